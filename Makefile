@@ -1,0 +1,52 @@
+# Two commands are enough: `make demo` runs the API, `make test` runs every test.
+# Needs Python 3.11 or later and make; everything else goes into .venv, pinned by requirements.lock.
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+endif
+
+VENV := .venv
+# A virtual environment knows its own path, so a moved one is stale, as is one of an older lock.
+STAMP := $(VENV)/.complete-$(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
+RUN := $(VENV)/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(STAMP) ## Run the API with two users and real orders (PORT=8000)
+	@$(RUN) entrypoints.cli demo $(if $(PORT),--port $(PORT))
+
+test: $(STAMP) ## Run every test
+	@$(RUN) pytest --cov --cov-report=term
+
+check: $(STAMP) ## Check format, lint, types, import contracts and that the lock is fresh
+	$(RUN) ruff format --check --quiet .
+	$(RUN) ruff check --quiet .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/python tools/lock.py --check
+
+format: $(STAMP) ## Format the code and mend what the linter can
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
+	$(VENV)/bin/python tools/lock.py
+
+clean: ## Remove the environment, caches and everything the demo made
+	rm -rf $(VENV) .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis src/ordergate.egg-info
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rmdir .ordergate 2>/dev/null || true
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Ordergate needs Python 3.11 or later; none was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Making $(VENV) from requirements.lock with $$($(PYTHON) --version) (once)..."
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch "$@"

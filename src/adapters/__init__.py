@@ -1,0 +1,1 @@
+"""How each port is served by a technology."""

@@ -1,0 +1,13 @@
+"""The computer's clock."""
+
+from datetime import UTC, datetime
+
+from application.ports import Clock
+
+
+class SystemClock(Clock):
+    """Real time, in UTC."""
+
+    def now(self) -> datetime:
+        """Tell the time, to the microsecond."""
+        return datetime.now(UTC)

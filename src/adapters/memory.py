@@ -1,0 +1,88 @@
+"""The whole storage in dictionaries: for tests and demonstrations, and to read before writing one.
+
+Every method does its work without an `await` in the middle, so on one event loop each is atomic.
+"""
+
+from collections.abc import Iterable
+from itertools import count
+
+from application.errors import StorageNotEmpty, UsernameTaken
+from application.ports import BulkLoader, OrderRepository, Storage, UserRepository
+from domain.order import Order, OrderId
+from domain.user import PasswordHash, User, UserId, Username
+
+
+class InMemoryStorage(Storage):
+    """What the repositories below share. It is gone with the process, and always current."""
+
+    def __init__(self) -> None:
+        self.users: dict[Username, User] = {}
+        self.orders: dict[tuple[UserId, OrderId], Order] = {}
+
+    def migrate(self) -> None:
+        """Do nothing: there is no schema."""
+
+    async def open(self) -> None:
+        """Do nothing: memory is always open."""
+
+    async def close(self) -> None:
+        """Do nothing: what is stored stays as long as this object."""
+
+    async def ping(self) -> None:
+        """Answer."""
+
+
+class InMemoryUserRepository(UserRepository):
+    """Accounts by name."""
+
+    def __init__(self, storage: InMemoryStorage) -> None:
+        self._storage = storage
+
+    async def find(self, username: Username) -> User | None:
+        """Look the name up."""
+        return self._storage.users.get(username)
+
+    async def add(self, username: Username, password_hash: PasswordHash) -> User:
+        """Open the account under the next free id."""
+        if username in self._storage.users:
+            raise UsernameTaken
+        taken = {user.id for user in self._storage.users.values()}
+        user_id = next(UserId(i) for i in count(1) if i not in taken)
+        user = self._storage.users[username] = User(user_id, username, password_hash)
+        return user
+
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        """Swap the hash if it is still the old one."""
+        for user in self._storage.users.values():
+            if user.id == user_id and user.password_hash == old:
+                self._storage.users[user.username] = User(user_id, user.username, new)
+                return True
+        return False
+
+
+class InMemoryOrderRepository(OrderRepository):
+    """Orders by owner and id: the owner is part of the key."""
+
+    def __init__(self, storage: InMemoryStorage) -> None:
+        self._storage = storage
+
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        """Look the key up."""
+        return self._storage.orders.get((owner, order_id))
+
+
+class InMemoryBulkLoader(BulkLoader):
+    """Loads by building new dictionaries first, so that a failure leaves the old ones."""
+
+    def __init__(self, storage: InMemoryStorage) -> None:
+        self._storage = storage
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        """Fill both dictionaries."""
+        if self._storage.users or self._storage.orders:
+            raise StorageNotEmpty
+        new_users = {user.username: user for user in users}
+        new_orders = {(order.owner, order.id): order for order in orders}
+        self._storage.users, self._storage.orders = new_users, new_orders

@@ -1,0 +1,1 @@
+"""Storage in SQL: SQLModel tables, repositories and migrations."""

@@ -1,0 +1,4 @@
+"""Migrations of the SQL schema, run by Alembic."""
+
+HEAD = "0001"
+"""The newest revision: what a database must be at before it is served."""

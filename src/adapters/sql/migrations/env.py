@@ -1,0 +1,13 @@
+"""Alembic's entry: run the migrations on the connection and in the transaction we are given."""
+
+from alembic import context
+
+from adapters.sql.tables import UserRow
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=UserRow.metadata,
+    transactional_ddl=True,
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,98 @@
+"""Loading users and orders into SQL by the thousand."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import attrgetter
+from threading import Event
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, insert, literal, select, union_all
+from sqlmodel import SQLModel
+
+from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.tables import OrderLineRow, OrderRow, UserRow
+from application.errors import StorageNotEmpty
+from application.ports import BulkLoader
+from domain.order import Order
+from domain.user import User
+
+T = TypeVar("T")
+
+_BATCH = 50_000
+
+
+class SqlBulkLoader(BulkLoader):
+    """Inserts in batches within one transaction; when the caller gives up, it is rolled back."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        """Insert users, then orders with their lines."""
+        given_up = Event()
+        try:
+            await self._database.write(
+                lambda connection: _load(connection, users, orders, given_up)
+            )
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+
+def _load(
+    connection: Connection, users: Iterable[User], orders: Iterable[Order], given_up: Event
+) -> None:
+    anything = union_all(
+        *(
+            select(literal(1)).select_from(table).limit(1).subquery().select()
+            for table in (UserRow, OrderRow)
+        )
+    )
+    if connection.execute(anything).first():
+        raise StorageNotEmpty
+    for some_users in _batches(users):
+        _insert(connection, UserRow, [_user_row(user) for user in some_users])
+    for batch in _batches(orders):
+        if given_up.is_set():
+            raise InterruptedError
+        batch.sort(key=attrgetter("owner", "id"))
+        _insert(connection, OrderRow, [_order_row(order) for order in batch])
+        _insert(connection, OrderLineRow, [row for order in batch for row in _line_rows(order)])
+
+
+def _insert(connection: Connection, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
+    connection.execute(insert(table), rows)
+
+
+def _batches(values: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(values)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
+
+
+def _user_row(user: User) -> dict[str, Any]:
+    return {"id": user.id, "username": user.username.value, "password_hash": user.password_hash}
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    return {
+        "owner_id": order.owner,
+        "id": order.id,
+        "status": order.status.value,
+        "placed_at": order.placed_at,
+        "currency": order.currency,
+    }
+
+
+def _line_rows(order: Order) -> Iterator[dict[str, Any]]:
+    for position, line in enumerate(order.lines):
+        yield {
+            "owner_id": order.owner,
+            "order_id": order.id,
+            "position": position,
+            "sku": line.sku,
+            "name": line.name,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price.minor,
+        }

@@ -1,0 +1,114 @@
+"""SQLite, opened for one process: reads where they are asked for, writes on one thread."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import NullPool
+
+from application.errors import StorageUnavailable
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 5.0
+"""How long a write waits for another process's write before it gives up."""
+
+
+class SqliteDatabase:
+    """One SQLite file.
+
+    A read is a single statement outside any transaction, run in the event loop on a connection that
+    is kept: an embedded point read takes microseconds, less than a hop to a thread. A write is a
+    transaction that begins with BEGIN IMMEDIATE, since one that starts as a read and becomes a
+    write cannot wait for the lock and fails; it runs on a thread of its own, one at a time.
+
+    Whatever the engine reports beside a broken constraint is raised as `StorageUnavailable`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = _engine(path)
+        self._reader: Connection | None = None
+        self._writer: ThreadPoolExecutor | None = None
+
+    def exists(self) -> bool:
+        """Say whether there is a file."""
+        return self._path.is_file()
+
+    def create(self) -> None:
+        """Make the file if there is none, readable by its owner alone, as its journal will be."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise StorageUnavailable(f"the database file: {error.strerror}") from error
+
+    def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run a write on the calling thread and commit it; roll back when it raises."""
+        with _engine_errors(), self._engine.begin() as connection:
+            return work(connection)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run a write on the writing thread."""
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writer, self.transaction, work
+        )
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run one statement that reads."""
+        with _engine_errors():
+            if self._reader is None:
+                self._reader = self._engine.connect().execution_options(
+                    isolation_level="AUTOCOMMIT"
+                )
+            return work(self._reader)
+
+    def close(self) -> None:
+        """Wait for the write under way and let the file go."""
+        if self._writer is not None:
+            self._writer.shutdown()
+            self._writer = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=os.fspath(path)),
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: SqliteConnection, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise StorageUnavailable(f"SQLite: {error.orig}") from error

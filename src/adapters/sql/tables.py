@@ -1,0 +1,69 @@
+"""The rows: what users and orders look like in SQL.
+
+The owner leads every key of the order side, so a statement that does not carry the owner has no
+index to use. Money is in minor units; an order's currency stands once, beside its lines.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Integer
+from sqlmodel import Field, SQLModel
+
+from domain.money import MAX_MINOR
+from domain.order import MAX_NAME_LENGTH, MAX_QUANTITY, MAX_SKU_LENGTH, OrderStatus
+from domain.user import MAX_USERNAME_LENGTH
+
+# SQLite counts rows in a column that is declared INTEGER to the letter; its integers have 64 bits.
+_RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+_STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
+
+
+class UserRow(SQLModel, table=True):
+    """An account; AUTOINCREMENT, so that an id is never given twice."""
+
+    __tablename__ = "users"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_RowId)
+    username: str = Field(max_length=MAX_USERNAME_LENGTH, unique=True)
+    password_hash: str = Field(max_length=255)
+
+
+class OrderRow(SQLModel, table=True):
+    """An order."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        CheckConstraint("id > 0", name="ck_orders_id"),
+        CheckConstraint(f"status IN ({_STATUSES})", name="ck_orders_status"),
+        {"sqlite_with_rowid": False},
+    )
+
+    owner_id: int = Field(primary_key=True, foreign_key="users.id", sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    status: str = Field(max_length=16)
+    placed_at: datetime
+    currency: str = Field(max_length=3)
+
+
+class OrderLineRow(SQLModel, table=True):
+    """A line of an order; `position` counts from 0."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["owner_id", "order_id"], ["orders.owner_id", "orders.id"], name="fk_order_lines_order"
+        ),
+        CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", name="ck_order_lines_quantity"),
+        CheckConstraint(f"unit_price BETWEEN 0 AND {MAX_MINOR}", name="ck_order_lines_unit_price"),
+        {"sqlite_with_rowid": False},
+    )
+
+    owner_id: int = Field(primary_key=True, sa_type=BigInteger)
+    order_id: int = Field(primary_key=True, sa_type=BigInteger)
+    position: int = Field(primary_key=True)
+    sku: str = Field(max_length=MAX_SKU_LENGTH)
+    name: str = Field(max_length=MAX_NAME_LENGTH)
+    quantity: int
+    unit_price: int = Field(sa_type=BigInteger)

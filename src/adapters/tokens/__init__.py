@@ -1,0 +1,1 @@
+"""Access tokens: JWTs, the keys that sign them, and one strict reader."""

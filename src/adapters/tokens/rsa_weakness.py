@@ -1,0 +1,43 @@
+"""Which RSA keys no signature should be believed from."""
+
+from functools import cache
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+MIN_MODULUS_BITS = 2048
+MAX_MODULUS_BITS = 16_384
+MIN_EXPONENT = 65_537
+MAX_EXPONENT_BITS = 64
+_LARGEST_PRIME = 167
+
+
+def rsa_weakness(key: RSAPublicKey) -> str | None:
+    """Say what is wrong with an RSA key, or `None`.
+
+    RFC 7518, section 3.3, wants 2048 bits; an even or small exponent makes signatures easy to
+    forge; upper bounds keep a key from costing more than it is worth; and keys with the ROCA
+    weakness (CVE-2017-15361) can be factored.
+    """
+    numbers = key.public_numbers()
+    if not MIN_MODULUS_BITS <= numbers.n.bit_length() <= MAX_MODULUS_BITS:
+        return f"the modulus has not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits"
+    if numbers.e < MIN_EXPONENT or numbers.e % 2 == 0 or numbers.e.bit_length() > MAX_EXPONENT_BITS:
+        return f"the exponent is not odd, {MIN_EXPONENT} or more, and of at most 64 bits"
+    if all(numbers.n % prime in powers for prime, powers in _powers_of_65537().items()):
+        return "the modulus has the ROCA fingerprint (CVE-2017-15361)"
+    return None
+
+
+@cache
+def _powers_of_65537() -> dict[int, frozenset[int]]:
+    """Map each odd prime to 167 to the residues that 65537 generates modulo it.
+
+    The primes that the flawed library made are powers of 65537 modulo every small prime, so their
+    products are as well; a random modulus is with a chance of about 2^-28 (Nemec et al., The Return
+    of Coppersmith's Attack, 2017, section 3).
+    """
+    primes = [n for n in range(3, _LARGEST_PRIME + 1) if all(n % d for d in range(2, n))]
+    return {
+        prime: frozenset(pow(65_537, exponent, prime) for exponent in range(prime - 1))
+        for prime in primes
+    }

@@ -1,0 +1,60 @@
+"""What a use case or a port can answer instead of a result.
+
+The core knows no HTTP and no exit status; an entry point maps each of these once.
+
+    ApplicationError
+    ├── InvalidCredentials      the user name and password do not belong together
+    ├── InvalidToken            the bearer token cannot be trusted
+    ├── OrderNotFound           there is no such order among the owner's
+    ├── UsernameTaken           an account of that name exists
+    ├── Overloaded              the work was refused before it began; try again later
+    ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
+    ├── SchemaNotCurrent        the storage was made by another version of this program
+    └── StorageNotEmpty         bulk loading wants an empty storage
+"""
+
+
+class ApplicationError(Exception):
+    """Root of everything the application refuses on purpose."""
+
+
+class InvalidCredentials(ApplicationError):
+    """The user name and the password do not belong together; never says which is wrong."""
+
+
+class InvalidToken(ApplicationError):
+    """The token is malformed, forged, expired or meant for somebody else.
+
+    The message says which, for a log; callers of the API are told no more than `invalid_token`.
+    """
+
+
+class OrderNotFound(ApplicationError):
+    """There is no such order among the owner's: it does not exist, or it is somebody else's."""
+
+
+class UsernameTaken(ApplicationError):
+    """An account of that name exists already."""
+
+
+class Overloaded(ApplicationError):
+    """A bounded queue is full; nothing was done.
+
+    `retry_after` is the number of whole seconds, at least 1, after which a place is likely free.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too much work is waiting; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class StorageUnavailable(ApplicationError):
+    """The storage cannot be reached, is locked for too long, or is full."""
+
+
+class SchemaNotCurrent(ApplicationError):
+    """The storage has no schema yet, or one of another version of this program."""
+
+
+class StorageNotEmpty(ApplicationError):
+    """The storage holds users or orders already, so nothing was loaded."""

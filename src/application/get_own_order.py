@@ -1,0 +1,21 @@
+"""Read one of your own orders."""
+
+from dataclasses import dataclass
+
+from application.errors import OrderNotFound
+from application.ports import OrderRepository
+from domain.order import Order, OrderId
+from domain.user import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class GetOwnOrder:
+    """Return an order of its owner. Raises `OrderNotFound` for none and for somebody else's."""
+
+    orders: OrderRepository
+
+    async def __call__(self, order_id: OrderId, *, owner: UserId) -> Order:
+        order = await self.orders.get_owned(order_id, owner=owner)
+        if order is None:
+            raise OrderNotFound
+        return order

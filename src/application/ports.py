@@ -1,0 +1,138 @@
+"""Everything the use cases need from the world: each port is a contract, errors and units included.
+
+`tests/contracts` holds one suite for each; every adapter and every double passes it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from domain.order import Order, OrderId
+from domain.user import Password, PasswordHash, User, UserId, Username
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: the user `id`, through the OAuth2 client `client_id` (not authenticated)."""
+
+    id: UserId
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A bearer token (RFC 6750), accepted for the next `expires_in` seconds. It is in no `repr`."""
+
+    value: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer to a guess: whether it `matches`, and the hash to store instead, if one is due."""
+
+    matches: bool
+    upgraded: PasswordHash | None = None
+
+
+class Clock(Protocol):
+    """The time."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Tell the time, aware and in UTC."""
+
+
+class TokenIssuer(Protocol):
+    """Access tokens: made for users who signed in, read when they come back.
+
+    Both are pure computation on keys already loaded, so neither is asynchronous.
+    """
+
+    @abstractmethod
+    def issue(self, caller: Caller) -> AccessToken:
+        """Make a token that `verify` turns back into an equal caller until it expires."""
+
+    @abstractmethod
+    def verify(self, token: str) -> Caller:
+        """Read a token. Raises `InvalidToken`, and nothing else, for any text whatever."""
+
+
+class PasswordHasher(Protocol):
+    """Slow, salted password hashes. Work past a bound raises `Overloaded` before it begins."""
+
+    @abstractmethod
+    async def hash(self, password: Password) -> PasswordHash:
+        """Hash a password with a new salt at the configured cost."""
+
+    @abstractmethod
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        """Compare a guess with a stored hash.
+
+        `None` stands for an account that does not exist: it never matches and costs the same work,
+        as does a stored value that is no hash. A match against a hash that is weaker than new ones
+        brings the upgraded hash along.
+        """
+
+
+class UserRepository(Protocol):
+    """Accounts. Raises `StorageUnavailable` from any method."""
+
+    @abstractmethod
+    async def find(self, username: Username) -> User | None:
+        """Return the account of that name, if there is one."""
+
+    @abstractmethod
+    async def add(self, username: Username, password_hash: PasswordHash) -> User:
+        """Open an account under a new id. Raises `UsernameTaken`."""
+
+    @abstractmethod
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        """Store a new hash if the stored one still is `old`, in one step; say whether it was."""
+
+
+class OrderRepository(Protocol):
+    """Orders, each reached through its owner only. Raises `StorageUnavailable` from any method."""
+
+    @abstractmethod
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        """Return the order if it exists and is the owner's; the query itself carries the owner."""
+
+
+class BulkLoader(Protocol):
+    """Many users and orders at once, with the ids they bring."""
+
+    @abstractmethod
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        """Store all in one transaction, reading both once and in turn; users come first.
+
+        Nothing is stored when anything fails, be it in the iterables. Raises `StorageNotEmpty` when
+        any user or order is there already, and `StorageUnavailable`.
+        """
+
+
+class Storage(Protocol):
+    """The life of whatever keeps users and orders."""
+
+    @abstractmethod
+    def migrate(self) -> None:
+        """Bring the schema to this program's version; safe to run twice or at once by several.
+
+        Raises `StorageUnavailable`, and `SchemaNotCurrent` for a schema newer than this program.
+        """
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Get ready to serve. Raises `SchemaNotCurrent` or `StorageUnavailable`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let everything go; may be called twice, and without `open`."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Ask the storage for a sign of life. Raises `StorageUnavailable`."""

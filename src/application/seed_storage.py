@@ -1,0 +1,72 @@
+"""Fill an empty storage with users and orders that are the same every time."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
+
+from application.ports import BulkLoader, PasswordHasher
+from domain.money import Money
+from domain.order import Order, OrderId, OrderLine, OrderStatus
+from domain.user import Password, PasswordHash, User, UserId, Username
+
+_FIRST_ORDER_AT = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
+_CATALOGUE = [
+    OrderLine(sku, name, quantity, Money.parse(price, "EUR"))
+    for sku, name, quantity, price in [
+        ("TEA-SENCHA-100", "Sencha, 100 g", 2, "9.80"),
+        ("CUP-PORCELAIN", "Porcelain cup", 4, "12.50"),
+        ("POT-CAST-IRON", "Cast-iron teapot", 1, "64.00"),
+        ("TEA-ASSAM-250", "Assam, 250 g", 1, "14.90"),
+        ("STRAINER-STEEL", "Tea strainer", 1, "7.25"),
+        ("TIN-CADDY", "Tea caddy", 3, "5.40"),
+        ("TEA-OOLONG-50", "Oolong, 50 g", 1, "11.00"),
+    ]
+]
+_BASKETS = [
+    tuple(islice(cycle(_CATALOGUE), start, start + lines))
+    for start in range(len(_CATALOGUE))
+    for lines in (1, 2)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedStorage:
+    """Load users `user1` to `userN` and orders 1 to M, dealt round robin.
+
+    Order i is owned by user ((i-1) mod N)+1. All users have one password, hashed once. `watch` is
+    handed the orders and passes them on, so that progress can be shown. Raises `StorageNotEmpty`,
+    `InvalidPassword`, and ValueError for no users or a negative number.
+    """
+
+    loader: BulkLoader
+    hasher: PasswordHasher
+
+    async def __call__(
+        self,
+        *,
+        users: int,
+        orders: int,
+        password: str,
+        watch: Callable[[Iterator[Order]], Iterable[Order]] = iter,
+    ) -> None:
+        if users < 1 or orders < 0:
+            raise ValueError("Seeding wants at least one user, and no fewer than zero orders.")
+        password_hash = await self.hasher.hash(Password(password))
+        await self.loader.load(_users(users, password_hash), watch(_orders(orders, users)))
+
+
+def _users(count: int, password_hash: PasswordHash) -> Iterator[User]:
+    return (User(UserId(i), Username(f"user{i}"), password_hash) for i in range(1, count + 1))
+
+
+def _orders(count: int, users: int) -> Iterator[Order]:
+    statuses = list(OrderStatus)
+    for i in range(1, count + 1):
+        yield Order(
+            id=OrderId(i),
+            owner=UserId((i - 1) % users + 1),
+            status=statuses[i % len(statuses)],
+            placed_at=_FIRST_ORDER_AT + timedelta(seconds=i),
+            lines=_BASKETS[i % len(_BASKETS)],
+        )

@@ -1,0 +1,30 @@
+"""The tree of broken rules.
+
+    DomainError
+    ├── InvalidMoney        an amount or a currency that cannot be
+    ├── InvalidOrder        an order or a line of one that breaks a rule of orders
+    ├── InvalidUsername     a user name that cannot be one
+    └── InvalidPassword     a password that cannot be one
+
+Every message says what was wrong and what is allowed, and never repeats a password.
+"""
+
+
+class DomainError(ValueError):
+    """Root of every broken rule. Its message is meant to be read by whoever sent the value."""
+
+
+class InvalidMoney(DomainError):
+    """An amount that is negative, too precise or too large, or a currency not in ISO 4217."""
+
+
+class InvalidOrder(DomainError):
+    """An order, or a line of one, that breaks a rule of orders."""
+
+
+class InvalidUsername(DomainError):
+    """Text that cannot be a user name (RFC 8265, section 3.3)."""
+
+
+class InvalidPassword(DomainError):
+    """Text that cannot be a password (RFC 8265, section 4.2)."""

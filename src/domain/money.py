@@ -1,0 +1,78 @@
+"""Money: an exact amount in one currency of ISO 4217."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from domain.errors import InvalidMoney
+
+MAX_MINOR = 2**63 - 1
+"""The largest amount, in minor units: what a signed 64-bit column holds."""
+
+_WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_CENTS = """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+    CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
+    GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL
+    MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR
+    PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
+    TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG
+"""
+_MILLS = "BHD IQD JOD KWD LYD OMR TND"
+_FOUR = "CLF UYW"
+
+MINOR_DIGITS: dict[str, int] = {
+    code: digits
+    for digits, codes in enumerate([_WHOLE, "", _CENTS, _MILLS, _FOUR])
+    for code in codes.split()
+}
+"""ISO 4217 code of each currency in use → the digits after its decimal point."""
+
+_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,18})(?:\.([0-9]{1,4}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """`minor` minor units (cents, yen, fils) of `currency`, from 0 to `MAX_MINOR`.
+
+    Raises `InvalidMoney` for anything else. As text it is a plain decimal with exactly the digits
+    its currency has: `12.50` EUR, `1250` JPY, `12.500` KWD.
+    """
+
+    minor: int
+    currency: str
+
+    def __post_init__(self) -> None:
+        if self.currency not in MINOR_DIGITS:
+            raise InvalidMoney("The currency must be a code of ISO 4217, such as EUR.")
+        if not 0 <= self.minor <= MAX_MINOR:
+            raise InvalidMoney("An amount must be between 0 and 2^63-1 minor units.")
+
+    @classmethod
+    def parse(cls, amount: str, currency: str) -> Self:
+        """Read a plain decimal: digits, and at most as many after the point as the currency has."""
+        match = _DECIMAL.fullmatch(amount)
+        digits = MINOR_DIGITS.get(currency)
+        if match is None or digits is None:
+            raise InvalidMoney(
+                "An amount must be a plain decimal such as 12.50, in ISO 4217 money."
+            )
+        whole, fraction = match[1], match[2] or ""
+        if len(fraction) > digits:
+            raise InvalidMoney(f"An amount in {currency} has at most {digits} decimal places.")
+        return cls(int(whole + fraction.ljust(digits, "0")), currency)
+
+    def __str__(self) -> str:
+        digits = MINOR_DIGITS[self.currency]
+        if not digits:
+            return str(self.minor)
+        whole, fraction = divmod(self.minor, 10**digits)
+        return f"{whole}.{fraction:0{digits}}"
+
+    def __add__(self, other: "Money") -> "Money":
+        if self.currency != other.currency:
+            raise InvalidMoney(f"{self.currency} and {other.currency} cannot be added.")
+        return Money(self.minor + other.minor, self.currency)
+
+    def __mul__(self, quantity: int) -> "Money":
+        return Money(self.minor * quantity, self.currency)

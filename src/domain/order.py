@@ -1,0 +1,92 @@
+"""An order, its lines, and the rules both keep."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import reduce
+from operator import add
+from typing import NewType
+
+from domain.errors import InvalidOrder
+from domain.money import Money
+from domain.user import MAX_ID, UserId
+
+OrderId = NewType("OrderId", int)
+"""Identity of an order: 1 to `MAX_ID`."""
+
+MAX_LINES = 100
+MAX_QUANTITY = 1_000_000
+MAX_SKU_LENGTH = 64
+MAX_NAME_LENGTH = 200
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life: placed, paid, shipped, delivered; or cancelled before that."""
+
+    PLACED = "placed"
+    PAID = "paid"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """`quantity` pieces (1 to `MAX_QUANTITY`) of the product `sku`, each at `unit_price`.
+
+    Raises `InvalidOrder` when a rule is broken. SKU and name are text of 1 to `MAX_SKU_LENGTH` and
+    1 to `MAX_NAME_LENGTH` printable characters.
+    """
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+
+    def __post_init__(self) -> None:
+        if not (0 < len(self.sku) <= MAX_SKU_LENGTH and self.sku.isprintable()):
+            raise InvalidOrder(f"A SKU has 1 to {MAX_SKU_LENGTH} printable characters.")
+        if not (0 < len(self.name) <= MAX_NAME_LENGTH and self.name.isprintable()):
+            raise InvalidOrder(f"A product's name has 1 to {MAX_NAME_LENGTH} printable characters.")
+        if not 0 < self.quantity <= MAX_QUANTITY:
+            raise InvalidOrder(f"A quantity is 1 to {MAX_QUANTITY}.")
+
+    @property
+    def total(self) -> Money:
+        """The price of all pieces together."""
+        return self.unit_price * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What `owner` ordered at `placed_at` (UTC): 1 to `MAX_LINES` lines in one currency.
+
+    Raises `InvalidOrder` when a rule is broken, `InvalidMoney` when the total cannot be expressed.
+    """
+
+    id: OrderId
+    owner: UserId
+    status: OrderStatus
+    placed_at: datetime
+    lines: tuple[OrderLine, ...]
+
+    def __post_init__(self) -> None:
+        if not (0 < self.id <= MAX_ID and 0 < self.owner <= MAX_ID):
+            raise InvalidOrder("The ids of an order and of its owner are 1 to 2^63-1.")
+        if not 0 < len(self.lines) <= MAX_LINES:
+            raise InvalidOrder(f"An order has 1 to {MAX_LINES} lines.")
+        if self.placed_at.utcoffset() != timedelta(0):
+            raise InvalidOrder("The time an order was placed at is in UTC.")
+        if any(line.unit_price.currency != self.currency for line in self.lines):
+            raise InvalidOrder("All lines of an order are in one currency.")
+        _ = self.total
+
+    @property
+    def currency(self) -> str:
+        """ISO 4217 code of the currency of every line."""
+        return self.lines[0].unit_price.currency
+
+    @property
+    def total(self) -> Money:
+        """The price of all lines together."""
+        return reduce(add, (line.total for line in self.lines))

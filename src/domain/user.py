@@ -1,0 +1,103 @@
+"""Who uses the system: accounts, their names and their passwords.
+
+Names and passwords are prepared as RFC 8265 (PRECIS) says, so that what looks the same is the same:
+however a keyboard composed an é, and, for names, whatever case or width the letters have.
+"""
+
+import unicodedata
+from dataclasses import dataclass, field
+from typing import NewType
+
+from domain.errors import InvalidPassword, InvalidUsername
+
+UserId = NewType("UserId", int)
+"""Identity of a user: 1 to `MAX_ID`. It never changes and is never given twice."""
+
+PasswordHash = NewType("PasswordHash", str)
+"""A password's hash as the hasher wrote it, in modular crypt format, e.g. `$2b$12$…`."""
+
+MAX_ID = 2**63 - 1
+MAX_USERNAME_LENGTH = 64
+MAX_PASSWORD_BYTES = 4096
+
+_LETTERS_AND_DIGITS = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
+_NEVER_IN_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Username:
+    """The name of an account: 1 to `MAX_USERNAME_LENGTH` letters, digits and ASCII punctuation.
+
+    Made from any text, and kept in the form of RFC 8265's UsernameCaseMapped: full- and half-width
+    letters become ordinary ones, upper case becomes lower, and the result is in normal form C, so
+    two names that differ only in these are equal. Raises `InvalidUsername`.
+    """
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if len(self.value) > 4 * MAX_USERNAME_LENGTH:
+            raise InvalidUsername(f"A user name has at most {MAX_USERNAME_LENGTH} characters.")
+        narrow = "".join(_narrow(character) for character in self.value)
+        name = unicodedata.normalize("NFC", narrow.lower())
+        if not 0 < len(name) <= MAX_USERNAME_LENGTH:
+            raise InvalidUsername(f"A user name has 1 to {MAX_USERNAME_LENGTH} characters.")
+        if not all(_in_identifier(character) for character in name):
+            raise InvalidUsername(
+                "A user name has letters, digits and ASCII punctuation, and no spaces."
+            )
+        object.__setattr__(self, "value", name)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A password as somebody typed it: 1 to `MAX_PASSWORD_BYTES` bytes of UTF-8.
+
+    Made from any text, and kept in the form of RFC 8265's OpaqueString: every space is an ASCII
+    space and the text is in normal form C; nothing else is changed or trimmed. Raises
+    `InvalidPassword` for control and unassigned characters. Format characters are allowed beyond
+    RFC 8264, because emoji are joined with them. The text is in no `repr`.
+    """
+
+    secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) > MAX_PASSWORD_BYTES:
+            raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
+        spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in self.secret)
+        secret = unicodedata.normalize("NFC", spaced)
+        if not secret:
+            raise InvalidPassword("A password cannot be empty.")
+        if not _NEVER_IN_TEXT.isdisjoint(map(unicodedata.category, secret)):
+            raise InvalidPassword("A password cannot contain control or unassigned characters.")
+        if len(secret.encode()) > MAX_PASSWORD_BYTES:
+            raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
+        object.__setattr__(self, "secret", secret)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account. The hash is in no `repr`."""
+
+    id: UserId
+    username: Username
+    password_hash: PasswordHash = field(repr=False)
+
+
+def _narrow(character: str) -> str:
+    """Map a full- or half-width character to its ordinary form (RFC 8265, section 3.3.3)."""
+    kind = unicodedata.decomposition(character).split(" ", 1)[0]
+    return unicodedata.normalize("NFKC", character) if kind in {"<wide>", "<narrow>"} else character
+
+
+def _in_identifier(character: str) -> bool:
+    """Say whether RFC 8264's IdentifierClass holds a character."""
+    if character.isascii():
+        return "!" <= character <= "~"
+    return (
+        unicodedata.category(character) in _LETTERS_AND_DIGITS
+        and unicodedata.normalize("NFKC", character) == character
+    )

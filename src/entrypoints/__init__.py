@@ -1,0 +1,1 @@
+"""How the world comes in: HTTP, the command line, and the wiring."""

@@ -1,0 +1,298 @@
+"""The `ordergate` command.
+
+Every mistake is one line on standard error that says what to do, and an exit status: 1 where the
+world is not as it must be, 2 where the command was typed wrongly, 130 after Ctrl-C.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from application.errors import (
+    ApplicationError,
+    SchemaNotCurrent,
+    StorageNotEmpty,
+    StorageUnavailable,
+    UsernameTaken,
+)
+from domain.errors import DomainError
+from domain.order import Order
+from entrypoints.container import Container
+from entrypoints.http.app import create_app
+from entrypoints.logs import configure_logging
+from entrypoints.settings import SettingsError, load_settings
+
+DEMO_PASSWORD = "ordergate-demo"  # noqa: S105 - printed for whoever tries the demo
+DEMO_ORDERS = 20
+
+T = TypeVar("T")
+
+_INTERRUPTED = 130
+_BACKLOG = 2048
+_DRAIN_SECONDS = 10
+
+cli = typer.Typer(
+    name="ordergate",
+    help="An order API that knows who is asking and which orders are theirs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+users = typer.Typer(help="Accounts.", no_args_is_help=True)
+keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
+cli.add_typer(users, name="users")
+cli.add_typer(keys, name="keys")
+
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")]
+
+
+@cli.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
+) -> None:
+    """Serve the API on a storage whose schema is current."""
+    container = _container()
+    _check_storage(container)
+    container.tokens()
+    with _listen(host, port) as listening:
+        _run("entrypoints.asgi:create", listening, workers=workers, factory=True)
+
+
+@cli.command()
+def demo(port: Port = 8000) -> None:
+    """Serve the API on this computer with two users and real orders, in a folder of its own."""
+    settings = load_settings()
+    settings = settings.model_copy(
+        update={
+            "home": settings.home / "demo",
+            "database_url": None,
+            "signing_key_file": None,
+            "signing_secret": None,
+        }
+    )
+    configure_logging(settings)
+    container = Container(settings=settings)
+    with _listen("127.0.0.1", port) as listening:
+        container.storage().migrate()
+        with suppress(StorageNotEmpty):  # it is full from an earlier run
+            _with_storage(
+                container,
+                lambda: container.seed_storage()(
+                    users=2, orders=DEMO_ORDERS, password=DEMO_PASSWORD
+                ),
+            )
+        container.tokens()
+        typer.echo(_welcome(f"http://127.0.0.1:{listening.getsockname()[1]}", settings.home))
+        _run(create_app(container), listening)
+
+
+@cli.command()
+def migrate() -> None:
+    """Create the schema, or bring it to this version; safe to repeat."""
+    _container().storage().migrate()
+    typer.echo("The schema is current.")
+
+
+@users.command("add")
+def add_user(name: Annotated[str, typer.Argument(help="The user name.")]) -> None:
+    """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
+    container = _container()
+    _check_storage(container)
+    password = os.environ.get("ORDERGATE_PASSWORD") or _ask_password()
+    user = _with_storage(container, lambda: container.add_user()(name, password))
+    typer.echo(f"Added user {user.username} with id {user.id}.")
+
+
+@cli.command()
+def seed(
+    users: Annotated[int, typer.Option(min=1, max=10_000_000, help="Users user1 to userN.")],
+    orders: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Orders 1 to M.")],
+) -> None:
+    """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
+
+    All users have the password in ORDERGATE_PASSWORD.
+    """
+    password = os.environ.get("ORDERGATE_PASSWORD")
+    if not password:
+        raise _Failure("set ORDERGATE_PASSWORD to the password that all users get")
+    container = _container()
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def watch(made: Iterator[Order]) -> Iterable[Order]:
+            return progress.track(made, total=orders, description="orders")
+
+        _with_storage(
+            container,
+            lambda: container.seed_storage()(
+                users=users, orders=orders, password=password, watch=watch
+            ),
+        )
+    typer.echo(f"Loaded {users} users and {orders} orders.")
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    document = create_app(Container(settings=load_settings())).openapi()
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@keys.command("new")
+def new_key(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    algorithm: Annotated[
+        Literal["EdDSA", "ES256", "RS256"], typer.Option(help="What the key signs with.")
+    ] = "EdDSA",
+) -> None:
+    """Write a new private key to a file that only you can read."""
+    try:
+        Container.write_new_key()(file, algorithm)
+    except FileExistsError:
+        raise _Failure(f"{file} exists; name a new file, or remove it first") from None
+    except OSError as error:
+        raise _Failure(f"{file} cannot be written: {error.strerror}") from None
+    typer.echo(f"Wrote {file}. Sign with it: ORDERGATE_SIGNING_KEY_FILE={file}")
+
+
+class _Failure(Exception):
+    """A reason to stop, as a line for whoever typed the command."""
+
+
+def main() -> None:
+    """Run the command; the only place where errors become lines and exit statuses."""
+    status: int | None = 1
+    try:
+        status = cli(standalone_mode=False)
+        if status == _INTERRUPTED:
+            _complain("interrupted")
+    except typer.TyperException as error:
+        status = error.exit_code
+        _complain(error.format_message())
+    except typer.Abort:
+        _complain("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
+    except (_Failure, ApplicationError, DomainError, SettingsError) as error:
+        _complain(_explain(error))
+    sys.exit(status)
+
+
+def _complain(message: str) -> None:
+    help_text = message.startswith("Usage:")
+    typer.echo(message if help_text else "ordergate: " + " ".join(message.split()), err=True)
+
+
+def _explain(error: Exception) -> str:
+    match error:
+        case SettingsError():
+            return "; ".join(error.problems)
+        case UsernameTaken():
+            return "this user name is taken; choose another"
+        case StorageNotEmpty():
+            return "there are users or orders already; seed a new database (ORDERGATE_DATABASE_URL)"
+        case SchemaNotCurrent():
+            return str(error) or "the database's schema is not current; run `ordergate migrate`"
+        case StorageUnavailable():
+            return f"the database cannot be used: {error}"
+        case _:
+            return str(error)
+
+
+def _container() -> Container:
+    settings = load_settings()
+    configure_logging(settings)
+    return Container(settings=settings)
+
+
+def _with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
+    async def run() -> T:
+        try:
+            await container.storage().open()
+            return await work()
+        finally:
+            await container.storage().close()
+
+    return asyncio.run(run())
+
+
+def _check_storage(container: Container) -> None:
+    _with_storage(container, container.storage().ping)
+
+
+def _ask_password() -> str:
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything starts, so that a taken port is one line and not a log."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        raise _Failure(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
+        ) from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _run(app: Any, listening: socket.socket, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+    uvicorn.run(
+        app,
+        fd=listening.fileno(),
+        backlog=_BACKLOG,
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        **options,
+    )
+
+
+def _welcome(url: str, home: Path) -> str:
+    return f"""
+Ordergate is on {url}, its data in {home}
+
+  users       user1 and user2, both with the password {DEMO_PASSWORD}
+  orders      1, 3, 5 ... are user1's; 2, 4, 6 ... are user2's
+
+Sign in, and keep the token:
+
+  TOKEN=$(curl -s {url}/login -d username=user1 -d password={DEMO_PASSWORD} \\
+    | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+
+Read an order of user1's, then one of user2's (404: for user1 it does not exist):
+
+  curl -i -H "Authorization: Bearer $TOKEN" "{url}/order?id=1"
+  curl -i -H "Authorization: Bearer $TOKEN" "{url}/order?id=2"
+
+Try everything in a browser: {url}/docs
+Stop with Ctrl-C.
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The application: routers, middleware and handlers around a container."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+
+from entrypoints.http import docs, health, login, orders
+from entrypoints.http.envelope import Envelope
+from entrypoints.http.errors import install_error_handlers
+from entrypoints.http.openapi import install_openapi
+from entrypoints.settings import Settings
+
+_DESCRIPTION = """\
+Sign in at `POST /login` and read the orders that are yours.
+
+Every error is problem details (RFC 9457). Every answer carries `X-Request-ID`; send your own to
+find a request in the logs again.
+"""
+
+
+def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
+    """Make the application of a container, which has one provider for each name asked for.
+
+    The container's type stays unnamed, because nothing on this side knows the library that makes
+    it. Add routers of your own to what is returned.
+    """
+    settings: Settings = container.settings()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await container.storage().open()
+        try:
+            yield
+        finally:
+            await container.storage().close()
+
+    app = FastAPI(
+        title="Ordergate",
+        version=version("ordergate"),
+        summary="Who is asking, and which orders are theirs.",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        # FastAPI's own telemetry costs every request, also where nobody collects it.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.container = container
+    for module in (login, orders, health, docs):
+        app.include_router(module.router)
+    # The last added is the outermost.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
+        )
+    app.add_middleware(Envelope)
+    install_error_handlers(app)
+    install_openapi(app)
+    return app

@@ -1,0 +1,69 @@
+"""`GET /docs`: Swagger UI on the OpenAPI document, from files served here, with no other host."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import fastapi_swagger.resources
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+
+router = APIRouter(include_in_schema=False)
+
+_ASSETS = Path(str(files(fastapi_swagger.resources)))
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Ordergate API</title>
+<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  displayRequestDuration: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+});
+"""
+
+
+@router.get("/")
+async def root() -> RedirectResponse:
+    """Lead people who open the bare address in a browser to the documentation."""
+    return RedirectResponse("docs")
+
+
+@router.get("/docs")
+async def docs() -> HTMLResponse:
+    """Return the page."""
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _CSP})
+
+
+@router.get("/docs/start.js")
+async def start() -> Response:
+    """Return the script that starts the page; inline it would need a laxer policy."""
+    return Response(_START, media_type="text/javascript")
+
+
+@router.get("/docs/{asset}")
+async def asset(
+    asset: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"],
+) -> FileResponse:
+    """Return a file of Swagger UI."""
+    return FileResponse(_ASSETS / asset, headers={"Cache-Control": "public, max-age=86400"})

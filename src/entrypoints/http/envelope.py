@@ -1,0 +1,97 @@
+"""What every answer has, whoever made it: a request id, careful headers, and errors as problems."""
+
+import re
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrypoints.http.errors import INTERNAL, of_status
+from entrypoints.http.problems import MEDIA_TYPE, Problem
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_FIRST_ERROR = 400
+
+_log = structlog.get_logger("ordergate.http")
+
+
+class Envelope:
+    """The outermost middleware.
+
+    The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
+    one; it is returned, logged and part of every problem. An exception nobody expected is logged
+    and answered as 500; an error that some layer answered in another shape leaves as a problem.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        answer = _Answer(send, request_id)
+        try:
+            await self.app(scope, receive, answer.send)
+        except Exception:
+            where = {"method": scope["method"], "path": scope["path"]}
+            _log.exception("unexpected_error", request_id=request_id, **where)
+            if answer.started:
+                raise
+            await answer.send_problem(INTERNAL)
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    __slots__ = ("_replaced", "_request_id", "_send", "started")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._replaced = False
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            status = message["status"]
+            if status >= _FIRST_ERROR and headers.get("content-type") != MEDIA_TYPE:
+                self._replaced = True
+                kept = {k: v for k, v in headers.items() if not k.startswith("content-")}
+                await self.send_problem(of_status(status, kept))
+                return
+            self._complete(headers)
+        await self._send(message)
+
+    async def send_problem(self, problem: Problem) -> None:
+        response = problem.response(self._request_id)
+        self._complete(response.headers)
+        start = {"status": response.status_code, "headers": response.raw_headers}
+        await self._send({"type": "http.response.start", **start})
+        await self._send({"type": "http.response.body", "body": response.body})
+
+    def _complete(self, headers: MutableHeaders) -> None:
+        headers["X-Request-ID"] = self._request_id
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).getlist("x-request-id")
+    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        return given[0]
+    return uuid.uuid4().hex

@@ -1,0 +1,131 @@
+"""Every error's answer: one table from type to problem, and the handlers that use it."""
+
+import http
+from dataclasses import replace
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from application.errors import (
+    ApplicationError,
+    InvalidCredentials,
+    InvalidToken,
+    OrderNotFound,
+    Overloaded,
+    SchemaNotCurrent,
+    StorageNotEmpty,
+    StorageUnavailable,
+    UsernameTaken,
+)
+from domain.errors import DomainError
+from entrypoints.http.problems import Problem, ProblemError
+
+
+def oauth_problem(
+    status: int, error: str, detail: str, *, headers: dict[str, str] | None = None
+) -> Problem:
+    """Make a problem that OAuth2 clients understand too (RFC 6749, section 5.2)."""
+    return Problem(
+        status,
+        detail,
+        error.replace("_", "-"),
+        {"error": error, "error_description": detail},
+        {"Pragma": "no-cache", **(headers or {})},
+    )
+
+
+INTERNAL = Problem(500, "Something went wrong on our side; the request id helps us find it.")
+
+MISSING_TOKEN = Problem(
+    401,
+    "Sign in at /login and send the access token as Authorization: Bearer.",
+    "token-required",
+    headers={"WWW-Authenticate": "Bearer"},
+)
+
+PROBLEMS: dict[type[ApplicationError], Problem] = {
+    InvalidCredentials: oauth_problem(400, "invalid_grant", "Incorrect username or password"),
+    InvalidToken: Problem(
+        401,
+        "The access token is expired or not valid here; sign in again.",
+        "invalid-token",
+        {"error": "invalid_token"},
+        {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    ),
+    OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
+    UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
+    Overloaded: oauth_problem(
+        503, "temporarily_unavailable", "Too many sign-ins are waiting; try again soon."
+    ),
+    StorageUnavailable: Problem(
+        503,
+        "The storage does not answer; try again soon.",
+        "storage-unavailable",
+        headers={"Retry-After": "1"},
+    ),
+    SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),
+    StorageNotEmpty: Problem(409, "There are users or orders already.", "storage-not-empty"),
+}
+"""What each of the application's errors is in HTTP."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """Find the answer to any error; what nobody expected is an `INTERNAL` problem."""
+    match error:
+        case ApplicationError():
+            return _with_delay(PROBLEMS[type(error)], error)
+        case ProblemError():
+            return error.problem
+        case RequestValidationError():
+            return _invalid_parameters(error)
+        case HTTPException():
+            return of_status(error.status_code, dict(error.headers or {}))
+        case DomainError():
+            return Problem(422, str(error), "rule-broken")
+    return INTERNAL
+
+
+def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
+    if not isinstance(error, Overloaded):
+        return problem
+    return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
+
+
+def of_status(status: int, headers: dict[str, str] | None = None) -> Problem:
+    """Make the problem of a status that the framework chose."""
+    details = {
+        404: "There is nothing at this address; /docs lists what there is.",
+        405: "This address does not take this method; the header Allow lists those it takes.",
+        413: "The request body is too large.",
+        500: INTERNAL.detail,
+    }
+    phrase = http.HTTPStatus(status).phrase
+    return Problem(status, details.get(status, f"{phrase}."), headers=headers or {})
+
+
+def _invalid_parameters(error: RequestValidationError) -> Problem:
+    errors = []
+    for flaw in error.errors():
+        location, *path = flaw["loc"]
+        name = ".".join(str(part) for part in path)
+        errors.append({"in": str(location), "name": name, "detail": flaw["msg"]})
+    detail = "; ".join(f"{flaw['name']} {flaw['detail']}" for flaw in errors)
+    return Problem(422, detail, "invalid-parameter", {"errors": errors})
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every expected error as a problem. The envelope answers the unexpected."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_of(error).response(request.state.request_id)
+
+    for kind in (
+        ApplicationError,
+        DomainError,
+        ProblemError,
+        RequestValidationError,
+        HTTPException,
+    ):
+        app.add_exception_handler(kind, answer)

@@ -1,0 +1,102 @@
+"""The OpenAPI document: every operation tells its errors, as problems, with examples."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from application.errors import ApplicationError, InvalidToken, StorageUnavailable
+from entrypoints.http.errors import INTERNAL, MISSING_TOKEN, PROBLEMS, of_status
+from entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
+
+_EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
+_INVALID_PARAMETER = Problem(
+    422,
+    "id must be a whole number from 1 to 9223372036854775807",
+    "invalid-parameter",
+    {
+        "errors": [
+            {
+                "in": "query",
+                "name": "id",
+                "detail": "must be a whole number from 1 to 9223372036854775807",
+            }
+        ]
+    },
+)
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*errors: type[ApplicationError], statuses: tuple[int, ...] = ()) -> Responses:
+    """Document the answers to these errors of the application, and to these statuses."""
+    return _responses(*(PROBLEMS[error] for error in errors), *map(of_status, statuses))
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Complete the document with the errors that every operation can answer."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(
+                get_openapi(
+                    title=app.title,
+                    version=app.version,
+                    summary=app.summary,
+                    description=app.description,
+                    routes=app.routes,
+                    tags=app.openapi_tags,
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(document: dict[str, Any]) -> dict[str, Any]:
+    everywhere = _responses(_INVALID_PARAMETER, INTERNAL, PROBLEMS[StorageUnavailable])
+    protected = _responses(of_status(400), MISSING_TOKEN, PROBLEMS[InvalidToken])
+    for path in document["paths"].values():
+        for operation in path.values():
+            added = everywhere | (protected if operation.get("security") else {})
+            responses = operation["responses"]
+            for status, response in added.items():
+                if status == "422" or status not in responses:
+                    responses[status] = response
+            operation["responses"] = dict(sorted(responses.items()))
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schema = ProblemDetails.model_json_schema(
+        mode="serialization", ref_template="#/components/schemas/{model}"
+    )
+    schemas.update(schema.pop("$defs"))
+    schemas["ProblemDetails"] = schema
+    return document
+
+
+def _responses(*answers: Problem) -> Responses:
+    """Group problems by status; each is an example of its response."""
+    responses: Responses = {}
+    for problem in answers:
+        response = responses.setdefault(
+            str(problem.status),
+            {
+                "description": problem.body("")["title"],
+                "content": {
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/ProblemDetails"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        examples = response["content"][MEDIA_TYPE]["examples"]
+        examples[problem.name or "problem"] = {"value": problem.body(_EXAMPLE_ID)}
+        for header, value in problem.headers.items():
+            if header in {"Retry-After", "WWW-Authenticate"}:
+                response.setdefault("headers", {})[header] = {
+                    "schema": {"type": "string"},
+                    "example": value,
+                }
+    return responses

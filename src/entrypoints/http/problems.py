@@ -1,0 +1,83 @@
+"""Problem details (RFC 9457): the one shape of every error."""
+
+import http
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An answer that is an error.
+
+    `name` identifies the kind of problem, or is `None` where the status says it all; `detail` tells
+    the caller what to do about it; `members` are extension members; `headers` go with the answer.
+    """
+
+    status: int
+    detail: str
+    name: str | None = None
+    members: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self, request_id: str) -> dict[str, object]:
+        """Return the members in the order they are written."""
+        return {
+            "type": f"urn:problem-type:ordergate:{self.name}" if self.name else "about:blank",
+            "title": http.HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+            "request_id": request_id,
+        }
+
+    def response(self, request_id: str) -> Response:
+        """Make the answer; no cache keeps it."""
+        return Response(
+            json.dumps(self.body(request_id), ensure_ascii=False, separators=(",", ":")),
+            status_code=self.status,
+            headers={"Cache-Control": "no-store", **self.headers},
+            media_type=MEDIA_TYPE,
+        )
+
+
+class ProblemError(Exception):
+    """Raised at the HTTP side for what only it knows: headers, forms, OAuth2's request errors."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class InvalidParameter(BaseModel):
+    """Where a request was wrong, and how."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    location: str = Field(serialization_alias="in", examples=["query"])
+    name: str = Field(examples=["id"])
+    detail: str = Field(examples=["must be a whole number from 1 to 9223372036854775807"])
+
+
+class ProblemDetails(BaseModel):
+    """A problem as RFC 9457 writes it, with OAuth2's `error` where RFC 6749 or 6750 asks."""
+
+    type: str = Field(
+        description="What kind of problem this is; `about:blank`: the status says it."
+    )
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str = Field(description="What was wrong, and what to do about it.")
+    request_id: str = Field(
+        description="The same as in the header X-Request-ID; quote it in reports."
+    )
+    error: str | None = Field(
+        default=None, description="RFC 6749 section 5.2 or RFC 6750 section 3.1."
+    )
+    error_description: str | None = Field(default=None, description="The same as `detail`.")
+    errors: list[InvalidParameter] | None = Field(default=None, description="Each wrong parameter.")

@@ -1,0 +1,183 @@
+"""All configuration: read once from the environment, checked as a whole before anything starts."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "ORDERGATE_"
+
+_NOT_SETTINGS = frozenset({"PASSWORD"})
+"""Variables that commands read by themselves, so that they stand in no settings object."""
+
+_SQLITE = "sqlite:///"
+_MIN_SECRET_BYTES = 32
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used: `problems` names every one, a line each, and no value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _sqlite_url(url: str) -> str:
+    path = url.removeprefix(_SQLITE)
+    if not url.startswith(_SQLITE) or not path.strip("/") or {"?", "#", ":memory:"} & {path, *path}:
+        raise PydanticCustomError("url", "must name a file, as in sqlite:///folder/orders.db")
+    return url
+
+
+def _origin(origin: str) -> str:
+    parts = urlsplit(origin)
+    if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}":
+        raise PydanticCustomError("origin", "must be origins such as https://shop.example")
+    return origin
+
+
+def _existing_file(path: Path) -> Path:
+    if not path.is_file():
+        raise PydanticCustomError(
+            "file", "must name a file that exists; `ordergate keys new` makes one"
+        )
+    return path
+
+
+def _long_secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode(errors="replace")) < _MIN_SECRET_BYTES:
+        raise PydanticCustomError(
+            "secret", "must have 32 bytes or more; `openssl rand -hex 32` makes one"
+        )
+    return secret
+
+
+def _comma_separated(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Each is the environment variable `ORDERGATE_` + its name.
+
+    Read them with `load_settings`, which turns every mistake into one `SettingsError`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    home: Path = Path(".ordergate")
+    """The folder of state: the embedded database, and the signing key made for you."""
+
+    database_url: Annotated[str, AfterValidator(_sqlite_url)] | None = Field(
+        default=None, repr=False
+    )
+    """Where users and orders are: `sqlite:///` and a path. Default: `ordergate.db` in `HOME`."""
+
+    signing_key_file: Annotated[Path, AfterValidator(_existing_file)] | None = None
+    """A PEM file with the private key that signs tokens: Ed25519, EC P-256, or RSA of 2048 bits or
+    more. Default: an Ed25519 key, made once in `HOME`."""
+
+    signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
+    """Instead of a key file: a secret of 32 bytes or more, for HS256."""
+
+    issuer: str = Field(default="ordergate", min_length=1, max_length=255)
+    """`iss` of tokens. The URL of this service is a good one."""
+
+    audience: str = Field(default="ordergate", min_length=1, max_length=255)
+    """`aud` of tokens: the API they are meant for."""
+
+    access_token_seconds: int = Field(default=900, ge=1, le=86_400)
+    """How long an access token is accepted, in seconds."""
+
+    leeway_seconds: int = Field(default=5, ge=0, le=300)
+    """How far clocks may differ when a token's times are checked, in seconds."""
+
+    bcrypt_cost: int = Field(default=12, ge=4, le=20)
+    """Binary logarithm of bcrypt's rounds. Raising it upgrades hashes as people sign in."""
+
+    hashing_threads: int = Field(default=os.cpu_count() or 1, ge=1, le=64)
+    """Threads of each worker that hash passwords. Default: one a processor."""
+
+    hashing_queue: int = Field(default=64, ge=0, le=10_000)
+    """Sign-ins of each worker that may wait for a hashing thread; one more is answered 503."""
+
+    max_body_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)
+    """The largest request body, in bytes."""
+
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log line that is written: `debug`, `info`, `warning` or `error`."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """Log lines as `json` or as `text`; `auto` is text on a terminal."""
+
+    @model_validator(mode="after")
+    def _one_signing_key(self) -> Self:
+        if self.signing_key_file and self.signing_secret:
+            raise PydanticCustomError(
+                "conflict",
+                "ORDERGATE_SIGNING_KEY_FILE and ORDERGATE_SIGNING_SECRET exclude each other",
+            )
+        return self
+
+    @property
+    def database_path(self) -> Path:
+        """The file behind `database_url`."""
+        if not self.database_url:
+            return self.home / "ordergate.db"
+        return Path(self.database_url.removeprefix(_SQLITE))
+
+    @property
+    def default_key_file(self) -> Path:
+        """Where the signing key is made when none is configured."""
+        return self.home / "signing-key.pem"
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises `SettingsError` with every mistake, unknown names included."""
+    known = {name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
+    problems = [
+        _unknown(name, known)
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and name.removeprefix(PREFIX) not in known
+    ]
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [
+            f"{PREFIX}{str(flaw['loc'][0]).upper()}: {flaw['msg']}" if flaw["loc"] else flaw["msg"]
+            for flaw in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    nearest = get_close_matches(name.upper().removeprefix(PREFIX), sorted(known), n=1)
+    hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+    return f"{name} is no setting{hint}"

@@ -1,0 +1,21 @@
+"""What every clock does."""
+
+from datetime import timedelta
+
+import pytest
+
+from application.ports import Clock
+
+
+class ClockContract:
+    """`Clock`."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        raise NotImplementedError
+
+    def test_the_time_is_aware_and_in_utc(self, clock: Clock) -> None:
+        assert clock.now().utcoffset() == timedelta(0)
+
+    def test_time_does_not_run_backwards(self, clock: Clock) -> None:
+        assert clock.now() <= clock.now()

@@ -1,0 +1,78 @@
+"""What every password hasher does."""
+
+import pytest
+
+from application.ports import PasswordHasher, Verification
+from domain.user import Password, PasswordHash
+
+GUESSES = ["a", "pässwörd", "x" * 72, "x" * 73, "x" * 4096, "é" * 2048, "🗝️ and words"]
+
+
+class PasswordHasherContract:
+    """`PasswordHasher`."""
+
+    @pytest.fixture
+    def hasher(self) -> PasswordHasher:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def outdated(self) -> PasswordHash:
+        """Return a hash of `old password` that is weaker than the hasher's own."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("secret", GUESSES, ids=len)
+    async def test_a_password_matches_its_own_hash(
+        self, hasher: PasswordHasher, secret: str
+    ) -> None:
+        stored = await hasher.hash(Password(secret))
+        assert await hasher.verify(Password(secret), stored) == Verification(matches=True)
+
+    @pytest.mark.parametrize("secret", GUESSES[2:], ids=len)
+    async def test_the_last_character_counts_at_any_length(
+        self, hasher: PasswordHasher, secret: str
+    ) -> None:
+        stored = await hasher.hash(Password(secret))
+        assert await hasher.verify(Password(secret[:-1]), stored) == Verification(matches=False)
+        assert await hasher.verify(Password(secret[:-1] + "y"), stored) == Verification(
+            matches=False
+        )
+
+    async def test_case_and_spaces_count(self, hasher: PasswordHasher) -> None:
+        stored = await hasher.hash(Password("Secret words"))
+        for guess in ("secret words", "Secret words ", " Secret words", "Secretwords"):
+            assert await hasher.verify(Password(guess), stored) == Verification(matches=False)
+
+    async def test_a_composed_letter_matches_its_decomposed_form(
+        self, hasher: PasswordHasher
+    ) -> None:
+        stored = await hasher.hash(Password("caf\u00e9"))
+        assert await hasher.verify(Password("cafe\u0301"), stored) == Verification(matches=True)
+
+    async def test_two_hashes_of_one_password_differ(self, hasher: PasswordHasher) -> None:
+        assert await hasher.hash(Password("same")) != await hasher.hash(Password("same"))
+
+    async def test_nobody_matches_nothing(self, hasher: PasswordHasher) -> None:
+        assert await hasher.verify(Password("guess"), None) == Verification(matches=False)
+
+    @pytest.mark.parametrize("stored", ["", "!", "no hash", "$2b$99$short", "$2b$12$" + "\0" * 53])
+    async def test_what_is_no_hash_matches_nothing(
+        self, hasher: PasswordHasher, stored: str
+    ) -> None:
+        assert await hasher.verify(Password("guess"), PasswordHash(stored)) == Verification(
+            matches=False
+        )
+
+    async def test_a_match_with_a_weaker_hash_brings_a_stronger_one(
+        self, hasher: PasswordHasher, outdated: PasswordHash
+    ) -> None:
+        verification = await hasher.verify(Password("old password"), outdated)
+        assert verification.matches
+        assert verification.upgraded is not None
+        assert await hasher.verify(Password("old password"), verification.upgraded) == Verification(
+            matches=True
+        )
+
+    async def test_a_wrong_guess_upgrades_nothing(
+        self, hasher: PasswordHasher, outdated: PasswordHash
+    ) -> None:
+        assert await hasher.verify(Password("wrong"), outdated) == Verification(matches=False)

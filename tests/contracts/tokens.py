@@ -1,0 +1,54 @@
+"""What every token issuer does."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from application.errors import InvalidToken
+from application.ports import Caller, TokenIssuer
+from domain.user import MAX_ID, UserId
+from tests.doubles import SettableClock
+
+
+class TokenIssuerContract:
+    """`TokenIssuer`, made with a lifetime of 900 s, a leeway of 0 s and the fixture `clock`."""
+
+    @pytest.fixture
+    def clock(self) -> SettableClock:
+        return SettableClock()
+
+    @pytest.fixture
+    def tokens(self, clock: SettableClock) -> TokenIssuer:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("user_id", [1, 42, MAX_ID])
+    def test_a_token_comes_back_as_the_caller(self, tokens: TokenIssuer, user_id: int) -> None:
+        caller = Caller(UserId(user_id), "a client")
+        assert tokens.verify(tokens.issue(caller).value) == caller
+
+    def test_a_token_says_how_long_it_lives(self, tokens: TokenIssuer) -> None:
+        assert tokens.issue(Caller(UserId(1), "c")).expires_in == 900
+
+    def test_a_token_is_refused_from_the_second_it_expires(
+        self, tokens: TokenIssuer, clock: SettableClock
+    ) -> None:
+        token = tokens.issue(Caller(UserId(1), "c")).value
+        clock.advance(seconds=899.5)
+        assert tokens.verify(token) == Caller(UserId(1), "c")
+        clock.advance(seconds=0.5)
+        with pytest.raises(InvalidToken):
+            tokens.verify(token)
+
+    def test_no_two_tokens_are_the_same(self, tokens: TokenIssuer) -> None:
+        caller = Caller(UserId(1), "c")
+        assert tokens.issue(caller).value != tokens.issue(caller).value
+
+    def test_a_token_is_in_no_repr(self, tokens: TokenIssuer) -> None:
+        token = tokens.issue(Caller(UserId(1), "c"))
+        assert token.value not in repr(token)
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(token=st.one_of(st.text(), st.text("ab.=-_é\ud800\0", max_size=40)))
+    def test_any_other_text_is_refused(self, tokens: TokenIssuer, token: str) -> None:
+        with pytest.raises(InvalidToken):
+            tokens.verify(token)

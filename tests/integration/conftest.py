@@ -1,0 +1,101 @@
+"""Real parts: the command, and a server it starts."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings import PREFIX
+
+PASSWORD = "the password of all test users"
+SECONDS = 30
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def clean_environment(**settings: object) -> dict[str, str]:
+    """Return this process's environment with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return kept | {PREFIX + name: str(value) for name, value in settings.items()}
+
+
+def ordergate(
+    *arguments: object, cwd: Path, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "entrypoints.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=clean_environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * 2,
+        check=False,
+    )
+
+
+@dataclass
+class Server:
+    """A server started by the command, on a port that the system chose."""
+
+    process: subprocess.Popen[str]
+    url: str = ""
+    output: list[str] = field(default_factory=list)
+    _listening: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def start(cls, *arguments: object, cwd: Path, **settings: object) -> "Server":
+        server = cls(
+            subprocess.Popen(
+                [sys.executable, "-m", "entrypoints.cli", *map(str, arguments), "--port", "0"],
+                cwd=cwd,
+                env=clean_environment(**settings),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        threading.Thread(target=server._read, daemon=True).start()
+        if not server._listening.wait(SECONDS):
+            server.stop()
+        if not server.url:
+            raise RuntimeError("".join(server.output))
+        return server
+
+    def _read(self) -> None:
+        """Keep what the server writes; it serves from the line that names its socket."""
+        for line in self.process.stdout or ():
+            self.output.append(line)
+            if found := re.search(r"running on socket \('127\.0\.0\.1', (\d+)\)", line):
+                self.url = f"http://127.0.0.1:{found[1]}"
+            if self.url:
+                self._listening.set()
+        self._listening.set()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask the server to end, and return its exit status."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        return self.process.wait(SECONDS)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
+    folder = tmp_path_factory.mktemp("served")
+    cheap = {"BCRYPT_COST": 4, "LOG_FORMAT": "json", "CORS_ORIGINS": "https://shop.example"}
+    for arguments in (["migrate"], ["seed", "--users", 3, "--orders", 30]):
+        done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)
+        assert done.returncode == 0, done.stderr
+    server = Server.start("serve", cwd=folder, **cheap)
+    yield server
+    server.stop()

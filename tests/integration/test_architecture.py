@@ -1,0 +1,79 @@
+"""The arrows of the house, and that each rule can fail."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINTER = Path(sys.executable).with_name("lint-imports")
+
+BREAKS = {
+    "Arrows point inward": ("application/get_own_order.py", "import adapters.memory"),
+    "Domain and application reach no framework": ("application/ports.py", "import pydantic"),
+    "Adapters are imported by": ("entrypoints/http/orders.py", "import adapters.memory"),
+    "Adapters are independent": ("adapters/sql/tables.py", "import adapters.memory"),
+    "The HTTP side does not know": ("entrypoints/http/app.py", "import entrypoints.container"),
+}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("*.egg-info"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint(house: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [LINTER, "--no-cache", "--no-logo"],
+        cwd=house,
+        env={**os.environ, "PYTHONPATH": str(house / "src"), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_house_keeps_its_rules(house: Path) -> None:
+    result = lint(house)
+    assert result.returncode == 0, result.stdout
+    assert f"Contracts: {len(BREAKS)} kept, 0 broken." in result.stdout
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_breaking_a_rule_is_noticed(house: Path, rule: str) -> None:
+    file, line = BREAKS[rule]
+    module = house / "src" / file
+    module.write_text(f"{module.read_text()}\n{line}\n")
+    result = lint(house)
+    assert result.returncode == 1
+    assert any(
+        found.startswith(rule) and found.endswith("BROKEN") for found in result.stdout.splitlines()
+    ), result.stdout
+
+
+def test_the_domain_imports_the_standard_library_and_itself() -> None:
+    files = sorted((ROOT / "src" / "domain").glob("*.py"))
+    assert files
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                top = name.partition(".")[0]
+                assert top == "domain" or top in sys.stdlib_module_names, f"{file.name}: {name}"
+
+
+def test_passlib_is_the_kept_fork() -> None:
+    assert distribution("libpass").version >= "1.9.4"
+    with pytest.raises(PackageNotFoundError):
+        distribution("passlib")

@@ -1,0 +1,153 @@
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+
+import bcrypt
+import pytest
+
+from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
+from application.errors import Overloaded
+from application.ports import PasswordHasher, Verification
+from domain.user import Password, PasswordHash
+from tests.contracts.passwords import PasswordHasherContract
+
+COST = 5
+
+
+def make(cost: int = COST, threads: int = 2, queue: int = 100) -> BcryptPasswordHasher:
+    return BcryptPasswordHasher(cost=cost, threads=threads, queue=queue)
+
+
+@pytest.fixture
+def hasher() -> Iterator[BcryptPasswordHasher]:
+    hasher = make()
+    yield hasher
+    hasher.close()
+
+
+def plain(password: str, prefix: str = "2b", cost: int = COST) -> PasswordHash:
+    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost, b"2b")).decode()
+    return PasswordHash(made.replace("$2b$", f"${prefix}$", 1))
+
+
+class TestBcryptPasswordHasher(PasswordHasherContract):
+    @pytest.fixture
+    def hasher(self) -> Iterator[PasswordHasher]:
+        hasher = make()
+        yield hasher
+        hasher.close()
+
+    @pytest.fixture
+    def outdated(self) -> PasswordHash:
+        return plain("old password")
+
+
+async def test_new_hashes_are_bcrypt_over_sha_256(hasher: BcryptPasswordHasher) -> None:
+    stored = await hasher.hash(Password("password"))
+    assert stored.startswith(f"$bcrypt-sha256$v=2,t=2b,r={COST}$")
+
+
+@pytest.mark.parametrize("prefix", ["2a", "2b", "2y"])
+async def test_plain_bcrypt_is_accepted_and_upgraded(
+    hasher: BcryptPasswordHasher, prefix: str
+) -> None:
+    verification = await hasher.verify(Password("pässwörd"), plain("pässwörd", prefix))
+    assert verification.matches
+    assert (verification.upgraded or "").startswith("$bcrypt-sha256$")
+
+
+@pytest.mark.parametrize("guess", ["x" * 73, "x" * 4096, "é" * 37])
+async def test_a_long_guess_at_a_plain_hash_is_a_clean_no(
+    hasher: BcryptPasswordHasher, guess: str
+) -> None:
+    cut = guess.encode()[:72].decode()
+    assert await hasher.verify(Password(guess), plain(cut)) == Verification(matches=False)
+
+
+async def test_a_raised_cost_upgrades(hasher: BcryptPasswordHasher) -> None:
+    raised = make(cost=COST + 1)
+    stored = await hasher.hash(Password("password"))
+    verification = await raised.verify(Password("password"), stored)
+    raised.close()
+    assert verification.matches
+    assert f",r={COST + 1}$" in (verification.upgraded or "")
+
+
+async def test_a_lowered_cost_weakens_no_hash(hasher: BcryptPasswordHasher) -> None:
+    lowered = make(cost=COST - 1)
+    stored = await hasher.hash(Password("password"))
+    assert await lowered.verify(Password("password"), stored) == Verification(matches=True)
+    lowered.close()
+
+
+async def test_past_the_bound_a_job_is_refused_at_once() -> None:
+    hasher = make(cost=11, threads=1, queue=2)
+    results = await asyncio.gather(
+        *(hasher.verify(Password("guess"), None) for _ in range(10)), return_exceptions=True
+    )
+    refused = [result for result in results if isinstance(result, Overloaded)]
+    assert results.count(Verification(matches=False)) == 3
+    assert len(refused) == 7
+    assert all(error.retry_after >= 1 for error in refused)
+    assert await hasher.verify(Password("guess"), None) == Verification(matches=False)
+    hasher.close()
+
+
+async def test_a_refusal_takes_no_time() -> None:
+    hasher = make(cost=12, threads=1, queue=0)
+    job = asyncio.create_task(hasher.hash(Password("slow")))
+    await asyncio.sleep(0)
+    started = time.perf_counter()
+    with pytest.raises(Overloaded):
+        await hasher.hash(Password("refused"))
+    refusal = time.perf_counter() - started
+    await job
+    assert refusal < (time.perf_counter() - started) / 5
+    hasher.close()
+
+
+async def test_a_job_that_is_given_up_makes_room() -> None:
+    hasher = make(cost=10, threads=1, queue=1)
+    running = asyncio.create_task(hasher.hash(Password("running")))
+    waiting = asyncio.create_task(hasher.hash(Password("waiting")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert await hasher.hash(Password("in its place"))
+    await running
+    hasher.close()
+
+
+async def test_the_event_loop_goes_on_beside_hashing() -> None:
+    hasher = make(cost=12, threads=1)
+    job = asyncio.create_task(hasher.hash(Password("slow")))
+    turns = 0
+    while not job.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+    hasher.close()
+
+
+async def test_every_refusal_costs_the_same_work() -> None:
+    """Compare medians in turn: the machine's speed may drift, their ratio does not."""
+    hasher = make(cost=9, threads=1)
+    password = Password("a wrong guess")
+    cases = {
+        "wrong password": await hasher.hash(Password("right")),
+        "nobody": None,
+        "no hash": PasswordHash("!"),
+        "plain hash": plain("right", cost=9),
+        "cheap plain hash": plain("right", cost=5),
+    }
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(25):
+        for name, stored in cases.items():
+            started = time.perf_counter()
+            assert await hasher.verify(password, stored) == Verification(matches=False)
+            times[name].append(time.perf_counter() - started)
+    hasher.close()
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    for name, median in medians.items():
+        assert 0.75 < median / medians["wrong password"] < 1.33, (name, medians)

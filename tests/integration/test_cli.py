@@ -1,0 +1,306 @@
+"""The command as a person types it: what it prints, where, and how it ends."""
+
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.conftest import PASSWORD, SECONDS, Server, clean_environment, ordergate
+
+CHEAP = {"BCRYPT_COST": 4}
+
+
+def complaint(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
+    """Return the one line on standard error of a command that failed as it should."""
+    assert result.returncode == status, result.stderr
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("ordergate: ")
+    return line.removeprefix("ordergate: ")
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> Path:
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    return tmp_path
+
+
+def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path) -> None:
+    for _ in range(2):
+        result = ordergate("migrate", cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (0, "The schema is current.\n")
+    assert (tmp_path / ".ordergate" / "ordergate.db").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve"], ["users", "add", "alice"], ["seed", "--users", "1", "--orders", "1"]],
+    ids=" ".join,
+)
+def test_without_a_schema_a_command_says_which_one_to_run(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    result = ordergate(*arguments, cwd=tmp_path, PASSWORD=PASSWORD)
+    assert complaint(result) == "the database's schema is not current; run `ordergate migrate`"
+    assert not (tmp_path / ".ordergate").exists()
+
+
+def test_a_user_is_added_with_the_password_in_the_environment(migrated: Path) -> None:
+    result = ordergate("users", "add", "Alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert (result.returncode, result.stdout) == (0, "Added user alice with id 1.\n")
+    result = ordergate("users", "add", "ALICE", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert complaint(result) == "this user name is taken; choose another"
+    with sqlite3.connect(migrated / ".ordergate" / "ordergate.db") as database:
+        assert PASSWORD not in str(database.execute("SELECT * FROM users").fetchall())
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "reason"),
+    [
+        ("a b", PASSWORD, "A user name has letters, digits and ASCII punctuation, and no spaces."),
+        ("", PASSWORD, "A user name has 1 to 64 characters."),
+        ("alice", "x" * 4097, "A password has at most 4096 bytes."),
+        ("alice", "a\tb", "A password cannot contain control or unassigned characters."),
+    ],
+)
+def test_what_cannot_be_a_user_is_told_why(
+    migrated: Path, name: str, password: str, reason: str
+) -> None:
+    result = ordergate("users", "add", name, cwd=migrated, PASSWORD=password, **CHEAP)
+    assert complaint(result) == reason
+
+
+def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Path) -> None:
+    result = ordergate("users", "add", "alice", cwd=migrated)
+    assert complaint(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
+
+
+def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: Path) -> None:
+    main, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.cli", "users", "add", "alice"],
+        cwd=migrated,
+        env=clean_environment(**CHEAP),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    shown = ""
+    for prompt in ("Password", "Repeat"):
+        while prompt not in shown:
+            shown += os.read(main, 1024).decode()
+        os.write(main, f"{PASSWORD}\n".encode())
+    while "Added user" not in shown:
+        shown += os.read(main, 1024).decode()
+    assert process.wait(SECONDS) == 0
+    os.close(main)
+    assert PASSWORD not in shown
+
+
+def test_seeding_twice_is_refused(migrated: Path) -> None:
+    arguments = ["seed", "--users", "2", "--orders", "5"]
+    result = ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert (result.returncode, result.stdout) == (0, "Loaded 2 users and 5 orders.\n")
+    assert result.stderr == ""
+    result = ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert complaint(result).startswith("there are users or orders already")
+
+
+def test_seeding_deals_orders_round_robin(migrated: Path) -> None:
+    arguments = ["seed", "--users", 3, "--orders", 1000]
+    assert ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP).returncode == 0
+    with sqlite3.connect(migrated / ".ordergate" / "ordergate.db") as database:
+        rows = database.execute("SELECT id, owner_id FROM orders ORDER BY id").fetchall()
+        hashes = database.execute("SELECT DISTINCT password_hash FROM users").fetchall()
+    assert rows == [(i, (i - 1) % 3 + 1) for i in range(1, 1001)]
+    assert len(hashes) == 1
+
+
+def test_seeding_wants_a_password(migrated: Path) -> None:
+    result = ordergate("seed", "--users", "2", "--orders", "5", cwd=migrated)
+    assert complaint(result) == "set ORDERGATE_PASSWORD to the password that all users get"
+
+
+def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.cli", "seed", "--users", "9", "--orders", "50000000"],
+        cwd=migrated,
+        env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    database = migrated / ".ordergate" / "ordergate.db"
+    deadline = time.monotonic() + SECONDS
+    while not is_locked(database):
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 130
+    assert process.stderr is not None
+    assert process.stderr.read() == "ordergate: interrupted\n"
+    process.stderr.close()
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
+
+
+def is_locked(database: Path) -> bool:
+    connection = sqlite3.connect(database, timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+def test_a_new_key_is_the_owners_alone_and_signs(migrated: Path, algorithm: str) -> None:
+    result = ordergate("keys", "new", "my.pem", "--algorithm", algorithm, cwd=migrated)
+    assert result.stdout == "Wrote my.pem. Sign with it: ORDERGATE_SIGNING_KEY_FILE=my.pem\n"
+    key = migrated / "my.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    before = key.read_bytes()
+    result = ordergate("keys", "new", "my.pem", cwd=migrated)
+    assert complaint(result) == "my.pem exists; name a new file, or remove it first"
+    assert key.read_bytes() == before
+
+
+def test_a_key_cannot_be_written_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = ordergate("keys", "new", "file/my.pem", cwd=tmp_path)
+    assert complaint(result) == "file/my.pem cannot be written: Not a directory"
+
+
+def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> None:
+    result = ordergate("openapi", cwd=tmp_path)
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["info"]["title"] == "Ordergate"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
+    result = ordergate("serve", cwd=tmp_path, BCRYPT_COST=99, ISUER="x", SIGNING_SECRET="hunter2")
+    line = complaint(result)
+    assert "ORDERGATE_ISUER is no setting; did you mean ORDERGATE_ISSUER?" in line
+    assert "ORDERGATE_BCRYPT_COST: " in line
+    assert "ORDERGATE_SIGNING_SECRET: must have 32 bytes or more" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("pem", "reason"),
+    [
+        ("", "this is no PEM file with a private key"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "this is no PEM file"),
+    ],
+)
+def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reason: str) -> None:
+    (migrated / "bad.pem").write_text(pem)
+    result = ordergate("serve", cwd=migrated, SIGNING_KEY_FILE="bad.pem")
+    assert complaint(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
+
+
+def test_a_taken_port_is_told(migrated: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = ordergate("serve", "--port", port, cwd=migrated)
+    expected = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another"
+    assert complaint(result).startswith(expected)
+
+
+def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:
+    result = ordergate("serve", "--host", "192.0.2.1", "--port", 0, cwd=migrated)
+    assert complaint(result).startswith("cannot listen on 192.0.2.1 port 0: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["serv"], "No such command 'serv'."),
+        (["serve", "--prot", "1"], "No such option: --prot"),
+        (["serve", "--port", "many"], "Invalid value for '--port'"),
+        (["serve", "--port", "65536"], "Invalid value for '--port'"),
+        (["serve", "--workers", "0"], "Invalid value for '--workers'"),
+        (["users", "add"], "Missing argument 'NAME'."),
+        (["seed", "--users", "1"], "Missing option '--orders'."),
+        (["seed", "--users", "0", "--orders", "1"], "Invalid value for '--users'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistyped_command_is_told_in_one_line(
+    tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    assert complaint(ordergate(*arguments, cwd=tmp_path), status=2).startswith(reason)
+
+
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    result = ordergate("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    for command in ("serve", "demo", "migrate", "users", "seed", "openapi", "keys"):
+        assert re.search(rf"^\s+{command} ", result.stdout, re.MULTILINE)
+
+
+def test_the_demo_migrates_seeds_and_prints_what_to_type(tmp_path: Path) -> None:
+    for _ in range(2):  # the second time on what the first one made
+        server = Server.start("demo", cwd=tmp_path, DATABASE_URL="sqlite:///real.db")
+        text = "".join(server.output)
+        assert server.url in text
+        sign_in = httpx.post(
+            f"{server.url}/login", data={"username": "user1", "password": "ordergate-demo"}
+        )
+        headers = {"Authorization": f"Bearer {sign_in.json()['access_token']}"}
+        assert httpx.get(f"{server.url}/order?id=1", headers=headers).status_code == 200
+        assert httpx.get(f"{server.url}/order?id=2", headers=headers).status_code == 404
+        assert f"{server.url}/docs" in text
+        server.stop(signal.SIGINT)
+    assert [path.name for path in tmp_path.iterdir()] == [".ordergate"]
+    assert [path.name for path in (tmp_path / ".ordergate").iterdir()] == ["demo"]
+
+
+def test_the_curl_lines_of_the_demo_work_as_they_stand(tmp_path: Path) -> None:
+    server = Server.start("demo", cwd=tmp_path)
+    lines = "".join(server.output)
+    sign_in = re.search(r"TOKEN=.*?\n.*?\n", lines)
+    reads = re.findall(r"curl -i .*", lines)
+    assert sign_in
+    assert len(reads) == 2
+    shell = subprocess.run(
+        ["bash", "-c", "\n".join([sign_in[0], *reads])], capture_output=True, text=True, check=True
+    )
+    server.stop()
+    assert re.findall(r"^HTTP/1.1 (\d+)", shell.stdout, re.MULTILINE) == ["200", "404"]
+
+
+def test_a_server_ends_when_it_is_told_to(migrated: Path) -> None:
+    server = Server.start("serve", cwd=migrated)
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    server.stop(signal.SIGTERM)
+    assert "Traceback" not in "".join(server.output)
+
+
+def test_several_workers_share_one_port_and_one_key(migrated: Path) -> None:
+    assert (
+        ordergate("users", "add", "alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP).returncode == 0
+    )
+    server = Server.start("serve", "--workers", 2, cwd=migrated, **CHEAP)
+    form = {"username": "alice", "password": PASSWORD}
+    for _ in range(10):
+        with httpx.Client(base_url=server.url, timeout=SECONDS) as fresh:
+            token = fresh.post("/login", data=form).json()["access_token"]
+        with httpx.Client(base_url=server.url, timeout=SECONDS) as fresh:
+            read = fresh.get("/order?id=1", headers={"Authorization": f"Bearer {token}"})
+            assert read.status_code == 404
+    server.stop()

@@ -1,0 +1,269 @@
+import asyncio
+import multiprocessing
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlmodel import SQLModel
+
+from adapters.sql.migrations import HEAD
+from adapters.sql.sql_bulk_loader import SqlBulkLoader
+from adapters.sql.sql_order_repository import OWNED, SqlOrderRepository
+from adapters.sql.sql_storage import SqlStorage, migration_config
+from adapters.sql.sql_user_repository import SqlUserRepository
+from adapters.sql.sqlite_database import SqliteDatabase
+from application.errors import SchemaNotCurrent, StorageUnavailable
+from domain.order import Order, OrderId
+from domain.user import PasswordHash, UserId, Username
+from tests.contracts.storage import Parts, StorageContract
+from tests.samples import ALICE, BOB, an_order
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "orders.db"
+
+
+@pytest.fixture
+def database(file: Path) -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(file)
+    yield database
+    database.close()
+
+
+class TestSqliteStorage(StorageContract):
+    @pytest.fixture
+    async def parts(self, database: SqliteDatabase) -> AsyncIterator[Parts]:
+        self.database = database
+        storage = SqlStorage(database)
+        storage.migrate()
+        await storage.open()
+        yield Parts(
+            storage,
+            SqlUserRepository(database),
+            SqlOrderRepository(database),
+            SqlBulkLoader(database),
+        )
+        await storage.close()
+
+    async def empty(self, parts: Parts) -> None:
+        def delete(connection: Connection) -> None:
+            for table in ("order_lines", "orders", "users"):
+                connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
+
+        await self.database.write(delete)
+
+
+@pytest.fixture
+def migrated(database: SqliteDatabase) -> SqliteDatabase:
+    SqlStorage(database).migrate()
+    return database
+
+
+# The file
+
+
+def test_the_file_and_its_folder_are_the_owners_alone(migrated: SqliteDatabase, file: Path) -> None:
+    migrated.transaction(lambda connection: connection.execute(text("DELETE FROM users")))
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 5000)],
+)
+async def test_every_connection_is_configured(
+    migrated: SqliteDatabase, pragma: str, value: object
+) -> None:
+    def ask(connection: Connection) -> object:
+        return connection.scalar(text(f"PRAGMA {pragma}"))
+
+    assert await migrated.read(ask) == value
+    assert await migrated.write(ask) == value
+
+
+async def test_a_write_takes_the_lock_when_it_begins(migrated: SqliteDatabase, file: Path) -> None:
+    other = sqlite3.connect(file, timeout=0, check_same_thread=False)
+
+    def work(connection: Connection) -> None:
+        connection.execute(text("SELECT count(*) FROM users"))
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("INSERT INTO users (username, password_hash) VALUES ('x', 'y')")
+
+    await migrated.write(work)
+    other.close()
+
+
+async def test_reads_go_on_beside_a_write(migrated: SqliteDatabase) -> None:
+    users = SqlUserRepository(migrated)
+    alice = await users.add(ALICE.username, ALICE.password_hash)
+    began, go_on = asyncio.Event(), multiprocessing.Event()
+    loop = asyncio.get_running_loop()
+
+    def work(connection: Connection) -> None:
+        connection.execute(text("UPDATE users SET password_hash = 'new'"))
+        loop.call_soon_threadsafe(began.set)
+        assert go_on.wait(10)
+
+    writing = asyncio.create_task(migrated.write(work))
+    await began.wait()
+    assert await users.find(alice.username) == alice
+    go_on.set()
+    await writing
+    changed = await users.find(alice.username)
+    assert changed is not None
+    assert changed.password_hash == "new"
+
+
+async def test_an_order_without_its_owner_cannot_be_stored(migrated: SqliteDatabase) -> None:
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        await SqlBulkLoader(migrated).load([ALICE], [an_order(1, owner=BOB.id)])
+
+
+async def test_a_load_whose_caller_gives_up_is_rolled_back(migrated: SqliteDatabase) -> None:
+    began = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def endless() -> Iterator[Order]:
+        i = 0
+        while True:
+            i += 1
+            if i == 60_000:
+                loop.call_soon_threadsafe(began.set)
+            yield an_order(i)
+
+    loading = asyncio.create_task(SqlBulkLoader(migrated).load([ALICE], endless()))
+    await began.wait()
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    migrated.close()
+    assert await SqlUserRepository(migrated).find(ALICE.username) is None
+
+
+async def test_an_id_is_never_given_twice(migrated: SqliteDatabase) -> None:
+    users = SqlUserRepository(migrated)
+    first = await users.add(Username("first"), PasswordHash("h"))
+    await migrated.write(lambda connection: connection.execute(text("DELETE FROM users")))
+    assert (await users.add(Username("second"), PasswordHash("h"))).id > first.id
+
+
+async def test_an_own_order_is_found_by_its_keys(migrated: SqliteDatabase) -> None:
+    def explain(connection: Connection) -> list[str]:
+        query = f"EXPLAIN QUERY PLAN {OWNED.compile(dialect=connection.dialect)}"
+        return [row[3] for row in connection.exec_driver_sql(query, (1, 7))]
+
+    assert await migrated.read(explain) == [
+        "SEARCH orders USING PRIMARY KEY (owner_id=? AND id=?)",
+        "SEARCH order_lines USING PRIMARY KEY (owner_id=? AND order_id=?)",
+    ]
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b"\0" * 8192])
+async def test_a_file_that_is_no_database_is_unavailable(
+    database: SqliteDatabase, file: Path, content: bytes
+) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+    with pytest.raises(StorageUnavailable):
+        await SqlStorage(database).open()
+    with pytest.raises(StorageUnavailable):
+        SqlStorage(database).migrate()
+
+
+def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable, match="the database file"):
+        SqlStorage(SqliteDatabase(tmp_path / "file" / "orders.db")).migrate()
+
+
+async def test_a_lost_table_is_unavailable(migrated: SqliteDatabase) -> None:
+    await migrated.write(lambda connection: connection.execute(text("DROP TABLE order_lines")))
+    with pytest.raises(StorageUnavailable):
+        await SqlOrderRepository(migrated).get_owned(OrderId(1), owner=UserId(1))
+
+
+async def test_an_error_tells_nothing_of_the_values(migrated: SqliteDatabase) -> None:
+    await migrated.write(lambda connection: connection.execute(text("DROP TABLE users")))
+    with pytest.raises(StorageUnavailable) as refusal:
+        await SqlUserRepository(migrated).add(Username("alice"), PasswordHash("the-hash"))
+    assert "the-hash" not in f"{refusal.value} {refusal.value.__cause__}"
+
+
+# Migrations
+
+
+async def test_a_file_that_is_not_there_is_not_made_by_opening(
+    database: SqliteDatabase, file: Path
+) -> None:
+    with pytest.raises(SchemaNotCurrent):
+        await SqlStorage(database).open()
+    assert not file.exists()
+
+
+async def test_an_empty_file_has_no_schema(database: SqliteDatabase) -> None:
+    database.create()
+    with pytest.raises(SchemaNotCurrent):
+        await SqlStorage(database).open()
+
+
+async def test_a_schema_of_another_version_is_not_opened(migrated: SqliteDatabase) -> None:
+    await migrated.write(
+        lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9'"))
+    )
+    with pytest.raises(SchemaNotCurrent):
+        await SqlStorage(migrated).open()
+    with pytest.raises(SchemaNotCurrent, match="newer"):
+        SqlStorage(migrated).migrate()
+
+
+def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabase) -> None:
+    def compare(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, SQLModel.metadata))
+
+    assert migrated.transaction(compare) == []
+
+
+def test_the_newest_migration_is_the_one_that_is_asked_for(migrated: SqliteDatabase) -> None:
+    def heads(connection: Connection) -> list[str]:
+        return list(ScriptDirectory.from_config(migration_config(connection)).get_heads())
+
+    assert migrated.transaction(heads) == [HEAD]
+
+
+def test_each_migration_goes_up_down_and_up_again(database: SqliteDatabase) -> None:
+    database.create()
+
+    def climb(connection: Connection) -> None:
+        config = migration_config(connection)
+        script = ScriptDirectory.from_config(config)
+        for revision in reversed(list(script.walk_revisions())):
+            command.upgrade(config, revision.revision)
+            command.downgrade(config, "-1")
+            command.upgrade(config, revision.revision)
+
+    database.transaction(climb)
+
+
+def _migrate(file: Path) -> None:
+    SqlStorage(SqliteDatabase(file)).migrate()
+
+
+async def test_migrating_at_once_migrates_once(database: SqliteDatabase, file: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(_migrate, [file] * 8)
+    await SqlStorage(database).open()

@@ -1,0 +1,67 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+from starlette.exceptions import HTTPException
+
+from application.errors import ApplicationError, InvalidCredentials, Overloaded
+from domain.errors import DomainError, InvalidMoney
+from entrypoints.http.errors import INTERNAL, PROBLEMS, of_status, problem_of
+from entrypoints.http.problems import Problem, ProblemDetails
+
+
+def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
+
+
+@pytest.mark.parametrize("kind", list(subclasses(ApplicationError)), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_application_has_an_answer(kind: type[ApplicationError]) -> None:
+    assert kind in PROBLEMS
+
+
+@pytest.mark.parametrize("kind", list(subclasses(DomainError)), ids=lambda kind: kind.__name__)
+def test_every_broken_rule_is_the_callers_to_mend(kind: type[DomainError]) -> None:
+    assert problem_of(kind("why")) == Problem(422, "why", "rule-broken")
+
+
+def test_a_problem_is_written_as_rfc_9457_says() -> None:
+    response = problem_of(InvalidCredentials()).response("the-id")
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    assert json.loads(bytes(response.body)) == {
+        "type": "urn:problem-type:ordergate:invalid-grant",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "Incorrect username or password",
+        "error": "invalid_grant",
+        "error_description": "Incorrect username or password",
+        "request_id": "the-id",
+    }
+
+
+def test_an_error_nobody_expected_tells_nothing() -> None:
+    assert problem_of(RuntimeError("SELECT secret FROM /etc/passwd")) == INTERNAL
+
+
+def test_overload_says_when_to_come_back() -> None:
+    assert problem_of(Overloaded(retry_after=7)).headers["Retry-After"] == "7"
+
+
+def test_a_statuss_own_headers_are_kept() -> None:
+    error = HTTPException(405, headers={"Allow": "GET"})
+    assert problem_of(error) == of_status(405, {"Allow": "GET"})
+    assert problem_of(error).headers == {"Allow": "GET"}
+
+
+@pytest.mark.parametrize(
+    "problem", [*PROBLEMS.values(), of_status(404), of_status(418)], ids=lambda p: p.name
+)
+def test_every_problem_is_as_documented(problem: Problem) -> None:
+    ProblemDetails.model_validate(problem.body("the-id"))
+
+
+def test_broken_rules_have_a_name_of_their_own() -> None:
+    assert problem_of(InvalidMoney("why")).name == "rule-broken"

@@ -1,0 +1,160 @@
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoints.settings import PREFIX, Settings, SettingsError, load_settings
+
+SECRET = "a secret of more than thirty-two bytes"
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+def settings_of(**variables: str) -> Settings:
+    with patch.dict(os.environ, {PREFIX + name: value for name, value in variables.items()}):
+        return load_settings()
+
+
+def problems_of(**variables: str) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        settings_of(**variables)
+    return refusal.value.problems
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = settings_of()
+    assert settings.database_path == Path(".ordergate/ordergate.db")
+    assert settings.default_key_file == Path(".ordergate/signing-key.pem")
+    assert settings.access_token_seconds == 900
+    assert settings.bcrypt_cost == 12
+    assert settings.cors_origins == ()
+
+
+def test_home_moves_what_is_kept_in_it() -> None:
+    settings = settings_of(HOME="/srv/orders")
+    assert settings.database_path == Path("/srv/orders/ordergate.db")
+    assert settings.default_key_file == Path("/srv/orders/signing-key.pem")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("sqlite:///data/o.db", "data/o.db"), ("sqlite:////srv/o.db", "/srv/o.db")],
+)
+def test_a_database_url_names_a_file(url: str, path: str) -> None:
+    assert settings_of(DATABASE_URL=url).database_path == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "orders.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///o.db?mode=ro",
+        "mysql://h/d",
+    ],
+)
+def test_any_other_database_url_is_refused(url: str) -> None:
+    assert problems_of(DATABASE_URL=url) == [
+        "ORDERGATE_DATABASE_URL: must name a file, as in sqlite:///folder/orders.db"
+    ]
+
+
+def test_a_variable_set_to_nothing_is_not_set() -> None:
+    assert settings_of(DATABASE_URL="", BCRYPT_COST="") == settings_of()
+
+
+def test_all_wrong_settings_are_named_together() -> None:
+    problems = problems_of(
+        BCRYPT_COST="3",
+        HASHING_THREADS="many",
+        SIGNING_SECRET="short",
+        ISUER="x",
+        LEEWAY_SECONDS="-1",
+    )
+    assert [problem.split(":")[0].split(" ")[0] for problem in problems] == [
+        "ORDERGATE_ISUER",
+        "ORDERGATE_SIGNING_SECRET",
+        "ORDERGATE_LEEWAY_SECONDS",
+        "ORDERGATE_BCRYPT_COST",
+        "ORDERGATE_HASHING_THREADS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("DATABSE_URL", "; did you mean ORDERGATE_DATABASE_URL?"),
+        ("TOKEN_SECONDS", "; did you mean ORDERGATE_ACCESS_TOKEN_SECONDS?"),
+        ("ZZZZZZZZ", ""),
+    ],
+)
+def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, hint: str) -> None:
+    assert problems_of(**{name: "x"}) == [f"ORDERGATE_{name} is no setting{hint}"]
+
+
+def test_the_password_of_commands_is_no_unknown_setting() -> None:
+    assert settings_of(PASSWORD="x") == settings_of()
+
+
+def test_two_signing_keys_exclude_each_other() -> None:
+    assert problems_of(SIGNING_SECRET=SECRET, SIGNING_KEY_FILE="pyproject.toml") == [
+        "ORDERGATE_SIGNING_KEY_FILE and ORDERGATE_SIGNING_SECRET exclude each other"
+    ]
+
+
+def test_a_key_file_that_is_not_there_is_named_at_once() -> None:
+    (problem,) = problems_of(SIGNING_KEY_FILE="/nowhere/key.pem")
+    assert problem.startswith("ORDERGATE_SIGNING_KEY_FILE: must name a file that exists")
+
+
+def test_origins_are_separated_by_commas() -> None:
+    assert settings_of(CORS_ORIGINS="https://a.example, http://localhost:3000").cors_origins == (
+        "https://a.example",
+        "http://localhost:3000",
+    )
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "a.example", "https://a.example/", "ftp://a.example", "null"]
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    (problem,) = problems_of(CORS_ORIGINS=origin)
+    assert problem.startswith("ORDERGATE_CORS_ORIGINS: must be origins")
+
+
+def test_secrets_are_in_no_repr_and_no_error() -> None:
+    assert SECRET not in repr(settings_of(SIGNING_SECRET=SECRET))
+    assert SECRET not in str(settings_of(SIGNING_SECRET=SECRET))
+    problems = problems_of(SIGNING_SECRET="hunter2", DATABASE_URL="mysql://me:hunter2@h/d")
+    assert "hunter2" not in str(problems)
+
+
+environment_text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@given(
+    name=st.sampled_from(sorted(Settings.model_fields)),
+    value=environment_text,
+)
+def test_any_value_is_a_setting_or_an_error_that_does_not_repeat_it(name: str, value: str) -> None:
+    try:
+        settings_of(**{name.upper(): value})
+    except SettingsError as error:
+        assert all(problem.startswith("ORDERGATE_") for problem in error.problems)
+        assert len(value) < 8 or value not in str(error)
+
+
+@given(name=st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=20))
+def test_any_other_name_is_refused(name: str) -> None:
+    if name.lower() not in {*Settings.model_fields, "password"}:
+        assert problems_of(**{name: "x"})[0].startswith(f"ORDERGATE_{name} is no setting")
