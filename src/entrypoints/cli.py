@@ -109,7 +109,7 @@ def migrate() -> None:
 
 
 @users.command("add")
-def add_user(name: Annotated[str, typer.Argument(help="The user name.")]) -> None:
+def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
     """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
     container = _container()
     _check_storage(container)
@@ -156,7 +156,9 @@ def openapi() -> None:
 
 @keys.command("new")
 def new_key(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")
+    ],
     algorithm: Annotated[
         Literal["EdDSA", "ES256", "RS256"], typer.Option(help="What the key signs with.")
     ] = "EdDSA",
@@ -186,7 +188,7 @@ def main() -> None:
         status = error.exit_code
         _complain(error.format_message())
     except typer.Abort:
-        _complain("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
+        _complain("no password was given")
     except (_Failure, ApplicationError, DomainError, SettingsError) as error:
         _complain(_explain(error))
     sys.exit(status)
@@ -235,6 +237,8 @@ def _check_storage(container: Container) -> None:
 
 
 def _ask_password() -> str:
+    if not sys.stdin.isatty():
+        raise _Failure("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
     password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return password
 

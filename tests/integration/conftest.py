@@ -50,6 +50,7 @@ class Server:
     url: str = ""
     output: list[str] = field(default_factory=list)
     _listening: threading.Event = field(default_factory=threading.Event)
+    _reader: threading.Thread | None = None
 
     @classmethod
     def start(cls, *arguments: object, cwd: Path, **settings: object) -> "Server":
@@ -64,7 +65,8 @@ class Server:
                 start_new_session=True,
             )
         )
-        threading.Thread(target=server._read, daemon=True).start()
+        server._reader = threading.Thread(target=server._read, daemon=True)
+        server._reader.start()
         if not server._listening.wait(SECONDS):
             server.stop()
         if not server.url:
@@ -73,19 +75,24 @@ class Server:
 
     def _read(self) -> None:
         """Keep what the server writes; it serves from the line that names its socket."""
-        for line in self.process.stdout or ():
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
             self.output.append(line)
             if found := re.search(r"running on socket \('127\.0\.0\.1', (\d+)\)", line):
                 self.url = f"http://127.0.0.1:{found[1]}"
             if self.url:
                 self._listening.set()
         self._listening.set()
+        self.process.stdout.close()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask the server to end, and return its exit status."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
-        return self.process.wait(SECONDS)
+        status = self.process.wait(SECONDS)
+        if self._reader is not None:
+            self._reader.join(SECONDS)
+        return status
 
 
 @pytest.fixture(scope="session")

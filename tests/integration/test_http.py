@@ -298,8 +298,8 @@ async def test_everybody_reads_their_own_and_nobody_elses(client: httpx.AsyncCli
 
 
 BAD_IDS = [
-    "0", "-1", "+1", "01", "1.0", "1e3", "0x1", "1_0", " 1", "1 ", "%201", "%00", "1%00", "%ED%A0%80",
-    "true", "null", "abc", "%D9%A1", str(MAX + 1), "9" * 5000, "1%0A", "[1]", "1,2",
+    "0", "-1", "+1", "01", "1.0", "1e3", "0x1", "1_0", " 1", "1 ", "%201", "%00", "1%00",
+    "%ED%A0%80", "true", "null", "abc", "%D9%A1", str(MAX + 1), "9" * 5000, "1%0A", "[1]", "1,2",
 ]  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
 from adapters.sql.migrations import HEAD
+from adapters.sql.migrator import migration_config
 from adapters.sql.sql_bulk_loader import SqlBulkLoader
 from adapters.sql.sql_order_repository import OWNED, SqlOrderRepository
-from adapters.sql.sql_storage import SqlStorage, migration_config
+from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent, StorageUnavailable
@@ -184,7 +185,7 @@ async def test_a_file_that_is_no_database_is_unavailable(
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageUnavailable, match="the database file"):
+    with pytest.raises(StorageUnavailable, match="the database file: Not a directory"):
         SqlStorage(SqliteDatabase(tmp_path / "file" / "orders.db")).migrate()
 
 

@@ -1,6 +1,6 @@
 """Accounts in SQL."""
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -27,13 +27,11 @@ class SqlUserRepository(UserRepository):
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         """Insert one row."""
-        statement = insert(UserRow).values(username=username.value, password_hash=password_hash)
-
-        def work(connection: Connection) -> UserId:
-            return UserId(connection.execute(statement).inserted_primary_key[0])
-
+        values = {"username": username.value, "password_hash": password_hash}
+        statement = insert(UserRow).values(values).returning(col(UserRow.id))
         try:
-            return User(await self._database.write(work), username, password_hash)
+            row = await self._database.write(lambda connection: connection.execute(statement).one())
+            return User(UserId(row.id), username, password_hash)
         except IntegrityError:
             raise UsernameTaken from None
 

@@ -45,7 +45,8 @@ class SqliteDatabase:
     def create(self) -> None:
         """Make the file if there is none, readable by its owner alone, as its journal will be."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._path.parent.exists():
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise StorageUnavailable(f"the database file: {error.strerror}") from error

@@ -119,7 +119,8 @@ def write_new_key(path: Path, algorithm: Algorithm = "EdDSA") -> None:
     )
     if path.exists():
         raise FileExistsError(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)

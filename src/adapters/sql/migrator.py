@@ -1,0 +1,28 @@
+"""Migrating a SQL schema with Alembic, which is imported here only: serving does not need it."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from application.errors import SchemaNotCurrent
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migration_config(connection: Connection) -> Config:
+    """Tell Alembic where the migrations are, and to run them on this connection."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(connection: Connection) -> None:
+    """Upgrade to the newest revision. Raises `SchemaNotCurrent` where the schema is newer."""
+    try:
+        command.upgrade(migration_config(connection), "head")
+    except CommandError as error:
+        raise SchemaNotCurrent("the schema is newer than this program") from error

@@ -1,0 +1,152 @@
+"""Keys as OpenSSL makes them, in files as people keep them."""
+
+import multiprocessing
+import stat
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from adapters.clock import SystemClock
+from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
+from application.ports import Caller
+from domain.user import UserId
+from tests.jose import roca_key
+
+
+def openssl(*arguments: str, cwd: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+def signs(key: SigningKey) -> bool:
+    second = timedelta(seconds=60)
+    tokens = JwtTokenIssuer(
+        key=key, clock=SystemClock(), issuer="i", audience="a", lifetime=second, leeway=second
+    )
+    caller = Caller(UserId(1), "c")
+    return tokens.verify(tokens.issue(caller).value) == caller
+
+
+@pytest.mark.parametrize(
+    ("command", "algorithm"),
+    [
+        ("genpkey -algorithm ed25519 -out private.key", "EdDSA"),
+        ("ecparam -name prime256v1 -genkey -noout -out private.key", "ES256"),
+        ("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out private.key", "ES256"),
+        ("genrsa -out private.key 4096", "RS256"),
+        ("genrsa -traditional -out private.key 2048", "RS256"),
+    ],
+)
+def test_the_algorithm_follows_from_the_key(tmp_path: Path, command: str, algorithm: str) -> None:
+    openssl(*command.split(), cwd=tmp_path)
+    key = SigningKey.from_file(tmp_path / "private.key")
+    assert key.algorithm == algorithm
+    assert signs(key)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("genrsa -out private.key 1024", "weak"),
+        ("genpkey -algorithm ed448 -out private.key", "must be Ed25519"),
+        ("ecparam -name secp384r1 -genkey -noout -out private.key", "must be Ed25519"),
+        ("ecparam -name secp256k1 -genkey -noout -out private.key", "must be Ed25519"),
+        ("genrsa -aes128 -passout pass:hunter2 -out private.key 2048", "without a passphrase"),
+        ("genpkey -algorithm x25519 -out private.key", "must be Ed25519"),
+    ],
+)
+def test_a_key_that_cannot_sign_here_is_told_why(tmp_path: Path, command: str, reason: str) -> None:
+    openssl(*command.split(), cwd=tmp_path)
+    with pytest.raises(InvalidSigningKey, match=reason):
+        SigningKey.from_file(tmp_path / "private.key")
+
+
+def test_a_public_key_cannot_sign(tmp_path: Path) -> None:
+    openssl("genpkey", "-algorithm", "ed25519", "-out", "private.key", cwd=tmp_path)
+    openssl("pkey", "-in", "private.key", "-pubout", "-out", "public.key", cwd=tmp_path)
+    with pytest.raises(InvalidSigningKey, match="no PEM file with a private key"):
+        SigningKey.from_file(tmp_path / "public.key")
+
+
+def test_a_key_with_the_roca_weakness_cannot_sign() -> None:
+    pem = roca_key().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    with pytest.raises(InvalidSigningKey, match="ROCA"):
+        SigningKey.from_pem(pem)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\n"])
+def test_what_is_no_key_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "private.key").write_bytes(content)
+    with pytest.raises(InvalidSigningKey, match="no PEM file"):
+        SigningKey.from_file(tmp_path / "private.key")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSigningKey, match="No such file"):
+        SigningKey.from_file(tmp_path / "private.key")
+    with pytest.raises(InvalidSigningKey, match="Is a directory"):
+        SigningKey.from_file(tmp_path)
+
+
+def test_a_key_is_named_by_its_thumbprint() -> None:
+    """RFC 8037, appendix A.3: the key, its file and its thumbprint."""
+    pem = (
+        b"-----BEGIN PRIVATE KEY-----\n"
+        b"MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+        b"-----END PRIVATE KEY-----\n"
+    )
+    assert SigningKey.from_pem(pem).kid == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+@pytest.mark.parametrize("length", [0, 1, 31])
+def test_a_short_secret_cannot_sign(length: int) -> None:
+    with pytest.raises(InvalidSigningKey, match="32 bytes"):
+        SigningKey.from_secret("x" * length)
+    assert signs(SigningKey.from_secret("é" * 16))
+
+
+def test_keys_are_in_no_repr(tmp_path: Path) -> None:
+    assert "hunter2" not in repr(SigningKey.from_secret("hunter2" * 5))
+    key = SigningKey.from_file_or_new(tmp_path / "key.pem")
+    assert "PrivateKey" not in repr(key)
+
+
+def test_the_first_start_makes_a_key_and_the_next_ones_keep_it(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "signing-key.pem"
+    first = SigningKey.from_file_or_new(file)
+    assert first.algorithm == "EdDSA"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert SigningKey.from_file_or_new(file).kid == first.kid
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def _kid(file: Path) -> str | None:
+    return SigningKey.from_file_or_new(file).kid
+
+
+def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert len(set(pool.map(_kid, [tmp_path / "key.pem"] * 16, chunksize=1))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["key.pem"]
+
+
+def test_a_key_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text("somebody's key")
+    with pytest.raises(FileExistsError):
+        write_new_key(file)
+    assert file.read_text() == "somebody's key"
+
+
+def test_where_no_key_can_be_made_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidSigningKey, match="cannot be made: Not a directory"):
+        SigningKey.from_file_or_new(tmp_path / "file" / "key.pem")

@@ -1,0 +1,212 @@
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.tokens.encoding import decode_base64url
+from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from adapters.tokens.signing_key import SigningKey, new_private_key
+from application.errors import InvalidToken
+from application.ports import Caller, TokenIssuer
+from domain.user import MAX_ID, UserId
+from tests.contracts.tokens import TokenIssuerContract
+from tests.doubles import SettableClock
+from tests.jose import KINDS, SECRET, private_key, sign
+
+NOW = int(SettableClock().now().timestamp())
+CALLER = Caller(UserId(42), "shop")
+CLAIMS: dict[str, object] = {
+    "iss": "https://orders.example",
+    "aud": "orders",
+    "sub": "42",
+    "client_id": "shop",
+    "iat": NOW,
+    "exp": NOW + 900,
+    "jti": "one",
+}
+
+
+def issuer(
+    key: SigningKey, clock: SettableClock | None = None, leeway: float = 0, **more: Any
+) -> JwtTokenIssuer:
+    options: dict[str, Any] = {"issuer": "https://orders.example", "audience": "orders"} | more
+    return JwtTokenIssuer(
+        key=key,
+        clock=clock or SettableClock(),
+        lifetime=timedelta(seconds=900),
+        leeway=timedelta(seconds=leeway),
+        **options,
+    )
+
+
+def signing_key(algorithm: str) -> SigningKey:
+    if algorithm == "HS256":
+        return SigningKey.from_secret(SECRET.decode())
+    from cryptography.hazmat.primitives import serialization
+
+    pem = private_key(algorithm).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return SigningKey.from_pem(pem)
+
+
+def token(algorithm: str = "HS256", *, typ: object = "at+jwt", **claims: object) -> str:
+    """Sign the good claims with these changed; a claim that is `...` is left out."""
+    members = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not ...}
+    header = {} if typ is ... else {"typ": typ}
+    return sign(algorithm, json.dumps(members).encode(), **header)
+
+
+def refused(text: str, tokens: TokenIssuer | None = None) -> str:
+    with pytest.raises(InvalidToken) as refusal:
+        (tokens or issuer(signing_key("HS256"))).verify(text)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+class TestJwtTokenIssuer(TokenIssuerContract):
+    @pytest.fixture
+    def tokens(self, clock: SettableClock, algorithm: str) -> TokenIssuer:
+        return issuer(signing_key(algorithm), clock)
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
+    key = signing_key(algorithm)
+    parts = issuer(key).issue(CALLER).value.split(".")
+    header, claims = (json.loads(decode_base64url(part)) for part in parts[:2])
+    kid = {} if key.kid is None else {"kid": key.kid}
+    assert header == {"typ": "at+jwt", "alg": algorithm, **kid}
+    assert claims == {**CLAIMS, "jti": claims["jti"]}
+    assert len(claims["jti"]) == 32
+
+
+def test_the_good_claims_are_good() -> None:
+    assert issuer(signing_key("HS256")).verify(token()) == CALLER
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "jti"])
+@pytest.mark.parametrize("value", [..., None, "", 0, 42, True, [], {}])
+def test_a_claim_of_text_is_required_and_text(claim: str, value: object) -> None:
+    assert claim in refused(token(**{claim: value}))
+
+
+@pytest.mark.parametrize("claim", ["iat", "exp"])
+@pytest.mark.parametrize("value", [..., None, "", "5", str(NOW), True, [], {}, 10**400])
+def test_a_claim_of_time_is_required_and_a_number(claim: str, value: object) -> None:
+    assert claim in refused(token(**{claim: value}))
+
+
+@pytest.mark.parametrize(
+    "typ", [..., None, "", "JWT", "jwt", "id+jwt", "at+jwt2", 5, ["at+jwt"], "application/jwt"]
+)
+def test_a_token_of_another_type_is_refused(typ: object) -> None:
+    assert refused(token(typ=typ)) == "typ is not at+jwt"
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
+    assert issuer(signing_key("HS256")).verify(token(typ=typ)) == CALLER
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://orders.example/"},
+        {"iss": "https://evil.example"},
+        {"aud": "other"},
+        {"aud": []},
+        {"aud": ["other"]},
+        {"aud": [["orders"]]},
+        {"aud": {"orders": 1}},
+        {"sub": "0"},
+        {"sub": "-1"},
+        {"sub": "042"},
+        {"sub": "4 2"},
+        {"sub": "٤٢"},
+        {"sub": "42\n"},
+        {"sub": str(MAX_ID + 1)},
+        {"sub": "9" * 500},
+        {"exp": NOW},
+        {"exp": str(NOW + 900)},
+        {"exp": -(10**400)},
+        {"iat": NOW + 1},
+        {"nbf": NOW + 1},
+        {"nbf": "now"},
+    ],
+    ids=str,
+)
+def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, object]) -> None:
+    refused(token(**claims))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"aud": ["other", "orders"]}, {"nbf": NOW}, {"exp": NOW + 0.5}, {"iat": 1}, {"more": [1, {}]}],
+    ids=str,
+)
+def test_what_a_token_may_have_besides(claims: dict[str, object]) -> None:
+    assert issuer(signing_key("HS256")).verify(token(**claims)) == CALLER
+
+
+def test_leeway_is_for_clocks_that_differ() -> None:
+    late, early = token(exp=NOW - 4), token(iat=NOW + 5, nbf=NOW + 5)
+    lenient = issuer(signing_key("HS256"), leeway=5)
+    assert lenient.verify(late) == lenient.verify(early) == CALLER
+    refused(token(exp=NOW - 5), lenient)
+    refused(token(iat=NOW + 6), lenient)
+    refused(token(nbf=NOW + 6), lenient)
+    refused(late)
+    refused(early)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"[]", b"null", b"\xff", b'{"sub":"42","sub":"1"}', b"[" * 5000, b'{"exp":NaN}'],
+    ids=lambda payload: str(payload[:20]),
+)
+def test_claims_that_are_no_strict_json_object_are_refused(payload: bytes) -> None:
+    assert refused(sign("HS256", payload, typ="at+jwt")) == "the claims are no JSON object"
+
+
+def test_a_claim_named_twice_is_refused_whichever_comes_first() -> None:
+    good = json.dumps(CLAIMS)
+    for sub in ("42", "1"):
+        refused(sign("HS256", f'{good[:-1]},"sub":"{sub}"}}'.encode(), typ="at+jwt"))
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
+    ours = issuer(signing_key(algorithm))
+    if algorithm == "HS256":
+        other = SigningKey.from_secret("another secret of more than 32 bytes")
+    else:
+        key = new_private_key(algorithm)  # type: ignore[arg-type]
+        other = SigningKey(signing_key(algorithm).algorithm, key, signing_key(algorithm).kid)
+    refused(issuer(other).issue(CALLER).value, ours)
+
+
+def test_another_service_with_our_key_is_still_another() -> None:
+    key = signing_key("EdDSA")
+    ours = issuer(key)
+    refused(issuer(key, issuer="https://other.example").issue(CALLER).value, ours)
+    refused(issuer(key, audience="others").issue(CALLER).value, ours)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(CLAIMS)),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
+    )
+)
+def test_any_claims_are_a_caller_or_refused(changed: dict[str, object]) -> None:
+    try:
+        caller = issuer(signing_key("HS256")).verify(token(**changed))
+    except InvalidToken:
+        return
+    assert 1 <= caller.id <= MAX_ID
