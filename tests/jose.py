@@ -8,6 +8,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
+from tests.vectors import ROCA_KEY
+
 Jwk = dict[str, Any]
 
 SECRET = b"a secret of more than thirty-two bytes"
@@ -69,13 +71,6 @@ def sign(
 def signature(algorithm: str, signed: str, key: Any = None) -> str:
     signer = get_default_algorithms()[algorithm]
     return encode(signer.sign(signed.encode(), private_key(algorithm) if key is None else key))
-
-
-ROCA_KEY = {
-    "p": "8_kl_RVX0sQdPEDqs23kCI7jdhovTStqoUO34cIl6PQNgG5eLvDN-EMuEMwd_m_sRFc4UpDFuMOy4pACkRLNDhCEDe-gak2YEcEvHbVhDc5x4CiqejZEpJ_Enrj0x951oifUwenbdUvlaxDlxIq9eZWRtUTzLvB1g4hagLAyXLM",  # noqa: E501
-    "q": "rVAJjreIm_zPNUrOF6_AjsxPM3fvqcer92Z-VODWoulxCLGWsM8VQveJn-cHeF3kRfyVV4eU-XQeZFyzJIq-vBEqzwl6FNq94v8oZnwRchB6oESUhBoVQF5dsCOi91DyLwi6lxSvdAp-Ev-oNaLPGN6eVVCi-X3t44MjI3uHXWk",  # noqa: E501
-}
-"""Two primes of the form k*M + (65537^a mod M), M the product of the first 126 primes."""
 
 
 def rsa_key(p: int, q: int, e: int = 65537) -> rsa.RSAPrivateKey:

@@ -122,7 +122,7 @@ def test_a_short_secret_is_no_key() -> None:
 
 
 def test_an_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
-    key = rsa.generate_private_key(65537, 1024)
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - it is to be refused
     assert "2048" in (rsa_weakness(key.public_key()) or "")
     keys = KeySet.from_jwks(jwk_of(key))
     assert (keys.keys, len(keys.refused)) == ((), 1)

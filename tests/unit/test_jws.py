@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,54 +8,8 @@ from hypothesis import strategies as st
 from adapters.tokens.jwk import KeySet
 from adapters.tokens.jws import MAX_TOKEN_LENGTH, read_jws
 from application.errors import InvalidToken
-from tests.jose import KINDS, SECRET, Jwk, encode, private_key, public_jwk, sign, signature
-
-RFC_7515_PAYLOAD = b'{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}'
-VECTORS: dict[str, tuple[Jwk, str, dict[str, object], bytes]] = {
-    "RFC 7515, A.1": (
-        {
-            "kty": "oct",
-            "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
-        },
-        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
-        ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-        ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-        {"typ": "JWT", "alg": "HS256"},
-        RFC_7515_PAYLOAD,
-    ),
-    "RFC 7515, A.2": (
-        {
-            "kty": "RSA",
-            "n": "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ",
-            "e": "AQAB",
-        },
-        "eyJhbGciOiJSUzI1NiJ9"
-        ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-        ".cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw",
-        {"alg": "RS256"},
-        RFC_7515_PAYLOAD,
-    ),
-    "RFC 7515, A.3": (
-        {
-            "kty": "EC",
-            "crv": "P-256",
-            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-        },
-        "eyJhbGciOiJFUzI1NiJ9"
-        ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-        ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
-        {"alg": "ES256"},
-        RFC_7515_PAYLOAD,
-    ),
-    "RFC 8037, A.4": (
-        {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
-        "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"
-        ".hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
-        {"alg": "EdDSA"},
-        b"Example of Ed25519 signing",
-    ),
-}
+from tests.jose import KINDS, SECRET, encode, private_key, public_jwk, sign, signature
+from tests.vectors import VECTORS
 
 
 @pytest.mark.parametrize("name", VECTORS)
@@ -124,7 +79,7 @@ def test_an_unsigned_token_is_refused() -> None:
 @pytest.mark.parametrize("member", ["crit", "b64", "jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256"])
 @pytest.mark.parametrize("value", [["b64"], True, {}, None, "https://evil.example"])
 def test_a_header_that_brings_a_key_or_changes_the_rules_is_refused(
-    member: str, value: object
+    member: str, value: Any
 ) -> None:
     message = refused(sign("EdDSA", **{member: value}), keys("EdDSA"))
     assert message == "the header brings a key or changes how it is read"

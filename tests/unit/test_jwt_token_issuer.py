@@ -58,7 +58,7 @@ def signing_key(algorithm: str) -> SigningKey:
 def token(algorithm: str = "HS256", *, typ: object = "at+jwt", **claims: object) -> str:
     """Sign the good claims with these changed; a claim that is `...` is left out."""
     members = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not ...}
-    header = {} if typ is ... else {"typ": typ}
+    header: dict[str, Any] = {} if typ is ... else {"typ": typ}
     return sign(algorithm, json.dumps(members).encode(), **header)
 
 
@@ -92,13 +92,13 @@ def test_the_good_claims_are_good() -> None:
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "jti"])
 @pytest.mark.parametrize("value", [..., None, "", 0, 42, True, [], {}])
-def test_a_claim_of_text_is_required_and_text(claim: str, value: object) -> None:
+def test_a_claim_of_text_is_required_and_text(claim: str, value: Any) -> None:
     assert claim in refused(token(**{claim: value}))
 
 
 @pytest.mark.parametrize("claim", ["iat", "exp"])
 @pytest.mark.parametrize("value", [..., None, "", "5", str(NOW), True, [], {}, 10**400])
-def test_a_claim_of_time_is_required_and_a_number(claim: str, value: object) -> None:
+def test_a_claim_of_time_is_required_and_a_number(claim: str, value: Any) -> None:
     assert claim in refused(token(**{claim: value}))
 
 
@@ -141,7 +141,7 @@ def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
     ],
     ids=str,
 )
-def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, object]) -> None:
+def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, Any]) -> None:
     refused(token(**claims))
 
 
@@ -150,7 +150,7 @@ def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, obj
     [{"aud": ["other", "orders"]}, {"nbf": NOW}, {"exp": NOW + 0.5}, {"iat": 1}, {"more": [1, {}]}],
     ids=str,
 )
-def test_what_a_token_may_have_besides(claims: dict[str, object]) -> None:
+def test_what_a_token_may_have_besides(claims: dict[str, Any]) -> None:
     assert issuer(signing_key("HS256")).verify(token(**claims)) == CALLER
 
 
@@ -204,7 +204,7 @@ def test_another_service_with_our_key_is_still_another() -> None:
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
     )
 )
-def test_any_claims_are_a_caller_or_refused(changed: dict[str, object]) -> None:
+def test_any_claims_are_a_caller_or_refused(changed: dict[str, Any]) -> None:
     try:
         caller = issuer(signing_key("HS256")).verify(token(**changed))
     except InvalidToken:

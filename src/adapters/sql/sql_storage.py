@@ -31,12 +31,15 @@ class SqlStorage(Storage):
         self._database.close()
 
     async def ping(self) -> None:
-        """Run SELECT 1."""
-        await self._database.read(lambda connection: connection.scalar(text("SELECT 1")))
+        """Read the revision: SELECT 1 alone would not touch a SQLite file."""
+        await self._database.read(_stored_revision)
 
 
 def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
+    has_schema = inspect(connection).has_table("alembic_version")
+    return _stored_revision(connection) if has_schema else None
+
+
+def _stored_revision(connection: Connection) -> str | None:
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return revision

@@ -1,0 +1,61 @@
+import inspect
+from typing import Annotated, get_args, get_origin
+
+import pytest
+from dependency_injector.errors import Error
+from fastapi import Request
+
+from adapters.memory import InMemoryOrderRepository, InMemoryStorage
+from application.ports import Storage
+from entrypoints.container import Container
+from entrypoints.http import dependencies
+from entrypoints.http.app import create_app
+from entrypoints.settings import Settings
+
+SETTINGS = Settings(signing_secret="a secret of more than thirty-two bytes")
+
+
+def aliases() -> dict[str, tuple[type, object]]:
+    """Return each alias of a part of the container: its name, its type and its dependency."""
+    return {
+        name: get_args(alias)[:2]
+        for name, alias in vars(dependencies).items()
+        if get_origin(alias) is Annotated and name != "CurrentUser"
+    }
+
+
+@pytest.mark.parametrize("name", sorted(Container.providers))
+def test_every_provider_makes_its_part(name: str) -> None:
+    container = Container(settings=SETTINGS)
+    assert getattr(container, name)() is not None
+
+
+@pytest.mark.parametrize("name", sorted(Container.providers))
+def test_every_part_is_made_once(name: str) -> None:
+    container = Container(settings=SETTINGS)
+    assert getattr(container, name)() is getattr(container, name)()
+
+
+@pytest.mark.parametrize("name", aliases())
+async def test_every_alias_gives_what_it_says(name: str) -> None:
+    kind, depends = aliases()[name]
+    provide = getattr(depends, "dependency", None)
+    assert inspect.iscoroutinefunction(provide), "anything else costs a thread hop a request"
+    app = create_app(Container(settings=SETTINGS))
+    assert kind in type(await provide(Request({"type": "http", "app": app}))).__mro__
+
+
+def test_there_are_aliases() -> None:
+    assert {"AuthenticateUserCase", "GetOwnOrderCase", "StoragePort"} <= set(aliases())
+    assert aliases()["StoragePort"][0] is Storage
+
+
+def test_an_adapter_is_swapped_by_name() -> None:
+    orders = InMemoryOrderRepository(InMemoryStorage())
+    container = Container(settings=SETTINGS, orders=orders)
+    assert container.get_own_order().orders is orders
+
+
+def test_settings_are_settings() -> None:
+    with pytest.raises(Error, match="is not an instance of"):
+        Container(settings="no settings").settings()

@@ -1,0 +1,130 @@
+"""What happens when something breaks that nobody thought of."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+import structlog
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse, StreamingResponse
+
+from adapters.memory import (
+    InMemoryBulkLoader,
+    InMemoryStorage,
+    InMemoryUserRepository,
+)
+from application.ports import Caller, OrderRepository
+from domain.order import Order, OrderId
+from domain.user import UserId
+from entrypoints.container import Container
+from entrypoints.http.app import create_app
+from entrypoints.logs import configure_logging
+from entrypoints.settings import Settings
+from tests.doubles import InstantPasswordHasher
+
+SECRET = "a secret of more than thirty-two bytes"
+
+
+class BrokenOrderRepository(OrderRepository):
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        password = "hunter2"
+        raise RuntimeError(f"cannot read {order_id} of {owner} with {len(password)} letters")
+
+
+@pytest.fixture(params=["json", "text"])
+def settings(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Settings]:
+    """Log to the stream that `capsys` reads."""
+    settings = Settings(signing_secret=SECRET, log_format=request.param)
+    configure_logging(settings)
+    yield settings
+    structlog.reset_defaults()
+    logging.basicConfig(force=True)
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    storage = InMemoryStorage()
+    return create_app(
+        Container(
+            settings=settings,
+            storage=storage,
+            users=InMemoryUserRepository(storage),
+            loader=InMemoryBulkLoader(storage),
+            orders=BrokenOrderRepository(),
+            hasher=InstantPasswordHasher(),
+        )
+    )
+
+
+async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx.Response:
+    token = app.state.container.tokens().issue(Caller(UserId(1), "c")).value
+    headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "the-id"}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        return await client.get(address, headers=headers)
+
+
+async def test_the_answer_tells_nothing_and_the_log_tells_where(
+    app: FastAPI, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = await get(app, "/order?id=7", raises=True)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "Something went wrong on our side; the request id helps us find it.",
+        "request_id": "the-id",
+    }
+    logged = capsys.readouterr().err
+    assert "unexpected_error" in logged
+    assert "the-id" in logged
+    assert "cannot read 7 of 1" in logged
+    assert "get_owned" in logged
+    if settings.log_format == "json":
+        assert [json.loads(line)["event"] for line in logged.splitlines()] == ["unexpected_error"]
+
+
+async def test_the_values_of_variables_are_not_logged(
+    app: FastAPI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await get(app, "/order?id=7")
+    logged = capsys.readouterr().err
+    assert "unexpected_error" in logged
+    assert "hunter2" not in logged.replace('password = "hunter2"', "")
+
+
+async def test_an_error_in_another_shape_leaves_as_a_problem(app: FastAPI) -> None:
+    @app.get("/teapot")
+    async def teapot() -> PlainTextResponse:
+        return PlainTextResponse("secret details", 418, {"X-Kept": "yes", "Retry-After": "3"})
+
+    answer = await get(app, "/teapot")
+    assert answer.status_code == 418
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.headers["x-kept"], answer.headers["retry-after"]) == ("yes", "3")
+    assert "secret details" not in answer.text
+    assert answer.json()["request_id"] == "the-id"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+async def test_an_answer_that_breaks_in_the_middle_is_not_answered_again(
+    app: FastAPI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"the beginning"
+        raise RuntimeError("no more")
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(chunks())
+
+    with pytest.raises(RuntimeError, match="no more"):
+        await get(app, "/stream", raises=True)
+    assert "unexpected_error" in capsys.readouterr().err
