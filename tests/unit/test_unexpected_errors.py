@@ -1,8 +1,10 @@
 """What happens when something breaks that nobody thought of."""
 
+import io
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import redirect_stderr
 
 import httpx
 import pytest
@@ -34,15 +36,21 @@ class BrokenOrderRepository(OrderRepository):
 
 
 @pytest.fixture(params=["json", "text"])
-def settings(
-    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Settings]:
-    """Log to the stream that `capsys` reads."""
-    settings = Settings(signing_secret=SECRET, log_format=request.param)
-    configure_logging(settings)
-    yield settings
+def settings(request: pytest.FixtureRequest) -> Settings:
+    return Settings(signing_secret=SECRET, log_format=request.param, log_level="warning")
+
+
+@pytest.fixture(autouse=True)
+def log(settings: Settings) -> Iterator[io.StringIO]:
+    """Log to what stands for standard error; then to where it went before."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with redirect_stderr(io.StringIO()) as log:
+        configure_logging(settings)
+    yield log
     structlog.reset_defaults()
-    logging.basicConfig(force=True)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx.Resp
 
 
 async def test_the_answer_tells_nothing_and_the_log_tells_where(
-    app: FastAPI, settings: Settings, capsys: pytest.CaptureFixture[str]
+    app: FastAPI, settings: Settings, log: io.StringIO
 ) -> None:
     answer = await get(app, "/order?id=7", raises=True)
     assert answer.status_code == 500
@@ -82,7 +90,7 @@ async def test_the_answer_tells_nothing_and_the_log_tells_where(
         "detail": "Something went wrong on our side; the request id helps us find it.",
         "request_id": "the-id",
     }
-    logged = capsys.readouterr().err
+    logged = log.getvalue()
     assert "unexpected_error" in logged
     assert "the-id" in logged
     assert "cannot read 7 of 1" in logged
@@ -91,11 +99,9 @@ async def test_the_answer_tells_nothing_and_the_log_tells_where(
         assert [json.loads(line)["event"] for line in logged.splitlines()] == ["unexpected_error"]
 
 
-async def test_the_values_of_variables_are_not_logged(
-    app: FastAPI, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_values_of_variables_are_not_logged(app: FastAPI, log: io.StringIO) -> None:
     await get(app, "/order?id=7")
-    logged = capsys.readouterr().err
+    logged = log.getvalue()
     assert "unexpected_error" in logged
     assert "hunter2" not in logged.replace('password = "hunter2"', "")
 
@@ -115,7 +121,7 @@ async def test_an_error_in_another_shape_leaves_as_a_problem(app: FastAPI) -> No
 
 
 async def test_an_answer_that_breaks_in_the_middle_is_not_answered_again(
-    app: FastAPI, capsys: pytest.CaptureFixture[str]
+    app: FastAPI, log: io.StringIO
 ) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"the beginning"
@@ -127,4 +133,4 @@ async def test_an_answer_that_breaks_in_the_middle_is_not_answered_again(
 
     with pytest.raises(RuntimeError, match="no more"):
         await get(app, "/stream", raises=True)
-    assert "unexpected_error" in capsys.readouterr().err
+    assert "unexpected_error" in log.getvalue()
