@@ -8,7 +8,9 @@ endif
 
 VENV := .venv
 # A virtual environment knows its own path, so a moved one is stale, as is one of an older lock.
-STAMP := $(VENV)/.complete-$(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
+HERE := $(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
+LOCKED := $(VENV)/.locked-$(HERE)
+READY := $(VENV)/.ready-$(HERE)
 RUN := $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
@@ -17,24 +19,24 @@ RUN := $(VENV)/bin/python -m
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(STAMP) ## Run the API with two users and real orders (PORT=8000)
+demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
 	@$(RUN) entrypoints.cli demo $(if $(PORT),--port $(PORT))
 
-test: $(STAMP) ## Run every test
+test: $(READY) ## Run every test
 	@$(RUN) pytest --cov --cov-report=term
 
-check: $(STAMP) ## Check format, lint, types, import contracts and that the lock is fresh
+check: $(READY) ## Check format, lint, types, import contracts and that the lock is fresh
 	$(RUN) ruff format --check --quiet .
 	$(RUN) ruff check --quiet .
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python tools/lock.py --check
 
-format: $(STAMP) ## Format the code and mend what the linter can
+format: $(READY) ## Format the code and mend what the linter can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
+lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
@@ -42,11 +44,14 @@ clean: ## Remove the environment, caches and everything the demo made
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
-$(STAMP): requirements.lock pyproject.toml
+$(LOCKED): requirements.lock
 	@test -n "$(PYTHON)" || { echo "Ordergate needs Python 3.11 or later; none was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Making $(VENV) from requirements.lock with $$($(PYTHON) --version) (once)..."
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch "$@"
+
+$(READY): $(LOCKED) pyproject.toml
 	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch "$@"

@@ -7,15 +7,14 @@ world is not as it must be, 2 where the command was typed wrongly, 130 after Ctr
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from socket import socket
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
-import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -28,9 +27,11 @@ from application.errors import (
 )
 from domain.errors import DomainError
 from domain.order import Order
+from entrypoints import server
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
+from entrypoints.server import CannotListen
 from entrypoints.settings import SettingsError, load_settings
 
 DEMO_PASSWORD = "ordergate-demo"  # noqa: S105 - printed for whoever tries the demo
@@ -39,8 +40,6 @@ DEMO_ORDERS = 20
 T = TypeVar("T")
 
 _INTERRUPTED = 130
-_BACKLOG = 2048
-_DRAIN_SECONDS = 10
 
 cli = typer.Typer(
     name="ordergate",
@@ -69,8 +68,8 @@ def serve(
     container = _container()
     _check_storage(container)
     container.tokens()
-    with _listen(host, port) as listening:
-        _run("entrypoints.asgi:create", listening, workers=workers, factory=True)
+    with server.listen(host, port) as listening:
+        _serve("entrypoints.asgi:create", listening, workers=workers)
 
 
 @cli.command()
@@ -87,7 +86,7 @@ def demo(port: Port = 8000) -> None:
     )
     configure_logging(settings)
     container = Container(settings=settings)
-    with _listen("127.0.0.1", port) as listening:
+    with server.listen("127.0.0.1", port) as listening:
         container.storage().migrate()
         with suppress(StorageNotEmpty):  # it is full from an earlier run
             _with_storage(
@@ -97,8 +96,8 @@ def demo(port: Port = 8000) -> None:
                 ),
             )
         container.tokens()
-        typer.echo(_welcome(f"http://127.0.0.1:{listening.getsockname()[1]}", settings.home))
-        _run(create_app(container), listening)
+        typer.echo(_welcome(server.url_of(listening), settings.home))
+        _serve(create_app(container), listening)
 
 
 @cli.command()
@@ -189,7 +188,7 @@ def main() -> None:
         _complain(error.format_message())
     except typer.Abort:
         _complain("no password was given")
-    except (_Failure, ApplicationError, DomainError, SettingsError) as error:
+    except (_Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
     sys.exit(status)
 
@@ -243,37 +242,9 @@ def _ask_password() -> str:
     return password
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything starts, so that a taken port is one line and not a log."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        raise _Failure(
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
-        ) from None
-    listening.set_inheritable(True)
-    return listening
-
-
-def _run(app: Any, listening: socket.socket, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
-    uvicorn.run(
-        app,
-        fd=listening.fileno(),
-        backlog=_BACKLOG,
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-        **options,
-    )
+def _serve(app: Callable[..., Any] | str, listening: socket, *, workers: int = 1) -> None:
+    if not server.serve(app, listening, workers=workers):
+        raise _Failure("the server did not start; the log says why")
 
 
 def _welcome(url: str, home: Path) -> str:

@@ -45,7 +45,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _drop_colors],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
@@ -57,3 +57,11 @@ def configure_logging(settings: Settings) -> None:
         logging.getLogger(name).propagate = True
     # Alembic tells at INFO what it is about to do; the commands say what they did.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _drop_colors(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Drop the second copy of its message that uvicorn adds for terminals."""
+    event.pop("color_message", None)
+    return event

@@ -74,12 +74,12 @@ class Server:
         return server
 
     def _read(self) -> None:
-        """Keep what the server writes; it serves from the line that names its socket."""
+        """Keep what the server writes; connections queue from the line that says so."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
-            if found := re.search(r"running on socket \('127\.0\.0\.1', (\d+)\)", line):
-                self.url = f"http://127.0.0.1:{found[1]}"
+            if found := re.search(r'"url": "(http://127\.0\.0\.1:\d+)"', line):
+                self.url = found[1]
             if self.url:
                 self._listening.set()
         self._listening.set()

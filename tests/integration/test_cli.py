@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -32,9 +33,16 @@ def complaint(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
     return line.removeprefix("ordergate: ")
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    assert ordergate("migrate", cwd=folder).returncode == 0
+    return folder
+
+
 @pytest.fixture
-def migrated(tmp_path: Path) -> Path:
-    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+def migrated(template: Path, tmp_path: Path) -> Path:
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

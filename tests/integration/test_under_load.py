@@ -42,6 +42,17 @@ async def client(costly: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def test_an_answer_on_a_kept_connection_is_not_held_back(costly: Server) -> None:
+    """Nagle's algorithm would hold each for 40 ms, until the client acknowledges the last."""
+    async with httpx.AsyncClient(base_url=costly.url) as client:
+        times = []
+        for _ in range(20):
+            started = time.perf_counter()
+            await client.get("/livez")
+            times.append(time.perf_counter() - started)
+    assert statistics.median(times) < 0.03
+
+
 async def test_500_connections_at_once_are_all_answered(client: httpx.AsyncClient) -> None:
     headers = await token_of(client)
     answers = await asyncio.gather(
