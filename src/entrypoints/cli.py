@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from socket import socket
 from typing import Annotated, Any, Literal, TypeVar
@@ -56,6 +57,23 @@ cli.add_typer(keys, name="keys")
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the option's value over
+    if wanted:
+        typer.echo(f"ordergate {version('ordergate')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 @cli.command()
@@ -155,9 +173,7 @@ def openapi() -> None:
 
 @keys.command("new")
 def new_key(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")
-    ],
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
     algorithm: Annotated[
         Literal["EdDSA", "ES256", "RS256"], typer.Option(help="What the key signs with.")
     ] = "EdDSA",

@@ -10,6 +10,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from entrypoints.http.protocol import BoundedHttpProtocol
+
 _BACKLOG = 2048
 _DRAIN_SECONDS = 10
 
@@ -57,7 +59,7 @@ def serve(app: Callable[..., Any] | str, listening: socket.socket, *, workers: i
         factory=isinstance(app, str),
         workers=workers,
         backlog=_BACKLOG,
-        http="httptools",
+        http=BoundedHttpProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +19,20 @@ from entrypoints.settings import PREFIX
 PASSWORD = "the password of all test users"
 SECONDS = 30
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., "Server"]
 
 
 def clean_environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return kept | {PREFIX + name: str(value) for name, value in settings.items()}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def ordergate(
@@ -93,6 +102,19 @@ class Server:
         if self._reader is not None:
             self._reader.join(SECONDS)
         return status
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return what starts servers; they are stopped when the test ends, however it ends."""
+    with ExitStack() as servers:
+
+        def started(*arguments: object, cwd: Path, **settings: object) -> Server:
+            server = Server.start(*arguments, cwd=cwd, **settings)
+            servers.callback(server.stop)
+            return server
+
+        yield started
 
 
 @pytest.fixture(scope="session")

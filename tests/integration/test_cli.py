@@ -11,15 +11,20 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.integration.conftest import PASSWORD, SECONDS, Server, clean_environment, ordergate
+from tests.integration.conftest import (
+    PASSWORD,
+    SECONDS,
+    Start,
+    clean_environment,
+    ordergate,
+    wait_until,
+)
 
 CHEAP = {"BCRYPT_COST": 4}
 
@@ -108,21 +113,16 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: P
         start_new_session=True,
     )
     os.close(terminal)
-    for _ in ("once", "again"):
-        wait_until(lambda: not termios.tcgetattr(main)[3] & termios.ECHO)
+    shown = ""
+    for prompt in ("Password: ", "Repeat for confirmation: "):
+        while not shown.endswith(prompt):
+            shown += os.read(main, 4096).decode()
         os.write(main, f"{PASSWORD}\n".encode())
-        wait_until(lambda: bool(termios.tcgetattr(main)[3] & termios.ECHO))
-    assert process.wait(SECONDS) == 0
-    shown = os.read(main, 4096).decode()
+    while "Added user alice" not in shown:
+        shown += os.read(main, 4096).decode()
     os.close(main)
-    assert "Added user alice" in shown
+    assert process.wait(SECONDS) == 0
     assert PASSWORD not in shown
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 def test_seeding_twice_is_refused(migrated: Path) -> None:
@@ -266,9 +266,13 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
         assert re.search(rf"^\s+{command} ", result.stdout, re.MULTILINE)
 
 
-def test_the_demo_migrates_seeds_and_prints_what_to_type(tmp_path: Path) -> None:
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert ordergate("--version", cwd=tmp_path).stdout == f"ordergate {version('ordergate')}\n"
+
+
+def test_the_demo_migrates_seeds_and_prints_what_to_type(tmp_path: Path, start: Start) -> None:
     for _ in range(2):  # the second time on what the first one made
-        server = Server.start("demo", cwd=tmp_path, DATABASE_URL="sqlite:///real.db")
+        server = start("demo", cwd=tmp_path, DATABASE_URL="sqlite:///real.db")
         text = "".join(server.output)
         assert server.url in text
         sign_in = httpx.post(
@@ -283,8 +287,8 @@ def test_the_demo_migrates_seeds_and_prints_what_to_type(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / ".ordergate").iterdir()] == ["demo"]
 
 
-def test_the_curl_lines_of_the_demo_work_as_they_stand(tmp_path: Path) -> None:
-    server = Server.start("demo", cwd=tmp_path)
+def test_the_curl_lines_of_the_demo_work_as_they_stand(tmp_path: Path, start: Start) -> None:
+    server = start("demo", cwd=tmp_path)
     lines = "".join(server.output)
     sign_in = re.search(r"TOKEN=.*?\n.*?\n", lines)
     reads = re.findall(r"curl -i .*", lines)
@@ -293,22 +297,14 @@ def test_the_curl_lines_of_the_demo_work_as_they_stand(tmp_path: Path) -> None:
     shell = subprocess.run(
         ["bash", "-c", "\n".join([sign_in[0], *reads])], capture_output=True, text=True, check=True
     )
-    server.stop()
     assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404"]
 
 
-def test_a_server_ends_when_it_is_told_to(migrated: Path) -> None:
-    server = Server.start("serve", cwd=migrated)
-    assert httpx.get(f"{server.url}/readyz").status_code == 200
-    server.stop(signal.SIGTERM)
-    assert "Traceback" not in "".join(server.output)
-
-
-def test_several_workers_share_one_port_and_one_key(migrated: Path) -> None:
+def test_several_workers_share_one_port_and_one_key(migrated: Path, start: Start) -> None:
     assert (
         ordergate("users", "add", "alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP).returncode == 0
     )
-    server = Server.start("serve", "--workers", 2, cwd=migrated, **CHEAP)
+    server = start("serve", "--workers", 2, cwd=migrated, **CHEAP)
     form = {"username": "alice", "password": PASSWORD}
     for _ in range(10):
         with httpx.Client(base_url=server.url, timeout=SECONDS) as fresh:
@@ -316,4 +312,3 @@ def test_several_workers_share_one_port_and_one_key(migrated: Path) -> None:
         with httpx.Client(base_url=server.url, timeout=SECONDS) as fresh:
             read = fresh.get("/order?id=1", headers={"Authorization": f"Bearer {token}"})
             assert read.status_code == 404
-    server.stop()

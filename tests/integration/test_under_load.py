@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.conftest import PASSWORD, Server, ordergate
+from tests.integration.conftest import PASSWORD, Server, Start, ordergate
 
 MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
@@ -113,11 +113,11 @@ async def test_a_client_that_leaves_makes_room(client: httpx.AsyncClient) -> Non
     assert await token_of(client)
 
 
-async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path) -> None:
+async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path, start: Start) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     settings = {"BCRYPT_COST": 4}
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
-    server = Server.start("serve", cwd=tmp_path, **settings)
+    server = start("serve", cwd=tmp_path, **settings)
     async with httpx.AsyncClient(base_url=server.url) as client:
         headers = await token_of(client)
         assert (await client.get("/readyz")).status_code == 200
@@ -130,7 +130,6 @@ async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path) -> 
             assert answer.headers["retry-after"] == "1"
             assert answer.json()["detail"] == "The storage does not answer; try again soon."
         assert (await client.get("/livez")).status_code == 200
-    server.stop()
 
 
 def test_the_log_is_json_and_holds_no_secret(served: Server) -> None:

@@ -11,12 +11,14 @@ from entrypoints.http.errors import INTERNAL, of_status
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+"""What every answer carries, unless a route sets its own."""
+
 _FIRST_ERROR = 400
 
 _log = structlog.get_logger("ordergate.http")
@@ -86,7 +88,7 @@ class _Answer:
 
     def _complete(self, headers: MutableHeaders) -> None:
         headers["X-Request-ID"] = self._request_id
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             headers.setdefault(name, value)
 
 
