@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from entrypoints.settings import PREFIX
 
 PASSWORD = "the password of all test users"
 SECONDS = 30
+LISTENING = re.compile(r'(?:"url": "|running on )(http://127\.0\.0\.1:\d+)')
 
 Start = Callable[..., "Server"]
 
@@ -53,7 +55,7 @@ def ordergate(
 
 @dataclass
 class Server:
-    """A server started by the command, on a port that the system chose."""
+    """A server started by our command or another, on a port that the system chose."""
 
     process: subprocess.Popen[str]
     url: str = ""
@@ -62,10 +64,12 @@ class Server:
     _reader: threading.Thread | None = None
 
     @classmethod
-    def start(cls, *arguments: object, cwd: Path, **settings: object) -> "Server":
+    def start(
+        cls, *arguments: object, cwd: Path, module: str = "entrypoints.cli", **settings: object
+    ) -> "Server":
         server = cls(
             subprocess.Popen(
-                [sys.executable, "-m", "entrypoints.cli", *map(str, arguments), "--port", "0"],
+                [sys.executable, "-m", module, *map(str, arguments), "--port", "0"],
                 cwd=cwd,
                 env=clean_environment(**settings),
                 stdout=subprocess.PIPE,
@@ -87,7 +91,7 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
-            if found := re.search(r'"url": "(http://127\.0\.0\.1:\d+)"', line):
+            if found := LISTENING.search(line):
                 self.url = found[1]
             if self.url:
                 self._listening.set()
@@ -109,8 +113,8 @@ def start() -> Iterator[Start]:
     """Return what starts servers; they are stopped when the test ends, however it ends."""
     with ExitStack() as servers:
 
-        def started(*arguments: object, cwd: Path, **settings: object) -> Server:
-            server = Server.start(*arguments, cwd=cwd, **settings)
+        def started(*arguments: object, **options: Any) -> Server:
+            server = Server.start(*arguments, **options)
             servers.callback(server.stop)
             return server
 
@@ -121,7 +125,7 @@ def start() -> Iterator[Start]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
     folder = tmp_path_factory.mktemp("served")
-    cheap = {"BCRYPT_COST": 4, "LOG_FORMAT": "json", "CORS_ORIGINS": "https://shop.example"}
+    cheap: dict[str, Any] = {"BCRYPT_COST": 4, "LOG_FORMAT": "json", "CORS_ORIGINS": "https://shop.example"}
     for arguments in (["migrate"], ["seed", "--users", 3, "--orders", 30]):
         done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)
         assert done.returncode == 0, done.stderr

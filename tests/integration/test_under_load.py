@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ async def token_of(client: httpx.AsyncClient, username: str = "user1") -> dict[s
 def costly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve with hashes as costly as in earnest, one thread for them and little patience."""
     folder = tmp_path_factory.mktemp("costly")
-    settings = {"BCRYPT_COST": 10, "HASHING_THREADS": 1, "HASHING_QUEUE": 8}
+    settings: dict[str, Any] = {"BCRYPT_COST": 10, "HASHING_THREADS": 1, "HASHING_QUEUE": 8}
     assert ordergate("migrate", cwd=folder).returncode == 0
     seed = ordergate(
         "seed", "--users", 2, "--orders", 10, cwd=folder, **settings, PASSWORD=PASSWORD

@@ -1,0 +1,150 @@
+"""What the documentation says is so: its code runs, its lines work, its lists are complete."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrypoints.http.errors import MISSING_TOKEN, PROBLEMS
+from entrypoints.http.protocol import HEAD_TOO_LARGE, MALFORMED
+from entrypoints.settings import PREFIX, Settings
+from tests.integration.conftest import Start, clean_environment, ordergate
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "protect-your-api.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+
+
+# The guide
+
+
+@pytest.fixture
+def guide(tmp_path: Path) -> Path:
+    """Write every module of the page to a file of the name in its first line."""
+    modules = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in modules] == [
+        "notes.py", "before.py", "after.py", "mine.py", "test_notes.py",
+    ]  # fmt: skip
+    for name, code in modules:
+        (tmp_path / name).write_text(code)
+    return tmp_path
+
+
+PASSWORD = "a password of alice's"
+
+
+@pytest.fixture
+def alice(guide: Path) -> Path:
+    assert ordergate("migrate", cwd=guide).returncode == 0
+    added = ordergate("users", "add", "alice", cwd=guide, PASSWORD=PASSWORD, BCRYPT_COST=4)
+    assert added.stdout == "Added user alice with id 1.\n"
+    return guide
+
+
+def sign_in(client: httpx.Client) -> dict[str, str]:
+    answer = client.post("/login", data={"username": "alice", "password": PASSWORD})
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_before_everybody_reads_the_notes(guide: Path, start: Start) -> None:
+    server = start("before:app", module="uvicorn", cwd=guide)
+    assert httpx.get(f"{server.url}/notes").json() == ["Water the plants"]
+
+
+def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
+    server = start("after:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx.Client(base_url=server.url) as client:
+        refused = client.get("/notes")
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert client.get("/notes", headers=sign_in(client)).json() == ["Water the plants"]
+        operation = client.get("/openapi.json").json()["paths"]["/notes"]["get"]
+    assert operation["security"] == [{"password": []}]
+    assert {"200", "401", "422", "500", "503"} <= operation["responses"].keys()
+
+
+def test_one_parameter_says_who_is_asking(alice: Path, start: Start) -> None:
+    server = start("mine:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/my-notes").status_code == 401
+        assert client.get("/my-notes", headers=sign_in(client)).json() == ["Water the plants"]
+
+
+def test_the_guides_own_tests_pass(guide: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_notes.py"],
+        cwd=guide,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in result.stdout, result.stdout
+
+
+# The README
+
+
+def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> None:
+    server = start("demo", cwd=tmp_path)
+    blocks = re.findall(r"^```sh\n((?:TOKEN|curl).*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    lines = "".join(blocks).replace("http://127.0.0.1:8000", server.url)
+    shell = subprocess.run(["sh", "-ec", lines], capture_output=True, text=True, check=True)
+    assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404"]
+
+
+def test_the_readme_lists_every_setting() -> None:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        meaning, _, default = " ".join((field.description or "").split()).partition(" Default: ")
+        default = default.rstrip(".") if default else f"`{field.default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |\n")
+    assert "".join(rows) in README
+
+
+def test_the_readmes_map_shows_the_house() -> None:
+    listing = README.split("## The map\n\n```\n")[1].split("```")[0]
+    for name in re.findall(r"(?<!\S)[a-z]+(?:\.py|/)(?!\S)", listing):
+        assert list(ROOT.glob(f"**/{name}")), name
+    for folder in ("src", "src/adapters", "src/entrypoints"):
+        for path in (ROOT / folder).iterdir():
+            if not path.name.startswith("__") and path.suffix != ".egg-info":
+                assert path.name in listing, path
+
+
+# Every page
+
+
+def test_every_kind_of_problem_is_explained() -> None:
+    problems = [*PROBLEMS.values(), MISSING_TOKEN, MALFORMED, HEAD_TOO_LARGE]
+    unseen = {"upgrading", "storage-not-empty", "username-taken", "headers-too-large"}
+    for problem in problems:
+        assert problem.name in unseen or f"`{problem.name}`" in API, problem.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_decision_is_listed() -> None:
+    adr = ROOT / "docs" / "adr"
+    listed = re.findall(r"\((\d{4}-[a-z-]+\.md)\)", (adr / "README.md").read_text())
+    assert listed == sorted(path.name for path in adr.glob("0*.md"))
+
+
+def test_the_tests_that_security_relies_on_exist() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    security = (ROOT / "SECURITY.md").read_text()
+    for name in re.findall(r"`(test_\w+)`", security):
+        assert f"def {name}(" in code, name
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", security):
+        assert (ROOT / path).exists(), path

@@ -1,0 +1,31 @@
+"""Unit tests touch this code alone: one that connects or writes a file fails."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+_OF_TOOLS = (".hypothesis", ".pyc", ".coverage")
+_watching = False
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if not _watching:
+        return
+    if event in {"socket.connect", "socket.bind", "sqlite3.connect", "subprocess.Popen"}:
+        raise AssertionError(f"a unit test reaches outside: {event}")
+    if event == "open":
+        path, mode = str(arguments[0]), str(arguments[1])
+        if set("wax+") & set(mode) and not any(part in path for part in _OF_TOOLS):
+            raise AssertionError(f"a unit test writes a file: {path}")
+
+
+sys.addaudithook(_refuse)
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_our_code() -> Iterator[None]:
+    global _watching  # noqa: PLW0603 - an audit hook cannot be taken away again
+    _watching = True
+    yield
+    _watching = False
