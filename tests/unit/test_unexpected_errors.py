@@ -17,6 +17,7 @@ from adapters.memory import (
     InMemoryStorage,
     InMemoryUserRepository,
 )
+from application.errors import StorageUnavailable
 from application.ports import Caller, OrderRepository
 from domain.order import Order, OrderId
 from domain.user import UserId
@@ -97,6 +98,23 @@ async def test_the_answer_tells_nothing_and_the_log_tells_where(
     assert "get_owned" in logged
     if settings.log_format == "json":
         assert [json.loads(line)["event"] for line in logged.splitlines()] == ["unexpected_error"]
+
+
+async def test_the_reason_of_a_503_is_logged_and_not_told(app: FastAPI, log: io.StringIO) -> None:
+    @app.get("/unavailable")
+    async def unavailable() -> None:
+        raise StorageUnavailable("SQLite: disk I/O error")
+
+    answer = await get(app, "/unavailable")
+    assert answer.status_code == 503
+    assert "disk" not in answer.text
+    assert "SQLite: disk I/O error" in log.getvalue()
+    assert "the-id" in log.getvalue()
+
+
+async def test_what_the_caller_did_wrong_is_not_logged(app: FastAPI, log: io.StringIO) -> None:
+    assert (await get(app, "/order?id=x")).status_code == 422
+    assert log.getvalue() == ""
 
 
 async def test_the_values_of_variables_are_not_logged(app: FastAPI, log: io.StringIO) -> None:

@@ -3,6 +3,7 @@
 import http
 from dataclasses import replace
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,6 +22,10 @@ from application.errors import (
 )
 from domain.errors import DomainError
 from entrypoints.http.problems import Problem, ProblemError
+
+_FIRST_OF_OURS = 500
+
+_log = structlog.get_logger("ordergate.http")
 
 
 def oauth_problem(
@@ -116,10 +121,23 @@ def _invalid_parameters(error: RequestValidationError) -> Problem:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every expected error as a problem. The envelope answers the unexpected."""
+    """Answer every expected error as a problem. The envelope answers the unexpected.
+
+    What the caller did not cause is logged with its reason, which the answer does not tell.
+    """
 
     async def answer(request: Request, error: Exception) -> Response:
-        return problem_of(error).response(request.state.request_id)
+        problem, request_id = problem_of(error), request.state.request_id
+        if problem.status >= _FIRST_OF_OURS:
+            _log.error(
+                "request_failed",
+                request_id=request_id,
+                method=request.method,
+                path=request.url.path,
+                error=type(error).__name__,
+                reason=str(error),
+            )
+        return problem.response(request_id)
 
     for kind in (
         ApplicationError,
