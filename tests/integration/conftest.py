@@ -125,7 +125,11 @@ def start() -> Iterator[Start]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
     folder = tmp_path_factory.mktemp("served")
-    cheap: dict[str, Any] = {"BCRYPT_COST": 4, "LOG_FORMAT": "json", "CORS_ORIGINS": "https://shop.example"}
+    cheap: dict[str, Any] = {
+        "BCRYPT_COST": 4,
+        "LOG_FORMAT": "json",
+        "CORS_ORIGINS": "https://shop.example",
+    }
     for arguments in (["migrate"], ["seed", "--users", 3, "--orders", 30]):
         done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)
         assert done.returncode == 0, done.stderr

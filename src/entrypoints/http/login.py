@@ -43,11 +43,12 @@ class TokenOut(BaseModel):
     """An access token (RFC 6749, section 5.1)."""
 
     model_config = ConfigDict(
+        title="Token",
         json_schema_extra={
             "examples": [
                 {"access_token": "eyJ0eXAiOiJhdCtqd3Qi…", "token_type": "bearer", "expires_in": 900}
             ]
-        }
+        },
     )
 
     access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")

@@ -34,6 +34,8 @@ _ID = {"ge": 1, "le": MAX_ID, "description": "The order's id.", "examples": [1]}
 class OrderLineOut(BaseModel):
     """A line of an order."""
 
+    model_config = ConfigDict(title="OrderLine")
+
     sku: str = Field(examples=["POT-CAST-IRON"])
     name: str = Field(examples=["Cast-iron teapot"])
     quantity: int = Field(ge=1, examples=[1])
