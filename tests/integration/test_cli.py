@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_a_user_is_added_with_the_password_in_the_environment(migrated: Path) ->
     assert (result.returncode, result.stdout) == (0, "Added user alice with id 1.\n")
     result = ordergate("users", "add", "ALICE", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
     assert complaint(result) == "this user name is taken; choose another"
-    with sqlite3.connect(migrated / ".ordergate" / "ordergate.db") as database:
+    with closing(sqlite3.connect(migrated / ".ordergate" / "ordergate.db")) as database:
         assert PASSWORD not in str(database.execute("SELECT * FROM users").fetchall())
 
 
@@ -137,7 +138,7 @@ def test_seeding_twice_is_refused(migrated: Path) -> None:
 def test_seeding_deals_orders_round_robin(migrated: Path) -> None:
     arguments = ["seed", "--users", 3, "--orders", 1000]
     assert ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP).returncode == 0
-    with sqlite3.connect(migrated / ".ordergate" / "ordergate.db") as database:
+    with closing(sqlite3.connect(migrated / ".ordergate" / "ordergate.db")) as database:
         rows = database.execute("SELECT id, owner_id FROM orders ORDER BY id").fetchall()
         hashes = database.execute("SELECT DISTINCT password_hash FROM users").fetchall()
     assert rows == [(i, (i - 1) % 3 + 1) for i in range(1, 1001)]
@@ -164,7 +165,7 @@ def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == "ordergate: interrupted\n"
     process.stderr.close()
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path, sta
     async with httpx.AsyncClient(base_url=server.url) as client:
         headers = await token_of(client)
         assert (await client.get("/readyz")).status_code == 200
-        with sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db") as database:
+        with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:
             database.execute("DROP TABLE order_lines")
             database.execute("DROP TABLE alembic_version")
         for address in ("/readyz", "/order?id=1"):

@@ -101,7 +101,6 @@ def test_a_header_that_brings_a_key_or_changes_the_rules_is_refused(
         '{"alg":"EdDSA","x":-Infinity}',
         '{"alg":"EdDSA","x":' + "9" * 5000 + "}",
         '{"alg":"EdDSA","x":' + "[" * 4000 + "]" * 0 + "}",
-        '{"alg":"EdDSA","x":' + "[" * 2900 + "]" * 2900 + "}",
         '{"alg":"EdDSA"} {}',
         '\ufeff{"alg":"EdDSA"}',
         '{"alg":"EdDSA","x":"\ud800"}',
@@ -111,6 +110,16 @@ def test_a_header_that_brings_a_key_or_changes_the_rules_is_refused(
 def test_a_header_that_is_no_strict_json_object_is_refused(header: str) -> None:
     refused(sign("EdDSA", header=header), keys("EdDSA"))
     assert read_jws(sign("EdDSA", header='{"alg":"EdDSA"}'), keys("EdDSA"))
+
+
+@pytest.mark.parametrize("depth", [10, 500, 2900])
+def test_a_deeply_nested_header_is_read_or_refused(depth: int) -> None:
+    """Interpreters differ in how deep they read; none may fail in another way."""
+    header = '{"alg":"EdDSA","x":' + "[" * depth + "]" * depth + "}"
+    try:
+        assert read_jws(sign("EdDSA", header=header), keys("EdDSA"))[0].keys() == {"alg", "x"}
+    except InvalidToken:
+        assert depth > 10
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])

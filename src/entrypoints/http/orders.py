@@ -27,8 +27,11 @@ def _order_id(text: str) -> int:
     return int(text)
 
 
-_Id = Annotated[int, BeforeValidator(_order_id)]
-_ID = {"ge": 1, "le": MAX_ID, "description": "The order's id.", "examples": [1]}
+_Id = Annotated[
+    int,
+    Field(ge=1, le=MAX_ID, description="The order's id.", examples=[1]),
+    BeforeValidator(_order_id),
+]
 
 
 class OrderLineOut(BaseModel):
@@ -77,7 +80,7 @@ class OrderOut(BaseModel):
 
 @router.get("/orders/{id}", name="read_order", summary="Read one of your orders")
 async def read_order(
-    id: Annotated[_Id, Path(**_ID)],
+    id: Annotated[_Id, Path()],
     user: CurrentUser,
     get_own_order: GetOwnOrderCase,
     response: Response,
@@ -90,7 +93,7 @@ async def read_order(
 
 @router.get("/order", name="read_order_by_query", summary="Read one of your orders, by query")
 async def read_order_by_query(
-    id: Annotated[_Id, Query(**_ID)],
+    id: Annotated[_Id, Query()],
     user: CurrentUser,
     get_own_order: GetOwnOrderCase,
     response: Response,
