@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from application.authenticate_user import AuthenticateUser
 from application.get_own_order import GetOwnOrder
 from application.ports import Caller, Storage
-from entrypoints.http.errors import MISSING_TOKEN, oauth_problem
+from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION
 from entrypoints.http.problems import ProblemError
 
 
@@ -35,14 +35,7 @@ class _BearerToken(OAuth2PasswordBearer):
     async def __call__(self, request: HTTPConnection) -> str:
         given = request.headers.getlist("authorization")
         if len(given) > 1:
-            raise ProblemError(
-                oauth_problem(
-                    400,
-                    "invalid_request",
-                    "The header Authorization is repeated; send it once.",
-                    headers={"WWW-Authenticate": 'Bearer error="invalid_request"'},
-                )
-            )
+            raise ProblemError(REPEATED_AUTHORIZATION)
         scheme, _, token = (given[0] if given else "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise ProblemError(MISSING_TOKEN)

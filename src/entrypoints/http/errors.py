@@ -50,6 +50,13 @@ MISSING_TOKEN = Problem(
     headers={"WWW-Authenticate": "Bearer"},
 )
 
+REPEATED_AUTHORIZATION = oauth_problem(
+    400,
+    "invalid_request",
+    "The header Authorization is repeated; send it once.",
+    headers={"WWW-Authenticate": 'Bearer error="invalid_request"'},
+)
+
 PROBLEMS: dict[type[ApplicationError], Problem] = {
     InvalidCredentials: oauth_problem(400, "invalid_grant", "Incorrect username or password"),
     InvalidToken: Problem(

@@ -6,7 +6,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from application.errors import ApplicationError, InvalidToken, StorageUnavailable
-from entrypoints.http.errors import INTERNAL, MISSING_TOKEN, PROBLEMS, of_status
+from entrypoints.http.errors import (
+    INTERNAL,
+    MISSING_TOKEN,
+    PROBLEMS,
+    REPEATED_AUTHORIZATION,
+    of_status,
+)
 from entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
@@ -55,7 +61,7 @@ def install_openapi(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
     everywhere = _responses(_INVALID_PARAMETER, INTERNAL, PROBLEMS[StorageUnavailable])
-    protected = _responses(of_status(400), MISSING_TOKEN, PROBLEMS[InvalidToken])
+    protected = _responses(REPEATED_AUTHORIZATION, MISSING_TOKEN, PROBLEMS[InvalidToken])
     for path in document["paths"].values():
         for operation in path.values():
             added = everywhere | (protected if operation.get("security") else {})
