@@ -173,7 +173,9 @@ def openapi() -> None:
 
 @keys.command("new")
 def new_key(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")
+    ],
     algorithm: Annotated[
         Literal["EdDSA", "ES256", "RS256"], typer.Option(help="What the key signs with.")
     ] = "EdDSA",
@@ -206,6 +208,8 @@ def main() -> None:
         _complain("no password was given")
     except (_Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
+    except OSError as error:
+        _complain(f"what was to be written could not be: {error.strerror}")
     sys.exit(status)
 
 

@@ -57,7 +57,7 @@ def _existing_file(path: Path) -> Path:
 
 
 def _long_secret(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode(errors="replace")) < _MIN_SECRET_BYTES:
+    if len(secret.get_secret_value().encode(errors="surrogateescape")) < _MIN_SECRET_BYTES:
         raise PydanticCustomError(
             "secret", "must have 32 bytes or more; `openssl rand -hex 32` makes one"
         )
@@ -159,11 +159,9 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included."""
     known = {name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
-    problems = [
-        _unknown(name, known)
-        for name in sorted(os.environ)
-        if name.upper().startswith(PREFIX) and name.removeprefix(PREFIX) not in known
-    ]
+    ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
+    problems = [_unknown(name, known) for name in ours if name.removeprefix(PREFIX) not in known]
+    problems += [f"{name} is not UTF-8" for name in ours if not _is_utf_8(os.environ[name])]
     settings = None
     try:
         settings = Settings()
@@ -175,6 +173,11 @@ def load_settings() -> Settings:
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def _is_utf_8(value: str) -> bool:
+    """Say whether a variable was text: Python hides the bytes of one that was not."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _unknown(name: str, known: set[str]) -> str:

@@ -205,6 +205,24 @@ def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "entrypoints.cli", "openapi"],
+            cwd=tmp_path,
+            env=clean_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "ordergate: what was to be written could not be: No space left on device\n"
+    )
+
+
 def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
     result = ordergate("serve", cwd=tmp_path, BCRYPT_COST=99, ISUER="x", SIGNING_SECRET="hunter2")
     line = complaint(result)

@@ -102,6 +102,12 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, hin
     assert problems_of(**{name: "x"}) == [f"ORDERGATE_{name} is no setting{hint}"]
 
 
+@pytest.mark.parametrize("name", ["SIGNING_SECRET", "ISSUER", "HOME", "PASSWORD"])
+def test_what_is_not_utf_8_is_refused(name: str) -> None:
+    value = (b"\xff" + SECRET.encode()).decode(errors="surrogateescape")
+    assert problems_of(**{name: value})[0] == f"ORDERGATE_{name} is not UTF-8"
+
+
 def test_the_password_of_commands_is_no_unknown_setting() -> None:
     assert settings_of(PASSWORD="x") == settings_of()
 
