@@ -53,8 +53,10 @@ def configure_logging(settings: Settings) -> None:
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
     root.setLevel(settings.log_level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
+        logger = logging.getLogger(name)
+        if logger.handlers:  # else it is quiet on purpose, as the access log that costs much time
+            logger.handlers.clear()
+            logger.propagate = True
     # Alembic tells at INFO what it is about to do; the commands say what they did.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

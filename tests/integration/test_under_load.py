@@ -134,7 +134,9 @@ async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path, sta
         assert (await client.get("/livez")).status_code == 200
 
 
-def test_the_log_is_json_and_holds_no_secret(served: Server) -> None:
+def test_the_log_is_json_and_holds_no_request_and_no_secret(served: Server) -> None:
+    assert httpx.get(f"{served.url}/order?id=7").status_code == 401
     lines = [json.loads(line) for line in served.output]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    assert "/order" not in "".join(served.output)
     assert PASSWORD not in "".join(served.output)
