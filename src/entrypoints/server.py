@@ -60,6 +60,7 @@ def serve(app: Callable[..., Any] | str, listening: socket.socket, *, workers: i
         workers=workers,
         backlog=_BACKLOG,
         http=BoundedHttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,6 +1,7 @@
 """All configuration: read once from the environment, checked as a whole before anything starts."""
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -24,6 +25,7 @@ _NOT_SETTINGS = frozenset({"PASSWORD"})
 
 _SQLITE = "sqlite:///"
 _MIN_SECRET_BYTES = 32
+_NAME = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class SettingsError(Exception):
@@ -68,6 +70,13 @@ def _comma_separated(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise PydanticCustomError("name", "must be 1 to 255 printable ASCII characters, no spaces")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
@@ -101,10 +110,10 @@ class Settings(BaseSettings):
     signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
     """Instead of a key file: a secret of 32 bytes or more, for HS256."""
 
-    issuer: str = Field(default="ordergate", min_length=1, max_length=255)
+    issuer: Name = "ordergate"
     """`iss` of tokens. The URL of this service is a good one."""
 
-    audience: str = Field(default="ordergate", min_length=1, max_length=255)
+    audience: Name = "ordergate"
     """`aud` of tokens: the API they are meant for."""
 
     access_token_seconds: int = Field(default=900, ge=1, le=86_400)

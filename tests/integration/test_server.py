@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import SECONDS, Server, Start, ordergate, wait_until
+from tests.integration.conftest import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
 
@@ -60,6 +60,7 @@ def test_what_is_no_request_gets_a_problem(served: Server, garbage: bytes) -> No
     problem = json.loads(body)
     assert problem["type"] == "urn:problem-type:ordergate:malformed-request"
     assert re.fullmatch("[0-9a-f]{32}", problem["request_id"])
+    assert headers["x-request-id"] == problem["request_id"]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,26 @@ def test_headers_have_a_bound(served: Server, head: list[bytes]) -> None:
     status, _, body = say(served, *head)
     assert status == 431
     assert json.loads(body)["detail"] == "The request line and headers exceed 65536 bytes."
+
+
+def test_trailers_are_no_headers(served: Server) -> None:
+    form = b"username=user1&password=" + PASSWORD.replace(" ", "+").encode()
+    chunk = b"%x\r\n%s\r\n0\r\n" % (len(form), form)
+    head = b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    media_type = b"Content-Type: application/x-www-form-urlencoded\r\n"
+    trailer = b"X-Request-ID: from-a-trailer\r\n\r\n"
+    status, headers, _ = say(served, head + media_type + b"\r\n" + chunk + trailer)
+    assert status == 200
+    assert headers["x-request-id"] != "from-a-trailer"
+    assert say(served, head + b"\r\n" + chunk + media_type + b"\r\n")[0] == 415
+
+
+def test_there_are_no_web_sockets(served: Server) -> None:
+    upgrade = b"Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    request = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n" + upgrade
+    status, headers, _ = say(served, request + b"Sec-WebSocket-Version: 13\r\n\r\n")
+    assert status == 404
+    assert headers["content-type"] == "application/problem+json"
 
 
 def test_a_body_that_comes_in_pieces_is_no_long_header(served: Server) -> None:

@@ -2,12 +2,13 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.tokens.jwk import MAX_KEYS, InvalidKeySet, KeySet, VerifyingKey
 from adapters.tokens.jws import read_jws
-from adapters.tokens.rsa_weakness import rsa_weakness
+from adapters.tokens.weaknesses import rsa_weakness
 from application.errors import InvalidToken
 from tests.jose import KINDS, Jwk, encode, jwk_of, number, private_key, public_jwk, roca_key, sign
 
@@ -151,7 +152,7 @@ def test_an_ordinary_rsa_key_has_no_weakness() -> None:
 
 
 def test_a_huge_rsa_key_is_left_out() -> None:
-    jwk = {"kty": "RSA", "n": number(2**16384 + 1), "e": "AQAB"}
+    jwk = {"kty": "RSA", "n": number(2**8192 + 1), "e": "AQAB"}
     assert len(KeySet.from_jwks(jwk).refused) == 1
 
 
@@ -241,3 +242,32 @@ def test_any_document_is_a_key_set_or_refused(document: dict[str, object]) -> No
         return
     with pytest.raises(InvalidToken):
         read_jws(sign("EdDSA"), keys)
+
+
+FIELD = 2**255 - 19
+SMALL_ORDER = [0, 1, FIELD - 1, FIELD, FIELD + 1]
+ORDER_8 = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03"
+
+
+@pytest.mark.parametrize("sign_bit", [0, 0x80])
+@pytest.mark.parametrize(
+    "point",
+    [
+        *(y.to_bytes(32, "little").hex() for y in SMALL_ORDER),
+        ORDER_8 + "7a",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        (2**255 - 1).to_bytes(32, "little").hex(),
+    ],
+)
+def test_an_ed25519_key_that_anybody_can_forge_for_is_refused(point: str, sign_bit: int) -> None:
+    x = bytearray.fromhex(point)
+    x[31] |= sign_bit
+    refusals = KeySet.from_jwks({"kty": "OKP", "crv": "Ed25519", "x": encode(bytes(x))}).refused
+    assert refusals == ("key 0: the point is of small order or not in its one encoding",)
+
+
+def test_under_the_neutral_point_one_signature_would_fit_every_message() -> None:
+    neutral = (1).to_bytes(32, "little")
+    forged = neutral + bytes(32)
+    for message in (b"one", b"another"):
+        Ed25519PublicKey.from_public_bytes(neutral).verify(forged, message)

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.tokens.encoding import decode_base64url
+from adapters.tokens.jws import MAX_TOKEN_LENGTH
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.signing_key import SigningKey, new_private_key
+from adapters.tokens.weaknesses import MAX_MODULUS_BITS
 from application.errors import InvalidToken
 from application.ports import Caller, TokenIssuer
 from domain.user import MAX_ID, UserId
@@ -210,3 +212,12 @@ def test_any_claims_are_a_caller_or_refused(changed: dict[str, Any]) -> None:
     except InvalidToken:
         return
     assert 1 <= caller.id <= MAX_ID
+
+
+def test_the_longest_names_and_the_largest_key_make_a_token_that_is_still_read() -> None:
+    name = '"' * 255  # written with a backslash each
+    tokens = issuer(signing_key("RS256"), issuer=name, audience=name)
+    value = tokens.issue(Caller(UserId(MAX_ID), name)).value
+    assert tokens.verify(value) == Caller(UserId(MAX_ID), name)
+    longer_signature = (MAX_MODULUS_BITS - 2048) // 6
+    assert len(value) + longer_signature < MAX_TOKEN_LENGTH

@@ -123,6 +123,15 @@ def test_a_key_file_that_is_not_there_is_named_at_once() -> None:
     assert problem.startswith("ORDERGATE_SIGNING_KEY_FILE: must name a file that exists")
 
 
+@pytest.mark.parametrize("name", ["a b", "a\nb", "é", "x" * 256])
+def test_an_issuer_or_audience_is_a_short_plain_name(name: str) -> None:
+    expected = "must be 1 to 255 printable ASCII characters, no spaces"
+    assert problems_of(ISSUER=name, AUDIENCE=name) == [
+        f"ORDERGATE_ISSUER: {expected}",
+        f"ORDERGATE_AUDIENCE: {expected}",
+    ]
+
+
 def test_origins_are_separated_by_commas() -> None:
     assert settings_of(CORS_ORIGINS="https://a.example, http://localhost:3000").cors_origins == (
         "https://a.example",

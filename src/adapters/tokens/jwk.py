@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 from jwt.algorithms import get_default_algorithms
 
 from adapters.tokens.encoding import decode_base64url
-from adapters.tokens.rsa_weakness import rsa_weakness
+from adapters.tokens.weaknesses import ed25519_weakness, rsa_weakness
 
 Algorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
 Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey | bytes
@@ -145,7 +145,7 @@ def _check_purpose(jwk: Mapping[str, object]) -> None:
 def _key(jwk: Mapping[str, object]) -> tuple[Algorithm, Key]:
     match jwk.get("kty"), jwk.get("crv"):
         case "OKP", "Ed25519":
-            return "EdDSA", Ed25519PublicKey.from_public_bytes(_bytes(jwk, "x"))
+            return "EdDSA", _ed25519_key(_bytes(jwk, "x"))
         case "EC", "P-256":
             x, y = _bytes(jwk, "x"), _bytes(jwk, "y")
             if not len(x) == len(y) == _COORDINATE_BYTES:
@@ -161,6 +161,13 @@ def _key(jwk: Mapping[str, object]) -> tuple[Algorithm, Key]:
                 raise ValueError(f"a secret of fewer than {MIN_SECRET_BYTES} bytes")
             return "HS256", secret
     raise ValueError("kty and crv are none of Ed25519, P-256, RSA and oct")
+
+
+def _ed25519_key(x: bytes) -> Ed25519PublicKey:
+    key = Ed25519PublicKey.from_public_bytes(x)
+    if weakness := ed25519_weakness(key):
+        raise ValueError(weakness)
+    return key
 
 
 def _rsa_key(e: int, n: int) -> RSAPublicKey:

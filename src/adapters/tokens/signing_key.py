@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from adapters.tokens.encoding import encode_base64url
 from adapters.tokens.jwk import MIN_SECRET_BYTES, Algorithm, KeySet, VerifyingKey
-from adapters.tokens.rsa_weakness import rsa_weakness
+from adapters.tokens.weaknesses import rsa_weakness
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

@@ -24,6 +24,7 @@ from domain.errors import DomainError
 from entrypoints.http.problems import Problem, ProblemError
 
 _FIRST_OF_OURS = 500
+_MAX_FLAWS = 8
 
 _log = structlog.get_logger("ordergate.http")
 
@@ -119,7 +120,7 @@ def of_status(status: int, headers: dict[str, str] | None = None) -> Problem:
 
 def _invalid_parameters(error: RequestValidationError) -> Problem:
     errors = []
-    for flaw in error.errors():
+    for flaw in error.errors()[:_MAX_FLAWS]:
         location, *path = flaw["loc"]
         name = ".".join(str(part) for part in path)
         errors.append({"in": str(location), "name": name, "detail": flaw["msg"]})

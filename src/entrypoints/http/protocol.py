@@ -18,11 +18,13 @@ HEAD_TOO_LARGE = Problem(
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Refuses what no application gets to see.
 
-    The parser itself would collect a header of any length. What arrives is counted until a head, a
-    piece of a body or a message is complete, so the bound is exact to one read from the socket.
+    The parser itself would collect a header of any length. What arrives is counted until a head or
+    a piece of a body is complete, so the bound is exact to one read from the socket. And it hands
+    over trailers like headers, which RFC 9110, section 6.5.1, forbids to mix: they are dropped.
     """
 
     _uncounted = 0
+    _in_head = False
 
     def data_received(self, data: bytes) -> None:
         """Parse; refuse when too much came without anything being complete."""
@@ -31,9 +33,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._uncounted > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse(HEAD_TOO_LARGE)
 
+    def on_message_begin(self) -> None:
+        """Expect headers."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, and no trailer."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """Start the count anew."""
+        """Start the count anew, and take no more headers."""
         self._uncounted = 0
+        self._in_head = False
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -46,8 +59,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refuse(MALFORMED)
 
     def _refuse(self, problem: Problem) -> None:
-        response = problem.response(uuid.uuid4().hex)
-        headers = {**response.headers, **HEADERS, "Connection": "close"}
+        request_id = uuid.uuid4().hex
+        response = problem.response(request_id)
+        headers = {**response.headers, **HEADERS, "X-Request-ID": request_id, "Connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(
             STATUS_LINE[problem.status] + head.encode("latin-1") + b"\r\n" + bytes(response.body)

@@ -1,14 +1,22 @@
-"""Which RSA keys no signature should be believed from."""
+"""Which public keys no signature should be believed from."""
 
 from functools import cache
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 MIN_MODULUS_BITS = 2048
-MAX_MODULUS_BITS = 16_384
+MAX_MODULUS_BITS = 8192
 MIN_EXPONENT = 65_537
 MAX_EXPONENT_BITS = 64
 _LARGEST_PRIME = 167
+
+_FIELD = 2**255 - 19
+_ORDER_8 = int.from_bytes(
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+)
+_SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
+"""The y of each point of edwards25519 whose order divides 8."""
 
 
 def rsa_weakness(key: RSAPublicKey) -> str | None:
@@ -25,6 +33,18 @@ def rsa_weakness(key: RSAPublicKey) -> str | None:
         return f"the exponent is not odd, {MIN_EXPONENT} or more, and of at most 64 bits"
     if all(numbers.n % prime in powers for prime, powers in _powers_of_65537().items()):
         return "the modulus has the ROCA fingerprint (CVE-2017-15361)"
+    return None
+
+
+def ed25519_weakness(key: Ed25519PublicKey) -> str | None:
+    """Say what is wrong with an Ed25519 key, or `None`.
+
+    Under a key of small order one signature fits many messages, so anybody can forge; and a y that
+    is not reduced is a second encoding of another key (RFC 8032, section 5.1.3).
+    """
+    y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
+    if y >= _FIELD or y in _SMALL_ORDER:
+        return "the point is of small order or not in its one encoding"
     return None
 
 
