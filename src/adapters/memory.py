@@ -11,13 +11,77 @@ from application.ports import BulkLoader, OrderRepository, Storage, UserReposito
 from domain.order import Order, OrderId
 from domain.user import PasswordHash, User, UserId, Username
 
+Users = dict[Username, User]
+Orders = dict[tuple[UserId, OrderId], Order]
+
+
+class InMemoryUserRepository(UserRepository):
+    """Accounts by name."""
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+
+    async def find(self, username: Username) -> User | None:
+        """Look the name up."""
+        return self._users.get(username)
+
+    async def add(self, username: Username, password_hash: PasswordHash) -> User:
+        """Open the account under the next free id."""
+        if username in self._users:
+            raise UsernameTaken
+        taken = {user.id for user in self._users.values()}
+        user_id = next(UserId(i) for i in count(1) if i not in taken)
+        user = self._users[username] = User(user_id, username, password_hash)
+        return user
+
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        """Swap the hash if it is still the old one."""
+        for user in self._users.values():
+            if user.id == user_id and user.password_hash == old:
+                self._users[user.username] = User(user_id, user.username, new)
+                return True
+        return False
+
+
+class InMemoryOrderRepository(OrderRepository):
+    """Orders by owner and id: the owner is part of the key."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        """Look the key up."""
+        return self._orders.get((owner, order_id))
+
+
+class InMemoryBulkLoader(BulkLoader):
+    """Reads everything before it keeps anything, so that a failure leaves nothing."""
+
+    def __init__(self, users: Users, orders: Orders) -> None:
+        self._users = users
+        self._orders = orders
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        """Fill both dictionaries."""
+        if self._users or self._orders:
+            raise StorageNotEmpty
+        new_users = {user.username: user for user in users}
+        new_orders = {(order.owner, order.id): order for order in orders}
+        self._users.update(new_users)
+        self._orders.update(new_orders)
+
 
 class InMemoryStorage(Storage):
-    """What the repositories below share. It is gone with the process, and always current."""
+    """Two dictionaries, open to be looked into; they are gone with the process."""
 
     def __init__(self) -> None:
-        self.users: dict[Username, User] = {}
-        self.orders: dict[tuple[UserId, OrderId], Order] = {}
+        self.users_by_name: Users = {}
+        self.orders_by_key: Orders = {}
+        self.users = InMemoryUserRepository(self.users_by_name)
+        self.orders = InMemoryOrderRepository(self.orders_by_key)
+        self.loader = InMemoryBulkLoader(self.users_by_name, self.orders_by_key)
 
     def migrate(self) -> None:
         """Do nothing: there is no schema."""
@@ -30,59 +94,3 @@ class InMemoryStorage(Storage):
 
     async def ping(self) -> None:
         """Answer."""
-
-
-class InMemoryUserRepository(UserRepository):
-    """Accounts by name."""
-
-    def __init__(self, storage: InMemoryStorage) -> None:
-        self._storage = storage
-
-    async def find(self, username: Username) -> User | None:
-        """Look the name up."""
-        return self._storage.users.get(username)
-
-    async def add(self, username: Username, password_hash: PasswordHash) -> User:
-        """Open the account under the next free id."""
-        if username in self._storage.users:
-            raise UsernameTaken
-        taken = {user.id for user in self._storage.users.values()}
-        user_id = next(UserId(i) for i in count(1) if i not in taken)
-        user = self._storage.users[username] = User(user_id, username, password_hash)
-        return user
-
-    async def replace_password_hash(
-        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
-    ) -> bool:
-        """Swap the hash if it is still the old one."""
-        for user in self._storage.users.values():
-            if user.id == user_id and user.password_hash == old:
-                self._storage.users[user.username] = User(user_id, user.username, new)
-                return True
-        return False
-
-
-class InMemoryOrderRepository(OrderRepository):
-    """Orders by owner and id: the owner is part of the key."""
-
-    def __init__(self, storage: InMemoryStorage) -> None:
-        self._storage = storage
-
-    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
-        """Look the key up."""
-        return self._storage.orders.get((owner, order_id))
-
-
-class InMemoryBulkLoader(BulkLoader):
-    """Loads by building new dictionaries first, so that a failure leaves the old ones."""
-
-    def __init__(self, storage: InMemoryStorage) -> None:
-        self._storage = storage
-
-    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
-        """Fill both dictionaries."""
-        if self._storage.users or self._storage.orders:
-            raise StorageNotEmpty
-        new_users = {user.username: user for user in users}
-        new_orders = {(order.owner, order.id): order for order in orders}
-        self._storage.users, self._storage.orders = new_users, new_orders

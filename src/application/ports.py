@@ -116,7 +116,11 @@ class BulkLoader(Protocol):
 
 
 class Storage(Protocol):
-    """The life of whatever keeps users and orders."""
+    """Whatever keeps users and orders: its repositories, and its life."""
+
+    users: UserRepository
+    orders: OrderRepository
+    loader: BulkLoader
 
     @abstractmethod
     def migrate(self) -> None:

@@ -7,10 +7,7 @@ from dependency_injector import containers, providers
 
 from adapters.clock import SystemClock
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
-from adapters.sql.sql_bulk_loader import SqlBulkLoader
-from adapters.sql.sql_order_repository import SqlOrderRepository
 from adapters.sql.sql_storage import SqlStorage
-from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
@@ -38,7 +35,7 @@ class Container(containers.DeclarativeContainer):
     """Everything a process is made of, each part once.
 
     `Container(settings=...)` is the real thing; a test passes other adapters by name, as in
-    `Container(settings=..., orders=InMemoryOrderRepository(storage))`.
+    `Container(settings=..., storage=InMemoryStorage())`.
     """
 
     settings = providers.Dependency(instance_of=Settings)
@@ -61,13 +58,12 @@ class Container(containers.DeclarativeContainer):
         queue=settings.provided.hashing_queue,
     )
 
-    database: providers.Provider[Any] = providers.ThreadSafeSingleton(
-        SqliteDatabase, settings.provided.database_path
+    storage: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        SqlStorage, providers.Factory(SqliteDatabase, settings.provided.database_path)
     )
-    storage: providers.Provider[Any] = providers.ThreadSafeSingleton(SqlStorage, database)
-    users: providers.Provider[Any] = providers.ThreadSafeSingleton(SqlUserRepository, database)
-    orders: providers.Provider[Any] = providers.ThreadSafeSingleton(SqlOrderRepository, database)
-    loader: providers.Provider[Any] = providers.ThreadSafeSingleton(SqlBulkLoader, database)
+    users: providers.Provider[Any] = storage.provided.users
+    orders: providers.Provider[Any] = storage.provided.orders
+    loader: providers.Provider[Any] = storage.provided.loader
 
     write_new_key: providers.Provider[Any] = providers.Object(write_new_key)
 

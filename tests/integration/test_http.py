@@ -9,12 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from adapters.memory import (
-    InMemoryBulkLoader,
-    InMemoryOrderRepository,
-    InMemoryStorage,
-    InMemoryUserRepository,
-)
+from adapters.memory import InMemoryStorage
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.settings import Settings
@@ -26,16 +21,12 @@ MAX = 2**63 - 1
 
 
 async def in_process() -> httpx.AsyncClient:
-    storage = InMemoryStorage()
     container = Container(
         settings=Settings(
             signing_secret="a secret of more than thirty-two bytes",
             cors_origins="https://shop.example",
         ),
-        storage=storage,
-        users=InMemoryUserRepository(storage),
-        orders=InMemoryOrderRepository(storage),
-        loader=InMemoryBulkLoader(storage),
+        storage=InMemoryStorage(),
         hasher=InstantPasswordHasher(),
     )
     await container.seed_storage()(users=3, orders=30, password=PASSWORD)

@@ -21,9 +21,10 @@ from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent, StorageUnavailable
+from application.ports import Storage
 from domain.order import Order, OrderId
 from domain.user import PasswordHash, UserId, Username
-from tests.contracts.storage import Parts, StorageContract
+from tests.contracts.storage import StorageContract
 from tests.samples import ALICE, BOB, an_order
 
 
@@ -41,20 +42,15 @@ def database(file: Path) -> Iterator[SqliteDatabase]:
 
 class TestSqliteStorage(StorageContract):
     @pytest.fixture
-    async def parts(self, database: SqliteDatabase) -> AsyncIterator[Parts]:
+    async def storage(self, database: SqliteDatabase) -> AsyncIterator[Storage]:
         self.database = database
         storage = SqlStorage(database)
         storage.migrate()
         await storage.open()
-        yield Parts(
-            storage,
-            SqlUserRepository(database),
-            SqlOrderRepository(database),
-            SqlBulkLoader(database),
-        )
+        yield storage
         await storage.close()
 
-    async def empty(self, parts: Parts) -> None:
+    async def empty(self, storage: Storage) -> None:
         def delete(connection: Connection) -> None:
             for table in ("order_lines", "orders", "users"):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above

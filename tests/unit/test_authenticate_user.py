@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.memory import InMemoryStorage, InMemoryUserRepository
+from adapters.memory import InMemoryStorage
 from application.authenticate_user import AuthenticateUser
 from application.errors import InvalidCredentials
 from application.ports import Caller
@@ -14,7 +14,7 @@ class World:
     """One user, `alice`, and the use case."""
 
     def __init__(self) -> None:
-        self.users = InMemoryUserRepository(InMemoryStorage())
+        self.users = InMemoryStorage().users
         self.hasher = InstantPasswordHasher(work=2)
         self.tokens = TableTokenIssuer(SettableClock())
         self.sign_in = AuthenticateUser(self.users, self.hasher, self.tokens)

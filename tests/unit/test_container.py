@@ -5,12 +5,13 @@ import pytest
 from dependency_injector.errors import Error
 from fastapi import Request
 
-from adapters.memory import InMemoryOrderRepository, InMemoryStorage
+from adapters.memory import InMemoryStorage
 from application.ports import Storage
 from entrypoints.container import Container
 from entrypoints.http import dependencies
 from entrypoints.http.app import create_app
 from entrypoints.settings import Settings
+from tests.doubles import SettableClock
 
 SETTINGS = Settings(signing_secret="a secret of more than thirty-two bytes")
 
@@ -51,9 +52,18 @@ def test_there_are_aliases() -> None:
 
 
 def test_an_adapter_is_swapped_by_name() -> None:
-    orders = InMemoryOrderRepository(InMemoryStorage())
+    storage, clock = InMemoryStorage(), SettableClock()
+    container = Container(settings=SETTINGS, storage=storage, clock=clock)
+    assert container.get_own_order().orders is storage.orders
+    assert container.authenticate_user().users is storage.users
+    assert container.clock() is clock
+
+
+def test_one_repository_of_a_storage_is_swapped_by_name() -> None:
+    orders = InMemoryStorage().orders
     container = Container(settings=SETTINGS, orders=orders)
     assert container.get_own_order().orders is orders
+    assert container.storage().orders is not orders
 
 
 def test_settings_are_settings() -> None:

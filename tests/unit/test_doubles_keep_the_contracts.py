@@ -1,36 +1,25 @@
 import pytest
 
 from adapters.clock import SystemClock
-from adapters.memory import (
-    InMemoryBulkLoader,
-    InMemoryOrderRepository,
-    InMemoryStorage,
-    InMemoryUserRepository,
-)
-from application.ports import Clock, PasswordHasher, TokenIssuer
+from adapters.memory import InMemoryStorage
+from application.ports import Clock, PasswordHasher, Storage, TokenIssuer
 from domain.user import PasswordHash
 from tests.contracts.clock import ClockContract
 from tests.contracts.passwords import PasswordHasherContract
-from tests.contracts.storage import Parts, StorageContract
+from tests.contracts.storage import StorageContract
 from tests.contracts.tokens import TokenIssuerContract
 from tests.doubles import InstantPasswordHasher, SettableClock, TableTokenIssuer
 
 
 class TestInMemoryStorage(StorageContract):
     @pytest.fixture
-    def parts(self) -> Parts:
-        storage = InMemoryStorage()
-        return Parts(
-            storage,
-            InMemoryUserRepository(storage),
-            InMemoryOrderRepository(storage),
-            InMemoryBulkLoader(storage),
-        )
+    def storage(self) -> Storage:
+        return InMemoryStorage()
 
-    async def empty(self, parts: Parts) -> None:
-        assert isinstance(parts.storage, InMemoryStorage)
-        parts.storage.users.clear()
-        parts.storage.orders.clear()
+    async def empty(self, storage: Storage) -> None:
+        assert isinstance(storage, InMemoryStorage)
+        storage.users_by_name.clear()
+        storage.orders_by_key.clear()
 
 
 class TestInstantPasswordHasher(PasswordHasherContract):

@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.memory import InMemoryBulkLoader, InMemoryOrderRepository, InMemoryStorage
+from adapters.memory import InMemoryStorage
 from application.errors import OrderNotFound
 from application.get_own_order import GetOwnOrder
 from domain.order import OrderId
@@ -10,8 +10,8 @@ from tests.samples import ALICE, BOB, an_order
 @pytest.fixture
 async def get_own_order() -> GetOwnOrder:
     storage = InMemoryStorage()
-    await InMemoryBulkLoader(storage).load([ALICE, BOB], [an_order(7, owner=ALICE.id)])
-    return GetOwnOrder(InMemoryOrderRepository(storage))
+    await storage.loader.load([ALICE, BOB], [an_order(7, owner=ALICE.id)])
+    return GetOwnOrder(storage.orders)
 
 
 async def test_an_owner_gets_the_order(get_own_order: GetOwnOrder) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.memory import InMemoryBulkLoader, InMemoryStorage
+from adapters.memory import InMemoryStorage
 from application.errors import StorageNotEmpty
 from application.seed_storage import SeedStorage
 from domain.errors import InvalidPassword
@@ -13,34 +13,34 @@ from tests.doubles import InstantPasswordHasher
 
 async def seeded(users: int, orders: int) -> InMemoryStorage:
     storage = InMemoryStorage()
-    seed = SeedStorage(InMemoryBulkLoader(storage), InstantPasswordHasher())
+    seed = SeedStorage(storage.loader, InstantPasswordHasher())
     await seed(users=users, orders=orders, password="the password of all")
     return storage
 
 
 async def test_users_are_numbered_and_share_a_hash_of_the_password() -> None:
     storage = await seeded(users=3, orders=0)
-    assert [(user.id, str(user.username)) for user in storage.users.values()] == [
+    assert [(user.id, str(user.username)) for user in storage.users_by_name.values()] == [
         (1, "user1"),
         (2, "user2"),
         (3, "user3"),
     ]
-    (password_hash,) = {user.password_hash for user in storage.users.values()}
+    (password_hash,) = {user.password_hash for user in storage.users_by_name.values()}
     hasher = InstantPasswordHasher()
     assert (await hasher.verify(Password("the password of all"), password_hash)).matches
 
 
 async def test_orders_are_dealt_round_robin_from_id_1() -> None:
     storage = await seeded(users=3, orders=8)
-    assert sorted((order.id, order.owner) for order in storage.orders.values()) == [
+    assert sorted((order.id, order.owner) for order in storage.orders_by_key.values()) == [
         (i, (i - 1) % 3 + 1) for i in range(1, 9)
     ]
 
 
 async def test_two_runs_make_the_same_orders() -> None:
     first, second = await seeded(users=7, orders=100), await seeded(users=7, orders=100)
-    assert first.orders == second.orders
-    assert len({order.lines for order in first.orders.values()}) > 10
+    assert first.orders_by_key == second.orders_by_key
+    assert len({order.lines for order in first.orders_by_key.values()}) > 10
 
 
 async def test_progress_is_shown_order_by_order() -> None:
@@ -51,17 +51,17 @@ async def test_progress_is_shown_order_by_order() -> None:
             seen.append(order.id)
             yield order
 
-    seed = SeedStorage(InMemoryBulkLoader(InMemoryStorage()), InstantPasswordHasher())
+    seed = SeedStorage(InMemoryStorage().loader, InstantPasswordHasher())
     await seed(users=2, orders=5, password="password", watch=watch)
     assert seen == [1, 2, 3, 4, 5]
 
 
 async def test_a_storage_with_users_is_left_alone() -> None:
     storage = await seeded(users=1, orders=1)
-    seed = SeedStorage(InMemoryBulkLoader(storage), InstantPasswordHasher())
+    seed = SeedStorage(storage.loader, InstantPasswordHasher())
     with pytest.raises(StorageNotEmpty):
         await seed(users=2, orders=2, password="password")
-    assert list(storage.users) == [Username("user1")]
+    assert list(storage.users_by_name) == [Username("user1")]
 
 
 @pytest.mark.parametrize(("users", "orders"), [(0, 1), (-1, 0), (1, -1)])
@@ -72,7 +72,7 @@ async def test_impossible_numbers_are_refused(users: int, orders: int) -> None:
 
 async def test_a_password_that_cannot_be_one_is_refused_before_anything_is_stored() -> None:
     storage = InMemoryStorage()
-    seed = SeedStorage(InMemoryBulkLoader(storage), InstantPasswordHasher())
+    seed = SeedStorage(storage.loader, InstantPasswordHasher())
     with pytest.raises(InvalidPassword):
         await seed(users=1, orders=1, password="")
-    assert not storage.users
+    assert not storage.users_by_name

@@ -12,11 +12,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from adapters.memory import (
-    InMemoryBulkLoader,
-    InMemoryStorage,
-    InMemoryUserRepository,
-)
+from adapters.memory import InMemoryStorage
 from application.errors import StorageUnavailable
 from application.ports import Caller, OrderRepository
 from domain.order import Order, OrderId
@@ -56,13 +52,10 @@ def log(settings: Settings) -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    storage = InMemoryStorage()
     return create_app(
         Container(
             settings=settings,
-            storage=storage,
-            users=InMemoryUserRepository(storage),
-            loader=InMemoryBulkLoader(storage),
+            storage=InMemoryStorage(),
             orders=BrokenOrderRepository(),
             hasher=InstantPasswordHasher(),
         )

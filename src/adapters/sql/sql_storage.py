@@ -1,8 +1,11 @@
-"""The life of a SQL storage: migrated by one command, opened only when its schema is current."""
+"""A SQL storage: migrated by one command, opened only when its schema is current."""
 
 from sqlalchemy import Connection, inspect, text
 
 from adapters.sql.migrations import HEAD
+from adapters.sql.sql_bulk_loader import SqlBulkLoader
+from adapters.sql.sql_order_repository import SqlOrderRepository
+from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent
 from application.ports import Storage
@@ -13,6 +16,9 @@ class SqlStorage(Storage):
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
+        self.users = SqlUserRepository(database)
+        self.orders = SqlOrderRepository(database)
+        self.loader = SqlBulkLoader(database)
 
     def migrate(self) -> None:
         """Upgrade to the newest revision, all in one transaction that locks the database first."""
