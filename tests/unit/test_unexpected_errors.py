@@ -12,9 +12,9 @@ import structlog
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from adapters.memory import InMemoryStorage
+from adapters.memory import InMemoryOrderRepository, InMemoryStorage
 from application.errors import StorageUnavailable
-from application.ports import Caller, OrderRepository
+from application.ports import Caller
 from domain.order import Order, OrderId
 from domain.user import UserId
 from entrypoints.container import Container
@@ -26,7 +26,7 @@ from tests.doubles import InstantPasswordHasher
 SECRET = "a secret of more than thirty-two bytes"
 
 
-class BrokenOrderRepository(OrderRepository):
+class BrokenOrderRepository(InMemoryOrderRepository):
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         password = "hunter2"
         raise RuntimeError(f"cannot read {order_id} of {owner} with {len(password)} letters")
@@ -56,7 +56,7 @@ def app(settings: Settings) -> FastAPI:
         Container(
             settings=settings,
             storage=InMemoryStorage(),
-            orders=BrokenOrderRepository(),
+            orders=BrokenOrderRepository({}),
             hasher=InstantPasswordHasher(),
         )
     )
