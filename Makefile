@@ -20,7 +20,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
-	@$(RUN) entrypoints.cli demo $(if $(PORT),--port $(PORT))
+	@$(RUN) entrypoints demo $(if $(PORT),--port $(PORT))
 
 test: $(READY) ## Run every test
 	@$(RUN) pytest --cov --cov-report=term

@@ -1,8 +1,9 @@
 """Sign in with a user name and a password."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from application.errors import InvalidCredentials
+from application.errors import InvalidCredentials, StorageUnavailable
 from application.ports import AccessToken, Caller, PasswordHasher, TokenIssuer, UserRepository
 from domain.errors import InvalidPassword, InvalidUsername
 from domain.user import Password, User, Username
@@ -16,7 +17,8 @@ class AuthenticateUser:
 
     Raises `InvalidCredentials` whichever of the two is wrong, after the same work: an unknown name,
     or text that cannot be a name or a password, costs one hash like a wrong password. Raises
-    `Overloaded` when too many sign-ins wait. A hash weaker than new ones is replaced on the way.
+    `Overloaded` when too many sign-ins wait. A hash weaker than new ones is replaced on the way
+    if it can be.
     """
 
     users: UserRepository
@@ -33,9 +35,10 @@ class AuthenticateUser:
         if user is None or not verification.matches:
             raise InvalidCredentials
         if verification.upgraded is not None:
-            await self.users.replace_password_hash(
-                user.id, old=user.password_hash, new=verification.upgraded
-            )
+            with suppress(StorageUnavailable):  # it can wait for the next sign-in
+                await self.users.replace_password_hash(
+                    user.id, old=user.password_hash, new=verification.upgraded
+                )
         return self.tokens.issue(Caller(user.id, client_id))
 
     async def _find(self, username: str) -> User | None:

@@ -197,6 +197,7 @@ class _Failure(Exception):
 def main() -> None:
     """Run the command; the only place where errors become lines and exit statuses."""
     status: int | None = 1
+    _open_standard_streams()
     try:
         status = cli(standalone_mode=False)
         if status == _INTERRUPTED:
@@ -209,8 +210,15 @@ def main() -> None:
     except (_Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
     except OSError as error:
-        _complain(f"what was to be written could not be: {error.strerror}")
+        _complain(f"the system refused: {error.strerror}")
     sys.exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Read from and write to nowhere where there is no stream, as after `2>&-` in a shell."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the process ends
 
 
 def _complain(message: str) -> None:
@@ -258,7 +266,12 @@ def _check_storage(container: Container) -> None:
 def _ask_password() -> str:
     if not sys.stdin.isatty():
         raise _Failure("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
-    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        password: str = typer.prompt(
+            "Password", hide_input=True, confirmation_prompt=True, err=True
+        )
+    except UnicodeDecodeError:
+        raise _Failure("the password is not UTF-8") from None
     return password
 
 
@@ -287,7 +300,3 @@ Read an order of user1's, then one of user2's (404: for user1 it does not exist)
 Try everything in a browser: {url}/docs
 Stop with Ctrl-C.
 """
-
-
-if __name__ == "__main__":
-    main()

@@ -35,9 +35,10 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "that is no address"
         raise CannotListen(
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another"
+            f"cannot listen on {host} port {port}: {reason}; choose another"
         ) from None
     return listening
 

@@ -2,10 +2,10 @@
 
 import os
 import re
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ _NOT_SETTINGS = frozenset({"PASSWORD"})
 
 _SQLITE = "sqlite:///"
 _MIN_SECRET_BYTES = 32
+_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -44,18 +45,18 @@ def _sqlite_url(url: str) -> str:
 
 
 def _origin(origin: str) -> str:
-    parts = urlsplit(origin)
-    if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}":
+    if not _ORIGIN.fullmatch(origin):
         raise PydanticCustomError("origin", "must be origins such as https://shop.example")
     return origin
 
 
 def _existing_file(path: Path) -> Path:
-    if not path.is_file():
-        raise PydanticCustomError(
-            "file", "must name a file that exists; `ordergate keys new` makes one"
-        )
-    return path
+    with suppress(OSError):  # a folder that is closed to us holds no file for us
+        if path.is_file():
+            return path
+    raise PydanticCustomError(
+        "file", "must name a file that exists; `ordergate keys new` makes one"
+    )
 
 
 def _long_secret(secret: SecretStr) -> SecretStr:

@@ -42,7 +42,7 @@ def ordergate(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "entrypoints.cli", *map(str, arguments)],
+        [sys.executable, "-m", "entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**settings),
         stdin=subprocess.DEVNULL,
@@ -65,7 +65,7 @@ class Server:
 
     @classmethod
     def start(
-        cls, *arguments: object, cwd: Path, module: str = "entrypoints.cli", **settings: object
+        cls, *arguments: object, cwd: Path, module: str = "entrypoints", **settings: object
     ) -> "Server":
         server = cls(
             subprocess.Popen(

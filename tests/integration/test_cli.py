@@ -102,10 +102,37 @@ def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Pa
     assert complaint(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> None:
+    command = f'"$0" -m entrypoints users add alice {closed}'
+    result = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        cwd=migrated,
+        env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+    code = """
+import types, entrypoints, entrypoints.__main__ as command
+def interrupt(): raise KeyboardInterrupt
+entrypoints.cli = types.SimpleNamespace(main=interrupt)
+command.main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (130, "ordergate: interrupted\n")
+
+
 def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: Path) -> None:
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.cli", "users", "add", "alice"],
+        [sys.executable, "-m", "entrypoints", "users", "add", "alice"],
         cwd=migrated,
         env=clean_environment(**CHEAP),
         stdin=terminal,
@@ -152,7 +179,7 @@ def test_seeding_wants_a_password(migrated: Path) -> None:
 
 def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.cli", "seed", "--users", "9", "--orders", "50000000"],
+        [sys.executable, "-m", "entrypoints", "seed", "--users", "9", "--orders", "50000000"],
         cwd=migrated,
         env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
         stderr=subprocess.PIPE,
@@ -209,7 +236,7 @@ def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> 
 def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "entrypoints.cli", "openapi"],
+            [sys.executable, "-m", "entrypoints", "openapi"],
             cwd=tmp_path,
             env=clean_environment(),
             stdout=full,
@@ -218,9 +245,7 @@ def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
             check=False,
         )
     assert result.returncode == 1
-    assert result.stderr == (
-        "ordergate: what was to be written could not be: No space left on device\n"
-    )
+    assert result.stderr == ("ordergate: the system refused: No space left on device\n")
 
 
 def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
@@ -251,6 +276,12 @@ def test_a_taken_port_is_told(migrated: Path) -> None:
         result = ordergate("serve", "--port", port, cwd=migrated)
     expected = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another"
     assert complaint(result).startswith(expected)
+
+
+@pytest.mark.parametrize("host", ["a" * 300, "é..x", "nowhere.invalid"])
+def test_a_host_that_is_no_address_is_told(migrated: Path, host: str) -> None:
+    result = ordergate("serve", "--host", host, "--port", 0, cwd=migrated)
+    assert complaint(result).startswith(f"cannot listen on {host} port 0: ")
 
 
 def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:

@@ -107,6 +107,18 @@ def test_a_body_that_comes_in_pieces_is_no_long_header(served: Server) -> None:
     assert status == 400
 
 
+def test_a_client_that_hangs_up_is_no_error_of_ours(served: Server) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+        connection.sendall(
+            b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\nusername="
+        )
+    _, headers, _ = say(served, b"GARBAGE\r\n\r\n")
+    wait_until(lambda: headers["x-request-id"] in "".join(served.output))
+    assert "unexpected_error" not in "".join(served.output)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_ends_when_it_is_told_to(

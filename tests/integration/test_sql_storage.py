@@ -1,5 +1,6 @@
 import asyncio
 import multiprocessing
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -165,6 +166,47 @@ async def test_an_own_order_is_found_by_its_keys(migrated: SqliteDatabase) -> No
 
 
 # What goes wrong
+
+
+async def test_a_file_that_is_replaced_is_told_once_and_then_read_anew(
+    migrated: SqliteDatabase, file: Path
+) -> None:
+    storage = SqlStorage(migrated)
+    await storage.open()
+    await storage.users.add(Username("before"), PasswordHash("h"))
+    for part in file.parent.iterdir():
+        part.unlink()
+    with pytest.raises(StorageUnavailable, match="replaced or removed"):
+        await storage.ping()
+    with pytest.raises(StorageUnavailable):
+        await storage.ping()
+    assert not file.exists()
+    SqlStorage(SqliteDatabase(file)).migrate()
+    await storage.ping()
+    assert await storage.users.find(Username("before")) is None
+    await storage.users.add(Username("after"), PasswordHash("h"))
+    assert await storage.users.find(Username("after")) is not None
+
+
+@pytest.mark.parametrize("name", ["a?b.db", "a#b.db", "a%20b.db", "a b.db", "é.db"])
+async def test_any_file_name_is_one(tmp_path: Path, name: str) -> None:
+    storage = SqlStorage(SqliteDatabase(tmp_path / name))
+    storage.migrate()
+    await storage.open()
+    await storage.close()
+    assert (tmp_path / name).is_file()
+
+
+def test_every_folder_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        SqlStorage(SqliteDatabase(tmp_path / "a" / "b" / "orders.db")).migrate()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    files = (tmp_path / "a" / "b").iterdir()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"\0" * 8192])

@@ -1,10 +1,10 @@
 import pytest
 
-from adapters.memory import InMemoryStorage
+from adapters.memory import InMemoryStorage, InMemoryUserRepository
 from application.authenticate_user import AuthenticateUser
-from application.errors import InvalidCredentials
+from application.errors import InvalidCredentials, StorageUnavailable
 from application.ports import Caller
-from domain.user import Password, PasswordHash, User, Username
+from domain.user import Password, PasswordHash, User, UserId, Username
 from tests.doubles import InstantPasswordHasher, SettableClock, TableTokenIssuer
 
 PASSWORD = "correct horse battery staple"
@@ -81,3 +81,19 @@ async def test_a_wrong_guess_replaces_nothing(world: World) -> None:
     with pytest.raises(InvalidCredentials):
         await world.sign_in("alice", "wrong", client_id="shop")
     assert await world.users.find(alice.username) == alice
+
+
+class FullUserRepository(InMemoryUserRepository):
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        raise StorageUnavailable("the disk is full")
+
+
+async def test_an_upgrade_that_cannot_be_stored_keeps_nobody_out() -> None:
+    users = FullUserRepository({})
+    tokens = TableTokenIssuer(SettableClock())
+    alice = await users.add(Username("alice"), PasswordHash(f"1$salt${PASSWORD}"))
+    sign_in = AuthenticateUser(users, InstantPasswordHasher(work=2), tokens)
+    token = await sign_in("alice", PASSWORD, client_id="shop")
+    assert tokens.verify(token.value) == Caller(alice.id, "shop")

@@ -249,6 +249,18 @@ SMALL_ORDER = [0, 1, FIELD - 1, FIELD, FIELD + 1]
 ORDER_8 = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03"
 
 
+@pytest.mark.parametrize("n", [3**1292, 2**2048 - 1, 751 * (2**2040 + 1), 2**2048 + 2])
+def test_an_rsa_key_with_a_small_factor_is_refused(n: int) -> None:
+    refusals = KeySet.from_jwks({"kty": "RSA", "n": number(n), "e": "AQAB"}).refused
+    assert len(refusals) == 1
+
+
+@pytest.mark.parametrize("document", [[], None, "x", 5])
+def test_what_is_no_object_is_no_set(document: object) -> None:
+    with pytest.raises(InvalidKeySet, match="not a JSON object"):
+        KeySet.from_jwks(document)
+
+
 @pytest.mark.parametrize("sign_bit", [0, 0x80])
 @pytest.mark.parametrize(
     "point",

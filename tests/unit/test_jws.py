@@ -76,7 +76,7 @@ def test_an_unsigned_token_is_refused() -> None:
         refused(token, keys("EdDSA"))
 
 
-@pytest.mark.parametrize("member", ["crit", "b64", "jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256"])
+@pytest.mark.parametrize("member", ["crit", "b64", "jwk", "jku", "x5c", "x5u"])
 @pytest.mark.parametrize("value", [["b64"], True, {}, None, "https://evil.example"])
 def test_a_header_that_brings_a_key_or_changes_the_rules_is_refused(
     member: str, value: Any

@@ -140,7 +140,18 @@ def test_origins_are_separated_by_commas() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["*", "a.example", "https://a.example/", "ftp://a.example", "null"]
+    "origin",
+    [
+        "https://",
+        "https://a b",
+        "https://A.example",
+        "https://u:p@a.example",
+        "*",
+        "a.example",
+        "https://a.example/",
+        "ftp://a.example",
+        "null",
+    ],
 )
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     (problem,) = problems_of(CORS_ORIGINS=origin)

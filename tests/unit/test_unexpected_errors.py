@@ -1,5 +1,6 @@
 """What happens when something breaks that nobody thought of."""
 
+import asyncio
 import io
 import json
 import logging
@@ -103,6 +104,18 @@ async def test_the_reason_of_a_503_is_logged_and_not_told(app: FastAPI, log: io.
     assert "disk" not in answer.text
     assert "SQLite: disk I/O error" in log.getvalue()
     assert "the-id" in log.getvalue()
+
+
+async def test_what_a_shutdown_cuts_off_is_503(app: FastAPI, log: io.StringIO) -> None:
+    @app.get("/slow")
+    async def slow() -> None:
+        raise asyncio.CancelledError
+
+    answer = await get(app, "/slow")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["detail"] == "The service is restarting; try again soon."
+    assert log.getvalue() == ""
 
 
 async def test_what_the_caller_did_wrong_is_not_logged(app: FastAPI, log: io.StringIO) -> None:

@@ -38,6 +38,7 @@ class SqlStorage(Storage):
 
     async def ping(self) -> None:
         """Read the revision: SELECT 1 alone would not touch a SQLite file."""
+        self._database.check_file()
         await self._database.read(_stored_revision)
 
 

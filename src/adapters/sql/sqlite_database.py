@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import TypeVar
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
@@ -36,20 +38,25 @@ class SqliteDatabase:
         self._path = path
         self._engine = _engine(path)
         self._reader: Connection | None = None
+        self._opened: tuple[int, int] | None = None
         self._writer: ThreadPoolExecutor | None = None
 
     def exists(self) -> bool:
         """Say whether there is a file."""
-        return self._path.is_file()
+        with _file_errors():
+            return self._path.is_file()
+
+    def check_file(self) -> None:
+        """Let the open file go if it was replaced; raises `StorageUnavailable` if it was."""
+        if self._reader is not None and self._opened != _identity(self._path):
+            self._close_reader()
+            raise StorageUnavailable("the database file: replaced or removed while it was open")
 
     def create(self) -> None:
         """Make the file if there is none, readable by its owner alone, as its journal will be."""
-        try:
-            if not self._path.parent.exists():
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _file_errors():
+            _make_private_folder(self._path.parent)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            raise StorageUnavailable(f"the database file: {error.strerror}") from error
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run a write on the calling thread and commit it; roll back when it raises."""
@@ -68,6 +75,7 @@ class SqliteDatabase:
         """Run one statement that reads."""
         with _engine_errors():
             if self._reader is None:
+                self._opened = _identity(self._path)
                 self._reader = self._engine.connect().execution_options(
                     isolation_level="AUTOCOMMIT"
                 )
@@ -78,18 +86,28 @@ class SqliteDatabase:
         if self._writer is not None:
             self._writer.shutdown()
             self._writer = None
+        self._close_reader()
+
+    def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
 
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=os.fspath(path)),
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
-        poolclass=NullPool,
-        hide_parameters=True,
-    )
+    # mode=rw: a file that is gone is not made anew, empty and readable by others.
+    address = f"file:{quote(os.fspath(path))}?mode=rw"
+
+    def connect() -> SqliteConnection:
+        return sqlite3.connect(
+            address,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: SqliteConnection, _record: object) -> None:
@@ -103,6 +121,28 @@ def _engine(path: Path) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        file = path.stat()
+    except OSError:
+        return None
+    return file.st_dev, file.st_ino
+
+
+def _make_private_folder(folder: Path) -> None:
+    if not folder.exists():
+        _make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _file_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(f"the database file: {error.strerror}") from error
 
 
 @contextmanager

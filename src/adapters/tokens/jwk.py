@@ -81,11 +81,13 @@ class KeySet:
         return cls(tuple(keys))
 
     @classmethod
-    def from_jwks(cls, document: Mapping[str, object]) -> Self:
-        """Read a JWK Set, or a single JWK. Raises `InvalidKeySet`.
+    def from_jwks(cls, document: object) -> Self:
+        """Read a JWK Set, or a single JWK, from a JSON document. Raises `InvalidKeySet`.
 
         What makes a set ambiguous spoils all of it, be it in a key that is left out.
         """
+        if not isinstance(document, Mapping):
+            raise InvalidKeySet("not a JSON object")
         jwks = document.get("keys", [document])
         if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
             raise InvalidKeySet("keys is not a list of objects")

@@ -7,7 +7,7 @@ from application.errors import InvalidToken
 MAX_TOKEN_LENGTH = 8192
 """In characters; a longer token is refused unread."""
 
-_MEDDLING = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256"})
+_MEDDLING = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
 """Header parameters that would bring a key along or change how a token is read."""
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -119,17 +120,22 @@ def write_new_key(path: Path, algorithm: Algorithm = "EdDSA") -> None:
     )
     if path.exists():
         raise FileExistsError(path)
-    if not path.parent.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    _make_private_folder(path.parent)
+    number, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
     try:
+        with os.fdopen(number, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
         path.hardlink_to(draft)
     finally:
-        draft.unlink()
+        Path(draft).unlink()
+
+
+def _make_private_folder(folder: Path) -> None:
+    if not folder.exists():
+        _make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _thumbprint(key: PrivateKey) -> str:

@@ -1,5 +1,6 @@
 """Which public keys no signature should be believed from."""
 
+import math
 from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -22,15 +23,17 @@ _SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
 def rsa_weakness(key: RSAPublicKey) -> str | None:
     """Say what is wrong with an RSA key, or `None`.
 
-    RFC 7518, section 3.3, wants 2048 bits; an even or small exponent makes signatures easy to
-    forge; upper bounds keep a key from costing more than it is worth; and keys with the ROCA
-    weakness (CVE-2017-15361) can be factored.
+    RFC 7518, section 3.3, wants 2048 bits; an even or small exponent and a modulus with a small
+    factor make signatures easy to forge; upper bounds keep a key from costing more than it is
+    worth; and keys with the ROCA weakness (CVE-2017-15361) can be factored.
     """
     numbers = key.public_numbers()
     if not MIN_MODULUS_BITS <= numbers.n.bit_length() <= MAX_MODULUS_BITS:
         return f"the modulus has not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits"
     if numbers.e < MIN_EXPONENT or numbers.e % 2 == 0 or numbers.e.bit_length() > MAX_EXPONENT_BITS:
         return f"the exponent is not odd, {MIN_EXPONENT} or more, and of at most 64 bits"
+    if math.gcd(numbers.n, _small_primes()) > 1:
+        return "the modulus has a small factor"
     if all(numbers.n % prime in powers for prime, powers in _powers_of_65537().items()):
         return "the modulus has the ROCA fingerprint (CVE-2017-15361)"
     return None
@@ -46,6 +49,12 @@ def ed25519_weakness(key: Ed25519PublicKey) -> str | None:
     if y >= _FIELD or y in _SMALL_ORDER:
         return "the point is of small order or not in its one encoding"
     return None
+
+
+@cache
+def _small_primes() -> int:
+    """Multiply the primes that NIST SP 800-89, section 5.3.3, wants no modulus divided by."""
+    return math.prod(n for n in range(2, 752) if all(n % d for d in range(2, math.isqrt(n) + 1)))
 
 
 @cache

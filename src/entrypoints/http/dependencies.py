@@ -37,9 +37,10 @@ class _BearerToken(OAuth2PasswordBearer):
         if len(given) > 1:
             raise ProblemError(REPEATED_AUTHORIZATION)
         scheme, _, token = (given[0] if given else "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        token = token.strip(" ")
+        if scheme.lower() != "bearer" or not token:
             raise ProblemError(MISSING_TOKEN)
-        return token.strip()
+        return token
 
 
 _bearer_token = _BearerToken(

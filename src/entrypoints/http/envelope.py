@@ -1,13 +1,15 @@
 """What every answer has, whoever made it: a request id, careful headers, and errors as problems."""
 
+import asyncio
 import re
 import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http.errors import INTERNAL, of_status
+from entrypoints.http.errors import INTERNAL, SHUTTING_DOWN, of_status
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,7 +31,8 @@ class Envelope:
 
     The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
     one; it is returned, logged and part of every problem. An exception nobody expected is logged
-    and answered as 500; an error that some layer answered in another shape leaves as a problem.
+    and answered as 500; what a shutdown cuts off is answered as 503; an error that some layer
+    answered in another shape leaves as a problem.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -45,6 +48,12 @@ class Envelope:
         answer = _Answer(send, request_id)
         try:
             await self.app(scope, receive, answer.send)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except asyncio.CancelledError:
+            if answer.started:
+                raise
+            await answer.send_problem(SHUTTING_DOWN)
         except Exception:
             where = {"method": scope["method"], "path": scope["path"]}
             _log.exception("unexpected_error", request_id=request_id, **where)

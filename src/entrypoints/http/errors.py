@@ -44,6 +44,13 @@ def oauth_problem(
 
 INTERNAL = Problem(500, "Something went wrong on our side; the request id helps us find it.")
 
+SHUTTING_DOWN = Problem(
+    503,
+    "The service is restarting; try again soon.",
+    "shutting-down",
+    headers={"Retry-After": "1"},
+)
+
 MISSING_TOKEN = Problem(
     401,
     "Sign in at /login and send the access token as Authorization: Bearer.",

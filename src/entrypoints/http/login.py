@@ -118,19 +118,20 @@ async def _form(request: Request) -> dict[str, str]:
         text = body.decode()
         if _STRAY_PERCENT.search(text):
             raise _invalid_request("A % in the form must be written as %25.")
+        if text.count("&") >= _MAX_FIELDS:
+            raise _invalid_request(f"A form has at most {_MAX_FIELDS} fields.")
         fields = (
             parse_qsl(
                 text,
                 keep_blank_values=True,
                 strict_parsing=True,
                 errors="strict",
-                max_num_fields=_MAX_FIELDS,
             )
             if text
             else []
         )
     except ValueError:
-        raise _invalid_request(f"The body is no {FORM} in UTF-8.") from None
+        raise _invalid_request(f"The body is no well-formed {FORM} in UTF-8.") from None
     form = dict(fields)
     if len(form) < len(fields):
         raise _invalid_request("A form field is repeated; send each once.")
@@ -165,9 +166,9 @@ def _client_id(request: Request, form: dict[str, str]) -> str:
 def _basic(credentials: str) -> tuple[str, str]:
     try:
         client_id, colon, secret = (
-            base64.b64decode(credentials, validate=True).decode().partition(":")
+            base64.b64decode(credentials.strip(" "), validate=True).decode().partition(":")
         )
-        if colon:
+        if colon and not _STRAY_PERCENT.search(client_id + secret):
             return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except ValueError:
         pass

@@ -1,0 +1,18 @@
+"""The `ordergate` command, ready for Ctrl-C before the rest is imported."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command."""
+    try:
+        from entrypoints import cli  # noqa: PLC0415 - it takes long enough to be interrupted
+
+        cli.main()
+    except KeyboardInterrupt:
+        sys.stderr.write("ordergate: interrupted\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
