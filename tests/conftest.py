@@ -1,6 +1,17 @@
 """What every test may ask for."""
 
+import os
+
 import pytest
+from hypothesis import HealthCheck, settings
+
+from entrypoints.settings import PREFIX
+
+# What a developer has set is not what is tested; how fast the machine is, neither.
+for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
+    del os.environ[name]
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

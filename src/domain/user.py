@@ -21,6 +21,15 @@ MAX_USERNAME_LENGTH = 64
 MAX_PASSWORD_BYTES = 4096
 
 _LETTERS_AND_DIGITS = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
+_NEVER_IN_NAMES = tuple(
+    range(first, last + 1)
+    for first, last in [
+        (0x034F, 0x034F), (0x0640, 0x0640), (0x07FA, 0x07FA), (0x1100, 0x11FF), (0x17B4, 0x17B5),
+        (0x180B, 0x180F), (0x302E, 0x302F), (0x3031, 0x3035), (0x303B, 0x303B), (0xA960, 0xA97F),
+        (0xD7B0, 0xD7FF), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF),
+    ]
+)  # fmt: skip
+"""Letters and marks that RFC 8264, sections 9.6, 9.9 and 9.13, keep out: unseen, or old Jamo."""
 _NEVER_IN_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 
@@ -94,10 +103,11 @@ def _narrow(character: str) -> str:
 
 
 def _in_identifier(character: str) -> bool:
-    """Say whether RFC 8264's IdentifierClass holds a character."""
+    """Say whether RFC 8264's IdentifierClass holds a character; contexts are not looked at."""
     if character.isascii():
         return "!" <= character <= "~"
     return (
         unicodedata.category(character) in _LETTERS_AND_DIGITS
+        and not any(ord(character) in never for never in _NEVER_IN_NAMES)
         and unicodedata.normalize("NFKC", character) == character
     )

@@ -27,8 +27,11 @@ def _signing_key(settings: Settings) -> SigningKey:
             return SigningKey.from_file(settings.signing_key_file)
         return SigningKey.from_file_or_new(settings.default_key_file)
     except InvalidSigningKey as error:
-        source = "SIGNING_SECRET" if settings.signing_secret else "SIGNING_KEY_FILE"
-        raise SettingsError([f"ORDERGATE_{source}: {error}"]) from None
+        file = settings.signing_key_file or settings.default_key_file
+        source = (
+            "ORDERGATE_SIGNING_SECRET" if settings.signing_secret else f"the signing key {file}"
+        )
+        raise SettingsError([f"{source}: {error}"]) from None
 
 
 class Container(containers.DeclarativeContainer):

@@ -1,4 +1,4 @@
-"""Log lines: one a line on standard error, as JSON or as text, from us and from libraries alike."""
+"""The log: one event a line on standard error, from us and from libraries alike."""
 
 import logging
 import sys

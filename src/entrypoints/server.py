@@ -1,11 +1,11 @@
 """Listening on an address, and serving an application there with uvicorn."""
 
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -15,7 +15,7 @@ from entrypoints.http.protocol import BoundedHttpProtocol
 _BACKLOG = 2048
 _DRAIN_SECONDS = 10
 
-_log = structlog.get_logger("ordergate.server")
+_log = logging.getLogger("ordergate.server")
 
 
 class CannotListen(Exception):
@@ -68,7 +68,7 @@ def serve(app: Callable[..., Any] | str, listening: socket.socket, *, workers: i
         proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    _log.info("listening", url=url_of(listening), workers=workers)
+    _log.info("listening", extra={"url": url_of(listening), "workers": workers})
     # The socket itself, not its number: uvicorn takes a number for a Unix socket, leaves Nagle's
     # algorithm on, and every answer on a kept connection comes 40 ms late.
     with suppress(KeyboardInterrupt):

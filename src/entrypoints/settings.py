@@ -124,7 +124,8 @@ class Settings(BaseSettings):
     """How far clocks may differ when a token's times are checked, in seconds."""
 
     bcrypt_cost: int = Field(default=12, ge=4, le=20)
-    """Binary logarithm of bcrypt's rounds. Raising it upgrades hashes as people sign in."""
+    """Binary logarithm of bcrypt's rounds. Raising it upgrades hashes as people sign in; lowering
+    it lets the time of a refusal tell which accounts are older."""
 
     hashing_threads: int = Field(default=os.cpu_count() or 1, ge=1, le=64)
     """Threads of each worker that hash passwords. Default: one a processor."""

@@ -16,6 +16,3 @@ class ClockContract:
 
     def test_the_time_is_aware_and_in_utc(self, clock: Clock) -> None:
         assert clock.now().utcoffset() == timedelta(0)
-
-    def test_time_does_not_run_backwards(self, clock: Clock) -> None:
-        assert clock.now() <= clock.now()

@@ -267,7 +267,7 @@ def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
 def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reason: str) -> None:
     (migrated / "bad.pem").write_text(pem)
     result = ordergate("serve", cwd=migrated, SIGNING_KEY_FILE="bad.pem")
-    assert complaint(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
+    assert complaint(result).startswith(f"the signing key bad.pem: {reason}")
 
 
 def test_a_taken_port_is_told(migrated: Path) -> None:

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports import Storage
 from domain.order import Order, OrderId
-from domain.user import PasswordHash, UserId, Username
+from domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.storage import StorageContract
 from tests.samples import ALICE, BOB, an_order
 
@@ -103,7 +104,7 @@ async def test_a_write_takes_the_lock_when_it_begins(migrated: SqliteDatabase, f
 async def test_reads_go_on_beside_a_write(migrated: SqliteDatabase) -> None:
     users = SqlUserRepository(migrated)
     alice = await users.add(ALICE.username, ALICE.password_hash)
-    began, go_on = asyncio.Event(), multiprocessing.Event()
+    began, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     def work(connection: Connection) -> None:
@@ -147,6 +148,25 @@ async def test_a_load_whose_caller_gives_up_is_rolled_back(migrated: SqliteDatab
     assert await SqlUserRepository(migrated).find(ALICE.username) is None
 
 
+async def test_users_whose_load_is_given_up_are_rolled_back(migrated: SqliteDatabase) -> None:
+    began, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def users() -> Iterator[User]:
+        yield ALICE
+        loop.call_soon_threadsafe(began.set)
+        assert go_on.wait(10)
+
+    loading = asyncio.create_task(SqlBulkLoader(migrated).load(users(), []))
+    await began.wait()
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    go_on.set()
+    migrated.close()
+    assert await SqlUserRepository(migrated).find(ALICE.username) is None
+
+
 async def test_an_id_is_never_given_twice(migrated: SqliteDatabase) -> None:
     users = SqlUserRepository(migrated)
     first = await users.add(Username("first"), PasswordHash("h"))
@@ -186,6 +206,16 @@ async def test_a_file_that_is_replaced_is_told_once_and_then_read_anew(
     assert await storage.users.find(Username("before")) is None
     await storage.users.add(Username("after"), PasswordHash("h"))
     assert await storage.users.find(Username("after")) is not None
+
+
+async def test_a_row_that_breaks_a_rule_is_our_fault(migrated: SqliteDatabase) -> None:
+    storage = SqlStorage(migrated)
+    await storage.loader.load([ALICE], [an_order(7)])
+    await migrated.write(
+        lambda connection: connection.execute(text("UPDATE orders SET currency = 'XXX'"))
+    )
+    with pytest.raises(RuntimeError, match="a stored order breaks a rule of orders"):
+        await storage.orders.get_owned(OrderId(7), owner=ALICE.id)
 
 
 @pytest.mark.parametrize("name", ["a?b.db", "a#b.db", "a%20b.db", "a b.db", "é.db"])

@@ -1,5 +1,6 @@
 """Unit tests touch this code alone: one that connects or writes a file fails."""
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -15,8 +16,9 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
     if event in {"socket.connect", "socket.bind", "sqlite3.connect", "subprocess.Popen"}:
         raise AssertionError(f"a unit test reaches outside: {event}")
     if event == "open":
-        path, mode = str(arguments[0]), str(arguments[1])
-        if set("wax+") & set(mode) and not any(part in path for part in _OF_TOOLS):
+        path, mode, flags = str(arguments[0]), str(arguments[1] or ""), arguments[2]
+        writes = set("wax+") & set(mode) or int(str(flags)) & (os.O_WRONLY | os.O_RDWR)
+        if writes and not any(part in path for part in _OF_TOOLS):
             raise AssertionError(f"a unit test writes a file: {path}")
 
 

@@ -1,7 +1,9 @@
+import hmac
 import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,10 +66,19 @@ def test_a_token_without_an_algorithm_is_refused() -> None:
 
 def test_a_public_key_is_no_secret() -> None:
     """The oldest attack: HS256 with the bytes of the public key (RFC 8725, section 2.1)."""
-    for algorithm in ("EdDSA", "RS256"):
+    for algorithm in ("EdDSA", "ES256", "RS256"):
         public = private_key(algorithm).public_key()
-        for secret in (str(public_jwk(algorithm)).encode(), repr(public).encode()):
-            refused(sign("HS256", key=secret), keys(algorithm))
+        info = serialization.PublicFormat.SubjectPublicKeyInfo
+        for encoding in (serialization.Encoding.PEM, serialization.Encoding.DER):
+            secret = public.public_bytes(encoding, info)
+            refused(raw_hs256(secret), keys(algorithm))
+
+
+def raw_hs256(secret: bytes) -> str:
+    """Sign as an attacker would: PyJWT refuses to make such a token."""
+    header, payload = encode(b'{"alg":"HS256"}'), encode(b"{}")
+    signed = f"{header}.{payload}"
+    return f"{signed}.{encode(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
 def test_an_unsigned_token_is_refused() -> None:

@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 import httpx
 import pytest
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from adapters.memory import InMemoryOrderRepository, InMemoryStorage
@@ -142,6 +142,21 @@ async def test_an_error_in_another_shape_leaves_as_a_problem(app: FastAPI) -> No
     assert "secret details" not in answer.text
     assert answer.json()["request_id"] == "the-id"
     assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+async def test_the_words_of_a_router_are_kept(app: FastAPI) -> None:
+    @app.get("/note")
+    async def note() -> None:
+        raise HTTPException(404, "No such note.")
+
+    @app.get("/odd")
+    async def odd() -> None:
+        raise HTTPException(499)
+
+    answer = await get(app, "/note")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "No such note.")
+    answer = await get(app, "/odd")
+    assert (answer.status_code, answer.json()["title"]) == (499, "Error")
 
 
 async def test_an_answer_that_breaks_in_the_middle_is_not_answered_again(

@@ -95,3 +95,9 @@ def test_a_prepared_password_is_prepared_once(text: str) -> None:
 def test_secrets_are_in_no_repr() -> None:
     assert "hunter2" not in repr(Password("hunter2"))
     assert ALICE.password_hash not in repr(ALICE)
+
+
+@pytest.mark.parametrize("unseen", ["\u034f", "\u0640", "\u115f", "\u180b", "\ufe0f", "\U000e0101"])
+def test_a_name_has_no_letters_that_cannot_be_seen(unseen: str) -> None:
+    with pytest.raises(InvalidUsername):
+        Username(f"alice{unseen}")

@@ -54,7 +54,7 @@ class BcryptPasswordHasher(PasswordHasher):
         return PasswordHash(await self._run(lambda: self._context.hash(password.secret)))
 
     async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
-        """Compare; every refusal costs 2^cost rounds, whatever is stored."""
+        """Compare; every refusal costs at least 2^cost rounds, whatever is stored."""
         return await self._run(lambda: self._verify(password.secret, stored))
 
     def close(self) -> None:

@@ -52,13 +52,19 @@ def _load(
     if connection.execute(anything).first():
         raise StorageNotEmpty
     for some_users in _batches(users):
+        _give_up_if(given_up)
         _insert(connection, UserRow, [_user_row(user) for user in some_users])
     for batch in _batches(orders):
-        if given_up.is_set():
-            raise InterruptedError
+        _give_up_if(given_up)
         batch.sort(key=attrgetter("owner", "id"))
         _insert(connection, OrderRow, [_order_row(order) for order in batch])
         _insert(connection, OrderLineRow, [row for order in batch for row in _line_rows(order)])
+    _give_up_if(given_up)
+
+
+def _give_up_if(given_up: Event) -> None:
+    if given_up.is_set():
+        raise InterruptedError
 
 
 def _insert(connection: Connection, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:

@@ -1,5 +1,8 @@
 """Orders in SQL."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import bindparam, select
 from sqlmodel import col
 
@@ -44,16 +47,21 @@ class SqlOrderRepository(OrderRepository):
                 OWNED, {"owner": owner, "order_id": order_id}
             ).all()
         )
-        if not rows:
-            return None
-        status, placed_at, currency = rows[0][:3]
-        return Order(
-            id=order_id,
-            owner=owner,
-            status=OrderStatus(status),
-            placed_at=placed_at,
-            lines=tuple(
-                OrderLine(sku, name, quantity, Money(unit_price, currency))
-                for *_, sku, name, quantity, unit_price in rows
-            ),
-        )
+        try:
+            return _order(order_id, owner, rows) if rows else None
+        except ValueError as error:
+            raise RuntimeError("a stored order breaks a rule of orders") from error
+
+
+def _order(order_id: OrderId, owner: UserId, rows: Sequence[tuple[Any, ...]]) -> Order:
+    status, placed_at, currency = rows[0][:3]
+    return Order(
+        id=order_id,
+        owner=owner,
+        status=OrderStatus(status),
+        placed_at=placed_at,
+        lines=tuple(
+            OrderLine(sku, name, quantity, Money(unit_price, currency))
+            for *_, sku, name, quantity, unit_price in rows
+        ),
+    )

@@ -33,6 +33,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        container.tokens()  # a key that cannot sign is told before the first request
         await container.storage().open()
         try:
             yield

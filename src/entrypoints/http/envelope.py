@@ -1,10 +1,10 @@
 """What every answer has, whoever made it: a request id, careful headers, and errors as problems."""
 
 import asyncio
+import logging
 import re
 import uuid
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +23,7 @@ HEADERS = {
 
 _FIRST_ERROR = 400
 
-_log = structlog.get_logger("ordergate.http")
+_log = logging.getLogger("ordergate.http")
 
 
 class Envelope:
@@ -55,8 +55,8 @@ class Envelope:
                 raise
             await answer.send_problem(SHUTTING_DOWN)
         except Exception:
-            where = {"method": scope["method"], "path": scope["path"]}
-            _log.exception("unexpected_error", request_id=request_id, **where)
+            where = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
+            _log.exception("unexpected_error", extra=where)
             if answer.started:
                 raise
             await answer.send_problem(INTERNAL)

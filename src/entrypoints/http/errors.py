@@ -1,9 +1,8 @@
 """Every error's answer: one table from type to problem, and the handlers that use it."""
 
-import http
+import logging
 from dataclasses import replace
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,12 +20,12 @@ from application.errors import (
     UsernameTaken,
 )
 from domain.errors import DomainError
-from entrypoints.http.problems import Problem, ProblemError
+from entrypoints.http.problems import Problem, ProblemError, phrase_of
 
 _FIRST_OF_OURS = 500
 _MAX_FLAWS = 8
 
-_log = structlog.get_logger("ordergate.http")
+_log = logging.getLogger("ordergate.http")
 
 
 def oauth_problem(
@@ -101,7 +100,7 @@ def problem_of(error: Exception) -> Problem:
         case RequestValidationError():
             return _invalid_parameters(error)
         case HTTPException():
-            return of_status(error.status_code, dict(error.headers or {}))
+            return of_status(error.status_code, dict(error.headers or {}), error.detail)
         case DomainError():
             return Problem(422, str(error), "rule-broken")
     return INTERNAL
@@ -113,16 +112,18 @@ def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
     return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
 
 
-def of_status(status: int, headers: dict[str, str] | None = None) -> Problem:
-    """Make the problem of a status that the framework chose."""
+def of_status(status: int, headers: dict[str, str] | None = None, detail: object = None) -> Problem:
+    """Make the problem of a status; `detail` is used if it is text that says more than that."""
     details = {
         404: "There is nothing at this address; /docs lists what there is.",
         405: "This address does not take this method; the header Allow lists those it takes.",
         413: "The request body is too large.",
         500: INTERNAL.detail,
     }
-    phrase = http.HTTPStatus(status).phrase
-    return Problem(status, details.get(status, f"{phrase}."), headers=headers or {})
+    phrase = phrase_of(status)
+    if not isinstance(detail, str) or detail == phrase:
+        detail = details.get(status, f"{phrase}.")
+    return Problem(status, detail, headers=headers or {})
 
 
 def _invalid_parameters(error: RequestValidationError) -> Problem:
@@ -146,11 +147,13 @@ def install_error_handlers(app: FastAPI) -> None:
         if problem.status >= _FIRST_OF_OURS:
             _log.error(
                 "request_failed",
-                request_id=request_id,
-                method=request.method,
-                path=request.url.path,
-                error=type(error).__name__,
-                reason=str(error),
+                extra={
+                    "request_id": request_id,
+                    "method": request.method,
+                    "path": request.url.path,
+                    "error": type(error).__name__,
+                    "reason": str(error),
+                },
             )
         return problem.response(request_id)
 

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from application.errors import InvalidCredentials, Overloaded
 from entrypoints.http.dependencies import AuthenticateUserCase, strict_query
-from entrypoints.http.errors import oauth_problem
+from entrypoints.http.errors import oauth_problem, of_status
 from entrypoints.http.openapi import problems
 from entrypoints.http.problems import ProblemError
 
@@ -23,6 +23,16 @@ _MAX_FIELDS = 32
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+UNSUPPORTED_GRANT_TYPE = oauth_problem(
+    400, "unsupported_grant_type", "The grant_type here is password."
+)
+INVALID_SCOPE = oauth_problem(400, "invalid_scope", "A scope is words separated by single spaces.")
+MISSING_FIELD = oauth_problem(400, "invalid_request", "The form field username is missing.")
+INVALID_CLIENT = oauth_problem(
+    401, "invalid_client", "Clients have no secret here; leave the client secret empty."
+)
+NOT_A_FORM = oauth_problem(415, "invalid_request", f"Send the form as {FORM}.")
 
 router = APIRouter(tags=["sign-in"], dependencies=[strict_query])
 
@@ -70,17 +80,13 @@ async def password_grant(request: Request) -> PasswordGrant:
     form = await _form(request)
     grant_type = form.get("grant_type") or "password"
     if grant_type != "password":
-        raise ProblemError(
-            oauth_problem(400, "unsupported_grant_type", "The grant_type here is password.")
-        )
+        raise ProblemError(UNSUPPORTED_GRANT_TYPE)
     for name in ("username", "password"):
         if not form.get(name):
             raise _invalid_request(f"The form field {name} is missing.")
     scope = form.get("scope", "")
     if scope and not _SCOPE.fullmatch(scope):
-        raise ProblemError(
-            oauth_problem(400, "invalid_scope", "A scope is words separated by single spaces.")
-        )
+        raise ProblemError(INVALID_SCOPE)
     return PasswordGrant(form["username"], form["password"], _client_id(request, form))
 
 
@@ -89,7 +95,16 @@ async def password_grant(request: Request) -> PasswordGrant:
     name="login",
     summary="Sign in",
     response_description="An access token",
-    responses=problems(InvalidCredentials, Overloaded, statuses=(401, 413, 415)),
+    responses=problems(
+        InvalidCredentials,
+        MISSING_FIELD,
+        UNSUPPORTED_GRANT_TYPE,
+        INVALID_SCOPE,
+        INVALID_CLIENT,
+        of_status(413),
+        NOT_A_FORM,
+        Overloaded,
+    ),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -112,7 +127,7 @@ async def login(
 async def _form(request: Request) -> dict[str, str]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
-        raise ProblemError(oauth_problem(415, "invalid_request", f"Send the form as {FORM}."))
+        raise ProblemError(NOT_A_FORM)
     body = await request.body()
     try:
         text = body.decode()
@@ -146,14 +161,8 @@ def _client_id(request: Request, form: dict[str, str]) -> str:
     scheme, _, credentials = (given[0] if given else "").partition(" ")
     by_header, secret = _basic(credentials) if scheme.lower() == "basic" else ("", "")
     if secret or form.get("client_secret"):
-        raise ProblemError(
-            oauth_problem(
-                401,
-                "invalid_client",
-                "Clients have no secret here; leave the client secret empty.",
-                headers={"WWW-Authenticate": "Basic"} if secret else None,
-            )
-        )
+        challenge = {"WWW-Authenticate": "Basic"} if secret else {}
+        raise ProblemError(replace(INVALID_CLIENT, headers={**INVALID_CLIENT.headers, **challenge}))
     by_form = form.get("client_id", "")
     if by_header and by_form and by_header != by_form:
         raise _invalid_request("The form and the header Authorization name different clients.")

@@ -11,7 +11,6 @@ from entrypoints.http.errors import (
     MISSING_TOKEN,
     PROBLEMS,
     REPEATED_AUTHORIZATION,
-    of_status,
 )
 from entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
 
@@ -34,9 +33,11 @@ _INVALID_PARAMETER = Problem(
 Responses = dict[int | str, dict[str, Any]]
 
 
-def problems(*errors: type[ApplicationError], statuses: tuple[int, ...] = ()) -> Responses:
-    """Document the answers to these errors of the application, and to these statuses."""
-    return _responses(*(PROBLEMS[error] for error in errors), *map(of_status, statuses))
+def problems(*answers: type[ApplicationError] | Problem) -> Responses:
+    """Document these problems, and the answers to these errors of the application."""
+    return _responses(
+        *(answer if isinstance(answer, Problem) else PROBLEMS[answer] for answer in answers)
+    )
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -69,6 +70,9 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
             for status, response in added.items():
                 if status == "422" or status not in responses:
                     responses[status] = response
+                else:
+                    kept = responses[status]["content"][MEDIA_TYPE]["examples"]
+                    kept |= response["content"][MEDIA_TYPE]["examples"]
             operation["responses"] = dict(sorted(responses.items()))
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):

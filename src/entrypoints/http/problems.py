@@ -11,6 +11,14 @@ from starlette.responses import Response
 MEDIA_TYPE = "application/problem+json"
 
 
+def phrase_of(status: int) -> str:
+    """Return the words of a status (RFC 9110, section 15); any status may be answered."""
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An answer that is an error.
@@ -29,7 +37,7 @@ class Problem:
         """Return the members in the order they are written."""
         return {
             "type": f"urn:problem-type:ordergate:{self.name}" if self.name else "about:blank",
-            "title": http.HTTPStatus(self.status).phrase,
+            "title": phrase_of(self.status),
             "status": self.status,
             "detail": self.detail,
             **self.members,

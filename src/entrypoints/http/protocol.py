@@ -1,8 +1,8 @@
 """HTTP/1.1 as uvicorn speaks it, with a bound on what precedes a body and problems as answers."""
 
+import logging
 import uuid
 
-import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from entrypoints.http.envelope import HEADERS
@@ -10,7 +10,7 @@ from entrypoints.http.problems import Problem
 
 MAX_HEAD_BYTES = 65_536
 
-_log = structlog.get_logger("ordergate.http")
+_log = logging.getLogger("ordergate.http")
 
 MALFORMED = Problem(400, "This is no well-formed HTTP/1.1 request.", "malformed-request")
 HEAD_TOO_LARGE = Problem(
@@ -63,7 +63,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         request_id = uuid.uuid4().hex
-        _log.info("request_refused", request_id=request_id, status=problem.status)
+        where = {"request_id": request_id, "status": problem.status}
+        _log.info("request_refused", extra=where)
         response = problem.response(request_id)
         headers = {**response.headers, **HEADERS, "X-Request-ID": request_id, "Connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
