@@ -5,11 +5,17 @@ from fastapi import FastAPI
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
-from entrypoints.settings import load_settings
+from entrypoints.settings import SettingsError, load_settings
 
 
 def create() -> FastAPI:
-    """Make the application that the environment's settings describe. Raises `SettingsError`."""
-    settings = load_settings()
+    """Make the application that the environment's settings describe.
+
+    Wrong settings end the process with one line that names them all.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
     configure_logging(settings)
     return create_app(Container(settings=settings))

@@ -21,7 +21,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from application.errors import (
     ApplicationError,
-    SchemaNotCurrent,
     StorageNotEmpty,
     StorageUnavailable,
     UsernameTaken,
@@ -234,8 +233,6 @@ def _explain(error: Exception) -> str:
             return "this user name is taken; choose another"
         case StorageNotEmpty():
             return "there are users or orders already; seed a new database (ORDERGATE_DATABASE_URL)"
-        case SchemaNotCurrent():
-            return str(error) or "the database's schema is not current; run `ordergate migrate`"
         case StorageUnavailable():
             return f"the database cannot be used: {error}"
         case _:

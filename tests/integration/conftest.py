@@ -80,9 +80,9 @@ class Server:
         )
         server._reader = threading.Thread(target=server._read, daemon=True)
         server._reader.start()
-        if not server._listening.wait(SECONDS):
-            server.stop()
+        server._listening.wait(SECONDS)
         if not server.url:
+            server.stop()
             raise RuntimeError("".join(server.output))
         return server
 

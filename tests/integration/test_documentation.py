@@ -63,10 +63,26 @@ def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == "Bearer"
         assert refused.headers["content-type"] == "application/problem+json"
-        assert client.get("/notes", headers=sign_in(client)).json() == ["Water the plants"]
+        answer = client.get("/notes", headers=sign_in(client))
+        assert answer.json() == ["Water the plants"]
+        assert answer.headers["cache-control"] == "no-store"
         operation = client.get("/openapi.json").json()["paths"]["/notes"]["get"]
     assert operation["security"] == [{"password": []}]
     assert {"200", "401", "422", "500", "503"} <= operation["responses"].keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "the database's schema is not current; run `ordergate migrate`"),
+        ({"BCRYPT_CST": 4}, "ordergate: ORDERGATE_BCRYPT_CST is no setting; did you mean"),
+    ],
+)
+def test_what_is_missing_is_told_under_uvicorn_too(
+    guide: Path, start: Start, settings: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(RuntimeError, match=re.escape(reason)):
+        start("after:app", module="uvicorn", cwd=guide, **settings)
 
 
 def test_one_parameter_says_who_is_asking(alice: Path, start: Start) -> None:

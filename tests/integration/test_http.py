@@ -573,6 +573,8 @@ async def test_the_document_names_operations_errors_and_the_scheme(
             "flows": {"password": {"scopes": {}, "tokenUrl": "login"}},
         }
     }
+    (parameter,) = operations["GET /order"]["parameters"]
+    assert (parameter["schema"]["minimum"], parameter["schema"]["maximum"]) == (1, MAX)
     assert operations["GET /order"]["security"] == [{"password": []}]
     assert "security" not in operations["POST /login"]
 

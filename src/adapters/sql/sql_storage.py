@@ -30,7 +30,7 @@ class SqlStorage(Storage):
     async def open(self) -> None:
         """Compare the revision stored in the database with this program's."""
         if not self._database.exists() or await self._database.read(_revision) != HEAD:
-            raise SchemaNotCurrent
+            raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
 
     async def close(self) -> None:
         """Wait for the write under way and let the database go."""

@@ -18,8 +18,8 @@ from entrypoints.settings import Settings
 _DESCRIPTION = """\
 Sign in at `POST /login` and read the orders that are yours.
 
-Every error is problem details (RFC 9457). Every answer carries `X-Request-ID`; send your own to
-find a request in the logs again.
+Every error is problem details (RFC 9457). Every answer carries `X-Request-ID`, or your own if you
+send one; the reason of each 5xx is in the log under it.
 """
 
 

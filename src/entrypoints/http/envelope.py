@@ -99,6 +99,7 @@ class _Answer:
         headers["X-Request-ID"] = self._request_id
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
+        headers.setdefault("Cache-Control", "no-store")
 
 
 def _request_id(scope: Scope) -> str:

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from application.errors import ApplicationError, InvalidToken, StorageUnavailable
+from domain.user import MAX_ID
 from entrypoints.http.errors import (
     INTERNAL,
     MISSING_TOKEN,
@@ -82,7 +83,17 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     )
     schemas.update(schema.pop("$defs"))
     schemas["ProblemDetails"] = schema
+    _write_exactly(document)
     return document
+
+
+def _write_exactly(node: Any) -> None:  # noqa: ANN401 - any part of a JSON document
+    """Put the largest id back: FastAPI's model of the document keeps bounds as floats."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and node.get("maximum") == float(MAX_ID):
+        node["maximum"] = MAX_ID
+    for child in children:
+        _write_exactly(child)
 
 
 def _responses(*answers: Problem) -> Responses:
