@@ -1,8 +1,9 @@
 """`/docs` in a real browser."""
 
+import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,27 +29,41 @@ OPTIONS = [
     "--no-first-run",
     "--window-size=1200,2000",
 ]
+ORDER = "#operations-orders-read_order_by_query"
 
 pytestmark = pytest.mark.skipif(
     not (DRIVER and BROWSER), reason="no browser: install chromium and chromedriver"
 )
 
 
-@pytest.fixture
-def page(served: Server, tmp_path: Path) -> Iterator[Chrome]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = BROWSER or ""
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for option in [*OPTIONS, f"--user-data-dir={tmp_path}"]:
+    for option in [*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"]:
         options.add_argument(option)
-    with Chrome(options, ChromeService(DRIVER)) as page:
-        page.get(f"{served.url}/docs")
-        yield page
+    with Chrome(options, ChromeService(DRIVER)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Chrome, served: Server) -> Chrome:
+    """Return the page as it is when opened: it keeps no token, and the log is of it alone."""
+    browser.get("about:blank")
+    complaints(browser)
+    browser.get(f"{served.url}/docs")
+    return browser
 
 
 def click(page: Chrome, selector: str) -> None:
     wait = WebDriverWait(page, SECONDS)
     wait.until(element_to_be_clickable((By.CSS_SELECTOR, selector))).click()
+
+
+def write(page: Chrome, selector: str, text: str) -> None:
+    wait = WebDriverWait(page, SECONDS)
+    wait.until(element_to_be_clickable((By.CSS_SELECTOR, selector))).send_keys(text)
 
 
 def read(page: Chrome, selector: str) -> str:
@@ -58,47 +73,73 @@ def read(page: Chrome, selector: str) -> str:
     )
 
 
-def try_out_order_1(page: Chrome) -> tuple[str, str]:
-    """Execute `GET /order?id=1`, and return the status and the body that the page shows."""
-    operation = "#operations-orders-read_order_by_query"
-    click(page, f"{operation} .opblock-summary-control")
-    WebDriverWait(page, SECONDS).until(
-        element_to_be_clickable((By.CSS_SELECTOR, f"{operation} .execute"))
-    )
-    page.find_element(By.CSS_SELECTOR, f"{operation} .parameters input").send_keys("1")
-    click(page, f"{operation} .execute")
-    answer = f"{operation} .live-responses-table .response"
-    return read(page, f"{answer} .response-col_status"), read(page, f"{answer} .highlight-code")
-
-
-def test_the_page_shows_every_operation_and_asks_no_other_host(
-    page: Chrome, served: Server
-) -> None:
-    read(page, "#operations-orders-read_order")
-    shown = page.find_elements(By.CSS_SELECTOR, ".opblock-summary-path")
-    paths = httpx.get(f"{served.url}/openapi.json").json()["paths"]
-    assert [element.text.replace("\u200b", "") for element in shown] == list(paths)
-    loaded = page.execute_script("return performance.getEntries().map(entry => entry.name)")
-    hosts = {urlsplit(name).netloc for name in loaded if name.startswith("http")}
-    assert hosts == {urlsplit(served.url).netloc}
-    log = page.get_log("browser")  # type: ignore[no-untyped-call]
-    assert [entry["message"] for entry in log] == []
-
-
-def test_the_authorize_button_signs_in(page: Chrome) -> None:
+def authorize(page: Chrome, username: str) -> None:
     click(page, ".btn.authorize")
-    dialog = ".dialog-ux .auth-container"
-    read(page, f"{dialog} h4")
-    page.find_element(By.CSS_SELECTOR, f"{dialog} input[type=text]").send_keys("user1")
-    page.find_element(By.CSS_SELECTOR, f"{dialog} input[type=password]").send_keys(PASSWORD)
-    click(page, f"{dialog} .btn.authorize")
-    click(page, f"{dialog} .btn-done")
-    status, body = try_out_order_1(page)
-    assert status.split()[0] == "200"
-    assert '"total": "69.60"' in body
+    write(page, "#oauth_username", username)
+    write(page, "#oauth_password", PASSWORD)
+    click(page, "[aria-label='Apply given OAuth2 credentials']")
+    # Closing the dialog earlier would race with the token on its way.
+    read(page, "[aria-label='Remove authorization']")
+    click(page, ".btn-done")
 
 
-def test_without_it_an_order_is_refused(page: Chrome) -> None:
-    status, body = try_out_order_1(page)
-    assert status.split()[0] == "401"
-    assert "Sign in at /login" in body
+def try_out_order_1(page: Chrome) -> tuple[str, Any]:
+    """Execute `GET /order?id=1`, and return the status and the body that the page shows."""
+    click(page, f"{ORDER} .opblock-summary-control")
+    write(page, f"{ORDER} .parameters input", "1")
+    click(page, f"{ORDER} .execute")
+    answer = f"{ORDER} .live-responses-table .response"
+    body = json.loads(read(page, f"{answer} .highlight-code code"))
+    return read(page, f"{answer} .response-col_status").split()[0], body
+
+
+def hosts(page: Chrome) -> set[str]:
+    """Return where everything came from that the page has loaded."""
+    loaded = page.execute_script("return performance.getEntries().map(entry => entry.name)")
+    return {urlsplit(name).netloc for name in loaded if name.startswith("http")}
+
+
+def complaints(page: Chrome) -> list[str]:
+    """Return what the console has shown since it was last asked, but for advice on style."""
+    log = page.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in log if entry["level"] in {"WARNING", "SEVERE"}]
+
+
+def test_the_page_shows_every_operation(page: Chrome, served: Server) -> None:
+    read(page, ".opblock")
+    shown = [
+        tuple(
+            block.find_element(By.CSS_SELECTOR, f".opblock-summary-{part}").text.replace(
+                "\u200b", ""
+            )
+            for part in ("method", "path")
+        )
+        for block in page.find_elements(By.CSS_SELECTOR, ".opblock")
+    ]
+    paths = httpx.get(f"{served.url}/openapi.json").json()["paths"]
+    assert sorted(shown) == sorted(
+        (method.upper(), path) for path, methods in paths.items() for method in methods
+    )
+
+
+def test_the_authorize_button_signs_in(page: Chrome, served: Server) -> None:
+    authorize(page, "user1")
+    form = {"username": "user1", "password": PASSWORD}
+    token = httpx.post(f"{served.url}/login", data=form).json()["access_token"]
+    order = httpx.get(f"{served.url}/order?id=1", headers={"Authorization": f"Bearer {token}"})
+    assert try_out_order_1(page) == ("200", order.json())
+    assert order.json()["id"] == 1
+
+
+def test_without_it_an_order_is_refused(page: Chrome, served: Server) -> None:
+    status, problem = try_out_order_1(page)
+    assert (status, problem["type"]) == ("401", "urn:problem-type:ordergate:token-required")
+    [complaint] = WebDriverWait(page, SECONDS).until(complaints)
+    assert complaint.startswith(f"{served.url}/order?id=1 - Failed to load resource")
+
+
+def test_no_other_host_is_asked_and_the_console_stays_empty(page: Chrome, served: Server) -> None:
+    authorize(page, "user1")
+    try_out_order_1(page)
+    assert hosts(page) == {urlsplit(served.url).netloc}
+    assert complaints(page) == []
