@@ -10,7 +10,9 @@ from entrypoints.settings import PREFIX
 # What a developer has set is not what is tested; how fast the machine is, neither.
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
     del os.environ[name]
-settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "steady", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("steady")
 
 

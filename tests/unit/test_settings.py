@@ -165,6 +165,7 @@ def test_secrets_are_in_no_repr_and_no_error() -> None:
     assert "hunter2" not in str(problems)
 
 
+MARK = "7f3c9a"  # the rest of a value may happen to be a word of the message
 environment_text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
@@ -174,10 +175,10 @@ environment_text = st.text(st.characters(exclude_characters="\0", exclude_catego
 )
 def test_any_value_is_a_setting_or_an_error_that_does_not_repeat_it(name: str, value: str) -> None:
     try:
-        settings_of(**{name.upper(): value})
+        settings_of(**{name.upper(): value + MARK})
     except SettingsError as error:
         assert all(problem.startswith("ORDERGATE_") for problem in error.problems)
-        assert len(value) < 8 or value not in str(error)
+        assert MARK not in str(error)
 
 
 @given(name=st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=20))
