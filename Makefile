@@ -12,15 +12,17 @@ HERE := $(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
 LOCKED := $(VENV)/.locked-$(HERE)
 READY := $(VENV)/.ready-$(HERE)
 RUN := $(VENV)/bin/python -m
+# So is one whose interpreter is gone.
+DEAD := $(if $(shell $(VENV)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check format lock clean dead
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
-	@$(RUN) entrypoints demo $(if $(PORT),--port $(PORT))
+	@ORDERGATE_HOME= $(RUN) entrypoints demo $(if $(PORT),--port $(PORT))
 
 test: $(READY) ## Run every test
 	@$(RUN) pytest --cov --cov-report=term
@@ -44,7 +46,7 @@ clean: ## Remove the environment, caches and everything the demo made
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
-$(LOCKED): requirements.lock
+$(LOCKED): requirements.lock $(DEAD)
 	@test -n "$(PYTHON)" || { echo "Ordergate needs Python 3.11 or later; none was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Making $(VENV) from requirements.lock with $$($(PYTHON) --version) (once)..."
 	@rm -rf $(VENV)

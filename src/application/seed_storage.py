@@ -51,7 +51,9 @@ class SeedStorage:
         watch: Callable[[Iterator[Order]], Iterable[Order]] = iter,
     ) -> None:
         if users < 1 or orders < 0:
-            raise ValueError("Seeding wants at least one user, and no fewer than zero orders.")
+            raise ValueError(
+                "Seeding needs at least one user, and cannot take a negative number of orders."
+            )
         password_hash = await self.hasher.hash(Password(password))
         await self.loader.load(_users(users, password_hash), watch(_orders(orders, users)))
 

@@ -14,7 +14,7 @@ def create() -> FastAPI:
     Wrong settings end the process with one line that names them all.
     """
     try:
-        settings = load_settings()
+        settings = load_settings(Container.key_flaw())
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
     configure_logging(settings)

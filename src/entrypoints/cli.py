@@ -92,7 +92,7 @@ def serve(
 @cli.command()
 def demo(port: Port = 8000) -> None:
     """Serve the API on this computer with two users and real orders, in a folder of its own."""
-    settings = load_settings()
+    settings = load_settings(Container.key_flaw())
     settings = settings.model_copy(
         update={
             "home": settings.home / "demo",
@@ -166,7 +166,7 @@ def seed(
 @cli.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    document = create_app(Container(settings=load_settings())).openapi()
+    document = create_app(Container(settings=load_settings(Container.key_flaw()))).openapi()
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
@@ -203,7 +203,7 @@ def main() -> None:
             _complain("interrupted")
     except typer.TyperException as error:
         status = error.exit_code
-        _complain(error.format_message())
+        _complain(error.format_message().replace("Value error, ", ""))
     except typer.Abort:
         _complain("no password was given")
     except (_Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
@@ -234,13 +234,13 @@ def _explain(error: Exception) -> str:
         case StorageNotEmpty():
             return "there are users or orders already; seed a new database (ORDERGATE_DATABASE_URL)"
         case StorageUnavailable():
-            return f"the database cannot be used: {error}"
+            return f"cannot use the database (ORDERGATE_DATABASE_URL, ORDERGATE_HOME): {error}"
         case _:
             return str(error)
 
 
 def _container() -> Container:
-    settings = load_settings()
+    settings = load_settings(Container.key_flaw())
     configure_logging(settings)
     return Container(settings=settings)
 

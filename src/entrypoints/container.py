@@ -1,6 +1,7 @@
 """The composition root: which adapter stands behind each port. Nothing else imports adapters."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from dependency_injector import containers, providers
@@ -28,10 +29,15 @@ def _signing_key(settings: Settings) -> SigningKey:
         return SigningKey.from_file_or_new(settings.default_key_file)
     except InvalidSigningKey as error:
         file = settings.signing_key_file or settings.default_key_file
-        source = (
-            "ORDERGATE_SIGNING_SECRET" if settings.signing_secret else f"the signing key {file}"
-        )
-        raise SettingsError([f"{source}: {error}"]) from None
+        raise SettingsError([f"the signing key {file}: {error}"]) from None
+
+
+def _key_flaw(file: Path) -> str | None:
+    try:
+        SigningKey.from_file(file)
+    except InvalidSigningKey as error:
+        return f"{error}; `ordergate keys new` makes one"
+    return None
 
 
 class Container(containers.DeclarativeContainer):
@@ -68,6 +74,7 @@ class Container(containers.DeclarativeContainer):
     orders: providers.Provider[Any] = storage.provided.orders
     loader: providers.Provider[Any] = storage.provided.loader
 
+    key_flaw: providers.Provider[Any] = providers.Object(_key_flaw)
     write_new_key: providers.Provider[Any] = providers.Object(write_new_key)
 
     add_user = providers.ThreadSafeSingleton(AddUser, users, hasher)

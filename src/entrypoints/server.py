@@ -36,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(_BACKLOG)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "that is no address"
+        reason = getattr(error, "strerror", None) or "that is not an address"
         raise CannotListen(
             f"cannot listen on {host} port {port}: {reason}; choose another"
         ) from None

@@ -2,10 +2,11 @@
 
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -13,13 +14,13 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ORDERGATE_"
 
+_SIGNING = ("SIGNING_KEY_FILE", "SIGNING_SECRET")
 _NOT_SETTINGS = frozenset({"PASSWORD"})
 """Variables that commands read by themselves, so that they stand in no settings object."""
 
@@ -109,7 +110,7 @@ class Settings(BaseSettings):
     more. Default: an Ed25519 key, made once in `HOME`."""
 
     signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
-    """Instead of a key file: a secret of 32 bytes or more, for HS256."""
+    """Instead of a key file: a secret of 32 bytes or more, for HS256. Default: none."""
 
     issuer: Name = "ordergate"
     """`iss` of tokens. The URL of this service is a good one."""
@@ -128,7 +129,7 @@ class Settings(BaseSettings):
     it lets the time of a refusal tell which accounts are older."""
 
     hashing_threads: int = Field(default=os.cpu_count() or 1, ge=1, le=64)
-    """Threads of each worker that hash passwords. Default: one a processor."""
+    """Threads of each worker that hash passwords. Default: one per processor."""
 
     hashing_queue: int = Field(default=64, ge=0, le=10_000)
     """Sign-ins of each worker that may wait for a hashing thread; one more is answered 503."""
@@ -145,15 +146,6 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     """Log lines as `json` or as `text`; `auto` is text on a terminal."""
 
-    @model_validator(mode="after")
-    def _one_signing_key(self) -> Self:
-        if self.signing_key_file and self.signing_secret:
-            raise PydanticCustomError(
-                "conflict",
-                "ORDERGATE_SIGNING_KEY_FILE and ORDERGATE_SIGNING_SECRET exclude each other",
-            )
-        return self
-
     @property
     def database_path(self) -> Path:
         """The file behind `database_url`."""
@@ -167,23 +159,46 @@ class Settings(BaseSettings):
         return self.home / "signing-key.pem"
 
 
-def load_settings() -> Settings:
-    """Read the environment. Raises `SettingsError` with every mistake, unknown names included."""
+def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
+    """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
+
+    `key_flaw` says what is wrong with a file of a signing key, or `None`.
+    """
     known = {name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
     ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     problems = [_unknown(name, known) for name in ours if name.removeprefix(PREFIX) not in known]
     problems += [f"{name} is not UTF-8" for name in ours if not _is_utf_8(os.environ[name])]
-    settings = None
+    key_file, secret = (os.environ.get(PREFIX + name) for name in _SIGNING)
+    if key_file and secret:
+        problems.append(" and ".join(PREFIX + name for name in _SIGNING) + " exclude each other")
+    settings, flaws = None, {}
     try:
         settings = Settings()
     except ValidationError as error:
-        problems += [
-            f"{PREFIX}{str(flaw['loc'][0]).upper()}: {flaw['msg']}" if flaw["loc"] else flaw["msg"]
+        flaws = {
+            str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
-        ]
+        }
+    if key_file and "signing_key_file" not in flaws and (flaw := key_flaw(Path(key_file))):
+        flaws["signing_key_file"] = flaw
+    problems += [f"{PREFIX}{name.upper()}: {flaw}" for name, flaw in flaws.items()]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def _words(name: str, kind: str, message: str) -> str:
+    """Say what a setting must be; our own validators have said so already."""
+    field = Settings.model_fields[name]
+    if kind.startswith("int_") or kind in {"greater_than_equal", "less_than_equal"}:
+        least, most = (
+            next(getattr(bound, end) for bound in field.metadata if hasattr(bound, end))
+            for end in ("ge", "le")
+        )
+        return f"must be a whole number from {least} to {most}"
+    if kind == "literal_error":
+        return f"must be one of {', '.join(get_args(field.annotation))}"
+    return message
 
 
 def _is_utf_8(value: str) -> bool:
@@ -194,4 +209,4 @@ def _is_utf_8(value: str) -> bool:
 def _unknown(name: str, known: set[str]) -> str:
     nearest = get_close_matches(name.upper().removeprefix(PREFIX), sorted(known), n=1)
     hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
-    return f"{name} is no setting{hint}"
+    return f"{name} is not a setting{hint}"

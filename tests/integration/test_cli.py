@@ -249,10 +249,15 @@ def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
-    result = ordergate("serve", cwd=tmp_path, BCRYPT_COST=99, ISUER="x", SIGNING_SECRET="hunter2")
+    (tmp_path / "bad.pem").touch()
+    wrong = {"BCRYPT_COST": 99, "ISUER": "x", "SIGNING_SECRET": "hunter2", "LOG_LEVEL": "loud"}
+    result = ordergate("serve", cwd=tmp_path, SIGNING_KEY_FILE="bad.pem", **wrong)
     line = complaint(result)
-    assert "ORDERGATE_ISUER is no setting; did you mean ORDERGATE_ISSUER?" in line
-    assert "ORDERGATE_BCRYPT_COST: " in line
+    assert "ORDERGATE_ISUER is not a setting; did you mean ORDERGATE_ISSUER?" in line
+    assert "ORDERGATE_BCRYPT_COST: must be a whole number from 4 to 20" in line
+    assert "ORDERGATE_LOG_LEVEL: must be one of debug, info, warning, error" in line
+    assert "ORDERGATE_SIGNING_KEY_FILE and ORDERGATE_SIGNING_SECRET exclude each other" in line
+    assert "ORDERGATE_SIGNING_KEY_FILE: this is not a PEM file with a private key" in line
     assert "ORDERGATE_SIGNING_SECRET: must have 32 bytes or more" in line
     assert "hunter2" not in line
 
@@ -260,14 +265,17 @@ def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pem", "reason"),
     [
-        ("", "this is no PEM file with a private key"),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "this is no PEM file"),
+        ("", "this is not a PEM file with a private key"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "this is not a PEM file",
+        ),
     ],
 )
 def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reason: str) -> None:
     (migrated / "bad.pem").write_text(pem)
     result = ordergate("serve", cwd=migrated, SIGNING_KEY_FILE="bad.pem")
-    assert complaint(result).startswith(f"the signing key bad.pem: {reason}")
+    assert complaint(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
 
 
 def test_a_taken_port_is_told(migrated: Path) -> None:

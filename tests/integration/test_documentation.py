@@ -75,7 +75,7 @@ def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
     ("settings", "reason"),
     [
         ({}, "the database's schema is not current; run `ordergate migrate`"),
-        ({"BCRYPT_CST": 4}, "ordergate: ORDERGATE_BCRYPT_CST is no setting; did you mean"),
+        ({"BCRYPT_CST": 4}, "ordergate: ORDERGATE_BCRYPT_CST is not a setting; did you mean"),
     ],
 )
 def test_what_is_missing_is_told_under_uvicorn_too(

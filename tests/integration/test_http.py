@@ -138,12 +138,12 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         (
             "username=a&password=%ED%A0%80",
             "invalid_request",
-            "The body is no well-formed application/x-www-form-urlencoded in UTF-8.",
+            "The body is not a well-formed application/x-www-form-urlencoded in UTF-8.",
         ),
         (
             "username=a&password",
             "invalid_request",
-            "The body is no well-formed application/x-www-form-urlencoded in UTF-8.",
+            "The body is not a well-formed application/x-www-form-urlencoded in UTF-8.",
         ),
         (
             "&".join(f"f{i}=1" for i in range(40)),
@@ -153,7 +153,7 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         (
             "grant_type=client_credentials",
             "unsupported_grant_type",
-            "The grant_type here is password.",
+            "The only grant_type supported is password.",
         ),
         (
             "username=a&password=x&scope=%22",

@@ -84,7 +84,7 @@ def test_a_key_with_the_roca_weakness_cannot_sign() -> None:
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\n"])
 def test_what_is_no_key_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "private.key").write_bytes(content)
-    with pytest.raises(InvalidSigningKey, match="no PEM file"):
+    with pytest.raises(InvalidSigningKey, match="not a PEM file"):
         SigningKey.from_file(tmp_path / "private.key")
 
 

@@ -21,8 +21,8 @@ def migration_config(connection: Connection) -> Config:
 
 
 def upgrade(connection: Connection) -> None:
-    """Upgrade to the newest revision. Raises `SchemaNotCurrent` where the schema is newer."""
+    """Upgrade to the newest revision. Raises `SchemaNotCurrent` from one that is unknown."""
     try:
         command.upgrade(migration_config(connection), "head")
     except CommandError as error:
-        raise SchemaNotCurrent("the schema is newer than this program") from error
+        raise SchemaNotCurrent("the schema is not one of Ordergate's") from error

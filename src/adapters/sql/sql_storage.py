@@ -25,11 +25,18 @@ class SqlStorage(Storage):
         from adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
 
         self._database.create()
-        self._database.transaction(upgrade)
+
+        def to_head(connection: Connection) -> None:
+            _refuse_newer(_revision(connection))
+            upgrade(connection)
+
+        self._database.transaction(to_head)
 
     async def open(self) -> None:
         """Compare the revision stored in the database with this program's."""
-        if not self._database.exists() or await self._database.read(_revision) != HEAD:
+        revision = await self._database.read(_revision) if self._database.exists() else None
+        _refuse_newer(revision)
+        if revision != HEAD:
             raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
 
     async def close(self) -> None:
@@ -40,6 +47,11 @@ class SqlStorage(Storage):
         """Read the revision: SELECT 1 alone would not touch a SQLite file."""
         self._database.check_file()
         await self._database.read(_stored_revision)
+
+
+def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and revision > HEAD:
+        raise SchemaNotCurrent("the database was made by a newer Ordergate; install that version")
 
 
 def _revision(connection: Connection) -> str | None:

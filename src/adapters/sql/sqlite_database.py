@@ -43,18 +43,18 @@ class SqliteDatabase:
 
     def exists(self) -> bool:
         """Say whether there is a file."""
-        with _file_errors():
+        with _file_errors(self._path):
             return self._path.is_file()
 
     def check_file(self) -> None:
         """Let the open file go if it was replaced; raises `StorageUnavailable` if it was."""
         if self._reader is not None and self._opened != _identity(self._path):
             self._close_reader()
-            raise StorageUnavailable("the database file: replaced or removed while it was open")
+            raise StorageUnavailable(f"{self._path}: replaced or removed while it was open")
 
     def create(self) -> None:
         """Make the file if there is none, readable by its owner alone, as its journal will be."""
-        with _file_errors():
+        with _file_errors(self._path):
             _make_private_folder(self._path.parent)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
 
@@ -138,11 +138,11 @@ def _make_private_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _file_errors() -> Iterator[None]:
+def _file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageUnavailable(f"the database file: {error.strerror}") from error
+        raise StorageUnavailable(f"{path}: {error.strerror}") from error
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def _check_together(kids: list[str | None], algorithms: list[Algorithm] | list[s
 def _kid(jwk: Mapping[str, object]) -> str | None:
     kid = jwk.get("kid")
     if "kid" in jwk and (not isinstance(kid, str) or not kid):
-        raise InvalidKeySet("a kid is no text")
+        raise InvalidKeySet("a kid is not text")
     return kid if isinstance(kid, str) else None
 
 
@@ -151,7 +151,7 @@ def _key(jwk: Mapping[str, object]) -> tuple[Algorithm, Key]:
         case "EC", "P-256":
             x, y = _bytes(jwk, "x"), _bytes(jwk, "y")
             if not len(x) == len(y) == _COORDINATE_BYTES:
-                raise ValueError("a coordinate has not 32 bytes")
+                raise ValueError("a coordinate does not have 32 bytes")
             numbers = (int.from_bytes(x), int.from_bytes(y))
             return "ES256", EllipticCurvePublicNumbers(*numbers, SECP256R1()).public_key()
         case "RSA", None:
@@ -185,5 +185,5 @@ def _rsa_key(e: int, n: int) -> RSAPublicKey:
 def _bytes(jwk: Mapping[str, object], member: str) -> bytes:
     text = jwk.get(member)
     if not isinstance(text, str):
-        raise ValueError(f"{member} is missing or no text")  # noqa: TRY004 - every flaw is one
+        raise ValueError(f"{member} is missing or not text")  # noqa: TRY004 - every flaw is one
     return decode_base64url(text)

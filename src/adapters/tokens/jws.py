@@ -37,7 +37,7 @@ def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
         raise InvalidToken("the header brings a key or changes how it is read")
     kid = header.get("kid")
     if "kid" in header and not isinstance(kid, str):
-        raise InvalidToken("kid is no text")
+        raise InvalidToken("kid is not text")
     signed = token[: len(header_part) + 1 + len(payload_part)].encode("ascii")
     for key in keys.candidates(header.get("alg"), kid if isinstance(kid, str) else None):
         if key.verify(signed, signature):

@@ -87,7 +87,7 @@ def _seconds(claims: dict[str, object], name: str) -> float:
     """Read a NumericDate (RFC 7519, section 2)."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidToken(f"{name} is missing or no number")
+        raise InvalidToken(f"{name} is missing or not a number")
     try:
         seconds = float(value)
     except OverflowError:
@@ -100,7 +100,7 @@ def _seconds(claims: dict[str, object], name: str) -> float:
 def _text(claims: dict[str, object], name: str) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not value:
-        raise InvalidToken(f"{name} is missing or no text")
+        raise InvalidToken(f"{name} is missing or not text")
     return value
 
 

@@ -55,7 +55,7 @@ class SigningKey:
         except TypeError:
             raise InvalidSigningKey("the key is encrypted; store it without a passphrase") from None
         except (ValueError, UnsupportedAlgorithm):
-            raise InvalidSigningKey("this is no PEM file with a private key") from None
+            raise InvalidSigningKey("this is not a PEM file with a private key") from None
         if isinstance(key, ed25519.Ed25519PrivateKey):
             return cls("EdDSA", key, _thumbprint(key))
         if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):

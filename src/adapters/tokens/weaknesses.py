@@ -29,7 +29,7 @@ def rsa_weakness(key: RSAPublicKey) -> str | None:
     """
     numbers = key.public_numbers()
     if not MIN_MODULUS_BITS <= numbers.n.bit_length() <= MAX_MODULUS_BITS:
-        return f"the modulus has not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits"
+        return f"the modulus does not have {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits"
     if numbers.e < MIN_EXPONENT or numbers.e % 2 == 0 or numbers.e.bit_length() > MAX_EXPONENT_BITS:
         return f"the exponent is not odd, {MIN_EXPONENT} or more, and of at most 64 bits"
     if math.gcd(numbers.n, _small_primes()) > 1:

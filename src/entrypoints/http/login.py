@@ -25,7 +25,7 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 UNSUPPORTED_GRANT_TYPE = oauth_problem(
-    400, "unsupported_grant_type", "The grant_type here is password."
+    400, "unsupported_grant_type", "The only grant_type supported is password."
 )
 INVALID_SCOPE = oauth_problem(400, "invalid_scope", "A scope is words separated by single spaces.")
 MISSING_FIELD = oauth_problem(400, "invalid_request", "The form field username is missing.")
@@ -146,7 +146,7 @@ async def _form(request: Request) -> dict[str, str]:
             else []
         )
     except ValueError:
-        raise _invalid_request(f"The body is no well-formed {FORM} in UTF-8.") from None
+        raise _invalid_request(f"The body is not a well-formed {FORM} in UTF-8.") from None
     form = dict(fields)
     if len(form) < len(fields):
         raise _invalid_request("A form field is repeated; send each once.")
@@ -181,7 +181,7 @@ def _basic(credentials: str) -> tuple[str, str]:
             return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except ValueError:
         pass
-    raise _invalid_request("The header Authorization is no Basic credentials.")
+    raise _invalid_request("The header Authorization holds no Basic credentials.")
 
 
 def _invalid_request(detail: str) -> ProblemError:

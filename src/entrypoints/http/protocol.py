@@ -12,7 +12,7 @@ MAX_HEAD_BYTES = 65_536
 
 _log = logging.getLogger("ordergate.http")
 
-MALFORMED = Problem(400, "This is no well-formed HTTP/1.1 request.", "malformed-request")
+MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
 HEAD_TOO_LARGE = Problem(
     431, f"The request line and headers exceed {MAX_HEAD_BYTES} bytes.", "headers-too-large"
 )
