@@ -67,8 +67,15 @@ class InMemoryBulkLoader(BulkLoader):
         """Fill both dictionaries."""
         if self._users or self._orders:
             raise StorageNotEmpty
-        new_users = {user.username: user for user in users}
-        new_orders = {(order.owner, order.id): order for order in orders}
+        all_users = list(users)
+        all_orders = list(orders)
+        new_users = {user.username: user for user in all_users}
+        new_orders = {(order.owner, order.id): order for order in all_orders}
+        ids = {user.id for user in all_users}
+        if not len(new_users) == len(ids) == len(all_users) or len(new_orders) < len(all_orders):
+            raise ValueError("a user or an order is given twice")
+        if not ids.issuperset(order.owner for order in all_orders):
+            raise ValueError("an order is without its owner")
         self._users.update(new_users)
         self._orders.update(new_orders)
 

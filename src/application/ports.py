@@ -110,8 +110,10 @@ class BulkLoader(Protocol):
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         """Store all in one transaction, reading both once and in turn; users come first.
 
-        Nothing is stored when anything fails, be it in the iterables. Raises `StorageNotEmpty` when
-        any user or order is there already, and `StorageUnavailable`.
+        An order is named by its owner and its id together. Nothing is stored when anything fails,
+        be it in the iterables. Raises `StorageNotEmpty` when any user or order is there already,
+        ValueError for a user's name or id or an order given twice and for an order without its
+        owner, and `StorageUnavailable`.
         """
 
 
@@ -126,6 +128,7 @@ class Storage(Protocol):
     def migrate(self) -> None:
         """Bring the schema to this program's version; safe to run twice or at once by several.
 
+        It is not asynchronous: commands run it before anything is served.
         Raises `StorageUnavailable`, and `SchemaNotCurrent` for a schema newer than this program.
         """
 

@@ -44,6 +44,20 @@ class StorageContract:
         await storage.open()
         assert await storage.users.find(Username("carol")) is not None
 
+    async def test_what_is_stored_is_there_for_others(self, storage: Storage) -> None:
+        carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
+        other = self.another(storage)
+        await other.open()
+        assert await other.users.find(Username("carol")) == carol
+        await other.close()
+
+    async def test_a_storage_that_was_never_opened_can_be_closed(self, storage: Storage) -> None:
+        await self.another(storage).close()
+
+    def another(self, storage: Storage) -> Storage:
+        """Return what another process would use to reach the same data, not yet open."""
+        raise NotImplementedError
+
     # UserRepository
 
     async def test_a_user_is_found_by_name(self, storage: Storage) -> None:
@@ -179,6 +193,29 @@ class StorageContract:
             await storage.loader.load([ALICE], broken())
         assert await storage.users.find(ALICE.username) is None
         await storage.loader.load([ALICE], [an_order()])
+
+    @pytest.mark.parametrize(
+        ("users", "orders"),
+        [
+            ([ALICE, User(BOB.id, ALICE.username, BOB.password_hash)], []),
+            ([ALICE, User(ALICE.id, BOB.username, BOB.password_hash)], []),
+            ([ALICE], [an_order(1), an_order(1)]),
+            ([ALICE], [an_order(1), an_order(2, owner=BOB.id)]),
+        ],
+        ids=["one name", "one user id", "one order", "no owner"],
+    )
+    async def test_what_does_not_fit_together_is_not_loaded(
+        self, storage: Storage, users: list[User], orders: list[Order]
+    ) -> None:
+        with pytest.raises(ValueError, match=r"twice|without its owner"):
+            await storage.loader.load(users, orders)
+        assert await storage.users.find(ALICE.username) is None
+        assert await storage.orders.get_owned(OrderId(1), owner=ALICE.id) is None
+
+    async def test_two_owners_may_each_have_an_order_of_one_id(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE, BOB], [an_order(7, owner=1), an_order(7, owner=2)])
+        assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7, owner=1)
+        assert await storage.orders.get_owned(OrderId(7), owner=BOB.id) == an_order(7, owner=2)
 
     async def test_after_a_load_new_users_get_new_ids(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])

@@ -65,7 +65,7 @@ def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
         assert refused.headers["content-type"] == "application/problem+json"
         answer = client.get("/notes", headers=sign_in(client))
         assert answer.json() == ["Water the plants"]
-        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["cache-control"] == "private, no-store"
         operation = client.get("/openapi.json").json()["paths"]["/notes"]["get"]
     assert operation["security"] == [{"password": []}]
     assert {"200", "401", "422", "500", "503"} <= operation["responses"].keys()

@@ -67,7 +67,7 @@ def test_a_key_that_cannot_sign_here_is_told_why(tmp_path: Path, command: str, r
 def test_a_public_key_cannot_sign(tmp_path: Path) -> None:
     openssl("genpkey", "-algorithm", "ed25519", "-out", "private.key", cwd=tmp_path)
     openssl("pkey", "-in", "private.key", "-pubout", "-out", "public.key", cwd=tmp_path)
-    with pytest.raises(InvalidSigningKey, match="no PEM file with a private key"):
+    with pytest.raises(InvalidSigningKey, match="not a PEM file with a private key"):
         SigningKey.from_file(tmp_path / "public.key")
 
 

@@ -16,6 +16,9 @@ class TestInMemoryStorage(StorageContract):
     def storage(self) -> Storage:
         return InMemoryStorage()
 
+    def another(self, storage: Storage) -> Storage:
+        return storage  # memory is not shared with other processes
+
     async def empty(self, storage: Storage) -> None:
         assert isinstance(storage, InMemoryStorage)
         storage.users_by_name.clear()

@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert, literal, select, union_all
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from adapters.sql.sqlite_database import SqliteDatabase
@@ -38,6 +39,10 @@ class SqlBulkLoader(BulkLoader):
         except asyncio.CancelledError:
             given_up.set()
             raise
+        except IntegrityError:
+            raise ValueError(
+                "a user or an order is given twice, or an order is without its owner"
+            ) from None
 
 
 def _load(

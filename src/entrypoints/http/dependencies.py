@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
@@ -50,7 +50,10 @@ _bearer_token = _BearerToken(
 )
 
 
-async def _current_user(request: Request, token: Annotated[str, Depends(_bearer_token)]) -> Caller:
+async def _current_user(
+    request: Request, response: Response, token: Annotated[str, Depends(_bearer_token)]
+) -> Caller:
+    response.headers["Cache-Control"] = "private, no-store"
     caller: Caller = request.app.state.container.tokens().verify(token)
     return caller
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from entrypoints.http.dependencies import StoragePort, strict_query
@@ -17,15 +17,13 @@ class Health(BaseModel):
 
 
 @router.get("/livez", name="livez", summary="Is the process alive?")
-async def livez(response: Response) -> Health:
+async def livez() -> Health:
     """Answer at once, asking nothing else: a failure means that the process should be restarted."""
-    response.headers["Cache-Control"] = "no-store"
     return Health()
 
 
 @router.get("/readyz", name="readyz", summary="Can the process serve?")
-async def readyz(storage: StoragePort, response: Response) -> Health:
+async def readyz(storage: StoragePort) -> Health:
     """Ask the storage: 503 means that requests should go elsewhere for now."""
     await storage.ping()
-    response.headers["Cache-Control"] = "no-store"
     return Health()

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -83,11 +83,9 @@ async def read_order(
     id: Annotated[_Id, Path()],
     user: CurrentUser,
     get_own_order: GetOwnOrderCase,
-    response: Response,
 ) -> OrderOut:
     """Return an order of yours. Somebody else's is not found, like one that does not exist."""
     order = await get_own_order(OrderId(id), owner=user.id)
-    response.headers["Cache-Control"] = "private, no-store"
     return OrderOut.of(order)
 
 
@@ -96,7 +94,6 @@ async def read_order_by_query(
     id: Annotated[_Id, Query()],
     user: CurrentUser,
     get_own_order: GetOwnOrderCase,
-    response: Response,
 ) -> OrderOut:
     """Return the same as `GET /orders/{id}`."""
-    return await read_order(id, user, get_own_order, response)
+    return await read_order(id, user, get_own_order)
