@@ -33,6 +33,7 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 	$(RUN) mypy
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python tools/lock.py --check
+	$(RUN) pip check --quiet
 
 format: $(READY) ## Format the code and mend what the linter can
 	$(RUN) ruff format .
@@ -51,7 +52,9 @@ $(LOCKED): requirements.lock $(DEAD)
 	@echo "Making $(VENV) from requirements.lock with $$($(PYTHON) --version) (once)..."
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# The lock is whole: nothing is left to resolve, and a pip older than 23.3 would ask an index
+	@# for the newest release of whatever a package names with an extra.
+	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch "$@"
 
 $(READY): $(LOCKED) pyproject.toml
