@@ -11,9 +11,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -129,28 +131,56 @@ command.main()
     assert (result.returncode, result.stderr) == (130, "ordergate: interrupted\n")
 
 
-def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: Path) -> None:
+class Terminal:
+    """What a person sees and types."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.shown = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.shown:
+            self.shown += os.read(self._descriptor, 4096).decode()
+
+    def type(self, line: str) -> None:
+        os.write(self._descriptor, f"{line}\n".encode())
+
+
+@contextmanager
+def on_a_terminal(*arguments: str, cwd: Path, **settings: Any) -> Iterator[Terminal]:
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints", "users", "add", "alice"],
-        cwd=migrated,
-        env=clean_environment(**CHEAP),
+        [sys.executable, "-m", "entrypoints", *arguments],
+        cwd=cwd,
+        env=clean_environment(**settings),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
     )
     os.close(terminal)
-    shown = ""
-    for prompt in ("Password: ", "Repeat for confirmation: "):
-        while not shown.endswith(prompt):
-            shown += os.read(main, 4096).decode()
-        os.write(main, f"{PASSWORD}\n".encode())
-    while "Added user alice" not in shown:
-        shown += os.read(main, 4096).decode()
+    yield Terminal(main)
     os.close(main)
     assert process.wait(SECONDS) == 0
-    assert PASSWORD not in shown
+
+
+def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: Path) -> None:
+    with on_a_terminal("users", "add", "alice", cwd=migrated, **CHEAP) as terminal:
+        for prompt in ("Password: ", "Repeat for confirmation: "):
+            terminal.read_until(prompt)
+            terminal.type(PASSWORD)
+        terminal.read_until("Added user alice")
+    assert PASSWORD not in terminal.shown
+
+
+def test_on_a_terminal_seeding_shows_how_far_it_is(migrated: Path) -> None:
+    arguments = ["seed", "--users", "2", "--orders", "20000"]
+    with on_a_terminal(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP) as terminal:
+        terminal.read_until("Loaded 2 users and 20000 orders.")
+    counts = [int(count) for count in re.findall(r"(\d+)/20000", terminal.shown)]
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 1
+    assert counts[-1] == 20000
 
 
 def test_seeding_twice_is_refused(migrated: Path) -> None:

@@ -41,6 +41,14 @@ def oauth_problem(
     )
 
 
+MAX_HEAD_BYTES = 65_536
+"""The largest request line and headers together, to one read from the socket."""
+
+MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
+HEAD_TOO_LARGE = Problem(
+    431, f"The request line and headers exceed {MAX_HEAD_BYTES} bytes.", "headers-too-large"
+)
+
 INTERNAL = Problem(500, "Something went wrong on our side; the request id helps us find it.")
 
 SHUTTING_DOWN = Problem(
@@ -76,7 +84,10 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
     Overloaded: oauth_problem(
-        503, "temporarily_unavailable", "Too many sign-ins are waiting; try again soon."
+        503,
+        "temporarily_unavailable",
+        "Too many sign-ins are waiting; try again soon.",
+        headers={"Retry-After": "1"},
     ),
     StorageUnavailable: Problem(
         503,
@@ -126,14 +137,20 @@ def of_status(status: int, headers: dict[str, str] | None = None, detail: object
     return Problem(status, detail, headers=headers or {})
 
 
+def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
+    """Make a problem of what is wrong where: each `in`, name and detail."""
+    errors = [{"in": where, "name": name, "detail": detail} for where, name, detail in flaws]
+    detail = "; ".join(f"{name} {detail}" for _, name, detail in flaws)
+    return Problem(422, detail, "invalid-parameter", {"errors": errors})
+
+
 def _invalid_parameters(error: RequestValidationError) -> Problem:
-    errors = []
+    flaws = []
     for flaw in error.errors()[:_MAX_FLAWS]:
         location, *path = flaw["loc"]
-        name = ".".join(str(part) for part in path)
-        errors.append({"in": str(location), "name": name, "detail": flaw["msg"]})
-    detail = "; ".join(f"{flaw['name']} {flaw['detail']}" for flaw in errors)
-    return Problem(422, detail, "invalid-parameter", {"errors": errors})
+        detail = "is missing" if flaw.get("type") == "missing" else flaw["msg"]
+        flaws.append((str(location), ".".join(str(part) for part in path), detail))
+    return invalid_parameter(*flaws)
 
 
 def install_error_handlers(app: FastAPI) -> None:

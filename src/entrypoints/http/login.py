@@ -2,7 +2,7 @@
 
 import base64
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from application.errors import InvalidCredentials, Overloaded
 from entrypoints.http.dependencies import AuthenticateUserCase, strict_query
-from entrypoints.http.errors import oauth_problem, of_status
+from entrypoints.http.errors import oauth_problem
 from entrypoints.http.openapi import problems
 from entrypoints.http.problems import ProblemError
 
@@ -30,7 +30,10 @@ UNSUPPORTED_GRANT_TYPE = oauth_problem(
 INVALID_SCOPE = oauth_problem(400, "invalid_scope", "A scope is words separated by single spaces.")
 MISSING_FIELD = oauth_problem(400, "invalid_request", "The form field username is missing.")
 INVALID_CLIENT = oauth_problem(
-    401, "invalid_client", "Clients have no secret here; leave the client secret empty."
+    401,
+    "invalid_client",
+    "Clients have no secret here; leave the client secret empty.",
+    headers={"WWW-Authenticate": "Basic"},
 )
 NOT_A_FORM = oauth_problem(415, "invalid_request", f"Send the form as {FORM}.")
 
@@ -45,8 +48,19 @@ class LoginForm(BaseModel):
     password: str = Field(
         min_length=1, json_schema_extra={"format": "password"}, examples=["ordergate-demo"]
     )
-    scope: str = Field(default="", description="Accepted; there are no scopes to choose from yet.")
-    client_id: str = Field(default="", max_length=255, description="Names the client in the token.")
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
+
+    scope: str = Field(
+        default="",
+        pattern=rf"^({_SCOPE.pattern})?$",
+        description="Accepted; there are no scopes to choose from yet.",
+    )
+    client_id: str = Field(
+        default="",
+        pattern=r"^[\x20-\x7e]*$",
+        max_length=255,
+        description="Names the client in the token.",
+    )
 
 
 class TokenOut(BaseModel):
@@ -62,7 +76,7 @@ class TokenOut(BaseModel):
     )
 
     access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a word of RFC 6750
+    token_type: Literal["bearer"]
     expires_in: int = Field(description="Seconds until the token expires.")
 
 
@@ -101,7 +115,6 @@ async def password_grant(request: Request) -> PasswordGrant:
         UNSUPPORTED_GRANT_TYPE,
         INVALID_SCOPE,
         INVALID_CLIENT,
-        of_status(413),
         NOT_A_FORM,
         Overloaded,
     ),
@@ -121,7 +134,7 @@ async def login(
     token = await authenticate_user(grant.username, grant.password, client_id=grant.client_id)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
-    return TokenOut(access_token=token.value, expires_in=token.expires_in)
+    return TokenOut(access_token=token.value, token_type="bearer", expires_in=token.expires_in)  # noqa: S106 - a word of RFC 6750
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -161,8 +174,7 @@ def _client_id(request: Request, form: dict[str, str]) -> str:
     scheme, _, credentials = (given[0] if given else "").partition(" ")
     by_header, secret = _basic(credentials) if scheme.lower() == "basic" else ("", "")
     if secret or form.get("client_secret"):
-        challenge = {"WWW-Authenticate": "Basic"} if secret else {}
-        raise ProblemError(replace(INVALID_CLIENT, headers={**INVALID_CLIENT.headers, **challenge}))
+        raise ProblemError(INVALID_CLIENT)
     by_form = form.get("client_id", "")
     if by_header and by_form and by_header != by_form:
         raise _invalid_request("The form and the header Authorization name different clients.")

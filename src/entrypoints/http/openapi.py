@@ -8,28 +8,19 @@ from fastapi.openapi.utils import get_openapi
 from application.errors import ApplicationError, InvalidToken, StorageUnavailable
 from domain.user import MAX_ID
 from entrypoints.http.errors import (
+    HEAD_TOO_LARGE,
     INTERNAL,
+    MALFORMED,
     MISSING_TOKEN,
     PROBLEMS,
     REPEATED_AUTHORIZATION,
+    invalid_parameter,
+    of_status,
 )
 from entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
-_INVALID_PARAMETER = Problem(
-    422,
-    "id must be a whole number from 1 to 9223372036854775807",
-    "invalid-parameter",
-    {
-        "errors": [
-            {
-                "in": "query",
-                "name": "id",
-                "detail": "must be a whole number from 1 to 9223372036854775807",
-            }
-        ]
-    },
-)
+_STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -62,18 +53,22 @@ def install_openapi(app: FastAPI) -> None:
 
 
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
-    everywhere = _responses(_INVALID_PARAMETER, INTERNAL, PROBLEMS[StorageUnavailable])
+    everywhere = _responses(
+        MALFORMED,
+        of_status(413),
+        _STRAY_PARAMETER,
+        HEAD_TOO_LARGE,
+        INTERNAL,
+        PROBLEMS[StorageUnavailable],
+    )
     protected = _responses(REPEATED_AUTHORIZATION, MISSING_TOKEN, PROBLEMS[InvalidToken])
     for path in document["paths"].values():
         for operation in path.values():
-            added = everywhere | (protected if operation.get("security") else {})
             responses = operation["responses"]
-            for status, response in added.items():
-                if status == "422" or status not in responses:
-                    responses[status] = response
-                else:
-                    kept = responses[status]["content"][MEDIA_TYPE]["examples"]
-                    kept |= response["content"][MEDIA_TYPE]["examples"]
+            if MEDIA_TYPE not in responses.get("422", {"content": ()})["content"]:
+                responses.pop("422", None)  # FastAPI's own, which is never answered
+            for added in (everywhere, protected if operation.get("security") else {}):
+                _merge(responses, added)
             operation["responses"] = dict(sorted(responses.items()))
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -85,6 +80,18 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     schemas["ProblemDetails"] = schema
     _write_exactly(document)
     return document
+
+
+def _merge(responses: Responses, added: Responses) -> None:
+    for status, response in added.items():
+        known = responses.get(status, {"content": {MEDIA_TYPE: {"examples": {}}}})
+        examples = known["content"][MEDIA_TYPE]["examples"]
+        more = response["content"][MEDIA_TYPE]
+        merged = {**response, **known}
+        merged["content"] = {MEDIA_TYPE: {**more, "examples": examples | more["examples"]}}
+        if headers := response.get("headers", {}) | known.get("headers", {}):
+            merged["headers"] = headers
+        responses[status] = merged
 
 
 def _write_exactly(node: Any) -> None:  # noqa: ANN401 - any part of a JSON document

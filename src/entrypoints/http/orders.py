@@ -12,10 +12,12 @@ from application.errors import OrderNotFound
 from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID
 from entrypoints.http.dependencies import CurrentUser, GetOwnOrderCase, strict_query
+from entrypoints.http.errors import invalid_parameter
 from entrypoints.http.openapi import problems
 
-router = APIRouter(tags=["orders"], dependencies=[strict_query], responses=problems(OrderNotFound))
+router = APIRouter(tags=["orders"], dependencies=[strict_query])
 
+_RULE = f"must be a whole number from 1 to {MAX_ID}"
 _DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
 _MONEY = Field(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$", examples=["64.00"])
 
@@ -23,7 +25,7 @@ _MONEY = Field(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$", examples=["64.00"])
 def _order_id(text: str) -> int:
     """Accept an id as it is written: no sign, space, leading zero or fraction."""
     if not _DECIMAL.fullmatch(text) or int(text) > MAX_ID:
-        raise PydanticCustomError("order_id", f"must be a whole number from 1 to {MAX_ID}")
+        raise PydanticCustomError("order_id", _RULE)
     return int(text)
 
 
@@ -78,7 +80,12 @@ class OrderOut(BaseModel):
         )
 
 
-@router.get("/orders/{id}", name="read_order", summary="Read one of your orders")
+@router.get(
+    "/orders/{id}",
+    name="read_order",
+    summary="Read one of your orders",
+    responses=problems(OrderNotFound, invalid_parameter(("path", "id", _RULE))),
+)
 async def read_order(
     id: Annotated[_Id, Path()],
     user: CurrentUser,
@@ -89,7 +96,12 @@ async def read_order(
     return OrderOut.of(order)
 
 
-@router.get("/order", name="read_order_by_query", summary="Read one of your orders, by query")
+@router.get(
+    "/order",
+    name="read_order_by_query",
+    summary="Read one of your orders, by query",
+    responses=problems(OrderNotFound, invalid_parameter(("query", "id", _RULE))),
+)
 async def read_order_by_query(
     id: Annotated[_Id, Query()],
     user: CurrentUser,

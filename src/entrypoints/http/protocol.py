@@ -6,16 +6,10 @@ import uuid
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from entrypoints.http.envelope import HEADERS
+from entrypoints.http.errors import HEAD_TOO_LARGE, MALFORMED, MAX_HEAD_BYTES
 from entrypoints.http.problems import Problem
 
-MAX_HEAD_BYTES = 65_536
-
 _log = logging.getLogger("ordergate.http")
-
-MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
-HEAD_TOO_LARGE = Problem(
-    431, f"The request line and headers exceed {MAX_HEAD_BYTES} bytes.", "headers-too-large"
-)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
