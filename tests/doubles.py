@@ -65,7 +65,7 @@ class TableTokenIssuer(TokenIssuer):
         self._issued[token] = (caller, self._clock.now() + self._lifetime)
         return AccessToken(token, int(self._lifetime.total_seconds()))
 
-    def verify(self, token: str) -> Caller:
+    async def verify(self, token: str) -> Caller:
         caller, expires = self._issued.get(token, (None, None))
         if caller is None or expires is None or expires <= self._clock.now():
             raise InvalidToken("unknown or expired")

@@ -5,6 +5,8 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ApplicationError
     ├── InvalidCredentials      the user name and password do not belong together
     ├── InvalidToken            the bearer token cannot be trusted
+    ├── KeysUnavailable         the keys that tokens are verified with cannot be had
+    ├── Throttled               too many wrong guesses; try again later
     ├── OrderNotFound           there is no such order among the owner's
     ├── UsernameTaken           an account of that name exists
     ├── Overloaded              the work was refused before it began; try again later
@@ -27,6 +29,21 @@ class InvalidToken(ApplicationError):
 
     The message says which, for a log; callers of the API are told no more than `invalid_token`.
     """
+
+
+class KeysUnavailable(ApplicationError):
+    """The issuer of tokens does not tell its keys, and none that it told before fits."""
+
+
+class Throttled(ApplicationError):
+    """Too many wrong guesses at passwords; this one was not looked at.
+
+    `retry_after` is the number of whole seconds, at least 1, after which one will be.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too many wrong guesses; try again in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class OrderNotFound(ApplicationError):

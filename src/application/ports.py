@@ -5,20 +5,29 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from domain.order import Order, OrderId
+from domain.scope import Scope
+from domain.session import SessionId
 from domain.user import Password, PasswordHash, User, UserId, Username
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: the user `id`, through the OAuth2 client `client_id` (not authenticated)."""
+    """Who is asking: the user `id`, through the OAuth2 client `client_id` (not authenticated).
+
+    The token is good for `scope`, and belongs to `session`, or to none of ours (`None`).
+    """
 
     id: UserId
     client_id: str
+    scope: frozenset[Scope] = frozenset()
+    session: SessionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,14 @@ class AccessToken:
 
     value: str = field(repr=False)
     expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from: the client's `address`, and the id that the log knows it by."""
+
+    address: str
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +62,24 @@ class Clock(Protocol):
         """Tell the time, aware and in UTC."""
 
 
-class TokenIssuer(Protocol):
-    """Access tokens: made for users who signed in, read when they come back.
+class TokenVerifier(Protocol):
+    """Access tokens, read when they come back."""
 
-    Both are pure computation on keys already loaded, so neither is asynchronous.
-    """
+    @abstractmethod
+    async def verify(self, token: str) -> Caller:
+        """Read a token. Raises `InvalidToken` for any text that is none, whatever it is.
+
+        Computation alone where the keys are at hand; where they are not and cannot be had, raises
+        `KeysUnavailable`.
+        """
+
+
+class TokenIssuer(TokenVerifier, Protocol):
+    """Access tokens of our own: made for users who signed in."""
 
     @abstractmethod
     def issue(self, caller: Caller) -> AccessToken:
         """Make a token that `verify` turns back into an equal caller until it expires."""
-
-    @abstractmethod
-    def verify(self, token: str) -> Caller:
-        """Read a token. Raises `InvalidToken`, and nothing else, for any text whatever."""
 
 
 class PasswordHasher(Protocol):
@@ -75,6 +97,64 @@ class PasswordHasher(Protocol):
         as does a stored value that is no hash. A match against a hash that is weaker than new ones
         brings the upgraded hash along.
         """
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A guess at a password under way: `matched` stays `None` while nobody knows."""
+
+    matched: bool | None = None
+
+
+class Throttle(Protocol):
+    """Slows guessing down, by account and by address, without asking whether an account exists."""
+
+    @abstractmethod
+    def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AbstractAsyncContextManager[Attempt]:
+        """Guard one guess: entering raises `Throttled` before any work is done.
+
+        Leaving counts a guess that did not match, against the account and against the address; one
+        that nobody judged counts nothing. Guesses under way are counted as if they would fail, so
+        many at once get no further than one after another. Names that differ only in case are one.
+
+        At an address that is `familiar`, because the user has signed in there before, only the
+        failures of that account from that address count: nobody elsewhere, and no other account
+        there, can lock the user out. A match forgets the failures of the account from that
+        address.
+        """
+
+
+class AuditEvent(StrEnum):
+    """What happened to somebody's identity."""
+
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGN_IN_THROTTLED = "sign_in_throttled"
+    REFRESHED = "refreshed"
+    REUSE_SEEN = "reuse_seen"
+    SESSION_ENDED = "session_ended"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - an event
+    ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_CLOSED = "account_closed"
+    KEY_ROTATED = "key_rotated"
+
+
+class Audit(Protocol):
+    """The record of who did what to whose identity. It never fails, and holds no secret."""
+
+    @abstractmethod
+    def record(
+        self,
+        event: AuditEvent,
+        *,
+        origin: Origin | None = None,
+        user: UserId | None = None,
+        session: SessionId | None = None,
+        detail: str = "",
+    ) -> None:
+        """Write one line; what is `None` or empty is left out."""
 
 
 class UserRepository(Protocol):

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from application.errors import InvalidToken
 from application.ports import Caller, TokenIssuer
+from domain.scope import Scope
+from domain.session import SessionId
 from domain.user import MAX_ID, UserId
 from tests.doubles import SettableClock
 
@@ -22,22 +24,25 @@ class TokenIssuerContract:
         raise NotImplementedError
 
     @pytest.mark.parametrize("user_id", [1, 42, MAX_ID])
-    def test_a_token_comes_back_as_the_caller(self, tokens: TokenIssuer, user_id: int) -> None:
-        caller = Caller(UserId(user_id), "a client")
-        assert tokens.verify(tokens.issue(caller).value) == caller
+    async def test_a_token_comes_back_as_the_caller(
+        self, tokens: TokenIssuer, user_id: int
+    ) -> None:
+        scope = frozenset({Scope.ACCOUNT, Scope.ORDERS_READ})
+        caller = Caller(UserId(user_id), "a client", scope, SessionId("0123456789abcdef" * 2))
+        assert await tokens.verify(tokens.issue(caller).value) == caller
 
     def test_a_token_says_how_long_it_lives(self, tokens: TokenIssuer) -> None:
         assert tokens.issue(Caller(UserId(1), "c")).expires_in == 900
 
-    def test_a_token_is_refused_from_the_second_it_expires(
+    async def test_a_token_is_refused_from_the_second_it_expires(
         self, tokens: TokenIssuer, clock: SettableClock
     ) -> None:
         token = tokens.issue(Caller(UserId(1), "c")).value
         clock.advance(seconds=899.5)
-        assert tokens.verify(token) == Caller(UserId(1), "c")
+        assert await tokens.verify(token) == Caller(UserId(1), "c")
         clock.advance(seconds=0.5)
         with pytest.raises(InvalidToken):
-            tokens.verify(token)
+            await tokens.verify(token)
 
     def test_no_two_tokens_are_the_same(self, tokens: TokenIssuer) -> None:
         caller = Caller(UserId(1), "c")
@@ -49,6 +54,6 @@ class TokenIssuerContract:
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(token=st.one_of(st.text(), st.text("ab.=-_é\ud800\0", max_size=40)))
-    def test_any_other_text_is_refused(self, tokens: TokenIssuer, token: str) -> None:
+    async def test_any_other_text_is_refused(self, tokens: TokenIssuer, token: str) -> None:
         with pytest.raises(InvalidToken):
-            tokens.verify(token)
+            await tokens.verify(token)

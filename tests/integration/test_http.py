@@ -574,7 +574,7 @@ async def test_the_document_names_operations_errors_and_the_scheme(
 async def test_times_in_tokens_are_those_promised(client: httpx.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    assert set(claims) == {"iss", "aud", "sub", "client_id", "iat", "exp", "jti"}
+    assert set(claims) == {"iss", "aud", "sub", "client_id", "scope", "iat", "exp", "jti"}
     assert (claims["iss"], claims["aud"], claims["sub"], claims["client_id"]) == (
         "ordergate", "ordergate", "1", "first-party",
     )  # fmt: skip

@@ -21,13 +21,13 @@ def openssl(*arguments: str, cwd: Path) -> None:
     subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
 
 
-def signs(key: SigningKey) -> bool:
+async def signs(key: SigningKey) -> bool:
     second = timedelta(seconds=60)
     tokens = JwtTokenIssuer(
         key=key, clock=SystemClock(), issuer="i", audience="a", lifetime=second, leeway=second
     )
     caller = Caller(UserId(1), "c")
-    return tokens.verify(tokens.issue(caller).value) == caller
+    return await tokens.verify(tokens.issue(caller).value) == caller
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,13 @@ def signs(key: SigningKey) -> bool:
         ("genrsa -traditional -out private.key 2048", "RS256"),
     ],
 )
-def test_the_algorithm_follows_from_the_key(tmp_path: Path, command: str, algorithm: str) -> None:
+async def test_the_algorithm_follows_from_the_key(
+    tmp_path: Path, command: str, algorithm: str
+) -> None:
     openssl(*command.split(), cwd=tmp_path)
     key = SigningKey.from_file(tmp_path / "private.key")
     assert key.algorithm == algorithm
-    assert signs(key)
+    assert await signs(key)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +108,10 @@ def test_a_key_is_named_by_its_thumbprint() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 31])
-def test_a_short_secret_cannot_sign(length: int) -> None:
+async def test_a_short_secret_cannot_sign(length: int) -> None:
     with pytest.raises(InvalidSigningKey, match="32 bytes"):
         SigningKey.from_secret("x" * length)
-    assert signs(SigningKey.from_secret("é" * 16))
+    assert await signs(SigningKey.from_secret("é" * 16))
 
 
 def test_keys_are_in_no_repr(tmp_path: Path) -> None:

@@ -13,18 +13,21 @@ from adapters.tokens.signing_key import SigningKey, new_private_key
 from adapters.tokens.weaknesses import MAX_MODULUS_BITS
 from application.errors import InvalidToken
 from application.ports import Caller, TokenIssuer
+from domain.scope import Scope
+from domain.session import SessionId
 from domain.user import MAX_ID, UserId
 from tests.contracts.tokens import TokenIssuerContract
 from tests.doubles import SettableClock
 from tests.jose import KINDS, SECRET, private_key, sign
 
 NOW = int(SettableClock().now().timestamp())
-CALLER = Caller(UserId(42), "shop")
+CALLER = Caller(UserId(42), "shop", frozenset({Scope.ORDERS_READ}))
 CLAIMS: dict[str, object] = {
     "iss": "https://orders.example",
     "aud": "orders",
     "sub": "42",
     "client_id": "shop",
+    "scope": "orders:read",
     "iat": NOW,
     "exp": NOW + 900,
     "jti": "one",
@@ -64,9 +67,9 @@ def token(algorithm: str = "HS256", *, typ: object = "at+jwt", **claims: object)
     return sign(algorithm, json.dumps(members).encode(), **header)
 
 
-def refused(text: str, tokens: TokenIssuer | None = None) -> str:
+async def refused(text: str, tokens: TokenIssuer | None = None) -> str:
     with pytest.raises(InvalidToken) as refusal:
-        (tokens or issuer(signing_key("HS256"))).verify(text)
+        await (tokens or issuer(signing_key("HS256"))).verify(text)
     return str(refusal.value)
 
 
@@ -88,32 +91,32 @@ def test_a_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
     assert len(claims["jti"]) == 32
 
 
-def test_the_good_claims_are_good() -> None:
-    assert issuer(signing_key("HS256")).verify(token()) == CALLER
+async def test_the_good_claims_are_good() -> None:
+    assert await issuer(signing_key("HS256")).verify(token()) == CALLER
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "jti"])
 @pytest.mark.parametrize("value", [..., None, "", 0, 42, True, [], {}])
-def test_a_claim_of_text_is_required_and_text(claim: str, value: Any) -> None:
-    assert claim in refused(token(**{claim: value}))
+async def test_a_claim_of_text_is_required_and_text(claim: str, value: Any) -> None:
+    assert claim in await refused(token(**{claim: value}))
 
 
 @pytest.mark.parametrize("claim", ["iat", "exp"])
 @pytest.mark.parametrize("value", [..., None, "", "5", str(NOW), True, [], {}, 10**400])
-def test_a_claim_of_time_is_required_and_a_number(claim: str, value: Any) -> None:
-    assert claim in refused(token(**{claim: value}))
+async def test_a_claim_of_time_is_required_and_a_number(claim: str, value: Any) -> None:
+    assert claim in await refused(token(**{claim: value}))
 
 
 @pytest.mark.parametrize(
     "typ", [..., None, "", "JWT", "jwt", "id+jwt", "at+jwt2", 5, ["at+jwt"], "application/jwt"]
 )
-def test_a_token_of_another_type_is_refused(typ: object) -> None:
-    assert refused(token(typ=typ)) == "typ is not at+jwt"
+async def test_a_token_of_another_type_is_refused(typ: object) -> None:
+    assert await refused(token(typ=typ)) == "typ is not at+jwt"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
-def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
-    assert issuer(signing_key("HS256")).verify(token(typ=typ)) == CALLER
+async def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
+    assert await issuer(signing_key("HS256")).verify(token(typ=typ)) == CALLER
 
 
 @pytest.mark.parametrize(
@@ -143,8 +146,8 @@ def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
     ],
     ids=str,
 )
-def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, Any]) -> None:
-    refused(token(**claims))
+async def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, Any]) -> None:
+    await refused(token(**claims))
 
 
 @pytest.mark.parametrize(
@@ -152,19 +155,19 @@ def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, Any
     [{"aud": ["other", "orders"]}, {"nbf": NOW}, {"exp": NOW + 0.5}, {"iat": 1}, {"more": [1, {}]}],
     ids=str,
 )
-def test_what_a_token_may_have_besides(claims: dict[str, Any]) -> None:
-    assert issuer(signing_key("HS256")).verify(token(**claims)) == CALLER
+async def test_what_a_token_may_have_besides(claims: dict[str, Any]) -> None:
+    assert await issuer(signing_key("HS256")).verify(token(**claims)) == CALLER
 
 
-def test_leeway_is_for_clocks_that_differ() -> None:
+async def test_leeway_is_for_clocks_that_differ() -> None:
     late, early = token(exp=NOW - 4), token(iat=NOW + 5, nbf=NOW + 5)
     lenient = issuer(signing_key("HS256"), leeway=5)
-    assert lenient.verify(late) == lenient.verify(early) == CALLER
-    refused(token(exp=NOW - 5), lenient)
-    refused(token(iat=NOW + 6), lenient)
-    refused(token(nbf=NOW + 6), lenient)
-    refused(late)
-    refused(early)
+    assert await lenient.verify(late) == await lenient.verify(early) == CALLER
+    await refused(token(exp=NOW - 5), lenient)
+    await refused(token(iat=NOW + 6), lenient)
+    await refused(token(nbf=NOW + 6), lenient)
+    await refused(late)
+    await refused(early)
 
 
 @pytest.mark.parametrize(
@@ -172,32 +175,32 @@ def test_leeway_is_for_clocks_that_differ() -> None:
     [b"", b"[]", b"null", b"\xff", b'{"sub":"42","sub":"1"}', b"[" * 5000, b'{"exp":NaN}'],
     ids=lambda payload: str(payload[:20]),
 )
-def test_claims_that_are_no_strict_json_object_are_refused(payload: bytes) -> None:
-    assert refused(sign("HS256", payload, typ="at+jwt")) == "the claims are no JSON object"
+async def test_claims_that_are_no_strict_json_object_are_refused(payload: bytes) -> None:
+    assert await refused(sign("HS256", payload, typ="at+jwt")) == "the claims are no JSON object"
 
 
-def test_a_claim_named_twice_is_refused_whichever_comes_first() -> None:
+async def test_a_claim_named_twice_is_refused_whichever_comes_first() -> None:
     good = json.dumps(CLAIMS)
     for sub in ("42", "1"):
-        refused(sign("HS256", f'{good[:-1]},"sub":"{sub}"}}'.encode(), typ="at+jwt"))
+        await refused(sign("HS256", f'{good[:-1]},"sub":"{sub}"}}'.encode(), typ="at+jwt"))
 
 
 @pytest.mark.parametrize("algorithm", KINDS)
-def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
+async def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
     ours = issuer(signing_key(algorithm))
     if algorithm == "HS256":
         other = SigningKey.from_secret("another secret of more than 32 bytes")
     else:
         key = new_private_key(algorithm)  # type: ignore[arg-type]
         other = SigningKey(signing_key(algorithm).algorithm, key, signing_key(algorithm).kid)
-    refused(issuer(other).issue(CALLER).value, ours)
+    await refused(issuer(other).issue(CALLER).value, ours)
 
 
-def test_another_service_with_our_key_is_still_another() -> None:
+async def test_another_service_with_our_key_is_still_another() -> None:
     key = signing_key("EdDSA")
     ours = issuer(key)
-    refused(issuer(key, issuer="https://other.example").issue(CALLER).value, ours)
-    refused(issuer(key, audience="others").issue(CALLER).value, ours)
+    await refused(issuer(key, issuer="https://other.example").issue(CALLER).value, ours)
+    await refused(issuer(key, audience="others").issue(CALLER).value, ours)
 
 
 @given(
@@ -206,18 +209,45 @@ def test_another_service_with_our_key_is_still_another() -> None:
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
     )
 )
-def test_any_claims_are_a_caller_or_refused(changed: dict[str, Any]) -> None:
+async def test_any_claims_are_a_caller_or_refused(changed: dict[str, Any]) -> None:
     try:
-        caller = issuer(signing_key("HS256")).verify(token(**changed))
+        caller = await issuer(signing_key("HS256")).verify(token(**changed))
     except InvalidToken:
         return
     assert 1 <= caller.id <= MAX_ID
 
 
-def test_the_longest_names_and_the_largest_key_make_a_token_that_is_still_read() -> None:
+async def test_the_longest_names_and_the_largest_key_make_a_token_that_is_still_read() -> None:
     name = '"' * 255  # written with a backslash each
     tokens = issuer(signing_key("RS256"), issuer=name, audience=name)
     value = tokens.issue(Caller(UserId(MAX_ID), name)).value
-    assert tokens.verify(value) == Caller(UserId(MAX_ID), name)
+    assert await tokens.verify(value) == Caller(UserId(MAX_ID), name)
     longer_signature = (MAX_MODULUS_BITS - 2048) // 6
     assert len(value) + longer_signature < MAX_TOKEN_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("scope", "known"),
+    [
+        (..., set()),
+        ("", set()),
+        ("orders:read", {Scope.ORDERS_READ}),
+        ("account openid orders:read orders:reads", {Scope.ORDERS_READ, Scope.ACCOUNT}),
+    ],
+)
+async def test_scopes_that_are_not_ours_are_passed_over(scope: object, known: set[Scope]) -> None:
+    caller = await issuer(signing_key("HS256")).verify(token(scope=scope))
+    assert caller.scope == known
+
+
+@pytest.mark.parametrize(
+    "claims", [{"scope": ["account"]}, {"scope": None}, {"sid": ""}, {"sid": 7}, {"sid": "x"}]
+)
+async def test_a_scope_and_a_session_are_text(claims: dict[str, Any]) -> None:
+    assert next(iter(claims)) in await refused(token(**claims))
+
+
+async def test_a_token_names_its_session() -> None:
+    tokens = issuer(signing_key("EdDSA"))
+    caller = Caller(UserId(1), "c", session=SessionId("0123456789abcdef" * 2))
+    assert await tokens.verify(tokens.issue(caller).value) == caller

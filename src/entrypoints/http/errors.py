@@ -12,11 +12,13 @@ from application.errors import (
     ApplicationError,
     InvalidCredentials,
     InvalidToken,
+    KeysUnavailable,
     OrderNotFound,
     Overloaded,
     SchemaNotCurrent,
     StorageNotEmpty,
     StorageUnavailable,
+    Throttled,
     UsernameTaken,
 )
 from domain.errors import DomainError
@@ -29,13 +31,18 @@ _log = logging.getLogger("ordergate.http")
 
 
 def oauth_problem(
-    status: int, error: str, detail: str, *, headers: dict[str, str] | None = None
+    status: int,
+    error: str,
+    detail: str,
+    *,
+    name: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Problem:
     """Make a problem that OAuth2 clients understand too (RFC 6749, section 5.2)."""
     return Problem(
         status,
         detail,
-        error.replace("_", "-"),
+        name or error.replace("_", "-"),
         {"error": error, "error_description": detail},
         {"Pragma": "no-cache", **(headers or {})},
     )
@@ -81,6 +88,19 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         {"error": "invalid_token"},
         {"WWW-Authenticate": 'Bearer error="invalid_token"'},
     ),
+    KeysUnavailable: Problem(
+        503,
+        "The issuer of tokens does not answer; try again soon.",
+        "issuer-unavailable",
+        headers={"Retry-After": "1"},
+    ),
+    Throttled: oauth_problem(
+        429,
+        "invalid_grant",
+        "Too many failed sign-ins; try again later.",
+        name="too-many-attempts",
+        headers={"Retry-After": "1"},
+    ),
     OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
     Overloaded: oauth_problem(
@@ -118,7 +138,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
-    if not isinstance(error, Overloaded):
+    if not isinstance(error, Overloaded | Throttled):
         return problem
     return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
 

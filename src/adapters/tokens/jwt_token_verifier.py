@@ -1,0 +1,108 @@
+"""Verifying access tokens that are JWTs, as RFC 8725 and RFC 9068 say."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from adapters.tokens.encoding import parse_json_object
+from adapters.tokens.jwk import KeySet
+from adapters.tokens.jws import read_jws
+from application.errors import InvalidToken
+from application.ports import Clock
+from domain.scope import ALL_SCOPES, Scope
+from domain.session import SessionId
+from domain.user import MAX_ID, UserId
+
+_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+_SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
+_SESSION = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The claims of a token that was verified. Each method raises `InvalidToken`."""
+
+    members: dict[str, object] = field(repr=False)
+
+    def text(self, name: str) -> str:
+        """Return a claim that must be text."""
+        value = self.members.get(name)
+        if not isinstance(value, str) or not value:
+            raise InvalidToken(f"{name} is missing or not text")
+        return value
+
+    def seconds(self, name: str) -> float:
+        """Return a claim that must be a NumericDate (RFC 7519, section 2)."""
+        value = self.members.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InvalidToken(f"{name} is missing or not a number")
+        try:
+            seconds = float(value)
+        except OverflowError:
+            raise InvalidToken(f"{name} is no time") from None
+        if not math.isfinite(seconds):
+            raise InvalidToken(f"{name} is no time")
+        return seconds
+
+    def user_id(self) -> UserId:
+        """Return `sub` where it is one of our ids."""
+        subject = self.text("sub")
+        if not _SUBJECT.fullmatch(subject) or int(subject) > MAX_ID:
+            raise InvalidToken("sub is no user id")
+        return UserId(int(subject))
+
+    def scope(self) -> frozenset[Scope]:
+        """Return the scopes we know (RFC 9068, section 2.2.3); a token may name others too."""
+        scope = self.members.get("scope", "")
+        if not isinstance(scope, str):
+            raise InvalidToken("scope is not text")
+        return frozenset(Scope(word) for word in scope.split(" ") if word in ALL_SCOPES)
+
+    def session(self) -> SessionId | None:
+        """Return `sid` where there is one."""
+        if "sid" not in self.members:
+            return None
+        session = self.text("sid")
+        if not _SESSION.fullmatch(session):
+            raise InvalidToken("sid is no session id")
+        return SessionId(session)
+
+
+class JwtTokenVerifier:
+    """Believes what one of the keys signed, for `audience`, in the name of `issuer`.
+
+    Clocks may differ by `leeway`.
+    """
+
+    def __init__(
+        self, *, keys: KeySet, clock: Clock, issuer: str, audience: str, leeway: timedelta
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._issuer = issuer
+        self._audience = audience
+        self._leeway = leeway.total_seconds()
+
+    def verify(self, token: str) -> Claims:
+        """Check signature, type, times, issuer, audience and `jti`; `InvalidToken` names a flaw."""
+        header, payload = read_jws(token, self._keys)
+        if str(header.get("typ")).lower() not in _TYPES:
+            raise InvalidToken("typ is not at+jwt")
+        try:
+            claims = Claims(parse_json_object(payload))
+        except ValueError:
+            raise InvalidToken("the claims are no JSON object") from None
+        now = self._clock.now().timestamp()
+        if claims.seconds("exp") <= now - self._leeway:
+            raise InvalidToken("exp has passed")
+        for claim in ("iat", "nbf") if "nbf" in claims.members else ("iat",):
+            if claims.seconds(claim) > now + self._leeway:
+                raise InvalidToken(f"{claim} is in the future")
+        if claims.text("iss") != self._issuer:
+            raise InvalidToken("iss is another issuer")
+        audience = claims.members.get("aud")
+        if self._audience not in (audience if isinstance(audience, list) else [audience]):
+            raise InvalidToken("aud is another audience")
+        claims.text("jti")
+        return claims

@@ -1,0 +1,40 @@
+"""A session: what begins when somebody signs in, and every token of it ends with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from domain.scope import Scope
+from domain.user import UserId
+
+SessionId = NewType("SessionId", str)
+"""Identity of a session: a random UUID as 32 hexadecimal digits."""
+
+
+class Ending(StrEnum):
+    """Why a session ended before its time."""
+
+    REVOKED = "revoked"
+    SIGNED_OUT = "signed out"
+    REUSE = "reuse of a refresh token"
+    PASSWORD_CHANGED = "password changed"  # noqa: S105 - a reason, no password
+    ACCOUNT_CLOSED = "account closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The user `user` signed in through `client_id` at `address` and granted it `scope`.
+
+    Times are in UTC. `last_used_at` is that of the latest sign-in or refresh; nothing is renewed
+    from `expires_at` on.
+    """
+
+    id: SessionId
+    user: UserId
+    client_id: str
+    address: str
+    scope: frozenset[Scope]
+    started_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
