@@ -1,14 +1,21 @@
 """Doubles for use-case tests: small, and held to the same contracts as the real adapters."""
 
 import secrets
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
-from application.errors import InvalidToken
+from application.errors import InvalidToken, Throttled
 from application.ports import (
     AccessToken,
+    Attempt,
     Caller,
     Clock,
     PasswordHasher,
+    Throttle,
     TokenIssuer,
     Verification,
 )
@@ -70,3 +77,59 @@ class TableTokenIssuer(TokenIssuer):
         if caller is None or expires is None or expires <= self._clock.now():
             raise InvalidToken("unknown or expired")
         return caller
+
+
+class CountingThrottle(Throttle):
+    """Counts failures in a dictionary, and forgets each `window` after it."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        per_account: int = 10,
+        per_address: int = 100,
+        window: timedelta = timedelta(seconds=900),
+    ) -> None:
+        self._clock = clock
+        self._window = window
+        self._most = {"account": per_account, "address": per_address, "pair": per_account}
+        self._failures: dict[tuple[str, ...], list[datetime]] = defaultdict(list)
+        self._under_way: Counter[tuple[str, ...]] = Counter()
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        name, site = unicodedata.normalize("NFKC", username).casefold(), _site(address)
+        pair: tuple[str, ...] = ("pair", name, site)
+        others: list[tuple[str, ...]] = [("account", name), ("address", site)]
+        for tally in [pair] if familiar else others:
+            self._refuse(tally)
+        attempt = Attempt()
+        self._under_way.update([pair, *others])
+        try:
+            yield attempt
+        finally:
+            self._under_way.subtract([pair, *others])
+            if attempt.matched:
+                self._failures.pop(pair, None)
+            elif attempt.matched is not None:
+                for tally in (pair, *others):
+                    self._failures[tally].append(self._clock.now())
+
+    def _refuse(self, tally: tuple[str, ...]) -> None:
+        now, most = self._clock.now(), self._most[tally[0]]
+        failures = [at for at in self._failures[tally] if at + self._window > now]
+        if len(failures) >= most:
+            raise Throttled(int((failures[-most] + self._window - now).total_seconds()) or 1)
+        if len(failures) + self._under_way[tally] >= most:
+            raise Throttled(retry_after=1)
+
+
+def _site(address: str) -> str:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return str(mapped or (ip if ip.version == 4 else int(ip) >> 64))

@@ -1,14 +1,22 @@
+from datetime import timedelta
+
 import pytest
 
 from adapters.clock import SystemClock
 from adapters.memory import InMemoryStorage
-from application.ports import Clock, PasswordHasher, Storage, TokenIssuer
+from application.ports import Clock, PasswordHasher, Storage, Throttle, TokenIssuer
 from domain.user import PasswordHash
 from tests.contracts.clock import ClockContract
 from tests.contracts.passwords import PasswordHasherContract
 from tests.contracts.storage import StorageContract
+from tests.contracts.throttle import ThrottleContract, guess, is_shut
 from tests.contracts.tokens import TokenIssuerContract
-from tests.doubles import InstantPasswordHasher, SettableClock, TableTokenIssuer
+from tests.doubles import (
+    CountingThrottle,
+    InstantPasswordHasher,
+    SettableClock,
+    TableTokenIssuer,
+)
 
 
 class TestInMemoryStorage(StorageContract):
@@ -39,6 +47,26 @@ class TestTableTokenIssuer(TokenIssuerContract):
     @pytest.fixture
     def tokens(self, clock: SettableClock) -> TokenIssuer:
         return TableTokenIssuer(clock)
+
+
+class TestCountingThrottle(ThrottleContract):
+    @pytest.fixture
+    def clock(self) -> SettableClock:
+        return SettableClock()
+
+    @pytest.fixture
+    def throttle(self, clock: SettableClock) -> Throttle:
+        return CountingThrottle(clock, per_account=3, per_address=6, window=timedelta(seconds=60))
+
+    async def test_failures_are_forgotten_in_time(
+        self, throttle: Throttle, clock: SettableClock
+    ) -> None:
+        for _ in range(3):
+            await guess(throttle)
+        clock.advance(seconds=59)
+        assert await is_shut(throttle)
+        clock.advance(seconds=1)
+        assert not await is_shut(throttle)
 
 
 class TestSettableClock(ClockContract):

@@ -1,0 +1,193 @@
+"""Failed sign-ins, counted with the `limits` library in memory or in a Redis that all share."""
+
+import hashlib
+import logging
+import math
+import re
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NamedTuple, TypeVar
+
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import StorageError
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from application.errors import Throttled
+from application.ports import Attempt, Throttle
+
+T = TypeVar("T")
+
+_REDIS_SECONDS = 1.0
+"""How long Redis may take to answer, and how long it is left alone after it did not."""
+_DIGEST_CHARACTERS = 32
+_SITE_BITS = 64
+"""The part of an IPv6 address that tells sites apart: one customer has all the rest."""
+
+_log = logging.getLogger("ordergate.throttle")
+
+
+class _Tally(NamedTuple):
+    """The failures of one account, of one address, or of an account from an address."""
+
+    limit: RateLimitItem
+    key: str
+
+
+class LimitsThrottle(Throttle):
+    """Shuts an account, and an address, at so many failures in a window of `window_seconds`.
+
+    A window begins with its first failure. `per_account` also is the number of failures of one
+    account from one address. IPv6 addresses count by their /64; what is no IP address is counted as
+    it is written.
+
+    `url` names a Redis, as in `redis://name:password@host:6379/0` (`rediss`: with TLS; `valkey` and
+    `valkeys` are the same). It keeps digests, and neither names nor addresses. While it does not
+    answer, and without one, each process counts in its own memory, to the same numbers. Guesses
+    under way are counted in each process by itself.
+    """
+
+    def __init__(
+        self, *, per_account: int, per_address: int, window_seconds: int, url: str | None = None
+    ) -> None:
+        self._account = RateLimitItemPerSecond(per_account, window_seconds, "account")
+        self._address = RateLimitItemPerSecond(per_address, window_seconds, "address")
+        self._pair = RateLimitItemPerSecond(per_account, window_seconds, "account-at-address")
+        self._under_way: Counter[_Tally] = Counter()
+        self._memory = FixedWindowRateLimiter(MemoryStorage())
+        self._pool = _pool(url) if url else None
+        self._redis = _counters(self._pool) if self._pool else None
+        self._lost = False
+        self._left_alone_until = 0.0
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        """Guard one guess; up to eight short questions to Redis, each answered within 1 s."""
+        name, site = _folded(username), _site(address)
+        account, at_address = _tally(self._account, name), _tally(self._address, site)
+        pair = _tally(self._pair, name, site)
+        attempt = Attempt()
+        with self._entered(account, at_address, pair) as ahead:
+            asked = (pair,) if familiar else (account, at_address)
+            if seconds := max([await self._wait(tally, ahead[tally]) for tally in asked]):
+                raise Throttled(retry_after=seconds)
+            try:
+                yield attempt
+            finally:
+                # Still under way while it is written down, so that nobody slips in between.
+                if attempt.matched:
+                    await self._ask(lambda counters: counters.clear(*pair))
+                elif attempt.matched is not None:
+                    for tally in (account, at_address, pair):
+                        await self._count(tally)
+
+    async def close(self) -> None:
+        """Let the connections to Redis go; a later guess opens new ones."""
+        if self._pool is not None:
+            await self._pool.disconnect()
+
+    @contextmanager
+    def _entered(self, *tallies: _Tally) -> Iterator[dict[_Tally, int]]:
+        """Count a guess as under way, and tell how many were so before it.
+
+        One of those may fail while Redis is asked, and then counts twice; never not at all.
+        """
+        ahead = {tally: self._under_way[tally] for tally in tallies}
+        self._under_way.update(tallies)
+        try:
+            yield ahead
+        finally:
+            self._under_way.subtract(tallies)
+            for tally in tallies:
+                if not self._under_way[tally]:
+                    del self._under_way[tally]
+
+    async def _wait(self, tally: _Tally, ahead: int) -> int:
+        """Return 0 if there is room for one more failure, else the seconds until there may be."""
+        if await self._ask(lambda counters: counters.test(*tally, cost=ahead + 1)):
+            return 0
+        window = await self._ask(lambda counters: counters.get_window_stats(*tally))
+        if window.remaining:
+            return 1  # guesses under way have the room; they will be judged soon
+        # Redis rounds what is left to whole seconds: half a second more is never too early.
+        seconds = math.ceil(window.reset_time - time.time() + 0.5)
+        return max(1, min(seconds, tally.limit.get_expiry()))
+
+    async def _count(self, tally: _Tally) -> None:
+        await self._ask(lambda counters: counters.hit(*tally))
+
+    async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
+        """Ask Redis, or this process's memory where there is none that answers."""
+        if self._redis is None or time.monotonic() < self._left_alone_until:
+            return await question(self._memory)
+        if self._lost:  # one guess tries, and the others do not wait for it
+            self._left_alone_until = time.monotonic() + _REDIS_SECONDS
+        try:
+            answer = await question(self._redis)
+        except (StorageError, OSError) as error:
+            self._left_alone_until = time.monotonic() + _REDIS_SECONDS
+            if not self._lost:
+                self._lost = True
+                # The kind alone: a message may repeat parts of the URL.
+                kind = type(error.storage_error if isinstance(error, StorageError) else error)
+                _log.warning("throttle_counts_alone", extra={"error": kind.__name__})
+            return await question(self._memory)
+        if self._lost:
+            self._lost, self._left_alone_until = False, 0.0
+            _log.info("throttle_counts_with_others")
+        return answer
+
+
+def _pool(url: str) -> ConnectionPool:
+    return ConnectionPool.from_url(
+        re.sub(r"\Avalkey", "redis", url),
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_REDIS_SECONDS,
+        # By default it tries for many seconds, while somebody waits to sign in.
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _counters(pool: ConnectionPool) -> FixedWindowRateLimiter:
+    storage = RedisStorage(
+        "redis://",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix="ordergate",
+        connection_pool=pool,  # type: ignore[arg-type] # handed on as it is
+    )
+    return FixedWindowRateLimiter(storage)
+
+
+def _tally(limit: RateLimitItem, *of: str) -> _Tally:
+    text = repr((limit.namespace, *of))
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return _Tally(limit, digest[:_DIGEST_CHARACTERS])
+
+
+def _folded(username: str) -> str:
+    """Make names equal that differ in case or width, be they names of accounts or not."""
+    narrow = unicodedata.normalize("NFKC", username)
+    return unicodedata.normalize("NFKC", narrow.casefold())
+
+
+def _site(address: str) -> str:
+    """Return what an address counts as: itself, or the network that one customer has."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:  # an IPv4 client of a socket that takes both
+        return str(ip.ipv4_mapped)
+    return str(ip_network((int(ip), _SITE_BITS), strict=False))

