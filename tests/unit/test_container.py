@@ -11,9 +11,11 @@ from entrypoints.container import Container
 from entrypoints.http import dependencies
 from entrypoints.http.app import create_app
 from entrypoints.settings import Settings
+from tests.contracts.throttle import HERE, THERE, guess, is_shut
 from tests.doubles import SettableClock
 
-SETTINGS = Settings(signing_secret="a secret of more than thirty-two bytes")
+SECRET = "a secret of more than thirty-two bytes"
+SETTINGS = Settings(signing_secret=SECRET)
 
 
 def aliases() -> dict[str, tuple[type, object]]:
@@ -64,6 +66,23 @@ def test_one_repository_of_a_storage_is_swapped_by_name() -> None:
     container = Container(settings=SETTINGS, orders=orders)
     assert container.get_own_order().orders is orders
     assert container.storage().orders is not orders
+
+
+async def test_the_throttle_counts_as_the_settings_say() -> None:
+    settings = Settings(
+        signing_secret=SECRET,
+        sign_in_failures_per_account=2,
+        sign_in_failures_per_address=3,
+        sign_in_window_seconds=60,
+    )
+    throttle = Container(settings=settings).throttle()
+    await guess(throttle, "alice", HERE)
+    assert not await is_shut(throttle, "alice", THERE)
+    await guess(throttle, "alice", HERE)
+    assert await is_shut(throttle, "alice", THERE)
+    assert not await is_shut(throttle, "bob", HERE)
+    await guess(throttle, "bob", HERE)
+    assert await is_shut(throttle, "carol", HERE)
 
 
 def test_settings_are_settings() -> None:

@@ -36,6 +36,8 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.access_token_seconds == 900
     assert settings.bcrypt_cost == 12
     assert settings.cors_origins == ()
+    assert settings.throttle_url is None
+    assert settings.trusted_proxies == ()
 
 
 def test_home_moves_what_is_kept_in_it() -> None:
@@ -157,6 +159,62 @@ def test_origins_are_separated_by_commas() -> None:
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     (problem,) = problems_of(CORS_ORIGINS=origin)
     assert problem.startswith("ORDERGATE_CORS_ORIGINS: must be origins")
+
+
+THROTTLE_URLS = [
+    "redis://localhost",
+    "redis://localhost:6379/0",
+    "rediss://name:pass%23word@redis.example:6380/15",
+    "valkey://:password@[::1]:6379/",
+    "valkeys://10.0.0.1",
+]
+
+
+@pytest.mark.parametrize("url", THROTTLE_URLS)
+def test_a_throttle_url_names_a_redis(url: str) -> None:
+    settings = settings_of(THROTTLE_URL=url)
+    assert settings.throttle_url is not None
+    assert settings.throttle_url.get_secret_value() == url
+    assert url not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:6379",
+        "memory://",
+        "http://localhost",
+        "redis://",
+        "redis://:hunter2@",
+        "redis://:hunter2/x@localhost",
+        "redis://:hunter2#x@localhost",
+        "redis://localhost:hunter2",
+        "redis://localhost:0",
+        "redis://localhost:65536",
+        "redis://localhost/one",
+        "redis://localhost/0?socket_timeout=hunter2",
+        "redis://[hunter2",
+    ],
+)
+def test_any_other_throttle_url_is_refused_and_not_repeated(url: str) -> None:
+    expected = "must look like rediss://name:password@host:6379/0, with other characters as %23"
+    assert problems_of(THROTTLE_URL=url) == [f"ORDERGATE_THROTTLE_URL: {expected}"]
+
+
+def test_proxies_are_separated_by_commas() -> None:
+    assert settings_of(TRUSTED_PROXIES="10.0.0.0/8, 192.0.2.1,2001:DB8::/32").trusted_proxies == (
+        "10.0.0.0/8",
+        "192.0.2.1/32",
+        "2001:db8::/32",
+    )
+
+
+@pytest.mark.parametrize(
+    "proxies", ["*", "proxy.example", "10.0.0.1/8", "0.0.0.0/0", "::/0", "10.0.0.1,"]
+)
+def test_what_is_no_proxy_is_refused(proxies: str) -> None:
+    (problem,) = problems_of(TRUSTED_PROXIES=proxies)
+    assert problem.startswith("ORDERGATE_TRUSTED_PROXIES: must be IP addresses or networks")
 
 
 def test_secrets_are_in_no_repr_and_no_error() -> None:

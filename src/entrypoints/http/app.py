@@ -1,13 +1,15 @@
 """The application: routers, middleware and handlers around a container."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from entrypoints.http import docs, health, login, orders
 from entrypoints.http.envelope import Envelope
@@ -67,6 +69,17 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
             expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
         )
     app.add_middleware(Envelope)
+    if settings.trusted_proxies:
+        trusted = list(_as_told_by_sockets(settings.trusted_proxies))
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
     install_error_handlers(app)
     install_openapi(app)
     return app
+
+
+def _as_told_by_sockets(networks: Iterable[str]) -> Iterable[str]:
+    """Add what a socket that takes IPv6 and IPv4 calls an IPv4 network: part of ::ffff:0:0/96."""
+    for network in map(ip_network, networks):
+        yield str(network)
+        if isinstance(network, IPv4Network):
+            yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"

@@ -1,0 +1,80 @@
+"""Where a request comes from is what the socket says, or a proxy that a setting names."""
+
+import httpx
+import pytest
+from fastapi import Request
+
+from entrypoints.container import Container
+from entrypoints.http.app import create_app
+from entrypoints.settings import Settings
+
+PROXY, OUTER_PROXY, CLIENT, FORGED = "10.0.0.9", "10.1.2.3", "203.0.113.5", "192.0.2.66"
+
+
+async def address_of(peer: str, *forwarded: str, trusted: str = "") -> str:
+    """Return what the application takes for the client's address."""
+    settings = Settings(
+        signing_secret="a secret of more than thirty-two bytes",
+        trusted_proxies=trusted or (),
+    )
+    app = create_app(Container(settings=settings))
+
+    @app.get("/address")
+    async def address(request: Request) -> str:
+        assert request.client is not None
+        return request.client.host
+
+    transport = httpx.ASGITransport(app, client=(peer, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        headers = [("X-Forwarded-For", value) for value in forwarded]
+        answer = await client.get("/address", headers=headers)
+    assert answer.status_code == 200
+    assert len(answer.headers["x-request-id"]) == 32
+    return str(answer.json())
+
+
+@pytest.mark.parametrize("peer", [CLIENT, "127.0.0.1", "::1"])
+async def test_without_the_setting_the_header_says_nothing(peer: str) -> None:
+    assert await address_of(peer, FORGED) == peer
+
+
+@pytest.mark.parametrize("peer", [CLIENT, "127.0.0.1", "11.0.0.1"])
+async def test_from_anybody_but_a_proxy_the_header_says_nothing(peer: str) -> None:
+    assert await address_of(peer, FORGED, trusted="10.0.0.0/8") == peer
+
+
+@pytest.mark.parametrize("trusted", [PROXY, "10.0.0.0/8", f"192.168.0.1, {PROXY}", "10.0.0.8/30"])
+@pytest.mark.parametrize("peer", [PROXY, f"::ffff:{PROXY}"])
+async def test_a_proxy_says_who_its_client_is(trusted: str, peer: str) -> None:
+    assert await address_of(peer, CLIENT, trusted=trusted) == CLIENT
+
+
+@pytest.mark.parametrize(
+    "forwarded",
+    [
+        [f"{FORGED}, {CLIENT}"],
+        [f"{FORGED}, {CLIENT}, {OUTER_PROXY}"],
+        [f"{FORGED},{CLIENT}:5678"],
+        [FORGED, CLIENT],
+        [PROXY, f"{FORGED}, {CLIENT}", OUTER_PROXY],
+        [f"junk, , [::1, {PROXY}, {CLIENT}"],
+    ],
+)
+async def test_what_the_client_claims_stands_left_of_it_and_is_not_read(
+    forwarded: list[str],
+) -> None:
+    assert await address_of(PROXY, *forwarded, trusted="10.0.0.0/8") == CLIENT
+
+
+async def test_a_proxy_may_have_an_ipv6_address() -> None:
+    assert await address_of("2001:db8::9", "2001:db8:1::5", trusted="2001:db8::/48") == (
+        "2001:db8:1::5"
+    )
+    assert await address_of("2001:db8::9", "[2001:db8:1::5]:443", trusted="2001:DB8:0::9") == (
+        "2001:db8:1::5"
+    )
+
+
+@pytest.mark.parametrize("forwarded", [[], [""], [","], [f"{FORGED}, "]])
+async def test_a_proxy_that_says_nothing_is_the_client(forwarded: list[str]) -> None:
+    assert await address_of(PROXY, *forwarded, trusted=PROXY) == PROXY
