@@ -12,14 +12,18 @@ from application.errors import InvalidToken, Throttled
 from application.ports import (
     AccessToken,
     Attempt,
+    Audit,
+    AuditEvent,
     Caller,
     Clock,
+    Origin,
     PasswordHasher,
     Throttle,
     TokenIssuer,
     Verification,
 )
-from domain.user import Password, PasswordHash
+from domain.session import SessionId
+from domain.user import Password, PasswordHash, UserId
 
 
 class SettableClock(Clock):
@@ -38,15 +42,17 @@ class SettableClock(Clock):
 class InstantPasswordHasher(PasswordHasher):
     """Writes a hash as `work$salt$password`; hashes of less `work` are due for an upgrade.
 
-    `verified` lists what was compared, `None` for nobody's hash, so that a test can see that an
-    unknown account cost the same work.
+    `hashed` counts the hashes made; `verified` lists what was compared, `None` for nobody's hash,
+    so that a test can see that an unknown account cost the same work.
     """
 
     def __init__(self, work: int = 2) -> None:
         self._work = work
         self.verified: list[PasswordHash | None] = []
+        self.hashed = 0
 
     async def hash(self, password: Password) -> PasswordHash:
+        self.hashed += 1
         return PasswordHash(f"{self._work}${secrets.token_hex(8)}${password.secret}")
 
     async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
@@ -133,3 +139,23 @@ def _site(address: str) -> str:
         return address
     mapped = getattr(ip, "ipv4_mapped", None)
     return str(mapped or (ip if ip.version == 4 else int(ip) >> 64))
+
+
+class RecordedAudit(Audit):
+    """Keeps what was recorded: event, origin, user, session and detail."""
+
+    def __init__(self) -> None:
+        self.events: list[
+            tuple[AuditEvent, Origin | None, UserId | None, SessionId | None, str]
+        ] = []
+
+    def record(
+        self,
+        event: AuditEvent,
+        *,
+        origin: Origin | None = None,
+        user: UserId | None = None,
+        session: SessionId | None = None,
+        detail: str = "",
+    ) -> None:
+        self.events.append((event, origin, user, session, detail))

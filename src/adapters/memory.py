@@ -3,92 +3,252 @@
 Every method does its work without an `await` in the middle, so on one event loop each is atomic.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import count
 
-from application.errors import StorageNotEmpty, UsernameTaken
-from application.ports import BulkLoader, OrderRepository, Storage, UserRepository
+from application.errors import OrdersOpen, StorageNotEmpty, UsernameTaken
+from application.ports import (
+    BulkLoader,
+    OrderRepository,
+    Rotation,
+    SessionRepository,
+    Storage,
+    UserRepository,
+    Verdict,
+)
+from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId
+from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, User, UserId, Username
 
-Users = dict[Username, User]
-Orders = dict[tuple[UserId, OrderId], Order]
+
+@dataclass(slots=True)
+class StoredToken:
+    """A refresh token: when it dies, and once it was used, when that was and its successor."""
+
+    session: SessionId
+    expires_at: datetime
+    used_at: datetime | None = None
+    sealed: bytes | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """What is stored."""
+
+    users: dict[UserId, User] = field(default_factory=dict)
+    closed: set[UserId] = field(default_factory=set)
+    sessions: dict[SessionId, Session] = field(default_factory=dict)
+    endings: dict[SessionId, tuple[datetime, Ending]] = field(default_factory=dict)
+    tokens: dict[TokenDigest, StoredToken] = field(default_factory=dict)
+    orders: dict[tuple[UserId, OrderId], Order] = field(default_factory=dict)
+
+    def is_live(self, session: Session, at: datetime) -> bool:
+        """Say whether a session has neither ended nor expired."""
+        return session.id not in self.endings and at < session.expires_at
+
+    def end(self, sessions: Iterable[Session], why: Ending, at: datetime) -> list[SessionId]:
+        """End those that are live, and return which."""
+        ended = [session.id for session in sessions if self.is_live(session, at)]
+        self.endings.update((session, (at, why)) for session in ended)
+        return ended
+
+    def sessions_of(self, user: UserId) -> list[Session]:
+        """Return every session of a user."""
+        return [session for session in self.sessions.values() if session.user == user]
 
 
 class InMemoryUserRepository(UserRepository):
-    """Accounts by name."""
+    """Accounts by id."""
 
-    def __init__(self, users: Users) -> None:
-        self._users = users
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def find(self, username: Username) -> User | None:
-        """Look the name up."""
-        return self._users.get(username)
+        """Look through all."""
+        users = self._tables.users.values()
+        return next((user for user in users if user.username == username), None)
+
+    async def get(self, user_id: UserId) -> User | None:
+        """Look the id up."""
+        return self._tables.users.get(user_id)
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         """Open the account under the next free id."""
-        if username in self._users:
+        if await self.find(username):
             raise UsernameTaken
-        taken = {user.id for user in self._users.values()}
+        taken = self._tables.users.keys() | self._tables.closed
         user_id = next(UserId(i) for i in count(1) if i not in taken)
-        user = self._users[username] = User(user_id, username, password_hash)
+        user = self._tables.users[user_id] = User(user_id, username, password_hash)
         return user
 
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
         """Swap the hash if it is still the old one."""
-        for user in self._users.values():
-            if user.id == user_id and user.password_hash == old:
-                self._users[user.username] = User(user_id, user.username, new)
-                return True
-        return False
+        user = self._tables.users.get(user_id)
+        if user is None or user.password_hash != old:
+            return False
+        self._tables.users[user_id] = replace(user, password_hash=new)
+        return True
+
+    async def change_password(
+        self,
+        user_id: UserId,
+        *,
+        old: PasswordHash,
+        new: PasswordHash,
+        keep: SessionId | None,
+        at: datetime,
+    ) -> Sequence[SessionId] | None:
+        """Swap the hash and end the other sessions."""
+        if not await self.replace_password_hash(user_id, old=old, new=new):
+            return None
+        others = [s for s in self._tables.sessions_of(user_id) if s.id != keep]
+        return self._tables.end(others, Ending.PASSWORD_CHANGED, at)
+
+    async def close(
+        self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
+    ) -> Sequence[SessionId] | None:
+        """Forget the account and remember its id."""
+        user = self._tables.users.get(user_id)
+        if user is None or user.password_hash != password_hash:
+            return None
+        orders = self._tables.orders.values()
+        if any(order.owner == user_id and order.status.is_open for order in orders):
+            raise OrdersOpen
+        del self._tables.users[user_id]
+        self._tables.closed.add(user_id)
+        return self._tables.end(self._tables.sessions_of(user_id), Ending.ACCOUNT_CLOSED, at)
+
+
+class InMemorySessionRepository(SessionRepository):
+    """Sessions by id, and refresh tokens by digest."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        """Store both if the hash still is this."""
+        user = self._tables.users.get(session.user)
+        if user is None or user.password_hash != password_hash:
+            return False
+        self._tables.sessions[session.id] = session
+        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return True
+
+    async def of_token(self, token: TokenDigest) -> Session | None:
+        """Look the digest up."""
+        stored = self._tables.tokens.get(token)
+        return self._tables.sessions[stored.session] if stored else None
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        """Mark the old token and store the new one."""
+        stored = self._tables.tokens.get(old)
+        session = await self.of_token(old)
+        if stored is None or session is None or not self._tables.is_live(session, at):
+            return Rotation(Verdict.DEAD)
+        if stored.used_at is not None:
+            if at - stored.used_at < grace:
+                return Rotation(Verdict.REPEATED, stored.sealed)
+            self._tables.end([session], Ending.REUSE, at)
+            return Rotation(Verdict.REUSED)
+        if stored.expires_at <= at:
+            return Rotation(Verdict.DEAD)
+        stored.used_at, stored.sealed = at, sealed
+        self._tables.tokens[new] = StoredToken(session.id, expires_at)
+        self._tables.sessions[session.id] = replace(session, last_used_at=at)
+        return Rotation(Verdict.ROTATED, sealed)
+
+    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+        """Look through all."""
+        sessions = [s for s in self._tables.sessions_of(user) if self._tables.is_live(s, at)]
+        return sorted(sessions, key=lambda session: session.last_used_at, reverse=True)[:limit]
+
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        """Look the id up."""
+        stored = self._tables.sessions.get(session)
+        return stored is not None and stored.user == user and self._tables.is_live(stored, at)
+
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        """Look through all."""
+        return any(session.address == address for session in self._tables.sessions_of(user))
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        """End it if it is the user's."""
+        mine = [stored for stored in self._tables.sessions_of(user) if stored.id == session]
+        return bool(self._tables.end(mine, why, at))
+
+    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+        """End those of the user."""
+        return self._tables.end(self._tables.sessions_of(user), why, at)
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        """Look through all endings."""
+        return {session: when for session, (when, _) in self._tables.endings.items() if when >= at}
 
 
 class InMemoryOrderRepository(OrderRepository):
     """Orders by owner and id: the owner is part of the key."""
 
-    def __init__(self, orders: Orders) -> None:
-        self._orders = orders
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Look the key up."""
-        return self._orders.get((owner, order_id))
+        return self._tables.orders.get((owner, order_id))
 
 
 class InMemoryBulkLoader(BulkLoader):
     """Reads everything before it keeps anything, so that a failure leaves nothing."""
 
-    def __init__(self, users: Users, orders: Orders) -> None:
-        self._users = users
-        self._orders = orders
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         """Fill both dictionaries."""
-        if self._users or self._orders:
+        if self._tables.users or self._tables.closed or self._tables.orders:
             raise StorageNotEmpty
         all_users = list(users)
         all_orders = list(orders)
-        new_users = {user.username: user for user in all_users}
+        new_users = {user.id: user for user in all_users}
         new_orders = {(order.owner, order.id): order for order in all_orders}
-        ids = {user.id for user in all_users}
-        if not len(new_users) == len(ids) == len(all_users) or len(new_orders) < len(all_orders):
+        names = {user.username for user in all_users}
+        if not len(new_users) == len(names) == len(all_users) or len(new_orders) < len(all_orders):
             raise ValueError("a user or an order is given twice")
-        if not ids.issuperset(order.owner for order in all_orders):
+        if not new_users.keys() >= {order.owner for order in all_orders}:
             raise ValueError("an order is without its owner")
-        self._users.update(new_users)
-        self._orders.update(new_orders)
+        self._tables.users.update(new_users)
+        self._tables.orders.update(new_orders)
 
 
 class InMemoryStorage(Storage):
-    """Two dictionaries, open to be looked into; they are gone with the process."""
+    """Dictionaries, open to be looked into in `tables`; they are gone with the process."""
 
     def __init__(self) -> None:
-        self.users_by_name: Users = {}
-        self.orders_by_key: Orders = {}
-        self.users = InMemoryUserRepository(self.users_by_name)
-        self.orders = InMemoryOrderRepository(self.orders_by_key)
-        self.loader = InMemoryBulkLoader(self.users_by_name, self.orders_by_key)
+        self.tables = Tables()
+        self.users = InMemoryUserRepository(self.tables)
+        self.sessions = InMemorySessionRepository(self.tables)
+        self.orders = InMemoryOrderRepository(self.tables)
+        self.loader = InMemoryBulkLoader(self.tables)
 
     def migrate(self) -> None:
         """Do nothing: there is no schema."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from application.ports import PasswordHasher, UserRepository
+from application.ports import Audit, AuditEvent, Origin, PasswordHasher, UserRepository
+from domain.password_rules import PasswordRules
 from domain.user import Password, User, Username
 
 
@@ -10,13 +11,18 @@ from domain.user import Password, User, Username
 class AddUser:
     """Open an account and return it.
 
-    Raises `InvalidUsername`, `InvalidPassword`, `UsernameTaken`, and `Overloaded` when too much
-    hashing waits.
+    Raises `InvalidUsername`, `InvalidPassword`, `WeakPassword`, `UsernameTaken`, and `Overloaded`
+    when too much hashing waits. A name that is taken costs the same work as one that is free.
     """
 
     users: UserRepository
     hasher: PasswordHasher
+    rules: PasswordRules
+    audit: Audit
 
-    async def __call__(self, username: str, password: str) -> User:
+    async def __call__(self, username: str, password: str, *, origin: Origin | None = None) -> User:
         name, secret = Username(username), Password(password)
-        return await self.users.add(name, await self.hasher.hash(secret))
+        self.rules.check(secret, name)
+        user = await self.users.add(name, await self.hasher.hash(secret))
+        self.audit.record(AuditEvent.ACCOUNT_OPENED, origin=origin, user=user.id)
+        return user

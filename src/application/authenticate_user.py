@@ -1,45 +1,102 @@
 """Sign in with a user name and a password."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
-from application.errors import InvalidCredentials, StorageUnavailable
-from application.ports import AccessToken, Caller, PasswordHasher, TokenIssuer, UserRepository
+from application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from application.ports import (
+    AccessToken,
+    Audit,
+    AuditEvent,
+    Caller,
+    Clock,
+    Origin,
+    PasswordHasher,
+    SessionRepository,
+    Throttle,
+    TokenIssuer,
+    UserRepository,
+)
+from application.refresh_token import RefreshToken
 from domain.errors import InvalidPassword, InvalidUsername
-from domain.user import Password, User, Username
+from domain.scope import Scope
+from domain.session import Session, SessionId, SessionRules
+from domain.user import Password, User, UserId, Username
 
-_NOBODY = Password("nobody's password")
+_NOBODY = UserId(0)
+_NO_PASSWORD = Password("nobody's password")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a client gets: a token to use, one to renew it with, and what the first is good for."""
+
+    access: AccessToken
+    refresh: RefreshToken
+    scope: frozenset[Scope]
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateUser:
-    """Turn a user name and a password into an access token.
+    """Begin a session for a user name and a password.
 
     Raises `InvalidCredentials` whichever of the two is wrong, after the same work: an unknown name,
     or text that cannot be a name or a password, costs one hash like a wrong password. Raises
-    `Overloaded` when too many sign-ins wait. A hash weaker than new ones is replaced on the way
-    if it can be.
+    `Throttled` before any hashing after too many wrong guesses, and `Overloaded` when too many
+    sign-ins wait. A hash weaker than new ones is replaced on the way if it can be.
     """
 
     users: UserRepository
+    sessions: SessionRepository
     hasher: PasswordHasher
     tokens: TokenIssuer
+    throttle: Throttle
+    clock: Clock
+    audit: Audit
+    rules: SessionRules
 
-    async def __call__(self, username: str, password: str, *, client_id: str) -> AccessToken:
+    async def __call__(
+        self,
+        username: str,
+        password: str,
+        *,
+        client_id: str,
+        scope: frozenset[Scope],
+        origin: Origin,
+    ) -> Grant:
         user = await self._find(username)
+        user_id = user.id if user else None
         try:
-            guess = Password(password)
-        except InvalidPassword:
-            guess, user = _NOBODY, None
-        verification = await self.hasher.verify(guess, user.password_hash if user else None)
-        if user is None or not verification.matches:
+            user = await self._judge(user, username, password, origin)
+        except Throttled:
+            self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=user_id)
+            raise
+        now = self.clock.now()
+        session = Session(
+            id=SessionId(uuid4().hex),
+            user=user.id if user else _NOBODY,
+            client_id=client_id,
+            address=origin.address,
+            scope=scope,
+            started_at=now,
+            last_used_at=now,
+            expires_at=now + self.rules.lifetime,
+        )
+        refresh = RefreshToken.new()
+        if user is None or not await self.sessions.start(
+            session,
+            refresh.digest,
+            token_expires_at=now + self.rules.idle,
+            password_hash=user.password_hash,
+        ):
+            self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=user_id)
             raise InvalidCredentials
-        if verification.upgraded is not None:
-            with suppress(StorageUnavailable):  # it can wait for the next sign-in
-                await self.users.replace_password_hash(
-                    user.id, old=user.password_hash, new=verification.upgraded
-                )
-        return self.tokens.issue(Caller(user.id, client_id))
+        self.audit.record(
+            AuditEvent.SIGNED_IN, origin=origin, user=session.user, session=session.id
+        )
+        caller = Caller(session.user, client_id, scope, session.id)
+        return Grant(self.tokens.issue(caller), refresh, scope)
 
     async def _find(self, username: str) -> User | None:
         try:
@@ -47,3 +104,24 @@ class AuthenticateUser:
         except InvalidUsername:
             return None
         return await self.users.find(name)
+
+    async def _judge(
+        self, user: User | None, username: str, password: str, origin: Origin
+    ) -> User | None:
+        """Return the user, with the hash that is stored now, if the password is theirs."""
+        familiar = await self.sessions.is_familiar(user.id if user else _NOBODY, origin.address)
+        async with self.throttle.attempt(username, origin.address, familiar=familiar) as attempt:
+            try:
+                guess = Password(password)
+            except InvalidPassword:
+                guess, user = _NO_PASSWORD, None
+            verification = await self.hasher.verify(guess, user.password_hash if user else None)
+            attempt.matched = user is not None and verification.matches
+        if user is None or not verification.matches:
+            return None
+        new = verification.upgraded
+        if new is not None:
+            with suppress(StorageUnavailable):  # it can wait for the next sign-in
+                if await self.users.replace_password_hash(user.id, old=user.password_hash, new=new):
+                    return replace(user, password_hash=new)
+        return user

@@ -4,9 +4,15 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
 
     ApplicationError
     ├── InvalidCredentials      the user name and password do not belong together
+    ├── InvalidGrant            the refresh token gives nothing any more
+    ├── WrongPassword           the password given to confirm a change is not the user's
     ├── InvalidToken            the bearer token cannot be trusted
+    ├── UnsupportedTokenType    a token of this kind cannot be revoked here
     ├── KeysUnavailable         the keys that tokens are verified with cannot be had
     ├── Throttled               too many wrong guesses; try again later
+    ├── InvalidScope            a scope that does not exist, or was never granted
+    ├── SessionNotFound         there is no such session among the user's
+    ├── OrdersOpen              an account with orders under way is not closed
     ├── OrderNotFound           there is no such order among the owner's
     ├── UsernameTaken           an account of that name exists
     ├── Overloaded              the work was refused before it began; try again later
@@ -24,11 +30,27 @@ class InvalidCredentials(ApplicationError):
     """The user name and the password do not belong together; never says which is wrong."""
 
 
+class InvalidGrant(ApplicationError):
+    """The refresh token is unknown, expired, used before, or of a session that ended."""
+
+
+class InvalidScope(ApplicationError):
+    """A scope was asked for that does not exist, or that the session was not granted."""
+
+
+class WrongPassword(ApplicationError):
+    """A change that asks for the user's password did not get it."""
+
+
 class InvalidToken(ApplicationError):
     """The token is malformed, forged, expired or meant for somebody else.
 
     The message says which, for a log; callers of the API are told no more than `invalid_token`.
     """
+
+
+class UnsupportedTokenType(ApplicationError):
+    """Access tokens are believed until they expire, so they cannot be revoked."""
 
 
 class KeysUnavailable(ApplicationError):
@@ -44,6 +66,14 @@ class Throttled(ApplicationError):
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"too many wrong guesses; try again in {retry_after} s")
         self.retry_after = retry_after
+
+
+class SessionNotFound(ApplicationError):
+    """There is no such session among the user's, or it has ended."""
+
+
+class OrdersOpen(ApplicationError):
+    """The account has orders that are neither delivered nor cancelled."""
 
 
 class OrderNotFound(ApplicationError):

@@ -4,7 +4,8 @@
     ├── InvalidMoney        an amount or a currency that cannot be
     ├── InvalidOrder        an order or a line of one that breaks a rule of orders
     ├── InvalidUsername     a user name that cannot be one
-    └── InvalidPassword     a password that cannot be one
+    ├── InvalidPassword     a password that cannot be one
+    └── WeakPassword        a password that must not be chosen
 
 Every message says what was wrong and what is allowed, and never repeats a password.
 """
@@ -28,3 +29,7 @@ class InvalidUsername(DomainError):
 
 class InvalidPassword(DomainError):
     """Text that cannot be a password (RFC 8265, section 4.2)."""
+
+
+class WeakPassword(DomainError):
+    """A password that is too short or guessed first (NIST SP 800-63B-4, section 3.1.1.2)."""

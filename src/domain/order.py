@@ -29,6 +29,11 @@ class OrderStatus(StrEnum):
     DELIVERED = "delivered"
     CANCELLED = "cancelled"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to happen."""
+        return self not in {OrderStatus.DELIVERED, OrderStatus.CANCELLED}
+
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:

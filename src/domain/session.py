@@ -1,7 +1,7 @@
 """A session: what begins when somebody signs in, and every token of it ends with."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
@@ -38,3 +38,16 @@ class Session:
     started_at: datetime
     last_used_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """How long sessions live.
+
+    A refresh token that is not used for `idle` is void; after `lifetime` somebody must sign in
+    again; and for `grace` after a refresh, the old token gives the same new one again.
+    """
+
+    idle: timedelta
+    lifetime: timedelta
+    grace: timedelta

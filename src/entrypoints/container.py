@@ -6,8 +6,10 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
+from adapters.audit import LogAudit
 from adapters.clock import SystemClock
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
+from adapters.passwords.common_passwords import CommonPasswords
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.throttle import LimitsThrottle
@@ -15,8 +17,22 @@ from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
 from application.add_user import AddUser
 from application.authenticate_user import AuthenticateUser
+from application.change_password import ChangePassword
+from application.close_account import CloseAccount
+from application.confirm_password import ConfirmPassword
+from application.end_all_sessions import EndAllSessions
+from application.end_session import EndSession
+from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
+from application.identify_caller import IdentifyCaller
+from application.list_sessions import ListSessions
+from application.ports import Clock, SessionRepository
+from application.refresh_session import RefreshSession
+from application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
+from application.revoke_token import RevokeToken
 from application.seed_storage import SeedStorage
+from domain.password_rules import PasswordRules
+from domain.session import SessionRules
 from entrypoints.settings import Settings, SettingsError
 
 
@@ -51,6 +67,21 @@ def _throttle(settings: Settings) -> LimitsThrottle:
     )
 
 
+def _revocation(settings: Settings, sessions: SessionRepository, clock: Clock) -> Revocation:
+    match settings.revocation:
+        case "until-expiry":
+            return UntilExpiry()
+        case "at-once":
+            return AtOnce(sessions, clock)
+        case seconds:
+            lifetime = timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
+            return WithinBound(sessions, clock, timedelta(seconds=seconds), lifetime)
+
+
+def _is_revocable(settings: Settings) -> bool:
+    return settings.revocation != "until-expiry"
+
+
 class Container(containers.DeclarativeContainer):
     """Everything a process is made of, each part once.
 
@@ -83,13 +114,57 @@ class Container(containers.DeclarativeContainer):
         SqlStorage, providers.Factory(SqliteDatabase, settings.provided.database_path)
     )
     users: providers.Provider[Any] = storage.provided.users
+    sessions: providers.Provider[Any] = storage.provided.sessions
     orders: providers.Provider[Any] = storage.provided.orders
     loader: providers.Provider[Any] = storage.provided.loader
 
     key_flaw: providers.Provider[Any] = providers.Object(_key_flaw)
     write_new_key: providers.Provider[Any] = providers.Object(write_new_key)
 
-    add_user = providers.ThreadSafeSingleton(AddUser, users, hasher)
-    authenticate_user = providers.ThreadSafeSingleton(AuthenticateUser, users, hasher, tokens)
+    audit: providers.Provider[Any] = providers.ThreadSafeSingleton(LogAudit)
+    session_rules = providers.ThreadSafeSingleton(
+        SessionRules,
+        idle=providers.Factory(timedelta, seconds=settings.provided.refresh_idle_seconds),
+        lifetime=providers.Factory(timedelta, seconds=settings.provided.session_seconds),
+        grace=providers.Factory(timedelta, seconds=settings.provided.refresh_grace_seconds),
+    )
+    password_rules = providers.ThreadSafeSingleton(
+        PasswordRules,
+        min_length=settings.provided.min_password_length,
+        common=providers.ThreadSafeSingleton(CommonPasswords),
+    )
+    revocation: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        _revocation, settings, sessions, clock
+    )
+
+    add_user = providers.ThreadSafeSingleton(AddUser, users, hasher, password_rules, audit)
+    authenticate_user = providers.ThreadSafeSingleton(
+        AuthenticateUser, users, sessions, hasher, tokens, throttle, clock, audit, session_rules
+    )
+    refresh_session = providers.ThreadSafeSingleton(
+        RefreshSession, sessions, tokens, clock, audit, session_rules
+    )
+    revoke_token = providers.ThreadSafeSingleton(
+        RevokeToken,
+        sessions,
+        tokens,
+        clock,
+        audit,
+        revocable=providers.Callable(_is_revocable, settings),
+    )
+    identify_caller = providers.ThreadSafeSingleton(IdentifyCaller, tokens, revocation)
+    list_sessions = providers.ThreadSafeSingleton(ListSessions, sessions, clock)
+    end_session = providers.ThreadSafeSingleton(EndSession, sessions, clock, audit)
+    end_all_sessions = providers.ThreadSafeSingleton(EndAllSessions, sessions, clock, audit)
+    get_account = providers.ThreadSafeSingleton(GetAccount, users)
+    confirm_password = providers.ThreadSafeSingleton(
+        ConfirmPassword, users, sessions, hasher, throttle, audit
+    )
+    change_password = providers.ThreadSafeSingleton(
+        ChangePassword, users, hasher, confirm_password, password_rules, clock, audit
+    )
+    close_account = providers.ThreadSafeSingleton(
+        CloseAccount, users, confirm_password, clock, audit
+    )
     get_own_order = providers.ThreadSafeSingleton(GetOwnOrder, orders)
     seed_storage = providers.ThreadSafeSingleton(SeedStorage, loader, hasher)

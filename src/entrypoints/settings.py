@@ -14,11 +14,14 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainValidator,
     SecretStr,
     ValidationError,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.password_rules import LEAST_MIN_LENGTH
 
 PREFIX = "ORDERGATE_"
 
@@ -30,6 +33,7 @@ _SQLITE = "sqlite:///"
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
+_MAX_REVOCATION_SECONDS = 3_600
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -98,6 +102,19 @@ def _long_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _revocation(value: object) -> object:
+    if value in {"until-expiry", "at-once"}:
+        return value
+    if isinstance(value, int | str) and re.fullmatch("[1-9][0-9]{0,3}", str(value)):
+        seconds = int(value)
+        if seconds <= _MAX_REVOCATION_SECONDS:
+            return seconds
+    raise PydanticCustomError(
+        "revocation",
+        f"must be until-expiry, at-once, or whole seconds from 1 to {_MAX_REVOCATION_SECONDS}",
+    )
+
+
 def _comma_separated(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -151,6 +168,27 @@ class Settings(BaseSettings):
 
     access_token_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long an access token is accepted, in seconds."""
+
+    refresh_idle_seconds: int = Field(default=1_209_600, ge=60, le=31_536_000)
+    """How long a refresh token may lie unused before somebody must sign in again, in seconds."""
+
+    session_seconds: int = Field(default=7_776_000, ge=60, le=315_360_000)
+    """How long a session can be renewed before somebody must sign in again, in seconds."""
+
+    refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
+    """How long a refresh token that was used gives the same answer again, in seconds."""
+
+    revocation: Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)] = (
+        10
+    )
+    """How soon the access tokens of an ended session stop: within so many seconds, `at-once` (one
+    more query for each request), or `until-expiry`."""
+
+    sign_up: bool = True
+    """Whether people may open accounts for themselves: `true` or `false`."""
+
+    min_password_length: int = Field(default=15, ge=LEAST_MIN_LENGTH, le=64)
+    """The fewest characters of a password that somebody chooses."""
 
     leeway_seconds: int = Field(default=5, ge=0, le=300)
     """How far clocks may differ when a token's times are checked, in seconds."""
@@ -241,6 +279,8 @@ def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
 def _words(name: str, kind: str, message: str) -> str:
     """Say what a setting must be; our own validators have said so already."""
     field = Settings.model_fields[name]
+    if kind.startswith("bool_"):
+        return "must be true or false"
     if kind.startswith("int_") or kind in {"greater_than_equal", "less_than_equal"}:
         least, most = (
             next(getattr(bound, end) for bound in field.metadata if hasattr(bound, end))

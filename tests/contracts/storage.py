@@ -10,11 +10,12 @@ from application.errors import StorageNotEmpty, UsernameTaken
 from application.ports import Storage
 from domain.order import Order, OrderId
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from tests.contracts.sessions import SessionRepositoryContract
 from tests.samples import ALICE, BOB, an_order, orders
 
 
-class StorageContract:
-    """Every port of a storage: `Storage`, `UserRepository`, `OrderRepository`, `BulkLoader`."""
+class StorageContract(SessionRepositoryContract):
+    """Every port of a storage: `Storage` and all its repositories."""
 
     @pytest.fixture
     def storage(self) -> Storage:

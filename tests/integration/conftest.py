@@ -19,6 +19,8 @@ from entrypoints.settings import PREFIX
 
 PASSWORD = "the password of all test users"
 SECONDS = 30
+PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
+"""For servers that many tests fail to sign in to, all from one address."""
 LISTENING = re.compile(r'(?:"url": "|running on )(http://127\.0\.0\.1:\d+)')
 
 Start = Callable[..., "Server"]
@@ -129,6 +131,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "BCRYPT_COST": 4,
         "LOG_FORMAT": "json",
         "CORS_ORIGINS": "https://shop.example",
+        **PATIENT,
     }
     for arguments in (["migrate"], ["seed", "--users", 3, "--orders", 30]):
         done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)

@@ -106,7 +106,7 @@ def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Pa
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> None:
-    command = f'"$0" -m entrypoints users add alice {closed}'
+    command = f'"$0" -m entrypoints migrate {closed}'
     result = subprocess.run(
         ["sh", "-c", command, sys.executable],
         cwd=migrated,

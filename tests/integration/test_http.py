@@ -70,8 +70,15 @@ async def test_name_and_password_give_a_bearer_token(client: httpx.AsyncClient) 
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["pragma"] == "no-cache"
     body = response.json()
-    assert body == {"access_token": body["access_token"], "token_type": "bearer", "expires_in": 900}
+    assert body == {
+        "access_token": body["access_token"],
+        "token_type": "bearer",
+        "expires_in": 900,
+        "refresh_token": body["refresh_token"],
+        "scope": "account orders:read orders:write",
+    }
     assert body["access_token"].count(".") == 2
+    assert re.fullmatch("ogr_[A-Za-z0-9_-]{43}", body["refresh_token"])
 
 
 @pytest.mark.parametrize(
@@ -153,12 +160,12 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         (
             "grant_type=client_credentials",
             "unsupported_grant_type",
-            "The only grant_type supported is password.",
+            "The only grant types here are password and refresh_token.",
         ),
         (
             "username=a&password=x&scope=%22",
             "invalid_scope",
-            "A scope is words separated by single spaces.",
+            "A scope is some of: orders:read orders:write account, separated by single spaces.",
         ),
         (
             "username=a&password=x&client_id=%C3%A9",
@@ -543,6 +550,14 @@ async def test_the_document_names_operations_errors_and_the_scheme(
     }
     assert {name: operation["operationId"] for name, operation in operations.items()} == {
         "POST /login": "login",
+        "POST /revoke": "revoke",
+        "POST /users": "add_user",
+        "GET /me": "get_account",
+        "PUT /me/password": "change_password",
+        "DELETE /me": "close_account",
+        "GET /sessions": "list_sessions",
+        "DELETE /sessions": "end_sessions",
+        "DELETE /sessions/{id}": "end_session",
         "GET /orders/{id}": "read_order",
         "GET /order": "read_order_by_query",
         "GET /livez": "livez",
@@ -550,8 +565,8 @@ async def test_the_document_names_operations_errors_and_the_scheme(
     }
     everywhere = {"200", "400", "413", "422", "431", "500", "503"}
     assert set(operations["GET /livez"]["responses"]) == everywhere
-    assert set(operations["GET /order"]["responses"]) == everywhere | {"401", "404"}
-    assert set(operations["POST /login"]["responses"]) == everywhere | {"401", "415"}
+    assert set(operations["GET /order"]["responses"]) == everywhere | {"401", "403", "404"}
+    assert set(operations["POST /login"]["responses"]) == everywhere | {"401", "415", "429"}
     for operation in operations.values():
         for status, response in operation["responses"].items():
             if int(status) >= 400:
@@ -562,19 +577,30 @@ async def test_the_document_names_operations_errors_and_the_scheme(
         "password": {
             "type": "oauth2",
             "description": document["components"]["securitySchemes"]["password"]["description"],
-            "flows": {"password": {"scopes": {}, "tokenUrl": "login"}},
+            "flows": {
+                "password": {
+                    "scopes": {
+                        "orders:read": "Read your orders",
+                        "orders:write": "Place and cancel your orders",
+                        "account": "Look after your account and your sessions",
+                    },
+                    "tokenUrl": "login",
+                }
+            },
         }
     }
     (parameter,) = operations["GET /order"]["parameters"]
     assert (parameter["schema"]["minimum"], parameter["schema"]["maximum"]) == (1, MAX)
-    assert operations["GET /order"]["security"] == [{"password": []}]
+    assert operations["GET /order"]["security"] == [{"password": ["orders:read"]}]
     assert "security" not in operations["POST /login"]
 
 
 async def test_times_in_tokens_are_those_promised(client: httpx.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    assert set(claims) == {"iss", "aud", "sub", "client_id", "scope", "iat", "exp", "jti"}
+    assert set(claims) == {
+        "iss", "aud", "sub", "client_id", "scope", "iat", "exp", "jti", "sid",
+    }  # fmt: skip
     assert (claims["iss"], claims["aud"], claims["sub"], claims["client_id"]) == (
         "ordergate", "ordergate", "1", "first-party",
     )  # fmt: skip

@@ -56,3 +56,48 @@ def test_authlib_understands_a_refusal(served: Server) -> None:
     assert refusal.value.error == "invalid_grant"
     assert refusal.value.description == "Incorrect username or password"
     session.close()
+
+
+def test_requests_oauthlib_refreshes_by_itself(served: Server) -> None:
+    kept: list[dict[str, str]] = []
+    session = OAuth2Session(
+        client=LegacyApplicationClient(client_id="shop"),
+        auto_refresh_url=f"{served.url}/login",
+        auto_refresh_kwargs={"client_id": "shop"},
+        token_updater=kept.append,
+    )
+    first = session.fetch_token(f"{served.url}/login", username="user1", password=PASSWORD)
+    session.token = {**first, "expires_in": -1, "expires_at": 1}
+    assert session.get(f"{served.url}/order", params={"id": 1}).json()["id"] == 1
+    (second,) = kept
+    assert second["access_token"] != first["access_token"]
+    assert second["refresh_token"] != first["refresh_token"]
+    session.close()
+
+
+def test_authlib_refreshes_by_itself(served: Server) -> None:
+    kept: list[dict[str, str]] = []
+    session = AuthlibSession(
+        "shop",
+        token_endpoint=f"{served.url}/login",
+        update_token=lambda token, **_: kept.append(token),
+    )
+    first = session.fetch_token(username="user2", password=PASSWORD)
+    session.token = {**first, "expires_at": 1}
+    assert session.get(f"{served.url}/order", params={"id": 2}).json()["id"] == 2
+    (second,) = kept
+    assert second["access_token"] != first["access_token"]
+    assert second["refresh_token"] != first["refresh_token"]
+    session.close()
+
+
+@pytest.mark.parametrize("hint", ["refresh_token", "access_token"])
+def test_authlib_revokes(served: Server, hint: str) -> None:
+    session = AuthlibSession("shop")
+    token = session.fetch_token(f"{served.url}/login", username="user2", password=PASSWORD)
+    answer = session.revoke_token(f"{served.url}/revoke", token=token[hint], token_type_hint=hint)
+    assert answer.status_code == 200
+    with pytest.raises(OAuthError) as refusal:
+        session.refresh_token(f"{served.url}/login", token["refresh_token"])
+    assert refusal.value.error == "invalid_grant"
+    session.close()

@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from alembic import command
@@ -26,6 +27,7 @@ from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports import Storage
 from domain.order import Order, OrderId
 from domain.user import PasswordHash, User, UserId, Username
+from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
 from tests.samples import ALICE, an_order
 
@@ -61,6 +63,23 @@ class TestSqliteStorage(StorageContract):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
 
         await self.database.write(delete)
+
+
+class SqliteIdentity(IdentityMachine):
+    def storage(self) -> Storage:
+        self.folder = TemporaryDirectory()
+        storage = SqlStorage(SqliteDatabase(Path(self.folder.name) / "identity.db"))
+        storage.migrate()
+        self.run(storage.open())
+        return storage
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+TestIdentityOnSqlite = SqliteIdentity.TestCase
+TestIdentityOnSqlite.settings = STEPS
 
 
 @pytest.fixture

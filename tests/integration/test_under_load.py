@@ -13,7 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
+from tests.integration.conftest import (
+    PASSWORD,
+    PATIENT,
+    SECONDS,
+    Server,
+    Start,
+    ordergate,
+    wait_until,
+)
 
 MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
@@ -28,6 +36,7 @@ def costly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve with hashes as costly as in earnest, one thread for them and little patience."""
     folder = tmp_path_factory.mktemp("costly")
     settings: dict[str, Any] = {"BCRYPT_COST": 10, "HASHING_THREADS": 1, "HASHING_QUEUE": 8}
+    settings |= PATIENT
     assert ordergate("migrate", cwd=folder).returncode == 0
     seed = ordergate(
         "seed", "--users", 2, "--orders", 10, cwd=folder, **settings, PASSWORD=PASSWORD

@@ -1,39 +1,46 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from adapters.memory import InMemoryStorage, InMemoryUserRepository
-from application.authenticate_user import AuthenticateUser
-from application.errors import InvalidCredentials, StorageUnavailable
-from application.ports import Caller
-from domain.user import Password, PasswordHash, User, UserId, Username
-from tests.doubles import InstantPasswordHasher, SettableClock, TableTokenIssuer
-
-PASSWORD = "correct horse battery staple"
-
-
-class World:
-    """One user, `alice`, and the use case."""
-
-    def __init__(self) -> None:
-        self.users = InMemoryStorage().users
-        self.hasher = InstantPasswordHasher(work=2)
-        self.tokens = TableTokenIssuer(SettableClock())
-        self.sign_in = AuthenticateUser(self.users, self.hasher, self.tokens)
-
-    async def add_alice(self, password_hash: PasswordHash | None = None) -> User:
-        stored = password_hash or await self.hasher.hash(Password(PASSWORD))
-        return await self.users.add(Username("alice"), stored)
+from application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from application.ports import AuditEvent, Caller
+from domain.scope import ALL_SCOPES, Scope
+from domain.session import Session
+from domain.user import Password, PasswordHash, UserId
+from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
 
 
 @pytest.fixture
 def world() -> World:
-    return World()
+    return World(InMemoryStorage())
 
 
-async def test_name_and_password_give_a_token_for_the_user(world: World) -> None:
+async def test_name_and_password_begin_a_session(world: World) -> None:
     alice = await world.add_alice()
-    token = await world.sign_in("Alice", PASSWORD, client_id="shop")
-    assert await world.tokens.verify(token.value) == Caller(alice.id, "shop")
-    assert token.expires_in == 900
+    grant = await world.sign_in("Alice")
+    (session,) = await world.list_sessions(user=alice.id)
+    now = world.clock.now()
+    assert session == Session(
+        id=session.id,
+        user=alice.id,
+        client_id="shop",
+        address=HOME.address,
+        scope=ALL_SCOPES,
+        started_at=now,
+        last_used_at=now,
+        expires_at=now + timedelta(days=30),
+    )
+    assert await world.caller(grant) == Caller(alice.id, "shop", ALL_SCOPES, session.id)
+    assert grant.access.expires_in == 900
+    assert world.audit.events == [(AuditEvent.SIGNED_IN, HOME, alice.id, session.id, "")]
+
+
+async def test_a_token_has_the_scope_that_was_asked_for(world: World) -> None:
+    await world.add_alice()
+    grant = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
+    assert (await world.caller(grant)).scope == grant.scope == {Scope.ORDERS_READ}
 
 
 @pytest.mark.parametrize(
@@ -54,33 +61,36 @@ async def test_name_and_password_give_a_token_for_the_user(world: World) -> None
 async def test_anything_else_is_refused_alike_after_one_comparison(
     world: World, username: str, password: str
 ) -> None:
-    await world.add_alice()
+    alice = await world.add_alice()
     with pytest.raises(InvalidCredentials) as refusal:
-        await world.sign_in(username, password, client_id="shop")
+        await world.sign_in(username, password)
     assert str(refusal.value) == ""
     assert len(world.hasher.verified) == 1
+    assert not await world.list_sessions(user=alice.id)
+    known = alice.id if username == "alice" else None
+    assert world.audit.events == [(AuditEvent.SIGN_IN_REFUSED, HOME, known, None, "")]
 
 
 async def test_a_stand_in_password_opens_no_account(world: World) -> None:
     await world.add_alice(await world.hasher.hash(Password("nobody's password")))
     with pytest.raises(InvalidCredentials):
-        await world.sign_in("alice", "\0", client_id="shop")
+        await world.sign_in("alice", "\0")
 
 
 async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: World) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
-    await world.sign_in("alice", PASSWORD, client_id="shop")
-    stored = await world.users.find(alice.username)
+    await world.sign_in()
+    stored = await world.storage.users.find(alice.username)
     assert stored is not None
     assert stored.password_hash.startswith("2$")
-    await world.sign_in("alice", PASSWORD, client_id="shop")
+    await world.sign_in()
 
 
 async def test_a_wrong_guess_replaces_nothing(world: World) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
-        await world.sign_in("alice", "wrong", client_id="shop")
-    assert await world.users.find(alice.username) == alice
+        await world.sign_in("alice", "wrong")
+    assert await world.storage.users.find(alice.username) == alice
 
 
 class FullUserRepository(InMemoryUserRepository):
@@ -91,9 +101,62 @@ class FullUserRepository(InMemoryUserRepository):
 
 
 async def test_an_upgrade_that_cannot_be_stored_keeps_nobody_out() -> None:
-    users = FullUserRepository({})
-    tokens = TableTokenIssuer(SettableClock())
-    alice = await users.add(Username("alice"), PasswordHash(f"1$salt${PASSWORD}"))
-    sign_in = AuthenticateUser(users, InstantPasswordHasher(work=2), tokens)
-    token = await sign_in("alice", PASSWORD, client_id="shop")
-    assert await tokens.verify(token.value) == Caller(alice.id, "shop")
+    storage = InMemoryStorage()
+    storage.users = FullUserRepository(storage.tables)
+    world = World(storage)
+    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    assert (await world.caller(await world.sign_in())).id == alice.id
+
+
+class ChangingUserRepository(InMemoryUserRepository):
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        user = self._tables.users[user_id]
+        self._tables.users[user_id] = replace(user, password_hash=PasswordHash("changed"))
+        return False
+
+
+async def test_a_password_that_is_changed_meanwhile_signs_nobody_in() -> None:
+    storage = InMemoryStorage()
+    storage.users = ChangingUserRepository(storage.tables)
+    world = World(storage)
+    await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in()
+
+
+async def test_wrong_guesses_are_slowed_before_any_hashing(world: World) -> None:
+    for name in ("alice", "nobody"):
+        if name == "alice":
+            await world.add_alice()
+        for _ in range(3):
+            with pytest.raises(InvalidCredentials):
+                await world.sign_in(name, "wrong", origin=ELSEWHERE)
+    world.hasher.verified.clear()
+    for name in ("alice", "ALICE", "nobody"):
+        with pytest.raises(Throttled) as refusal:
+            await world.sign_in(name, origin=ELSEWHERE)
+        assert 1 <= refusal.value.retry_after <= 60
+    assert not world.hasher.verified
+    assert world.audit.events[-1][0] is AuditEvent.SIGN_IN_THROTTLED
+
+
+async def test_nobody_is_locked_out_where_they_sign_in(world: World) -> None:
+    await world.add_alice()
+    await world.sign_in(origin=HOME)
+    for _ in range(3):
+        with pytest.raises(InvalidCredentials):
+            await world.sign_in("alice", "wrong", origin=ELSEWHERE)
+    with pytest.raises(Throttled):
+        await world.sign_in(origin=ELSEWHERE)
+    await world.sign_in(origin=HOME)
+
+
+async def test_too_long_a_password_is_a_guess_like_another(world: World) -> None:
+    await world.add_alice()
+    for _ in range(3):
+        with pytest.raises(InvalidCredentials):
+            await world.sign_in("alice", "x" * 5000)
+    with pytest.raises(Throttled):
+        await world.sign_in("alice", NEW_PASSWORD)

@@ -23,7 +23,7 @@ def aliases() -> dict[str, tuple[type, object]]:
     return {
         name: get_args(alias)[:2]
         for name, alias in vars(dependencies).items()
-        if get_origin(alias) is Annotated and name != "CurrentUser"
+        if get_origin(alias) is Annotated and name.endswith(("Case", "Port"))
     }
 
 

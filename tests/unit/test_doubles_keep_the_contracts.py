@@ -7,6 +7,7 @@ from adapters.memory import InMemoryStorage
 from application.ports import Clock, PasswordHasher, Storage, Throttle, TokenIssuer
 from domain.user import PasswordHash
 from tests.contracts.clock import ClockContract
+from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.passwords import PasswordHasherContract
 from tests.contracts.storage import StorageContract
 from tests.contracts.throttle import ThrottleContract, guess, is_shut
@@ -29,8 +30,8 @@ class TestInMemoryStorage(StorageContract):
 
     async def empty(self, storage: Storage) -> None:
         assert isinstance(storage, InMemoryStorage)
-        storage.users_by_name.clear()
-        storage.orders_by_key.clear()
+        storage.tables.users.clear()
+        storage.tables.orders.clear()
 
 
 class TestInstantPasswordHasher(PasswordHasherContract):
@@ -79,3 +80,12 @@ class TestSystemClock(ClockContract):
     @pytest.fixture
     def clock(self) -> Clock:
         return SystemClock()
+
+
+class InMemoryIdentity(IdentityMachine):
+    def storage(self) -> Storage:
+        return InMemoryStorage()
+
+
+TestIdentityInMemory = InMemoryIdentity.TestCase
+TestIdentityInMemory.settings = STEPS

@@ -7,7 +7,7 @@ from application.errors import StorageNotEmpty
 from application.seed_storage import SeedStorage
 from domain.errors import InvalidPassword
 from domain.order import Order
-from domain.user import Password, Username
+from domain.user import Password
 from tests.doubles import InstantPasswordHasher
 
 
@@ -20,27 +20,27 @@ async def seeded(users: int, orders: int) -> InMemoryStorage:
 
 async def test_users_are_numbered_and_share_a_hash_of_the_password() -> None:
     storage = await seeded(users=3, orders=0)
-    assert [(user.id, str(user.username)) for user in storage.users_by_name.values()] == [
+    assert [(user.id, str(user.username)) for user in storage.tables.users.values()] == [
         (1, "user1"),
         (2, "user2"),
         (3, "user3"),
     ]
-    (password_hash,) = {user.password_hash for user in storage.users_by_name.values()}
+    (password_hash,) = {user.password_hash for user in storage.tables.users.values()}
     hasher = InstantPasswordHasher()
     assert (await hasher.verify(Password("the password of all"), password_hash)).matches
 
 
 async def test_orders_are_dealt_round_robin_from_id_1() -> None:
     storage = await seeded(users=3, orders=8)
-    assert sorted((order.id, order.owner) for order in storage.orders_by_key.values()) == [
+    assert sorted((order.id, order.owner) for order in storage.tables.orders.values()) == [
         (i, (i - 1) % 3 + 1) for i in range(1, 9)
     ]
 
 
 async def test_two_runs_make_the_same_orders() -> None:
     first, second = await seeded(users=7, orders=100), await seeded(users=7, orders=100)
-    assert first.orders_by_key == second.orders_by_key
-    assert len({order.lines for order in first.orders_by_key.values()}) > 10
+    assert first.tables.orders == second.tables.orders
+    assert len({order.lines for order in first.tables.orders.values()}) > 10
 
 
 async def test_progress_is_shown_order_by_order() -> None:
@@ -61,7 +61,7 @@ async def test_a_storage_with_users_is_left_alone() -> None:
     seed = SeedStorage(storage.loader, InstantPasswordHasher())
     with pytest.raises(StorageNotEmpty):
         await seed(users=2, orders=2, password="password")
-    assert list(storage.users_by_name) == [Username("user1")]
+    assert [str(user.username) for user in storage.tables.users.values()] == ["user1"]
 
 
 @pytest.mark.parametrize(("users", "orders"), [(0, 1), (-1, 0), (1, -1)])
@@ -75,4 +75,4 @@ async def test_a_password_that_cannot_be_one_is_refused_before_anything_is_store
     seed = SeedStorage(storage.loader, InstantPasswordHasher())
     with pytest.raises(InvalidPassword):
         await seed(users=1, orders=1, password="")
-    assert not storage.users_by_name
+    assert not storage.tables.users

@@ -16,7 +16,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from adapters.memory import InMemoryOrderRepository, InMemoryStorage
 from application.errors import StorageUnavailable
 from application.ports import Caller
+from application.revocation import UntilExpiry
 from domain.order import Order, OrderId
+from domain.scope import ALL_SCOPES
 from domain.user import UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
@@ -53,18 +55,20 @@ def log(settings: Settings) -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
+    storage = InMemoryStorage()
     return create_app(
         Container(
             settings=settings,
-            storage=InMemoryStorage(),
-            orders=BrokenOrderRepository({}),
+            storage=storage,
+            orders=BrokenOrderRepository(storage.tables),
             hasher=InstantPasswordHasher(),
+            revocation=UntilExpiry(),
         )
     )
 
 
 async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx.Response:
-    token = app.state.container.tokens().issue(Caller(UserId(1), "c")).value
+    token = app.state.container.tokens().issue(Caller(UserId(1), "c", ALL_SCOPES)).value
     headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "the-id"}
     transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
     async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:

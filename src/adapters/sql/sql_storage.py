@@ -5,6 +5,7 @@ from sqlalchemy import Connection, inspect, text
 from adapters.sql.migrations import HEAD
 from adapters.sql.sql_bulk_loader import SqlBulkLoader
 from adapters.sql.sql_order_repository import SqlOrderRepository
+from adapters.sql.sql_session_repository import SqlSessionRepository
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent
@@ -12,11 +13,12 @@ from application.ports import Storage
 
 
 class SqlStorage(Storage):
-    """Users and orders in one SQL database."""
+    """Users, sessions and orders in one SQL database."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
         self.users = SqlUserRepository(database)
+        self.sessions = SqlSessionRepository(database)
         self.orders = SqlOrderRepository(database)
         self.loader = SqlBulkLoader(database)
 

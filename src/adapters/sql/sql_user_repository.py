@@ -1,13 +1,19 @@
 """Accounts in SQL."""
 
-from sqlalchemy import insert, select, update
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
+from adapters.sql.sql_session_repository import end_sessions
 from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.sql.tables import UserRow
-from application.errors import UsernameTaken
+from adapters.sql.tables import CLOSED, OrderRow, SessionRow, UserRow
+from application.errors import OrdersOpen, UsernameTaken
 from application.ports import UserRepository
+from domain.order import OrderStatus
+from domain.session import Ending, SessionId
 from domain.user import PasswordHash, User, UserId, Username
 
 
@@ -35,15 +41,71 @@ class SqlUserRepository(UserRepository):
         except IntegrityError:
             raise UsernameTaken from None
 
+    async def get(self, user_id: UserId) -> User | None:
+        """Read one row by its key, unless it is that of a closed account."""
+        query = select(col(UserRow.username), col(UserRow.password_hash)).where(
+            col(UserRow.id) == user_id
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None or row.username.startswith(CLOSED):
+            return None
+        return User(user_id, Username(row.username), PasswordHash(row.password_hash))
+
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
         """Update the row on condition of its old value."""
-        statement = (
-            update(UserRow)
-            .where(col(UserRow.id) == user_id, col(UserRow.password_hash) == old)
-            .values(password_hash=new)
-        )
         return await self._database.write(
-            lambda connection: connection.execute(statement).rowcount == 1
+            lambda connection: _update(connection, user_id, old, password_hash=new)
         )
+
+    async def change_password(
+        self,
+        user_id: UserId,
+        *,
+        old: PasswordHash,
+        new: PasswordHash,
+        keep: SessionId | None,
+        at: datetime,
+    ) -> Sequence[SessionId] | None:
+        """Update the row of the user and those of the sessions in one transaction."""
+        others = and_(col(SessionRow.user_id) == user_id, col(SessionRow.id) != (keep or ""))
+
+        def work(connection: Connection) -> list[SessionId] | None:
+            if not _update(connection, user_id, old, password_hash=new):
+                return None
+            return end_sessions(connection, others, Ending.PASSWORD_CHANGED, at)
+
+        return await self._database.write(work)
+
+    async def close(
+        self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
+    ) -> Sequence[SessionId] | None:
+        """Overwrite name and hash, and end the sessions, in one transaction."""
+        open_statuses = [status.value for status in OrderStatus if status.is_open]
+        open_orders = select(
+            exists().where(
+                col(OrderRow.owner_id) == user_id, col(OrderRow.status).in_(open_statuses)
+            )
+        )
+
+        def work(connection: Connection) -> list[SessionId] | None:
+            erased = {"username": f"{CLOSED}{user_id}", "password_hash": ""}
+            if not _update(connection, user_id, password_hash, **erased):
+                return None
+            if connection.scalar(open_orders):
+                raise OrdersOpen
+            return end_sessions(
+                connection, col(SessionRow.user_id) == user_id, Ending.ACCOUNT_CLOSED, at
+            )
+
+        return await self._database.write(work)
+
+
+def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:
+    statement = (
+        update(UserRow)
+        .where(col(UserRow.id) == user_id, col(UserRow.password_hash) == old)
+        .values(values)
+    )
+    return connection.execute(statement).rowcount == 1

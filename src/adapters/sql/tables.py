@@ -6,7 +6,7 @@ index to use. Money is in minor units; an order's currency stands once, beside i
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Integer
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from domain.money import MAX_MINOR
@@ -20,7 +20,11 @@ _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
 
 
 class UserRow(SQLModel, table=True):
-    """An account; AUTOINCREMENT, so that an id is never given twice."""
+    """An account; AUTOINCREMENT, so that an id is never given twice.
+
+    The row of a closed account stays for its orders; its name becomes `CLOSED` and its id, which
+    nobody can type, since no user name has a space.
+    """
 
     __tablename__ = "users"
     __table_args__ = {"sqlite_autoincrement": True}
@@ -28,6 +32,46 @@ class UserRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=_RowId)
     username: str = Field(max_length=MAX_USERNAME_LENGTH, unique=True)
     password_hash: str = Field(max_length=255)
+
+
+CLOSED = " closed "
+
+
+class SessionRow(SQLModel, table=True):
+    """A session; once it has ended, it stays as evidence."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("ix_sessions_user_id_address", "user_id", "address"),
+        Index("ix_sessions_ended_at", "ended_at"),
+    )
+
+    id: str = Field(primary_key=True, max_length=32)
+    user_id: int = Field(foreign_key="users.id", sa_type=BigInteger)
+    client_id: str = Field(max_length=255)
+    address: str = Field(max_length=64)
+    scope: str = Field(max_length=255)
+    started_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ending: str | None = Field(max_length=32)
+
+
+class RefreshTokenRow(SQLModel, table=True):
+    """A refresh token, known by its digest; a used one stays, to be recognized."""
+
+    __tablename__ = "refresh_tokens"
+    __table_args__ = (
+        Index("ix_refresh_tokens_session_id", "session_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    digest: bytes = Field(primary_key=True, max_length=32)
+    session_id: str = Field(foreign_key="sessions.id", max_length=32)
+    expires_at: datetime
+    used_at: datetime | None
+    sealed_successor: bytes | None = Field(max_length=32)
 
 
 class OrderRow(SQLModel, table=True):

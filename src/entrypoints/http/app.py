@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from entrypoints.http import docs, health, login, orders
+from entrypoints.http import accounts, docs, health, login, orders, sessions
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
 from entrypoints.http.openapi import install_openapi
@@ -56,7 +56,9 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.container = container
-    for module in (login, orders, health, docs):
+    if settings.sign_up:
+        app.include_router(accounts.sign_up)
+    for module in (login, accounts, sessions, orders, health, docs):
         app.include_router(module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
@@ -64,7 +66,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["DELETE", "GET", "POST", "PUT"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
         )

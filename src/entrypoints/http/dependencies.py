@@ -3,15 +3,25 @@
 from collections import Counter
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.security import OAuth2PasswordBearer
+from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
+from application.add_user import AddUser
 from application.authenticate_user import AuthenticateUser
+from application.change_password import ChangePassword
+from application.close_account import CloseAccount
+from application.end_all_sessions import EndAllSessions
+from application.end_session import EndSession
+from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
-from application.ports import Caller, Storage
-from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION
+from application.list_sessions import ListSessions
+from application.ports import Caller, Origin, Storage
+from application.refresh_session import RefreshSession
+from application.revoke_token import RevokeToken
+from domain.scope import Scope
+from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION, insufficient_scope
 from entrypoints.http.problems import ProblemError
 
 
@@ -24,9 +34,29 @@ def from_container(name: str) -> Any:  # noqa: ANN401 - FastAPI types Depends as
     return Depends(provide)
 
 
+AddUserCase = Annotated[AddUser, from_container("add_user")]
 AuthenticateUserCase = Annotated[AuthenticateUser, from_container("authenticate_user")]
+ChangePasswordCase = Annotated[ChangePassword, from_container("change_password")]
+CloseAccountCase = Annotated[CloseAccount, from_container("close_account")]
+EndAllSessionsCase = Annotated[EndAllSessions, from_container("end_all_sessions")]
+EndSessionCase = Annotated[EndSession, from_container("end_session")]
+GetAccountCase = Annotated[GetAccount, from_container("get_account")]
 GetOwnOrderCase = Annotated[GetOwnOrder, from_container("get_own_order")]
+ListSessionsCase = Annotated[ListSessions, from_container("list_sessions")]
+RefreshSessionCase = Annotated[RefreshSession, from_container("refresh_session")]
+RevokeTokenCase = Annotated[RevokeToken, from_container("revoke_token")]
 StoragePort = Annotated[Storage, from_container("storage")]
+
+_MAX_ADDRESS_LENGTH = 64
+
+
+async def _origin(request: Request) -> Origin:
+    address = request.client.host if request.client else ""
+    return Origin(address[:_MAX_ADDRESS_LENGTH], request.state.request_id)
+
+
+RequestOrigin = Annotated[Origin, Depends(_origin)]
+"""Where the request came from."""
 
 
 class _BearerToken(OAuth2PasswordBearer):
@@ -47,22 +77,40 @@ _bearer_token = _BearerToken(
     tokenUrl="login",
     scheme_name="password",
     description="Sign in with a user name and a password; leave client id and secret empty.",
+    scopes={
+        Scope.ORDERS_READ: "Read your orders",
+        Scope.ORDERS_WRITE: "Place and cancel your orders",
+        Scope.ACCOUNT: "Look after your account and your sessions",
+    },
 )
 
 
 async def _current_user(
-    request: Request, response: Response, token: Annotated[str, Depends(_bearer_token)]
+    request: Request,
+    response: Response,
+    needed: SecurityScopes,
+    token: Annotated[str, Depends(_bearer_token)],
 ) -> Caller:
     response.headers["Cache-Control"] = "private, no-store"
-    caller: Caller = await request.app.state.container.tokens().verify(token)
+    caller: Caller = await request.app.state.container.identify_caller()(token)
+    if not caller.scope.issuperset(needed.scopes):
+        raise ProblemError(insufficient_scope(needed.scopes))
     return caller
 
 
-authenticated: Any = Depends(_current_user)
+def authorized(*scopes: str) -> Any:  # noqa: ANN401 - FastAPI types Security as Any
+    """Depend on a caller whose token is good for all of these scopes (RFC 6750, section 3.1)."""
+    return Security(_current_user, scopes=scopes)
+
+
+authenticated: Any = authorized()
 """For routers that know nothing of users: `include_router(…, dependencies=[authenticated])`."""
 
 CurrentUser = Annotated[Caller, authenticated]
 """For routes that need to know: `async def mine(user: CurrentUser)`."""
+
+OrderReader = Annotated[Caller, authorized(Scope.ORDERS_READ)]
+AccountHolder = Annotated[Caller, authorized(Scope.ACCOUNT)]
 
 
 async def _refuse_stray_parameters(request: Request) -> None:

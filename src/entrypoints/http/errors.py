@@ -1,31 +1,41 @@
 """Every error's answer: one table from type to problem, and the handlers that use it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from application.errors import (
     ApplicationError,
     InvalidCredentials,
+    InvalidGrant,
+    InvalidScope,
     InvalidToken,
     KeysUnavailable,
     OrderNotFound,
+    OrdersOpen,
     Overloaded,
     SchemaNotCurrent,
+    SessionNotFound,
     StorageNotEmpty,
     StorageUnavailable,
     Throttled,
+    UnsupportedTokenType,
     UsernameTaken,
+    WrongPassword,
 )
 from domain.errors import DomainError
 from entrypoints.http.problems import Problem, ProblemError, phrase_of
 
 _FIRST_OF_OURS = 500
 _MAX_FLAWS = 8
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _log = logging.getLogger("ordergate.http")
 
@@ -79,6 +89,19 @@ REPEATED_AUTHORIZATION = oauth_problem(
     headers={"WWW-Authenticate": 'Bearer error="invalid_request"'},
 )
 
+
+def insufficient_scope(scopes: Sequence[str]) -> Problem:
+    """Make the problem of a token that is not good for what a route needs (RFC 6750, 3.1)."""
+    needed = " ".join(scopes)
+    return Problem(
+        403,
+        f"The token is not good for {needed}; sign in for that scope.",
+        "insufficient-scope",
+        {"error": "insufficient_scope", "scope": needed},
+        {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+    )
+
+
 PROBLEMS: dict[type[ApplicationError], Problem] = {
     InvalidCredentials: oauth_problem(400, "invalid_grant", "Incorrect username or password"),
     InvalidToken: Problem(
@@ -100,6 +123,27 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "Too many failed sign-ins; try again later.",
         name="too-many-attempts",
         headers={"Retry-After": "1"},
+    ),
+    InvalidGrant: oauth_problem(
+        400,
+        "invalid_grant",
+        "This refresh token is expired, used, revoked or not yours; sign in again.",
+    ),
+    InvalidScope: oauth_problem(
+        400, "invalid_scope", "A scope is some of those that the session was granted."
+    ),
+    UnsupportedTokenType: oauth_problem(
+        400,
+        "unsupported_token_type",
+        "Access tokens are good until they expire here; revoke the refresh token.",
+    ),
+    WrongPassword: Problem(403, "The current password is not this.", "wrong-password"),
+    SessionNotFound: Problem(404, "You have no session with this id.", "session-not-found"),
+    OrdersOpen: Problem(
+        409,
+        "Some of your orders are under way; close the account when they are delivered or"
+        " cancelled.",
+        "orders-open",
     ),
     OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
@@ -173,6 +217,18 @@ def _invalid_parameters(error: RequestValidationError) -> Problem:
     return invalid_parameter(*flaws)
 
 
+def _allowed(request: Request) -> str:
+    """List every method of an address; the router knows those of the first route there alone."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    )
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every expected error as a problem. The envelope answers the unexpected.
 
@@ -181,6 +237,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> Response:
         problem, request_id = problem_of(error), request.state.request_id
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem = replace(problem, headers={"Allow": _allowed(request)})
         if problem.status >= _FIRST_OF_OURS:
             _log.error(
                 "request_failed",

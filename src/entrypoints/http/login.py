@@ -1,59 +1,85 @@
-"""`POST /login`: the token endpoint of OAuth2, for the password grant (RFC 6749, section 4.3)."""
+"""`POST /login` and `POST /revoke`: OAuth2's token endpoint, and revocation (RFC 7009)."""
 
-import base64
-import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
-from urllib.parse import parse_qsl, unquote_plus
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.errors import InvalidCredentials, Overloaded
-from entrypoints.http.dependencies import AuthenticateUserCase, strict_query
+from application.errors import (
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidScope,
+    Overloaded,
+    Throttled,
+    UnsupportedTokenType,
+)
+from domain.scope import ALL_SCOPES, Scope
+from entrypoints.http.dependencies import (
+    AuthenticateUserCase,
+    RefreshSessionCase,
+    RequestOrigin,
+    RevokeTokenCase,
+    strict_query,
+)
 from entrypoints.http.errors import oauth_problem
+from entrypoints.http.oauth import (
+    FIRST_PARTY,
+    FORM,
+    INVALID_CLIENT,
+    NOT_A_FORM,
+    client_of,
+    missing_field,
+    read_form,
+    scope_of,
+)
 from entrypoints.http.openapi import problems
 from entrypoints.http.problems import ProblemError
 
-FORM = "application/x-www-form-urlencoded"
-FIRST_PARTY = "first-party"
-"""The `client_id` of tokens whose client did not name itself."""
-
-_MAX_FIELDS = 32
-_CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}")
-_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
-_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+router = APIRouter(tags=["authentication"], dependencies=[strict_query])
 
 UNSUPPORTED_GRANT_TYPE = oauth_problem(
-    400, "unsupported_grant_type", "The only grant_type supported is password."
+    400,
+    "unsupported_grant_type",
+    "The only grant types here are password and refresh_token.",
 )
-INVALID_SCOPE = oauth_problem(400, "invalid_scope", "A scope is words separated by single spaces.")
-MISSING_FIELD = oauth_problem(400, "invalid_request", "The form field username is missing.")
-INVALID_CLIENT = oauth_problem(
-    401,
-    "invalid_client",
-    "Clients have no secret here; leave the client secret empty.",
-    headers={"WWW-Authenticate": "Basic"},
-)
-NOT_A_FORM = oauth_problem(415, "invalid_request", f"Send the form as {FORM}.")
+MISSING_FIELD = missing_field("username").problem
 
-router = APIRouter(tags=["sign-in"], dependencies=[strict_query])
+_SCOPES = f"({'|'.join(Scope)})"
 
 
 class LoginForm(BaseModel):
-    """What the form holds. Fields unknown to OAuth2 are ignored (RFC 6749, section 3.2)."""
+    """What a client sends: a user name and a password, or a refresh token."""
 
-    grant_type: Literal["password"] = Field(default="password")
-    username: str = Field(min_length=1, examples=["user1"])
-    password: str = Field(
-        min_length=1, json_schema_extra={"format": "password"}, examples=["ordergate-demo"]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "additionalProperties": {"type": "string"},
+            "anyOf": [
+                {
+                    "required": ["username", "password"],
+                    "properties": {"grant_type": {"const": "password"}},
+                },
+                {
+                    "required": ["grant_type", "refresh_token"],
+                    "properties": {"grant_type": {"const": "refresh_token"}},
+                },
+            ],
+        }
     )
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
 
+    grant_type: Literal["password", "refresh_token"] = "password"
+    username: str = Field(default="", min_length=1, examples=["user1"])
+    password: str = Field(
+        default="",
+        min_length=1,
+        json_schema_extra={"format": "password"},
+        examples=["ordergate-demo"],
+    )
+    refresh_token: str = Field(default="", min_length=1, description="With its grant type.")
     scope: str = Field(
         default="",
-        pattern=rf"^({_SCOPE.pattern})?$",
-        description="Accepted; there are no scopes to choose from yet.",
+        pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
+        description="What the token is to be good for; all that there is, if empty.",
     )
     client_id: str = Field(
         default="",
@@ -63,138 +89,151 @@ class LoginForm(BaseModel):
     )
 
 
+class RevokeForm(BaseModel):
+    """What a client sends to give a token back."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
+
+    token: str = Field(min_length=1, description="A refresh token or an access token.")
+    token_type_hint: str = Field(default="", description="Not needed: the token tells.")
+    client_id: str = Field(default="", pattern=r"^[\x20-\x7e]*$", max_length=255)
+
+
 class TokenOut(BaseModel):
-    """An access token (RFC 6749, section 5.1)."""
+    """What RFC 6749, section 5.1, says a client gets."""
 
     model_config = ConfigDict(
         title="Token",
         json_schema_extra={
             "examples": [
-                {"access_token": "eyJ0eXAiOiJhdCtqd3Qi…", "token_type": "bearer", "expires_in": 900}
+                {
+                    "access_token": "eyJ…",
+                    "token_type": "bearer",
+                    "expires_in": 900,
+                    "refresh_token": "ogr_…",
+                    "scope": "account orders:read orders:write",
+                }
             ]
         },
     )
 
     access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")
     token_type: Literal["bearer"]
-    expires_in: int = Field(description="Seconds until the token expires.")
+    expires_in: int = Field(description="Seconds until the access token expires.")
+    refresh_token: str = Field(description="Good for one refresh; the answer brings the next.")
+    scope: str = Field(description="What the access token is good for.")
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordGrant:
-    """A well-formed request for a token."""
+    """A well-formed request for a session (RFC 6749, section 4.3)."""
 
     username: str
     password: str
     client_id: str
+    scope: frozenset[Scope]
 
 
-async def password_grant(request: Request) -> PasswordGrant:
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """A well-formed request to renew one (RFC 6749, section 6)."""
+
+    refresh_token: str
+    client_id: str | None
+    scope: frozenset[Scope] | None
+
+
+async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     """Read the form. Raises `ProblemError` with the error that RFC 6749, section 5.2, names."""
-    form = await _form(request)
-    grant_type = form.get("grant_type") or "password"
-    if grant_type != "password":
-        raise ProblemError(UNSUPPORTED_GRANT_TYPE)
-    for name in ("username", "password"):
+    form = await read_form(request)
+    match form.get("grant_type") or "password":
+        case "password":
+            required = ["username", "password"]
+        case "refresh_token":
+            required = ["refresh_token"]
+        case _:
+            raise ProblemError(UNSUPPORTED_GRANT_TYPE)
+    for name in required:
         if not form.get(name):
-            raise _invalid_request(f"The form field {name} is missing.")
-    scope = form.get("scope", "")
-    if scope and not _SCOPE.fullmatch(scope):
-        raise ProblemError(INVALID_SCOPE)
-    return PasswordGrant(form["username"], form["password"], _client_id(request, form))
+            raise missing_field(name)
+    scope, client_id = scope_of(form), client_of(request, form)
+    if required == ["refresh_token"]:
+        return RefreshGrant(form["refresh_token"], client_id, scope)
+    return PasswordGrant(
+        form["username"], form["password"], client_id or FIRST_PARTY, scope or ALL_SCOPES
+    )
+
+
+def _form_of(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
 
 @router.post(
     "/login",
     name="login",
-    summary="Sign in",
-    response_description="An access token",
+    summary="Sign in, or renew a session",
+    response_description="Tokens",
     responses=problems(
         InvalidCredentials,
+        InvalidGrant,
         MISSING_FIELD,
         UNSUPPORTED_GRANT_TYPE,
-        INVALID_SCOPE,
+        InvalidScope,
         INVALID_CLIENT,
         NOT_A_FORM,
+        Throttled,
         Overloaded,
     ),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {FORM: {"schema": LoginForm.model_json_schema()}},
-        }
-    },
+    openapi_extra=_form_of(LoginForm),
 )
 async def login(
-    grant: Annotated[PasswordGrant, Depends(password_grant)],
+    grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
     authenticate_user: AuthenticateUserCase,
+    refresh_session: RefreshSessionCase,
+    origin: RequestOrigin,
     response: Response,
 ) -> TokenOut:
-    """Exchange a user name and a password for an access token."""
-    token = await authenticate_user(grant.username, grant.password, client_id=grant.client_id)
+    """Exchange a user name and a password, or a refresh token, for tokens."""
+    if isinstance(grant, PasswordGrant):
+        given = await authenticate_user(
+            grant.username,
+            grant.password,
+            client_id=grant.client_id,
+            scope=grant.scope,
+            origin=origin,
+        )
+    else:
+        given = await refresh_session(
+            grant.refresh_token, client_id=grant.client_id, scope=grant.scope, origin=origin
+        )
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
-    return TokenOut(access_token=token.value, token_type="bearer", expires_in=token.expires_in)  # noqa: S106 - a word of RFC 6750
+    return TokenOut(
+        access_token=given.access.value,
+        token_type="bearer",  # noqa: S106 - a word of RFC 6750
+        expires_in=given.access.expires_in,
+        refresh_token=given.refresh.text,
+        scope=" ".join(sorted(given.scope)),
+    )
 
 
-async def _form(request: Request) -> dict[str, str]:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != FORM:
-        raise ProblemError(NOT_A_FORM)
-    body = await request.body()
-    try:
-        text = body.decode()
-        if _STRAY_PERCENT.search(text):
-            raise _invalid_request("A % in the form must be written as %25.")
-        if text.count("&") >= _MAX_FIELDS:
-            raise _invalid_request(f"A form has at most {_MAX_FIELDS} fields.")
-        fields = (
-            parse_qsl(
-                text,
-                keep_blank_values=True,
-                strict_parsing=True,
-                errors="strict",
-            )
-            if text
-            else []
-        )
-    except ValueError:
-        raise _invalid_request(f"The body is not a well-formed {FORM} in UTF-8.") from None
-    form = dict(fields)
-    if len(form) < len(fields):
-        raise _invalid_request("A form field is repeated; send each once.")
-    return form
-
-
-def _client_id(request: Request, form: dict[str, str]) -> str:
-    """Name the client, always a public one: by the form or by HTTP Basic (RFC 6749, 2.3.1)."""
-    given = request.headers.getlist("authorization")
-    if len(given) > 1:
-        raise _invalid_request("The header Authorization is repeated; send it once.")
-    scheme, _, credentials = (given[0] if given else "").partition(" ")
-    by_header, secret = _basic(credentials) if scheme.lower() == "basic" else ("", "")
-    if secret or form.get("client_secret"):
-        raise ProblemError(INVALID_CLIENT)
-    by_form = form.get("client_id", "")
-    if by_header and by_form and by_header != by_form:
-        raise _invalid_request("The form and the header Authorization name different clients.")
-    client_id = by_header or by_form or FIRST_PARTY
-    if not _CLIENT_ID.fullmatch(client_id):
-        raise _invalid_request("A client_id has 1 to 255 printable ASCII characters.")
-    return client_id
-
-
-def _basic(credentials: str) -> tuple[str, str]:
-    try:
-        client_id, colon, secret = (
-            base64.b64decode(credentials.strip(" "), validate=True).decode().partition(":")
-        )
-        if colon and not _STRAY_PERCENT.search(client_id + secret):
-            return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except ValueError:
-        pass
-    raise _invalid_request("The header Authorization holds no Basic credentials.")
-
-
-def _invalid_request(detail: str) -> ProblemError:
-    return ProblemError(oauth_problem(400, "invalid_request", detail))
+@router.post(
+    "/revoke",
+    name="revoke",
+    summary="Give a token back",
+    response_class=Response,
+    response_description="The session of the token has ended, or there is no such token",
+    responses=problems(UnsupportedTokenType, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM),
+    openapi_extra=_form_of(RevokeForm),
+)
+async def revoke(
+    request: Request, revoke_token: RevokeTokenCase, origin: RequestOrigin
+) -> Response:
+    """End the session that a token belongs to; nobody is told whether there was one."""
+    form = await read_form(request)
+    client_id = client_of(request, form)
+    if not form.get("token"):
+        raise missing_field("token")
+    await revoke_token(form["token"], client_id=client_id, origin=origin)
+    return Response(headers={"Cache-Control": "no-store"})

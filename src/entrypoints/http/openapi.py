@@ -14,6 +14,7 @@ from entrypoints.http.errors import (
     MISSING_TOKEN,
     PROBLEMS,
     REPEATED_AUTHORIZATION,
+    insufficient_scope,
     invalid_parameter,
     of_status,
 )
@@ -67,7 +68,13 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
             responses = operation["responses"]
             if MEDIA_TYPE not in responses.get("422", {"content": ()})["content"]:
                 responses.pop("422", None)  # FastAPI's own, which is never answered
-            for added in (everywhere, protected if operation.get("security") else {}):
+            needed = [scope for kind in operation.get("security", ()) for scope in kind["password"]]
+            forbidden = _responses(insufficient_scope(needed)) if needed else {}
+            for added in (
+                everywhere,
+                protected if operation.get("security") else {},
+                forbidden,
+            ):
                 _merge(responses, added)
             operation["responses"] = dict(sorted(responses.items()))
     schemas = document.setdefault("components", {}).setdefault("schemas", {})

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from application.errors import OrderNotFound
 from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID
-from entrypoints.http.dependencies import CurrentUser, GetOwnOrderCase, strict_query
+from entrypoints.http.dependencies import GetOwnOrderCase, OrderReader, strict_query
 from entrypoints.http.errors import invalid_parameter
 from entrypoints.http.openapi import problems
 
@@ -88,7 +88,7 @@ class OrderOut(BaseModel):
 )
 async def read_order(
     id: Annotated[_Id, Path()],
-    user: CurrentUser,
+    user: OrderReader,
     get_own_order: GetOwnOrderCase,
 ) -> OrderOut:
     """Return an order of yours. Somebody else's is not found, like one that does not exist."""
@@ -104,7 +104,7 @@ async def read_order(
 )
 async def read_order_by_query(
     id: Annotated[_Id, Query()],
-    user: CurrentUser,
+    user: OrderReader,
     get_own_order: GetOwnOrderCase,
 ) -> OrderOut:
     """Return the same as `GET /orders/{id}`."""

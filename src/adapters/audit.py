@@ -1,0 +1,32 @@
+"""The audit as lines of the log."""
+
+import logging
+
+from application.ports import Audit, AuditEvent, Origin
+from domain.session import SessionId
+from domain.user import UserId
+
+_log = logging.getLogger("ordergate.audit")
+
+
+class LogAudit(Audit):
+    """One line an event, at INFO, under the logger `ordergate.audit`."""
+
+    def record(
+        self,
+        event: AuditEvent,
+        *,
+        origin: Origin | None = None,
+        user: UserId | None = None,
+        session: SessionId | None = None,
+        detail: str = "",
+    ) -> None:
+        """Log the event's name with what is known about it."""
+        about = {
+            "user_id": user,
+            "session_id": session,
+            "address": origin and origin.address,
+            "request_id": origin and origin.request_id,
+            "detail": detail or None,
+        }
+        _log.info(event.value, extra={k: v for k, v in about.items() if v is not None})

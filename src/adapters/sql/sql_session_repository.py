@@ -1,0 +1,251 @@
+"""Sessions and refresh tokens in SQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    exists,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlmodel import col
+
+from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
+from application.ports import Rotation, SessionRepository, Verdict
+from application.refresh_token import TokenDigest
+from domain.scope import Scope
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId
+
+_SESSION = (
+    col(SessionRow.id),
+    col(SessionRow.user_id),
+    col(SessionRow.client_id),
+    col(SessionRow.address),
+    col(SessionRow.scope),
+    col(SessionRow.started_at),
+    col(SessionRow.last_used_at),
+    col(SessionRow.expires_at),
+)
+
+
+class SqlSessionRepository(SessionRepository):
+    """The tables `sessions` and `refresh_tokens`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        """Insert the session from a SELECT that finds the user with that hash or nothing."""
+        values = _values(session)
+        still = exists().where(
+            col(UserRow.id) == session.user, col(UserRow.password_hash) == password_hash
+        )
+        statement = insert(SessionRow).from_select(
+            list(values), select(*(literal(value) for value in values.values())).where(still)
+        )
+
+        def work(connection: Connection) -> bool:
+            if connection.execute(statement).rowcount != 1:
+                return False
+            _add_token(connection, token, session.id, token_expires_at)
+            return True
+
+        return await self._database.write(work)
+
+    async def of_token(self, token: TokenDigest) -> Session | None:
+        """Join the token with its session."""
+        query = (
+            select(*_SESSION)
+            .join(RefreshTokenRow, col(RefreshTokenRow.session_id) == SessionRow.id)
+            .where(col(RefreshTokenRow.digest) == token)
+        )
+        found = await self._sessions(query)
+        return found[0] if found else None
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        """Update the row on condition that nobody did before: the row decides who was first."""
+        return await self._database.write(
+            lambda connection: _rotate(connection, old, new, sealed, at, expires_at, grace)
+        )
+
+    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+        """Read the rows of a user that have neither ended nor expired."""
+        query = select(*_SESSION).where(col(SessionRow.user_id) == user, _is_live(at))
+        return await self._sessions(
+            query.order_by(col(SessionRow.last_used_at).desc()).limit(limit)
+        )
+
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        """Read one row by its key."""
+        query = select(literal(1)).where(
+            col(SessionRow.id) == session, col(SessionRow.user_id) == user, _is_live(at)
+        )
+        return bool(await self._database.read(lambda c: c.execute(query).first()))
+
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        """Look for a row, live or not."""
+        query = (
+            select(literal(1))
+            .where(col(SessionRow.user_id) == user, col(SessionRow.address) == address)
+            .limit(1)
+        )
+        return bool(await self._database.read(lambda c: c.execute(query).first()))
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        """Update the row if it is live and the user's."""
+        mine = and_(col(SessionRow.id) == session, col(SessionRow.user_id) == user)
+        return bool(await self._database.write(lambda c: end_sessions(c, mine, why, at)))
+
+    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+        """Update all live rows of the user."""
+        mine = col(SessionRow.user_id) == user
+        return await self._database.write(lambda c: end_sessions(c, mine, why, at))
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        """Read by the index on the time of the ending."""
+        query = select(col(SessionRow.id), col(SessionRow.ended_at)).where(
+            col(SessionRow.ended_at) >= at
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {SessionId(row.id): row.ended_at for row in rows}
+
+    async def _sessions(self, query: Select[*tuple[Any, ...]]) -> list[Session]:
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_session(row) for row in rows]
+
+
+def end_sessions(
+    connection: Connection, which: ColumnElement[bool], why: Ending, at: datetime
+) -> list[SessionId]:
+    """End the live sessions among these, within the caller's transaction, and return them."""
+    statement = (
+        update(SessionRow)
+        .where(which, _is_live(at))
+        .values(ended_at=at, ending=why.value)
+        .returning(col(SessionRow.id))
+    )
+    return [SessionId(row.id) for row in connection.execute(statement)]
+
+
+def _rotate(  # noqa: PLR0917 - what the port names, within a transaction
+    connection: Connection,
+    old: TokenDigest,
+    new: TokenDigest,
+    sealed: bytes,
+    at: datetime,
+    expires_at: datetime,
+    grace: timedelta,
+) -> Rotation:
+    live = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, _is_live(at))
+    this = col(RefreshTokenRow.digest) == old
+    use = (
+        update(RefreshTokenRow)
+        .where(
+            this,
+            col(RefreshTokenRow.used_at).is_(None),
+            col(RefreshTokenRow.expires_at) > at,
+            live,
+        )
+        .values(used_at=at, sealed_successor=sealed)
+        .returning(col(RefreshTokenRow.session_id))
+    )
+    if used := connection.execute(use).first():
+        session = SessionId(used.session_id)
+        _add_token(connection, new, session, expires_at)
+        _note_use(connection, session, at, forget=at - grace)
+        return Rotation(Verdict.ROTATED, sealed)
+    stored = connection.execute(
+        select(
+            col(RefreshTokenRow.session_id),
+            col(RefreshTokenRow.used_at),
+            col(RefreshTokenRow.sealed_successor),
+        ).where(this, col(RefreshTokenRow.used_at).is_not(None), live)
+    ).first()
+    if stored is None:
+        return Rotation(Verdict.DEAD)
+    if at - stored.used_at < grace:
+        return Rotation(Verdict.REPEATED, stored.sealed_successor)
+    end_sessions(connection, col(SessionRow.id) == stored.session_id, Ending.REUSE, at)
+    return Rotation(Verdict.REUSED)
+
+
+def _note_use(
+    connection: Connection, session: SessionId, at: datetime, *, forget: datetime
+) -> None:
+    """Store when a session was last used, and forget successors that nobody is told again."""
+    connection.execute(
+        update(SessionRow).where(col(SessionRow.id) == session).values(last_used_at=at)
+    )
+    connection.execute(
+        update(RefreshTokenRow)
+        .where(
+            col(RefreshTokenRow.session_id) == session,
+            col(RefreshTokenRow.used_at) <= forget,
+            col(RefreshTokenRow.sealed_successor).is_not(None),
+        )
+        .values(sealed_successor=None)
+    )
+
+
+def _add_token(
+    connection: Connection, digest: TokenDigest, session: SessionId, expires_at: datetime
+) -> None:
+    connection.execute(
+        insert(RefreshTokenRow).values(digest=digest, session_id=session, expires_at=expires_at)
+    )
+
+
+def _is_live(at: datetime) -> ColumnElement[bool]:
+    return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)
+
+
+def _values(session: Session) -> dict[str, object]:
+    return {
+        "id": session.id,
+        "user_id": session.user,
+        "client_id": session.client_id,
+        "address": session.address,
+        "scope": " ".join(sorted(session.scope)),
+        "started_at": session.started_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+    }
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        id=SessionId(row.id),
+        user=UserId(row.user_id),
+        client_id=row.client_id,
+        address=row.address,
+        scope=frozenset(Scope(word) for word in row.scope.split()),
+        started_at=row.started_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+    )

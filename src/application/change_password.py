@@ -1,0 +1,55 @@
+"""Change one's own password."""
+
+from dataclasses import dataclass
+
+from application.confirm_password import ConfirmPassword
+from application.errors import WrongPassword
+from application.ports import (
+    Audit,
+    AuditEvent,
+    Caller,
+    Clock,
+    Origin,
+    PasswordHasher,
+    UserRepository,
+)
+from domain.password_rules import PasswordRules
+from domain.user import Password
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """Replace the caller's password, and end all their sessions but this one.
+
+    Raises `WrongPassword` when the current one is not theirs (or was changed meanwhile),
+    `InvalidPassword` and `WeakPassword` for a new one that cannot be had, and what
+    `ConfirmPassword` raises.
+    """
+
+    users: UserRepository
+    hasher: PasswordHasher
+    confirm_password: ConfirmPassword
+    rules: PasswordRules
+    clock: Clock
+    audit: Audit
+
+    async def __call__(self, current: str, new: str, *, caller: Caller, origin: Origin) -> None:
+        account = await self.confirm_password(current, user=caller.id, origin=origin)
+        secret = Password(new)
+        self.rules.check(secret, account.username)
+        ended = await self.users.change_password(
+            caller.id,
+            old=account.password_hash,
+            new=await self.hasher.hash(secret),
+            keep=caller.session,
+            at=self.clock.now(),
+        )
+        if ended is None:
+            raise WrongPassword
+        self.audit.record(
+            AuditEvent.PASSWORD_CHANGED, origin=origin, user=caller.id, session=caller.session
+        )
+        for session in ended:
+            self.audit.record(
+                AuditEvent.SESSION_ENDED, origin=origin, user=caller.id, session=session
+            )

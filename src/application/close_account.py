@@ -1,0 +1,33 @@
+"""Close one's own account."""
+
+from dataclasses import dataclass
+
+from application.confirm_password import ConfirmPassword
+from application.errors import WrongPassword
+from application.ports import Audit, AuditEvent, Clock, Origin, UserRepository
+from domain.user import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAccount:
+    """End the user's sessions and erase their name and password; their orders stay, anonymous.
+
+    Raises `OrdersOpen` while an order is under way, `WrongPassword`, and what `ConfirmPassword`
+    raises.
+    """
+
+    users: UserRepository
+    confirm_password: ConfirmPassword
+    clock: Clock
+    audit: Audit
+
+    async def __call__(self, password: str, *, user: UserId, origin: Origin) -> None:
+        account = await self.confirm_password(password, user=user, origin=origin)
+        ended = await self.users.close(
+            user, password_hash=account.password_hash, at=self.clock.now()
+        )
+        if ended is None:
+            raise WrongPassword
+        for session in ended:
+            self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)
+        self.audit.record(AuditEvent.ACCOUNT_CLOSED, origin=origin, user=user)

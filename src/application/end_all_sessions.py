@@ -1,0 +1,21 @@
+"""Sign out everywhere."""
+
+from dataclasses import dataclass
+
+from application.ports import Audit, AuditEvent, Clock, Origin, SessionRepository
+from domain.session import Ending
+from domain.user import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class EndAllSessions:
+    """End every session of the user, that of the caller included."""
+
+    sessions: SessionRepository
+    clock: Clock
+    audit: Audit
+
+    async def __call__(self, *, user: UserId, origin: Origin) -> None:
+        ended = await self.sessions.end_all(user, why=Ending.SIGNED_OUT, at=self.clock.now())
+        for session in ended:
+            self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)

@@ -1,0 +1,23 @@
+"""Sign out of one session."""
+
+from dataclasses import dataclass
+
+from application.errors import SessionNotFound
+from application.ports import Audit, AuditEvent, Clock, Origin, SessionRepository
+from domain.session import Ending, SessionId
+from domain.user import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End a session of the user. Raises `SessionNotFound` for none and for somebody else's."""
+
+    sessions: SessionRepository
+    clock: Clock
+    audit: Audit
+
+    async def __call__(self, session: SessionId, *, user: UserId, origin: Origin) -> None:
+        now = self.clock.now()
+        if not await self.sessions.end(session, user=user, why=Ending.SIGNED_OUT, at=now):
+            raise SessionNotFound
+        self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)

@@ -1,0 +1,20 @@
+"""See one's own account."""
+
+from dataclasses import dataclass
+
+from application.errors import InvalidToken
+from application.ports import UserRepository
+from domain.user import User, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class GetAccount:
+    """Return the user's account. Raises `InvalidToken` when it has been closed meanwhile."""
+
+    users: UserRepository
+
+    async def __call__(self, *, user: UserId) -> User:
+        account = await self.users.get(user)
+        if account is None:
+            raise InvalidToken("its account is closed")
+        return account

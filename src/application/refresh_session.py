@@ -1,0 +1,77 @@
+"""Renew the tokens of a session."""
+
+from dataclasses import dataclass
+
+from application.authenticate_user import Grant
+from application.errors import InvalidGrant, InvalidScope
+from application.ports import (
+    Audit,
+    AuditEvent,
+    Caller,
+    Clock,
+    Origin,
+    SessionRepository,
+    TokenIssuer,
+    Verdict,
+)
+from application.refresh_token import RefreshToken
+from domain.scope import Scope
+from domain.session import SessionRules
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSession:
+    """Exchange a refresh token for an access token and the next one (RFC 6749, section 6).
+
+    Everybody who asks with one token within the grace time gets the same successor, so a lost
+    answer or two tabs at once sign nobody out; asking later ends the session, because one of the
+    two who hold the token has stolen it (RFC 9700, section 4.14.2). Raises `InvalidGrant` for that,
+    for every token that is not live, and for another client than the session's; `InvalidScope` for
+    more than the session has. A narrower scope narrows the access token alone.
+    """
+
+    sessions: SessionRepository
+    tokens: TokenIssuer
+    clock: Clock
+    audit: Audit
+    rules: SessionRules
+
+    async def __call__(
+        self,
+        refresh_token: str,
+        *,
+        client_id: str | None,
+        scope: frozenset[Scope] | None,
+        origin: Origin,
+    ) -> Grant:
+        old = RefreshToken.parse(refresh_token)
+        session = await self.sessions.of_token(old.digest) if old else None
+        if old is None or session is None or client_id not in {None, session.client_id}:
+            raise InvalidGrant
+        granted = session.scope if scope is None else scope
+        if not granted <= session.scope:
+            raise InvalidScope
+        now = self.clock.now()
+        new = RefreshToken.new()
+        rotation = await self.sessions.rotate(
+            old.digest,
+            new.digest,
+            sealed=old.seal(new),
+            at=now,
+            expires_at=now + self.rules.idle,
+            grace=self.rules.grace,
+        )
+
+        def record(event: AuditEvent, detail: str = "") -> None:
+            self.audit.record(
+                event, origin=origin, user=session.user, session=session.id, detail=detail
+            )
+
+        if rotation.verdict is Verdict.REUSED:
+            record(AuditEvent.REUSE_SEEN)
+            record(AuditEvent.SESSION_ENDED)
+        if rotation.sealed is None:
+            raise InvalidGrant
+        record(AuditEvent.REFRESHED, rotation.verdict.value)
+        caller = Caller(session.user, session.client_id, granted, session.id)
+        return Grant(self.tokens.issue(caller), old.unseal(rotation.sealed), granted)

@@ -1,0 +1,45 @@
+"""Give a token back."""
+
+from dataclasses import dataclass
+
+from application.errors import InvalidToken, UnsupportedTokenType
+from application.ports import Audit, AuditEvent, Clock, Origin, SessionRepository, TokenIssuer
+from application.refresh_token import RefreshToken
+from domain.session import Ending, SessionId
+from domain.user import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeToken:
+    """End the session of a refresh or an access token (RFC 7009); a token of neither is no error.
+
+    Raises `UnsupportedTokenType` for an access token where those are believed until they expire
+    (`revocable` is false): to say that it was revoked would not be true.
+    """
+
+    sessions: SessionRepository
+    tokens: TokenIssuer
+    clock: Clock
+    audit: Audit
+    revocable: bool
+
+    async def __call__(self, token: str, *, client_id: str | None, origin: Origin) -> None:
+        refresh = RefreshToken.parse(token)
+        if refresh is not None:
+            session = await self.sessions.of_token(refresh.digest)
+            if session is not None and client_id in {None, session.client_id}:
+                await self._end(session.id, session.user, origin)
+            return
+        try:
+            caller = await self.tokens.verify(token)
+        except InvalidToken:
+            return
+        if not self.revocable:
+            raise UnsupportedTokenType
+        if caller.session is not None and client_id in {None, caller.client_id}:
+            await self._end(caller.session, caller.id, origin)
+
+    async def _end(self, session: SessionId, user: UserId, origin: Origin) -> None:
+        now = self.clock.now()
+        if await self.sessions.end(session, user=user, why=Ending.REVOKED, at=now):
+            self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)

@@ -1,0 +1,61 @@
+"""What a password that somebody chooses must be: NIST SP 800-63B-4, section 3.1.1.2."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from itertools import pairwise
+
+from domain.errors import WeakPassword
+from domain.user import Password, Username
+
+LEAST_MIN_LENGTH = 8
+"""NIST allows no shorter minimum, whatever else protects an account."""
+
+_SERVICE = "ordergate"
+_SHORTEST_WORD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRules:
+    """A password has `min_length` characters or more and is not one that is guessed first.
+
+    Those are the ones in `common` (in lower case), those that repeat one of them or a few
+    characters, runs such as `abcdefgh`, and those that are little more than the user's name or the
+    name of this service. There are no rules of composition: they make passwords worse.
+    """
+
+    min_length: int
+    common: Container[str]
+
+    def check(self, password: Password, username: Username) -> None:
+        """Raise `WeakPassword`, saying why, for a password that must not be chosen."""
+        secret = password.secret
+        if len(secret) < self.min_length:
+            raise WeakPassword(f"A password has at least {self.min_length} characters.")
+        folded = secret.casefold()
+        unit = _unit(folded)
+        if folded in self.common or unit in self.common:
+            raise WeakPassword("This password is among the most common ones; choose another.")
+        if len(unit) < LEAST_MIN_LENGTH or _is_run(folded):
+            raise WeakPassword("This password repeats or counts a few characters; choose another.")
+        for word in (username.value.casefold(), _SERVICE):
+            rest = folded.replace(word, "")
+            if len(word) >= _SHORTEST_WORD and len(rest) < LEAST_MIN_LENGTH:
+                raise WeakPassword(
+                    "This password is little more than a name known here; choose another."
+                )
+
+
+def _unit(text: str) -> str:
+    """Return the shortest text that gives this one when it is repeated, the last time in part."""
+    return next(
+        text[:length] for length in range(1, len(text) + 1) if text.startswith(text[length:])
+    )
+
+
+def _is_run(text: str) -> bool:
+    """Say whether each character follows the one before it, up or down; after 9 comes 0."""
+    steps = {
+        (ord(b) - ord(a)) % 10 if (a + b).isdecimal() else ord(b) - ord(a)
+        for a, b in pairwise(text)
+    }
+    return steps in ({1}, {-1}, {9})

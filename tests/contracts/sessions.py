@@ -1,0 +1,353 @@
+"""What every session repository does, and what accounts do to sessions."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from application.errors import OrdersOpen
+from application.ports import Rotation, Storage, Verdict
+from application.refresh_token import RefreshToken, TokenDigest
+from domain.order import OrderStatus
+from domain.scope import Scope
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, User, UserId, Username
+from tests.samples import an_order
+
+NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+GRACE = timedelta(seconds=10)
+HASH = PasswordHash("alice's hash")
+
+
+def digest(number: int) -> TokenDigest:
+    return TokenDigest(number.to_bytes(32))
+
+
+def a_session(number: int = 1, user: int = 1) -> Session:
+    return Session(
+        id=SessionId(f"{number:032x}"),
+        user=UserId(user),
+        client_id="shop",
+        address="2001:db8::1",
+        scope=frozenset({Scope.ACCOUNT, Scope.ORDERS_READ}),
+        started_at=NOW,
+        last_used_at=NOW,
+        expires_at=NOW + timedelta(days=30),
+    )
+
+
+async def start(storage: Storage, session: Session, token: int) -> None:
+    assert await storage.sessions.start(
+        session,
+        digest(token),
+        token_expires_at=NOW + timedelta(days=10),
+        password_hash=HASH,
+    )
+
+
+async def rotate(
+    storage: Storage, old: int, new: int, *, at: datetime = NOW, sealed: bytes = b"s" * 32
+) -> Rotation:
+    return await storage.sessions.rotate(
+        digest(old),
+        digest(new),
+        sealed=sealed,
+        at=at,
+        expires_at=at + timedelta(days=10),
+        grace=GRACE,
+    )
+
+
+async def live(storage: Storage, user: int = 1, at: datetime = NOW) -> list[str]:
+    return [s.id[-1] for s in await storage.sessions.live(UserId(user), at=at, limit=100)]
+
+
+class SessionRepositoryContract:
+    """`SessionRepository` and `UserRepository` of the fixture `storage`."""
+
+    @pytest.fixture
+    async def alice(self, storage: Storage) -> User:
+        return await storage.users.add(Username("alice"), HASH)
+
+    @pytest.fixture
+    async def bob(self, storage: Storage, alice: User) -> User:
+        bob = await storage.users.add(Username("bob"), HASH)
+        assert bob.id != alice.id
+        return bob
+
+    async def test_a_session_comes_back_as_it_was_started(
+        self, storage: Storage, alice: User
+    ) -> None:
+        session = a_session(user=alice.id)
+        await start(storage, session, token=1)
+        assert await storage.sessions.of_token(digest(1)) == session
+        assert await storage.sessions.live(alice.id, at=NOW, limit=100) == [session]
+        assert await storage.sessions.of_token(digest(2)) is None
+
+    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        times=st.tuples(*[st.datetimes(timezones=st.just(UTC))] * 3),
+        client_id=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=255),
+        address=st.text("0123456789abcdef:.", max_size=64),
+        scope=st.frozensets(st.sampled_from(Scope)),
+    )
+    async def test_any_session_comes_back_as_it_was_started(
+        self,
+        *,
+        storage: Storage,
+        times: tuple[datetime, datetime, datetime],
+        client_id: str,
+        address: str,
+        scope: frozenset[Scope],
+    ) -> None:
+        user = await storage.users.find(Username("alice"))
+        user = user or await storage.users.add(Username("alice"), HASH)
+        started_at, last_used_at, expires_at = times
+        session = Session(
+            id=SessionId(uuid4().hex),
+            user=user.id,
+            client_id=client_id,
+            address=address,
+            scope=scope,
+            started_at=started_at,
+            last_used_at=last_used_at,
+            expires_at=expires_at,
+        )
+        token = RefreshToken.new().digest
+        assert await storage.sessions.start(
+            session, token, token_expires_at=expires_at, password_hash=HASH
+        )
+        assert await storage.sessions.of_token(token) == session
+
+    async def test_no_session_starts_with_a_password_that_changed(
+        self, storage: Storage, alice: User
+    ) -> None:
+        for session, stored in (
+            (a_session(user=alice.id), PasswordHash("old hash")),
+            (a_session(user=alice.id + 99), HASH),
+        ):
+            assert not await storage.sessions.start(
+                session, digest(1), token_expires_at=NOW, password_hash=stored
+            )
+        assert await live(storage, alice.id) == []
+        assert await storage.sessions.of_token(digest(1)) is None
+
+    async def test_sessions_are_listed_for_their_user_the_latest_used_first(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        for number in (1, 2, 3):
+            used = NOW + timedelta(microseconds=number % 3)
+            await start(
+                storage, replace(a_session(number, alice.id), last_used_at=used), token=number
+            )
+        await start(storage, a_session(4, bob.id), token=4)
+        assert await live(storage, alice.id) == ["2", "1", "3"]
+        assert [s.id[-1] for s in await storage.sessions.live(alice.id, at=NOW, limit=2)] == [
+            "2",
+            "1",
+        ]
+        assert await live(storage, alice.id, at=NOW + timedelta(days=30)) == []
+
+    # Rotation
+
+    async def test_a_token_is_rotated_once(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        later = NOW + timedelta(days=1)
+        assert await rotate(storage, 1, 2, at=later) == Rotation(Verdict.ROTATED, b"s" * 32)
+        session = replace(a_session(user=alice.id), last_used_at=later)
+        for token in (1, 2):
+            assert await storage.sessions.of_token(digest(token)) == session
+
+    async def test_who_asks_again_in_time_is_told_what_is_stored(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        await rotate(storage, 1, 2, sealed=b"1" * 32)
+        soon = NOW + GRACE - timedelta(microseconds=1)
+        repeated = await rotate(storage, 1, 3, at=soon, sealed=b"2" * 32)
+        assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
+        assert await storage.sessions.of_token(digest(3)) is None
+
+    async def test_what_is_told_again_outlives_the_next_rotation(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        await rotate(storage, 1, 2, sealed=b"1" * 32)
+        soon = NOW + timedelta(seconds=5)
+        await rotate(storage, 2, 3, at=soon)
+        assert await rotate(storage, 1, 4, at=soon) == Rotation(Verdict.REPEATED, b"1" * 32)
+
+    async def test_reuse_ends_the_session(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        await start(storage, a_session(2, alice.id), token=2)
+        await rotate(storage, 1, 3)
+        late = NOW + GRACE
+        assert await rotate(storage, 1, 4, at=late) == Rotation(Verdict.REUSED)
+        assert await live(storage, alice.id, at=late) == ["2"]
+        assert await storage.sessions.ended_since(late) == {a_session(1).id: late}
+        for token in (1, 3):
+            assert await rotate(storage, token, 5, at=late) == Rotation(Verdict.DEAD)
+        assert await storage.sessions.of_token(digest(1)) is not None
+
+    async def test_reuse_is_seen_however_late(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        await rotate(storage, 1, 2)
+        await rotate(storage, 2, 3, at=NOW + timedelta(days=9))
+        assert (await rotate(storage, 1, 4, at=NOW + timedelta(days=15))).verdict is Verdict.REUSED
+
+    async def test_a_token_dies_with_its_time_or_its_session(
+        self, storage: Storage, alice: User
+    ) -> None:
+        for number in (1, 2):
+            await start(storage, a_session(number, alice.id), token=number)
+        await storage.sessions.end(a_session(2).id, user=alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        assert await rotate(storage, 2, 3) == Rotation(Verdict.DEAD)
+        assert await rotate(storage, 9, 3) == Rotation(Verdict.DEAD)
+        expired = NOW + timedelta(days=10)
+        assert await rotate(storage, 1, 3, at=expired) == Rotation(Verdict.DEAD)
+        in_time = expired - timedelta(microseconds=1)
+        assert (await rotate(storage, 1, 3, at=in_time)).verdict is Verdict.ROTATED
+
+    async def test_a_session_dies_with_its_time(self, storage: Storage, alice: User) -> None:
+        session = replace(a_session(user=alice.id), expires_at=NOW + timedelta(seconds=1))
+        await start(storage, session, token=1)
+        assert await rotate(storage, 1, 2, at=session.expires_at) == Rotation(Verdict.DEAD)
+        assert not await storage.sessions.is_live(session.id, user=alice.id, at=session.expires_at)
+
+    async def test_of_50_who_rotate_at_once_one_does(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        rotations = await asyncio.gather(
+            *(rotate(storage, 1, 100 + i, sealed=bytes([i]) * 32) for i in range(50))
+        )
+        verdicts = [rotation.verdict for rotation in rotations]
+        assert verdicts.count(Verdict.ROTATED) == 1
+        assert verdicts.count(Verdict.REPEATED) == 49
+        winner = verdicts.index(Verdict.ROTATED)
+        assert {rotation.sealed for rotation in rotations} == {bytes([winner]) * 32}
+        stored = [
+            number for number in range(50) if await storage.sessions.of_token(digest(100 + number))
+        ]
+        assert stored == [winner]
+
+    # Ending
+
+    async def test_a_session_is_ended_by_its_user_once(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        session = a_session(1).id
+
+        async def ends(user: User) -> bool:
+            return await storage.sessions.end(session, user=user.id, why=Ending.REVOKED, at=NOW)
+
+        assert not await ends(bob)
+        assert await storage.sessions.is_live(session, user=alice.id, at=NOW)
+        assert not await storage.sessions.is_live(session, user=bob.id, at=NOW)
+        assert await ends(alice)
+        assert not await ends(alice)
+        assert not await storage.sessions.is_live(session, user=alice.id, at=NOW)
+
+    async def test_all_sessions_of_a_user_are_ended(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        for number, user in ((1, alice), (2, alice), (3, bob)):
+            await start(storage, a_session(number, user.id), token=number)
+        ended = await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        assert sorted(ended) == [a_session(1).id, a_session(2).id]
+        assert await live(storage, alice.id) == []
+        assert await live(storage, bob.id) == ["3"]
+        assert not await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+
+    async def test_endings_are_told_from_a_time_on(self, storage: Storage, alice: User) -> None:
+        times = [NOW + timedelta(microseconds=i) for i in (1, 2, 3)]
+        for number, at in enumerate(times, start=1):
+            await start(storage, a_session(number, alice.id), token=number)
+            await storage.sessions.end(
+                a_session(number).id, user=alice.id, why=Ending.SIGNED_OUT, at=at
+            )
+        assert await storage.sessions.ended_since(times[1]) == {
+            a_session(2).id: times[1],
+            a_session(3).id: times[2],
+        }
+
+    async def test_an_address_is_familiar_for_good_and_to_its_user(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        assert await storage.sessions.is_familiar(alice.id, "2001:db8::1")
+        assert not await storage.sessions.is_familiar(alice.id, "2001:db8::2")
+        assert not await storage.sessions.is_familiar(bob.id, "2001:db8::1")
+
+    # Accounts
+
+    async def test_an_open_account_is_got_by_its_id(self, storage: Storage, alice: User) -> None:
+        assert await storage.users.get(alice.id) == alice
+        assert await storage.users.get(UserId(alice.id + 99)) is None
+
+    async def test_a_changed_password_ends_all_sessions_but_one(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        for number, user in ((1, alice), (2, alice), (3, alice), (4, bob)):
+            await start(storage, a_session(number, user.id), token=number)
+        ended = await storage.users.change_password(
+            alice.id, old=HASH, new=PasswordHash("new"), keep=a_session(2).id, at=NOW
+        )
+        assert sorted(ended or ()) == [a_session(1).id, a_session(3).id]
+        assert await live(storage, alice.id) == ["2"]
+        assert await live(storage, bob.id) == ["4"]
+        assert await storage.users.get(alice.id) == replace(
+            alice, password_hash=PasswordHash("new")
+        )
+
+    async def test_a_change_may_keep_no_session(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        ended = await storage.users.change_password(
+            alice.id, old=HASH, new=PasswordHash("new"), keep=None, at=NOW
+        )
+        assert ended == [a_session(1).id]
+
+    async def test_a_change_from_another_password_does_nothing(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        wrong = PasswordHash("wrong")
+        changed = await storage.users.change_password(
+            alice.id, old=wrong, new=PasswordHash("new"), keep=None, at=NOW
+        )
+        closed = await storage.users.close(alice.id, password_hash=wrong, at=NOW)
+        assert changed is closed is None
+        assert await storage.users.get(alice.id) == alice
+        assert await live(storage, alice.id) == ["1"]
+
+    async def test_a_closed_account_leaves_its_orders_and_no_name(self, storage: Storage) -> None:
+        user = User(UserId(7), Username("carol"), HASH)
+        order = replace(an_order(owner=7), status=OrderStatus.DELIVERED)
+        await storage.loader.load([user], [order])
+        await start(storage, a_session(1, user=7), token=1)
+        ended = await storage.users.close(user.id, password_hash=HASH, at=NOW)
+        assert ended == [a_session(1).id]
+        assert await storage.users.get(user.id) is None
+        assert await storage.users.find(user.username) is None
+        assert await live(storage, user.id) == []
+        assert await storage.orders.get_owned(order.id, owner=user.id) == order
+        again = await storage.users.add(Username("carol"), HASH)
+        assert again.id != user.id
+        assert await storage.users.close(again.id, password_hash=HASH, at=NOW) == []
+        assert await storage.users.close(again.id, password_hash=HASH, at=NOW) is None
+
+    @pytest.mark.parametrize("status", [status for status in OrderStatus if status.is_open])
+    async def test_an_account_with_an_open_order_stays_whole(
+        self, storage: Storage, status: OrderStatus
+    ) -> None:
+        user = User(UserId(7), Username("carol"), HASH)
+        await storage.loader.load([user], [replace(an_order(owner=7), status=status)])
+        await start(storage, a_session(1, user=7), token=1)
+        with pytest.raises(OrdersOpen):
+            await storage.users.close(user.id, password_hash=HASH, at=NOW)
+        assert await storage.users.find(user.username) == user
+        assert await live(storage, user=7) == ["1"]

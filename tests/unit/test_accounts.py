@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import pytest
+
+from adapters.memory import InMemoryStorage
+from application.errors import (
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidToken,
+    OrdersOpen,
+    Throttled,
+    UsernameTaken,
+    WrongPassword,
+)
+from application.ports import AuditEvent
+from domain.errors import InvalidPassword, InvalidUsername, WeakPassword
+from domain.order import OrderId, OrderStatus
+from domain.user import Password, User, UserId, Username
+from tests.samples import an_order
+from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World(InMemoryStorage())
+
+
+async def test_whoever_opens_an_account_can_sign_in(world: World) -> None:
+    user = await world.add_user("Alice", PASSWORD, origin=HOME)
+    assert user.username == Username("alice")
+    caller = await world.caller(await world.sign_in("ALICE"))
+    assert await world.get_account(user=caller.id) == user
+    assert world.audit.events[0] == (AuditEvent.ACCOUNT_OPENED, HOME, user.id, None, "")
+
+
+async def test_a_taken_name_costs_the_same_work(world: World) -> None:
+    await world.add_user("alice", PASSWORD)
+    with pytest.raises(UsernameTaken):
+        await world.add_user("ａlicE", PASSWORD)
+    assert world.hasher.hashed == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "error"),
+    [
+        ("", PASSWORD, InvalidUsername),
+        ("a b", PASSWORD, InvalidUsername),
+        ("alice", "", InvalidPassword),
+        ("alice", "short", WeakPassword),
+        ("alice", "passwordpassword1", WeakPassword),
+    ],
+)
+async def test_an_account_that_cannot_be_is_not_opened(
+    world: World, name: str, password: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await world.add_user(name, password)
+    assert world.hasher.hashed == 0
+
+
+async def test_a_changed_password_ends_every_other_session(world: World) -> None:
+    alice = await world.add_alice()
+    here, there = await world.sign_in(), await world.sign_in(origin=ELSEWHERE)
+    caller, other = await world.caller(here), await world.caller(there)
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    assert await world.caller(here) == caller
+    await world.refresh(here.refresh.text)
+    with pytest.raises(InvalidToken):
+        await world.caller(there)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(there.refresh.text)
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in(password=PASSWORD)
+    await world.sign_in(password=NEW_PASSWORD)
+    assert (AuditEvent.PASSWORD_CHANGED, HOME, alice.id, caller.session, "") in world.audit.events
+    assert (AuditEvent.SESSION_ENDED, HOME, alice.id, other.session, "") in world.audit.events
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "error"),
+    [
+        ("wrong", NEW_PASSWORD, WrongPassword),
+        ("", NEW_PASSWORD, WrongPassword),
+        (PASSWORD, "short", WeakPassword),
+        (PASSWORD, "\0" * 20, InvalidPassword),
+        (PASSWORD, "alice alice alice", WeakPassword),
+    ],
+)
+async def test_a_password_that_cannot_be_changed_is_not(
+    world: World, current: str, new: str, error: type[Exception]
+) -> None:
+    await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    with pytest.raises(error):
+        await world.change_password(current, new, caller=caller, origin=HOME)
+    await world.sign_in(password=PASSWORD)
+
+
+async def test_of_two_who_change_a_password_at_once_one_does(world: World) -> None:
+    await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    users = world.storage.users
+
+    async def changed_meanwhile(*_: object, **__: object) -> None:
+        return None
+
+    users.change_password = changed_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(WrongPassword):
+        await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    users.close = changed_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(WrongPassword):
+        await world.close_account(PASSWORD, user=caller.id, origin=HOME)
+
+
+async def test_a_stolen_token_is_no_way_to_guess(world: World) -> None:
+    alice = await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    for _ in range(3):
+        with pytest.raises(WrongPassword):
+            await world.change_password("wrong", NEW_PASSWORD, caller=caller, origin=ELSEWHERE)
+    assert world.audit.events[-1] == (
+        AuditEvent.SIGN_IN_REFUSED, ELSEWHERE, alice.id, None, "",
+    )  # fmt: skip
+    with pytest.raises(Throttled):
+        await world.close_account(PASSWORD, user=alice.id, origin=ELSEWHERE)
+    assert AuditEvent.SIGN_IN_THROTTLED in {event for event, *_ in world.audit.events}
+
+
+async def test_a_closed_account_is_gone_and_its_name_is_free(world: World) -> None:
+    alice = await world.add_alice()
+    grant = await world.sign_in()
+    caller = await world.caller(grant)
+    await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+    assert world.audit.events[-2:] == [
+        (AuditEvent.SESSION_ENDED, HOME, alice.id, caller.session, ""),
+        (AuditEvent.ACCOUNT_CLOSED, HOME, alice.id, None, ""),
+    ]
+    with pytest.raises(InvalidToken):
+        await world.caller(grant)
+    with pytest.raises(InvalidToken):
+        await world.get_account(user=alice.id)
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in()
+    again = await world.add_user("alice", PASSWORD)
+    assert again.id != alice.id
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+async def test_an_account_is_closed_when_its_orders_are_done(
+    world: World, status: OrderStatus
+) -> None:
+    stored = await world.hasher.hash(Password(PASSWORD))
+    order = replace(an_order(), status=status)
+    alice = User(UserId(1), Username("alice"), stored)
+    await world.storage.loader.load([alice], [order])
+    if status.is_open:
+        with pytest.raises(OrdersOpen):
+            await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+        await world.sign_in()
+    else:
+        await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+    assert await world.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
+
+
+async def test_a_wrong_password_closes_nothing(world: World) -> None:
+    alice = await world.add_alice()
+    with pytest.raises(WrongPassword):
+        await world.close_account("wrong", user=alice.id, origin=HOME)
+    await world.sign_in()

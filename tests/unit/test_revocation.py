@@ -1,0 +1,159 @@
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import pytest
+
+from adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
+from application.errors import InvalidToken, StorageUnavailable
+from application.ports import Caller
+from application.revocation import AtOnce, UntilExpiry, WithinBound
+from domain.session import SessionId
+from domain.user import UserId
+from tests.world import HOME, World
+
+
+class CountedSessions(InMemorySessionRepository):
+    """Counts how often it is asked what ended, and can be out of reach."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self.asked: list[datetime] = []
+        self.reachable = True
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        self.asked.append(at)
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise StorageUnavailable
+        return await super().ended_since(at)
+
+
+@pytest.fixture
+async def world() -> World:
+    storage = InMemoryStorage()
+    storage.sessions = CountedSessions(storage.tables)
+    world = World(storage)
+    await world.add_alice()
+    return world
+
+
+def within(world: World, seconds: float = 10) -> WithinBound:
+    return WithinBound(
+        world.storage.sessions, world.clock, timedelta(seconds=seconds), timedelta(minutes=15)
+    )
+
+
+def asked(world: World) -> list[datetime]:
+    assert isinstance(world.storage.sessions, CountedSessions)
+    return world.storage.sessions.asked
+
+
+async def ended(world: World) -> Caller:
+    caller = await world.caller(await world.sign_in())
+    assert caller.session is not None
+    await world.end_session(caller.session, user=caller.id, origin=HOME)
+    return caller
+
+
+async def test_until_expiry_asks_nothing(world: World) -> None:
+    await UntilExpiry().check(await ended(world))
+    assert not asked(world)
+
+
+async def test_at_once_is_at_once(world: World) -> None:
+    check = AtOnce(world.storage.sessions, world.clock).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+    for nobody in (Caller(caller.id, "shop"), Caller(UserId(2), "shop", session=caller.session)):
+        with pytest.raises(InvalidToken):
+            await check(nobody)
+
+
+async def test_within_a_bound_is_within_the_bound(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    world.clock.advance(seconds=9.9)
+    await check(caller)
+    world.clock.advance(seconds=0.1)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+    world.clock.advance(minutes=14)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+
+
+async def test_what_ended_before_a_worker_started_has_ended(world: World) -> None:
+    caller = await ended(world)
+    world.clock.advance(minutes=14)
+    with pytest.raises(InvalidToken):
+        await within(world).check(caller)
+
+
+async def test_many_at_once_ask_once(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await asyncio.gather(*(check(caller) for _ in range(100)))
+    world.clock.advance(seconds=5)
+    await asyncio.gather(*(check(caller) for _ in range(100)))
+    assert len(asked(world)) == 1
+    world.clock.advance(seconds=5)
+    await asyncio.gather(*(check(caller) for _ in range(100)))
+    assert len(asked(world)) == 2
+
+
+async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    world.clock.advance(seconds=100)
+    await check(caller)
+    first, second = asked(world)
+    assert world.clock.now() - first == timedelta(seconds=100 + 900 + 60)
+    assert world.clock.now() - second == timedelta(seconds=100 + 60)
+
+
+async def test_nobody_is_believed_while_nothing_can_be_asked(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    assert isinstance(world.storage.sessions, CountedSessions)
+    world.storage.sessions.reachable = False
+    world.clock.advance(seconds=9)
+    await check(caller)
+    world.clock.advance(seconds=1)
+    with pytest.raises(StorageUnavailable):
+        await check(caller)
+    world.storage.sessions.reachable = True
+    await check(caller)
+
+
+async def test_a_clock_that_is_set_back_makes_no_answer_last_longer(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    world.clock.advance(hours=-1)
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+
+
+async def test_endings_are_forgotten_when_no_token_can_be_alive(world: World) -> None:
+    bound = within(world)
+    caller = await ended(world)
+    with pytest.raises(InvalidToken):
+        await bound.check(caller)
+    other = await world.caller(await world.sign_in())
+    world.clock.advance(seconds=900 + 60)
+    await bound.check(other)
+    assert not bound._ended
+
+
+async def test_a_token_of_no_session_is_not_ours(world: World) -> None:
+    with pytest.raises(InvalidToken):
+        await within(world).check(Caller(UserId(1), "shop"))

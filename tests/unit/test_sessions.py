@@ -1,0 +1,109 @@
+import pytest
+
+from adapters.memory import InMemoryStorage
+from application.errors import (
+    InvalidGrant,
+    InvalidToken,
+    SessionNotFound,
+    UnsupportedTokenType,
+)
+from application.ports import AuditEvent
+from application.revoke_token import RevokeToken
+from domain.session import Ending, SessionId
+from domain.user import UserId
+from tests.world import ELSEWHERE, HOME, World
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World(InMemoryStorage())
+    await world.add_alice()
+    return world
+
+
+async def test_sessions_are_listed_the_latest_used_first(world: World) -> None:
+    first = await world.sign_in(origin=ELSEWHERE)
+    world.clock.advance(minutes=1)
+    second = await world.sign_in(client_id="app")
+    caller = await world.caller(second)
+    listed = await world.list_sessions(user=caller.id)
+    assert [(s.client_id, s.address) for s in listed] == [
+        ("app", HOME.address),
+        ("shop", ELSEWHERE.address),
+    ]
+    world.clock.advance(minutes=1)
+    await world.refresh(first.refresh.text)
+    assert [s.client_id for s in await world.list_sessions(user=caller.id)] == ["shop", "app"]
+    assert not await world.list_sessions(user=UserId(99))
+
+
+async def test_an_ended_session_renews_nothing_and_is_believed_no_more(world: World) -> None:
+    mine, other = await world.sign_in(), await world.sign_in()
+    caller = await world.caller(mine)
+    assert caller.session is not None
+    await world.end_session(caller.session, user=caller.id, origin=ELSEWHERE)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(mine.refresh.text)
+    with pytest.raises(InvalidToken):
+        await world.caller(mine)
+    await world.caller(other)
+    assert world.audit.events[-1] == (
+        AuditEvent.SESSION_ENDED, ELSEWHERE, caller.id, caller.session, "",
+    )  # fmt: skip
+    with pytest.raises(SessionNotFound):
+        await world.end_session(caller.session, user=caller.id, origin=HOME)
+
+
+async def test_a_session_of_someone_else_is_not_found(world: World) -> None:
+    grant = await world.sign_in()
+    session = (await world.caller(grant)).session
+    assert session is not None
+    for wanted, user in ((session, UserId(99)), (SessionId("0" * 32), UserId(1))):
+        with pytest.raises(SessionNotFound):
+            await world.end_session(wanted, user=user, origin=HOME)
+    await world.caller(grant)
+
+
+async def test_everywhere_is_everywhere(world: World) -> None:
+    grants = [await world.sign_in() for _ in range(3)]
+    caller = await world.caller(grants[0])
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    for grant in grants:
+        with pytest.raises(InvalidToken):
+            await world.caller(grant)
+    assert [event for event, *_ in world.audit.events].count(AuditEvent.SESSION_ENDED) == 3
+
+
+@pytest.mark.parametrize("kind", ["refresh", "access"])
+async def test_a_token_that_is_revoked_ends_its_session(world: World, kind: str) -> None:
+    grant = await world.sign_in()
+    session = (await world.caller(grant)).session
+    assert session is not None
+    token = grant.refresh.text if kind == "refresh" else grant.access.value
+    for client_id in ("other", "shop", None):
+        await world.revoke_token(token, client_id=client_id, origin=HOME)
+        if client_id == "other":
+            await world.caller(grant)
+    with pytest.raises(InvalidToken):
+        await world.caller(grant)
+    assert isinstance(world.storage, InMemoryStorage)
+    assert world.storage.tables.endings[session][1] is Ending.REVOKED
+
+
+@pytest.mark.parametrize("token", ["", "x", "ogr_" + "A" * 43, "a.b.c"])
+async def test_a_token_of_nobody_is_no_error(world: World, token: str) -> None:
+    await world.revoke_token(token, client_id=None, origin=HOME)
+    assert not world.audit.events
+
+
+async def test_what_cannot_be_revoked_is_not_said_to_be(world: World) -> None:
+    revoke = RevokeToken(
+        world.storage.sessions, world.tokens, world.clock, world.audit, revocable=False
+    )
+    grant = await world.sign_in()
+    with pytest.raises(UnsupportedTokenType):
+        await revoke(grant.access.value, client_id=None, origin=HOME)
+    await revoke("a.b.c", client_id=None, origin=HOME)
+    await revoke(grant.refresh.text, client_id=None, origin=HOME)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(grant.refresh.text)
