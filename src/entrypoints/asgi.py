@@ -1,4 +1,7 @@
-"""The application for any ASGI server: `uvicorn --factory entrypoints.asgi:create`."""
+"""The application for any ASGI server.
+
+`uvicorn --factory --no-proxy-headers entrypoints.asgi:create` serves it.
+"""
 
 from fastapi import FastAPI
 
