@@ -6,6 +6,7 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── InvalidCredentials      the user name and password do not belong together
     ├── InvalidToken            the bearer token cannot be trusted
     ├── KeysUnavailable         the keys that tokens are verified with cannot be had
+    ├── KeyRefused              a step that a signing key cannot take, or not yet
     ├── Throttled               too many wrong guesses; try again later
     ├── OrderNotFound           there is no such order among the owner's
     ├── UsernameTaken           an account of that name exists
@@ -33,6 +34,13 @@ class InvalidToken(ApplicationError):
 
 class KeysUnavailable(ApplicationError):
     """The issuer of tokens does not tell its keys, and none that it told before fits."""
+
+
+class KeyRefused(ApplicationError):
+    """A signing key cannot take this step of its life, or not yet, or the keys cannot be used.
+
+    The message says why and what to do, and holds no key material.
+    """
 
 
 class Throttled(ApplicationError):

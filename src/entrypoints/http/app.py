@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from entrypoints.http import docs, health, login, orders
+from entrypoints.http import discovery, docs, health, login, orders
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
 from entrypoints.http.openapi import install_openapi
@@ -54,7 +54,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.container = container
-    for module in (login, orders, health, docs):
+    for module in (login, orders, discovery, health, docs):
         app.include_router(module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)

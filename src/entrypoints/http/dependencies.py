@@ -10,9 +10,10 @@ from starlette.requests import HTTPConnection
 
 from application.authenticate_user import AuthenticateUser
 from application.get_own_order import GetOwnOrder
-from application.ports import Caller, Storage
+from application.ports import Caller, PublicKeys, Storage
 from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION
 from entrypoints.http.problems import ProblemError
+from entrypoints.settings import Settings
 
 
 def from_container(name: str) -> Any:  # noqa: ANN401 - FastAPI types Depends as Any
@@ -26,6 +27,8 @@ def from_container(name: str) -> Any:  # noqa: ANN401 - FastAPI types Depends as
 
 AuthenticateUserCase = Annotated[AuthenticateUser, from_container("authenticate_user")]
 GetOwnOrderCase = Annotated[GetOwnOrder, from_container("get_own_order")]
+PublicKeysPort = Annotated[PublicKeys, from_container("signing_keys")]
+SettingsInForce = Annotated[Settings, from_container("settings")]
 StoragePort = Annotated[Storage, from_container("storage")]
 
 

@@ -12,6 +12,7 @@ from application.errors import (
     ApplicationError,
     InvalidCredentials,
     InvalidToken,
+    KeyRefused,
     KeysUnavailable,
     OrderNotFound,
     Overloaded,
@@ -94,6 +95,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "issuer-unavailable",
         headers={"Retry-After": "1"},
     ),
+    KeyRefused: Problem(409, "The signing keys cannot take this step.", "key-refused"),
     Throttled: oauth_problem(
         429,
         "invalid_grant",
