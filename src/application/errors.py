@@ -9,6 +9,7 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── InvalidToken            the bearer token cannot be trusted
     ├── UnsupportedTokenType    a token of this kind cannot be revoked here
     ├── KeysUnavailable         the keys that tokens are verified with cannot be had
+    ├── KeyRefused              a step that a signing key cannot take, or not yet
     ├── Throttled               too many wrong guesses; try again later
     ├── InvalidScope            a scope that does not exist, or was never granted
     ├── SessionNotFound         there is no such session among the user's
@@ -55,6 +56,13 @@ class UnsupportedTokenType(ApplicationError):
 
 class KeysUnavailable(ApplicationError):
     """The issuer of tokens does not tell its keys, and none that it told before fits."""
+
+
+class KeyRefused(ApplicationError):
+    """A signing key cannot take this step of its life, or not yet, or the keys cannot be used.
+
+    The message says why and what to do, and holds no key material.
+    """
 
 
 class Throttled(ApplicationError):

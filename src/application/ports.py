@@ -83,6 +83,25 @@ class TokenIssuer(TokenVerifier, Protocol):
         """Make a token that `verify` turns back into an equal caller until it expires."""
 
 
+JWKS_MAX_AGE = 300
+"""How long others may keep the public keys before they ask again, in seconds."""
+
+Jwks = dict[str, list[dict[str, str]]]
+"""A JWK Set as RFC 7517, section 5, writes it."""
+
+
+class PublicKeys(Protocol):
+    """The keys that others verify our tokens with."""
+
+    @abstractmethod
+    def jwks(self) -> Jwks:
+        """Return every key of ours that a token may be signed with now or soon; public parts only.
+
+        Each has a `kid`, which the tokens it signs name, an `alg`, and the `use` "sig". What only
+        verifies is there too, until no token of its is good. A secret is not published.
+        """
+
+
 class PasswordHasher(Protocol):
     """Slow, salted password hashes. Work past a bound raises `Overloaded` before it begins."""
 

@@ -14,7 +14,9 @@ from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.throttle import LimitsThrottle
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
+from adapters.tokens.key_ring import KeyRing
+from adapters.tokens.key_source import KeySource, StaticKeys
+from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.add_user import AddUser
 from application.authenticate_user import AuthenticateUser
 from application.change_password import ChangePassword
@@ -36,24 +38,24 @@ from domain.session import SessionRules
 from entrypoints.settings import Settings, SettingsError
 
 
-def _signing_key(settings: Settings) -> SigningKey:
-    """Load the configured key; the first start makes one where none is."""
+def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
+    """Use the one key that is configured, or those in the folder of state."""
     try:
         if settings.signing_secret is not None:
-            return SigningKey.from_secret(settings.signing_secret.get_secret_value())
+            return StaticKeys(SigningKey.from_secret(settings.signing_secret.get_secret_value()))
         if settings.signing_key_file is not None:
-            return SigningKey.from_file(settings.signing_key_file)
-        return SigningKey.from_file_or_new(settings.default_key_file)
+            return StaticKeys(SigningKey.from_file(settings.signing_key_file))
     except InvalidSigningKey as error:
-        file = settings.signing_key_file or settings.default_key_file
-        raise SettingsError([f"the signing key {file}: {error}"]) from None
+        raise SettingsError([f"the signing key {settings.signing_key_file}: {error}"]) from None
+    life = timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
+    return KeyRing(settings.signing_keys_file, clock=clock, token_life=life)
 
 
 def _key_flaw(file: Path) -> str | None:
     try:
         SigningKey.from_file(file)
     except InvalidSigningKey as error:
-        return f"{error}; `ordergate keys new` makes one"
+        return f"{error}; `openssl genpkey -algorithm ed25519 -out FILE` makes one"
     return None
 
 
@@ -92,10 +94,12 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
 
     clock: providers.Provider[Any] = providers.ThreadSafeSingleton(SystemClock)
-    signing_key: providers.Provider[Any] = providers.ThreadSafeSingleton(_signing_key, settings)
+    signing_keys: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        _signing_keys, settings, clock
+    )
     tokens: providers.Provider[Any] = providers.ThreadSafeSingleton(
         JwtTokenIssuer,
-        key=signing_key,
+        keys=signing_keys,
         clock=clock,
         issuer=settings.provided.issuer,
         audience=settings.provided.audience,
@@ -119,7 +123,6 @@ class Container(containers.DeclarativeContainer):
     loader: providers.Provider[Any] = storage.provided.loader
 
     key_flaw: providers.Provider[Any] = providers.Object(_key_flaw)
-    write_new_key: providers.Provider[Any] = providers.Object(write_new_key)
 
     audit: providers.Provider[Any] = providers.ThreadSafeSingleton(LogAudit)
     session_rules = providers.ThreadSafeSingleton(

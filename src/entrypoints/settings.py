@@ -35,7 +35,9 @@ _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
 _MAX_REVOCATION_SECONDS = 3_600
 _ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_ISSUER = re.compile(rf"{_ORIGIN.pattern}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_MAX_ISSUER_LENGTH = 255
 
 
 class SettingsError(Exception):
@@ -90,7 +92,8 @@ def _existing_file(path: Path) -> Path:
         if path.is_file():
             return path
     raise PydanticCustomError(
-        "file", "must name a file that exists; `ordergate keys new` makes one"
+        "file",
+        "must name a file that exists; `openssl genpkey -algorithm ed25519 -out FILE` makes one",
     )
 
 
@@ -125,7 +128,18 @@ def _name(name: str) -> str:
     return name
 
 
+def _issuer(url: str) -> str:
+    if not _ISSUER.fullmatch(url) or len(url) > _MAX_ISSUER_LENGTH:
+        raise PydanticCustomError(
+            "issuer",
+            "must be the URL of this service, such as https://orders.example: http or https, "
+            f"at most {_MAX_ISSUER_LENGTH} characters, no query, fragment or slash at the end",
+        )
+    return url
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]
 
@@ -146,7 +160,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".ordergate")
-    """The folder of state: the embedded database, and the signing key made for you."""
+    """The folder of state: the embedded database, and the signing keys made for you."""
 
     database_url: Annotated[str, AfterValidator(_sqlite_url)] | None = Field(
         default=None, repr=False
@@ -154,14 +168,14 @@ class Settings(BaseSettings):
     """Where users and orders are: `sqlite:///` and a path. Default: `ordergate.db` in `HOME`."""
 
     signing_key_file: Annotated[Path, AfterValidator(_existing_file)] | None = None
-    """A PEM file with the private key that signs tokens: Ed25519, EC P-256, or RSA of 2048 bits or
-    more. Default: an Ed25519 key, made once in `HOME`."""
+    """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC
+    P-256, or RSA of 2048 bits or more. Default: none."""
 
     signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
-    """Instead of a key file: a secret of 32 bytes or more, for HS256. Default: none."""
+    """Instead of keys: a secret of 32 bytes or more, for HS256. Default: none."""
 
-    issuer: Name = "ordergate"
-    """`iss` of tokens. The URL of this service is a good one."""
+    issuer: Issuer = "http://127.0.0.1:8000"
+    """`iss` of tokens: the URL that clients know this service by, where its metadata is found."""
 
     audience: Name = "ordergate"
     """`aud` of tokens: the API they are meant for."""
@@ -243,9 +257,9 @@ class Settings(BaseSettings):
         return Path(self.database_url.removeprefix(_SQLITE))
 
     @property
-    def default_key_file(self) -> Path:
-        """Where the signing key is made when none is configured."""
-        return self.home / "signing-key.pem"
+    def signing_keys_file(self) -> Path:
+        """Where the signing keys are kept when none is configured."""
+        return self.home / "signing-keys.json"
 
 
 def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:

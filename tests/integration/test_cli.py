@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import sqlite3
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -237,22 +236,138 @@ def is_locked(database: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-def test_a_new_key_is_the_owners_alone_and_signs(migrated: Path, algorithm: str) -> None:
-    result = ordergate("keys", "new", "my.pem", "--algorithm", algorithm, cwd=migrated)
-    assert result.stdout == "Wrote my.pem. Sign with it: ORDERGATE_SIGNING_KEY_FILE=my.pem\n"
-    key = migrated / "my.pem"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    before = key.read_bytes()
-    result = ordergate("keys", "new", "my.pem", cwd=migrated)
-    assert complaint(result) == "my.pem exists; name a new file, or remove it first"
-    assert key.read_bytes() == before
+def keys_of(folder: Path, **settings: Any) -> list[list[str]]:
+    """Return the table of `keys list` without its head: kid, algorithm, status and since."""
+    result = ordergate("keys", "list", cwd=folder, **settings)
+    assert (result.returncode, result.stderr) == (0, "")
+    head, *rows = result.stdout.splitlines()
+    assert head.split() == ["KID", "ALGORITHM", "STATUS", "SINCE"]
+    return [row.split() for row in rows]
 
 
-def test_a_key_cannot_be_written_everywhere(tmp_path: Path) -> None:
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
+    assert keys_of(tmp_path) == []
+    first = ordergate("keys", "new", "--algorithm", "ES256", cwd=tmp_path)
+    ((old, algorithm, status, since),) = keys_of(tmp_path)
+    assert (algorithm, status) == ("ES256", "signing")
+    assert re.fullmatch(TIME, since)
+    assert first.stdout == f"{old} signs.\n"
+
+    result = ordergate("keys", "new", cwd=tmp_path)
+    found = re.fullmatch(rf"(\S+) is published; it may sign from {TIME}\.\n", result.stdout)
+    assert found
+    new = found[1]
+    assert [row[:3] for row in keys_of(tmp_path)] == [
+        [old, "ES256", "signing"],
+        [new, "EdDSA", "published"],
+    ]
+
+    early = complaint(ordergate("keys", "promote", new, cwd=tmp_path))
+    assert re.fullmatch(
+        rf"not every verifier may know {new} before {TIME}; wait, or promote it with --now", early
+    )
+    result = ordergate("keys", "promote", new, "--now", cwd=tmp_path)
+    assert re.fullmatch(
+        rf"{old} only verifies; its tokens have expired by {TIME}\.\n{new} signs\.\n",
+        result.stdout,
+    )
+    early = complaint(ordergate("keys", "retire", old, cwd=tmp_path))
+    assert re.fullmatch(
+        rf"tokens that {old} signed are good until {TIME}; "
+        "wait, or end them at once with --now",
+        early,
+    )
+    result = ordergate("keys", "retire", old, "--now", cwd=tmp_path)
+    assert result.stdout == f"{old} is gone.\n"
+    assert [row[:3] for row in keys_of(tmp_path)] == [[new, "EdDSA", "signing"]]
+    refused = complaint(ordergate("keys", "retire", new, "--now", cwd=tmp_path))
+    assert refused == f"{new} signs; promote another key first"
+
+
+def test_a_rotation_says_what_it_did_and_when_to_run_it_again(tmp_path: Path) -> None:
+    result = ordergate("keys", "rotate", cwd=tmp_path)
+    assert re.fullmatch(r"\S+ signs\.\nRun it again to begin a rotation\.\n", result.stdout)
+    result = ordergate("keys", "rotate", cwd=tmp_path)
+    assert re.fullmatch(
+        rf"\S+ is published; it may sign from ({TIME})\.\nRun it again at \1 or later\.\n",
+        result.stdout,
+    )
+    result = ordergate("keys", "rotate", cwd=tmp_path)
+    assert re.fullmatch(rf"Nothing is due\. Run it again at {TIME} or later\.\n", result.stdout)
+    assert ordergate("keys", "rotate", "--now", cwd=tmp_path).returncode == 0
+    assert [status for _, _, status, _ in keys_of(tmp_path)] == ["verifying", "signing"]
+
+
+def test_a_change_of_keys_is_on_the_record_and_no_key_is(tmp_path: Path) -> None:
+    result = ordergate("keys", "new", cwd=tmp_path, LOG_FORMAT="json")
+    ((kid, *_),) = keys_of(tmp_path)
+    (line,) = map(json.loads, result.stderr.splitlines())
+    assert line == {
+        "event": "key_rotated",
+        "kid": kid,
+        "status": "signing",
+        "level": "info",
+        "logger": "ordergate.audit",
+        "timestamp": line["timestamp"],
+    }
+    secret = json.loads((tmp_path / ".ordergate" / "signing-keys.json").read_text())["keys"][0]["d"]
+    listed = ordergate("keys", "list", cwd=tmp_path)
+    assert secret not in result.stdout + result.stderr + listed.stdout
+
+
+def test_the_key_of_a_pem_file_can_be_taken_over(tmp_path: Path) -> None:
+    command = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "my.pem"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    ((kid, *_),) = keys_of(tmp_path, SIGNING_KEY_FILE="my.pem")
+    result = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
+    assert result.stdout == f"{kid} signs.\n"
+    again = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
+    assert complaint(again) == f"{kid} is there already; see `ordergate keys list`"
+    missing = ordergate("keys", "new", "--from", "no.pem", cwd=tmp_path)
+    assert complaint(missing) == "no.pem: cannot be read: No such file or directory"
+    both = ordergate("keys", "new", "--from", "my.pem", "--algorithm", "ES256", cwd=tmp_path)
+    assert "exclude each other" in complaint(both, status=2)
+
+
+@pytest.mark.parametrize("kid", ["unknown", "-starts-with-a-dash", "--with-two"])
+def test_a_key_that_is_not_there_is_told(tmp_path: Path, kid: str) -> None:
+    for command in ("promote", "retire"):
+        result = ordergate("keys", command, kid, cwd=tmp_path)
+        expected = f"there is no key {kid}; `ordergate keys list` shows those there are"
+        assert complaint(result) == expected
+
+
+@pytest.mark.parametrize(
+    "arguments", [["new"], ["promote", "x"], ["retire", "x"], ["rotate"]], ids=" ".join
+)
+def test_one_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments: list[str]) -> None:
+    secret = {"SIGNING_SECRET": "a secret of more than thirty-two bytes"}
+    assert keys_of(tmp_path, **secret) == [["secret", "HS256", "signing", "-"]]
+    result = ordergate("keys", *arguments, cwd=tmp_path, **secret)
+    assert complaint(result) == (
+        "ORDERGATE_SIGNING_SECRET holds the one key; unset it to let `ordergate keys` keep keys"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_that_cannot_be_used_are_told(migrated: Path) -> None:
+    file = migrated / ".ordergate" / "signing-keys.json"
+    file.write_text('{"keys": [}')
+    for arguments in (["serve", "--port", 0], ["keys", "list"], ["keys", "new"]):
+        line = complaint(ordergate(*arguments, cwd=migrated))
+        assert line.startswith("the signing keys .ordergate/signing-keys.json cannot be read: ")
+    assert file.read_text() == '{"keys": [}'
+
+
+def test_keys_cannot_be_kept_everywhere(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    result = ordergate("keys", "new", "file/my.pem", cwd=tmp_path)
-    assert complaint(result) == "file/my.pem cannot be written: Not a directory"
+    result = ordergate("keys", "new", cwd=tmp_path, HOME="file")
+    reason = "cannot be written: Not a directory"
+    assert complaint(result).startswith("the signing keys file/signing-keys.json cannot be ")
+    assert reason.split(": ")[1] in complaint(result)
 
 
 def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> None:

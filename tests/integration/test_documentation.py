@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs" / "protect-your-api.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
+KEYS = (ROOT / "docs" / "keys.md").read_text()
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 
 
@@ -105,6 +106,25 @@ def test_the_guides_own_tests_pass(guide: Path) -> None:
     assert "2 passed" in result.stdout, result.stdout
 
 
+# The page on keys
+
+
+def test_the_lines_for_a_stolen_key_work_as_they_stand(tmp_path: Path) -> None:
+    stolen = ordergate("keys", "new", cwd=tmp_path).stdout.split()[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", KEYS, re.MULTILINE | re.DOTALL)
+    (lines,) = (block for block in blocks if "$STOLEN" in block)
+    environment = clean_environment() | {
+        "STOLEN": stolen,
+        "PATH": f"{Path(sys.executable).parent}:{clean_environment()['PATH']}",
+    }
+    subprocess.run(
+        ["sh", "-euc", lines], cwd=tmp_path, env=environment, check=True, capture_output=True
+    )
+    _, *rows = ordergate("keys", "list", cwd=tmp_path).stdout.splitlines()
+    assert [row.split()[2] for row in rows] == ["signing"]
+    assert stolen not in rows[0]
+
+
 # The README
 
 
@@ -149,7 +169,10 @@ def test_every_kind_of_problem_is_explained() -> None:
         errors.invalid_parameter(("query", "id", "is missing")),
     ]
     names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}
-    assert {name for name in names if f"`{name}`" not in API} == {"storage-not-empty"}
+    assert {name for name in names if f"`{name}`" not in API} == {
+        "key-refused",
+        "storage-not-empty",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from adapters.memory import InMemoryStorage
 from entrypoints.container import Container
@@ -497,6 +498,42 @@ async def test_signs_of_life(client: httpx.AsyncClient, address: str) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
+# Discovery
+
+
+async def test_the_metadata_describes_this_service(client: httpx.AsyncClient) -> None:
+    response = await client.get("/.well-known/oauth-authorization-server")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "public, max-age=300"
+    here = "http://127.0.0.1:8000"
+    assert response.json() == {
+        "issuer": here,
+        "token_endpoint": f"{here}/login",
+        "revocation_endpoint": f"{here}/revoke",
+        "jwks_uri": f"{here}/.well-known/jwks.json",
+        "service_documentation": f"{here}/docs",
+        "scopes_supported": ["account", "orders:read", "orders:write"],
+        "response_types_supported": [],
+        "grant_types_supported": ["password", "refresh_token"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+    }
+    AuthorizationServerMetadata(response.json()).validate_grant_types_supported()
+
+
+async def test_the_public_keys_are_published_and_may_be_kept(client: httpx.AsyncClient) -> None:
+    response = await client.get("/.well-known/jwks.json")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/jwk-set+json"
+    assert response.headers["cache-control"] == "public, max-age=300"
+    header = (await sign_in(client))["Authorization"].split()[1].split(".")[0]
+    kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+    published = [(key["kid"], set(key)) for key in response.json()["keys"]]
+    members = {"kty", "crv", "x", "kid", "alg", "use"}
+    assert published == ([] if kid == "secret" else [(kid, members)])
+
+
 async def test_pages_of_a_named_origin_may_call(client: httpx.AsyncClient) -> None:
     preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
     asked = {**preflight, "Access-Control-Request-Headers": "authorization"}
@@ -560,6 +597,8 @@ async def test_the_document_names_operations_errors_and_the_scheme(
         "DELETE /sessions/{id}": "end_session",
         "GET /orders/{id}": "read_order",
         "GET /order": "read_order_by_query",
+        "GET /.well-known/jwks.json": "jwks",
+        "GET /.well-known/oauth-authorization-server": "server_metadata",
         "GET /livez": "livez",
         "GET /readyz": "readyz",
     }
@@ -602,7 +641,7 @@ async def test_times_in_tokens_are_those_promised(client: httpx.AsyncClient) -> 
         "iss", "aud", "sub", "client_id", "scope", "iat", "exp", "jti", "sid",
     }  # fmt: skip
     assert (claims["iss"], claims["aud"], claims["sub"], claims["client_id"]) == (
-        "ordergate", "ordergate", "1", "first-party",
+        "http://127.0.0.1:8000", "ordergate", "1", "first-party",
     )  # fmt: skip
     assert claims["exp"] - claims["iat"] == 900
     assert abs(datetime.fromtimestamp(claims["iat"], UTC) - datetime.now(UTC)) < timedelta(

@@ -1,7 +1,5 @@
 """Keys as OpenSSL makes them, in files as people keep them."""
 
-import multiprocessing
-import stat
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +9,8 @@ from cryptography.hazmat.primitives import serialization
 
 from adapters.clock import SystemClock
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
+from adapters.tokens.key_source import StaticKeys
+from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.ports import Caller
 from domain.user import UserId
 from tests.jose import roca_key
@@ -24,7 +23,12 @@ def openssl(*arguments: str, cwd: Path) -> None:
 async def signs(key: SigningKey) -> bool:
     second = timedelta(seconds=60)
     tokens = JwtTokenIssuer(
-        key=key, clock=SystemClock(), issuer="i", audience="a", lifetime=second, leeway=second
+        keys=StaticKeys(key),
+        clock=SystemClock(),
+        issuer="i",
+        audience="a",
+        lifetime=second,
+        leeway=second,
     )
     caller = Caller(UserId(1), "c")
     return await tokens.verify(tokens.issue(caller).value) == caller
@@ -114,41 +118,6 @@ async def test_a_short_secret_cannot_sign(length: int) -> None:
     assert await signs(SigningKey.from_secret("é" * 16))
 
 
-def test_keys_are_in_no_repr(tmp_path: Path) -> None:
+def test_keys_are_in_no_repr() -> None:
     assert "hunter2" not in repr(SigningKey.from_secret("hunter2" * 5))
-    key = SigningKey.from_file_or_new(tmp_path / "key.pem")
-    assert "PrivateKey" not in repr(key)
-
-
-def test_the_first_start_makes_a_key_and_the_next_ones_keep_it(tmp_path: Path) -> None:
-    file = tmp_path / "state" / "signing-key.pem"
-    first = SigningKey.from_file_or_new(file)
-    assert first.algorithm == "EdDSA"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert SigningKey.from_file_or_new(file).kid == first.kid
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
-
-
-def _kid(file: Path) -> str | None:
-    return SigningKey.from_file_or_new(file).kid
-
-
-def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert len(set(pool.map(_kid, [tmp_path / "key.pem"] * 16, chunksize=1))) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["key.pem"]
-
-
-def test_a_key_never_takes_the_place_of_another(tmp_path: Path) -> None:
-    file = tmp_path / "key.pem"
-    file.write_text("somebody's key")
-    with pytest.raises(FileExistsError):
-        write_new_key(file)
-    assert file.read_text() == "somebody's key"
-
-
-def test_where_no_key_can_be_made_it_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InvalidSigningKey, match="cannot be made: Not a directory"):
-        SigningKey.from_file_or_new(tmp_path / "file" / "key.pem")
+    assert "PrivateKey" not in repr(SigningKey.new("EdDSA"))

@@ -7,15 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.tokens.encoding import decode_base64url
+from adapters.tokens.jwk import KeySet
 from adapters.tokens.jws import MAX_TOKEN_LENGTH
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from adapters.tokens.key_source import KeySource, StaticKeys
 from adapters.tokens.signing_key import SigningKey, new_private_key
 from adapters.tokens.weaknesses import MAX_MODULUS_BITS
 from application.errors import InvalidToken
-from application.ports import Caller, TokenIssuer
+from application.ports import Caller, Jwks, PublicKeys, TokenIssuer
 from domain.scope import Scope
 from domain.session import SessionId
 from domain.user import MAX_ID, UserId
+from tests.contracts.public_keys import PublicKeysContract
 from tests.contracts.tokens import TokenIssuerContract
 from tests.doubles import SettableClock
 from tests.jose import KINDS, SECRET, private_key, sign
@@ -37,9 +40,12 @@ CLAIMS: dict[str, object] = {
 def issuer(
     key: SigningKey, clock: SettableClock | None = None, leeway: float = 0, **more: Any
 ) -> JwtTokenIssuer:
-    options: dict[str, Any] = {"issuer": "https://orders.example", "audience": "orders"} | more
+    options: dict[str, Any] = {
+        "keys": StaticKeys(key),
+        "issuer": "https://orders.example",
+        "audience": "orders",
+    } | more
     return JwtTokenIssuer(
-        key=key,
         clock=clock or SettableClock(),
         lifetime=timedelta(seconds=900),
         leeway=timedelta(seconds=leeway),
@@ -80,13 +86,55 @@ class TestJwtTokenIssuer(TokenIssuerContract):
         return issuer(signing_key(algorithm), clock)
 
 
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+class TestStaticKeys(PublicKeysContract):
+    @pytest.fixture
+    def keys(self, algorithm: str) -> PublicKeys:
+        return StaticKeys(signing_key(algorithm))
+
+
+def test_a_secret_is_not_published_and_its_id_tells_nothing() -> None:
+    keys = StaticKeys(signing_key("HS256"))
+    assert keys.jwks() == {"keys": []}
+    assert keys.signing().kid == "secret"
+
+
+class ChangingKeys(KeySource):
+    """Keys of which the last is noticed only when it is asked for."""
+
+    def __init__(self, *keys: SigningKey) -> None:
+        self._sets = [KeySet.of(key.verifying() for key in keys[:n]) for n in (1, len(keys))]
+        self._signing = keys[0]
+        self.looks = 0
+
+    def signing(self) -> SigningKey:
+        return self._signing
+
+    def verifying(self, *, newest: bool = False) -> KeySet:
+        self.looks += newest
+        return self._sets[min(self.looks, 1)]
+
+    def jwks(self) -> Jwks:
+        return {"keys": []}
+
+
+async def test_a_token_of_a_key_that_was_not_noticed_yet_is_read() -> None:
+    old, new = SigningKey.new("EdDSA"), SigningKey.new("EdDSA")
+    keys = ChangingKeys(old, new)
+    tokens = issuer(old, keys=keys)
+    assert await tokens.verify(issuer(old).issue(CALLER).value) == CALLER
+    assert keys.looks == 0
+    assert await tokens.verify(issuer(new).issue(CALLER).value) == CALLER
+    assert keys.looks == 1
+    await refused(issuer(SigningKey.new("EdDSA")).issue(CALLER).value, tokens)
+
+
 @pytest.mark.parametrize("algorithm", KINDS)
 def test_a_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
     key = signing_key(algorithm)
     parts = issuer(key).issue(CALLER).value.split(".")
     header, claims = (json.loads(decode_base64url(part)) for part in parts[:2])
-    kid = {} if key.kid is None else {"kid": key.kid}
-    assert header == {"typ": "at+jwt", "alg": algorithm, **kid}
+    assert header == {"typ": "at+jwt", "alg": algorithm, "kid": key.kid}
     assert claims == {**CLAIMS, "jti": claims["jti"]}
     assert len(claims["jti"]) == 32
 

@@ -32,7 +32,7 @@ def problems_of(**variables: str) -> list[str]:
 def test_nothing_needs_to_be_set() -> None:
     settings = settings_of()
     assert settings.database_path == Path(".ordergate/ordergate.db")
-    assert settings.default_key_file == Path(".ordergate/signing-key.pem")
+    assert settings.signing_keys_file == Path(".ordergate/signing-keys.json")
     assert settings.access_token_seconds == 900
     assert settings.bcrypt_cost == 12
     assert settings.cors_origins == ()
@@ -43,7 +43,7 @@ def test_nothing_needs_to_be_set() -> None:
 def test_home_moves_what_is_kept_in_it() -> None:
     settings = settings_of(HOME="/srv/orders")
     assert settings.database_path == Path("/srv/orders/ordergate.db")
-    assert settings.default_key_file == Path("/srv/orders/signing-key.pem")
+    assert settings.signing_keys_file == Path("/srv/orders/signing-keys.json")
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,46 @@ def test_a_key_file_that_is_not_there_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "é", "x" * 256])
-def test_an_issuer_or_audience_is_a_short_plain_name(name: str) -> None:
+def test_an_audience_is_a_short_plain_name(name: str) -> None:
     expected = "must be 1 to 255 printable ASCII characters, no spaces"
-    assert problems_of(ISSUER=name, AUDIENCE=name) == [
-        f"ORDERGATE_ISSUER: {expected}",
-        f"ORDERGATE_AUDIENCE: {expected}",
-    ]
+    assert problems_of(AUDIENCE=name) == [f"ORDERGATE_AUDIENCE: {expected}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000",
+        "https://orders.example",
+        "https://example.org/api/orders-1",
+        "http://[::1]:8000",
+    ],
+)
+def test_an_issuer_is_a_url(url: str) -> None:
+    assert settings_of(ISSUER=url).issuer == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ordergate",
+        "ftp://orders.example",
+        "https://",
+        "https://orders.example/",
+        "https://orders.example//a",
+        "https://orders.example?a=b",
+        "https://orders.example#a",
+        "https://me@orders.example",
+        "https://orders.example/a b",
+        "https://orders.example\n",
+        "https://orders.example/" + "x" * 255,
+    ],
+)
+def test_any_other_issuer_is_refused(url: str) -> None:
+    (problem,) = problems_of(ISSUER=url)
+    assert problem == (
+        "ORDERGATE_ISSUER: must be the URL of this service, such as https://orders.example: http "
+        "or https, at most 255 characters, no query, fragment or slash at the end"
+    )
 
 
 def test_origins_are_separated_by_commas() -> None:

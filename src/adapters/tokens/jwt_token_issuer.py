@@ -6,35 +6,37 @@ from datetime import timedelta
 import jwt
 
 from adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from adapters.tokens.signing_key import SigningKey
+from adapters.tokens.key_source import KeySource
+from application.errors import InvalidToken
 from application.ports import AccessToken, Caller, Clock, TokenIssuer
 
 
 class JwtTokenIssuer(TokenIssuer):
-    """Signs with one key, and believes only what that key signed.
+    """Signs with the key whose turn it is, and believes only what keys of ours signed.
 
     `issuer` and `audience` are the `iss` and `aud` written and required; a token lives `lifetime`,
-    and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the session.
+    and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the session. Keys
+    that are not to be had are told when this is made, as `keys` tells it.
     """
 
     def __init__(
         self,
         *,
-        key: SigningKey,
+        keys: KeySource,
         clock: Clock,
         issuer: str,
         audience: str,
         lifetime: timedelta,
         leeway: timedelta,
     ) -> None:
-        self._key = key
+        keys.signing()
+        self._keys = keys
         self._clock = clock
         self._issuer = issuer
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
-        self._header = {"typ": "at+jwt"} | ({"kid": key.kid} if key.kid else {})
         self._verifier = JwtTokenVerifier(
-            keys=key.verifying(), clock=clock, issuer=issuer, audience=audience, leeway=leeway
+            clock=clock, issuer=issuer, audience=audience, leeway=leeway
         )
 
     def issue(self, caller: Caller) -> AccessToken:
@@ -52,10 +54,20 @@ class JwtTokenIssuer(TokenIssuer):
         }
         if caller.session is not None:
             claims["sid"] = caller.session
-        token = jwt.encode(claims, self._key.key, self._key.algorithm, headers=self._header)
+        key = self._keys.signing()
+        header = {"typ": "at+jwt", "kid": key.kid}
+        token = jwt.encode(claims, key.key, key.algorithm, headers=header)
         return AccessToken(token, self._lifetime)
 
     async def verify(self, token: str) -> Caller:
         """Check signature, type and every claim; `InvalidToken` names the first flaw."""
-        claims = self._verifier.verify(token)
+        keys = self._keys.verifying()
+        try:
+            claims = self._verifier.verify(token, keys)
+        except InvalidToken:
+            # Another process may have signed it with a key that is newer than our last look.
+            newest = self._keys.verifying(newest=True)
+            if newest is keys:
+                raise
+            claims = self._verifier.verify(token, newest)
         return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())

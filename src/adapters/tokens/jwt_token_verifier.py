@@ -70,23 +70,20 @@ class Claims:
 
 
 class JwtTokenVerifier:
-    """Believes what one of the keys signed, for `audience`, in the name of `issuer`.
+    """Believes what one of the keys it is given signed, for `audience`, in the name of `issuer`.
 
     Clocks may differ by `leeway`.
     """
 
-    def __init__(
-        self, *, keys: KeySet, clock: Clock, issuer: str, audience: str, leeway: timedelta
-    ) -> None:
-        self._keys = keys
+    def __init__(self, *, clock: Clock, issuer: str, audience: str, leeway: timedelta) -> None:
         self._clock = clock
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway.total_seconds()
 
-    def verify(self, token: str) -> Claims:
+    def verify(self, token: str, keys: KeySet) -> Claims:
         """Check signature, type, times, issuer, audience and `jti`; `InvalidToken` names a flaw."""
-        header, payload = read_jws(token, self._keys)
+        header, payload = read_jws(token, keys)
         if str(header.get("typ")).lower() not in _TYPES:
             raise InvalidToken("typ is not at+jwt")
         try:

@@ -1,22 +1,30 @@
-"""The key tokens are signed with: a PEM file, a secret, or one made on first use."""
+"""The keys that tokens are signed with: PEM files, private JSON Web Keys, and secrets."""
 
 import hashlib
 import json
-import os
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import InvalidKeyError
 
 from adapters.tokens.encoding import encode_base64url
-from adapters.tokens.jwk import MIN_SECRET_BYTES, Algorithm, KeySet, VerifyingKey
+from adapters.tokens.jwk import MIN_SECRET_BYTES, Algorithm, VerifyingKey
 from adapters.tokens.weaknesses import rsa_weakness
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+SECRET_KID = "secret"  # noqa: S105 - a name
+"""What every secret is called: a thumbprint of it would let anybody test guesses."""
+
+_ALGORITHMS = get_default_algorithms()
+_REQUIRED = {"EdDSA": "crv kty x", "ES256": "crv kty x y", "RS256": "e kty n"}
+"""The members that name a public key (RFC 7638, section 3.2; RFC 8037, section 2)."""
 
 
 class InvalidSigningKey(ValueError):
@@ -27,13 +35,12 @@ class InvalidSigningKey(ValueError):
 class SigningKey:
     """A private key or a secret, the one algorithm it is used with, and its id.
 
-    The id of a key pair is its RFC 7638 thumbprint. A secret has none: a thumbprint would let
-    anybody test guesses.
+    The id of a key pair is its RFC 7638 thumbprint, that of a secret is `SECRET_KID`.
     """
 
     algorithm: Algorithm
     key: PrivateKey | bytes = field(repr=False)
-    kid: str | None
+    kid: str
 
     @classmethod
     def from_secret(cls, secret: str) -> Self:
@@ -41,7 +48,7 @@ class SigningKey:
         key = secret.encode()
         if len(key) < MIN_SECRET_BYTES:
             raise InvalidSigningKey(f"a signing secret has at least {MIN_SECRET_BYTES} bytes")
-        return cls("HS256", key, None)
+        return cls("HS256", key, SECRET_KID)
 
     @classmethod
     def from_pem(cls, pem: bytes) -> Self:
@@ -56,15 +63,7 @@ class SigningKey:
             raise InvalidSigningKey("the key is encrypted; store it without a passphrase") from None
         except (ValueError, UnsupportedAlgorithm):
             raise InvalidSigningKey("this is not a PEM file with a private key") from None
-        if isinstance(key, ed25519.Ed25519PrivateKey):
-            return cls("EdDSA", key, _thumbprint(key))
-        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-            return cls("ES256", key, _thumbprint(key))
-        if isinstance(key, rsa.RSAPrivateKey):
-            if weakness := rsa_weakness(key.public_key()):
-                raise InvalidSigningKey(f"the RSA key is weak: {weakness}")
-            return cls("RS256", key, _thumbprint(key))
-        raise InvalidSigningKey("the key must be Ed25519, EC on P-256, or RSA")
+        return cls._of(key)
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -75,23 +74,55 @@ class SigningKey:
             raise InvalidSigningKey(f"cannot be read: {error.strerror}") from None
 
     @classmethod
-    def from_file_or_new(cls, path: Path) -> Self:
-        """Read the key file, making one with a new Ed25519 key first if there is none.
-
-        Processes that start at once agree on one key.
-        """
+    def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
+        """Read what `private_jwk` wrote. Raises `InvalidSigningKey` for anything else."""
+        if jwk.get("alg") not in _REQUIRED:
+            raise InvalidSigningKey(f"alg is none of {', '.join(_REQUIRED)}")
         try:
-            write_new_key(path)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise InvalidSigningKey(f"cannot be made: {error.strerror}") from None
-        return cls.from_file(path)
+            private = _ALGORITHMS[str(jwk["alg"])].from_jwk(dict(jwk))
+        except (InvalidKeyError, TypeError, ValueError, UnsupportedAlgorithm):
+            raise InvalidSigningKey("this is not a private JWK") from None
+        key = cls._of(private)
+        if (key.algorithm, key.kid) != (jwk["alg"], jwk.get("kid")):
+            raise InvalidSigningKey("alg or kid is another key's")
+        return key
 
-    def verifying(self) -> KeySet:
-        """Return the set that verifies what this key signs."""
+    @classmethod
+    def new(cls, algorithm: Algorithm) -> Self:
+        """Make a key pair for EdDSA, ES256 or RS256 (4096 bits)."""
+        return cls._of(new_private_key(algorithm))
+
+    @classmethod
+    def _of(cls, key: object) -> Self:
+        if isinstance(key, ed25519.Ed25519PrivateKey):
+            return cls("EdDSA", key, _thumbprint("EdDSA", key))
+        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+            return cls("ES256", key, _thumbprint("ES256", key))
+        if isinstance(key, rsa.RSAPrivateKey):
+            if weakness := rsa_weakness(key.public_key()):
+                raise InvalidSigningKey(f"the RSA key is weak: {weakness}")
+            return cls("RS256", key, _thumbprint("RS256", key))
+        raise InvalidSigningKey("the key must be Ed25519, EC on P-256, or RSA")
+
+    def verifying(self) -> VerifyingKey:
+        """Return the key that verifies what this one signs."""
         public = self.key if isinstance(self.key, bytes) else self.key.public_key()
-        return KeySet.of([VerifyingKey(self.kid, self.algorithm, public)])
+        return VerifyingKey(self.kid, self.algorithm, public)
+
+    def public_jwk(self) -> dict[str, str] | None:
+        """Write the public key as a JWK (RFC 7517) for publishing; a secret has none."""
+        if isinstance(self.key, bytes):
+            return None
+        return _jwk(self.algorithm, self.key.public_key()) | self._names()
+
+    def private_jwk(self) -> dict[str, str]:
+        """Write the private key as a JWK (RFC 7517). A secret is not written: ValueError."""
+        if isinstance(self.key, bytes):
+            raise ValueError("a secret is kept by whoever set it")  # noqa: TRY004 - not its type
+        return _jwk(self.algorithm, self.key) | self._names()
+
+    def _names(self) -> dict[str, str]:
+        return {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
 def new_private_key(algorithm: Algorithm) -> PrivateKey:
@@ -107,53 +138,15 @@ def new_private_key(algorithm: Algorithm) -> PrivateKey:
             raise ValueError("HS256 signs with a secret, not with a key pair")
 
 
-def write_new_key(path: Path, algorithm: Algorithm = "EdDSA") -> None:
-    """Write a new private key as PEM (PKCS #8) to a file of mode 0600.
-
-    The file appears whole or not at all, and never in place of another: raises FileExistsError,
-    and OSError when it cannot be written.
-    """
-    pem = new_private_key(algorithm).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    if path.exists():
-        raise FileExistsError(path)
-    _make_private_folder(path.parent)
-    number, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        path.hardlink_to(draft)
-    finally:
-        Path(draft).unlink()
+def _jwk(algorithm: Algorithm, key: object) -> dict[str, str]:
+    members: dict[str, Any] = _ALGORITHMS[algorithm].to_jwk(key, as_dict=True)
+    # PyJWT adds it for RSA alone; `use` says the same for every kind.
+    return {name: value for name, value in members.items() if name != "key_ops"}
 
 
-def _make_private_folder(folder: Path) -> None:
-    if not folder.exists():
-        _make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def _thumbprint(key: PrivateKey) -> str:
+def _thumbprint(algorithm: Algorithm, key: PrivateKey) -> str:
     """Name a public key by the SHA-256 of its required members (RFC 7638, RFC 8037)."""
-    public = key.public_key()
-    if isinstance(public, ed25519.Ed25519PublicKey):
-        members = {"crv": "Ed25519", "kty": "OKP", "x": encode_base64url(public.public_bytes_raw())}
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        x, y = (
-            encode_base64url(n.to_bytes(32))
-            for n in (public.public_numbers().x, public.public_numbers().y)
-        )
-        members = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
-    else:
-        e, n = (
-            encode_base64url(i.to_bytes((i.bit_length() + 7) // 8))
-            for i in (public.public_numbers().e, public.public_numbers().n)
-        )
-        members = {"e": e, "kty": "RSA", "n": n}
+    jwk = _jwk(algorithm, key.public_key())
+    members = {name: jwk[name] for name in _REQUIRED[algorithm].split()}
     document = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
     return encode_base64url(hashlib.sha256(document).digest())

@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from entrypoints.http import accounts, docs, health, login, orders, sessions
+from entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
 from entrypoints.http.openapi import install_openapi
@@ -58,7 +58,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     app.state.container = container
     if settings.sign_up:
         app.include_router(accounts.sign_up)
-    for module in (login, accounts, sessions, orders, health, docs):
+    for module in (login, accounts, sessions, orders, discovery, health, docs):
         app.include_router(module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)

@@ -17,12 +17,13 @@ from application.end_session import EndSession
 from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
 from application.list_sessions import ListSessions
-from application.ports import Caller, Origin, Storage
+from application.ports import Caller, Origin, PublicKeys, Storage
 from application.refresh_session import RefreshSession
 from application.revoke_token import RevokeToken
 from domain.scope import Scope
 from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION, insufficient_scope
 from entrypoints.http.problems import ProblemError
+from entrypoints.settings import Settings
 
 
 def from_container(name: str) -> Any:  # noqa: ANN401 - FastAPI types Depends as Any
@@ -43,8 +44,10 @@ EndSessionCase = Annotated[EndSession, from_container("end_session")]
 GetAccountCase = Annotated[GetAccount, from_container("get_account")]
 GetOwnOrderCase = Annotated[GetOwnOrder, from_container("get_own_order")]
 ListSessionsCase = Annotated[ListSessions, from_container("list_sessions")]
+PublicKeysPort = Annotated[PublicKeys, from_container("signing_keys")]
 RefreshSessionCase = Annotated[RefreshSession, from_container("refresh_session")]
 RevokeTokenCase = Annotated[RevokeToken, from_container("revoke_token")]
+SettingsInForce = Annotated[Settings, from_container("settings")]
 StoragePort = Annotated[Storage, from_container("storage")]
 
 _MAX_ADDRESS_LENGTH = 64

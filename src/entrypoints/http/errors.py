@@ -17,6 +17,7 @@ from application.errors import (
     InvalidGrant,
     InvalidScope,
     InvalidToken,
+    KeyRefused,
     KeysUnavailable,
     OrderNotFound,
     OrdersOpen,
@@ -117,6 +118,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "issuer-unavailable",
         headers={"Retry-After": "1"},
     ),
+    KeyRefused: Problem(409, "The signing keys cannot take this step.", "key-refused"),
     Throttled: oauth_problem(
         429,
         "invalid_grant",
