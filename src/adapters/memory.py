@@ -12,14 +12,16 @@ from domain.order import Order, OrderId
 from domain.user import PasswordHash, User, UserId, Username
 
 Users = dict[Username, User]
+Subjects = dict[tuple[str, str], UserId]
 Orders = dict[tuple[UserId, OrderId], Order]
 
 
 class InMemoryUserRepository(UserRepository):
-    """Accounts by name."""
+    """Accounts by name, or by issuer and subject."""
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: Users, subjects: Subjects) -> None:
         self._users = users
+        self._subjects = subjects
 
     async def find(self, username: Username) -> User | None:
         """Look the name up."""
@@ -29,9 +31,7 @@ class InMemoryUserRepository(UserRepository):
         """Open the account under the next free id."""
         if username in self._users:
             raise UsernameTaken
-        taken = {user.id for user in self._users.values()}
-        user_id = next(UserId(i) for i in count(1) if i not in taken)
-        user = self._users[username] = User(user_id, username, password_hash)
+        user = self._users[username] = User(self._free_id(), username, password_hash)
         return user
 
     async def replace_password_hash(
@@ -43,6 +43,16 @@ class InMemoryUserRepository(UserRepository):
                 self._users[user.username] = User(user_id, user.username, new)
                 return True
         return False
+
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Look the pair up, or keep it with the next free id."""
+        if (issuer, subject) not in self._subjects:
+            self._subjects[issuer, subject] = self._free_id()
+        return self._subjects[issuer, subject]
+
+    def _free_id(self) -> UserId:
+        taken = {user.id for user in self._users.values()} | set(self._subjects.values())
+        return next(UserId(i) for i in count(1) if i not in taken)
 
 
 class InMemoryOrderRepository(OrderRepository):
@@ -59,13 +69,14 @@ class InMemoryOrderRepository(OrderRepository):
 class InMemoryBulkLoader(BulkLoader):
     """Reads everything before it keeps anything, so that a failure leaves nothing."""
 
-    def __init__(self, users: Users, orders: Orders) -> None:
+    def __init__(self, users: Users, subjects: Subjects, orders: Orders) -> None:
         self._users = users
+        self._subjects = subjects
         self._orders = orders
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         """Fill both dictionaries."""
-        if self._users or self._orders:
+        if self._users or self._subjects or self._orders:
             raise StorageNotEmpty
         all_users = list(users)
         all_orders = list(orders)
@@ -81,14 +92,17 @@ class InMemoryBulkLoader(BulkLoader):
 
 
 class InMemoryStorage(Storage):
-    """Two dictionaries, open to be looked into; they are gone with the process."""
+    """Three dictionaries, open to be looked into; they are gone with the process."""
 
     def __init__(self) -> None:
         self.users_by_name: Users = {}
+        self.ids_by_subject: Subjects = {}
         self.orders_by_key: Orders = {}
-        self.users = InMemoryUserRepository(self.users_by_name)
+        self.users = InMemoryUserRepository(self.users_by_name, self.ids_by_subject)
         self.orders = InMemoryOrderRepository(self.orders_by_key)
-        self.loader = InMemoryBulkLoader(self.users_by_name, self.orders_by_key)
+        self.loader = InMemoryBulkLoader(
+            self.users_by_name, self.ids_by_subject, self.orders_by_key
+        )
 
     def migrate(self) -> None:
         """Do nothing: there is no schema."""

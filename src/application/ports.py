@@ -174,6 +174,15 @@ class UserRepository(Protocol):
     ) -> bool:
         """Store a new hash if the stored one still is `old`, in one step; say whether it was."""
 
+    @abstractmethod
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Return the account of somebody whom another issuer knows, opened on first sight.
+
+        Both are text of 1 to 255 characters, compared exactly (RFC 7519, section 4.1.2); of many
+        who ask at once all get the same account. It has no user name and no password, so nobody
+        signs in to it here.
+        """
+
 
 class OrderRepository(Protocol):
     """Orders, each reached through its owner only. Raises `StorageUnavailable` from any method."""

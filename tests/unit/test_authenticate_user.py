@@ -91,7 +91,7 @@ class FullUserRepository(InMemoryUserRepository):
 
 
 async def test_an_upgrade_that_cannot_be_stored_keeps_nobody_out() -> None:
-    users = FullUserRepository({})
+    users = FullUserRepository({}, {})
     tokens = TableTokenIssuer(SettableClock())
     alice = await users.add(Username("alice"), PasswordHash(f"1$salt${PASSWORD}"))
     sign_in = AuthenticateUser(users, InstantPasswordHasher(work=2), tokens)

@@ -22,6 +22,7 @@ class TestInMemoryStorage(StorageContract):
     async def empty(self, storage: Storage) -> None:
         assert isinstance(storage, InMemoryStorage)
         storage.users_by_name.clear()
+        storage.ids_by_subject.clear()
         storage.orders_by_key.clear()
 
 

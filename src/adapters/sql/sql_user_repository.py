@@ -1,18 +1,23 @@
 """Accounts in SQL."""
 
-from sqlalchemy import insert, select, update
+import uuid
+
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.sql.tables import UserRow
+from adapters.sql.tables import ExternalSubjectRow, UserRow
 from application.errors import UsernameTaken
 from application.ports import UserRepository
 from domain.user import PasswordHash, User, UserId, Username
 
 
 class SqlUserRepository(UserRepository):
-    """The table `users`; the unique name decides who was first."""
+    """The table `users`; the unique name decides who was first.
+
+    `external_subjects` leads to the accounts of people whom another issuer knows.
+    """
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -47,3 +52,34 @@ class SqlUserRepository(UserRepository):
         return await self._database.write(
             lambda connection: connection.execute(statement).rowcount == 1
         )
+
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Read the row, or write both: the write lock decides who was first."""
+        query = select(col(ExternalSubjectRow.user_id)).where(
+            col(ExternalSubjectRow.issuer) == issuer, col(ExternalSubjectRow.subject) == subject
+        )
+
+        def find(connection: Connection) -> UserId | None:
+            row = connection.execute(query).one_or_none()
+            return UserId(row.user_id) if row else None
+
+        def find_or_add(connection: Connection) -> UserId:
+            if (known := find(connection)) is not None:
+                return known
+            account = insert(UserRow).values(_nobodys()).returning(col(UserRow.id))
+            user_id = UserId(connection.execute(account).one().id)
+            values = {"issuer": issuer, "subject": subject, "user_id": user_id}
+            connection.execute(insert(ExternalSubjectRow).values(values))
+            return user_id
+
+        known = await self._database.read(find)
+        return await self._database.write(find_or_add) if known is None else known
+
+
+def _nobodys() -> dict[str, str]:
+    """Return the row of an account that nobody can sign in to here.
+
+    TODO(merge): username=None, once users.username may be NULL. Until then it is a name that
+    nobody can have, because no `Username` holds a control character; the hash fits no password.
+    """
+    return {"username": f"\0external:{uuid.uuid4().hex}", "password_hash": "!"}

@@ -16,6 +16,9 @@ from domain.user import MAX_USERNAME_LENGTH
 # SQLite counts rows in a column that is declared INTEGER to the letter; its integers have 64 bits.
 _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
+MAX_SUBJECT_LENGTH = 255
+"""Of an issuer as well; OpenID Connect Core, section 2, bounds subjects so."""
+
 _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
 
 
@@ -28,6 +31,17 @@ class UserRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=_RowId)
     username: str = Field(max_length=MAX_USERNAME_LENGTH, unique=True)
     password_hash: str = Field(max_length=255)
+
+
+class ExternalSubjectRow(SQLModel, table=True):
+    """Whose account it is whom another issuer knows as `subject`."""
+
+    __tablename__ = "external_subjects"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    issuer: str = Field(max_length=MAX_SUBJECT_LENGTH, primary_key=True)
+    subject: str = Field(max_length=MAX_SUBJECT_LENGTH, primary_key=True)
+    user_id: int = Field(foreign_key="users.id", sa_type=BigInteger)
 
 
 class OrderRow(SQLModel, table=True):
