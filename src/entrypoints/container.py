@@ -10,7 +10,9 @@ from adapters.clock import SystemClock
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.tokens.external_token_verifier import ExternalTokenVerifier
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from adapters.tokens.remote_key_set import RemoteKeySet
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey, write_new_key
 from application.add_user import AddUser
 from application.authenticate_user import AuthenticateUser
@@ -30,6 +32,10 @@ def _signing_key(settings: Settings) -> SigningKey:
     except InvalidSigningKey as error:
         file = settings.signing_key_file or settings.default_key_file
         raise SettingsError([f"the signing key {file}: {error}"]) from None
+
+
+def _verifier_of(settings: Settings) -> str:
+    return "tokens" if settings.signs_in else "external_tokens"
 
 
 def _key_flaw(file: Path) -> str | None:
@@ -73,6 +79,23 @@ class Container(containers.DeclarativeContainer):
     users: providers.Provider[Any] = storage.provided.users
     orders: providers.Provider[Any] = storage.provided.orders
     loader: providers.Provider[Any] = storage.provided.loader
+
+    remote_keys: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        RemoteKeySet, settings.provided.jwks_url
+    )
+    external_tokens: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        ExternalTokenVerifier,
+        keys=remote_keys,
+        users=users,
+        clock=clock,
+        issuer=settings.provided.issuer,
+        audience=settings.provided.audience,
+        leeway=providers.Factory(timedelta, seconds=settings.provided.leeway_seconds),
+        jwt_type=settings.provided.jwt_type,
+    )
+    verifier: providers.Provider[Any] = providers.Selector(
+        providers.Callable(_verifier_of, settings), tokens=tokens, external_tokens=external_tokens
+    )
 
     key_flaw: providers.Provider[Any] = providers.Object(_key_flaw)
     write_new_key: providers.Provider[Any] = providers.Object(write_new_key)

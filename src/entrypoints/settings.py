@@ -7,6 +7,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,13 +21,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ORDERGATE_"
 
-_SIGNING = ("SIGNING_KEY_FILE", "SIGNING_SECRET")
+_WHOSE_KEYS = ("SIGNING_KEY_FILE", "SIGNING_SECRET", "JWKS_URL")
 _NOT_SETTINGS = frozenset({"PASSWORD"})
 """Variables that commands read by themselves, so that they stand in no settings object."""
 
 _SQLITE = "sqlite:///"
 _MIN_SECRET_BYTES = 32
-_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_HOST = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
+_LOOPBACK = r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])"
+_PORT = r"(:[0-9]{1,5})?"
+_ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
+_JWKS_URL = re.compile(rf"(https://{_HOST}|http://{_LOOPBACK}){_PORT}/[!$-~]{{0,1024}}")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -49,6 +54,15 @@ def _origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise PydanticCustomError("origin", "must be origins such as https://shop.example")
     return origin
+
+
+def _jwks_url(url: str) -> str:
+    with suppress(ValueError):  # the port is too large, or what is in brackets no address
+        if _JWKS_URL.fullmatch(url) and urlsplit(url).port != 0:
+            return url
+    raise PydanticCustomError(
+        "url", "must be a URL such as https://id.example/jwks; http is for this computer alone"
+    )
 
 
 def _existing_file(path: Path) -> Path:
@@ -112,6 +126,14 @@ class Settings(BaseSettings):
     signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
     """Instead of a key file: a secret of 32 bytes or more, for HS256. Default: none."""
 
+    jwks_url: Annotated[str, AfterValidator(_jwks_url)] | None = None
+    """Where another issuer publishes its keys: with it this service signs nobody in and believes
+    that issuer, whose `iss` is `ISSUER`. Default: none."""
+
+    jwt_type: Literal["at+jwt", "jwt"] = "at+jwt"
+    """The `typ` that access tokens of another issuer have: `at+jwt` as RFC 9068 says, or `jwt` for
+    an issuer that writes `JWT` or nothing."""
+
     issuer: Name = "ordergate"
     """`iss` of tokens. The URL of this service is a good one."""
 
@@ -147,6 +169,11 @@ class Settings(BaseSettings):
     """Log lines as `json` or as `text`; `auto` is text on a terminal."""
 
     @property
+    def signs_in(self) -> bool:
+        """Whether people sign in here, and not with another issuer."""
+        return self.jwks_url is None
+
+    @property
     def database_path(self) -> Path:
         """The file behind `database_url`."""
         if not self.database_url:
@@ -168,9 +195,11 @@ def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
     ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     problems = [_unknown(name, known) for name in ours if name.removeprefix(PREFIX) not in known]
     problems += [f"{name} is not UTF-8" for name in ours if not _is_utf_8(os.environ[name])]
-    key_file, secret = (os.environ.get(PREFIX + name) for name in _SIGNING)
-    if key_file and secret:
-        problems.append(" and ".join(PREFIX + name for name in _SIGNING) + " exclude each other")
+    keys = [PREFIX + name for name in _WHOSE_KEYS if os.environ.get(PREFIX + name)]
+    if len(keys) > 1:
+        problems.append(f"{' and '.join(keys)} exclude each other")
+    if f"{PREFIX}JWKS_URL" in keys and not os.environ.get(f"{PREFIX}ISSUER"):
+        problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
     settings, flaws = None, {}
     try:
         settings = Settings()
@@ -179,6 +208,7 @@ def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
             str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
         }
+    key_file = os.environ.get(f"{PREFIX}SIGNING_KEY_FILE")
     if key_file and "signing_key_file" not in flaws and (flaw := key_flaw(Path(key_file))):
         flaws["signing_key_file"] = flaw
     problems += [f"{PREFIX}{name.upper()}: {flaw}" for name, flaw in flaws.items()]

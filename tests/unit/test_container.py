@@ -66,6 +66,13 @@ def test_one_repository_of_a_storage_is_swapped_by_name() -> None:
     assert container.storage().orders is not orders
 
 
+def test_settings_choose_whose_tokens_are_believed() -> None:
+    own = Container(settings=SETTINGS)
+    assert own.verifier() is own.tokens()
+    other = Container(settings=Settings(jwks_url="https://id.example/jwks"))
+    assert other.verifier() is other.external_tokens()
+
+
 def test_settings_are_settings() -> None:
     with pytest.raises(Error, match="is not an instance of"):
         Container(settings="no settings").settings()

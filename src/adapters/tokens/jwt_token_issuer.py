@@ -33,8 +33,9 @@ class JwtTokenIssuer(TokenIssuer):
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
         self._header = {"typ": "at+jwt"} | ({"kid": key.kid} if key.kid else {})
+        self._keys = key.verifying()
         self._verifier = JwtTokenVerifier(
-            keys=key.verifying(), clock=clock, issuer=issuer, audience=audience, leeway=leeway
+            clock=clock, issuer=issuer, audience=audience, leeway=leeway
         )
 
     def issue(self, caller: Caller) -> AccessToken:
@@ -57,5 +58,6 @@ class JwtTokenIssuer(TokenIssuer):
 
     async def verify(self, token: str) -> Caller:
         """Check signature, type and every claim; `InvalidToken` names the first flaw."""
-        claims = self._verifier.verify(token)
+        claims = self._verifier.verify(token, self._keys)
+        claims.text("jti")
         return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())

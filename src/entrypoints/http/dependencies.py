@@ -54,7 +54,7 @@ async def _current_user(
     request: Request, response: Response, token: Annotated[str, Depends(_bearer_token)]
 ) -> Caller:
     response.headers["Cache-Control"] = "private, no-store"
-    caller: Caller = await request.app.state.container.tokens().verify(token)
+    caller: Caller = await request.app.state.container.verifier().verify(token)
     return caller
 
 
