@@ -22,7 +22,7 @@ from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
-from tests.integration.conftest import PASSWORD, Start, ordergate
+from tests.integration.conftest import PASSWORD, SECONDS, Start, ordergate, wait_until
 from tests.integration.issuer import AUDIENCE, Issuer, issuing
 from tests.jose import encode, jwk_of, signature
 
@@ -334,7 +334,7 @@ def test_a_server_believes_another_issuer(
 
     def get(token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(f"{server.url}/orders/1", headers=headers)
+        return httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
 
     assert get(issuer.token()).json()["id"] == 1
     assert get(issuer.token("auth0|bob")).status_code == 404
@@ -349,8 +349,8 @@ def test_a_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) 
         pass
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     server = start("serve", cwd=tmp_path, JWKS_URL=issuer.url, ISSUER=issuer.name)
-    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    assert httpx.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200
     headers = {"Authorization": f"Bearer {issuer.token()}"}
-    answer = httpx.get(f"{server.url}/orders/1", headers=headers)
+    answer = httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
     assert (answer.status_code, problem_of(answer)) == (503, "issuer-unavailable")
-    assert "keys_unavailable" in "".join(server.output)
+    wait_until(lambda: "keys_unavailable" in "".join(server.output))
