@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python -m
 DEAD := $(if $(shell $(VENV)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean dead
+.PHONY: help demo test check bench format lock clean dead
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,6 +34,9 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python tools/lock.py --check
 	$(RUN) pip check --quiet
+
+bench: $(READY) ## Measure what ending tokens before they expire costs a request
+	@$(VENV)/bin/python bench/revocation.py
 
 format: $(READY) ## Format the code and mend what the linter can
 	$(RUN) ruff format .

@@ -44,6 +44,7 @@ class Tables:
     endings: dict[SessionId, tuple[datetime, Ending]] = field(default_factory=dict)
     tokens: dict[TokenDigest, StoredToken] = field(default_factory=dict)
     orders: dict[tuple[UserId, OrderId], Order] = field(default_factory=dict)
+    subjects: dict[tuple[str, str], UserId] = field(default_factory=dict)
 
     def is_live(self, session: Session, at: datetime) -> bool:
         """Say whether a session has neither ended nor expired."""
@@ -79,8 +80,7 @@ class InMemoryUserRepository(UserRepository):
         """Open the account under the next free id."""
         if await self.find(username):
             raise UsernameTaken
-        taken = self._tables.users.keys() | self._tables.closed
-        user_id = next(UserId(i) for i in count(1) if i not in taken)
+        user_id = self._free_id()
         user = self._tables.users[user_id] = User(user_id, username, password_hash)
         return user
 
@@ -122,6 +122,17 @@ class InMemoryUserRepository(UserRepository):
         del self._tables.users[user_id]
         self._tables.closed.add(user_id)
         return self._tables.end(self._tables.sessions_of(user_id), Ending.ACCOUNT_CLOSED, at)
+
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Look the pair up, or keep it with the next free id."""
+        if (issuer, subject) not in self._tables.subjects:
+            self._tables.subjects[issuer, subject] = self._free_id()
+        return self._tables.subjects[issuer, subject]
+
+    def _free_id(self) -> UserId:
+        tables = self._tables
+        taken = tables.users.keys() | tables.closed | set(tables.subjects.values())
+        return next(UserId(i) for i in count(1) if i not in taken)
 
 
 class InMemorySessionRepository(SessionRepository):
@@ -225,7 +236,8 @@ class InMemoryBulkLoader(BulkLoader):
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         """Fill both dictionaries."""
-        if self._tables.users or self._tables.closed or self._tables.orders:
+        tables = self._tables
+        if tables.users or tables.closed or tables.subjects or tables.orders:
             raise StorageNotEmpty
         all_users = list(users)
         all_orders = list(orders)

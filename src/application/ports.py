@@ -224,6 +224,15 @@ class UserRepository(Protocol):
         `OrdersOpen`, and does nothing, while an order is neither delivered nor cancelled.
         """
 
+    @abstractmethod
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Return the account of somebody whom another issuer knows, opened on first sight.
+
+        Both are text of 1 to 255 characters, compared exactly (RFC 7519, section 4.1.2); of many
+        who ask at once all get the same account. It has no user name and no password, so nobody
+        signs in to it here.
+        """
+
 
 class Verdict(StrEnum):
     """What became of a refresh token that was presented."""

@@ -86,7 +86,7 @@ def serve(
     """Serve the API on a storage whose schema is current."""
     container = _container()
     _check_storage(container)
-    container.tokens()
+    container.verifier()
     with server.listen(host, port) as listening:
         _serve("entrypoints.asgi:create", listening, workers=workers)
 
@@ -101,6 +101,7 @@ def demo(port: Port = 8000) -> None:
             "database_url": None,
             "signing_key_file": None,
             "signing_secret": None,
+            "jwks_url": None,
         }
     )
     configure_logging(settings)

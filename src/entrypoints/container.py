@@ -13,9 +13,11 @@ from adapters.passwords.common_passwords import CommonPasswords
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.throttle import LimitsThrottle
+from adapters.tokens.external_token_verifier import ExternalTokenVerifier
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.key_ring import KeyRing
 from adapters.tokens.key_source import KeySource, StaticKeys
+from adapters.tokens.remote_key_set import RemoteKeySet
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.add_user import AddUser
 from application.authenticate_user import AuthenticateUser
@@ -51,6 +53,10 @@ def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
     return KeyRing(settings.signing_keys_file, clock=clock, token_life=life)
 
 
+def _verifier_of(settings: Settings) -> str:
+    return "tokens" if settings.signs_in else "external_tokens"
+
+
 def _key_flaw(file: Path) -> str | None:
     try:
         SigningKey.from_file(file)
@@ -70,6 +76,8 @@ def _throttle(settings: Settings) -> LimitsThrottle:
 
 
 def _revocation(settings: Settings, sessions: SessionRepository, clock: Clock) -> Revocation:
+    if not settings.signs_in:
+        return UntilExpiry()
     match settings.revocation:
         case "until-expiry":
             return UntilExpiry()
@@ -122,6 +130,23 @@ class Container(containers.DeclarativeContainer):
     orders: providers.Provider[Any] = storage.provided.orders
     loader: providers.Provider[Any] = storage.provided.loader
 
+    remote_keys: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        RemoteKeySet, settings.provided.jwks_url
+    )
+    external_tokens: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        ExternalTokenVerifier,
+        keys=remote_keys,
+        users=users,
+        clock=clock,
+        issuer=settings.provided.issuer,
+        audience=settings.provided.audience,
+        leeway=providers.Factory(timedelta, seconds=settings.provided.leeway_seconds),
+        jwt_type=settings.provided.jwt_type,
+    )
+    verifier: providers.Provider[Any] = providers.Selector(
+        providers.Callable(_verifier_of, settings), tokens=tokens, external_tokens=external_tokens
+    )
+
     key_flaw: providers.Provider[Any] = providers.Object(_key_flaw)
 
     audit: providers.Provider[Any] = providers.ThreadSafeSingleton(LogAudit)
@@ -155,7 +180,7 @@ class Container(containers.DeclarativeContainer):
         audit,
         revocable=providers.Callable(_is_revocable, settings),
     )
-    identify_caller = providers.ThreadSafeSingleton(IdentifyCaller, tokens, revocation)
+    identify_caller = providers.ThreadSafeSingleton(IdentifyCaller, verifier, revocation)
     list_sessions = providers.ThreadSafeSingleton(ListSessions, sessions, clock)
     end_session = providers.ThreadSafeSingleton(EndSession, sessions, clock, audit)
     end_all_sessions = providers.ThreadSafeSingleton(EndAllSessions, sessions, clock, audit)

@@ -59,6 +59,8 @@ def configure_logging(settings: Settings) -> None:
             logger.propagate = True
     # Alembic tells at INFO what it is about to do; the commands say what they did.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # httpx tells at INFO that it asked; what came of it is told by who asked.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _drop_colors(

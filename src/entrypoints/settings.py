@@ -25,7 +25,7 @@ from domain.password_rules import LEAST_MIN_LENGTH
 
 PREFIX = "ORDERGATE_"
 
-_SIGNING = ("SIGNING_KEY_FILE", "SIGNING_SECRET")
+_WHOSE_KEYS = ("SIGNING_KEY_FILE", "SIGNING_SECRET", "JWKS_URL")
 _NOT_SETTINGS = frozenset({"PASSWORD"})
 """Variables that commands read by themselves, so that they stand in no settings object."""
 
@@ -34,8 +34,12 @@ _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
 _MAX_REVOCATION_SECONDS = 3_600
-_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-_ISSUER = re.compile(rf"{_ORIGIN.pattern}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
+_HOST = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
+_LOOPBACK = r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])"
+_PORT = r"(:[0-9]{1,5})?"
+_ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
+_JWKS_URL = re.compile(rf"(https://{_HOST}|http://{_LOOPBACK}){_PORT}/[!$-~]{{0,1024}}")
+_ISSUER = re.compile(rf"{_ORIGIN.pattern}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 _MAX_ISSUER_LENGTH = 255
 
@@ -87,6 +91,15 @@ def _network(text: str) -> str:
     )
 
 
+def _jwks_url(url: str) -> str:
+    with suppress(ValueError):  # the port is too large, or what is in brackets no address
+        if _JWKS_URL.fullmatch(url) and urlsplit(url).port != 0:
+            return url
+    raise PydanticCustomError(
+        "url", "must be a URL such as https://id.example/jwks; http is for this computer alone"
+    )
+
+
 def _existing_file(path: Path) -> Path:
     with suppress(OSError):  # a folder that is closed to us holds no file for us
         if path.is_file():
@@ -132,8 +145,8 @@ def _issuer(url: str) -> str:
     if not _ISSUER.fullmatch(url) or len(url) > _MAX_ISSUER_LENGTH:
         raise PydanticCustomError(
             "issuer",
-            "must be the URL of this service, such as https://orders.example: http or https, "
-            f"at most {_MAX_ISSUER_LENGTH} characters, no query, fragment or slash at the end",
+            "must be a URL such as https://orders.example: http or https, "
+            f"at most {_MAX_ISSUER_LENGTH} characters, no query and no fragment",
         )
     return url
 
@@ -173,6 +186,14 @@ class Settings(BaseSettings):
 
     signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
     """Instead of keys: a secret of 32 bytes or more, for HS256. Default: none."""
+
+    jwks_url: Annotated[str, AfterValidator(_jwks_url)] | None = None
+    """Where another issuer publishes its keys: with it this service signs nobody in and believes
+    that issuer, whose `iss` is `ISSUER`. Default: none."""
+
+    jwt_type: Literal["at+jwt", "jwt"] = "at+jwt"
+    """The `typ` that access tokens of another issuer have: `at+jwt` as RFC 9068 says, or `jwt` for
+    an issuer that writes `JWT` or nothing."""
 
     issuer: Issuer = "http://127.0.0.1:8000"
     """`iss` of tokens: the URL that clients know this service by, where its metadata is found."""
@@ -250,6 +271,11 @@ class Settings(BaseSettings):
     """Log lines as `json` or as `text`; `auto` is text on a terminal."""
 
     @property
+    def signs_in(self) -> bool:
+        """Whether people sign in here, and not with another issuer."""
+        return self.jwks_url is None
+
+    @property
     def database_path(self) -> Path:
         """The file behind `database_url`."""
         if not self.database_url:
@@ -271,9 +297,11 @@ def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
     ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     problems = [_unknown(name, known) for name in ours if name.removeprefix(PREFIX) not in known]
     problems += [f"{name} is not UTF-8" for name in ours if not _is_utf_8(os.environ[name])]
-    key_file, secret = (os.environ.get(PREFIX + name) for name in _SIGNING)
-    if key_file and secret:
-        problems.append(" and ".join(PREFIX + name for name in _SIGNING) + " exclude each other")
+    keys = [PREFIX + name for name in _WHOSE_KEYS if os.environ.get(PREFIX + name)]
+    if len(keys) > 1:
+        problems.append(f"{' and '.join(keys)} exclude each other")
+    if f"{PREFIX}JWKS_URL" in keys and not os.environ.get(f"{PREFIX}ISSUER"):
+        problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
     settings, flaws = None, {}
     try:
         settings = Settings()
@@ -282,6 +310,7 @@ def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
             str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
         }
+    key_file = os.environ.get(f"{PREFIX}SIGNING_KEY_FILE")
     if key_file and "signing_key_file" not in flaws and (flaw := key_flaw(Path(key_file))):
         flaws["signing_key_file"] = flaw
     problems += [f"{PREFIX}{name.upper()}: {flaw}" for name, flaw in flaws.items()]

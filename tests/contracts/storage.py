@@ -128,6 +128,53 @@ class StorageContract(SessionRepositoryContract):
         assert results.count(True) == 1
         assert stored == User(user.id, user.username, PasswordHash(f"new {results.index(True)}"))
 
+    async def test_a_subject_of_an_issuer_has_one_account(self, storage: Storage) -> None:
+        alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        first = await storage.users.of_subject("https://id.example/", "auth0|7")
+        assert 1 <= first <= MAX_ID
+        assert first != alice.id
+        assert await storage.users.of_subject("https://id.example/", "auth0|7") == first
+
+    @pytest.mark.parametrize(
+        ("issuer", "subject"),
+        [
+            ("https://id.example", "Zoë"),
+            ("https://id.example/", "zoë"),
+            ("https://id.example/", "Zoe\u0308"),
+            ("https://id.example/", "Zoë "),
+            ("https://other.example/", "Zoë"),
+        ],
+    )
+    async def test_issuers_and_subjects_are_compared_exactly(
+        self, storage: Storage, issuer: str, subject: str
+    ) -> None:
+        first = await storage.users.of_subject("https://id.example/", "Zoë")
+        assert await storage.users.of_subject(issuer, subject) != first
+
+    async def test_a_subject_has_up_to_255_characters(self, storage: Storage) -> None:
+        first = await storage.users.of_subject("i" * 255, "😀" * 255)
+        assert await storage.users.of_subject("i" * 255, "😀" * 255) == first
+
+    async def test_a_subject_seen_many_times_at_once_has_one_account(
+        self, storage: Storage
+    ) -> None:
+        ids = await asyncio.gather(
+            *(storage.users.of_subject("https://id.example", "new") for _ in range(20))
+        )
+        assert len(set(ids)) == 1
+
+    async def test_a_subjects_account_takes_no_user_name(self, storage: Storage) -> None:
+        subject = await storage.users.of_subject("https://id.example", "alice")
+        assert await storage.users.find(Username("alice")) is None
+        alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        bob = await storage.users.of_subject("https://id.example", "bob")
+        assert len({subject, alice.id, bob}) == 3
+
+    async def test_a_subjects_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
+        await storage.users.of_subject("https://id.example", "alice")
+        with pytest.raises(StorageNotEmpty):
+            await storage.loader.load([ALICE], [])
+
     # OrderRepository
 
     async def test_an_owner_gets_the_whole_order(self, storage: Storage) -> None:

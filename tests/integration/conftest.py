@@ -1,5 +1,6 @@
 """Real parts: the command, and a server it starts."""
 
+import logging
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from entrypoints.settings import PREFIX
+from tests.output import SECRETS, WRITTEN, Collector
 
 PASSWORD = "the password of all test users"
 SECONDS = 30
@@ -23,12 +25,32 @@ PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS"
 """For servers that many tests fail to sign in to, all from one address."""
 LISTENING = re.compile(r'(?:"url": "|running on )(http://127\.0\.0\.1:\d+)')
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the test that looks at the output of all others be the last."""
+    items.sort(key=lambda item: item.name == "test_nothing_secret_was_written_by_any_test")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collected() -> Iterator[None]:
+    """Collect what is logged in this process, the audit included."""
+    collector = Collector()
+    audit = logging.getLogger("ordergate.audit")
+    audit.setLevel(logging.INFO)
+    logging.getLogger().addHandler(collector)
+    yield
+    logging.getLogger().removeHandler(collector)
+
+
 Start = Callable[..., "Server"]
 
 
 def clean_environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    SECRETS.update(
+        str(settings[name]) for name in ("PASSWORD", "SIGNING_SECRET") if name in settings
+    )
     return kept | {PREFIX + name: str(value) for name, value in settings.items()}
 
 
@@ -43,7 +65,7 @@ def ordergate(
     *arguments: object, cwd: Path, **settings: object
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**settings),
@@ -53,6 +75,8 @@ def ordergate(
         timeout=SECONDS * 2,
         check=False,
     )
+    WRITTEN.append(done.stdout + done.stderr)
+    return done
 
 
 @dataclass
@@ -93,6 +117,7 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
+            WRITTEN.append(line)
             if found := LISTENING.search(line):
                 self.url = found[1]
             if self.url:

@@ -59,7 +59,7 @@ class TestSqliteStorage(StorageContract):
 
     async def empty(self, storage: Storage) -> None:
         def delete(connection: Connection) -> None:
-            for table in ("order_lines", "orders", "users"):
+            for table in ("order_lines", "orders", "external_subjects", "users"):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
 
         await self.database.write(delete)

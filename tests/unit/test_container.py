@@ -85,6 +85,13 @@ async def test_the_throttle_counts_as_the_settings_say() -> None:
     assert await is_shut(throttle, "carol", HERE)
 
 
+def test_settings_choose_whose_tokens_are_believed() -> None:
+    own = Container(settings=SETTINGS)
+    assert own.verifier() is own.tokens()
+    other = Container(settings=Settings(jwks_url="https://id.example/jwks"))
+    assert other.verifier() is other.external_tokens()
+
+
 def test_settings_are_settings() -> None:
     with pytest.raises(Error, match="is not an instance of"):
         Container(settings="no settings").settings()

@@ -32,6 +32,7 @@ class TestInMemoryStorage(StorageContract):
         assert isinstance(storage, InMemoryStorage)
         storage.tables.users.clear()
         storage.tables.orders.clear()
+        storage.tables.subjects.clear()
 
 
 class TestInstantPasswordHasher(PasswordHasherContract):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.tokens.jwk import KeySet
-from adapters.tokens.jws import MAX_TOKEN_LENGTH, read_jws
+from adapters.tokens.jws import MAX_TOKEN_LENGTH, key_id, read_jws
 from application.errors import InvalidToken
 from tests.jose import KINDS, SECRET, encode, private_key, public_jwk, sign, signature
 from tests.vectors import VECTORS
@@ -270,3 +270,24 @@ def test_a_mutilated_token_is_read_as_it_was_or_refused(data: st.DataObject) -> 
     except InvalidToken:
         return
     assert (changed, read) == (token, ({"alg": "EdDSA"}, b"payload"))
+
+
+# Which key a token names
+
+
+def test_the_key_that_a_token_names_is_told() -> None:
+    assert key_id(sign("EdDSA", kid="a key")) == "a key"
+    assert key_id(sign("EdDSA")) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    ['{"kid":5}', '{"kid":null}', '{"kid":"a","kid":"b"}', '["kid"]', "", "{" * 5000, "NaN"],
+)
+def test_a_header_that_names_no_key_well_names_none(header: str) -> None:
+    assert key_id(f"{encode(header.encode())}.e30.AA") is None
+
+
+@given(st.one_of(st.text(), st.binary().map(encode)))
+def test_any_text_names_a_key_or_none(text: str) -> None:
+    assert key_id(text) is None or isinstance(key_id(text), str)

@@ -121,6 +121,65 @@ def test_two_signing_keys_exclude_each_other() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["SIGNING_SECRET", "SIGNING_KEY_FILE"])
+def test_who_believes_another_issuer_signs_nothing(name: str) -> None:
+    value = {"SIGNING_SECRET": SECRET, "SIGNING_KEY_FILE": __file__}[name]
+    assert problems_of(
+        JWKS_URL="https://id.example/jwks", ISSUER="https://id.example", **{name: value}
+    ) == [f"ORDERGATE_{name} and ORDERGATE_JWKS_URL exclude each other"]
+
+
+def test_another_issuer_has_to_be_named() -> None:
+    assert problems_of(JWKS_URL="https://id.example/jwks") == [
+        "ORDERGATE_JWKS_URL needs ORDERGATE_ISSUER, the `iss` of its issuer's tokens"
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://id.example/realms/shop/protocol/openid-connect/certs",
+        "https://id.example:8443/jwks?v=2",
+        "https://[2001:db8::1]/jwks",
+        "http://localhost:8080/jwks",
+        "http://127.0.0.1:8080/jwks",
+        "http://[::1]/jwks",
+    ],
+)
+def test_with_a_jwks_url_nobody_signs_in_here(url: str) -> None:
+    settings = settings_of(JWKS_URL=url, ISSUER="https://id.example/")
+    assert (settings.jwks_url, settings.issuer) == (url, "https://id.example/")
+    assert not settings.signs_in
+    assert settings_of().signs_in
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "id.example/jwks",
+        "https://id.example",
+        "https:///jwks",
+        "https://me:pw@id.example/jwks",
+        "https://id.example/a b",
+        "https://id.example/jwks#keys",
+        "https://id.example:0/jwks",
+        "https://id.example:65536/jwks",
+        "https://[:::]/jwks",
+        "http://id.example/jwks",
+        "http://127.0.0.1.example/jwks",
+        "http://localhost@id.example/jwks",
+        "file:///etc/passwd",
+    ],
+)
+def test_any_other_jwks_url_is_refused(url: str) -> None:
+    (problem,) = problems_of(JWKS_URL=url, ISSUER="https://id.example")
+    assert problem.startswith("ORDERGATE_JWKS_URL: must be a URL such as https://id.example/jwks;")
+
+
+def test_the_type_of_jwts_is_one_of_two() -> None:
+    assert problems_of(JWT_TYPE="id+jwt") == ["ORDERGATE_JWT_TYPE: must be one of at+jwt, jwt"]
+
+
 def test_a_key_file_that_is_not_there_is_named_at_once() -> None:
     (problem,) = problems_of(SIGNING_KEY_FILE="/nowhere/key.pem")
     assert problem.startswith("ORDERGATE_SIGNING_KEY_FILE: must name a file that exists")
@@ -139,6 +198,7 @@ def test_an_audience_is_a_short_plain_name(name: str) -> None:
         "https://orders.example",
         "https://example.org/api/orders-1",
         "http://[::1]:8000",
+        "https://orders.example/",
     ],
 )
 def test_an_issuer_is_a_url(url: str) -> None:
@@ -151,7 +211,6 @@ def test_an_issuer_is_a_url(url: str) -> None:
         "ordergate",
         "ftp://orders.example",
         "https://",
-        "https://orders.example/",
         "https://orders.example//a",
         "https://orders.example?a=b",
         "https://orders.example#a",
@@ -164,8 +223,8 @@ def test_an_issuer_is_a_url(url: str) -> None:
 def test_any_other_issuer_is_refused(url: str) -> None:
     (problem,) = problems_of(ISSUER=url)
     assert problem == (
-        "ORDERGATE_ISSUER: must be the URL of this service, such as https://orders.example: http "
-        "or https, at most 255 characters, no query, fragment or slash at the end"
+        "ORDERGATE_ISSUER: must be a URL such as https://orders.example: http "
+        "or https, at most 255 characters, no query and no fragment"
     )
 
 

@@ -1,5 +1,6 @@
 """Accounts in SQL."""
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,7 +10,14 @@ from sqlmodel import col
 
 from adapters.sql.sql_session_repository import end_sessions
 from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.sql.tables import CLOSED, OrderRow, SessionRow, UserRow
+from adapters.sql.tables import (
+    CLOSED,
+    EXTERNAL,
+    ExternalSubjectRow,
+    OrderRow,
+    SessionRow,
+    UserRow,
+)
 from application.errors import OrdersOpen, UsernameTaken
 from application.ports import UserRepository
 from domain.order import OrderStatus
@@ -18,7 +26,10 @@ from domain.user import PasswordHash, User, UserId, Username
 
 
 class SqlUserRepository(UserRepository):
-    """The table `users`; the unique name decides who was first."""
+    """The table `users`; the unique name decides who was first.
+
+    `external_subjects` leads to the accounts of people whom another issuer knows.
+    """
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
@@ -42,12 +53,12 @@ class SqlUserRepository(UserRepository):
             raise UsernameTaken from None
 
     async def get(self, user_id: UserId) -> User | None:
-        """Read one row by its key, unless it is that of a closed account."""
+        """Read one row by its key, unless nobody can sign in to it."""
         query = select(col(UserRow.username), col(UserRow.password_hash)).where(
             col(UserRow.id) == user_id
         )
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
-        if row is None or row.username.startswith(CLOSED):
+        if row is None or row.username.startswith((CLOSED, EXTERNAL)):
             return None
         return User(user_id, Username(row.username), PasswordHash(row.password_hash))
 
@@ -101,6 +112,28 @@ class SqlUserRepository(UserRepository):
 
         return await self._database.write(work)
 
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Read the row, or write both: the write lock decides who was first."""
+        query = select(col(ExternalSubjectRow.user_id)).where(
+            col(ExternalSubjectRow.issuer) == issuer, col(ExternalSubjectRow.subject) == subject
+        )
+
+        def find(connection: Connection) -> UserId | None:
+            row = connection.execute(query).one_or_none()
+            return UserId(row.user_id) if row else None
+
+        def find_or_add(connection: Connection) -> UserId:
+            if (known := find(connection)) is not None:
+                return known
+            account = insert(UserRow).values(_nobodys()).returning(col(UserRow.id))
+            user_id = UserId(connection.execute(account).one().id)
+            values = {"issuer": issuer, "subject": subject, "user_id": user_id}
+            connection.execute(insert(ExternalSubjectRow).values(values))
+            return user_id
+
+        known = await self._database.read(find)
+        return await self._database.write(find_or_add) if known is None else known
+
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:
     statement = (
@@ -109,3 +142,8 @@ def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values
         .values(values)
     )
     return connection.execute(statement).rowcount == 1
+
+
+def _nobodys() -> dict[str, str]:
+    """Return the row of an account that nobody can sign in to here: the hash fits no password."""
+    return {"username": f"{EXTERNAL}{uuid.uuid4().hex}", "password_hash": ""}

@@ -16,14 +16,18 @@ from domain.user import MAX_USERNAME_LENGTH
 # SQLite counts rows in a column that is declared INTEGER to the letter; its integers have 64 bits.
 _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
+MAX_SUBJECT_LENGTH = 255
+"""Of an issuer as well; OpenID Connect Core, section 2, bounds subjects so."""
+
 _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
 
 
 class UserRow(SQLModel, table=True):
     """An account; AUTOINCREMENT, so that an id is never given twice.
 
-    The row of a closed account stays for its orders; its name becomes `CLOSED` and its id, which
-    nobody can type, since no user name has a space.
+    The row of a closed account stays for its orders; its name becomes `CLOSED` and its id. That of
+    somebody whom another issuer knows is `EXTERNAL` and a random UUID. Nobody can type either,
+    since no user name has a space.
     """
 
     __tablename__ = "users"
@@ -35,6 +39,7 @@ class UserRow(SQLModel, table=True):
 
 
 CLOSED = " closed "
+EXTERNAL = " external "
 
 
 class SessionRow(SQLModel, table=True):
@@ -72,6 +77,17 @@ class RefreshTokenRow(SQLModel, table=True):
     expires_at: datetime
     used_at: datetime | None
     sealed_successor: bytes | None = Field(max_length=32)
+
+
+class ExternalSubjectRow(SQLModel, table=True):
+    """Whose account it is whom another issuer knows as `subject`."""
+
+    __tablename__ = "external_subjects"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    issuer: str = Field(max_length=MAX_SUBJECT_LENGTH, primary_key=True)
+    subject: str = Field(max_length=MAX_SUBJECT_LENGTH, primary_key=True)
+    user_id: int = Field(foreign_key="users.id", sa_type=BigInteger)
 
 
 class OrderRow(SQLModel, table=True):

@@ -26,6 +26,19 @@ def read_jws(token: str | bytes, keys: KeySet) -> tuple[dict[str, object], bytes
         raise InvalidToken(f"malformed: {error}") from None
 
 
+def key_id(token: str) -> str | None:
+    """Return the `kid` that a token names, before anything of it is verified; never raises.
+
+    `None` stands for a token without one, and for whatever is no token.
+    """
+    try:
+        header = parse_json_object(decode_base64url(token[:MAX_TOKEN_LENGTH].partition(".")[0]))
+    except ValueError:
+        return None
+    kid = header.get("kid")
+    return kid if isinstance(kid, str) else None
+
+
 def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature

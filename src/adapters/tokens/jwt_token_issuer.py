@@ -70,4 +70,5 @@ class JwtTokenIssuer(TokenIssuer):
             if newest is keys:
                 raise
             claims = self._verifier.verify(token, newest)
+        claims.text("jti")
         return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,7 +15,13 @@ from domain.scope import ALL_SCOPES, Scope
 from domain.session import SessionId
 from domain.user import MAX_ID, UserId
 
-_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+"""The `typ` of an access token (RFC 9068, section 2.1), in lower case."""
+
+MAX_SUBJECT_LENGTH = 255
+"""OpenID Connect Core, section 2."""
+
+_NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
 _SESSION = re.compile(r"[0-9a-f]{32}")
 
@@ -52,6 +59,15 @@ class Claims:
             raise InvalidToken("sub is no user id")
         return UserId(int(subject))
 
+    def subject(self) -> str:
+        """Return `sub` where another issuer writes it: 1 to 255 characters, none of control."""
+        subject = self.text("sub")
+        if len(subject) > MAX_SUBJECT_LENGTH:
+            raise InvalidToken(f"sub has more than {MAX_SUBJECT_LENGTH} characters")
+        if not _NEVER_IN_SUBJECTS.isdisjoint(map(unicodedata.category, subject)):
+            raise InvalidToken("sub has characters that no text has")
+        return subject
+
     def scope(self) -> frozenset[Scope]:
         """Return the scopes we know (RFC 9068, section 2.2.3); a token may name others too."""
         scope = self.members.get("scope", "")
@@ -70,21 +86,33 @@ class Claims:
 
 
 class JwtTokenVerifier:
-    """Believes what one of the keys it is given signed, for `audience`, in the name of `issuer`.
+    """Believes what is signed for `audience` in the name of `issuer`, and of one of the `types`.
 
-    Clocks may differ by `leeway`.
+    Clocks may differ by `leeway`. Of the types, in lower case, "" stands for none at all.
     """
 
-    def __init__(self, *, clock: Clock, issuer: str, audience: str, leeway: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        issuer: str,
+        audience: str,
+        leeway: timedelta,
+        types: frozenset[str] = ACCESS_TOKEN_TYPES,
+    ) -> None:
         self._clock = clock
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway.total_seconds()
+        self._types = types
 
     def verify(self, token: str, keys: KeySet) -> Claims:
-        """Check signature, type, times, issuer, audience and `jti`; `InvalidToken` names a flaw."""
+        """Check that a key signed it, its type, times, issuer and audience.
+
+        `InvalidToken` names the first flaw. Other claims are the caller's to ask for.
+        """
         header, payload = read_jws(token, keys)
-        if str(header.get("typ")).lower() not in _TYPES:
+        if str(header.get("typ", "")).lower() not in self._types:
             raise InvalidToken("typ is not at+jwt")
         try:
             claims = Claims(parse_json_object(payload))
@@ -101,5 +129,4 @@ class JwtTokenVerifier:
         audience = claims.members.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise InvalidToken("aud is another audience")
-        claims.text("jti")
         return claims

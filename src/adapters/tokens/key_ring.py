@@ -17,7 +17,7 @@ from adapters.tokens.key_life import RingKey, RingState, Status
 from adapters.tokens.key_source import KeySource, jwks_of
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.errors import KeyRefused
-from application.ports import Clock, Jwks
+from application.ports import AuditEvent, Clock, Jwks
 
 LOOK_SECONDS = 1.0
 """How old the keys of a running process may be."""
@@ -192,7 +192,9 @@ class KeyRing(KeySource):
             changed = [*gone, *(key for key in after.keys if key not in before.keys)]
             # Under the lock, so that the lines of several commands are in the order of the changes.
             for key in changed if recorded else ():
-                _audit.info("key_rotated", extra={"kid": key.kid, "status": str(key.status)})
+                _audit.info(
+                    AuditEvent.KEY_ROTATED.value, extra={"kid": key.kid, "status": str(key.status)}
+                )
             return changed
 
     @contextmanager

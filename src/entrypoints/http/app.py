@@ -17,8 +17,13 @@ from entrypoints.http.errors import install_error_handlers
 from entrypoints.http.openapi import install_openapi
 from entrypoints.settings import Settings
 
+_OF_SIGN_IN = (login, accounts, sessions, discovery)
+"""Routers that are there only where people sign in here, and not with another issuer."""
+
+_SIGN_IN = "Sign in at `POST /login` and read the orders that are yours."
+_FROM_ELSEWHERE = "Send an access token of `{}` and read the orders that are yours."
 _DESCRIPTION = """\
-Sign in at `POST /login` and read the orders that are yours.
+{}
 
 Every error is problem details (RFC 9457). Every answer carries `X-Request-ID`, or your own if you
 send one; the reason of each 5xx is in the log under it.
@@ -35,18 +40,22 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        container.tokens()  # a key that cannot sign is told before the first request
+        container.verifier()  # a key that cannot sign is told before the first request
         await container.storage().open()
         try:
             yield
         finally:
+            if not settings.signs_in:
+                await container.remote_keys().close()
             await container.storage().close()
 
     app = FastAPI(
         title="Ordergate",
         version=version("ordergate"),
         summary="Who is asking, and which orders are theirs.",
-        description=_DESCRIPTION,
+        description=_DESCRIPTION.format(
+            _SIGN_IN if settings.signs_in else _FROM_ELSEWHERE.format(settings.issuer)
+        ),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -56,9 +65,9 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.container = container
-    if settings.sign_up:
+    if settings.signs_in and settings.sign_up:
         app.include_router(accounts.sign_up)
-    for module in (login, accounts, sessions, orders, discovery, health, docs):
+    for module in (*(_OF_SIGN_IN if settings.signs_in else ()), orders, health, docs):
         app.include_router(module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
@@ -75,7 +84,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         trusted = list(_as_told_by_sockets(settings.trusted_proxies))
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
     install_error_handlers(app)
-    install_openapi(app)
+    install_openapi(app, signs_in=settings.signs_in)
     return app
 
 

@@ -69,9 +69,9 @@ async def jwks(keys: PublicKeysPort, response: Response) -> JwkSet:
 async def server_metadata(settings: SettingsInForce, response: Response) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""
     response.headers["Cache-Control"] = _CACHING
-    issuer = settings.issuer
+    issuer = settings.issuer.removesuffix("/")
     return ServerMetadata(
-        issuer=issuer,
+        issuer=settings.issuer,
         token_endpoint=f"{issuer}/login",
         revocation_endpoint=f"{issuer}/revoke",
         jwks_uri=f"{issuer}{_JWKS}",

@@ -78,7 +78,7 @@ SHUTTING_DOWN = Problem(
 
 MISSING_TOKEN = Problem(
     401,
-    "Sign in at /login and send the access token as Authorization: Bearer.",
+    "Send an access token as Authorization: Bearer; /docs says where tokens come from.",
     "token-required",
     headers={"WWW-Authenticate": "Bearer"},
 )

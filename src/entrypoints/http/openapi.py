@@ -5,7 +5,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from application.errors import ApplicationError, InvalidToken, StorageUnavailable
+from application.errors import (
+    ApplicationError,
+    InvalidToken,
+    KeysUnavailable,
+    StorageUnavailable,
+)
 from domain.user import MAX_ID
 from entrypoints.http.errors import (
     HEAD_TOO_LARGE,
@@ -21,6 +26,12 @@ from entrypoints.http.errors import (
 from entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "An access token of the issuer that this service believes.",
+}
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
 Responses = dict[int | str, dict[str, Any]]
@@ -33,8 +44,12 @@ def problems(*answers: type[ApplicationError] | Problem) -> Responses:
     )
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Complete the document with the errors that every operation can answer."""
+def install_openapi(app: FastAPI, *, signs_in: bool) -> None:
+    """Complete the document with the errors that every operation can answer.
+
+    Where nobody `signs_in`, tokens come from elsewhere: the document tells no more of them than
+    that they are JWTs.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -46,14 +61,15 @@ def install_openapi(app: FastAPI) -> None:
                     description=app.description,
                     routes=app.routes,
                     tags=app.openapi_tags,
-                )
+                ),
+                signs_in=signs_in,
             )
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(document: dict[str, Any]) -> dict[str, Any]:
+def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:
     everywhere = _responses(
         MALFORMED,
         of_status(413),
@@ -62,13 +78,25 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         INTERNAL,
         PROBLEMS[StorageUnavailable],
     )
-    protected = _responses(REPEATED_AUTHORIZATION, MISSING_TOKEN, PROBLEMS[InvalidToken])
+    protected = _responses(
+        REPEATED_AUTHORIZATION,
+        MISSING_TOKEN,
+        PROBLEMS[InvalidToken],
+        *(() if signs_in else (PROBLEMS[KeysUnavailable],)),
+    )
+    if not signs_in:
+        _take_tokens_from_elsewhere(document)
     for path in document["paths"].values():
         for operation in path.values():
             responses = operation["responses"]
             if MEDIA_TYPE not in responses.get("422", {"content": ()})["content"]:
                 responses.pop("422", None)  # FastAPI's own, which is never answered
-            needed = [scope for kind in operation.get("security", ()) for scope in kind["password"]]
+            needed = [
+                scope
+                for kind in operation.get("security", ())
+                for scopes in kind.values()
+                for scope in scopes
+            ]
             forbidden = _responses(insufficient_scope(needed)) if needed else {}
             for added in (
                 everywhere,
@@ -87,6 +115,18 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     schemas["ProblemDetails"] = schema
     _write_exactly(document)
     return document
+
+
+def _take_tokens_from_elsewhere(document: dict[str, Any]) -> None:
+    """Replace the password flow by a bearer token that somebody brings."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    if schemes.pop("password", None):
+        schemes["bearer"] = dict(_BEARER)
+    for path in document["paths"].values():
+        for operation in path.values():
+            for requirement in operation.get("security", ()):
+                if "password" in requirement:
+                    requirement["bearer"] = requirement.pop("password")
 
 
 def _merge(responses: Responses, added: Responses) -> None:

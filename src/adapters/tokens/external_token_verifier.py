@@ -1,0 +1,76 @@
+"""Access tokens of another issuer: verified with the keys it publishes, and never made here."""
+
+from datetime import timedelta
+
+from adapters.tokens.jws import key_id
+from adapters.tokens.jwt_token_verifier import ACCESS_TOKEN_TYPES, Claims, JwtTokenVerifier
+from adapters.tokens.remote_key_set import RemoteKeySet
+from application.ports import Caller, Clock, TokenVerifier, UserRepository
+from domain.user import UserId
+
+MAX_KNOWN_SUBJECTS = 10_000
+"""How many accounts are remembered, so that not every request asks the storage."""
+
+ANY_JWT_TYPES = ACCESS_TOKEN_TYPES | {"jwt", "application/jwt", ""}
+"""What issuers that do not follow RFC 9068 write as `typ`; "" stands for none at all."""
+
+_NO_CLIENT = "external"
+
+
+class ExternalTokenVerifier(TokenVerifier):
+    """Believes the issuer `issuer`, whose `iss` is compared to the letter, for `audience`.
+
+    `jwt_type` is what access tokens must say they are: `at+jwt` (RFC 9068), or `jwt`, with which
+    `JWT` and nothing at all pass too; then `aud` alone tells an ID token apart. The caller is the
+    account of `sub`, opened on first sight; the client is `client_id`, else `azp`.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: RemoteKeySet,
+        users: UserRepository,
+        clock: Clock,
+        issuer: str,
+        audience: str,
+        leeway: timedelta,
+        jwt_type: str,
+    ) -> None:
+        self._keys = keys
+        self._users = users
+        self._issuer = issuer
+        self._known: dict[str, UserId] = {}
+        self._verifier = JwtTokenVerifier(
+            clock=clock,
+            issuer=issuer,
+            audience=audience,
+            leeway=leeway,
+            types=ANY_JWT_TYPES if jwt_type == "jwt" else ACCESS_TOKEN_TYPES,
+        )
+
+    async def verify(self, token: str) -> Caller:
+        """Check signature, type and claims; `InvalidToken` names the first flaw.
+
+        Raises `StorageUnavailable` when an account cannot be looked up. A session of the issuer's
+        is none of ours.
+        """
+        keys = await self._keys.keys(key_id(token))
+        claims = self._verifier.verify(token, keys)
+        subject, client_id, scope = claims.subject(), _client_id(claims), claims.scope()
+        # Last: a token with any flaw opens no account.
+        return Caller(await self._account(subject), client_id, scope)
+
+    async def _account(self, subject: str) -> UserId:
+        if subject not in self._known:
+            user = await self._users.of_subject(self._issuer, subject)
+            if len(self._known) >= MAX_KNOWN_SUBJECTS:
+                del self._known[next(iter(self._known))]
+            self._known[subject] = user
+        return self._known[subject]
+
+
+def _client_id(claims: Claims) -> str:
+    for name in ("client_id", "azp"):
+        if name in claims.members:
+            return claims.text(name)
+    return _NO_CLIENT

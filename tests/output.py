@@ -1,0 +1,34 @@
+"""All that programs and logs of the whole suite write, and what must be in none of it."""
+
+import logging
+import re
+
+WRITTEN: list[str] = []
+SECRETS: set[str] = set()
+"""Passwords and keys by their text; tokens and hashes are known by their form."""
+
+FORMS = {
+    "a refresh token": re.compile(r"ogr_[A-Za-z0-9_-]{43}"),
+    "a signed token": re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}"),
+    "a hash of a password": re.compile(r"\$(2[aby]|bcrypt-sha256)\$\S{20,}"),
+    "a private key": re.compile(r"PRIVATE KEY-----|\"d\": \"[A-Za-z0-9_-]{20,}"),
+}
+
+
+class Collector(logging.Handler):
+    """Keeps what is logged in this process, with everything that goes beside the message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        WRITTEN.append(f"{record.getMessage()} {record.__dict__}")
+
+
+def found() -> list[str]:
+    """Name what was written and should not have been, and where."""
+    everything = "\n".join(WRITTEN)
+    known = [f"{secret!r}" for secret in SECRETS if secret in everything]
+    formed = [
+        f"{name}: {everything[max(0, hit.start() - 200) : hit.end()]}"
+        for name, form in FORMS.items()
+        for hit in form.finditer(everything)
+    ]
+    return known + formed
