@@ -26,9 +26,19 @@ PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS"
 LISTENING = re.compile(r'(?:"url": "|running on )(http://127\.0\.0\.1:\d+)')
 
 
+LAST = {"test_nothing_secret_was_written_by_any_test", "test_no_promise_was_skipped"}
+SKIPPED: list[str] = []
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the test that looks at the output of all others be the last."""
-    items.sort(key=lambda item: item.name == "test_nothing_secret_was_written_by_any_test")
+    """Let the tests that look at all others be the last."""
+    items.sort(key=lambda item: item.name in LAST)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what did not run."""
+    if report.skipped:
+        SKIPPED.append(report.nodeid)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from domain.errors import InvalidMoney
 from entrypoints.http import errors, login
 from entrypoints.http.problems import Problem
 from entrypoints.settings import PREFIX, Settings
-from tests.integration.conftest import Start, clean_environment, ordergate
+from tests.integration.conftest import SKIPPED, Start, clean_environment, ordergate
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -187,10 +187,21 @@ def test_every_decision_is_listed() -> None:
     assert listed == sorted(path.name for path in adr.glob("0*.md"))
 
 
-def test_the_tests_that_security_relies_on_exist() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
-    security = (ROOT / "SECURITY.md").read_text()
-    for name in re.findall(r"`(test_\w+)`", security):
-        assert f"def {name}(" in code, name
-    for path in re.findall(r"`(tests/[\w/]+\.py)`", security):
-        assert (ROOT / path).exists(), path
+PROMISES = (ROOT / "docs" / "security.md").read_text()
+PROMISED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES)
+
+
+def test_every_promise_has_a_test() -> None:
+    rows = re.findall(r"^\| (?!promise|---).*\|$", PROMISES, re.MULTILINE)
+    assert len(PROMISED) == len(rows) > 70
+    for path, name in PROMISED:
+        code = (ROOT / path).read_text()
+        assert re.search(rf"^( *(async )?def {name}\(|{name} = )", code, re.MULTILINE), name
+        before = code[: code.index(name)].rpartition("\n\n")[2]
+        assert not re.search("skip|xfail", before), name
+
+
+def test_no_promise_was_skipped() -> None:
+    """It runs after all others, and sees what became of those that ran."""
+    skipped = {nodeid.rpartition("::")[2].partition("[")[0] for nodeid in SKIPPED}
+    assert not skipped & {name for _, name in PROMISED}
