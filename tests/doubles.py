@@ -123,6 +123,9 @@ class CountingThrottle(Throttle):
                 for tally in (pair, *others):
                     self._failures[tally].append(self._clock.now())
 
+    async def close(self) -> None:
+        pass
+
     def _refuse(self, tally: tuple[str, ...]) -> None:
         now, most = self._clock.now(), self._most[tally[0]]
         failures = [at for at in self._failures[tally] if at + self._window > now]

@@ -145,6 +145,10 @@ class Throttle(Protocol):
         address.
         """
 
+    @abstractmethod
+    async def close(self) -> None:
+        """Let everything go; may be called twice."""
+
 
 class AuditEvent(StrEnum):
     """What happened to somebody's identity."""

@@ -218,3 +218,8 @@ class ThrottleContract:
             assert await is_shut(throttle)
             first.matched = True
         assert not await is_shut(throttle)
+
+    async def test_closing_twice_is_closing_once(self, throttle: Throttle) -> None:
+        await guess(throttle)
+        await throttle.close()
+        await throttle.close()

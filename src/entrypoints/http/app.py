@@ -45,7 +45,9 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         try:
             yield
         finally:
-            if not settings.signs_in:
+            if settings.signs_in:
+                await container.throttle().close()
+            else:
                 await container.remote_keys().close()
             await container.storage().close()
 
