@@ -282,6 +282,27 @@ async def test_a_body_that_is_no_json_is_told_so(client: httpx.AsyncClient, body
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"username":"bob","username":"mallory","password":"a pot of tea at four"}',
+        '{"username":"bob","password":"a pot of tea at four","x":{"a":1,"a":2}}',
+        '{"username":"bob","password":NaN}',
+        "[" * 30_000,
+    ],
+    ids=lambda body: body[:30],
+)
+async def test_a_body_that_can_be_read_in_two_ways_is_refused(
+    client: httpx.AsyncClient, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await client.post("/users", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    form = {"username": "mallory", "password": "a pot of tea at four"}
+    assert (await client.post("/login", data=form)).status_code == 400
+
+
 async def test_where_sign_up_is_off_there_is_none() -> None:
     async with application(sign_up=False) as client:
         new = {"username": "alice", "password": PASSWORD}

@@ -1,6 +1,6 @@
 """`/users` and `/me`: accounts that people open and look after themselves."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,9 +19,15 @@ from entrypoints.http.dependencies import (
 )
 from entrypoints.http.errors import problem_of
 from entrypoints.http.openapi import problems
+from entrypoints.http.strict_json import StrictJsonRoute
 
-sign_up = APIRouter(tags=["account"], dependencies=[strict_query])
-router = APIRouter(tags=["account"], dependencies=[strict_query])
+_options: dict[str, Any] = {
+    "tags": ["account"],
+    "dependencies": [strict_query],
+    "route_class": StrictJsonRoute,
+}
+sign_up = APIRouter(**_options)
+router = APIRouter(**_options)
 
 _TOO_SHORT = problem_of(WeakPassword("A password has at least 15 characters."))
 _Username = Annotated[str, Field(min_length=1, max_length=256, examples=["alice"])]
