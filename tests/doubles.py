@@ -1,12 +1,12 @@
 """Doubles for use-case tests: small, and held to the same contracts as the real adapters."""
 
+import asyncio
 import secrets
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 
 from application.errors import InvalidToken, Throttled
 from application.ports import (
@@ -22,6 +22,7 @@ from application.ports import (
     TokenIssuer,
     Verification,
 )
+from domain.address import site_of
 from domain.session import SessionId
 from domain.user import Password, PasswordHash, UserId
 
@@ -50,6 +51,7 @@ class InstantPasswordHasher(PasswordHasher):
         self._work = work
         self.verified: list[PasswordHash | None] = []
         self.hashed = 0
+        self.pause = False
 
     async def hash(self, password: Password) -> PasswordHash:
         self.hashed += 1
@@ -57,6 +59,8 @@ class InstantPasswordHasher(PasswordHasher):
 
     async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
         self.verified.append(stored)
+        if self.pause:  # so that others get as far
+            await asyncio.sleep(0)
         work, _, rest = (stored or "").partition("$")
         _, dollar, secret = rest.partition("$")
         if not dollar or secret != password.secret:
@@ -73,10 +77,12 @@ class TableTokenIssuer(TokenIssuer):
         self._lifetime = lifetime
         self._issued: dict[str, tuple[Caller, datetime]] = {}
 
-    def issue(self, caller: Caller) -> AccessToken:
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
         token = secrets.token_urlsafe(16)
-        self._issued[token] = (caller, self._clock.now() + self._lifetime)
-        return AccessToken(token, int(self._lifetime.total_seconds()))
+        now = self._clock.now()
+        expires = now + self._lifetime if until is None else min(now + self._lifetime, until)
+        self._issued[token] = (caller, expires)
+        return AccessToken(token, int((expires - now).total_seconds()))
 
     async def verify(self, token: str) -> Caller:
         caller, expires = self._issued.get(token, (None, None))
@@ -106,7 +112,7 @@ class CountingThrottle(Throttle):
     async def attempt(
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
-        name, site = unicodedata.normalize("NFKC", username).casefold(), _site(address)
+        name, site = unicodedata.normalize("NFKC", username).casefold(), site_of(address)
         pair: tuple[str, ...] = ("pair", name, site)
         others: list[tuple[str, ...]] = [("account", name), ("address", site)]
         for tally in [pair] if familiar else others:
@@ -133,15 +139,6 @@ class CountingThrottle(Throttle):
             raise Throttled(int((failures[-most] + self._window - now).total_seconds()) or 1)
         if len(failures) + self._under_way[tally] >= most:
             raise Throttled(retry_after=1)
-
-
-def _site(address: str) -> str:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return str(mapped or (ip if ip.version == 4 else int(ip) >> 64))
 
 
 class RecordedAudit(Audit):

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Callable
+from typing import Any
 
 WRITTEN: list[str] = []
 SECRETS: set[str] = set()
@@ -11,7 +13,9 @@ FORMS = {
     "a refresh token": re.compile(r"ogr_[A-Za-z0-9_-]{43}"),
     "a signed token": re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}"),
     "a hash of a password": re.compile(r"\$(2[aby]|bcrypt-sha256)\$\S{20,}"),
-    "a private key": re.compile(r"PRIVATE KEY-----|\"d\": \"[A-Za-z0-9_-]{20,}"),
+    "a private key": re.compile(
+        r"""PRIVATE KEY-----|["']d\\*["']\s*:\s*\\*["'][A-Za-z0-9_-]{20,}"""
+    ),
 }
 
 
@@ -20,6 +24,20 @@ class Collector(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         WRITTEN.append(f"{record.getMessage()} {record.__dict__}")
+
+
+def collecting(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `subprocess.run`, so that what a program wrote is kept."""
+
+    def collect(*arguments: Any, **options: Any) -> Any:
+        done = run(*arguments, **options)
+        WRITTEN.extend(
+            text.decode(errors="replace") if isinstance(text, bytes) else text or ""
+            for text in (done.stdout, done.stderr)
+        )
+        return done
+
+    return collect
 
 
 def found() -> list[str]:

@@ -19,6 +19,7 @@ from application.ports import (
     Verdict,
 )
 from application.refresh_token import TokenDigest
+from domain.address import site_of
 from domain.order import Order, OrderId
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, User, UserId, Username
@@ -191,7 +192,16 @@ class InMemorySessionRepository(SessionRepository):
 
     async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Look through all."""
-        sessions = [s for s in self._tables.sessions_of(user) if self._tables.is_live(s, at)]
+        renewable = {
+            token.session
+            for token in self._tables.tokens.values()
+            if token.used_at is None and at < token.expires_at
+        }
+        sessions = [
+            session
+            for session in self._tables.sessions_of(user)
+            if self._tables.is_live(session, at) and session.id in renewable
+        ]
         return sorted(sessions, key=lambda session: session.last_used_at, reverse=True)[:limit]
 
     async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
@@ -201,7 +211,13 @@ class InMemorySessionRepository(SessionRepository):
 
     async def is_familiar(self, user: UserId, address: str) -> bool:
         """Look through all."""
-        return any(session.address == address for session in self._tables.sessions_of(user))
+        site = site_of(address)
+        return any(site_of(s.address) == site for s in self._tables.sessions_of(user))
+
+    async def sealed_successor(self, token: TokenDigest) -> bytes | None:
+        """Look the digest up."""
+        stored = self._tables.tokens.get(token)
+        return stored.sealed if stored else None
 
     async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
         """End it if it is the user's."""

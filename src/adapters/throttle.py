@@ -9,7 +9,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple, TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -22,14 +21,13 @@ from redis.backoff import NoBackoff
 
 from application.errors import Throttled
 from application.ports import Attempt, Throttle
+from domain.address import site_of
 
 T = TypeVar("T")
 
 _REDIS_SECONDS = 1.0
 """How long Redis may take to answer, and how long it is left alone after it did not."""
 _DIGEST_CHARACTERS = 32
-_SITE_BITS = 64
-"""The part of an IPv6 address that tells sites apart: one customer has all the rest."""
 
 _log = logging.getLogger("ordergate.throttle")
 
@@ -72,7 +70,7 @@ class LimitsThrottle(Throttle):
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
         """Guard one guess; up to eight short questions to Redis, each answered within 1 s."""
-        name, site = _folded(username), _site(address)
+        name, site = _folded(username), site_of(address)
         account, at_address = _tally(self._account, name), _tally(self._address, site)
         pair = _tally(self._pair, name, site)
         attempt = Attempt()
@@ -178,16 +176,3 @@ def _folded(username: str) -> str:
     """Make names equal that differ in case or width, be they names of accounts or not."""
     narrow = unicodedata.normalize("NFKC", username)
     return unicodedata.normalize("NFKC", narrow.casefold())
-
-
-def _site(address: str) -> str:
-    """Return what an address counts as: itself, or the network that one customer has."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(ip, IPv6Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:  # an IPv4 client of a socket that takes both
-        return str(ip.ipv4_mapped)
-    return str(ip_network((int(ip), _SITE_BITS), strict=False))

@@ -1,6 +1,5 @@
 """Sign in with a user name and a password."""
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -22,7 +21,7 @@ from application.refresh_token import RefreshToken
 from domain.errors import InvalidPassword, InvalidUsername
 from domain.scope import Scope
 from domain.session import Session, SessionId, SessionRules
-from domain.user import Password, User, UserId, Username
+from domain.user import Password, PasswordHash, User, UserId, Username
 
 _NOBODY = UserId(0)
 _NO_PASSWORD = Password("nobody's password")
@@ -65,17 +64,27 @@ class AuthenticateUser:
         scope: frozenset[Scope],
         origin: Origin,
     ) -> Grant:
-        user = await self._find(username)
-        user_id = user.id if user else None
+        found = await self._find(username)
+        known = found.id if found else None
         try:
-            user = await self._judge(user, username, password, origin)
+            user = await self._judge(found, username, password, origin)
         except Throttled:
-            self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=user_id)
+            self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=known)
             raise
+        grant = await self._begin(user, client_id, scope, origin) if user else None
+        if grant is None:
+            self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=known)
+            raise InvalidCredentials
+        return grant
+
+    async def _begin(
+        self, user: User, client_id: str, scope: frozenset[Scope], origin: Origin
+    ) -> Grant | None:
+        """Begin a session, unless the password was changed meanwhile."""
         now = self.clock.now()
         session = Session(
             id=SessionId(uuid4().hex),
-            user=user.id if user else _NOBODY,
+            user=user.id,
             client_id=client_id,
             address=origin.address,
             scope=scope,
@@ -84,19 +93,16 @@ class AuthenticateUser:
             expires_at=now + self.rules.lifetime,
         )
         refresh = RefreshToken.new()
-        if user is None or not await self.sessions.start(
+        if not await self.sessions.start(
             session,
             refresh.digest,
             token_expires_at=now + self.rules.idle,
             password_hash=user.password_hash,
         ):
-            self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=user_id)
-            raise InvalidCredentials
-        self.audit.record(
-            AuditEvent.SIGNED_IN, origin=origin, user=session.user, session=session.id
-        )
-        caller = Caller(session.user, client_id, scope, session.id)
-        return Grant(self.tokens.issue(caller), refresh, scope)
+            return None
+        self.audit.record(AuditEvent.SIGNED_IN, origin=origin, user=user.id, session=session.id)
+        caller = Caller(user.id, client_id, scope, session.id)
+        return Grant(self.tokens.issue(caller, until=session.expires_at), refresh, scope)
 
     async def _find(self, username: str) -> User | None:
         try:
@@ -119,9 +125,21 @@ class AuthenticateUser:
             attempt.matched = user is not None and verification.matches
         if user is None or not verification.matches:
             return None
-        new = verification.upgraded
-        if new is not None:
-            with suppress(StorageUnavailable):  # it can wait for the next sign-in
-                if await self.users.replace_password_hash(user.id, old=user.password_hash, new=new):
-                    return replace(user, password_hash=new)
-        return user
+        return await self._upgraded(user, guess, verification.upgraded)
+
+    async def _upgraded(self, user: User, guess: Password, new: PasswordHash | None) -> User | None:
+        if new is None:
+            return user
+        try:
+            replaced = await self.users.replace_password_hash(
+                user.id, old=user.password_hash, new=new
+            )
+        except StorageUnavailable:
+            return user  # it can wait for the next sign-in
+        if replaced:
+            return replace(user, password_hash=new)
+        # Somebody was faster: another sign-in with the same upgrade, or a change of the password.
+        current = await self.users.get(user.id)
+        if current is None or not (await self.hasher.verify(guess, current.password_hash)).matches:
+            return None
+        return current

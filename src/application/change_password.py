@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.confirm_password import ConfirmPassword
+from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
 from application.ports import (
     Audit,
@@ -14,6 +14,7 @@ from application.ports import (
     UserRepository,
 )
 from domain.password_rules import PasswordRules
+from domain.session import Ending
 from domain.user import Password
 
 
@@ -34,16 +35,20 @@ class ChangePassword:
     audit: Audit
 
     async def __call__(self, current: str, new: str, *, caller: Caller, origin: Origin) -> None:
-        account = await self.confirm_password(current, user=caller.id, origin=origin)
-        secret = Password(new)
-        self.rules.check(secret, account.username)
-        ended = await self.users.change_password(
-            caller.id,
-            old=account.password_hash,
-            new=await self.hasher.hash(secret),
-            keep=caller.session,
-            at=self.clock.now(),
-        )
+        ended = None
+        for _ in range(ATTEMPTS):
+            account = await self.confirm_password(current, user=caller.id, origin=origin)
+            secret = Password(new)
+            self.rules.check(secret, account.username)
+            ended = await self.users.change_password(
+                caller.id,
+                old=account.password_hash,
+                new=await self.hasher.hash(secret),
+                keep=caller.session,
+                at=self.clock.now(),
+            )
+            if ended is not None:
+                break
         if ended is None:
             raise WrongPassword
         self.audit.record(
@@ -51,5 +56,9 @@ class ChangePassword:
         )
         for session in ended:
             self.audit.record(
-                AuditEvent.SESSION_ENDED, origin=origin, user=caller.id, session=session
+                AuditEvent.SESSION_ENDED,
+                origin=origin,
+                user=caller.id,
+                session=session,
+                detail=Ending.PASSWORD_CHANGED.value,
             )

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from application.confirm_password import ConfirmPassword
+from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
 from application.ports import Audit, AuditEvent, Clock, Origin, UserRepository
+from domain.session import Ending
 from domain.user import UserId
 
 
@@ -22,12 +23,22 @@ class CloseAccount:
     audit: Audit
 
     async def __call__(self, password: str, *, user: UserId, origin: Origin) -> None:
-        account = await self.confirm_password(password, user=user, origin=origin)
-        ended = await self.users.close(
-            user, password_hash=account.password_hash, at=self.clock.now()
-        )
+        ended = None
+        for _ in range(ATTEMPTS):
+            account = await self.confirm_password(password, user=user, origin=origin)
+            ended = await self.users.close(
+                user, password_hash=account.password_hash, at=self.clock.now()
+            )
+            if ended is not None:
+                break
         if ended is None:
             raise WrongPassword
         for session in ended:
-            self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)
+            self.audit.record(
+                AuditEvent.SESSION_ENDED,
+                origin=origin,
+                user=user,
+                session=session,
+                detail=Ending.ACCOUNT_CLOSED.value,
+            )
         self.audit.record(AuditEvent.ACCOUNT_CLOSED, origin=origin, user=user)

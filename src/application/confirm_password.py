@@ -16,6 +16,12 @@ from application.ports import (
 from domain.errors import InvalidPassword
 from domain.user import Password, User, UserId
 
+ATTEMPTS = 2
+"""How often a password is confirmed where what it is for finds another hash.
+
+A sign-in may replace a weak hash at that moment, and once: the second time, the password changed.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPassword:
@@ -42,7 +48,9 @@ class ConfirmPassword:
             self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=user)
             raise
         if not attempt.matched:
-            self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=user)
+            self.audit.record(
+                AuditEvent.SIGN_IN_REFUSED, origin=origin, user=user, detail="confirmation"
+            )
             raise WrongPassword
         return account
 

@@ -18,4 +18,10 @@ class EndAllSessions:
     async def __call__(self, *, user: UserId, origin: Origin) -> None:
         ended = await self.sessions.end_all(user, why=Ending.SIGNED_OUT, at=self.clock.now())
         for session in ended:
-            self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)
+            self.audit.record(
+                AuditEvent.SESSION_ENDED,
+                origin=origin,
+                user=user,
+                session=session,
+                detail=Ending.SIGNED_OUT.value,
+            )

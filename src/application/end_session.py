@@ -20,4 +20,10 @@ class EndSession:
         now = self.clock.now()
         if not await self.sessions.end(session, user=user, why=Ending.SIGNED_OUT, at=now):
             raise SessionNotFound
-        self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)
+        self.audit.record(
+            AuditEvent.SESSION_ENDED,
+            origin=origin,
+            user=user,
+            session=session,
+            detail=Ending.SIGNED_OUT.value,
+        )

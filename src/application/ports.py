@@ -79,8 +79,11 @@ class TokenIssuer(TokenVerifier, Protocol):
     """Access tokens of our own: made for users who signed in."""
 
     @abstractmethod
-    def issue(self, caller: Caller) -> AccessToken:
-        """Make a token that `verify` turns back into an equal caller until it expires."""
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
+        """Make a token that `verify` turns back into an equal caller until it expires.
+
+        That is after the lifetime of tokens, or at `until` if that is sooner.
+        """
 
 
 JWKS_MAX_AGE = 300
@@ -157,6 +160,7 @@ class AuditEvent(StrEnum):
     SIGN_IN_REFUSED = "sign_in_refused"
     SIGN_IN_THROTTLED = "sign_in_throttled"
     REFRESHED = "refreshed"
+    REFRESH_REFUSED = "refresh_refused"
     REUSE_SEEN = "reuse_seen"
     SESSION_ENDED = "session_ended"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - an event
@@ -300,7 +304,10 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Return the user's live sessions, the latest used first, and no more than `limit`."""
+        """Return the user's live sessions that can be renewed, the latest used first.
+
+        No more than `limit`; one whose refresh token has expired is left out.
+        """
 
     @abstractmethod
     async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
@@ -308,7 +315,11 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     async def is_familiar(self, user: UserId, address: str) -> bool:
-        """Say whether the user has ever signed in at that address."""
+        """Say whether the user has ever signed in at that address, an IPv6 /64 being one."""
+
+    @abstractmethod
+    async def sealed_successor(self, token: TokenDigest) -> bytes | None:
+        """Return what is sealed beside a token that was used, while it is kept."""
 
     @abstractmethod
     async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:

@@ -16,18 +16,19 @@ from application.ports import (
 )
 from application.refresh_token import RefreshToken
 from domain.scope import Scope
-from domain.session import SessionRules
+from domain.session import Ending, SessionRules
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession:
     """Exchange a refresh token for an access token and the next one (RFC 6749, section 6).
 
-    Everybody who asks with one token within the grace time gets the same successor, so a lost
-    answer or two tabs at once sign nobody out; asking later ends the session, because one of the
-    two who hold the token has stolen it (RFC 9700, section 4.14.2). Raises `InvalidGrant` for that,
-    for every token that is not live, and for another client than the session's; `InvalidScope` for
-    more than the session has. A narrower scope narrows the access token alone.
+    Everybody who asks with one token within the grace time gets the same successor, or that one's
+    if it is used already, so a lost answer or two tabs at once sign nobody out. Asking later ends
+    the session, because one of the two who hold the token has stolen it (RFC 9700, section
+    4.14.2). Raises `InvalidGrant` for that, for every token that is not live, and for another
+    client than the session's; `InvalidScope` for more than the session has. A narrower scope
+    narrows the access token alone.
     """
 
     sessions: SessionRepository
@@ -46,10 +47,21 @@ class RefreshSession:
     ) -> Grant:
         old = RefreshToken.parse(refresh_token)
         session = await self.sessions.of_token(old.digest) if old else None
-        if old is None or session is None or client_id not in {None, session.client_id}:
+        if old is None or session is None:
+            self.audit.record(AuditEvent.REFRESH_REFUSED, origin=origin)
             raise InvalidGrant
+
+        def record(event: AuditEvent, detail: str = "") -> None:
+            self.audit.record(
+                event, origin=origin, user=session.user, session=session.id, detail=detail
+            )
+
         granted = session.scope if scope is None else scope
+        if client_id not in {None, session.client_id}:
+            record(AuditEvent.REFRESH_REFUSED, "another client")
+            raise InvalidGrant
         if not granted <= session.scope:
+            record(AuditEvent.REFRESH_REFUSED, "more scope")
             raise InvalidScope
         now = self.clock.now()
         new = RefreshToken.new()
@@ -61,17 +73,23 @@ class RefreshSession:
             expires_at=now + self.rules.idle,
             grace=self.rules.grace,
         )
-
-        def record(event: AuditEvent, detail: str = "") -> None:
-            self.audit.record(
-                event, origin=origin, user=session.user, session=session.id, detail=detail
-            )
-
         if rotation.verdict is Verdict.REUSED:
             record(AuditEvent.REUSE_SEEN)
-            record(AuditEvent.SESSION_ENDED)
+            record(AuditEvent.SESSION_ENDED, Ending.REUSE.value)
         if rotation.sealed is None:
+            record(AuditEvent.REFRESH_REFUSED, rotation.verdict.value)
             raise InvalidGrant
         record(AuditEvent.REFRESHED, rotation.verdict.value)
+        newest = await self._newest(old.unseal(rotation.sealed))
         caller = Caller(session.user, session.client_id, granted, session.id)
-        return Grant(self.tokens.issue(caller), old.unseal(rotation.sealed), granted)
+        access = self.tokens.issue(caller, until=session.expires_at)
+        return Grant(access, newest, granted)
+
+    async def _newest(self, token: RefreshToken) -> RefreshToken:
+        """Follow the successors of a token that somebody has used already, all in the grace time.
+
+        Who is told one that is used would be taken for a thief when that time is over.
+        """
+        while sealed := await self.sessions.sealed_successor(token.digest):
+            token = token.unseal(sealed)
+        return token

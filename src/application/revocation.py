@@ -1,6 +1,8 @@
 """How soon the access tokens of an ended session stop being believed."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -50,15 +52,17 @@ class WithinBound:
     An ending that is stored is obeyed `bound` later at the latest, by every worker and host: a
     request that comes when the answer is older waits for a new one, and fails with
     `StorageUnavailable` rather than be believed. `lifetime` is the longest that a token is
-    accepted; older endings are forgotten.
+    accepted; older endings are forgotten. `ticks` are seconds that only rise.
     """
 
     sessions: SessionRepository
     clock: Clock
     bound: timedelta
     lifetime: timedelta
+    ticks: Callable[[], float] = time.monotonic
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
     _asked_at: datetime | None = None
+    _asked_at_tick: float = float("-inf")
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def check(self, caller: Caller) -> None:
@@ -71,16 +75,14 @@ class WithinBound:
             raise InvalidToken("its session has ended")
 
     def _is_fresh(self) -> bool:
-        # A clock that was set back makes the answer stale, not fresh for longer.
-        return self._asked_at is not None and (
-            timedelta(0) <= self.clock.now() - self._asked_at < self.bound
-        )
+        # By a clock that nobody sets: the bound is one of time that passes.
+        return self.ticks() - self._asked_at_tick < self.bound.total_seconds()
 
     async def _ask(self) -> None:
-        now = self.clock.now()
+        now, tick = self.clock.now(), self.ticks()
         oldest = now - self.lifetime - _OVERLAP
         asked_at = oldest if self._asked_at is None else min(now, self._asked_at)
         since = max(oldest, asked_at - _OVERLAP)
         known = self._ended | dict(await self.sessions.ended_since(since))
         self._ended = {session: at for session, at in known.items() if at > oldest}
-        self._asked_at = now
+        self._asked_at, self._asked_at_tick = now, tick

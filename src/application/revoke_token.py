@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.errors import InvalidToken, UnsupportedTokenType
+from application.errors import InvalidGrant, InvalidToken, UnsupportedTokenType
 from application.ports import Audit, AuditEvent, Clock, Origin, SessionRepository, TokenIssuer
 from application.refresh_token import RefreshToken
 from domain.session import Ending, SessionId
@@ -13,8 +13,9 @@ from domain.user import UserId
 class RevokeToken:
     """End the session of a refresh or an access token (RFC 7009); a token of neither is no error.
 
-    Raises `UnsupportedTokenType` for an access token where those are believed until they expire
-    (`revocable` is false): to say that it was revoked would not be true.
+    Raises `InvalidGrant` for a token of another client (section 2.1), and `UnsupportedTokenType`
+    for an access token where those are believed until they expire (`revocable` is false): to say
+    that it was revoked would not be true.
     """
 
     sessions: SessionRepository
@@ -27,8 +28,8 @@ class RevokeToken:
         refresh = RefreshToken.parse(token)
         if refresh is not None:
             session = await self.sessions.of_token(refresh.digest)
-            if session is not None and client_id in {None, session.client_id}:
-                await self._end(session.id, session.user, origin)
+            if session is not None:
+                await self._end(session.id, session.user, origin, client_id, session.client_id)
             return
         try:
             caller = await self.tokens.verify(token)
@@ -36,10 +37,20 @@ class RevokeToken:
             return
         if not self.revocable:
             raise UnsupportedTokenType
-        if caller.session is not None and client_id in {None, caller.client_id}:
-            await self._end(caller.session, caller.id, origin)
+        if caller.session is not None:
+            await self._end(caller.session, caller.id, origin, client_id, caller.client_id)
 
-    async def _end(self, session: SessionId, user: UserId, origin: Origin) -> None:
+    async def _end(
+        self, session: SessionId, user: UserId, origin: Origin, asking: str | None, owner: str
+    ) -> None:
+        if asking not in {None, owner}:
+            raise InvalidGrant
         now = self.clock.now()
         if await self.sessions.end(session, user=user, why=Ending.REVOKED, at=now):
-            self.audit.record(AuditEvent.SESSION_ENDED, origin=origin, user=user, session=session)
+            self.audit.record(
+                AuditEvent.SESSION_ENDED,
+                origin=origin,
+                user=user,
+                session=session,
+                detail=Ending.REVOKED.value,
+            )

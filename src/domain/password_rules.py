@@ -1,5 +1,6 @@
 """What a password that somebody chooses must be: NIST SP 800-63B-4, section 3.1.1.2."""
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,8 @@ LEAST_MIN_LENGTH = 8
 
 _SERVICE = "ordergate"
 _SHORTEST_WORD = 3
+_NOT_LETTERS = re.compile(r"^[^a-z]+|[^a-z]+$")
+"""What people put around a word, so that it looks like another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,9 @@ class PasswordRules:
     """A password has `min_length` characters or more and is not one that is guessed first.
 
     Those are the ones in `common` (in lower case), those that repeat one of them or a few
-    characters, runs such as `abcdefgh`, and those that are little more than the user's name or the
-    name of this service. There are no rules of composition: they make passwords worse.
+    characters, runs such as `abcdefgh`, and those that are little more than a common one, the
+    user's name or the name of this service. There are no rules of composition: they make
+    passwords worse.
     """
 
     min_length: int
@@ -35,14 +39,21 @@ class PasswordRules:
         unit = _unit(folded)
         if folded in self.common or unit in self.common:
             raise WeakPassword("This password is among the most common ones; choose another.")
-        if len(unit) < LEAST_MIN_LENGTH or _is_run(folded):
+        if _is_pattern(folded):
             raise WeakPassword("This password repeats or counts a few characters; choose another.")
-        for word in (username.value.casefold(), _SERVICE):
+        core = _NOT_LETTERS.sub("", folded)
+        common = [core] if core in self.common else []
+        for word in (username.value.casefold(), _SERVICE, *common):
             rest = folded.replace(word, "")
-            if len(word) >= _SHORTEST_WORD and len(rest) < LEAST_MIN_LENGTH:
+            little = len(rest) < LEAST_MIN_LENGTH or _is_pattern(rest)
+            if len(word) >= _SHORTEST_WORD and word in folded and little:
                 raise WeakPassword(
-                    "This password is little more than a name known here; choose another."
+                    "This password is little more than a common one or a name; choose another."
                 )
+
+
+def _is_pattern(text: str) -> bool:
+    return len(_unit(text)) < min(LEAST_MIN_LENGTH, len(text)) or _is_run(text)
 
 
 def _unit(text: str) -> str:

@@ -30,6 +30,10 @@ _NEVER_IN_NAMES = tuple(
     ]
 )  # fmt: skip
 """Letters and marks that RFC 8264, sections 9.6, 9.9 and 9.13, keep out: unseen, or old Jamo."""
+_DIGITS_APART = frozenset({"ARABIC-INDIC", "EXTENDED ARABIC-INDIC"})
+"""Digits that look alike and stand in no name together (RFC 5892, appendices A.8 and A.9)."""
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+_NEUTRAL = frozenset({"EN", "ES", "CS", "ET", "ON", "BN", "NSM"})
 _NEVER_IN_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 
@@ -39,7 +43,8 @@ class Username:
 
     Made from any text, and kept in the form of RFC 8265's UsernameCaseMapped: full- and half-width
     letters become ordinary ones, upper case becomes lower, and the result is in normal form C, so
-    two names that differ only in these are equal. Raises `InvalidUsername`.
+    two names that differ only in these are equal. Names of right-to-left letters keep RFC 5893's
+    Bidi rule, so that what is read is what is there. Raises `InvalidUsername`.
     """
 
     value: str
@@ -54,6 +59,10 @@ class Username:
         if not all(_in_identifier(character) for character in name):
             raise InvalidUsername(
                 "A user name has letters, digits and ASCII punctuation, and no spaces."
+            )
+        if not _keeps_bidi_rule(name) or len(_DIGITS_APART.intersection(map(_digits, name))) > 1:
+            raise InvalidUsername(
+                "A user name does not mix letters or digits of different directions."
             )
         object.__setattr__(self, "value", name)
 
@@ -102,8 +111,27 @@ def _narrow(character: str) -> str:
     return unicodedata.normalize("NFKC", character) if kind in {"<wide>", "<narrow>"} else character
 
 
+def _keeps_bidi_rule(name: str) -> bool:
+    """Say whether a name with right-to-left letters keeps RFC 5893, section 2."""
+    kinds = [unicodedata.bidirectional(character) for character in name]
+    if _RIGHT_TO_LEFT.isdisjoint(kinds):
+        return True
+    last = next((kind for kind in reversed(kinds) if kind != "NSM"), "")
+    return (
+        kinds[0] in {"R", "AL"}
+        and (_RIGHT_TO_LEFT | _NEUTRAL).issuperset(kinds)
+        and last in _RIGHT_TO_LEFT | {"EN"}
+        and not {"EN", "AN"} <= set(kinds)
+    )
+
+
+def _digits(character: str) -> str:
+    """Tell whose digit a character is, by the first words of its name."""
+    return unicodedata.name(character, "").partition(" DIGIT ")[0]
+
+
 def _in_identifier(character: str) -> bool:
-    """Say whether RFC 8264's IdentifierClass holds a character; contexts are not looked at."""
+    """Say whether RFC 8264's IdentifierClass holds a character without a rule for its context."""
     if character.isascii():
         return "!" <= character <= "~"
     return (

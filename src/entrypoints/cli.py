@@ -131,7 +131,7 @@ def migrate() -> None:
 @users.command("add")
 def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
     """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
-    container = _container()
+    container = _container_of_sign_in()
     _check_storage(container)
     password = os.environ.get("ORDERGATE_PASSWORD") or _ask_password()
     user = _with_storage(container, lambda: container.add_user()(name, password))
@@ -176,8 +176,8 @@ def openapi() -> None:
 
 @keys.command("list")
 def list_keys() -> None:
-    """Show every key and where it is in its life: published, signing, verifying, gone."""
-    container = _container()
+    """Show every key and where it is in its life: published, signing or verifying."""
+    container = _container_of_sign_in()
     settings = container.settings()
     if _static_key(settings):
         key = container.signing_keys().signing()
@@ -315,8 +315,16 @@ def _container() -> Container:
     return Container(settings=settings)
 
 
-def _key_ring() -> Any:  # noqa: ANN401 - adapters are known to the container alone
+def _container_of_sign_in() -> Container:
+    """Return the container of a service that signs people in."""
     container = _container()
+    if not container.settings().signs_in:
+        raise _Failure("ORDERGATE_JWKS_URL names another issuer, where accounts and keys are kept")
+    return container
+
+
+def _key_ring() -> Any:  # noqa: ANN401 - adapters are known to the container alone
+    container = _container_of_sign_in()
     if variable := _static_key(container.settings()):
         raise _Failure(f"{variable} holds the one key; unset it to let `ordergate keys` keep keys")
     return container.signing_keys()

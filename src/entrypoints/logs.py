@@ -52,6 +52,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
     root.setLevel(settings.log_level.upper())
+    logging.getLogger("ordergate.audit").setLevel(logging.INFO)  # a record is no chatter
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         if logger.handlers:  # else it is quiet on purpose, as the access log that costs much time

@@ -265,7 +265,8 @@ class Settings(BaseSettings):
     """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe log line that is written: `debug`, `info`, `warning` or `error`."""
+    """The least severe log line that is written: `debug`, `info`, `warning` or `error`. The audit
+    is written at any."""
 
     log_format: Literal["auto", "json", "text"] = "auto"
     """Log lines as `json` or as `text`; `auto` is text on a terminal."""

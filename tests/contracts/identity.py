@@ -39,6 +39,7 @@ class ModelSession:
 
     id: SessionId
     expires_at: datetime
+    renewable_until: datetime
     ended: bool = False
 
 
@@ -94,6 +95,7 @@ class IdentityMachine(RuleBasedStateMachine):
             session.ended = session.ended or self.is_live(session)
 
     def model(self, grant: Grant, session: ModelSession) -> ModelToken:
+        session.renewable_until = self.now + IDLE
         return ModelToken(
             session,
             grant.refresh,
@@ -107,7 +109,7 @@ class IdentityMachine(RuleBasedStateMachine):
         grant = self.run(self.world.sign_in(password=self.password))
         caller = self.run(self.world.caller(grant))
         assert caller.session is not None
-        session = ModelSession(caller.session, self.now + LIFETIME)
+        session = ModelSession(caller.session, self.now + LIFETIME, self.now + IDLE)
         self.sessions.append(session)
         return self.model(grant, session)
 
@@ -148,8 +150,11 @@ class IdentityMachine(RuleBasedStateMachine):
         if token.successor is None:
             token.used_at = self.now
             token.successor = self.model(grants[0], token.session)
-        assert grants[0].refresh == token.successor.refresh
-        return token.successor
+        newest = token
+        while newest.successor is not None:
+            newest = newest.successor
+        assert grants[0].refresh == newest.refresh
+        return newest
 
     @rule(token=tokens)
     def use(self, token: ModelToken) -> None:
@@ -203,7 +208,11 @@ class IdentityMachine(RuleBasedStateMachine):
     @invariant()
     def the_live_sessions_are_those_of_the_model(self) -> None:
         listed = self.run(self.world.list_sessions(user=self.alice.id))
-        expected = {session.id for session in self.sessions if self.is_live(session)}
+        expected = {
+            session.id
+            for session in self.sessions
+            if self.is_live(session) and self.now < session.renewable_until
+        }
         assert {session.id for session in listed} == expected
 
     def teardown(self) -> None:

@@ -152,6 +152,16 @@ class SessionRepositoryContract:
         ]
         assert await live(storage, alice.id, at=NOW + timedelta(days=30)) == []
 
+    async def test_a_session_that_cannot_be_renewed_is_not_listed(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        in_time = NOW + timedelta(days=10) - timedelta(microseconds=1)
+        assert await live(storage, alice.id, at=in_time) == ["1"]
+        assert await live(storage, alice.id, at=NOW + timedelta(days=10)) == []
+        await rotate(storage, 1, 2, at=in_time)
+        assert await live(storage, alice.id, at=NOW + timedelta(days=11)) == ["1"]
+
     # Rotation
 
     async def test_a_token_is_rotated_once(self, storage: Storage, alice: User) -> None:
@@ -171,6 +181,16 @@ class SessionRepositoryContract:
         repeated = await rotate(storage, 1, 3, at=soon, sealed=b"2" * 32)
         assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
         assert await storage.sessions.of_token(digest(3)) is None
+
+    async def test_what_is_sealed_is_told_while_it_is_kept(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        assert await storage.sessions.sealed_successor(digest(1)) is None
+        await rotate(storage, 1, 2, sealed=b"1" * 32)
+        assert await storage.sessions.sealed_successor(digest(1)) == b"1" * 32
+        assert await storage.sessions.sealed_successor(digest(2)) is None
+        assert await storage.sessions.sealed_successor(digest(3)) is None
 
     async def test_what_is_told_again_outlives_the_next_rotation(
         self, storage: Storage, alice: User
@@ -280,7 +300,8 @@ class SessionRepositoryContract:
         await start(storage, a_session(1, alice.id), token=1)
         await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
         assert await storage.sessions.is_familiar(alice.id, "2001:db8::1")
-        assert not await storage.sessions.is_familiar(alice.id, "2001:db8::2")
+        assert await storage.sessions.is_familiar(alice.id, "2001:db8::ffff:0:0:2")
+        assert not await storage.sessions.is_familiar(alice.id, "2001:db8:0:1::1")
         assert not await storage.sessions.is_familiar(bob.id, "2001:db8::1")
 
     # Accounts

@@ -1,5 +1,7 @@
 """What every token issuer does."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,6 +45,19 @@ class TokenIssuerContract:
         clock.advance(seconds=0.5)
         with pytest.raises(InvalidToken):
             await tokens.verify(token)
+
+    async def test_a_token_dies_with_what_it_is_for(
+        self, tokens: TokenIssuer, clock: SettableClock
+    ) -> None:
+        caller = Caller(UserId(1), "c")
+        assert tokens.issue(caller, until=clock.now() + timedelta(hours=1)).expires_in == 900
+        token = tokens.issue(caller, until=clock.now() + timedelta(seconds=60))
+        assert token.expires_in == 60
+        clock.advance(seconds=59)
+        await tokens.verify(token.value)
+        clock.advance(seconds=1)
+        with pytest.raises(InvalidToken):
+            await tokens.verify(token.value)
 
     def test_no_two_tokens_are_the_same(self, tokens: TokenIssuer) -> None:
         caller = Caller(UserId(1), "c")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from entrypoints.settings import PREFIX
-from tests.output import SECRETS, WRITTEN, Collector
+from tests.output import SECRETS, WRITTEN, Collector, collecting
 
 PASSWORD = "the password of all test users"
 SECONDS = 30
@@ -43,16 +43,21 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def collected() -> Iterator[None]:
-    """Collect what is logged in this process, the audit included."""
-    collector = Collector()
-    audit = logging.getLogger("ordergate.audit")
-    audit.setLevel(logging.INFO)
+    """Collect what programs write and what is logged in this process, our own down to debugging."""
+    collector, run = Collector(), subprocess.run
+    logging.getLogger("ordergate").setLevel(logging.DEBUG)
     logging.getLogger().addHandler(collector)
+    subprocess.run = collecting(run)
     yield
+    subprocess.run = run
     logging.getLogger().removeHandler(collector)
 
 
 Start = Callable[..., "Server"]
+
+
+SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
+"""Settings whose values are nobody's to read."""
 
 
 def clean_environment(**settings: object) -> dict[str, str]:
@@ -75,7 +80,7 @@ def ordergate(
     *arguments: object, cwd: Path, **settings: object
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**settings),
@@ -85,8 +90,6 @@ def ordergate(
         timeout=SECONDS * 2,
         check=False,
     )
-    WRITTEN.append(done.stdout + done.stderr)
-    return done
 
 
 @dataclass

@@ -27,6 +27,7 @@ from tests.integration.conftest import (
     ordergate,
     wait_until,
 )
+from tests.output import WRITTEN
 
 CHEAP = {"BCRYPT_COST": 4}
 
@@ -140,6 +141,7 @@ class Terminal:
     def read_until(self, text: str) -> None:
         while text not in self.shown:
             self.shown += os.read(self._descriptor, 4096).decode()
+        WRITTEN.append(self.shown)
 
     def type(self, line: str) -> None:
         os.write(self._descriptor, f"{line}\n".encode())

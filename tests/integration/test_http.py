@@ -166,7 +166,7 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         (
             "username=a&password=x&scope=%22",
             "invalid_scope",
-            "A scope is some of: orders:read orders:write account, separated by single spaces.",
+            "A scope is some of: orders:read orders:write account, of those granted.",
         ),
         (
             "username=a&password=x&client_id=%C3%A9",

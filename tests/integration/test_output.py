@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import world
 from tests.integration.conftest import PASSWORD, ordergate
 from tests.integration.test_identity import NEW_PASSWORD
 from tests.output import FORMS, SECRETS, WRITTEN, found
@@ -11,7 +12,7 @@ from tests.output import FORMS, SECRETS, WRITTEN, found
 
 def test_nothing_secret_was_written_by_any_test() -> None:
     """It runs after all others that start servers and commands."""
-    SECRETS.update({PASSWORD, NEW_PASSWORD})
+    SECRETS.update({PASSWORD, NEW_PASSWORD, world.PASSWORD, world.NEW_PASSWORD})
     assert found() == []
 
 
@@ -23,6 +24,9 @@ def test_nothing_secret_was_written_by_any_test() -> None:
         ("a hash of a password", "$2b$04$abcdefghijklmnopqrstuv0123456789"),
         ("a hash of a password", "$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuv"),
         ("a private key", "-----BEGIN PRIVATE KEY-----"),
+        ("a private key", '"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"'),
+        ("a private key", "{'d': 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A'}"),
+        ("a private key", r'{"m": "{\\"d\\": \\"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\\"}"}'),
         ("a private key", '"d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"'),
     ],
 )

@@ -22,6 +22,7 @@ from adapters.tokens.remote_key_set import (
     FRESH_SECONDS,
     MAX_BYTES,
     RETRY_SECONDS,
+    STALE_SECONDS,
     RemoteKeySet,
 )
 from application.errors import KeysUnavailable
@@ -105,6 +106,16 @@ async def test_keys_that_are_no_longer_fresh_are_used_once_more_while_new_ones_c
     assert await asyncio.gather(*(kids(remote) for _ in range(50))) == [old] * 50
     await fetched(remote)
     assert await kids(remote) == [newest(issuer)]
+    assert issuer.fetches == 2
+
+
+async def test_after_a_long_quiet_no_withdrawn_key_is_used(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    await kids(remote)
+    issuer.rotate()
+    seconds.now += STALE_SECONDS
+    assert await asyncio.gather(*(kids(remote) for _ in range(50))) == [[newest(issuer)]] * 50
     assert issuer.fetches == 2
 
 

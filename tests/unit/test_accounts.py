@@ -1,8 +1,10 @@
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
-from adapters.memory import InMemoryStorage
+from adapters.memory import InMemoryStorage, InMemoryUserRepository
 from application.errors import (
     InvalidCredentials,
     InvalidGrant,
@@ -12,10 +14,11 @@ from application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from application.ports import AuditEvent
+from application.ports import AuditEvent, Caller
 from domain.errors import InvalidPassword, InvalidUsername, WeakPassword
 from domain.order import OrderId, OrderStatus
-from domain.user import Password, User, UserId, Username
+from domain.session import SessionId
+from domain.user import Password, PasswordHash, User, UserId, Username
 from tests.samples import an_order
 from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
 
@@ -73,7 +76,13 @@ async def test_a_changed_password_ends_every_other_session(world: World) -> None
         await world.sign_in(password=PASSWORD)
     await world.sign_in(password=NEW_PASSWORD)
     assert (AuditEvent.PASSWORD_CHANGED, HOME, alice.id, caller.session, "") in world.audit.events
-    assert (AuditEvent.SESSION_ENDED, HOME, alice.id, other.session, "") in world.audit.events
+    assert (
+        AuditEvent.SESSION_ENDED,
+        HOME,
+        alice.id,
+        other.session,
+        "password changed",
+    ) in world.audit.events
 
 
 @pytest.mark.parametrize(
@@ -119,7 +128,7 @@ async def test_a_stolen_token_is_no_way_to_guess(world: World) -> None:
         with pytest.raises(WrongPassword):
             await world.change_password("wrong", NEW_PASSWORD, caller=caller, origin=ELSEWHERE)
     assert world.audit.events[-1] == (
-        AuditEvent.SIGN_IN_REFUSED, ELSEWHERE, alice.id, None, "",
+        AuditEvent.SIGN_IN_REFUSED, ELSEWHERE, alice.id, None, "confirmation",
     )  # fmt: skip
     with pytest.raises(Throttled):
         await world.close_account(PASSWORD, user=alice.id, origin=ELSEWHERE)
@@ -132,7 +141,7 @@ async def test_a_closed_account_is_gone_and_its_name_is_free(world: World) -> No
     caller = await world.caller(grant)
     await world.close_account(PASSWORD, user=alice.id, origin=HOME)
     assert world.audit.events[-2:] == [
-        (AuditEvent.SESSION_ENDED, HOME, alice.id, caller.session, ""),
+        (AuditEvent.SESSION_ENDED, HOME, alice.id, caller.session, "account closed"),
         (AuditEvent.ACCOUNT_CLOSED, HOME, alice.id, None, ""),
     ]
     with pytest.raises(InvalidToken):
@@ -167,3 +176,45 @@ async def test_a_wrong_password_closes_nothing(world: World) -> None:
     with pytest.raises(WrongPassword):
         await world.close_account("wrong", user=alice.id, origin=HOME)
     await world.sign_in()
+
+
+class UpgradingUserRepository(InMemoryUserRepository):
+    """Another sign-in replaces a weak hash just before somebody writes."""
+
+    async def change_password(
+        self,
+        user_id: UserId,
+        *,
+        old: PasswordHash,
+        new: PasswordHash,
+        keep: SessionId | None,
+        at: datetime,
+    ) -> Sequence[SessionId] | None:
+        await self.upgrade(user_id)
+        return await super().change_password(user_id, old=old, new=new, keep=keep, at=at)
+
+    async def close(
+        self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
+    ) -> Sequence[SessionId] | None:
+        await self.upgrade(user_id)
+        return await super().close(user_id, password_hash=password_hash, at=at)
+
+    async def upgrade(self, user_id: UserId) -> None:
+        weak = self._tables.users[user_id]
+        strong = PasswordHash(weak.password_hash.replace("1$", "2$"))
+        self._tables.users[user_id] = replace(weak, password_hash=strong)
+
+
+@pytest.mark.parametrize("what", ["change", "close"])
+async def test_a_hash_that_is_upgraded_meanwhile_is_no_wrong_password(what: str) -> None:
+    storage = InMemoryStorage()
+    storage.users = UpgradingUserRepository(storage.tables)
+    world = World(storage)
+    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    caller = Caller(alice.id, "shop")
+    if what == "change":
+        await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+        await world.sign_in(password=NEW_PASSWORD)
+    else:
+        await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+        assert await storage.users.get(alice.id) is None

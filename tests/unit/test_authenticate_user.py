@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -84,6 +85,13 @@ async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: World) -> 
     assert stored is not None
     assert stored.password_hash.startswith("2$")
     await world.sign_in()
+
+
+async def test_many_who_sign_in_at_once_all_do_while_a_weak_hash_is_replaced(world: World) -> None:
+    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    world.hasher.pause = True
+    grants = await asyncio.gather(*(world.sign_in() for _ in range(3)))
+    assert {(await world.caller(grant)).id for grant in grants} == {alice.id}
 
 
 async def test_a_wrong_guess_replaces_nothing(world: World) -> None:

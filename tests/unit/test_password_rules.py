@@ -75,10 +75,19 @@ def test_a_pattern_is_refused(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["alice, Alice: 1!", "ALICE12alice345", "Ordergate123456", "ordergateordergate1"]
+    "password",
+    [
+        "alice, Alice: 1!",
+        "ALICE12alice345",
+        "Ordergate123456",
+        "ordergateordergate1",
+        "Password1234567",
+        "123!password456",
+        "password0123456789",
+    ],
 )
 def test_little_more_than_a_name_is_refused(password: str) -> None:
-    assert "a name known here" in refused(password)
+    assert "little more than" in refused(password)
 
 
 def test_a_short_name_may_be_part_of_any_word() -> None:

@@ -40,13 +40,17 @@ async def test_everybody_who_asks_in_time_gets_the_same_successor(world: World) 
     await world.refresh(answers[0].refresh.text)
 
 
-async def test_a_late_answer_in_time_leads_to_the_same_end(world: World) -> None:
+async def test_who_is_late_in_time_is_told_the_newest(world: World) -> None:
     """One tab is two refreshes ahead of another that lost its answer."""
     first = await world.sign_in()
     second = await world.refresh(first.refresh.text)
+    world.clock.advance(seconds=1)
     third = await world.refresh(second.refresh.text)
-    assert (await world.refresh(first.refresh.text)).refresh == second.refresh
-    assert (await world.refresh(second.refresh.text)).refresh == third.refresh
+    world.clock.advance(seconds=8)
+    late = await world.refresh(first.refresh.text)
+    assert late.refresh == (await world.refresh(second.refresh.text)).refresh == third.refresh
+    world.clock.advance(minutes=15)
+    await world.refresh(late.refresh.text)
 
 
 async def test_reuse_ends_the_whole_session_and_is_remembered(world: World) -> None:
@@ -57,10 +61,14 @@ async def test_reuse_ends_the_whole_session_and_is_remembered(world: World) -> N
     world.clock.advance(seconds=10)
     with pytest.raises(InvalidGrant):
         await world.refresh(first.refresh.text, origin=ELSEWHERE)
-    assert world.audit.events[-2:] == [
+    assert world.audit.events[-3:] == [
         (AuditEvent.REUSE_SEEN, ELSEWHERE, caller.id, caller.session, ""),
-        (AuditEvent.SESSION_ENDED, ELSEWHERE, caller.id, caller.session, ""),
-    ]
+        (
+            AuditEvent.SESSION_ENDED, ELSEWHERE, caller.id, caller.session,
+            "reuse of a refresh token",
+        ),
+        (AuditEvent.REFRESH_REFUSED, ELSEWHERE, caller.id, caller.session, "reused"),
+    ]  # fmt: skip
     with pytest.raises(InvalidToken):
         await world.caller(second)
     for token in (first, second):
@@ -112,6 +120,7 @@ async def test_another_client_is_refused_and_costs_nothing(world: World) -> None
     grant = await world.sign_in(client_id="shop")
     with pytest.raises(InvalidGrant):
         await world.refresh(grant.refresh.text, client_id="other")
+    assert world.audit.events[-1][0] is AuditEvent.REFRESH_REFUSED
     world.clock.advance(minutes=1)
     await world.refresh(grant.refresh.text, client_id="shop")
 
@@ -120,3 +129,13 @@ async def test_another_client_is_refused_and_costs_nothing(world: World) -> None
 async def test_any_other_text_is_refused(world: World, token: str) -> None:
     with pytest.raises(InvalidGrant):
         await world.refresh(token)
+    assert world.audit.events == [(AuditEvent.REFRESH_REFUSED, HOME, None, None, "")]
+
+
+async def test_no_access_token_outlives_its_session(world: World) -> None:
+    grant = await world.sign_in()
+    for _ in range(3):
+        world.clock.advance(days=9)
+        grant = await world.refresh(grant.refresh.text)
+    world.clock.advance(days=3, seconds=-60)
+    assert (await world.refresh(grant.refresh.text)).access.expires_in == 60

@@ -23,7 +23,22 @@ def test_names_that_differ_by_case_width_or_composition_are_one(one: str, other:
     assert Username(one) == Username(other)
 
 
-@pytest.mark.parametrize("name", ["alice", "a", "o'neil@example.com", "наталия", "x" * 64, "user1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alice",
+        "a",
+        "o'neil@example.com",
+        "наталия",
+        "x" * 64,
+        "user1",
+        "אבג",
+        "אב1",
+        "ب٠٩",
+        "ب۰۹",
+        "שָׁ",
+    ],
+)
 def test_a_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
     assert str(Username(name)) == name
 
@@ -45,6 +60,13 @@ def test_a_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
         "ﬁ",
         "🗝",
         "\u00a0",
+        "אlice",
+        "alice-א",
+        "1א",
+        "א-",
+        "א1٢",
+        "ب٠۰",
+        "بa",
     ],
 )
 def test_what_cannot_be_a_name_is_refused(name: str) -> None:

@@ -22,6 +22,7 @@ from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
 from application.ports import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
+from domain.address import site_of
 from domain.scope import Scope
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId
@@ -95,8 +96,13 @@ class SqlSessionRepository(SessionRepository):
         )
 
     async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Read the rows of a user that have neither ended nor expired."""
-        query = select(*_SESSION).where(col(SessionRow.user_id) == user, _is_live(at))
+        """Read the rows of a user that are live and have a token to renew them with."""
+        renewable = exists().where(
+            col(RefreshTokenRow.session_id) == SessionRow.id,
+            col(RefreshTokenRow.used_at).is_(None),
+            col(RefreshTokenRow.expires_at) > at,
+        )
+        query = select(*_SESSION).where(col(SessionRow.user_id) == user, _is_live(at), renewable)
         return await self._sessions(
             query.order_by(col(SessionRow.last_used_at).desc()).limit(limit)
         )
@@ -112,10 +118,18 @@ class SqlSessionRepository(SessionRepository):
         """Look for a row, live or not."""
         query = (
             select(literal(1))
-            .where(col(SessionRow.user_id) == user, col(SessionRow.address) == address)
+            .where(col(SessionRow.user_id) == user, col(SessionRow.site) == site_of(address))
             .limit(1)
         )
         return bool(await self._database.read(lambda c: c.execute(query).first()))
+
+    async def sealed_successor(self, token: TokenDigest) -> bytes | None:
+        """Read one row by its key."""
+        query = select(col(RefreshTokenRow.sealed_successor)).where(
+            col(RefreshTokenRow.digest) == token
+        )
+        sealed: bytes | None = await self._database.read(lambda c: c.scalar(query))
+        return sealed
 
     async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
         """Update the row if it is live and the user's."""
@@ -231,6 +245,7 @@ def _values(session: Session) -> dict[str, object]:
         "user_id": session.user,
         "client_id": session.client_id,
         "address": session.address,
+        "site": site_of(session.address),
         "scope": " ".join(sorted(session.scope)),
         "started_at": session.started_at,
         "last_used_at": session.last_used_at,

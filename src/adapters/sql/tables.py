@@ -5,8 +5,9 @@ index to use. Money is in minor units; an order's currency stands once, beside i
 """
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, text
 from sqlmodel import Field, SQLModel
 
 from domain.money import MAX_MINOR
@@ -18,6 +19,12 @@ _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 MAX_SUBJECT_LENGTH = 255
 """Of an issuer as well; OpenID Connect Core, section 2, bounds subjects so."""
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Index those rows alone: a session has one unused token, and used ones without number."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
 
@@ -43,11 +50,11 @@ EXTERNAL = " external "
 
 
 class SessionRow(SQLModel, table=True):
-    """A session; once it has ended, it stays as evidence."""
+    """A session; once it has ended, it stays as evidence. `site` is what its address counts as."""
 
     __tablename__ = "sessions"
     __table_args__ = (
-        Index("ix_sessions_user_id_address", "user_id", "address"),
+        Index("ix_sessions_user_id_site", "user_id", "site"),
         Index("ix_sessions_ended_at", "ended_at"),
     )
 
@@ -55,6 +62,7 @@ class SessionRow(SQLModel, table=True):
     user_id: int = Field(foreign_key="users.id", sa_type=BigInteger)
     client_id: str = Field(max_length=255)
     address: str = Field(max_length=64)
+    site: str = Field(max_length=64)
     scope: str = Field(max_length=255)
     started_at: datetime
     last_used_at: datetime
@@ -68,7 +76,8 @@ class RefreshTokenRow(SQLModel, table=True):
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
-        Index("ix_refresh_tokens_session_id", "session_id"),
+        Index("ix_refresh_tokens_unused", "session_id", **_where("used_at IS NULL")),
+        Index("ix_refresh_tokens_sealed", "session_id", **_where("sealed_successor IS NOT NULL")),
         {"sqlite_with_rowid": False},
     )
 

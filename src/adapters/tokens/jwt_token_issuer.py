@@ -1,7 +1,8 @@
 """Access tokens of our own, as JWTs: RFC 9068 says what is in them."""
 
+import math
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import jwt
 
@@ -35,13 +36,17 @@ class JwtTokenIssuer(TokenIssuer):
         self._issuer = issuer
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
+        self._leeway = leeway.total_seconds()
         self._verifier = JwtTokenVerifier(
             clock=clock, issuer=issuer, audience=audience, leeway=leeway
         )
 
-    def issue(self, caller: Caller) -> AccessToken:
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
         """Sign the claims of RFC 9068, section 2.2, with a `jti` of 122 random bits."""
         now = int(self._clock.now().timestamp())
+        expires = now + self._lifetime
+        if until is not None:
+            expires = min(expires, math.ceil(until.timestamp()))
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -49,7 +54,7 @@ class JwtTokenIssuer(TokenIssuer):
             "client_id": caller.client_id,
             "scope": " ".join(sorted(caller.scope)),
             "iat": now,
-            "exp": now + self._lifetime,
+            "exp": expires,
             "jti": uuid.uuid4().hex,
         }
         if caller.session is not None:
@@ -57,7 +62,7 @@ class JwtTokenIssuer(TokenIssuer):
         key = self._keys.signing()
         header = {"typ": "at+jwt", "kid": key.kid}
         token = jwt.encode(claims, key.key, key.algorithm, headers=header)
-        return AccessToken(token, self._lifetime)
+        return AccessToken(token, expires - now)
 
     async def verify(self, token: str) -> Caller:
         """Check signature, type and every claim; `InvalidToken` names the first flaw."""
@@ -71,4 +76,7 @@ class JwtTokenIssuer(TokenIssuer):
                 raise
             claims = self._verifier.verify(token, newest)
         claims.text("jti")
+        # Where the lifetime was lowered, what ended is remembered for the new one alone.
+        if claims.seconds("iat") + self._lifetime + self._leeway <= self._clock.now().timestamp():
+            raise InvalidToken("older than tokens become here")
         return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())

@@ -16,6 +16,9 @@ from application.errors import KeysUnavailable
 FRESH_SECONDS = 300
 """How long keys are used before they are fetched anew."""
 
+STALE_SECONDS = 2 * FRESH_SECONDS
+"""How old keys may be that are used without waiting for new ones, while the issuer is up."""
+
 RETRY_SECONDS = 10
 """The least time between fetches that failed, and between those that an unknown `kid` asks for."""
 
@@ -35,10 +38,11 @@ class RemoteKeySet:
     """The JWK Set at `url`: kept, and fetched again in the background when it is no longer fresh.
 
     There is one fetch at a time. Only who needs a key that is not there waits for it: the first
-    requests of all, and a token that names an unknown `kid`. Forged ones cannot hammer the issuer.
-    While the issuer is down, or answers with something that is no good set, the keys it told before
-    stay in use; one line of the log says when that begins and one when it ends. It belongs to one
-    event loop. `monotonic` counts seconds.
+    requests of all, a token that names an unknown `kid`, and the first requests after so long a
+    quiet that a key may have been withdrawn without anybody noticing. Forged ones cannot hammer
+    the issuer. While it is down, or answers with something that is no good set, the keys it told
+    before stay in use; one line of the log says when that begins and one when it ends. It belongs
+    to one event loop. `monotonic` counts seconds.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class RemoteKeySet:
         self._keys: KeySet | None = None
         self._failure: str | None = None
         self._fetching: asyncio.Task[None] | None = None
-        self._due = self._unknown_due = -float("inf")
+        self._due = self._unknown_due = self._fetched_at = -float("inf")
 
     async def keys(self, kid: str | None) -> KeySet:
         """Return the set, fetched first if it does not hold `kid` and may be fetched.
@@ -62,9 +66,10 @@ class RemoteKeySet:
         Raises `KeysUnavailable` when there is none, and for an unknown `kid` when the issuer does
         not answer, since it may have a key of that name by now.
         """
-        missing = not self._holds(kid)
+        now = self._monotonic()
+        stale = self._failure is None and now >= self._fetched_at + STALE_SECONDS
+        missing = not self._holds(kid) or stale
         if self._fetching is None:
-            now = self._monotonic()
             if now >= self._due:
                 self._start(now)
             elif missing and self._keys is not None and now >= self._unknown_due:
@@ -105,6 +110,7 @@ class RemoteKeySet:
         else:
             self._note(None)
             self._keys = keys
+            self._fetched_at = self._monotonic()
             self._due = self._monotonic() + FRESH_SECONDS
         finally:
             self._fetching = None

@@ -32,6 +32,7 @@ from application.errors import (
     WrongPassword,
 )
 from domain.errors import DomainError
+from domain.scope import Scope
 from entrypoints.http.problems import Problem, ProblemError, phrase_of
 
 _FIRST_OF_OURS = 500
@@ -132,7 +133,9 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "This refresh token is expired, used, revoked or not yours; sign in again.",
     ),
     InvalidScope: oauth_problem(
-        400, "invalid_scope", "A scope is some of those that the session was granted."
+        400,
+        "invalid_scope",
+        f"A scope is some of: {' '.join(Scope)}, of those granted.",
     ),
     UnsupportedTokenType: oauth_problem(
         400,

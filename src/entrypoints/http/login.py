@@ -49,7 +49,10 @@ _SCOPES = f"({'|'.join(Scope)})"
 
 
 class LoginForm(BaseModel):
-    """What a client sends: a user name and a password, or a refresh token."""
+    """What a client sends: a user name and a password, or a refresh token.
+
+    For the document alone, as `RevokeForm` is: `read_form` reads more strictly than pydantic.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -223,8 +226,10 @@ async def login(
     name="revoke",
     summary="Give a token back",
     response_class=Response,
-    response_description="The session of the token has ended, or there is no such token",
-    responses=problems(UnsupportedTokenType, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM),
+    response_description="The session of the token has ended, or the token was good for nothing",
+    responses=problems(
+        UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
+    ),
     openapi_extra=_form_of(RevokeForm),
 )
 async def revoke(

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import Request
 
+from application.errors import InvalidScope
 from domain.scope import ALL_SCOPES, Scope
 from entrypoints.http.errors import oauth_problem
 from entrypoints.http.problems import ProblemError
@@ -22,7 +23,7 @@ INVALID_CLIENT = oauth_problem(
     401,
     "invalid_client",
     "Clients have no secret here; leave the client secret empty.",
-    headers={"WWW-Authenticate": "Basic"},
+    headers={"WWW-Authenticate": 'Basic realm="ordergate"'},
 )
 NOT_A_FORM = oauth_problem(415, "invalid_request", f"Send the form as {FORM}.")
 
@@ -80,19 +81,14 @@ def client_of(request: Request, form: dict[str, str]) -> str | None:
     return client_id or None
 
 
-INVALID_SCOPE = oauth_problem(
-    400, "invalid_scope", f"A scope is some of: {' '.join(Scope)}, separated by single spaces."
-)
-
-
 def scope_of(form: dict[str, str]) -> frozenset[Scope] | None:
-    """Read `scope`; `None` if none was asked for."""
+    """Read `scope`; `None` if none was asked for. Raises `InvalidScope` for what is none here."""
     asked = form.get("scope", "")
     if not asked:
         return None
     words = asked.split(" ")
     if not ALL_SCOPES.issuperset(words):
-        raise ProblemError(INVALID_SCOPE)
+        raise InvalidScope
     return frozenset(map(Scope, words))
 
 

@@ -14,6 +14,7 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
         sa.Column("client_id", sa.String(255), nullable=False),
         sa.Column("address", sa.String(64), nullable=False),
+        sa.Column("site", sa.String(64), nullable=False),
         sa.Column("scope", sa.String(255), nullable=False),
         sa.Column("started_at", sa.DateTime, nullable=False),
         sa.Column("last_used_at", sa.DateTime, nullable=False),
@@ -21,7 +22,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime),
         sa.Column("ending", sa.String(32)),
     )
-    op.create_index("ix_sessions_user_id_address", "sessions", ["user_id", "address"])
+    op.create_index("ix_sessions_user_id_site", "sessions", ["user_id", "site"])
     op.create_index("ix_sessions_ended_at", "sessions", ["ended_at"])
     op.create_table(
         "refresh_tokens",
@@ -32,7 +33,17 @@ def upgrade() -> None:
         sa.Column("sealed_successor", sa.LargeBinary(32)),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_refresh_tokens_session_id", "refresh_tokens", ["session_id"])
+    for name, condition in (
+        ("unused", "used_at IS NULL"),
+        ("sealed", "sealed_successor IS NOT NULL"),
+    ):
+        op.create_index(
+            f"ix_refresh_tokens_{name}",
+            "refresh_tokens",
+            ["session_id"],
+            sqlite_where=sa.text(condition),
+            postgresql_where=sa.text(condition),
+        )
 
 
 def downgrade() -> None:

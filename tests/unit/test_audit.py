@@ -1,0 +1,55 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+
+import pytest
+import structlog
+
+from adapters.audit import LogAudit
+from application.ports import AuditEvent, Origin
+from domain.session import SessionId
+from domain.user import UserId
+from entrypoints.logs import configure_logging
+from entrypoints.settings import Settings
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Log only errors to what stands for standard error; then as before."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with redirect_stderr(io.StringIO()) as log:
+        configure_logging(Settings(log_level="error", log_format="json"))
+    yield log
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_an_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
+    LogAudit().record(
+        AuditEvent.SESSION_ENDED,
+        origin=Origin("192.0.2.1", "the-id"),
+        user=UserId(7),
+        session=SessionId("0" * 32),
+        detail="signed out",
+    )
+    line = json.loads(log.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "session_ended",
+        "level": "info",
+        "logger": "ordergate.audit",
+        "address": "192.0.2.1",
+        "request_id": "the-id",
+        "user_id": 7,
+        "session_id": "0" * 32,
+        "detail": "signed out",
+    }
+
+
+def test_what_is_not_known_is_left_out(log: io.StringIO) -> None:
+    LogAudit().record(AuditEvent.SIGN_IN_REFUSED)
+    assert json.loads(log.getvalue()).keys() == {"event", "level", "logger", "timestamp"}
