@@ -104,7 +104,12 @@ class CountingThrottle(Throttle):
     ) -> None:
         self._clock = clock
         self._window = window
-        self._most = {"account": per_account, "address": per_address, "pair": per_account}
+        self._most = {
+            "account": per_account,
+            "address": per_address,
+            "pair": per_account,
+            "sign-up": per_address,
+        }
         self._failures: dict[tuple[str, ...], list[datetime]] = defaultdict(list)
         self._under_way: Counter[tuple[str, ...]] = Counter()
 
@@ -128,6 +133,11 @@ class CountingThrottle(Throttle):
             elif attempt.matched is not None:
                 for tally in (pair, *others):
                     self._failures[tally].append(self._clock.now())
+
+    async def count_sign_up(self, address: str) -> None:
+        tally = ("sign-up", site_of(address))
+        self._refuse(tally)
+        self._failures[tally].append(self._clock.now())
 
     async def close(self) -> None:
         pass

@@ -54,7 +54,7 @@ class World:
         )
         passwords = PasswordRules(min_length=15, common={"passwordpassword1"})
         users, sessions, clock, audit = storage.users, storage.sessions, self.clock, self.audit
-        self.add_user = AddUser(users, self.hasher, passwords, audit)
+        self.add_user = AddUser(users, self.hasher, passwords, self.throttle, audit)
         self.authenticate_user = AuthenticateUser(
             users, sessions, self.hasher, self.tokens, self.throttle, clock, audit, rules
         )

@@ -43,8 +43,8 @@ class LimitsThrottle(Throttle):
     """Shuts an account, and an address, at so many failures in a window of `window_seconds`.
 
     A window begins with its first failure. `per_account` also is the number of failures of one
-    account from one address. IPv6 addresses count by their /64; what is no IP address is counted as
-    it is written.
+    account from one address, and `per_address` that of accounts opened from an address. IPv6
+    addresses count by their /64; what is no IP address is counted as it is written.
 
     `url` names a Redis, as in `redis://name:password@host:6379/0` (`rediss`: with TLS; `valkey` and
     `valkeys` are the same). It keeps digests, and neither names nor addresses. While it does not
@@ -58,6 +58,7 @@ class LimitsThrottle(Throttle):
         self._account = RateLimitItemPerSecond(per_account, window_seconds, "account")
         self._address = RateLimitItemPerSecond(per_address, window_seconds, "address")
         self._pair = RateLimitItemPerSecond(per_account, window_seconds, "account-at-address")
+        self._sign_ups = RateLimitItemPerSecond(per_address, window_seconds, "sign-ups")
         self._under_way: Counter[_Tally] = Counter()
         self._memory = FixedWindowRateLimiter(MemoryStorage())
         self._pool = _pool(url) if url else None
@@ -87,6 +88,12 @@ class LimitsThrottle(Throttle):
                 elif attempt.matched is not None:
                     for tally in (account, at_address, pair):
                         await self._count(tally)
+
+    async def count_sign_up(self, address: str) -> None:
+        """Count in one step, by the address's site."""
+        tally = _tally(self._sign_ups, site_of(address))
+        if not await self._ask(lambda counters: counters.hit(*tally)):
+            raise Throttled(retry_after=await self._wait(tally, 0) or 1)
 
     async def close(self) -> None:
         """Let the connections to Redis go; a later guess opens new ones."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from application.ports import Audit, AuditEvent, Origin, PasswordHasher, UserRepository
+from application.errors import Throttled
+from application.ports import Audit, AuditEvent, Origin, PasswordHasher, Throttle, UserRepository
 from domain.password_rules import PasswordRules
 from domain.user import Password, User, Username
 
@@ -12,17 +13,28 @@ class AddUser:
     """Open an account and return it.
 
     Raises `InvalidUsername`, `InvalidPassword`, `WeakPassword`, `UsernameTaken`, and `Overloaded`
-    when too much hashing waits. A name that is taken costs the same work as one that is free.
+    when too much hashing waits. A name that is taken costs the same work as one that is free, and
+    counts as well: with an `origin`, raises `Throttled` after too many from there.
     """
 
     users: UserRepository
     hasher: PasswordHasher
     rules: PasswordRules
+    throttle: Throttle
     audit: Audit
 
     async def __call__(self, username: str, password: str, *, origin: Origin | None = None) -> User:
         name, secret = Username(username), Password(password)
         self.rules.check(secret, name)
+        if origin is not None:
+            await self._admit(origin)
         user = await self.users.add(name, await self.hasher.hash(secret))
         self.audit.record(AuditEvent.ACCOUNT_OPENED, origin=origin, user=user.id)
         return user
+
+    async def _admit(self, origin: Origin) -> None:
+        try:
+            await self.throttle.count_sign_up(origin.address)
+        except Throttled:
+            self.audit.record(AuditEvent.SIGN_UP_THROTTLED, origin=origin)
+            raise

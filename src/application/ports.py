@@ -149,6 +149,13 @@ class Throttle(Protocol):
         """
 
     @abstractmethod
+    async def count_sign_up(self, address: str) -> None:
+        """Count an account that is about to be opened from an address.
+
+        Raises `Throttled` after as many as an address may have failures, and counts none then.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Let everything go; may be called twice."""
 
@@ -159,6 +166,7 @@ class AuditEvent(StrEnum):
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
     SIGN_IN_THROTTLED = "sign_in_throttled"
+    SIGN_UP_THROTTLED = "sign_up_throttled"
     REFRESHED = "refreshed"
     REFRESH_REFUSED = "refresh_refused"
     REUSE_SEEN = "reuse_seen"

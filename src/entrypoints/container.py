@@ -165,7 +165,9 @@ class Container(containers.DeclarativeContainer):
         _revocation, settings, sessions, clock
     )
 
-    add_user = providers.ThreadSafeSingleton(AddUser, users, hasher, password_rules, audit)
+    add_user = providers.ThreadSafeSingleton(
+        AddUser, users, hasher, password_rules, throttle, audit
+    )
     authenticate_user = providers.ThreadSafeSingleton(
         AuthenticateUser, users, sessions, hasher, tokens, throttle, clock, audit, session_rules
     )

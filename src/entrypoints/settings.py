@@ -243,7 +243,8 @@ class Settings(BaseSettings):
     many of its own shut it."""
 
     sign_in_failures_per_address: int = Field(default=100, ge=1, le=100_000)
-    """Failed sign-ins that shut an address, an IPv6 /64 being one, to accounts new to it."""
+    """Failed sign-ins that shut an address, an IPv6 /64 being one, to accounts new to it; and the
+    accounts that may be opened from it in the same time."""
 
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long after the first of them failures count, in seconds."""

@@ -219,6 +219,15 @@ class ThrottleContract:
             first.matched = True
         assert not await is_shut(throttle)
 
+    async def test_so_many_accounts_are_opened_from_an_address(self, throttle: Throttle) -> None:
+        for _ in range(6):
+            await throttle.count_sign_up("2001:db8::1")
+        with pytest.raises(Throttled) as refusal:
+            await throttle.count_sign_up("2001:db8::2")
+        assert 1 <= refusal.value.retry_after <= 60
+        await throttle.count_sign_up(HERE)
+        assert not await is_shut(throttle, address="2001:db8::1")
+
     async def test_closing_twice_is_closing_once(self, throttle: Throttle) -> None:
         await guess(throttle)
         await throttle.close()

@@ -43,6 +43,19 @@ async def test_a_taken_name_costs_the_same_work(world: World) -> None:
     assert world.hasher.hashed == 2
 
 
+async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(
+    world: World,
+) -> None:
+    for i in range(6):
+        await world.add_user(f"user{i}", PASSWORD, origin=HOME)
+    with pytest.raises(Throttled):
+        await world.add_user("one-more", PASSWORD, origin=HOME)
+    assert world.hasher.hashed == 6
+    assert world.audit.events[-1] == (AuditEvent.SIGN_UP_THROTTLED, HOME, None, None, "")
+    await world.add_user("one-more", PASSWORD, origin=ELSEWHERE)
+    await world.add_user("by-the-operator", PASSWORD)
+
+
 @pytest.mark.parametrize(
     ("name", "password", "error"),
     [

@@ -85,7 +85,7 @@ class UserOut(BaseModel):
     name="add_user",
     summary="Open an account",
     status_code=201,
-    responses=problems(UsernameTaken, _TOO_SHORT, Overloaded),
+    responses=problems(UsernameTaken, _TOO_SHORT, Throttled, Overloaded),
 )
 async def add_user(
     new: NewUser, add_user: AddUserCase, origin: RequestOrigin, response: Response

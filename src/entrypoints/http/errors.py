@@ -123,7 +123,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     Throttled: oauth_problem(
         429,
         "invalid_grant",
-        "Too many failed sign-ins; try again later.",
+        "Too many attempts; try again later.",
         name="too-many-attempts",
         headers={"Retry-After": "1"},
     ),
