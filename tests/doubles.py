@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +23,7 @@ from application.ports import (
 )
 from domain.address import site_of
 from domain.session import SessionId
-from domain.user import Password, PasswordHash, UserId
+from domain.user import Password, PasswordHash, UserId, counted_as
 
 
 class SettableClock(Clock):
@@ -117,7 +116,7 @@ class CountingThrottle(Throttle):
     async def attempt(
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
-        name, site = unicodedata.normalize("NFKC", username).casefold(), site_of(address)
+        name, site = counted_as(username), site_of(address)
         pair: tuple[str, ...] = ("pair", name, site)
         others: list[tuple[str, ...]] = [("account", name), ("address", site)]
         for tally in [pair] if familiar else others:

@@ -65,7 +65,7 @@ class World:
         self.end_session = EndSession(sessions, clock, audit)
         self.end_all_sessions = EndAllSessions(sessions, clock, audit)
         self.get_account = GetAccount(users)
-        self.confirm_password = ConfirmPassword(users, sessions, self.hasher, self.throttle, audit)
+        self.confirm_password = ConfirmPassword(users, self.hasher, self.throttle, audit)
         self.change_password = ChangePassword(
             users, self.hasher, self.confirm_password, passwords, clock, audit
         )

@@ -5,7 +5,6 @@ import logging
 import math
 import re
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +21,7 @@ from redis.backoff import NoBackoff
 from application.errors import Throttled
 from application.ports import Attempt, Throttle
 from domain.address import site_of
+from domain.user import counted_as
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class LimitsThrottle(Throttle):
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
         """Guard one guess; up to eight short questions to Redis, each answered within 1 s."""
-        name, site = _folded(username), site_of(address)
+        name, site = counted_as(username), site_of(address)
         account, at_address = _tally(self._account, name), _tally(self._address, site)
         pair = _tally(self._pair, name, site)
         attempt = Attempt()
@@ -177,9 +177,3 @@ def _tally(limit: RateLimitItem, *of: str) -> _Tally:
     text = repr((limit.namespace, *of))
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     return _Tally(limit, digest[:_DIGEST_CHARACTERS])
-
-
-def _folded(username: str) -> str:
-    """Make names equal that differ in case or width, be they names of accounts or not."""
-    narrow = unicodedata.normalize("NFKC", username)
-    return unicodedata.normalize("NFKC", narrow.casefold())

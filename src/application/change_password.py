@@ -37,7 +37,7 @@ class ChangePassword:
     async def __call__(self, current: str, new: str, *, caller: Caller, origin: Origin) -> None:
         ended = None
         for _ in range(ATTEMPTS):
-            account = await self.confirm_password(current, user=caller.id, origin=origin)
+            account = await self.confirm_password(current, caller=caller, origin=origin)
             secret = Password(new)
             self.rules.check(secret, account.username)
             ended = await self.users.change_password(

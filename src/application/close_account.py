@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
-from application.ports import Audit, AuditEvent, Clock, Origin, UserRepository
+from application.ports import Audit, AuditEvent, Caller, Clock, Origin, UserRepository
 from domain.session import Ending
-from domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +21,11 @@ class CloseAccount:
     clock: Clock
     audit: Audit
 
-    async def __call__(self, password: str, *, user: UserId, origin: Origin) -> None:
+    async def __call__(self, password: str, *, caller: Caller, origin: Origin) -> None:
+        user = caller.id
         ended = None
         for _ in range(ATTEMPTS):
-            account = await self.confirm_password(password, user=user, origin=origin)
+            account = await self.confirm_password(password, caller=caller, origin=origin)
             ended = await self.users.close(
                 user, password_hash=account.password_hash, at=self.clock.now()
             )

@@ -7,14 +7,14 @@ from application.get_account import GetAccount
 from application.ports import (
     Audit,
     AuditEvent,
+    Caller,
     Origin,
     PasswordHasher,
-    SessionRepository,
     Throttle,
     UserRepository,
 )
 from domain.errors import InvalidPassword
-from domain.user import Password, User, UserId
+from domain.user import Password, User
 
 ATTEMPTS = 2
 """How often a password is confirmed where what it is for finds another hash.
@@ -27,22 +27,22 @@ A sign-in may replace a weak hash at that moment, and once: the second time, the
 class ConfirmPassword:
     """Return the user's account if the password is theirs.
 
-    A stolen token must not become a way to guess: wrong guesses are counted like failed sign-ins.
+    A stolen token must not become a way to guess: wrong guesses are counted like failed sign-ins,
+    but for the session that makes them, so that nobody without its token can shut this for its
+    owner, and nobody with it can shut the sign-in.
     Raises `WrongPassword`, `Throttled`, `Overloaded`, and `InvalidToken` for a closed account.
     """
 
     users: UserRepository
-    sessions: SessionRepository
     hasher: PasswordHasher
     throttle: Throttle
     audit: Audit
 
-    async def __call__(self, password: str, *, user: UserId, origin: Origin) -> User:
-        account = await GetAccount(self.users)(user=user)
-        familiar = await self.sessions.is_familiar(user, origin.address)
-        name = account.username.value
+    async def __call__(self, password: str, *, caller: Caller, origin: Origin) -> User:
+        user, account = caller.id, await GetAccount(self.users)(user=caller.id)
+        session = f"the session {caller.session}"  # which can be no user name
         try:
-            async with self.throttle.attempt(name, origin.address, familiar=familiar) as attempt:
+            async with self.throttle.attempt(session, origin.address, familiar=False) as attempt:
                 attempt.matched = await self._matches(password, account)
         except Throttled:
             self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=user)

@@ -140,7 +140,7 @@ class Throttle(Protocol):
 
         Leaving counts a guess that did not match, against the account and against the address; one
         that nobody judged counts nothing. Guesses under way are counted as if they would fail, so
-        many at once get no further than one after another. Names that differ only in case are one.
+        many at once get no further than one after another. Names count as `counted_as` says.
 
         At an address that is `familiar`, because the user has signed in there before, only the
         failures of that account from that address count: nobody elsewhere, and no other account

@@ -13,6 +13,7 @@ LEAST_MIN_LENGTH = 8
 
 _SERVICE = "ordergate"
 _SHORTEST_WORD = 3
+_FEWEST_CHARACTERS = 5
 _NOT_LETTERS = re.compile(r"^[^a-z]+|[^a-z]+$")
 """What people put around a word, so that it looks like another."""
 
@@ -53,6 +54,8 @@ class PasswordRules:
 
 
 def _is_pattern(text: str) -> bool:
+    if len(text) >= LEAST_MIN_LENGTH and len(set(text)) < _FEWEST_CHARACTERS:
+        return True
     return len(_unit(text)) < min(LEAST_MIN_LENGTH, len(text)) or _is_run(text)
 
 

@@ -70,6 +70,19 @@ class Username:
         return self.value
 
 
+def counted_as(name: str) -> str:
+    """Return what text that stands for a user name is counted under.
+
+    That is the name it is prepared to, so that one account has one count however it is written;
+    text that can be no name stays as it is, apart from all names and unprepared: preparing it takes
+    long where it is long.
+    """
+    try:
+        return Username(name).value
+    except InvalidUsername:
+        return f" {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Password:
     """A password as somebody typed it: 1 to `MAX_PASSWORD_BYTES` bytes of UTF-8.

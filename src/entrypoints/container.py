@@ -188,7 +188,7 @@ class Container(containers.DeclarativeContainer):
     end_all_sessions = providers.ThreadSafeSingleton(EndAllSessions, sessions, clock, audit)
     get_account = providers.ThreadSafeSingleton(GetAccount, users)
     confirm_password = providers.ThreadSafeSingleton(
-        ConfirmPassword, users, sessions, hasher, throttle, audit
+        ConfirmPassword, users, hasher, throttle, audit
     )
     change_password = providers.ThreadSafeSingleton(
         ChangePassword, users, hasher, confirm_password, password_rules, clock, audit

@@ -30,9 +30,10 @@ def configure_logging(settings: Settings) -> None:
     )
     rendering: list[structlog.typing.Processor] = (
         [
+            _escape,
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+            ),
         ]
         if as_text
         else [
@@ -62,6 +63,18 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # httpx tells at INFO that it asked; what came of it is told by who asked.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _escape(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Write what a terminal would obey, as the path of a request may hold, as escapes."""
+    return {
+        name: value.encode("unicode_escape").decode()
+        if isinstance(value, str) and name != "exception" and not value.isprintable()
+        else value
+        for name, value in event.items()
+    }
 
 
 def _drop_colors(

@@ -1,6 +1,7 @@
 """What every throttle does."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -218,6 +219,22 @@ class ThrottleContract:
             assert await is_shut(throttle)
             first.matched = True
         assert not await is_shut(throttle)
+
+    async def test_spellings_of_one_account_are_one(self, throttle: Throttle) -> None:
+        for name in ("\u0386\u0301\u0345", "\u1fb4\u0301", "\u0386\u0301\u0345"):
+            await guess(throttle, name)
+        assert await is_shut(throttle, "\u1fb4\u0301")
+
+    async def test_accounts_that_only_look_alike_are_two(self, throttle: Throttle) -> None:
+        for _ in range(3):
+            await guess(throttle, "strasse")
+        assert not await is_shut(throttle, "straße", HERE)
+
+    async def test_a_long_name_takes_no_time(self, throttle: Throttle) -> None:
+        """Preparing it would: the time grows with the square of the marks on one letter."""
+        started = time.perf_counter()
+        await guess(throttle, "a" + "\u0301\u0316" * 16_000)
+        assert time.perf_counter() - started < 0.2
 
     async def test_so_many_accounts_are_opened_from_an_address(self, throttle: Throttle) -> None:
         for _ in range(6):

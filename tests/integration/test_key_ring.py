@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import os
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from adapters.clock import SystemClock
 from adapters.tokens.key_life import Status
-from adapters.tokens.key_ring import LOOK_SECONDS, KeyRing
+from adapters.tokens.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
 from adapters.tokens.signing_key import SigningKey
 from application.errors import KeyRefused
 from application.ports import PublicKeys
@@ -149,7 +150,10 @@ def test_keys_that_have_not_changed_are_not_read_again(ring: KeyRing, ticks: Tic
         '{"keys": [{}]}',
         '{"keys": [{"status": "signing", "since": "2026-05-01T12:00:00Z", "alg": "EdDSA"}]}',
         '{"keys": [{"status": "signing", "since": "2026-05-01", "alg": "EdDSA"}]}',
+        '{"keys": [{"status": "signing", "since": "0001-01-01T00:00:00+23:59"}]}',
+        " " * (MAX_FILE_BYTES + 1),
     ],
+    ids=lambda content: content[:60],
 )
 def test_a_file_that_is_broken_for_a_moment_leaves_the_keys_as_they_were(
     file: Path, ring: KeyRing, ticks: Ticks, content: str, caplog: pytest.LogCaptureFixture
@@ -165,6 +169,39 @@ def test_a_file_that_is_broken_for_a_moment_leaves_the_keys_as_they_were(
     file.write_text(good)
     ticks.now += LOOK_SECONDS
     assert kids(ring) == [before.keys[0].kid]
+
+
+def test_what_is_no_file_leaves_the_keys_as_they_were(
+    file: Path, ring: KeyRing, ticks: Ticks
+) -> None:
+    before = ring.verifying()
+    file.unlink()
+    os.mkfifo(file)
+    ticks.now += LOOK_SECONDS
+    assert ring.verifying() is before
+
+
+def test_a_link_stays_a_link(file: Path, ring: KeyRing, command: KeyRing) -> None:
+    ring.verifying()
+    elsewhere = file.parent / "elsewhere.json"
+    file.rename(elsewhere)
+    file.symlink_to(elsewhere)
+    command.publish("EdDSA")
+    assert file.is_symlink()
+    assert len(command.all_keys()) == 2
+    assert elsewhere.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_open_to_others_is_told(
+    file: Path, ring: KeyRing, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring.verifying()
+    assert not caplog.records
+    file.chmod(0o640)
+    ring.verifying(newest=True)
+    file.touch()
+    ring.verifying(newest=True)
+    assert "keys_open_to_others" in [record.getMessage() for record in caplog.records]
 
 
 def test_a_file_that_is_gone_for_a_moment_leaves_the_keys_as_they_were(

@@ -14,7 +14,7 @@ from application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from application.ports import AuditEvent, Caller
+from application.ports import AuditEvent, Caller, Origin
 from domain.errors import InvalidPassword, InvalidUsername, WeakPassword
 from domain.order import OrderId, OrderStatus
 from domain.session import SessionId
@@ -131,7 +131,7 @@ async def test_of_two_who_change_a_password_at_once_one_does(world: World) -> No
         await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
     users.close = changed_meanwhile  # type: ignore[method-assign]
     with pytest.raises(WrongPassword):
-        await world.close_account(PASSWORD, user=caller.id, origin=HOME)
+        await world.close_account(PASSWORD, caller=caller, origin=HOME)
 
 
 async def test_a_stolen_token_is_no_way_to_guess(world: World) -> None:
@@ -144,15 +144,28 @@ async def test_a_stolen_token_is_no_way_to_guess(world: World) -> None:
         AuditEvent.SIGN_IN_REFUSED, ELSEWHERE, alice.id, None, "confirmation",
     )  # fmt: skip
     with pytest.raises(Throttled):
-        await world.close_account(PASSWORD, user=alice.id, origin=ELSEWHERE)
+        await world.close_account(PASSWORD, caller=caller, origin=ELSEWHERE)
+    anew = await world.caller(await world.sign_in(origin=ELSEWHERE))
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=anew, origin=ELSEWHERE)
     assert AuditEvent.SIGN_IN_THROTTLED in {event for event, *_ in world.audit.events}
+
+
+async def test_nobody_without_the_token_keeps_its_owner_from_changing_the_password(
+    world: World,
+) -> None:
+    await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    for _ in range(3):
+        with pytest.raises(InvalidCredentials):
+            await world.sign_in(password="wrong", origin=ELSEWHERE)
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=Origin("new", ""))
 
 
 async def test_a_closed_account_is_gone_and_its_name_is_free(world: World) -> None:
     alice = await world.add_alice()
     grant = await world.sign_in()
     caller = await world.caller(grant)
-    await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+    await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
     assert world.audit.events[-2:] == [
         (AuditEvent.SESSION_ENDED, HOME, alice.id, caller.session, "account closed"),
         (AuditEvent.ACCOUNT_CLOSED, HOME, alice.id, None, ""),
@@ -177,17 +190,17 @@ async def test_an_account_is_closed_when_its_orders_are_done(
     await world.storage.loader.load([alice], [order])
     if status.is_open:
         with pytest.raises(OrdersOpen):
-            await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+            await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
         await world.sign_in()
     else:
-        await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+        await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
     assert await world.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
 
 
 async def test_a_wrong_password_closes_nothing(world: World) -> None:
     alice = await world.add_alice()
     with pytest.raises(WrongPassword):
-        await world.close_account("wrong", user=alice.id, origin=HOME)
+        await world.close_account("wrong", caller=Caller(alice.id, "shop"), origin=HOME)
     await world.sign_in()
 
 
@@ -229,5 +242,5 @@ async def test_a_hash_that_is_upgraded_meanwhile_is_no_wrong_password(what: str)
         await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
         await world.sign_in(password=NEW_PASSWORD)
     else:
-        await world.close_account(PASSWORD, user=alice.id, origin=HOME)
+        await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
         assert await storage.users.get(alice.id) is None

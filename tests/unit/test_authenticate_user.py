@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory import InMemoryStorage, InMemoryUserRepository
+from adapters.memory import InMemorySessionRepository, InMemoryStorage, InMemoryUserRepository
 from application.errors import InvalidCredentials, StorageUnavailable, Throttled
 from application.ports import AuditEvent, Caller
 from domain.scope import ALL_SCOPES, Scope
@@ -168,3 +168,19 @@ async def test_too_long_a_password_is_a_guess_like_another(world: World) -> None
             await world.sign_in("alice", "x" * 5000)
     with pytest.raises(Throttled):
         await world.sign_in("alice", NEW_PASSWORD)
+
+
+class ChangingSessionRepository(InMemorySessionRepository):
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        stored = self._tables.users[user]
+        self._tables.users[user] = replace(stored, password_hash=PasswordHash("changed"))
+        return False
+
+
+async def test_a_password_that_is_changed_while_it_is_hashed_signs_nobody_in() -> None:
+    storage = InMemoryStorage()
+    storage.sessions = ChangingSessionRepository(storage.tables)
+    world = World(storage)
+    await world.add_alice()
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in()

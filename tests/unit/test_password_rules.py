@@ -25,9 +25,9 @@ def refused(password: str, rules: PasswordRules = RULES, username: Username = AL
         "correct horse battery staple",
         "               15 spaces and more",
         "aaaaaaaaaaaaaab and the rest",
-        "x" * 7 + "y" * 8 + " " * 4000,
+        "x" * 7 + "y" * 8 + " and much more" * 250,
         "пятнадцать букв",
-        "🫖🍵🫖🍵🍵🫖🍵🫖🫖🫖🍵🍵🍵🫖🍵",
+        "🫖🍵🥄🍋🍯🫖🍵🥄🫖🫖🍵🍋🍵🫖🍵",
         "alice has 15 cups",
         "123456789012346",
     ],
@@ -68,6 +68,8 @@ def test_the_list_that_is_shipped_knows_what_is_guessed_first(password: str) -> 
         "abcdefghijklmnop",
         "ponmlkjihgfedcba",
         "9876543210987654",
+        "aaaaaaaaaaaaaab",
+        "abababababbbaba",
     ],
 )
 def test_a_pattern_is_refused(password: str) -> None:
@@ -84,6 +86,7 @@ def test_a_pattern_is_refused(password: str) -> None:
         "Password1234567",
         "123!password456",
         "password0123456789",
+        "password" + "\u200b" * 7,
     ],
 )
 def test_little_more_than_a_name_is_refused(password: str) -> None:
@@ -91,7 +94,7 @@ def test_little_more_than_a_name_is_refused(password: str) -> None:
 
 
 def test_a_short_name_may_be_part_of_any_word() -> None:
-    RULES.check(Password("a b a b a b a b c"), Username("b"))
+    RULES.check(Password("b a d c b e f b g b"), Username("b"))
 
 
 @given(st.text(min_size=1))

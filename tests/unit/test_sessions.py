@@ -7,7 +7,7 @@ from application.errors import (
     SessionNotFound,
     UnsupportedTokenType,
 )
-from application.ports import AuditEvent
+from application.ports import AuditEvent, Caller
 from application.revoke_token import RevokeToken
 from domain.session import Ending, SessionId
 from domain.user import UserId
@@ -92,6 +92,12 @@ async def test_a_token_that_is_revoked_ends_its_session(world: World, kind: str)
 
 @pytest.mark.parametrize("token", ["", "x", "ogr_" + "A" * 43, "a.b.c"])
 async def test_a_token_of_nobody_is_no_error(world: World, token: str) -> None:
+    await world.revoke_token(token, client_id=None, origin=HOME)
+    assert not world.audit.events
+
+
+async def test_a_token_of_no_session_ends_none(world: World) -> None:
+    token = world.tokens.issue(Caller(UserId(1), "shop")).value
     await world.revoke_token(token, client_id=None, origin=HOME)
     assert not world.audit.events
 

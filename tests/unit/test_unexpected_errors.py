@@ -110,6 +110,17 @@ async def test_the_reason_of_a_503_is_logged_and_not_told(app: FastAPI, log: io.
     assert "the-id" in log.getvalue()
 
 
+async def test_nothing_in_the_log_is_obeyed_by_a_terminal(app: FastAPI, log: io.StringIO) -> None:
+    @app.get("/unavailable/{what}")
+    async def unavailable(what: str) -> None:
+        raise StorageUnavailable(what)
+
+    await get(app, "/unavailable/%1b[31mred%0a")
+    assert "\x1b" not in log.getvalue()
+    assert "31mred" in log.getvalue()
+    assert len(log.getvalue().splitlines()) == 1
+
+
 async def test_what_a_shutdown_cuts_off_is_503(app: FastAPI, log: io.StringIO) -> None:
     @app.get("/slow")
     async def slow() -> None:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ from application.ports import AuditEvent, Clock, Jwks
 
 LOOK_SECONDS = 1.0
 """How old the keys of a running process may be."""
+
+MAX_FILE_BYTES = 1_048_576
+"""The largest file that is read."""
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_LAST_YEAR = 9000
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _log = logging.getLogger("ordergate.keys")
 _audit = logging.getLogger("ordergate.audit")
@@ -150,7 +158,7 @@ class KeyRing(KeySource):
             if _mark_of(self._file) != known.mark:
                 known = self._load()
                 _log.info("keys_loaded", extra={"signing": known.signing.kid})
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - nothing in a file may stop those who serve
             if str(error) != self._flaw:  # else it was told before
                 _log.warning("keys_unusable", extra={"reason": str(error)})
             self._flaw = str(error)
@@ -169,9 +177,14 @@ class KeyRing(KeySource):
 
     def _read(self) -> RingState:
         try:
+            status = self._file.stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+                raise ValueError(f"it is no file, or has more than {MAX_FILE_BYTES} bytes")
             members = parse_json_object(self._file.read_bytes()).get("keys")
         except FileNotFoundError:
             return RingState()
+        if status.st_mode & _OTHERS:
+            _log.warning("keys_open_to_others", extra={"mode": f"{stat.S_IMODE(status.st_mode):o}"})
         if not isinstance(members, list) or not all(isinstance(each, dict) for each in members):
             raise ValueError("keys is not a list of objects")
         return RingState(tuple(map(_ring_key, members)))
@@ -210,14 +223,15 @@ class KeyRing(KeySource):
     def _write(self, state: RingState) -> None:
         """Put a whole file in place of the old one; only who holds the lock writes the draft."""
         text = json.dumps({"keys": [_members(key) for key in state.keys]}, indent=2)
-        draft = self._file.with_name(f".{self._file.name}.draft")
+        file_itself = self._file.resolve()  # which a link may lead to
+        draft = file_itself.with_name(f".{file_itself.name}.draft")
         draft.unlink(missing_ok=True)
         number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(number, "w") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(self._file)
+        draft.replace(file_itself)
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
@@ -243,18 +257,18 @@ def _mark_of(file: Path) -> _Mark:
 
 
 def _members(key: RingKey) -> dict[str, str]:
-    since = f"{key.since:%Y-%m-%dT%H:%M:%SZ}"
+    since = key.since.strftime(_TIME)
     return key.key.private_jwk() | {"status": str(key.status), "since": since}
 
 
 def _ring_key(members: dict[str, object]) -> RingKey:
-    since = datetime.fromisoformat(str(members.get("since")))
-    if since.tzinfo is None:
-        raise ValueError("since is not in UTC")
+    since = datetime.strptime(str(members.get("since")), _TIME).replace(tzinfo=UTC)
+    if since.year > _LAST_YEAR:
+        raise ValueError("since is too far away")
     status = Status(str(members.get("status")))
     if status is Status.GONE:
         raise ValueError("a key that is gone is there")
-    return RingKey(SigningKey.from_jwk(members), status, since.astimezone(UTC))
+    return RingKey(SigningKey.from_jwk(members), status, since)
 
 
 def _make_private_folder(folder: Path) -> None:

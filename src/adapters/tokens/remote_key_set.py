@@ -149,11 +149,12 @@ class RemoteKeySet:
 
 
 def _key_set(body: bytes) -> KeySet:
-    """Read a JWK Set of public keys. Raises ValueError, also for a published secret."""
+    """Read a JWK Set of public keys. Raises ValueError, also for a published private key."""
     document = parse_json_object(body)
     if "keys" not in document:
         raise ValueError("the answer is no JWK Set")
     keys = KeySet.from_jwks(document)
-    if any(key.algorithm == "HS256" for key in keys.keys):
-        raise ValueError("the set holds a secret, which everybody knows by now")
+    members = document["keys"]
+    if isinstance(members, list) and any({"d", "k"} & set(jwk) for jwk in members):
+        raise ValueError("the set holds a private key, which everybody knows by now")
     return keys

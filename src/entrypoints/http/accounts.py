@@ -133,4 +133,4 @@ async def close_account(
     origin: RequestOrigin,
 ) -> None:
     """End your sessions and erase your name and password. Your orders stay, and name nobody."""
-    await close_account(confirmation.password, user=user.id, origin=origin)
+    await close_account(confirmation.password, caller=user, origin=origin)

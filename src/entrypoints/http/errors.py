@@ -37,6 +37,7 @@ from entrypoints.http.problems import Problem, ProblemError, phrase_of
 
 _FIRST_OF_OURS = 500
 _MAX_FLAWS = 8
+_MAX_NAME_LENGTH = 64
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _log = logging.getLogger("ordergate.http")
@@ -209,7 +210,7 @@ def of_status(status: int, headers: dict[str, str] | None = None, detail: object
 def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
     """Make a problem of what is wrong where: each `in`, name and detail."""
     errors = [{"in": where, "name": name, "detail": detail} for where, name, detail in flaws]
-    detail = "; ".join(f"{name} {detail}" for _, name, detail in flaws)
+    detail = "; ".join(f"{name or where} {detail}" for where, name, detail in flaws)
     return Problem(422, detail, "invalid-parameter", {"errors": errors})
 
 
@@ -218,7 +219,8 @@ def _invalid_parameters(error: RequestValidationError) -> Problem:
     for flaw in error.errors()[:_MAX_FLAWS]:
         location, *path = flaw["loc"]
         detail = "is missing" if flaw.get("type") == "missing" else flaw["msg"]
-        flaws.append((str(location), ".".join(str(part) for part in path), detail))
+        name = ".".join(str(part) for part in path)[:_MAX_NAME_LENGTH]
+        flaws.append((str(location), name, detail))
     return invalid_parameter(*flaws)
 
 

@@ -28,9 +28,11 @@ class StrictJsonRoute(APIRoute):
 
 class _StrictRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401 - as Starlette types it
-        return json.loads(
-            await self.body(), object_pairs_hook=_once, parse_constant=_no_such_number
-        )
+        try:
+            text = (await self.body()).decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
+        except UnicodeDecodeError:
+            raise HTTPException(400, "The JSON body is not UTF-8.") from None
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_such_number)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
