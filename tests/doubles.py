@@ -8,19 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from application.errors import InvalidToken, Throttled
-from application.ports import (
-    AccessToken,
-    Attempt,
-    Audit,
-    AuditEvent,
-    Caller,
-    Clock,
-    Origin,
-    PasswordHasher,
-    Throttle,
-    TokenIssuer,
-    Verification,
-)
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.passwords import Attempt, PasswordHasher, Throttle, Verification
+from application.ports.tokens import AccessToken, Caller, TokenIssuer
 from domain.address import site_of
 from domain.session import SessionId
 from domain.user import Password, PasswordHash, UserId, counted_as

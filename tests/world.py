@@ -12,7 +12,9 @@ from application.end_session import EndSession
 from application.get_account import GetAccount
 from application.identify_caller import IdentifyCaller
 from application.list_sessions import ListSessions
-from application.ports import Caller, Origin, Storage
+from application.ports.audit import Origin
+from application.ports.storage import Storage
+from application.ports.tokens import Caller
 from application.refresh_session import RefreshSession
 from application.revocation import AtOnce
 from application.revoke_token import RevokeToken

@@ -2,7 +2,7 @@
 
 import logging
 
-from application.ports import Audit, AuditEvent, Origin
+from application.ports.audit import Audit, AuditEvent, Origin
 from domain.session import SessionId
 from domain.user import UserId
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from application.errors import OrdersOpen, StorageNotEmpty, UsernameTaken
-from application.ports import (
+from application.ports.storage import (
     BulkLoader,
     OrderRepository,
     Rotation,

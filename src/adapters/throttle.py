@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from application.errors import Throttled
-from application.ports import Attempt, Throttle
+from application.ports.passwords import Attempt, Throttle
 from domain.address import site_of
 from domain.user import counted_as
 

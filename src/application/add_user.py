@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from application.errors import Throttled
-from application.ports import Audit, AuditEvent, Origin, PasswordHasher, Throttle, UserRepository
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.storage import UserRepository
 from domain.password_rules import PasswordRules
 from domain.user import Password, User, Username
 

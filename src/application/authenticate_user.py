@@ -4,19 +4,11 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from application.errors import InvalidCredentials, StorageUnavailable, Throttled
-from application.ports import (
-    AccessToken,
-    Audit,
-    AuditEvent,
-    Caller,
-    Clock,
-    Origin,
-    PasswordHasher,
-    SessionRepository,
-    Throttle,
-    TokenIssuer,
-    UserRepository,
-)
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.storage import SessionRepository, UserRepository
+from application.ports.tokens import AccessToken, Caller, TokenIssuer
 from application.refresh_token import RefreshToken
 from domain.errors import InvalidPassword, InvalidUsername
 from domain.scope import Scope

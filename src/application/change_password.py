@@ -4,15 +4,11 @@ from dataclasses import dataclass
 
 from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
-from application.ports import (
-    Audit,
-    AuditEvent,
-    Caller,
-    Clock,
-    Origin,
-    PasswordHasher,
-    UserRepository,
-)
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.passwords import PasswordHasher
+from application.ports.storage import UserRepository
+from application.ports.tokens import Caller
 from domain.password_rules import PasswordRules
 from domain.session import Ending
 from domain.user import Password

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
-from application.ports import Audit, AuditEvent, Caller, Clock, Origin, UserRepository
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.storage import UserRepository
+from application.ports.tokens import Caller
 from domain.session import Ending
 
 

@@ -4,15 +4,10 @@ from dataclasses import dataclass
 
 from application.errors import Throttled, WrongPassword
 from application.get_account import GetAccount
-from application.ports import (
-    Audit,
-    AuditEvent,
-    Caller,
-    Origin,
-    PasswordHasher,
-    Throttle,
-    UserRepository,
-)
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.storage import UserRepository
+from application.ports.tokens import Caller
 from domain.errors import InvalidPassword
 from domain.user import Password, User
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from application.ports import Audit, AuditEvent, Clock, Origin, SessionRepository
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.storage import SessionRepository
 from domain.session import Ending
 from domain.user import UserId
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from application.errors import InvalidToken
-from application.ports import UserRepository
+from application.ports.storage import UserRepository
 from domain.user import User, UserId
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.ports import Caller, TokenVerifier
+from application.ports.tokens import Caller, TokenVerifier
 from application.revocation import Revocation
 
 

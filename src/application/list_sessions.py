@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from application.ports import Clock, SessionRepository
+from application.ports.clock import Clock
+from application.ports.storage import SessionRepository
 from domain.session import Session
 from domain.user import UserId
 

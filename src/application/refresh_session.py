@@ -4,16 +4,10 @@ from dataclasses import dataclass
 
 from application.authenticate_user import Grant
 from application.errors import InvalidGrant, InvalidScope
-from application.ports import (
-    Audit,
-    AuditEvent,
-    Caller,
-    Clock,
-    Origin,
-    SessionRepository,
-    TokenIssuer,
-    Verdict,
-)
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.storage import SessionRepository, Verdict
+from application.ports.tokens import Caller, TokenIssuer
 from application.refresh_token import RefreshToken
 from domain.scope import Scope
 from domain.session import Ending, SessionRules

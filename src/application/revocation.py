@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.errors import InvalidToken
-from application.ports import Caller, Clock, SessionRepository
+from application.ports.clock import Clock
+from application.ports.storage import SessionRepository
+from application.ports.tokens import Caller
 from domain.session import SessionId
 
 _OVERLAP = timedelta(seconds=60)

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from application.errors import InvalidGrant, InvalidToken, UnsupportedTokenType
-from application.ports import Audit, AuditEvent, Clock, Origin, SessionRepository, TokenIssuer
+from application.ports.audit import Audit, AuditEvent, Origin
+from application.ports.clock import Clock
+from application.ports.storage import SessionRepository
+from application.ports.tokens import TokenIssuer
 from application.refresh_token import RefreshToken
 from domain.session import Ending, SessionId
 from domain.user import UserId

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 
-from application.ports import BulkLoader, PasswordHasher
+from application.ports.passwords import PasswordHasher
+from application.ports.storage import BulkLoader
 from domain.money import Money
 from domain.order import Order, OrderId, OrderLine, OrderStatus
 from domain.user import Password, PasswordHash, User, UserId, Username

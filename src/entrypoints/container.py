@@ -30,7 +30,8 @@ from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
 from application.identify_caller import IdentifyCaller
 from application.list_sessions import ListSessions
-from application.ports import Clock, SessionRepository
+from application.ports.clock import Clock
+from application.ports.storage import SessionRepository
 from application.refresh_session import RefreshSession
 from application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
 from application.revoke_token import RevokeToken

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.ports import Clock
+from application.ports.clock import Clock
 
 
 class ClockContract:

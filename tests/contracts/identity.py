@@ -19,7 +19,7 @@ from application.errors import (
     SessionNotFound,
     WrongPassword,
 )
-from application.ports import Storage
+from application.ports.storage import Storage
 from application.refresh_token import RefreshToken
 from domain.session import SessionId
 from domain.user import User

@@ -2,7 +2,7 @@
 
 import pytest
 
-from application.ports import PasswordHasher, Verification
+from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
 
 GUESSES = ["a", "pässwörd", "x" * 72, "x" * 73, "x" * 4096, "é" * 2048, "🗝️ and words"]

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.tokens.jwk import KeySet
-from application.ports import PublicKeys
+from application.ports.tokens import PublicKeys
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 PUBLIC = {"kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"}

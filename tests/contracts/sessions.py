@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.errors import OrdersOpen
-from application.ports import Rotation, Storage, Verdict
+from application.ports.storage import Rotation, Storage, Verdict
 from application.refresh_token import RefreshToken, TokenDigest
 from domain.order import OrderStatus
 from domain.scope import Scope

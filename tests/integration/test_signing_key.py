@@ -11,7 +11,7 @@ from adapters.clock import SystemClock
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.key_source import StaticKeys
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
-from application.ports import Caller
+from application.ports.tokens import Caller
 from domain.user import UserId
 from tests.jose import roca_key
 

@@ -24,7 +24,7 @@ from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent, StorageUnavailable
-from application.ports import Storage
+from application.ports.storage import Storage
 from domain.order import Order, OrderId
 from domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.identity import STEPS, IdentityMachine

@@ -14,7 +14,8 @@ from application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from application.ports import AuditEvent, Caller, Origin
+from application.ports.audit import AuditEvent, Origin
+from application.ports.tokens import Caller
 from domain.errors import InvalidPassword, InvalidUsername, WeakPassword
 from domain.order import OrderId, OrderStatus
 from domain.session import SessionId

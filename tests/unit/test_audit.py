@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from adapters.audit import LogAudit
-from application.ports import AuditEvent, Origin
+from application.ports.audit import AuditEvent, Origin
 from domain.session import SessionId
 from domain.user import UserId
 from entrypoints.logs import configure_logging

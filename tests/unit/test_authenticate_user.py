@@ -6,7 +6,8 @@ import pytest
 
 from adapters.memory import InMemorySessionRepository, InMemoryStorage, InMemoryUserRepository
 from application.errors import InvalidCredentials, StorageUnavailable, Throttled
-from application.ports import AuditEvent, Caller
+from application.ports.audit import AuditEvent
+from application.ports.tokens import Caller
 from domain.scope import ALL_SCOPES, Scope
 from domain.session import Session
 from domain.user import Password, PasswordHash, UserId

@@ -6,7 +6,7 @@ from dependency_injector.errors import Error
 from fastapi import Request
 
 from adapters.memory import InMemoryStorage
-from application.ports import Storage
+from application.ports.storage import Storage
 from entrypoints.container import Container
 from entrypoints.http import dependencies
 from entrypoints.http.app import create_app

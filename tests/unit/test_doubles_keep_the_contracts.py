@@ -4,7 +4,10 @@ import pytest
 
 from adapters.clock import SystemClock
 from adapters.memory import InMemoryStorage
-from application.ports import Clock, PasswordHasher, Storage, Throttle, TokenIssuer
+from application.ports.clock import Clock
+from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.storage import Storage
+from application.ports.tokens import TokenIssuer
 from domain.user import PasswordHash
 from tests.contracts.clock import ClockContract
 from tests.contracts.identity import STEPS, IdentityMachine

@@ -14,7 +14,7 @@ from adapters.tokens.key_source import KeySource, StaticKeys
 from adapters.tokens.signing_key import SigningKey, new_private_key
 from adapters.tokens.weaknesses import MAX_MODULUS_BITS
 from application.errors import InvalidToken
-from application.ports import Caller, Jwks, PublicKeys, TokenIssuer
+from application.ports.tokens import Caller, Jwks, PublicKeys, TokenIssuer
 from domain.scope import Scope
 from domain.session import SessionId
 from domain.user import MAX_ID, UserId

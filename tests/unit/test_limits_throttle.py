@@ -2,7 +2,7 @@ import pytest
 
 from adapters.throttle import LimitsThrottle
 from application.errors import Throttled
-from application.ports import Throttle
+from application.ports.passwords import Throttle
 from tests.contracts.throttle import HERE, THERE, ThrottleContract, guess
 
 

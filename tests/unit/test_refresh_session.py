@@ -4,7 +4,7 @@ import pytest
 
 from adapters.memory import InMemoryStorage
 from application.errors import InvalidGrant, InvalidScope, InvalidToken
-from application.ports import AuditEvent
+from application.ports.audit import AuditEvent
 from application.refresh_token import RefreshToken
 from domain.scope import Scope
 from tests.world import ELSEWHERE, HOME, World

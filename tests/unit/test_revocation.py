@@ -6,7 +6,7 @@ import pytest
 
 from adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
 from application.errors import InvalidToken, StorageUnavailable
-from application.ports import Caller
+from application.ports.tokens import Caller
 from application.revocation import AtOnce, UntilExpiry, WithinBound
 from domain.session import SessionId
 from domain.user import UserId

@@ -7,7 +7,8 @@ from application.errors import (
     SessionNotFound,
     UnsupportedTokenType,
 )
-from application.ports import AuditEvent, Caller
+from application.ports.audit import AuditEvent
+from application.ports.tokens import Caller
 from application.revoke_token import RevokeToken
 from domain.session import Ending, SessionId
 from domain.user import UserId

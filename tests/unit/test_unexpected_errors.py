@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 
 from adapters.memory import InMemoryOrderRepository, InMemoryStorage
 from application.errors import StorageUnavailable
-from application.ports import Caller
+from application.ports.tokens import Caller
 from application.revocation import UntilExpiry
 from domain.order import Order, OrderId
 from domain.scope import ALL_SCOPES

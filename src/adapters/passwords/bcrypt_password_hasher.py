@@ -12,7 +12,7 @@ from typing import TypeVar
 from passlib.context import CryptContext
 
 from application.errors import Overloaded
-from application.ports import PasswordHasher, Verification
+from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
 
 T = TypeVar("T")

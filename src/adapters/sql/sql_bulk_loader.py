@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.sql.tables import OrderLineRow, OrderRow, UserRow
 from application.errors import StorageNotEmpty
-from application.ports import BulkLoader
+from application.ports.storage import BulkLoader
 from domain.order import Order
 from domain.user import User
 

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.sql.tables import OrderLineRow, OrderRow
-from application.ports import OrderRepository
+from application.ports.storage import OrderRepository
 from domain.money import Money
 from domain.order import Order, OrderId, OrderLine, OrderStatus
 from domain.user import UserId

@@ -20,7 +20,7 @@ from sqlmodel import col
 
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
-from application.ports import Rotation, SessionRepository, Verdict
+from application.ports.storage import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
 from domain.address import site_of
 from domain.scope import Scope

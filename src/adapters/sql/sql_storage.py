@@ -9,7 +9,7 @@ from adapters.sql.sql_session_repository import SqlSessionRepository
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent
-from application.ports import Storage
+from application.ports.storage import Storage
 
 
 class SqlStorage(Storage):

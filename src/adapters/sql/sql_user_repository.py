@@ -19,7 +19,7 @@ from adapters.sql.tables import (
     UserRow,
 )
 from application.errors import OrdersOpen, UsernameTaken
-from application.ports import UserRepository
+from application.ports.storage import UserRepository
 from domain.order import OrderStatus
 from domain.session import Ending, SessionId
 from domain.user import PasswordHash, User, UserId, Username

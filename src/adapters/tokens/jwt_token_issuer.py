@@ -9,7 +9,8 @@ import jwt
 from adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from adapters.tokens.key_source import KeySource
 from application.errors import InvalidToken
-from application.ports import AccessToken, Caller, Clock, TokenIssuer
+from application.ports.clock import Clock
+from application.ports.tokens import AccessToken, Caller, TokenIssuer
 
 
 class JwtTokenIssuer(TokenIssuer):

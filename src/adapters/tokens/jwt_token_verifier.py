@@ -10,7 +10,7 @@ from adapters.tokens.encoding import parse_json_object
 from adapters.tokens.jwk import KeySet
 from adapters.tokens.jws import read_jws
 from application.errors import InvalidToken
-from application.ports import Clock
+from application.ports.clock import Clock
 from domain.scope import ALL_SCOPES, Scope
 from domain.session import SessionId
 from domain.user import MAX_ID, UserId

@@ -18,7 +18,9 @@ from adapters.tokens.key_life import RingKey, RingState, Status
 from adapters.tokens.key_source import KeySource, jwks_of
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.errors import KeyRefused
-from application.ports import AuditEvent, Clock, Jwks
+from application.ports.audit import AuditEvent
+from application.ports.clock import Clock
+from application.ports.tokens import Jwks
 
 LOOK_SECONDS = 1.0
 """How old the keys of a running process may be."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from adapters.tokens.jwk import KeySet
 from adapters.tokens.signing_key import SigningKey
-from application.ports import Jwks, PublicKeys
+from application.ports.tokens import Jwks, PublicKeys
 
 
 class KeySource(PublicKeys, Protocol):

@@ -17,7 +17,9 @@ from application.end_session import EndSession
 from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
 from application.list_sessions import ListSessions
-from application.ports import Caller, Origin, PublicKeys, Storage
+from application.ports.audit import Origin
+from application.ports.storage import Storage
+from application.ports.tokens import Caller, PublicKeys
 from application.refresh_session import RefreshSession
 from application.revoke_token import RevokeToken
 from domain.scope import Scope

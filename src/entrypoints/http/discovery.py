@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.ports import JWKS_MAX_AGE
+from application.ports.tokens import JWKS_MAX_AGE
 from domain.scope import Scope
 from entrypoints.http.dependencies import PublicKeysPort, SettingsInForce, strict_query
 

@@ -1,0 +1,71 @@
+"""Passwords: hashed slowly, and guessed slowly."""
+
+from abc import abstractmethod
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.user import Password, PasswordHash
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer to a guess: whether it `matches`, and the hash to store instead, if one is due."""
+
+    matches: bool
+    upgraded: PasswordHash | None = None
+
+
+class PasswordHasher(Protocol):
+    """Slow, salted password hashes. Work past a bound raises `Overloaded` before it begins."""
+
+    @abstractmethod
+    async def hash(self, password: Password) -> PasswordHash:
+        """Hash a password with a new salt at the configured cost."""
+
+    @abstractmethod
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        """Compare a guess with a stored hash.
+
+        `None` stands for an account that does not exist: it never matches and costs the same work,
+        as does a stored value that is no hash. A match against a hash that is weaker than new ones
+        brings the upgraded hash along.
+        """
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A guess at a password under way: `matched` stays `None` while nobody knows."""
+
+    matched: bool | None = None
+
+
+class Throttle(Protocol):
+    """Slows guessing down, by account and by address, without asking whether an account exists."""
+
+    @abstractmethod
+    def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AbstractAsyncContextManager[Attempt]:
+        """Guard one guess: entering raises `Throttled` before any work is done.
+
+        Leaving counts a guess that did not match, against the account and against the address; one
+        that nobody judged counts nothing. Guesses under way are counted as if they would fail, so
+        many at once get no further than one after another. Names count as `counted_as` says.
+
+        At an address that is `familiar`, because the user has signed in there before, only the
+        failures of that account from that address count: nobody elsewhere, and no other account
+        there, can lock the user out. A match forgets the failures of the account from that
+        address.
+        """
+
+    @abstractmethod
+    async def count_sign_up(self, address: str) -> None:
+        """Count an account that is about to be opened from an address.
+
+        Raises `Throttled` after as many as an address may have failures, and counts none then.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let everything go; may be called twice."""
