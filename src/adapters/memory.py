@@ -163,6 +163,11 @@ class InMemorySessionRepository(SessionRepository):
         stored = self._tables.tokens.get(token)
         return self._tables.sessions[stored.session] if stored else None
 
+    async def is_used(self, token: TokenDigest) -> bool:
+        """Look the digest up."""
+        stored = self._tables.tokens.get(token)
+        return stored is not None and stored.used_at is not None
+
     async def rotate(
         self,
         old: TokenDigest,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from application.authenticate_user import Grant
-from application.errors import InvalidGrant, InvalidScope
+from application.errors import ApplicationError, InvalidGrant, InvalidScope
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
 from application.ports.storage import SessionRepository, Verdict
@@ -51,12 +51,15 @@ class RefreshSession:
             )
 
         granted = session.scope if scope is None else scope
+        refusal: tuple[type[ApplicationError], str] | None = None
         if client_id not in {None, session.client_id}:
-            record(AuditEvent.REFRESH_REFUSED, "another client")
-            raise InvalidGrant
-        if not granted <= session.scope:
-            record(AuditEvent.REFRESH_REFUSED, "more scope")
-            raise InvalidScope
+            refusal = InvalidGrant, "another client"
+        elif not granted <= session.scope:
+            refusal = InvalidScope, "more scope"
+        if refusal and not await self.sessions.is_used(old.digest):  # else it may be reuse
+            error, detail = refusal
+            record(AuditEvent.REFRESH_REFUSED, detail)
+            raise error
         now = self.clock.now()
         new = RefreshToken.new()
         rotation = await self.sessions.rotate(
@@ -70,7 +73,7 @@ class RefreshSession:
         if rotation.verdict is Verdict.REUSED:
             record(AuditEvent.REUSE_SEEN)
             record(AuditEvent.SESSION_ENDED, Ending.REUSE.value)
-        if rotation.sealed is None:
+        if rotation.sealed is None or refusal:
             record(AuditEvent.REFRESH_REFUSED, rotation.verdict.value)
             raise InvalidGrant
         record(AuditEvent.REFRESHED, rotation.verdict.value)

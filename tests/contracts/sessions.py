@@ -172,6 +172,14 @@ class SessionRepositoryContract:
         for token in (1, 2):
             assert await storage.sessions.of_token(digest(token)) == session
 
+    async def test_a_token_is_used_once_it_was_rotated(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        assert not await storage.sessions.is_used(digest(1))
+        await rotate(storage, 1, 2)
+        assert await storage.sessions.is_used(digest(1))
+        assert not await storage.sessions.is_used(digest(2))
+        assert not await storage.sessions.is_used(digest(3))
+
     async def test_who_asks_again_in_time_is_told_what_is_stored(
         self, storage: Storage, alice: User
     ) -> None:

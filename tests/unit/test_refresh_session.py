@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,23 @@ async def test_reuse_ends_the_whole_session_and_is_remembered(world: World) -> N
         with pytest.raises(InvalidGrant):
             await world.refresh(token.refresh.text)
     await world.refresh(other.refresh.text)
+
+
+@pytest.mark.parametrize(
+    "wrongly", [{"client_id": "other"}, {"scope": frozenset({Scope.ACCOUNT})}], ids=str
+)
+async def test_reuse_is_reuse_whatever_else_is_wrong(world: World, wrongly: Any) -> None:
+    first = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
+    second = await world.refresh(first.refresh.text)
+    world.clock.advance(seconds=9)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(first.refresh.text, **wrongly)
+    await world.caller(second)
+    world.clock.advance(seconds=1)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(first.refresh.text, **wrongly)
+    with pytest.raises(InvalidToken):
+        await world.caller(second)
 
 
 async def test_an_idle_token_dies_and_a_used_one_lives_on(world: World) -> None:

@@ -80,6 +80,11 @@ class SqlSessionRepository(SessionRepository):
         found = await self._sessions(query)
         return found[0] if found else None
 
+    async def is_used(self, token: TokenDigest) -> bool:
+        """Read one row by its key."""
+        query = select(col(RefreshTokenRow.used_at)).where(col(RefreshTokenRow.digest) == token)
+        return await self._database.read(lambda c: c.scalar(query)) is not None
+
     async def rotate(
         self,
         old: TokenDigest,

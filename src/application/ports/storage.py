@@ -112,6 +112,10 @@ class SessionRepository(Protocol):
         """Return the session of a refresh token, live or not, used or not."""
 
     @abstractmethod
+    async def is_used(self, token: TokenDigest) -> bool:
+        """Say whether a token was rotated, so that `rotate` can do nothing new with it."""
+
+    @abstractmethod
     async def rotate(
         self,
         old: TokenDigest,
