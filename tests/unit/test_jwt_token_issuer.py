@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -53,6 +54,7 @@ def issuer(
     )
 
 
+@cache
 def signing_key(algorithm: str) -> SigningKey:
     if algorithm == "HS256":
         return SigningKey.from_secret(SECRET.decode())

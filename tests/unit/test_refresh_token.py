@@ -15,7 +15,7 @@ def test_a_token_comes_back_from_its_text(token: RefreshToken) -> None:
     assert token.digest == hashlib.sha256(token.entropy).digest()
 
 
-@given(text=st.one_of(st.text(), st.from_regex(r"ogr_[A-Za-z0-9_-]{42,44}", fullmatch=True)))
+@given(text=st.one_of(st.text(), st.text("Az09_-", min_size=42, max_size=44).map("ogr_{}".format)))
 def test_any_text_is_one_token_or_none(text: str) -> None:
     token = RefreshToken.parse(text)
     assert token is None or token.text == text
