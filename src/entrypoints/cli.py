@@ -4,17 +4,15 @@ Every mistake is one line on standard error that says what to do, and an exit st
 world is not as it must be, 2 where the command was typed wrongly, 130 after Ctrl-C.
 """
 
-import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from socket import socket
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -28,12 +26,19 @@ from application.errors import (
 )
 from domain.errors import DomainError
 from domain.order import Order
-from entrypoints import server
+from entrypoints import cli_keys, server
+from entrypoints.command import (
+    Failure,
+    check_storage,
+    container_of_settings,
+    container_of_sign_in,
+    with_storage,
+)
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
 from entrypoints.server import CannotListen
-from entrypoints.settings import Settings, SettingsError, load_settings
+from entrypoints.settings import SettingsError, load_settings
 
 DEMO_PASSWORD = "ordergate-demo"  # noqa: S105 - printed for whoever tries the demo
 DEMO_ORDERS = 20
@@ -51,12 +56,10 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
-keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
 cli.add_typer(users, name="users")
-cli.add_typer(keys, name="keys")
+cli.add_typer(cli_keys.keys, name="keys")
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Kid = Annotated[str, typer.Argument(metavar="KID", help="The key's id, as `keys list` shows it.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")]
 
 
@@ -84,8 +87,8 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
 ) -> None:
     """Serve the API on a storage whose schema is current."""
-    container = _container()
-    _check_storage(container)
+    container = container_of_settings()
+    check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
         _serve("entrypoints.asgi:create", listening, workers=workers)
@@ -110,7 +113,7 @@ def demo(port: Port = 8000) -> None:
         container = Container(settings=settings)
         container.storage().migrate()
         with suppress(StorageNotEmpty):  # it is full from an earlier run
-            _with_storage(
+            with_storage(
                 container,
                 lambda: container.seed_storage()(
                     users=2, orders=DEMO_ORDERS, password=DEMO_PASSWORD
@@ -124,17 +127,17 @@ def demo(port: Port = 8000) -> None:
 @cli.command()
 def migrate() -> None:
     """Create the schema, or bring it to this version; safe to repeat."""
-    _container().storage().migrate()
+    container_of_settings().storage().migrate()
     typer.echo("The schema is current.")
 
 
 @users.command("add")
 def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
     """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
-    container = _container_of_sign_in()
-    _check_storage(container)
+    container = container_of_sign_in()
+    check_storage(container)
     password = os.environ.get("ORDERGATE_PASSWORD") or _ask_password()
-    user = _with_storage(container, lambda: container.add_user()(name, password))
+    user = with_storage(container, lambda: container.add_user()(name, password))
     typer.echo(f"Added user {user.username} with id {user.id}.")
 
 
@@ -149,8 +152,8 @@ def seed(
     """
     password = os.environ.get("ORDERGATE_PASSWORD")
     if not password:
-        raise _Failure("set ORDERGATE_PASSWORD to the password that all users get")
-    container = _container()
+        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
+    container = container_of_settings()
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -158,7 +161,7 @@ def seed(
         def watch(made: Iterator[Order]) -> Iterable[Order]:
             return progress.track(made, total=orders, description="orders")
 
-        _with_storage(
+        with_storage(
             container,
             lambda: container.seed_storage()(
                 users=users, orders=orders, password=password, watch=watch
@@ -174,95 +177,6 @@ def openapi() -> None:
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-@keys.command("list")
-def list_keys() -> None:
-    """Show every key and where it is in its life: published, signing or verifying."""
-    container = _container_of_sign_in()
-    settings = container.settings()
-    if _static_key(settings):
-        key = container.signing_keys().signing()
-        rows = [(key.kid, key.algorithm, "signing", "-")]
-    else:
-        rows = [
-            (each.kid, each.key.algorithm, str(each.status), _time(each.since))
-            for each in container.signing_keys().all_keys()
-        ]
-    for kid, algorithm, status, since in [("KID", "ALGORITHM", "STATUS", "SINCE"), *rows]:
-        typer.echo(f"{kid:<43}  {algorithm:<9}  {status:<9}  {since}")
-
-
-@keys.command("new")
-def new_key(
-    algorithm: Annotated[
-        Literal["EdDSA", "ES256", "RS256"] | None,
-        typer.Option(help="What the key signs with; EdDSA if nothing is said."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FILE", help="Take the private key of a PEM file."),
-    ] = None,
-) -> None:
-    """Publish a new key, which may sign once everybody has had time to learn of it.
-
-    The first key of all signs at once.
-    """
-    if file and algorithm:
-        raise typer.BadParameter("--from and --algorithm exclude each other")
-    ring = _key_ring()
-    _tell(ring, ring.publish_from(file) if file else ring.publish(algorithm or "EdDSA"))
-
-
-# A key's id may begin with a dash, and must not be taken for an option then.
-_WITH_KID = {"ignore_unknown_options": True}
-
-
-@keys.command("promote", context_settings=_WITH_KID)
-def promote_key(
-    kid: Kid,
-    *,
-    now: Annotated[
-        bool, typer.Option("--now", help="Even if some verifiers may not know the key yet.")
-    ] = False,
-) -> None:
-    """Let a published key sign; the one that signed only verifies from then on."""
-    ring = _key_ring()
-    _tell(ring, ring.promote(kid, early=now))
-
-
-@keys.command("retire", context_settings=_WITH_KID)
-def retire_key(
-    kid: Kid,
-    *,
-    now: Annotated[
-        bool, typer.Option("--now", help="Even if that ends tokens that are good: a stolen key.")
-    ] = False,
-) -> None:
-    """Remove a published key, or one whose tokens have all expired."""
-    ring = _key_ring()
-    _tell(ring, ring.retire(kid, early=now))
-
-
-@keys.command("rotate")
-def rotate_keys(
-    *,
-    now: Annotated[
-        bool, typer.Option("--now", help="Let a new key sign at once; tokens stay good.")
-    ] = False,
-) -> None:
-    """Take the steps of a rotation that are due, and say when the next one is; made for cron."""
-    ring = _key_ring()
-    changed = ring.rotate(early=now)
-    _tell(ring, changed)
-    due = min((due for key in ring.all_keys() if (due := ring.due(key))), default=None)
-    done = "" if changed else "Nothing is due. "
-    when = f"at {_time(due)} or later" if due else "to begin a rotation"
-    typer.echo(f"{done}Run it again {when}.")
-
-
-class _Failure(Exception):
-    """A reason to stop, as a line for whoever typed the command."""
-
-
 def main() -> None:
     """Run the command; the only place where errors become lines and exit statuses."""
     status: int | None = 1
@@ -276,7 +190,7 @@ def main() -> None:
         _complain(error.format_message().replace("Value error, ", ""))
     except typer.Abort:
         _complain("no password was given")
-    except (_Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
+    except (Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
     except OSError as error:
         _complain(f"the system refused: {error.strerror}")
@@ -309,82 +223,21 @@ def _explain(error: Exception) -> str:
             return str(error)
 
 
-def _container() -> Container:
-    settings = load_settings(Container.key_flaw())
-    configure_logging(settings)
-    return Container(settings=settings)
-
-
-def _container_of_sign_in() -> Container:
-    """Return the container of a service that signs people in."""
-    container = _container()
-    if not container.settings().signs_in:
-        raise _Failure("ORDERGATE_JWKS_URL names another issuer, where accounts and keys are kept")
-    return container
-
-
-def _key_ring() -> Any:  # noqa: ANN401 - adapters are known to the container alone
-    container = _container_of_sign_in()
-    if variable := _static_key(container.settings()):
-        raise _Failure(f"{variable} holds the one key; unset it to let `ordergate keys` keep keys")
-    return container.signing_keys()
-
-
-def _static_key(settings: Settings) -> str | None:
-    """Name the variable that holds the only key there is, if one does."""
-    if settings.signing_secret is not None:
-        return "ORDERGATE_SIGNING_SECRET"
-    return "ORDERGATE_SIGNING_KEY_FILE" if settings.signing_key_file is not None else None
-
-
-def _tell(ring: Any, changed: Iterable[Any]) -> None:  # noqa: ANN401 - see _key_ring
-    for key in changed:
-        due = _time(ring.due(key)) if ring.due(key) else None
-        match str(key.status):
-            case "published":
-                typer.echo(f"{key.kid} is published; it may sign from {due}.")
-            case "verifying":
-                typer.echo(f"{key.kid} only verifies; its tokens have expired by {due}.")
-            case "signing":
-                typer.echo(f"{key.kid} signs.")
-            case _:
-                typer.echo(f"{key.kid} is gone.")
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
-    async def run() -> T:
-        try:
-            await container.storage().open()
-            return await work()
-        finally:
-            await container.storage().close()
-
-    return asyncio.run(run())
-
-
-def _check_storage(container: Container) -> None:
-    _with_storage(container, container.storage().ping)
-
-
 def _ask_password() -> str:
     if not sys.stdin.isatty():
-        raise _Failure("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
+        raise Failure("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
     try:
         password: str = typer.prompt(
             "Password", hide_input=True, confirmation_prompt=True, err=True
         )
     except UnicodeDecodeError:
-        raise _Failure("the password is not UTF-8") from None
+        raise Failure("the password is not UTF-8") from None
     return password
 
 
 def _serve(app: Callable[..., Any] | str, listening: socket, *, workers: int = 1) -> None:
     if not server.serve(app, listening, workers=workers):
-        raise _Failure("the server did not start; the log says why")
+        raise Failure("the server did not start; the log says why")
 
 
 def _welcome(url: str, home: Path) -> str:

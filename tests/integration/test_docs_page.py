@@ -101,7 +101,7 @@ def hosts(page: Chrome) -> set[str]:
 
 def complaints(page: Chrome) -> list[str]:
     """Return what the console has shown since it was last asked, but for advice on style."""
-    log = page.get_log("browser")  # type: ignore[no-untyped-call]
+    log = page.get_log("browser")  # type: ignore[no-untyped-call] # of selenium
     return [entry["message"] for entry in log if entry["level"] in {"WARNING", "SEVERE"}]
 
 

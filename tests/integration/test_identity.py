@@ -293,6 +293,17 @@ async def test_a_body_that_is_no_json_is_told_so(client: httpx.AsyncClient, body
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_is_json_and_says_so(
+    client: httpx.AsyncClient, media_type: str | None
+) -> None:
+    body = json.dumps({"username": "bob", "password": PASSWORD})
+    headers = {"Content-Type": media_type} if media_type else {}
+    answer = await client.post("/users", content=body, headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["detail"] == "Send the body as application/json."
+
+
 @pytest.mark.parametrize(
     "body",
     [

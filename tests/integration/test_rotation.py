@@ -76,7 +76,7 @@ def test_others_verify_our_tokens_with_what_is_published(server: Server, tmp_pat
     for algorithm in ("EdDSA", "ES256", "RS256"):
         keys(tmp_path, "promote", keys(tmp_path, "new", "--algorithm", algorithm), "--now")
         kid = signing(tmp_path)
-        wait_until(lambda kid=kid: all(kid_of(token_of(server)) == kid for _ in range(8)))  # type: ignore[misc]
+        wait_until(lambda kid=kid: all(kid_of(token_of(server)) == kid for _ in range(8)))  # type: ignore[misc] # of a lambda
         token = token_of(server)
         metadata = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
         address = server.url + metadata["jwks_uri"].removeprefix(metadata["issuer"])

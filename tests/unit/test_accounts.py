@@ -127,10 +127,10 @@ async def test_of_two_who_change_a_password_at_once_one_does(world: World) -> No
     async def changed_meanwhile(*_: object, **__: object) -> None:
         return None
 
-    users.change_password = changed_meanwhile  # type: ignore[method-assign]
+    users.change_password = changed_meanwhile  # type: ignore[method-assign] # for this test
     with pytest.raises(WrongPassword):
         await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
-    users.close = changed_meanwhile  # type: ignore[method-assign]
+    users.close = changed_meanwhile  # type: ignore[method-assign] # for this test
     with pytest.raises(WrongPassword):
         await world.close_account(PASSWORD, caller=caller, origin=HOME)
 

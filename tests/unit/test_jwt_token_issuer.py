@@ -241,7 +241,7 @@ async def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
     if algorithm == "HS256":
         other = SigningKey.from_secret("another secret of more than 32 bytes")
     else:
-        key = new_private_key(algorithm)  # type: ignore[arg-type]
+        key = new_private_key(algorithm)  # type: ignore[arg-type] # any text
         other = SigningKey(signing_key(algorithm).algorithm, key, signing_key(algorithm).kid)
     await refused(issuer(other).issue(CALLER).value, ours)
 

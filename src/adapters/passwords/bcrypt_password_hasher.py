@@ -22,6 +22,7 @@ _BCRYPT_SHA256 = re.compile(
     r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$[./A-Za-z0-9]{22}\$[./A-Za-z0-9]{31}"
 )
 _PLAIN_BCRYPT_BYTES = 72
+_COSTS = range(4, 32)
 
 
 class BcryptPasswordHasher(PasswordHasher):
@@ -107,4 +108,4 @@ class BcryptPasswordHasher(PasswordHasher):
 def _cost_of(stored: PasswordHash | None) -> int | None:
     """Read the cost from a hash, or `None` where there is no hash that can be verified."""
     match = stored and (_PLAIN_BCRYPT.fullmatch(stored) or _BCRYPT_SHA256.fullmatch(stored))
-    return int(match[1]) if match and 4 <= int(match[1]) <= 31 else None  # noqa: PLR2004
+    return int(match[1]) if match and int(match[1]) in _COSTS else None

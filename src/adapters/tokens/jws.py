@@ -40,10 +40,10 @@ def key_id(token: str) -> str | None:
 
 
 def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
-    parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
-        raise InvalidToken("not three parts")
-    header_part, payload_part, signature_part = parts
+    try:
+        header_part, payload_part, signature_part = token.split(".")
+    except ValueError:
+        raise InvalidToken("not three parts") from None
     header = parse_json_object(decode_base64url(header_part))
     payload, signature = decode_base64url(payload_part), decode_base64url(signature_part)
     if not _MEDDLING.isdisjoint(header):

@@ -19,7 +19,7 @@ from entrypoints.http.dependencies import (
 )
 from entrypoints.http.errors import problem_of
 from entrypoints.http.openapi import problems
-from entrypoints.http.strict_json import StrictJsonRoute
+from entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
 
 _options: dict[str, Any] = {
     "tags": ["account"],
@@ -85,7 +85,7 @@ class UserOut(BaseModel):
     name="add_user",
     summary="Open an account",
     status_code=201,
-    responses=problems(UsernameTaken, _TOO_SHORT, Throttled, Overloaded),
+    responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
 )
 async def add_user(
     new: NewUser, add_user: AddUserCase, origin: RequestOrigin, response: Response
@@ -107,7 +107,7 @@ async def get_account(user: AccountHolder, get_account: GetAccountCase) -> UserO
     name="change_password",
     summary="Change your password",
     status_code=204,
-    responses=problems(WrongPassword, _TOO_SHORT, Throttled, Overloaded),
+    responses=problems(WrongPassword, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
 )
 async def change_password(
     new: NewPassword,
@@ -124,7 +124,7 @@ async def change_password(
     name="close_account",
     summary="Close your account",
     status_code=204,
-    responses=problems(WrongPassword, OrdersOpen, Throttled, Overloaded),
+    responses=problems(WrongPassword, NOT_JSON, OrdersOpen, Throttled, Overloaded),
 )
 async def close_account(
     confirmation: Confirmation,

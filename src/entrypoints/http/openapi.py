@@ -66,7 +66,7 @@ def install_openapi(app: FastAPI, *, signs_in: bool) -> None:
             )
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
 
 
 def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:

@@ -8,22 +8,35 @@ from fastapi import HTTPException, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from entrypoints.http.errors import of_status
+from entrypoints.http.problems import ProblemError
+
+_JSON = "application/json"
+NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
+
 
 class StrictJsonRoute(APIRoute):
     """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
 
-    Refuses with 400 a member that is named twice (RFC 8259, section 4, leaves open which counts)
-    and numbers that JSON does not have, such as NaN.
+    Refuses a body of another media type with 415, and with 400 one that is not UTF-8, a member
+    that is named twice (RFC 8259, section 4, leaves open which counts), and numbers that JSON does
+    not have, such as NaN.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Handle requests whose `json` is strict."""
-        handle = super().get_route_handler()
+        handle, takes_json = super().get_route_handler(), self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            if takes_json and _media_type(request) != _JSON:
+                raise ProblemError(NOT_JSON)
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class _StrictRequest(Request):

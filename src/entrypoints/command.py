@@ -1,0 +1,48 @@
+"""What commands have in common: a container, an open storage, and how they give up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from entrypoints.container import Container
+from entrypoints.logs import configure_logging
+from entrypoints.settings import load_settings
+
+T = TypeVar("T")
+
+
+class Failure(Exception):
+    """A reason to stop, as a line for whoever typed the command."""
+
+
+def container_of_settings() -> Container:
+    """Read the settings and configure the log. Raises `SettingsError`."""
+    settings = load_settings(Container.key_flaw())
+    configure_logging(settings)
+    return Container(settings=settings)
+
+
+def container_of_sign_in() -> Container:
+    """Return the container of a service that signs people in; raises `Failure` for any other."""
+    container = container_of_settings()
+    if not container.settings().signs_in:
+        raise Failure("ORDERGATE_JWKS_URL names another issuer, where accounts and keys are kept")
+    return container
+
+
+def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work while the storage is open. Raises what `Storage.open` and the work raise."""
+
+    async def run() -> T:
+        try:
+            await container.storage().open()
+            return await work()
+        finally:
+            await container.storage().close()
+
+    return asyncio.run(run())
+
+
+def check_storage(container: Container) -> None:
+    """See that the storage answers and its schema is current, before anything starts."""
+    with_storage(container, container.storage().ping)
