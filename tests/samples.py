@@ -9,6 +9,7 @@ from domain.order import (
     MAX_NAME_LENGTH,
     MAX_QUANTITY,
     MAX_SKU_LENGTH,
+    MAX_VERSION,
     Order,
     OrderId,
     OrderLine,
@@ -56,4 +57,5 @@ def orders(draw: st.DrawFn, owner: int = 1) -> Order:
         status=draw(st.sampled_from(OrderStatus)),
         placed_at=draw(st.datetimes(timezones=st.just(UTC))),
         lines=tuple(draw(st.lists(lines, min_size=1, max_size=5))),
+        version=draw(st.integers(1, MAX_VERSION)),
     )

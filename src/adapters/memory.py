@@ -3,24 +3,20 @@
 Every method does its work without an `await` in the middle, so on one event loop each is atomic.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from application.errors import OrdersOpen, StorageNotEmpty, UsernameTaken
-from application.ports.storage import (
-    BulkLoader,
-    OrderRepository,
-    Rotation,
-    SessionRepository,
-    Storage,
-    UserRepository,
-    Verdict,
-)
+from application.errors import OrderIdTaken, OrdersOpen, StorageNotEmpty, UsernameTaken
+from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
+from application.ports.sessions import Rotation, SessionRepository, Verdict
+from application.ports.storage import BulkLoader, Storage
+from application.ports.users import UserRepository
 from application.refresh_token import TokenDigest
 from domain.address import site_of
-from domain.order import Order, OrderId
+from domain.order import Order, OrderId, OrderStatus
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, User, UserId, Username
 
@@ -46,6 +42,7 @@ class Tables:
     tokens: dict[TokenDigest, StoredToken] = field(default_factory=dict)
     orders: dict[tuple[UserId, OrderId], Order] = field(default_factory=dict)
     subjects: dict[tuple[str, str], UserId] = field(default_factory=dict)
+    keys: dict[tuple[UserId, str], tuple[OrderId, datetime]] = field(default_factory=dict)
 
     def is_live(self, session: Session, at: datetime) -> bool:
         """Say whether a session has neither ended nor expired."""
@@ -248,6 +245,78 @@ class InMemoryOrderRepository(OrderRepository):
         """Look the key up."""
         return self._tables.orders.get((owner, order_id))
 
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        """Look through all."""
+        orders = [
+            order
+            for order in self._tables.orders.values()
+            if order.owner == owner
+            and status in {None, order.status}
+            and (since is None or order.placed_at >= since)
+            and (before is None or _place(order) < (before.placed_at, before.id))
+        ]
+        return sorted(orders, key=_place, reverse=True)[:limit]
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        """Look both keys up, and store."""
+        tables = self._tables
+        if order.owner != owner:
+            raise ValueError("the order is somebody else's")
+        if owner not in tables.users and owner not in tables.subjects.values():
+            return None
+        if key:
+            known, expires_at = tables.keys.get((owner, key.value), (order.id, order.placed_at))
+            if expires_at > order.placed_at:
+                return tables.orders[owner, known]
+        if tables.orders.setdefault((owner, order.id), order) != order:
+            raise OrderIdTaken
+        if key:
+            tables.keys[owner, key.value] = (order.id, key.expires_at)
+        return order
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        """Replace what is under the key."""
+        order = self._tables.orders.get((owner, order_id))
+        if order is None:
+            return None
+        changed = self._tables.orders[owner, order_id] = change(order)
+        return changed
+
+    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+        """Look through all."""
+        keys = self._tables.keys
+        expired = [key for key, (_, expires_at) in keys.items() if expires_at <= expired_by]
+        for key in expired[:limit]:
+            del keys[key]
+        return len(expired[:limit])
+
+
+def _place(order: Order) -> tuple[datetime, OrderId]:
+    return order.placed_at, order.id
+
+
+class InMemoryStaffOrders(StaffOrders):
+    """The same orders."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+        """Look through all."""
+        return [owner for owner, each in self._tables.orders if each == order_id]
+
 
 class InMemoryBulkLoader(BulkLoader):
     """Reads everything before it keeps anything, so that a failure leaves nothing."""
@@ -281,9 +350,11 @@ class InMemoryStorage(Storage):
         self.users = InMemoryUserRepository(self.tables)
         self.sessions = InMemorySessionRepository(self.tables)
         self.orders = InMemoryOrderRepository(self.tables)
+        self.staff_orders = InMemoryStaffOrders(self.tables)
         self.loader = InMemoryBulkLoader(self.tables)
+        self._secret = secrets.token_bytes(32)
 
-    def migrate(self) -> None:
+    async def migrate(self) -> None:
         """Do nothing: there is no schema."""
 
     async def open(self) -> None:
@@ -294,3 +365,7 @@ class InMemoryStorage(Storage):
 
     async def ping(self) -> None:
         """Answer."""
+
+    async def secret(self) -> bytes:
+        """Return what was drawn with this object."""
+        return self._secret

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.errors import Throttled
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.passwords import PasswordHasher, Throttle
-from application.ports.storage import UserRepository
+from application.ports.users import UserRepository
 from domain.password_rules import PasswordRules
 from domain.user import Password, User, Username
 

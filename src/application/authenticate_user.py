@@ -7,8 +7,9 @@ from application.errors import InvalidCredentials, StorageUnavailable, Throttled
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
 from application.ports.passwords import PasswordHasher, Throttle
-from application.ports.storage import SessionRepository, UserRepository
+from application.ports.sessions import SessionRepository
 from application.ports.tokens import AccessToken, Caller, TokenIssuer
+from application.ports.users import UserRepository
 from application.refresh_token import RefreshToken
 from domain.errors import InvalidPassword, InvalidUsername
 from domain.scope import Scope

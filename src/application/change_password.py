@@ -7,8 +7,8 @@ from application.errors import WrongPassword
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
 from application.ports.passwords import PasswordHasher
-from application.ports.storage import UserRepository
 from application.ports.tokens import Caller
+from application.ports.users import UserRepository
 from domain.password_rules import PasswordRules
 from domain.session import Ending
 from domain.user import Password

@@ -6,8 +6,8 @@ from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.storage import UserRepository
 from application.ports.tokens import Caller
+from application.ports.users import UserRepository
 from domain.session import Ending
 
 

@@ -6,8 +6,8 @@ from application.errors import Throttled, WrongPassword
 from application.get_account import GetAccount
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.passwords import PasswordHasher, Throttle
-from application.ports.storage import UserRepository
 from application.ports.tokens import Caller
+from application.ports.users import UserRepository
 from domain.errors import InvalidPassword
 from domain.user import Password, User
 

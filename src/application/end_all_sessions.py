@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.storage import SessionRepository
+from application.ports.sessions import SessionRepository
 from domain.session import Ending
 from domain.user import UserId
 

@@ -14,13 +14,21 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── InvalidScope            a scope that does not exist, or was never granted
     ├── SessionNotFound         there is no such session among the user's
     ├── OrdersOpen              an account with orders under way is not closed
+    ├── OrderChanged            the order is not the one that the caller knows
+    ├── OrderIdTaken            the owner has another order of that id
     ├── OrderNotFound           there is no such order among the owner's
+    ├── OwnerNotNamed           several users have an order of that id
+    ├── KeyReused               an idempotency key stands for another order
     ├── UsernameTaken           an account of that name exists
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
     ├── SchemaNotCurrent        the storage was made by another version of this program
     └── StorageNotEmpty         bulk loading wants an empty storage
 """
+
+from collections.abc import Sequence
+
+from domain.user import UserId
 
 
 class ApplicationError(Exception):
@@ -86,6 +94,26 @@ class OrdersOpen(ApplicationError):
 
 class OrderNotFound(ApplicationError):
     """There is no such order among the owner's: it does not exist, or it is somebody else's."""
+
+
+class OrderChanged(ApplicationError):
+    """The order's version is none of those that the caller expects; nothing was changed."""
+
+
+class OrderIdTaken(ApplicationError):
+    """The owner has another order of that id."""
+
+
+class OwnerNotNamed(ApplicationError):
+    """Several users have an order of that id; `owners` are they."""
+
+    def __init__(self, owners: Sequence[UserId]) -> None:
+        super().__init__("several users have an order of that id")
+        self.owners = owners
+
+
+class KeyReused(ApplicationError):
+    """The idempotency key stands for an order of other lines; nothing was placed."""
 
 
 class UsernameTaken(ApplicationError):

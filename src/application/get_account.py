@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from application.errors import InvalidToken
-from application.ports.storage import UserRepository
+from application.ports.users import UserRepository
 from domain.user import User, UserId
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from application.errors import OrderNotFound
-from application.ports.storage import OrderRepository
+from application.ports.orders import OrderRepository
 from domain.order import Order, OrderId
 from domain.user import UserId
 

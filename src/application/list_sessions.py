@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from application.ports.clock import Clock
-from application.ports.storage import SessionRepository
+from application.ports.sessions import SessionRepository
 from domain.session import Session
 from domain.user import UserId
 

@@ -6,7 +6,7 @@ from application.authenticate_user import Grant
 from application.errors import ApplicationError, InvalidGrant, InvalidScope
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.storage import SessionRepository, Verdict
+from application.ports.sessions import SessionRepository, Verdict
 from application.ports.tokens import Caller, TokenIssuer
 from application.refresh_token import RefreshToken
 from domain.scope import Scope

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from application.errors import InvalidToken
 from application.ports.clock import Clock
-from application.ports.storage import SessionRepository
+from application.ports.sessions import SessionRepository
 from application.ports.tokens import Caller
 from domain.session import SessionId
 

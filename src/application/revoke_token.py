@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.errors import InvalidGrant, InvalidToken, UnsupportedTokenType
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.storage import SessionRepository
+from application.ports.sessions import SessionRepository
 from application.ports.tokens import TokenIssuer
 from application.refresh_token import RefreshToken
 from domain.session import Ending, SessionId

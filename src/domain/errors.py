@@ -3,6 +3,7 @@
     DomainError
     ├── InvalidMoney        an amount or a currency that cannot be
     ├── InvalidOrder        an order or a line of one that breaks a rule of orders
+    ├── InvalidStep         a status that cannot follow the one an order has
     ├── InvalidUsername     a user name that cannot be one
     ├── InvalidPassword     a password that cannot be one
     └── WeakPassword        a password that must not be chosen
@@ -21,6 +22,10 @@ class InvalidMoney(DomainError):
 
 class InvalidOrder(DomainError):
     """An order, or a line of one, that breaks a rule of orders."""
+
+
+class InvalidStep(DomainError):
+    """A status that cannot follow the one that an order has."""
 
 
 class InvalidUsername(DomainError):

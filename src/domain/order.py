@@ -1,23 +1,36 @@
 """An order, its lines, and the rules both keep."""
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import reduce
 from operator import add
 from typing import NewType
 
-from domain.errors import InvalidOrder
+from domain.errors import InvalidOrder, InvalidStep
 from domain.money import Money
 from domain.user import MAX_ID, UserId
 
 OrderId = NewType("OrderId", int)
-"""Identity of an order: 1 to `MAX_ID`."""
+"""Identity of an order among its owner's: 1 to `MAX_ID`."""
+
+_HALF = 2**52
+
+
+def new_order_id() -> OrderId:
+    """Draw the id of an order that is placed: a random number from 2^52 up to 2^53.
+
+    It tells nothing about other orders, and JavaScript reads it exactly (RFC 8259, section 6).
+    """
+    return OrderId(_HALF + secrets.randbelow(_HALF))
+
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
 MAX_SKU_LENGTH = 64
 MAX_NAME_LENGTH = 200
+MAX_VERSION = 2**31 - 1
 
 
 class OrderStatus(StrEnum):
@@ -32,7 +45,17 @@ class OrderStatus(StrEnum):
     @property
     def is_open(self) -> bool:
         """Whether something is still to happen."""
-        return self not in {OrderStatus.DELIVERED, OrderStatus.CANCELLED}
+        return bool(STEPS[self])
+
+
+STEPS = {
+    OrderStatus.PLACED: (OrderStatus.PAID, OrderStatus.CANCELLED),
+    OrderStatus.PAID: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
+    OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
+    OrderStatus.DELIVERED: (),
+    OrderStatus.CANCELLED: (),
+}
+"""The life of an order: each status, and those that may follow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +89,7 @@ class OrderLine:
 class Order:
     """What `owner` ordered at `placed_at` (UTC): 1 to `MAX_LINES` lines in one currency.
 
+    Its status alone changes; `version` is 1 when it is placed, and one more with each change.
     Raises `InvalidOrder` when a rule is broken, `InvalidMoney` when the total cannot be expressed.
     """
 
@@ -74,10 +98,13 @@ class Order:
     status: OrderStatus
     placed_at: datetime
     lines: tuple[OrderLine, ...]
+    version: int = 1
 
     def __post_init__(self) -> None:
         if not (0 < self.id <= MAX_ID and 0 < self.owner <= MAX_ID):
             raise InvalidOrder("The ids of an order and of its owner are 1 to 2^63-1.")
+        if not 0 < self.version <= MAX_VERSION:
+            raise InvalidOrder(f"The version of an order is 1 to {MAX_VERSION}.")
         if not 0 < len(self.lines) <= MAX_LINES:
             raise InvalidOrder(f"An order has 1 to {MAX_LINES} lines.")
         if self.placed_at.utcoffset() != timedelta(0):
@@ -95,3 +122,17 @@ class Order:
     def total(self) -> Money:
         """The price of all lines together."""
         return reduce(add, (line.total for line in self.lines))
+
+    @property
+    def as_placed(self) -> "Order":
+        """The order as it was when it was placed."""
+        return replace(self, status=OrderStatus.PLACED, version=1)
+
+    def advanced_to(self, status: OrderStatus) -> "Order":
+        """Take a step of its life. Raises `InvalidStep` for one that cannot follow."""
+        if status not in STEPS[self.status]:
+            raise InvalidStep(
+                f"The order is {self.status}, and may become"
+                f" {' or '.join(STEPS[self.status]) or 'nothing else'}, not {status}."
+            )
+        return replace(self, status=status, version=self.version + 1)

@@ -17,7 +17,7 @@ def create() -> FastAPI:
     Wrong settings end the process with one line that names them all.
     """
     try:
-        settings = load_settings(Container.key_flaw())
+        settings = load_settings(Container.flaws_in())
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
     configure_logging(settings)

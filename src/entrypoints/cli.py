@@ -32,6 +32,7 @@ from entrypoints.command import (
     check_storage,
     container_of_settings,
     container_of_sign_in,
+    migrate_storage,
     with_storage,
 )
 from entrypoints.container import Container
@@ -97,7 +98,7 @@ def serve(
 @cli.command()
 def demo(port: Port = 8000) -> None:
     """Serve the API on this computer with two users and real orders, in a folder of its own."""
-    settings = load_settings(Container.key_flaw())
+    settings = load_settings(Container.flaws_in())
     settings = settings.model_copy(
         update={
             "home": settings.home / "demo",
@@ -111,7 +112,7 @@ def demo(port: Port = 8000) -> None:
     with server.listen("127.0.0.1", port) as listening:
         settings = settings.model_copy(update={"issuer": server.url_of(listening)})
         container = Container(settings=settings)
-        container.storage().migrate()
+        migrate_storage(container)
         with suppress(StorageNotEmpty):  # it is full from an earlier run
             with_storage(
                 container,
@@ -127,7 +128,7 @@ def demo(port: Port = 8000) -> None:
 @cli.command()
 def migrate() -> None:
     """Create the schema, or bring it to this version; safe to repeat."""
-    container_of_settings().storage().migrate()
+    migrate_storage(container_of_settings())
     typer.echo("The schema is current.")
 
 
@@ -173,7 +174,7 @@ def seed(
 @cli.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
-    document = create_app(Container(settings=load_settings(Container.key_flaw()))).openapi()
+    document = create_app(Container(settings=load_settings(Container.flaws_in()))).openapi()
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 

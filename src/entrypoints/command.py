@@ -17,7 +17,7 @@ class Failure(Exception):
 
 def container_of_settings() -> Container:
     """Read the settings and configure the log. Raises `SettingsError`."""
-    settings = load_settings(Container.key_flaw())
+    settings = load_settings(Container.flaws_in())
     configure_logging(settings)
     return Container(settings=settings)
 
@@ -41,6 +41,18 @@ def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
             await container.storage().close()
 
     return asyncio.run(run())
+
+
+def migrate_storage(container: Container) -> None:
+    """Bring the schema to this version. Raises what `Storage.migrate` raises."""
+
+    async def run() -> None:
+        try:
+            await container.storage().migrate()
+        finally:
+            await container.storage().close()
+
+    asyncio.run(run())
 
 
 def check_storage(container: Container) -> None:

@@ -1,8 +1,9 @@
 """The composition root: which adapter stands behind each port. Nothing else imports adapters."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dependency_injector import containers, providers
 
@@ -20,7 +21,9 @@ from adapters.tokens.key_source import KeySource, StaticKeys
 from adapters.tokens.remote_key_set import RemoteKeySet
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.add_user import AddUser
+from application.advance_order import AdvanceOrder
 from application.authenticate_user import AuthenticateUser
+from application.cancel_order import CancelOrder
 from application.change_password import ChangePassword
 from application.close_account import CloseAccount
 from application.confirm_password import ConfirmPassword
@@ -29,9 +32,12 @@ from application.end_session import EndSession
 from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
 from application.identify_caller import IdentifyCaller
+from application.list_own_orders import ListOwnOrders
 from application.list_sessions import ListSessions
+from application.place_order import PlaceOrder
 from application.ports.clock import Clock
-from application.ports.storage import SessionRepository
+from application.ports.sessions import SessionRepository
+from application.ports.storage import Storage
 from application.refresh_session import RefreshSession
 from application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
 from application.revoke_token import RevokeToken
@@ -39,6 +45,29 @@ from application.seed_storage import SeedStorage
 from domain.password_rules import PasswordRules
 from domain.session import SessionRules
 from entrypoints.settings import Settings, SettingsError
+
+
+class _Engine(NamedTuple):
+    """What says what is wrong with a URL, or `None`; and what makes a storage of one."""
+
+    flaw_in: Callable[[str], str | None]
+    storage: Callable[[str, Settings], Storage]
+
+
+_ENGINES = {
+    "sqlite": _Engine(SqliteDatabase.flaw_in, lambda url, _: SqlStorage(SqliteDatabase.at(url))),
+}
+"""The engines there are, by the scheme of `ORDERGATE_DATABASE_URL`."""
+
+
+def _database_flaw(url: str) -> str | None:
+    engine = _ENGINES.get(url.partition(":")[0])
+    return engine.flaw_in(url) if engine else f"must begin with {' or '.join(_ENGINES)}"
+
+
+def storage_of(url: str, settings: Settings) -> Storage:
+    """Make the storage that a URL without a flaw names."""
+    return _ENGINES[url.partition(":")[0]].storage(url, settings)
 
 
 def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
@@ -58,9 +87,9 @@ def _verifier_of(settings: Settings) -> str:
     return "tokens" if settings.signs_in else "external_tokens"
 
 
-def _key_flaw(file: Path) -> str | None:
+def _key_flaw(file: str) -> str | None:
     try:
-        SigningKey.from_file(file)
+        SigningKey.from_file(Path(file))
     except InvalidSigningKey as error:
         return f"{error}; `openssl genpkey -algorithm ed25519 -out FILE` makes one"
     return None
@@ -124,11 +153,12 @@ class Container(containers.DeclarativeContainer):
     throttle: providers.Provider[Any] = providers.ThreadSafeSingleton(_throttle, settings)
 
     storage: providers.Provider[Any] = providers.ThreadSafeSingleton(
-        SqlStorage, providers.Factory(SqliteDatabase, settings.provided.database_path)
+        storage_of, settings.provided.storage_url, settings
     )
     users: providers.Provider[Any] = storage.provided.users
     sessions: providers.Provider[Any] = storage.provided.sessions
     orders: providers.Provider[Any] = storage.provided.orders
+    staff_orders: providers.Provider[Any] = storage.provided.staff_orders
     loader: providers.Provider[Any] = storage.provided.loader
 
     remote_keys: providers.Provider[Any] = providers.ThreadSafeSingleton(
@@ -148,7 +178,9 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(_verifier_of, settings), tokens=tokens, external_tokens=external_tokens
     )
 
-    key_flaw: providers.Provider[Any] = providers.Object(_key_flaw)
+    flaws_in: providers.Provider[Any] = providers.Object(
+        {"signing_key_file": _key_flaw, "database_url": _database_flaw}
+    )
 
     audit: providers.Provider[Any] = providers.ThreadSafeSingleton(LogAudit)
     session_rules = providers.ThreadSafeSingleton(
@@ -197,5 +229,14 @@ class Container(containers.DeclarativeContainer):
     close_account = providers.ThreadSafeSingleton(
         CloseAccount, users, confirm_password, clock, audit
     )
+    place_order = providers.ThreadSafeSingleton(
+        PlaceOrder,
+        orders,
+        clock,
+        key_life=providers.Factory(timedelta, seconds=settings.provided.idempotency_seconds),
+    )
+    list_own_orders = providers.ThreadSafeSingleton(ListOwnOrders, orders)
+    cancel_order = providers.ThreadSafeSingleton(CancelOrder, orders)
+    advance_order = providers.ThreadSafeSingleton(AdvanceOrder, orders, staff_orders)
     get_own_order = providers.ThreadSafeSingleton(GetOwnOrder, orders)
     seed_storage = providers.ThreadSafeSingleton(SeedStorage, loader, hasher)

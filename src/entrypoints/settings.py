@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from ipaddress import ip_network
@@ -29,7 +29,6 @@ _WHOSE_KEYS = ("SIGNING_KEY_FILE", "SIGNING_SECRET", "JWKS_URL")
 _NOT_SETTINGS = frozenset({"PASSWORD"})
 """Variables that commands read by themselves, so that they stand in no settings object."""
 
-_SQLITE = "sqlite:///"
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
@@ -50,13 +49,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-def _sqlite_url(url: str) -> str:
-    path = url.removeprefix(_SQLITE)
-    if not url.startswith(_SQLITE) or not path.strip("/") or {"?", "#", ":memory:"} & {path, *path}:
-        raise PydanticCustomError("url", "must name a file, as in sqlite:///folder/orders.db")
-    return url
 
 
 def _origin(origin: str) -> str:
@@ -175,10 +167,9 @@ class Settings(BaseSettings):
     home: Path = Path(".ordergate")
     """The folder of state: the embedded database, and the signing keys made for you."""
 
-    database_url: Annotated[str, AfterValidator(_sqlite_url)] | None = Field(
-        default=None, repr=False
-    )
-    """Where users and orders are: `sqlite:///` and a path. Default: `ordergate.db` in `HOME`."""
+    database_url: SecretStr | None = None
+    """Where users and orders are: `sqlite:///` and a path, or
+    `postgresql://name:password@host/database`. Default: `ordergate.db` in `HOME`."""
 
     signing_key_file: Annotated[Path, AfterValidator(_existing_file)] | None = None
     """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC
@@ -259,7 +250,10 @@ class Settings(BaseSettings):
     """IP addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` says where
     a request comes from. Whoever is in a network named here can say anything. Default: none."""
 
-    max_body_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)
+    idempotency_seconds: int = Field(default=86_400, ge=60, le=31_536_000)
+    """How long an `Idempotency-Key` stands for the order that was placed with it, in seconds."""
+
+    max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
     """The largest request body, in bytes."""
 
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
@@ -278,11 +272,11 @@ class Settings(BaseSettings):
         return self.jwks_url is None
 
     @property
-    def database_path(self) -> Path:
-        """The file behind `database_url`."""
-        if not self.database_url:
-            return self.home / "ordergate.db"
-        return Path(self.database_url.removeprefix(_SQLITE))
+    def storage_url(self) -> str:
+        """`database_url`, or that of the embedded database."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home / 'ordergate.db'}"
+        return self.database_url.get_secret_value()
 
     @property
     def signing_keys_file(self) -> Path:
@@ -290,10 +284,10 @@ class Settings(BaseSettings):
         return self.home / "signing-keys.json"
 
 
-def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
+def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
-    `key_flaw` says what is wrong with a file of a signing key, or `None`.
+    `flaws_in` has, by the name of a setting, what says what is wrong with its value, or `None`.
     """
     known = {name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
     ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
@@ -312,9 +306,10 @@ def load_settings(key_flaw: Callable[[Path], str | None]) -> Settings:
             str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
         }
-    key_file = os.environ.get(f"{PREFIX}SIGNING_KEY_FILE")
-    if key_file and "signing_key_file" not in flaws and (flaw := key_flaw(Path(key_file))):
-        flaws["signing_key_file"] = flaw
+    for name, flaw_in in flaws_in.items():
+        value = os.environ.get(f"{PREFIX}{name.upper()}")
+        if value and name not in flaws and (flaw := flaw_in(value)):
+            flaws[name] = flaw
     problems += [f"{PREFIX}{name.upper()}: {flaw}" for name, flaw in flaws.items()]
     if problems or settings is None:
         raise SettingsError(problems)

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.errors import OrdersOpen
-from application.ports.storage import Rotation, Storage, Verdict
+from application.ports.sessions import Rotation, Verdict
+from application.ports.storage import Storage
 from application.refresh_token import RefreshToken, TokenDigest
 from domain.order import OrderStatus
 from domain.scope import Scope

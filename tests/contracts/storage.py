@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from application.errors import StorageNotEmpty, UsernameTaken
 from application.ports.storage import Storage
 from domain.order import Order, OrderId
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from tests.contracts.orders import OrderRepositoryContract
 from tests.contracts.sessions import SessionRepositoryContract
-from tests.samples import ALICE, BOB, an_order, orders
+from tests.samples import ALICE, BOB, an_order
 
 
-class StorageContract(SessionRepositoryContract):
+class StorageContract(SessionRepositoryContract, OrderRepositoryContract):
     """Every port of a storage: `Storage` and all its repositories."""
 
     @pytest.fixture
@@ -29,7 +29,7 @@ class StorageContract(SessionRepositoryContract):
 
     async def test_migrating_again_changes_nothing(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [an_order()])
-        storage.migrate()
+        await storage.migrate()
         assert await storage.users.find(ALICE.username) == ALICE
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order()
 
@@ -54,6 +54,15 @@ class StorageContract(SessionRepositoryContract):
 
     async def test_a_storage_that_was_never_opened_can_be_closed(self, storage: Storage) -> None:
         await self.another(storage).close()
+
+    async def test_the_secret_is_the_same_for_all_who_use_it(self, storage: Storage) -> None:
+        secret = await storage.secret()
+        assert len(secret) == 32
+        await storage.migrate()
+        other = self.another(storage)
+        await other.open()
+        assert await other.secret() == secret
+        await other.close()
 
     def another(self, storage: Storage) -> Storage:
         """Return what another process would use to reach the same data, not yet open."""
@@ -174,44 +183,6 @@ class StorageContract(SessionRepositoryContract):
         await storage.users.of_subject("https://id.example", "alice")
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([ALICE], [])
-
-    # OrderRepository
-
-    async def test_an_owner_gets_the_whole_order(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE], [an_order()])
-        assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order()
-
-    async def test_an_order_of_someone_else_is_not_found(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE, BOB], [an_order(7, owner=ALICE.id)])
-        assert await storage.orders.get_owned(OrderId(7), owner=BOB.id) is None
-
-    async def test_an_order_that_does_not_exist_is_not_found(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE], [an_order(7)])
-        for order_id in (1, 6, 8, MAX_ID):
-            assert await storage.orders.get_owned(OrderId(order_id), owner=ALICE.id) is None
-
-    async def test_the_largest_ids_are_ids(self, storage: Storage) -> None:
-        owner = User(UserId(MAX_ID), Username("max"), PasswordHash("hash"))
-        order = an_order(MAX_ID, owner=MAX_ID)
-        await storage.loader.load([owner], [order])
-        assert await storage.orders.get_owned(OrderId(MAX_ID), owner=owner.id) == order
-
-    async def test_many_readers_at_once_each_get_their_order(self, storage: Storage) -> None:
-        mine = [an_order(i, owner=1 + i % 2) for i in range(1, 101)]
-        await storage.loader.load([ALICE, BOB], mine)
-        got = await asyncio.gather(*(storage.orders.get_owned(o.id, owner=o.owner) for o in mine))
-        assert got == mine
-
-    @settings(
-        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
-    @given(order=orders())
-    async def test_an_order_comes_back_as_it_was_stored(
-        self, storage: Storage, order: Order
-    ) -> None:
-        await self.empty(storage)
-        await storage.loader.load([ALICE], [order])
-        assert await storage.orders.get_owned(order.id, owner=ALICE.id) == order
 
     async def empty(self, storage: Storage) -> None:
         """Remove everything, by a way of the storage's own."""

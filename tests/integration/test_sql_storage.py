@@ -38,10 +38,10 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(file: Path) -> Iterator[SqliteDatabase]:
+async def database(file: Path) -> AsyncIterator[SqliteDatabase]:
     database = SqliteDatabase(file)
     yield database
-    database.close()
+    await database.close()
 
 
 class TestSqliteStorage(StorageContract):
@@ -49,7 +49,7 @@ class TestSqliteStorage(StorageContract):
     async def storage(self, database: SqliteDatabase, file: Path) -> AsyncIterator[Storage]:
         self.database, self.file = database, file
         storage = SqlStorage(database)
-        storage.migrate()
+        await storage.migrate()
         await storage.open()
         yield storage
         await storage.close()
@@ -59,7 +59,13 @@ class TestSqliteStorage(StorageContract):
 
     async def empty(self, storage: Storage) -> None:
         def delete(connection: Connection) -> None:
-            for table in ("order_lines", "orders", "external_subjects", "users"):
+            for table in (
+                "idempotency_keys",
+                "order_lines",
+                "orders",
+                "external_subjects",
+                "users",
+            ):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
 
         await self.database.write(delete)
@@ -69,7 +75,7 @@ class SqliteIdentity(IdentityMachine):
     def storage(self) -> Storage:
         self.folder = TemporaryDirectory()
         storage = SqlStorage(SqliteDatabase(Path(self.folder.name) / "identity.db"))
-        storage.migrate()
+        self.run(storage.migrate())
         self.run(storage.open())
         return storage
 
@@ -83,16 +89,18 @@ TestIdentityOnSqlite.settings = STEPS
 
 
 @pytest.fixture
-def migrated(database: SqliteDatabase) -> SqliteDatabase:
-    SqlStorage(database).migrate()
+async def migrated(database: SqliteDatabase) -> SqliteDatabase:
+    await SqlStorage(database).migrate()
     return database
 
 
 # The file
 
 
-def test_the_file_and_its_folder_are_the_owners_alone(migrated: SqliteDatabase, file: Path) -> None:
-    migrated.transaction(lambda connection: connection.execute(text("DELETE FROM users")))
+async def test_the_file_and_its_folder_are_the_owners_alone(
+    migrated: SqliteDatabase, file: Path
+) -> None:
+    await migrated.write(lambda connection: connection.execute(text("DELETE FROM users")))
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
 
@@ -161,7 +169,7 @@ async def test_a_load_whose_caller_gives_up_is_rolled_back(migrated: SqliteDatab
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
-    migrated.close()
+    await migrated.close()
     assert await SqlUserRepository(migrated).find(ALICE.username) is None
 
 
@@ -180,7 +188,7 @@ async def test_users_whose_load_is_given_up_are_rolled_back(migrated: SqliteData
     with pytest.raises(asyncio.CancelledError):
         await loading
     go_on.set()
-    migrated.close()
+    await migrated.close()
     assert await SqlUserRepository(migrated).find(ALICE.username) is None
 
 
@@ -218,7 +226,7 @@ async def test_a_file_that_is_replaced_is_told_once_and_then_read_anew(
     with pytest.raises(StorageUnavailable):
         await storage.ping()
     assert not file.exists()
-    SqlStorage(SqliteDatabase(file)).migrate()
+    await SqlStorage(SqliteDatabase(file)).migrate()
     await storage.ping()
     assert await storage.users.find(Username("before")) is None
     await storage.users.add(Username("after"), PasswordHash("h"))
@@ -238,16 +246,16 @@ async def test_a_row_that_breaks_a_rule_is_our_fault(migrated: SqliteDatabase) -
 @pytest.mark.parametrize("name", ["a?b.db", "a#b.db", "a%20b.db", "a b.db", "é.db"])
 async def test_any_file_name_is_one(tmp_path: Path, name: str) -> None:
     storage = SqlStorage(SqliteDatabase(tmp_path / name))
-    storage.migrate()
+    await storage.migrate()
     await storage.open()
     await storage.close()
     assert (tmp_path / name).is_file()
 
 
-def test_every_folder_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
+async def test_every_folder_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        SqlStorage(SqliteDatabase(tmp_path / "a" / "b" / "orders.db")).migrate()
+        await SqlStorage(SqliteDatabase(tmp_path / "a" / "b" / "orders.db")).migrate()
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
@@ -265,13 +273,13 @@ async def test_a_file_that_is_no_database_is_unavailable(
     with pytest.raises(StorageUnavailable):
         await SqlStorage(database).open()
     with pytest.raises(StorageUnavailable):
-        SqlStorage(database).migrate()
+        await SqlStorage(database).migrate()
 
 
-def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailable, match="Not a directory"):
-        SqlStorage(SqliteDatabase(tmp_path / "file" / "orders.db")).migrate()
+        await SqlStorage(SqliteDatabase(tmp_path / "file" / "orders.db")).migrate()
 
 
 async def test_a_lost_table_is_unavailable(migrated: SqliteDatabase) -> None:
@@ -299,7 +307,7 @@ async def test_a_file_that_is_not_there_is_not_made_by_opening(
 
 
 async def test_an_empty_file_has_no_schema(database: SqliteDatabase) -> None:
-    database.create()
+    await database.migrate(lambda connection: None)
     with pytest.raises(SchemaNotCurrent):
         await SqlStorage(database).open()
 
@@ -311,29 +319,27 @@ async def test_a_schema_of_another_version_is_not_opened(migrated: SqliteDatabas
     with pytest.raises(SchemaNotCurrent, match="made by a newer Ordergate"):
         await SqlStorage(migrated).open()
     with pytest.raises(SchemaNotCurrent, match="made by a newer Ordergate"):
-        SqlStorage(migrated).migrate()
+        await SqlStorage(migrated).migrate()
 
 
-def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabase) -> None:
+async def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabase) -> None:
     def compare(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         return list(compare_metadata(context, SQLModel.metadata))
 
-    assert migrated.transaction(compare) == []
+    assert await migrated.write(compare) == []
 
 
-def test_the_newest_migration_is_the_one_that_is_asked_for(migrated: SqliteDatabase) -> None:
+async def test_the_newest_migration_is_the_one_that_is_asked_for(migrated: SqliteDatabase) -> None:
     def heads(connection: Connection) -> list[str]:
         return list(ScriptDirectory.from_config(migration_config(connection)).get_heads())
 
-    assert migrated.transaction(heads) == [HEAD]
+    assert await migrated.write(heads) == [HEAD]
 
 
-def test_each_migration_goes_up_down_and_up_again(database: SqliteDatabase) -> None:
-    database.create()
-
+async def test_each_migration_goes_up_down_and_up_again(database: SqliteDatabase) -> None:
     def climb(connection: Connection) -> None:
         config = migration_config(connection)
         script = ScriptDirectory.from_config(config)
@@ -342,11 +348,11 @@ def test_each_migration_goes_up_down_and_up_again(database: SqliteDatabase) -> N
             command.downgrade(config, "-1")
             command.upgrade(config, revision.revision)
 
-    database.transaction(climb)
+    await database.migrate(climb)
 
 
 def _migrate(file: Path) -> None:
-    SqlStorage(SqliteDatabase(file)).migrate()
+    asyncio.run(SqlStorage(SqliteDatabase(file)).migrate())
 
 
 async def test_migrating_at_once_migrates_once(database: SqliteDatabase, file: Path) -> None:

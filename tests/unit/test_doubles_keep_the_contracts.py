@@ -36,6 +36,7 @@ class TestInMemoryStorage(StorageContract):
         storage.tables.users.clear()
         storage.tables.orders.clear()
         storage.tables.subjects.clear()
+        storage.tables.keys.clear()
 
 
 class TestInstantPasswordHasher(PasswordHasherContract):

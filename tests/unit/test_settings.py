@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrypoints.container import Container
 from entrypoints.settings import PREFIX, Settings, SettingsError, load_settings
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -20,7 +21,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings_of(**variables: str) -> Settings:
     with patch.dict(os.environ, {PREFIX + name: value for name, value in variables.items()}):
-        return load_settings(lambda _: None)
+        return load_settings({"database_url": Container.flaws_in()["database_url"]})
 
 
 def problems_of(**variables: str) -> list[str]:
@@ -31,7 +32,7 @@ def problems_of(**variables: str) -> list[str]:
 
 def test_nothing_needs_to_be_set() -> None:
     settings = settings_of()
-    assert settings.database_path == Path(".ordergate/ordergate.db")
+    assert settings.storage_url == "sqlite:///.ordergate/ordergate.db"
     assert settings.signing_keys_file == Path(".ordergate/signing-keys.json")
     assert settings.access_token_seconds == 900
     assert settings.bcrypt_cost == 12
@@ -42,30 +43,28 @@ def test_nothing_needs_to_be_set() -> None:
 
 def test_home_moves_what_is_kept_in_it() -> None:
     settings = settings_of(HOME="/srv/orders")
-    assert settings.database_path == Path("/srv/orders/ordergate.db")
+    assert settings.storage_url == "sqlite:////srv/orders/ordergate.db"
     assert settings.signing_keys_file == Path("/srv/orders/signing-keys.json")
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [("sqlite:///data/o.db", "data/o.db"), ("sqlite:////srv/o.db", "/srv/o.db")],
-)
-def test_a_database_url_names_a_file(url: str, path: str) -> None:
-    assert settings_of(DATABASE_URL=url).database_path == Path(path)
+@pytest.mark.parametrize("url", ["sqlite:///data/o.db", "sqlite:////srv/o.db"])
+def test_a_database_url_names_a_file(url: str) -> None:
+    settings = settings_of(DATABASE_URL=url)
+    assert settings.storage_url == url
+    assert url not in repr(settings)
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "orders.db",
+        "sqlite:",
         "sqlite://",
         "sqlite:///",
         "sqlite:///:memory:",
         "sqlite:///o.db?mode=ro",
-        "mysql://h/d",
     ],
 )
-def test_any_other_database_url_is_refused(url: str) -> None:
+def test_a_database_url_that_names_no_file_is_refused(url: str) -> None:
     assert problems_of(DATABASE_URL=url) == [
         "ORDERGATE_DATABASE_URL: must name a file, as in sqlite:///folder/orders.db"
     ]

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, insert, literal, select, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.database import Database
+from adapters.sql.rows import line_rows, order_row, user_row
 from adapters.sql.tables import OrderLineRow, OrderRow, UserRow
 from application.errors import StorageNotEmpty
 from application.ports.storage import BulkLoader
@@ -26,7 +27,7 @@ _BATCH = 50_000
 class SqlBulkLoader(BulkLoader):
     """Inserts in batches within one transaction; when the caller gives up, it is rolled back."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
@@ -58,12 +59,12 @@ def _load(
         raise StorageNotEmpty
     for some_users in _batches(users):
         _give_up_if(given_up)
-        _insert(connection, UserRow, [_user_row(user) for user in some_users])
+        _insert(connection, UserRow, [user_row(user) for user in some_users])
     for batch in _batches(orders):
         _give_up_if(given_up)
         batch.sort(key=attrgetter("owner", "id"))
-        _insert(connection, OrderRow, [_order_row(order) for order in batch])
-        _insert(connection, OrderLineRow, [row for order in batch for row in _line_rows(order)])
+        _insert(connection, OrderRow, [order_row(order) for order in batch])
+        _insert(connection, OrderLineRow, [row for order in batch for row in line_rows(order)])
     _give_up_if(given_up)
 
 
@@ -80,30 +81,3 @@ def _batches(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
     while batch := list(islice(iterator, _BATCH)):
         yield batch
-
-
-def _user_row(user: User) -> dict[str, Any]:
-    return {"id": user.id, "username": user.username.value, "password_hash": user.password_hash}
-
-
-def _order_row(order: Order) -> dict[str, Any]:
-    return {
-        "owner_id": order.owner,
-        "id": order.id,
-        "status": order.status.value,
-        "placed_at": order.placed_at,
-        "currency": order.currency,
-    }
-
-
-def _line_rows(order: Order) -> Iterator[dict[str, Any]]:
-    for position, line in enumerate(order.lines):
-        yield {
-            "owner_id": order.owner,
-            "order_id": order.id,
-            "position": position,
-            "sku": line.sku,
-            "name": line.name,
-            "quantity": line.quantity,
-            "unit_price": line.unit_price.minor,
-        }

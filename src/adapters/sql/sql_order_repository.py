@@ -1,67 +1,262 @@
 """Orders in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.sql.tables import OrderLineRow, OrderRow
-from application.ports.storage import OrderRepository
+from adapters.sql.database import Database
+from adapters.sql.rows import line_rows, order_row
+from adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
+from application.errors import OrderIdTaken
+from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
 from domain.money import Money
 from domain.order import Order, OrderId, OrderLine, OrderStatus
-from domain.user import UserId
+from domain.user import MAX_ID, UserId
+
+_OWNER: BindParameter[int] = bindparam("owner")
+_ORDER = (
+    col(OrderRow.id),
+    col(OrderRow.status),
+    col(OrderRow.placed_at),
+    col(OrderRow.currency),
+    col(OrderRow.version),
+)
+_LINE = (
+    col(OrderLineRow.position),
+    col(OrderLineRow.sku),
+    col(OrderLineRow.name),
+    col(OrderLineRow.quantity),
+    col(OrderLineRow.unit_price),
+)
+_THIS = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == bindparam("order_id"))
 
 OWNED = (
-    select(
-        col(OrderRow.status),
-        col(OrderRow.placed_at),
-        col(OrderRow.currency),
-        col(OrderLineRow.sku),
-        col(OrderLineRow.name),
-        col(OrderLineRow.quantity),
-        col(OrderLineRow.unit_price),
-    )
+    select(*_ORDER, *_LINE)
     .join(
         OrderLineRow,
-        (col(OrderLineRow.owner_id) == OrderRow.owner_id)
-        & (col(OrderLineRow.order_id) == OrderRow.id),
+        and_(
+            col(OrderLineRow.owner_id) == OrderRow.owner_id,
+            col(OrderLineRow.order_id) == OrderRow.id,
+        ),
     )
-    .where(col(OrderRow.owner_id) == bindparam("owner"), col(OrderRow.id) == bindparam("order_id"))
-    .order_by(col(OrderLineRow.position))
+    .where(_THIS)
 )
 """One row a line of the order; none where there is no such order of that owner."""
 
 
-class SqlOrderRepository(OrderRepository):
-    """The tables `orders` and `order_lines`."""
+def _page(*of: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - conditions as SQLAlchemy has them
+    place = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
+    before = tuple_(*(bindparam(each.key, type_=each.type) for each in place.clauses))
+    orders = (
+        select(*_ORDER)
+        .where(
+            col(OrderRow.owner_id) == _OWNER,
+            *of,
+            col(OrderRow.placed_at) >= bindparam("since"),
+            place <= before,
+        )
+        .order_by(col(OrderRow.placed_at).desc(), col(OrderRow.id).desc())
+        .limit(bindparam("limit"))
+        .subquery("page")
+    )
+    return select(orders, *_LINE).join(
+        OrderLineRow,
+        and_(col(OrderLineRow.owner_id) == _OWNER, col(OrderLineRow.order_id) == orders.c.id),
+    )
 
-    def __init__(self, database: SqliteDatabase) -> None:
+
+PAGE = _page()
+"""One row a line of each order of the page, unsorted: the page is cut by an index."""
+PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
+
+# A write begins with the owner's row, so that those of one owner follow each other. SQLite, where
+# all writes do, knows no such clause and SQLAlchemy leaves it out.
+_OWNER_FIRST = (
+    select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
+)
+_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(
+    col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
+)
+_NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
+_OLDEST = datetime.min.replace(tzinfo=UTC)
+
+
+class SqlOrderRepository(OrderRepository):
+    """The tables `orders`, `order_lines` and `idempotency_keys`."""
+
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Read the order and its lines in one SELECT with both keys in its WHERE."""
-        rows = await self._database.read(
-            lambda connection: connection.execute(
-                OWNED, {"owner": owner, "order_id": order_id}
-            ).all()
-        )
+        return await self._database.read(lambda connection: _owned(connection, owner, order_id))
+
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        """Cut a range of an index of the owner's, and read the lines of what is in it."""
+        before = before or _NEWEST
+        values = {
+            "owner": owner,
+            "since": since or _OLDEST,
+            "placed_at": before.placed_at,
+            "id": before.id - 1,
+            "limit": limit,
+        }
+        query = PAGE
+        if status is not None:
+            query, values["status"] = PAGE_OF_STATUS, status.value
+        rows = await self._database.read(lambda c: c.execute(query, values).all())
+        orders = _orders(owner, rows)
+        return sorted(orders, key=lambda order: (order.placed_at, order.id), reverse=True)
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        """Insert the order, its lines and its key in one transaction, behind the owner's row."""
+        if order.owner != owner:
+            raise ValueError("the order is somebody else's")
+
+        def work(connection: Connection) -> Order | None:
+            username = connection.scalar(_OWNER_FIRST, {"owner": owner})
+            if username is None or username.startswith(CLOSED):
+                return None
+            if key and (known := _order_of_key(connection, key, owner, order.placed_at)):
+                return known
+            connection.execute(insert(OrderRow), order_row(order))
+            connection.execute(insert(OrderLineRow), list(line_rows(order)))
+            if key:
+                connection.execute(
+                    insert(IdempotencyKeyRow),
+                    {
+                        "owner_id": owner,
+                        "key": key.value,
+                        "order_id": order.id,
+                        "expires_at": key.expires_at,
+                    },
+                )
+            return order
+
         try:
-            return _order(order_id, owner, rows) if rows else None
-        except ValueError as error:
-            raise RuntimeError("a stored order breaks a rule of orders") from error
+            return await self._database.write(work, repeatable=True)
+        except IntegrityError:
+            if await self.get_owned(order.id, owner=owner) == order:
+                return order
+            raise OrderIdTaken from None
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        """Read and update the order in one transaction, behind the owner's row."""
+
+        def work(connection: Connection) -> Order | None:
+            connection.scalar(_OWNER_FIRST, {"owner": owner})
+            order = _owned(connection, owner, order_id)
+            if order is None:
+                return None
+            changed = change(order)
+            connection.execute(
+                update(OrderRow)
+                .where(col(OrderRow.owner_id) == owner, col(OrderRow.id) == order_id)
+                .values(status=changed.status.value, version=changed.version)
+            )
+            return changed
+
+        return await self._database.write(work)
+
+    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+        """Delete rows that the index on their time names."""
+        key = tuple_(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
+        expired = (
+            select(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
+            .where(col(IdempotencyKeyRow.expires_at) <= expired_by)
+            .limit(limit)
+        )
+        statement = delete(IdempotencyKeyRow).where(key.in_(expired))
+        return await self._database.write(lambda c: c.execute(statement).rowcount)
 
 
-def _order(order_id: OrderId, owner: UserId, rows: Sequence[tuple[Any, ...]]) -> Order:
-    status, placed_at, currency = rows[0][:3]
+class SqlStaffOrders(StaffOrders):
+    """The table `orders`, by an index on the id alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+        """Read the owners from the index."""
+        query = select(col(OrderRow.owner_id)).where(col(OrderRow.id) == order_id)
+        rows = await self._database.read(lambda connection: connection.scalars(query).all())
+        return [UserId(owner) for owner in rows]
+
+
+def _owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order | None:
+    rows = connection.execute(OWNED, {"owner": owner, "order_id": order_id}).all()
+    return next(iter(_orders(owner, rows)), None)
+
+
+def _order_of_key(
+    connection: Connection, key: IdempotencyKey, owner: UserId, at: datetime
+) -> Order | None:
+    """Find the order that the key stands for; forget the key if it has expired."""
+    this = {"owner": owner, "key": key.value}
+    stored = connection.execute(_KEY, this).one_or_none()
+    if stored is None:
+        return None
+    if stored.expires_at > at:
+        return _owned(connection, owner, OrderId(stored.order_id))
+    connection.execute(
+        delete(IdempotencyKeyRow).where(
+            col(IdempotencyKeyRow.owner_id) == _OWNER,
+            col(IdempotencyKeyRow.key) == bindparam("key"),
+        ),
+        this,
+    )
+    return None
+
+
+def _orders(owner: UserId, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Order]:
+    lines: dict[int, list[Row[*tuple[Any, ...]]]] = {}
+    for row in rows:
+        lines.setdefault(row.id, []).append(row)
+    try:
+        return [_order(owner, some) for some in lines.values()]
+    except ValueError as error:
+        raise RuntimeError("a stored order breaks a rule of orders") from error
+
+
+def _order(owner: UserId, lines: list[Row[*tuple[Any, ...]]]) -> Order:
+    order_id, status, placed_at, currency, version = lines[0][:5]
+    lines.sort(key=lambda row: row.position)
     return Order(
-        id=order_id,
+        id=OrderId(order_id),
         owner=owner,
         status=OrderStatus(status),
         placed_at=placed_at,
         lines=tuple(
             OrderLine(sku, name, quantity, Money(unit_price, currency))
-            for *_, sku, name, quantity, unit_price in rows
+            for *_, sku, name, quantity, unit_price in lines
         ),
+        version=version,
     )

@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.database import Database
 from adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
-from application.ports.storage import Rotation, SessionRepository, Verdict
+from application.ports.sessions import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
 from domain.address import site_of
 from domain.scope import Scope
@@ -42,7 +42,7 @@ _SESSION = (
 class SqlSessionRepository(SessionRepository):
     """The tables `sessions` and `refresh_tokens`."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def start(

@@ -1,13 +1,15 @@
 """A SQL storage: migrated by one command, opened only when its schema is current."""
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
+from sqlmodel import col
 
+from adapters.sql.database import Database
 from adapters.sql.migrations import HEAD
 from adapters.sql.sql_bulk_loader import SqlBulkLoader
-from adapters.sql.sql_order_repository import SqlOrderRepository
+from adapters.sql.sql_order_repository import SqlOrderRepository, SqlStaffOrders
 from adapters.sql.sql_session_repository import SqlSessionRepository
 from adapters.sql.sql_user_repository import SqlUserRepository
-from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.tables import STORAGE_SECRET, SecretRow
 from application.errors import SchemaNotCurrent
 from application.ports.storage import Storage
 
@@ -15,40 +17,45 @@ from application.ports.storage import Storage
 class SqlStorage(Storage):
     """Users, sessions and orders in one SQL database."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self.users = SqlUserRepository(database)
         self.sessions = SqlSessionRepository(database)
         self.orders = SqlOrderRepository(database)
+        self.staff_orders = SqlStaffOrders(database)
         self.loader = SqlBulkLoader(database)
 
-    def migrate(self) -> None:
+    async def migrate(self) -> None:
         """Upgrade to the newest revision, all in one transaction that locks the database first."""
         from adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
-
-        self._database.create()
 
         def to_head(connection: Connection) -> None:
             _refuse_newer(_revision(connection))
             upgrade(connection)
 
-        self._database.transaction(to_head)
+        await self._database.migrate(to_head)
 
     async def open(self) -> None:
         """Compare the revision stored in the database with this program's."""
-        revision = await self._database.read(_revision) if self._database.exists() else None
+        revision = await self._database.read(_revision) if await self._database.exists() else None
         _refuse_newer(revision)
         if revision != HEAD:
             raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
 
     async def close(self) -> None:
         """Wait for the write under way and let the database go."""
-        self._database.close()
+        await self._database.close()
 
     async def ping(self) -> None:
         """Read the revision: SELECT 1 alone would not touch a SQLite file."""
-        self._database.check_file()
+        await self._database.check()
         await self._database.read(_stored_revision)
+
+    async def secret(self) -> bytes:
+        """Read the row that the migration wrote."""
+        query = select(col(SecretRow.value)).where(col(SecretRow.name) == STORAGE_SECRET)
+        secret: bytes = await self._database.read(lambda c: c.execute(query).scalar_one())
+        return secret
 
 
 def _refuse_newer(revision: str | None) -> None:

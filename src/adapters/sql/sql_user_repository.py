@@ -8,8 +8,8 @@ from sqlalchemy import Connection, and_, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
+from adapters.sql.database import Database
 from adapters.sql.sql_session_repository import end_sessions
-from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.sql.tables import (
     CLOSED,
     EXTERNAL,
@@ -19,7 +19,7 @@ from adapters.sql.tables import (
     UserRow,
 )
 from application.errors import OrdersOpen, UsernameTaken
-from application.ports.storage import UserRepository
+from application.ports.users import UserRepository
 from domain.order import OrderStatus
 from domain.session import Ending, SessionId
 from domain.user import PasswordHash, User, UserId, Username
@@ -31,7 +31,7 @@ class SqlUserRepository(UserRepository):
     `external_subjects` leads to the accounts of people whom another issuer knows.
     """
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     async def find(self, username: Username) -> User | None:

@@ -8,22 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import TypeVar
+from typing import Self
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
+from adapters.sql.database import Database, T
 from application.errors import StorageUnavailable
 
-T = TypeVar("T")
+_SCHEME = "sqlite:///"
 
 BUSY_SECONDS = 5.0
 """How long a write waits for another process's write before it gives up."""
 
 
-class SqliteDatabase:
+class SqliteDatabase(Database):
     """One SQLite file.
 
     A read is a single statement outside any transaction, run in the event loop on a connection that
@@ -41,34 +42,52 @@ class SqliteDatabase:
         self._opened: tuple[int, int] | None = None
         self._writer: ThreadPoolExecutor | None = None
 
-    def exists(self) -> bool:
+    @staticmethod
+    def flaw_in(url: str) -> str | None:
+        """Say what is wrong with a URL that should name a file."""
+        path = url.removeprefix(_SCHEME)
+        if not url.startswith(_SCHEME) or {"?", "#", ":memory:"} & {path, *path}:
+            path = ""
+        return None if path.strip("/") else "must name a file, as in sqlite:///folder/orders.db"
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """Make the database that a URL without a flaw names."""
+        return cls(Path(url.removeprefix(_SCHEME)))
+
+    async def exists(self) -> bool:
         """Say whether there is a file."""
         with _file_errors(self._path):
             return self._path.is_file()
 
-    def check_file(self) -> None:
-        """Let the open file go if it was replaced; raises `StorageUnavailable` if it was."""
+    async def check(self) -> None:
+        """Let the open file go if it was replaced."""
         if self._reader is not None and self._opened != _identity(self._path):
             self._close_reader()
             raise StorageUnavailable(f"{self._path}: replaced or removed while it was open")
 
-    def create(self) -> None:
+    async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Make the file if there is none, readable by its owner alone, as its journal will be."""
         with _file_errors(self._path):
             _make_private_folder(self._path.parent)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        await self.write(work)
 
-    def transaction(self, work: Callable[[Connection], T]) -> T:
-        """Run a write on the calling thread and commit it; roll back when it raises."""
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
         with _engine_errors(), self._engine.begin() as connection:
             return work(connection)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        repeatable: bool = False,  # noqa: ARG002 - a file says whether it was committed
+    ) -> T:
         """Run a write on the writing thread."""
         if self._writer is None:
             self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         return await asyncio.get_running_loop().run_in_executor(
-            self._writer, self.transaction, work
+            self._writer, self._transaction, work
         )
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -81,7 +100,7 @@ class SqliteDatabase:
                 )
             return work(self._reader)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Wait for the write under way and let the file go."""
         if self._writer is not None:
             self._writer.shutdown()

@@ -100,12 +100,15 @@ class ExternalSubjectRow(SQLModel, table=True):
 
 
 class OrderRow(SQLModel, table=True):
-    """An order."""
+    """An order. Its lists are read by the owner's indexes; staff look for the id alone."""
 
     __tablename__ = "orders"
     __table_args__ = (
         CheckConstraint("id > 0", name="ck_orders_id"),
         CheckConstraint(f"status IN ({_STATUSES})", name="ck_orders_status"),
+        Index("ix_orders_owner_id_placed_at_id", "owner_id", "placed_at", "id"),
+        Index("ix_orders_owner_id_status_placed_at_id", "owner_id", "status", "placed_at", "id"),
+        Index("ix_orders_id", "id"),
         {"sqlite_with_rowid": False},
     )
 
@@ -114,6 +117,7 @@ class OrderRow(SQLModel, table=True):
     status: str = Field(max_length=16)
     placed_at: datetime
     currency: str = Field(max_length=3)
+    version: int = Field(sa_column_kwargs={"server_default": "1"})
 
 
 class OrderLineRow(SQLModel, table=True):
@@ -136,3 +140,35 @@ class OrderLineRow(SQLModel, table=True):
     name: str = Field(max_length=MAX_NAME_LENGTH)
     quantity: int
     unit_price: int = Field(sa_type=BigInteger)
+
+
+class IdempotencyKeyRow(SQLModel, table=True):
+    """Which order an owner's key stands for, until it expires."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["owner_id", "order_id"],
+            ["orders.owner_id", "orders.id"],
+            name="fk_idempotency_keys_order",
+        ),
+        Index("ix_idempotency_keys_expires_at", "expires_at"),
+        {"sqlite_with_rowid": False},
+    )
+
+    owner_id: int = Field(primary_key=True, sa_type=BigInteger)
+    key: str = Field(primary_key=True, max_length=255)
+    order_id: int = Field(sa_type=BigInteger)
+    expires_at: datetime
+
+
+class SecretRow(SQLModel, table=True):
+    """What is random and the same for every process; made by the migration."""
+
+    __tablename__ = "secrets"
+
+    name: str = Field(primary_key=True, max_length=32)
+    value: bytes = Field(max_length=32)
+
+
+STORAGE_SECRET = "storage"  # noqa: S105 - the name of one

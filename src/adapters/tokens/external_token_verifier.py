@@ -6,8 +6,8 @@ from adapters.tokens.jws import key_id
 from adapters.tokens.jwt_token_verifier import ACCESS_TOKEN_TYPES, Claims, JwtTokenVerifier
 from adapters.tokens.remote_key_set import RemoteKeySet
 from application.ports.clock import Clock
-from application.ports.storage import UserRepository
 from application.ports.tokens import Caller, TokenVerifier
+from application.ports.users import UserRepository
 from domain.user import UserId
 
 MAX_KNOWN_SUBJECTS = 10_000

@@ -18,10 +18,14 @@ from application.errors import (
     InvalidScope,
     InvalidToken,
     KeyRefused,
+    KeyReused,
     KeysUnavailable,
+    OrderChanged,
+    OrderIdTaken,
     OrderNotFound,
     OrdersOpen,
     Overloaded,
+    OwnerNotNamed,
     SchemaNotCurrent,
     SessionNotFound,
     StorageNotEmpty,
@@ -31,7 +35,7 @@ from application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from domain.errors import DomainError
+from domain.errors import DomainError, InvalidStep
 from domain.scope import Scope
 from entrypoints.http.problems import Problem, ProblemError, phrase_of
 
@@ -152,6 +156,21 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "orders-open",
     ),
     OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
+    OrderChanged: Problem(
+        412, "The order has changed; read it again and decide anew.", "order-changed"
+    ),
+    OrderIdTaken: Problem(
+        503,
+        "No free id was found for the order; try again.",
+        "order-id-taken",
+        headers={"Retry-After": "1"},
+    ),
+    OwnerNotNamed: Problem(409, "Several users have an order with this id.", "owner-not-named"),
+    KeyReused: Problem(
+        422,
+        "This Idempotency-Key stands for another order; draw a new key for each order.",
+        "idempotency-key-reused",
+    ),
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
     Overloaded: oauth_problem(
         503,
@@ -183,8 +202,14 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             return of_status(error.status_code, dict(error.headers or {}), error.detail)
         case DomainError():
-            return Problem(422, str(error), "rule-broken")
+            return _broken_rule(error)
     return INTERNAL
+
+
+def _broken_rule(error: DomainError) -> Problem:
+    if isinstance(error, InvalidStep):
+        return Problem(409, str(error), "order-step-refused")
+    return Problem(422, str(error), "rule-broken")
 
 
 def _with_delay(problem: Problem, error: ApplicationError) -> Problem:

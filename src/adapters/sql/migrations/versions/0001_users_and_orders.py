@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
         sa.Column("id", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
-        sa.Column("placed_at", sa.DateTime, nullable=False),
+        sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.PrimaryKeyConstraint("owner_id", "id"),
         sa.CheckConstraint("id > 0", name="ck_orders_id"),

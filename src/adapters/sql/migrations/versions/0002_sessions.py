@@ -16,10 +16,10 @@ def upgrade() -> None:
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("site", sa.String(64), nullable=False),
         sa.Column("scope", sa.String(255), nullable=False),
-        sa.Column("started_at", sa.DateTime, nullable=False),
-        sa.Column("last_used_at", sa.DateTime, nullable=False),
-        sa.Column("expires_at", sa.DateTime, nullable=False),
-        sa.Column("ended_at", sa.DateTime),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True)),
         sa.Column("ending", sa.String(32)),
     )
     op.create_index("ix_sessions_user_id_site", "sessions", ["user_id", "site"])
@@ -28,8 +28,8 @@ def upgrade() -> None:
         "refresh_tokens",
         sa.Column("digest", sa.LargeBinary(32), primary_key=True),
         sa.Column("session_id", sa.String(32), sa.ForeignKey("sessions.id"), nullable=False),
-        sa.Column("expires_at", sa.DateTime, nullable=False),
-        sa.Column("used_at", sa.DateTime),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True)),
         sa.Column("sealed_successor", sa.LargeBinary(32)),
         sqlite_with_rowid=False,
     )

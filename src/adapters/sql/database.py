@@ -1,0 +1,49 @@
+"""What the repositories need of a SQL engine."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """A SQL engine, opened for one process.
+
+    Work is handed a connection and runs wherever that suits the engine: it waits for nothing but
+    the database. What the engine reports is raised as `StorageUnavailable`, but for a broken
+    constraint, which is SQLAlchemy's `IntegrityError`.
+    """
+
+    @abstractmethod
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run one statement that reads, outside any transaction."""
+
+    @abstractmethod
+    async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
+        """Run a transaction and commit it; roll back when the work raises.
+
+        The work may run several times, one of which counts. `repeatable` work may even run again
+        after it was committed, where the engine did not say whether it was.
+        """
+
+    @abstractmethod
+    async def migrate(self, work: Callable[[Connection], None]) -> None:
+        """Run a transaction that no other migration runs beside; the database is made if need be.
+
+        `read` and `write` need not work before.
+        """
+
+    @abstractmethod
+    async def exists(self) -> bool:
+        """Say whether there is a database to read from."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Raise `StorageUnavailable` if the open database is not the one to use any more."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Wait for what is under way and let everything go; may be called twice."""

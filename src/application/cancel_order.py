@@ -1,0 +1,33 @@
+"""Cancel one of your own orders."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from application.errors import OrderChanged, OrderNotFound
+from application.ports.orders import OrderRepository
+from domain.order import Order, OrderId, OrderStatus
+from domain.user import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Cancel an order of its owner's, and return it.
+
+    Raises `OrderNotFound` for none and for somebody else's; `OrderChanged` unless its version is
+    one of `versions`, where they are given; `InvalidStep` when it has gone too far.
+    """
+
+    orders: OrderRepository
+
+    async def __call__(
+        self, order_id: OrderId, *, owner: UserId, versions: Container[int] | None = None
+    ) -> Order:
+        def cancel(order: Order) -> Order:
+            if versions is not None and order.version not in versions:
+                raise OrderChanged
+            return order.advanced_to(OrderStatus.CANCELLED)
+
+        cancelled = await self.orders.update(order_id, owner=owner, change=cancel)
+        if cancelled is None:
+            raise OrderNotFound
+        return cancelled

@@ -1,0 +1,47 @@
+"""Place an order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from application.errors import InvalidToken, KeyReused, OrderIdTaken
+from application.ports.clock import Clock
+from application.ports.orders import IdempotencyKey, OrderRepository
+from domain.order import Order, OrderId, OrderLine, OrderStatus, new_order_id
+from domain.user import UserId
+
+ATTEMPTS = 3
+"""How many ids are drawn before it is given up; one is taken once in many millions of orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """Store a new order of the owner's, and return it as it was placed.
+
+    The same lines under the same `key`, within `key_life`, are the same order, whatever became of
+    it since. Raises `KeyReused` for other lines under it, `InvalidOrder`, and `InvalidToken` when
+    the account has been closed meanwhile.
+    """
+
+    orders: OrderRepository
+    clock: Clock
+    key_life: timedelta
+    new_id: Callable[[], OrderId] = new_order_id
+
+    async def __call__(
+        self, lines: tuple[OrderLine, ...], *, owner: UserId, key: str | None = None
+    ) -> Order:
+        now = self.clock.now()
+        once = IdempotencyKey(key, now + self.key_life) if key is not None else None
+        for _ in range(ATTEMPTS):
+            order = Order(self.new_id(), owner, OrderStatus.PLACED, now, lines)
+            try:
+                stored = await self.orders.add(order, owner=owner, key=once)
+            except OrderIdTaken:
+                continue
+            if stored is None:
+                raise InvalidToken("its account is closed")
+            if stored.lines != lines:
+                raise KeyReused
+            return stored.as_placed
+        raise OrderIdTaken

@@ -1,0 +1,129 @@
+"""Everything a storage keeps, record by record, to be moved to another storage."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from application.ports.orders import IdempotencyKey
+from application.refresh_token import TokenDigest
+from domain.order import Order, OrderId
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId, Username
+
+
+class AccountKind(StrEnum):
+    """What an account is: one to sign in to, a closed one, or that of an issuer's subject."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account; only an open one has a name and a hash."""
+
+    id: UserId
+    kind: AccountKind
+    username: Username | None = None
+    password_hash: PasswordHash | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRecord:
+    """Whose account it is whom another issuer knows as `subject`."""
+
+    issuer: str
+    subject: str
+    user: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session, and when and why it ended, if it did."""
+
+    session: Session
+    ended_at: datetime | None = None
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenRecord:
+    """A refresh token, used or not."""
+
+    digest: TokenDigest
+    session: SessionId
+    expires_at: datetime
+    used_at: datetime | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An idempotency key of an owner's, and the order it stands for."""
+
+    owner: UserId
+    key: IdempotencyKey
+    order_id: OrderId
+
+
+Record = AccountRecord | SubjectRecord | SessionRecord | RefreshTokenRecord | Order | KeyRecord
+
+KINDS: tuple[type[Record], ...] = (
+    AccountRecord,
+    SubjectRecord,
+    SessionRecord,
+    RefreshTokenRecord,
+    Order,
+    KeyRecord,
+)
+"""Every kind of record, each after those that it refers to."""
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """How far a copy has come: all before `after` of `kind`, and all kinds before it.
+
+    `source` tells from which storage; `kind` is the name of a class of `KINDS`.
+    """
+
+    source: str
+    kind: str
+    after: str
+
+
+class Archive(Protocol):
+    """All records of a storage. Raises `StorageUnavailable` from any method."""
+
+    @abstractmethod
+    async def count(self, kind: type[Record]) -> int:
+        """Return the number of records of a kind."""
+
+    @abstractmethod
+    async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
+        """Return up to `limit` records behind a place, and the place behind the last of them.
+
+        `""` is before all of them; a place is text of up to 1,024 characters, and means something
+        to this storage alone, which chooses the order. No records: there are no more.
+        """
+
+    @abstractmethod
+    async def bookmark(self) -> Bookmark | None:
+        """Return how far a copy into this storage has come that is not finished."""
+
+    @abstractmethod
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        """Store records of one kind and the bookmark, in one step.
+
+        What they refer to is there already. Ids of accounts that are opened later differ from all
+        that were written. Raises `StorageNotEmpty` when there is anything but no bookmark.
+        """
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Forget the bookmark: the storage may be used."""

@@ -1,0 +1,108 @@
+"""Sessions and their refresh tokens."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from application.refresh_token import TokenDigest
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId
+
+
+class Verdict(StrEnum):
+    """What became of a refresh token that was presented."""
+
+    ROTATED = "rotated"
+    REPEATED = "repeated"
+    REUSED = "reused"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A verdict; with `ROTATED` and `REPEATED`, the sealed successor that is stored."""
+
+    verdict: Verdict
+    sealed: bytes | None = field(default=None, repr=False)
+
+
+class SessionRepository(Protocol):
+    """Sessions and their refresh tokens. Raises `StorageUnavailable` from any method.
+
+    A session is live until it is ended or `expires_at` comes. What has ended stays as evidence.
+    """
+
+    @abstractmethod
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        """Store a session and its first token if the user's hash still is this; say whether.
+
+        One step, so that nobody signs in with a password that is being changed.
+        """
+
+    @abstractmethod
+    async def of_token(self, token: TokenDigest) -> Session | None:
+        """Return the session of a refresh token, live or not, used or not."""
+
+    @abstractmethod
+    async def is_used(self, token: TokenDigest) -> bool:
+        """Say whether a token was rotated, so that `rotate` can do nothing new with it."""
+
+    @abstractmethod
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        """Put a new token in the place of an old one; of many who try at once, one does.
+
+        `ROTATED`: the old token was unused, unexpired and of a live session. It is marked used at
+        `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPEATED`: it was used
+        less than `grace` ago; nothing changed. `REUSED`: it was used longer ago; its session has
+        been ended, for good. `DEAD`: anything else; nothing changed.
+        """
+
+    @abstractmethod
+    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+        """Return the user's live sessions that can be renewed, the latest used first.
+
+        No more than `limit`; one whose refresh token has expired is left out.
+        """
+
+    @abstractmethod
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        """Say whether that session of that user is live."""
+
+    @abstractmethod
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        """Say whether the user has ever signed in at that address, an IPv6 /64 being one."""
+
+    @abstractmethod
+    async def sealed_successor(self, token: TokenDigest) -> bytes | None:
+        """Return what is sealed beside a token that was used, while it is kept."""
+
+    @abstractmethod
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        """End a live session of that user; say whether there was one."""
+
+    @abstractmethod
+    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+        """End every live session of the user, and return which."""
+
+    @abstractmethod
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        """Return all sessions that were ended at that time or later, and when."""
