@@ -4,9 +4,17 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 
-from domain.errors import DomainError, InvalidMoney, InvalidOrder
+from domain.errors import DomainError, InvalidMoney, InvalidOrder, InvalidStep
 from domain.money import MAX_MINOR, Money
-from domain.order import MAX_LINES, Order, OrderId, OrderLine
+from domain.order import (
+    MAX_LINES,
+    STEPS,
+    Order,
+    OrderId,
+    OrderLine,
+    OrderStatus,
+    new_order_id,
+)
 from domain.user import MAX_ID, UserId
 from tests.samples import CUPS, TEAPOT, an_order, orders
 
@@ -81,3 +89,39 @@ def test_broken_rules_are_value_errors_with_a_message() -> None:
     for kind in DomainError.__subclasses__():
         assert issubclass(kind, ValueError)
         assert kind.__doc__
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_an_order_takes_the_steps_of_its_life_and_no_others(status: OrderStatus) -> None:
+    order = replace(an_order(), status=status, version=3)
+    for following in OrderStatus:
+        if following in STEPS[status]:
+            advanced = order.advanced_to(following)
+            assert advanced == replace(order, status=following, version=4)
+            assert advanced.as_placed == replace(order, status=OrderStatus.PLACED, version=1)
+        else:
+            with pytest.raises(InvalidStep):
+                order.advanced_to(following)
+
+
+def test_every_life_ends() -> None:
+    lives = [[OrderStatus.PLACED]]
+    ended = []
+    while lives:
+        life = lives.pop()
+        ended += [] if life[-1].is_open else [life[-1]]
+        lives += [[*life, following] for following in STEPS[life[-1]]]
+    assert set(ended) == {OrderStatus.DELIVERED, OrderStatus.CANCELLED}
+    assert {status for status in OrderStatus if not status.is_open} == set(ended)
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31])
+def test_a_version_is_a_count(version: int) -> None:
+    with pytest.raises(InvalidOrder, match="version"):
+        replace(an_order(), version=version)
+
+
+def test_drawn_ids_are_exact_in_javascript_and_tell_nothing() -> None:
+    ids = {new_order_id() for _ in range(1_000)}
+    assert len(ids) == 1_000
+    assert all(2**52 <= order_id < 2**53 for order_id in ids)

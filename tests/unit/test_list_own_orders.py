@@ -1,0 +1,43 @@
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory import InMemoryStorage
+from application.list_own_orders import ListOwnOrders, Page
+from application.ports.orders import Position
+from domain.order import Order, OrderId, OrderStatus
+from tests.samples import ALICE, BOB, TEAPOT, an_order
+
+START = an_order().placed_at
+MINE = [
+    Order(OrderId(i), ALICE.id, OrderStatus.PLACED, START + timedelta(seconds=i), (TEAPOT,))
+    for i in range(1, 11)
+]
+
+
+@pytest.fixture
+async def list_own_orders() -> ListOwnOrders:
+    storage = InMemoryStorage()
+    await storage.loader.load([ALICE, BOB], [*MINE, an_order(99, owner=BOB.id)])
+    return ListOwnOrders(storage.orders)
+
+
+async def test_a_page_says_where_the_next_one_stands(list_own_orders: ListOwnOrders) -> None:
+    page = await list_own_orders(owner=ALICE.id, limit=4)
+    assert page == Page(MINE[:-5:-1], Position(MINE[6].placed_at, 7))
+    page = await list_own_orders(owner=ALICE.id, before=page.next, limit=4)
+    assert page == Page(MINE[5:1:-1], Position(MINE[2].placed_at, 3))
+    page = await list_own_orders(owner=ALICE.id, before=page.next, limit=4)
+    assert page == Page(MINE[1::-1], None)
+
+
+async def test_a_page_that_is_just_full_is_the_last(list_own_orders: ListOwnOrders) -> None:
+    assert await list_own_orders(owner=ALICE.id, limit=10) == Page(MINE[::-1], None)
+
+
+async def test_filters_are_passed_on(list_own_orders: ListOwnOrders) -> None:
+    since = MINE[3].placed_at
+    page = await list_own_orders(owner=ALICE.id, status=OrderStatus.PLACED, since=since, limit=100)
+    assert page == Page(MINE[:2:-1], None)
+    page = await list_own_orders(owner=ALICE.id, status=OrderStatus.PAID, limit=100)
+    assert page == Page([], None)
