@@ -1,0 +1,35 @@
+"""The short form of `crashes.py`."""
+
+from pathlib import Path
+
+import pytest
+from tests.postgres import needs_postgres
+
+from tests.integration.crashes import Ledger, crash_on_postgres, crash_on_sqlite, judge
+
+KILLS = 5
+
+
+def test_no_acknowledged_order_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
+    assert "none lost, none doubled, the file is sound" in crash_on_sqlite(tmp_path, KILLS)
+
+
+@needs_postgres
+def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(tmp_path: Path) -> None:
+    assert "none lost, none doubled" in crash_on_postgres(tmp_path, KILLS)
+
+
+@pytest.mark.parametrize(
+    ("found", "complaint"),
+    [
+        ([("b", 2)], "lost"),
+        ([("a", 1), ("a", 3), ("b", 2)], "doubled"),
+        ([("a", 9), ("b", 2)], "lost"),
+        ([("a", 1), ("b", 2), ("d", 4)], "never wished for"),
+    ],
+)
+def test_what_is_lost_or_doubled_is_noticed(found: list[tuple[str, int]], complaint: str) -> None:
+    ledger = Ledger(acknowledged={"a": 1, "b": 2}, unheard={"c"})
+    assert "none lost" in judge(ledger, [("a", 1), ("b", 2), ("c", 3)])
+    with pytest.raises(AssertionError, match=complaint):
+        judge(ledger, found)
