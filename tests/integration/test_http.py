@@ -258,7 +258,7 @@ async def test_an_owner_reads_the_order(client: httpx.AsyncClient, address: str)
     response = await client.get(address, headers=await sign_in(client))
     assert response.status_code == 200
     assert response.headers["cache-control"] == "private, no-cache"
-    assert response.headers["vary"] == "Authorization"
+    assert response.headers["vary"] == "Authorization, Origin"
     assert response.headers["etag"] == '"1"'
     assert response.headers["content-type"] == "application/json"
     assert response.json() == {
