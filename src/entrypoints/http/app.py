@@ -20,8 +20,8 @@ from entrypoints.settings import Settings
 _OF_SIGN_IN = (login, accounts, sessions, discovery)
 """Routers that are there only where people sign in here, and not with another issuer."""
 
-_SIGN_IN = "Sign in at `POST /login` and read the orders that are yours."
-_FROM_ELSEWHERE = "Send an access token of `{}` and read the orders that are yours."
+_SIGN_IN = "Sign in at `POST /login`, place orders, and look after those that are yours."
+_FROM_ELSEWHERE = "Send an access token of `{}`, place orders, and look after those that are yours."
 _DESCRIPTION = """\
 {}
 
@@ -78,8 +78,22 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["DELETE", "GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+                "X-Request-ID",
+            ],
+            expose_headers=[
+                "ETag",
+                "Link",
+                "Location",
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-Request-ID",
+            ],
         )
     app.add_middleware(Envelope)
     if settings.trusted_proxies:

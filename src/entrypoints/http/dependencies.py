@@ -1,6 +1,7 @@
 """What routes may ask for: the use cases, the caller, and strictness about parameters."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
@@ -10,13 +11,16 @@ from starlette.requests import HTTPConnection
 
 from application.add_user import AddUser
 from application.authenticate_user import AuthenticateUser
+from application.cancel_order import CancelOrder
 from application.change_password import ChangePassword
 from application.close_account import CloseAccount
 from application.end_all_sessions import EndAllSessions
 from application.end_session import EndSession
 from application.get_account import GetAccount
 from application.get_own_order import GetOwnOrder
+from application.list_own_orders import ListOwnOrders
 from application.list_sessions import ListSessions
+from application.place_order import PlaceOrder
 from application.ports.audit import Origin
 from application.ports.storage import Storage
 from application.ports.tokens import Caller, PublicKeys
@@ -39,13 +43,16 @@ def from_container(name: str) -> Any:  # noqa: ANN401 - FastAPI types Depends as
 
 AddUserCase = Annotated[AddUser, from_container("add_user")]
 AuthenticateUserCase = Annotated[AuthenticateUser, from_container("authenticate_user")]
+CancelOrderCase = Annotated[CancelOrder, from_container("cancel_order")]
 ChangePasswordCase = Annotated[ChangePassword, from_container("change_password")]
 CloseAccountCase = Annotated[CloseAccount, from_container("close_account")]
 EndAllSessionsCase = Annotated[EndAllSessions, from_container("end_all_sessions")]
 EndSessionCase = Annotated[EndSession, from_container("end_session")]
 GetAccountCase = Annotated[GetAccount, from_container("get_account")]
 GetOwnOrderCase = Annotated[GetOwnOrder, from_container("get_own_order")]
+ListOwnOrdersCase = Annotated[ListOwnOrders, from_container("list_own_orders")]
 ListSessionsCase = Annotated[ListSessions, from_container("list_sessions")]
+PlaceOrderCase = Annotated[PlaceOrder, from_container("place_order")]
 PublicKeysPort = Annotated[PublicKeys, from_container("signing_keys")]
 RefreshSessionCase = Annotated[RefreshSession, from_container("refresh_session")]
 RevokeTokenCase = Annotated[RevokeToken, from_container("revoke_token")]
@@ -115,7 +122,14 @@ CurrentUser = Annotated[Caller, authenticated]
 """For routes that need to know: `async def mine(user: CurrentUser)`."""
 
 OrderReader = Annotated[Caller, authorized(Scope.ORDERS_READ)]
+OrderWriter = Annotated[Caller, authorized(Scope.ORDERS_WRITE)]
 AccountHolder = Annotated[Caller, authorized(Scope.ACCOUNT)]
+
+
+def _query_parameters(dependant: Any) -> Iterator[str]:  # noqa: ANN401 - FastAPI's own
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_parameters(inner)
 
 
 async def _refuse_stray_parameters(request: Request) -> None:
@@ -123,7 +137,7 @@ async def _refuse_stray_parameters(request: Request) -> None:
     if not given:
         return
     route = request.scope["route"]
-    known = {parameter.alias for parameter in route.dependant.query_params}
+    known = set(_query_parameters(route.dependant))
     errors = [
         {"loc": ("query", name[:64]), "msg": message}
         for name, times in given.items()

@@ -40,7 +40,9 @@ from domain.scope import Scope
 from entrypoints.http.problems import Problem, ProblemError, phrase_of
 
 _FIRST_OF_OURS = 500
-_MAX_FLAWS = 8
+MAX_FLAWS = 8
+"""How many wrong parameters an answer names."""
+
 _MAX_NAME_LENGTH = 64
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -239,9 +241,14 @@ def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
     return Problem(422, detail, "invalid-parameter", {"errors": errors})
 
 
+def invalid_header(name: str, rule: str) -> Problem:
+    """Make a problem of a header that cannot be read; `rule` says what it is."""
+    return Problem(400, f"The header {name} {rule}.", "invalid-header")
+
+
 def _invalid_parameters(error: RequestValidationError) -> Problem:
     flaws = []
-    for flaw in error.errors()[:_MAX_FLAWS]:
+    for flaw in error.errors()[:MAX_FLAWS]:
         location, *path = flaw["loc"]
         detail = "is missing" if flaw.get("type") == "missing" else flaw["msg"]
         name = ".".join(str(part) for part in path)[:_MAX_NAME_LENGTH]

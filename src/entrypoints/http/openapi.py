@@ -44,6 +44,16 @@ def problems(*answers: type[ApplicationError] | Problem) -> Responses:
     )
 
 
+def header(description: str, example: str) -> dict[str, Any]:
+    """Document a header of an answer."""
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Responses:
+    """Document an answer that is no problem, and its headers by name."""
+    return {status: {"description": description, "headers": headers}}
+
+
 def install_openapi(app: FastAPI, *, signs_in: bool) -> None:
     """Complete the document with the errors that every operation can answer.
 

@@ -1,98 +1,154 @@
-"""`GET /order?id=` and `GET /orders/{id}`: one's own orders."""
+"""`/orders`: one's own orders are placed, listed, read and cancelled."""
 
-import re
-from datetime import datetime
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from application.errors import OrderNotFound
+from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFound
+from application.ports.orders import Position
+from domain.errors import InvalidMoney, InvalidStep
 from domain.order import Order, OrderId, OrderStatus
-from domain.user import MAX_ID
-from entrypoints.http.dependencies import GetOwnOrderCase, OrderReader, strict_query
-from entrypoints.http.errors import invalid_parameter
-from entrypoints.http.openapi import problems
+from entrypoints.http.conditional import ETAG, IfMatch, IfNoneMatch, entity_tag
+from entrypoints.http.cursor import INVALID_CURSOR, CursorsInUse, OrderList
+from entrypoints.http.dependencies import (
+    CancelOrderCase,
+    GetOwnOrderCase,
+    ListOwnOrdersCase,
+    OrderReader,
+    OrderWriter,
+    PlaceOrderCase,
+    strict_query,
+)
+from entrypoints.http.errors import invalid_parameter, problem_of
+from entrypoints.http.idempotency import MALFORMED_KEY, Key
+from entrypoints.http.openapi import header, problems, with_headers
+from entrypoints.http.order_schemas import (
+    ID_RULE,
+    IdInPath,
+    IdInQuery,
+    Limit,
+    OrderIn,
+    OrderOut,
+    OrderPageOut,
+    PlacedBefore,
+    PlacedFrom,
+)
+from entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
 
-router = APIRouter(tags=["orders"], dependencies=[strict_query])
+router = APIRouter(tags=["orders"], dependencies=[strict_query], route_class=StrictJsonRoute)
 
-_RULE = f"must be a whole number from 1 to {MAX_ID}"
-_DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
-_MONEY = Field(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$", examples=["64.00"])
-
-
-def _order_id(text: str) -> int:
-    """Accept an id as it is written: no sign, space, leading zero or fraction."""
-    if not _DECIMAL.fullmatch(text) or int(text) > MAX_ID:
-        raise PydanticCustomError("order_id", _RULE)
-    return int(text)
-
-
-_Id = Annotated[
-    int,
-    Field(ge=1, le=MAX_ID, description="The order's id.", examples=[1]),
-    BeforeValidator(_order_id),
-]
+_DEFAULT_LIMIT = 50
+_NOT_CANCELLED = problem_of(
+    InvalidStep("The order is shipped, and may become delivered, not cancelled.")
+)
+_WRONG_LINE = invalid_parameter(
+    ("body", "lines.0", "An amount in JPY has at most 0 decimal places.")
+)
+_TOO_MUCH = problem_of(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
+_LOCATION = header("Where the order is.", "/orders/6021338105430031")
+_LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ…>; rel="next"')
+_UNCHANGED = with_headers(304, "You have it already.", ETag=ETAG)
 
 
-class OrderLineOut(BaseModel):
-    """A line of an order."""
-
-    model_config = ConfigDict(title="OrderLine")
-
-    sku: str = Field(examples=["POT-CAST-IRON"])
-    name: str = Field(examples=["Cast-iron teapot"])
-    quantity: int = Field(ge=1, examples=[1])
-    unit_price: Annotated[str, _MONEY]
+def _address(order: Order) -> str:
+    return f"/orders/{order.id}"
 
 
-class OrderOut(BaseModel):
-    """An order. Amounts are decimal strings in `currency`, exact to its last digit."""
+def _caching(order: Order) -> Mapping[str, str]:
+    """Let the caller alone keep the order, and ask each time whether it is still that."""
+    return {
+        "Cache-Control": "private, no-cache",
+        "ETag": entity_tag(order.version),
+        "Vary": "Authorization",
+    }
 
-    model_config = ConfigDict(title="Order")
 
-    id: int = Field(ge=1, le=MAX_ID, examples=[1])
-    status: OrderStatus
-    placed_at: datetime = Field(description="RFC 3339, UTC.", examples=["2026-01-01T09:00:01Z"])
-    currency: str = Field(description="ISO 4217.", examples=["EUR"])
-    total: Annotated[str, _MONEY]
-    lines: list[OrderLineOut]
+@router.post(
+    "/orders",
+    name="place_order",
+    summary="Place an order",
+    status_code=201,
+    responses=problems(NOT_JSON, MALFORMED_KEY, KeyReused, _WRONG_LINE, _TOO_MUCH, OrderIdTaken)
+    | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
+)
+async def place_order(
+    new: OrderIn, user: OrderWriter, key: Key, place_order: PlaceOrderCase, response: Response
+) -> OrderOut:
+    """Place an order. With a key, sending it again gives the first answer again."""
+    order = await place_order(new.order_lines(), owner=user.id, key=key)
+    response.headers.update({"Location": _address(order), **_caching(order)})
+    return OrderOut.of(order)
 
-    @classmethod
-    def of(cls, order: Order) -> Self:
-        """Write an order for the wire."""
-        return cls(
-            id=order.id,
-            status=order.status,
-            placed_at=order.placed_at,
-            currency=order.currency,
-            total=str(order.total),
-            lines=[
-                OrderLineOut(
-                    sku=line.sku,
-                    name=line.name,
-                    quantity=line.quantity,
-                    unit_price=str(line.unit_price),
-                )
-                for line in order.lines
-            ],
-        )
+
+async def _order_list(
+    user: OrderReader,
+    status: Annotated[OrderStatus | None, Query(description="In that status now.")] = None,
+    placed_from: PlacedFrom = None,
+    placed_before: PlacedBefore = None,
+) -> OrderList:
+    return OrderList(user.id, status, placed_from, placed_before)
+
+
+@router.get(
+    "/orders",
+    name="list_orders",
+    summary="List your orders",
+    responses=problems(INVALID_CURSOR)
+    | with_headers(200, "A page of your orders, newest first.", Link=_LINK),
+)
+async def list_orders(
+    request: Request,
+    response: Response,
+    wanted: Annotated[OrderList, Depends(_order_list)],
+    cursors: CursorsInUse,
+    list_own_orders: ListOwnOrdersCase,
+    *,
+    limit: Limit = _DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | None, Query(description="Where the page before ended, of the same filters.")
+    ] = None,
+) -> OrderPageOut:
+    """Return a page of your orders, newest first. `next_cursor` and `Link` lead to the next."""
+    before = Position(wanted.placed_before, 0) if wanted.placed_before else None
+    if cursor is not None:
+        before = cursors.read(cursor, wanted)
+    page = await list_own_orders(
+        owner=wanted.owner,
+        status=wanted.status,
+        since=wanted.placed_from,
+        before=before,
+        limit=limit,
+    )
+    following = cursors.write(page.next, wanted) if page.next else None
+    if following is not None:
+        query = urlencode({**request.query_params, "limit": limit, "cursor": following})
+        response.headers["Link"] = f'</orders?{query}>; rel="next"'
+    return OrderPageOut(orders=[OrderOut.of(order) for order in page.orders], next_cursor=following)
 
 
 @router.get(
     "/orders/{id}",
     name="read_order",
     summary="Read one of your orders",
-    responses=problems(OrderNotFound, invalid_parameter(("path", "id", _RULE))),
+    response_model=OrderOut,
+    responses=problems(OrderNotFound, invalid_parameter(("path", "id", ID_RULE)))
+    | with_headers(200, "The order.", ETag=ETAG)
+    | _UNCHANGED,
 )
 async def read_order(
-    id: Annotated[_Id, Path()],
+    id: IdInPath,
     user: OrderReader,
+    known: IfNoneMatch,
     get_own_order: GetOwnOrderCase,
-) -> OrderOut:
+    response: Response,
+) -> OrderOut | Response:
     """Return an order of yours. Somebody else's is not found, like one that does not exist."""
     order = await get_own_order(OrderId(id), owner=user.id)
+    if known.match(order.version):
+        return Response(status_code=304, headers=_caching(order))
+    response.headers.update(_caching(order))
     return OrderOut.of(order)
 
 
@@ -100,12 +156,39 @@ async def read_order(
     "/order",
     name="read_order_by_query",
     summary="Read one of your orders, by query",
-    responses=problems(OrderNotFound, invalid_parameter(("query", "id", _RULE))),
+    response_model=OrderOut,
+    responses=problems(OrderNotFound, invalid_parameter(("query", "id", ID_RULE)))
+    | with_headers(200, "The order.", ETag=ETAG)
+    | _UNCHANGED,
 )
 async def read_order_by_query(
-    id: Annotated[_Id, Query()],
+    id: IdInQuery,
     user: OrderReader,
+    known: IfNoneMatch,
     get_own_order: GetOwnOrderCase,
-) -> OrderOut:
+    response: Response,
+) -> OrderOut | Response:
     """Return the same as `GET /orders/{id}`."""
-    return await read_order(id, user, get_own_order)
+    return await read_order(id, user, known, get_own_order, response)
+
+
+@router.post(
+    "/orders/{id}/cancel",
+    name="cancel_order",
+    summary="Cancel one of your orders",
+    responses=problems(
+        OrderNotFound, OrderChanged, _NOT_CANCELLED, invalid_parameter(("path", "id", ID_RULE))
+    )
+    | with_headers(200, "The order, cancelled.", ETag=ETAG),
+)
+async def cancel_order(
+    id: IdInPath,
+    user: OrderWriter,
+    expected: IfMatch,
+    cancel_order: CancelOrderCase,
+    response: Response,
+) -> OrderOut:
+    """Cancel an order of yours that is placed or paid; `If-Match` says which you have seen."""
+    order = await cancel_order(OrderId(id), owner=user.id, versions=expected)
+    response.headers.update({"Content-Location": _address(order), **_caching(order)})
+    return OrderOut.of(order)

@@ -1,0 +1,206 @@
+"""Orders as JSON, and the parameters that name and choose them."""
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from domain.errors import DomainError
+from domain.money import MINOR_DIGITS, Money
+from domain.order import (
+    MAX_LINES,
+    MAX_NAME_LENGTH,
+    MAX_QUANTITY,
+    MAX_SKU_LENGTH,
+    Order,
+    OrderLine,
+    OrderStatus,
+)
+from domain.user import MAX_ID
+from entrypoints.http.errors import MAX_FLAWS, invalid_parameter
+from entrypoints.http.problems import ProblemError
+
+MAX_LIMIT = 200
+ID_RULE = f"must be a whole number from 1 to {MAX_ID}"
+_LIMIT_RULE = f"must be a whole number from 1 to {MAX_LIMIT}"
+_TIME_RULE = (
+    "must be a time of RFC 3339 with its zone and at most six digits of a second, such as"
+    " 2026-01-01T09:00:00Z; write + as %2B"
+)
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+
+
+# Parameters
+
+
+def _order_id(text: str) -> int:
+    """Accept an id as it is written: no sign, space, leading zero or fraction."""
+    if not _DECIMAL.fullmatch(text) or int(text) > MAX_ID:
+        raise PydanticCustomError("order_id", ID_RULE)
+    return int(text)
+
+
+def _limit(text: str | int) -> int:
+    if not _DECIMAL.fullmatch(str(text)) or int(text) > MAX_LIMIT:
+        raise PydanticCustomError("limit", _LIMIT_RULE)
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    """Accept an instant; the year may leave 1 to 9999 when it is moved to UTC."""
+    with suppress(ValueError, OverflowError):
+        if _TIME.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    raise PydanticCustomError("time", _TIME_RULE)
+
+
+_Id = Annotated[
+    int,
+    Field(ge=1, le=MAX_ID, description="The order's id.", examples=[1]),
+    BeforeValidator(_order_id),
+]
+IdInPath = Annotated[_Id, Path()]
+IdInQuery = Annotated[_Id, Query()]
+
+Limit = Annotated[
+    int,
+    Field(ge=1, le=MAX_LIMIT, description="The most orders of one page."),
+    BeforeValidator(_limit),
+    Query(),
+]
+_Time = Annotated[
+    datetime | None,
+    BeforeValidator(_time),
+]
+PlacedFrom = Annotated[
+    _Time, Query(description="Placed then or later.", examples=["2026-01-01T00:00:00Z"])
+]
+PlacedBefore = Annotated[
+    _Time, Query(description="Placed earlier than that.", examples=["2027-01-01T00:00:00Z"])
+]
+
+
+# Answers
+
+_MONEY = Field(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$", examples=["64.00"])
+
+
+class OrderLineOut(BaseModel):
+    """A line of an order."""
+
+    model_config = ConfigDict(title="OrderLine")
+
+    sku: str = Field(examples=["POT-CAST-IRON"])
+    name: str = Field(examples=["Cast-iron teapot"])
+    quantity: int = Field(ge=1, examples=[1])
+    unit_price: Annotated[str, _MONEY]
+
+
+class OrderOut(BaseModel):
+    """An order. Amounts are decimal strings in `currency`, exact to its last digit."""
+
+    model_config = ConfigDict(title="Order")
+
+    id: int = Field(ge=1, le=MAX_ID, examples=[1])
+    status: OrderStatus
+    placed_at: datetime = Field(description="RFC 3339, UTC.", examples=["2026-01-01T09:00:01Z"])
+    currency: str = Field(description="ISO 4217.", examples=["EUR"])
+    total: Annotated[str, _MONEY]
+    lines: list[OrderLineOut]
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Write an order for the wire."""
+        return cls(
+            id=order.id,
+            status=order.status,
+            placed_at=order.placed_at,
+            currency=order.currency,
+            total=str(order.total),
+            lines=[
+                OrderLineOut(
+                    sku=line.sku,
+                    name=line.name,
+                    quantity=line.quantity,
+                    unit_price=str(line.unit_price),
+                )
+                for line in order.lines
+            ],
+        )
+
+
+class OrderPageOut(BaseModel):
+    """Some of your orders, newest first."""
+
+    model_config = ConfigDict(title="OrderPage")
+
+    orders: list[OrderOut]
+    next_cursor: str | None = Field(
+        description="The `cursor` of the next page; `null` on the last.", examples=[None]
+    )
+
+
+# Bodies
+
+
+def _currency(code: str) -> str:
+    if code not in MINOR_DIGITS:
+        raise PydanticCustomError("currency", "must be a code of ISO 4217, such as EUR")
+    return code
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class OrderLineIn(_Body):
+    """A line of an order to be placed."""
+
+    model_config = ConfigDict(title="NewOrderLine")
+
+    sku: str = Field(min_length=1, max_length=MAX_SKU_LENGTH, examples=["POT-CAST-IRON"])
+    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH, examples=["Cast-iron teapot"])
+    quantity: int = Field(ge=1, le=MAX_QUANTITY, examples=[1])
+    unit_price: str = Field(
+        pattern=r"^(0|[1-9][0-9]{0,18})(\.[0-9]{1,4})?$",
+        description="At most as many decimal places as the currency has.",
+        examples=["64.00"],
+    )
+
+
+class OrderIn(_Body):
+    """An order to be placed."""
+
+    model_config = ConfigDict(title="NewOrder")
+
+    currency: Annotated[
+        str,
+        AfterValidator(_currency),
+        Field(
+            description="ISO 4217, for every line.",
+            json_schema_extra={"enum": sorted(MINOR_DIGITS)},
+            examples=["EUR"],
+        ),
+    ]
+    lines: list[OrderLineIn] = Field(min_length=1, max_length=MAX_LINES)
+
+    def order_lines(self) -> tuple[OrderLine, ...]:
+        """Make the lines; raises a problem 422 that names those which break a rule."""
+        made, flaws = [], []
+        for number, line in enumerate(self.lines):
+            try:
+                price = Money.parse(line.unit_price, self.currency)
+                made.append(OrderLine(line.sku, line.name, line.quantity, price))
+            except DomainError as error:
+                flaws.append(("body", f"lines.{number}", str(error)))
+        if flaws:
+            raise ProblemError(invalid_parameter(*flaws[:MAX_FLAWS]))
+        return tuple(made)

@@ -1,0 +1,81 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from application.ports.orders import Position
+from domain.order import OrderStatus
+from domain.user import MAX_ID, UserId
+from entrypoints.http.cursor import INVALID_CURSOR, Cursors, OrderList
+from entrypoints.http.problems import ProblemError
+
+CURSORS = Cursors(b"the secret of a storage's cursor")
+ALICES = OrderList(UserId(1))
+WHERE = Position(datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC), 7)
+times = st.datetimes(timezones=st.just(UTC))
+lists = st.builds(
+    OrderList,
+    st.integers(1, MAX_ID).map(UserId),
+    st.none() | st.sampled_from(OrderStatus),
+    st.none() | times,
+    st.none() | times,
+)
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def refused(cursor: str, of: OrderList, cursors: Cursors = CURSORS) -> bool:
+    with pytest.raises(ProblemError) as error:
+        cursors.read(cursor, of)
+    return error.value.problem == INVALID_CURSOR
+
+
+@given(st.builds(Position, times, st.integers(1, MAX_ID)), lists)
+def test_any_position_comes_back_for_its_list(position: Position, of: OrderList) -> None:
+    cursor = CURSORS.write(position, of)
+    assert len(cursor) == 44
+    assert CURSORS.read(cursor, of) == position
+
+
+@given(lists, lists)
+def test_a_cursor_is_good_for_its_list_alone(one: OrderList, other: OrderList) -> None:
+    assume(one != other)
+    assert refused(CURSORS.write(WHERE, one), other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"owner": 2},
+        {"status": OrderStatus.PAID},
+        {"placed_from": WHERE.placed_at},
+        {"placed_before": WHERE.placed_at},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_part_of_a_list_counts(change: dict[str, Any]) -> None:
+    assert refused(CURSORS.write(WHERE, ALICES), replace(ALICES, **change))
+
+
+def test_the_two_times_are_not_taken_for_each_other() -> None:
+    since = replace(ALICES, placed_from=WHERE.placed_at)
+    assert refused(CURSORS.write(WHERE, since), replace(ALICES, placed_before=WHERE.placed_at))
+
+
+@pytest.mark.parametrize("position", range(44))
+def test_a_cursor_with_one_changed_character_is_refused(position: int) -> None:
+    cursor = CURSORS.write(WHERE, ALICES)
+    for letter in set(ALPHABET) - {cursor[position]}:
+        assert refused(cursor[:position] + letter + cursor[position + 1 :], ALICES)
+
+
+@given(st.text() | st.text(ALPHABET, min_size=44, max_size=44))
+def test_any_text_is_refused_and_nothing_else_happens(text: str) -> None:
+    assert refused(text, ALICES)
+
+
+def test_a_cursor_of_another_storage_is_refused() -> None:
+    other = Cursors(b"the secret of another storage...")
+    assert refused(other.write(WHERE, ALICES), ALICES)
