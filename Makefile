@@ -35,8 +35,9 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 	$(VENV)/bin/python tools/lock.py --check
 	$(RUN) pip check --quiet
 
-bench: $(READY) ## Measure what ending tokens before they expire costs a request
+bench: $(READY) ## Measure what stopping tokens early costs, and what committing in groups gives
 	@$(VENV)/bin/python bench/revocation.py
+	@$(VENV)/bin/python bench/group_commit.py
 
 format: $(READY) ## Format the code and mend what the linter can
 	$(RUN) ruff format .

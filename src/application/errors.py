@@ -23,7 +23,8 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
     ├── SchemaNotCurrent        the storage was made by another version of this program
-    └── StorageNotEmpty         bulk loading wants an empty storage
+    ├── StorageNotEmpty         bulk loading wants an empty storage
+    └── BackupRefused           a backup is not made, or not restored
 """
 
 from collections.abc import Sequence
@@ -141,3 +142,7 @@ class SchemaNotCurrent(ApplicationError):
 
 class StorageNotEmpty(ApplicationError):
     """The storage holds users or orders already, so nothing was loaded."""
+
+
+class BackupRefused(ApplicationError):
+    """A backup cannot be made or restored like this; the message says why and what to do."""

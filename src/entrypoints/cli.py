@@ -26,9 +26,10 @@ from application.errors import (
 )
 from domain.errors import DomainError
 from domain.order import Order
-from entrypoints import cli_keys, server
+from entrypoints import cli_backup, cli_keys, server
 from entrypoints.command import (
     Failure,
+    check_file,
     check_storage,
     container_of_settings,
     container_of_sign_in,
@@ -59,6 +60,7 @@ cli = typer.Typer(
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
 cli.add_typer(users, name="users")
 cli.add_typer(cli_keys.keys, name="keys")
+cli.add_typer(cli_backup.backups)
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")]
@@ -89,6 +91,7 @@ def serve(
 ) -> None:
     """Serve the API on a storage whose schema is current."""
     container = container_of_settings()
+    check_file(container)
     check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
@@ -112,6 +115,7 @@ def demo(port: Port = 8000) -> None:
     with server.listen("127.0.0.1", port) as listening:
         settings = settings.model_copy(update={"issuer": server.url_of(listening)})
         container = Container(settings=settings)
+        check_file(container)
         migrate_storage(container)
         with suppress(StorageNotEmpty):  # it is full from an earlier run
             with_storage(

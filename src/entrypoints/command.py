@@ -1,6 +1,7 @@
 """What commands have in common: a container, an open storage, and how they give up."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,6 +10,11 @@ from entrypoints.logs import configure_logging
 from entrypoints.settings import load_settings
 
 T = TypeVar("T")
+
+_CHECK_SECONDS = 2.0
+"""How long the start may wait for a look at the database's file."""
+
+_log = logging.getLogger("ordergate.storage")
 
 
 class Failure(Exception):
@@ -58,3 +64,16 @@ def migrate_storage(container: Container) -> None:
 def check_storage(container: Container) -> None:
     """See that the storage answers and its schema is current, before anything starts."""
     with_storage(container, container.storage().ping)
+
+
+def check_file(container: Container) -> None:
+    """See that the storage's file, if it is one, is not damaged, as far as there is time for that.
+
+    Raises `StorageUnavailable` that says which it is and what to do.
+    """
+    file = container.storage_file()
+    if file is not None and not file.check(seconds=_CHECK_SECONDS):
+        _log.info(
+            "the database was not checked to its end; `ordergate backup` checks all of it",
+            extra={"seconds": _CHECK_SECONDS},
+        )

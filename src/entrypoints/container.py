@@ -12,6 +12,7 @@ from adapters.clock import SystemClock
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from adapters.passwords.common_passwords import CommonPasswords
 from adapters.sql.sql_storage import SqlStorage
+from adapters.sql.sqlite_backup import SqliteFile
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.throttle import LimitsThrottle
 from adapters.tokens.external_token_verifier import ExternalTokenVerifier
@@ -38,6 +39,7 @@ from application.place_order import PlaceOrder
 from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
 from application.ports.storage import Storage
+from application.ports.storage_file import StorageFile
 from application.refresh_session import RefreshSession
 from application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
 from application.revoke_token import RevokeToken
@@ -48,14 +50,22 @@ from entrypoints.settings import Settings, SettingsError
 
 
 class _Engine(NamedTuple):
-    """What says what is wrong with a URL, or `None`; and what makes a storage of one."""
+    """What says what is wrong with a URL, or `None`; and what makes a storage of one.
+
+    `file` makes what copies the storage's file, where there is one and no tool of the engine's own.
+    """
 
     flaw_in: Callable[[str], str | None]
     storage: Callable[[str, Settings], Storage]
+    file: Callable[[str], StorageFile] | None = None
 
 
 _ENGINES = {
-    "sqlite": _Engine(SqliteDatabase.flaw_in, lambda url, _: SqlStorage(SqliteDatabase.at(url))),
+    "sqlite": _Engine(
+        SqliteDatabase.flaw_in,
+        lambda url, _: SqlStorage(SqliteDatabase.at(url)),
+        SqliteFile.at,
+    ),
 }
 """The engines there are, by the scheme of `ORDERGATE_DATABASE_URL`."""
 
@@ -68,6 +78,12 @@ def _database_flaw(url: str) -> str | None:
 def storage_of(url: str, settings: Settings) -> Storage:
     """Make the storage that a URL without a flaw names."""
     return _ENGINES[url.partition(":")[0]].storage(url, settings)
+
+
+def storage_file_of(url: str) -> StorageFile | None:
+    """Make what copies the file of the storage that a URL without a flaw names, if it is one."""
+    file = _ENGINES[url.partition(":")[0]].file
+    return file(url) if file else None
 
 
 def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
@@ -154,6 +170,9 @@ class Container(containers.DeclarativeContainer):
 
     storage: providers.Provider[Any] = providers.ThreadSafeSingleton(
         storage_of, settings.provided.storage_url, settings
+    )
+    storage_file: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        storage_file_of, settings.provided.storage_url
     )
     users: providers.Provider[Any] = storage.provided.users
     sessions: providers.Provider[Any] = storage.provided.sessions

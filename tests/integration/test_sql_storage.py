@@ -107,7 +107,7 @@ async def test_the_file_and_its_folder_are_the_owners_alone(
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2), ("busy_timeout", 5000)],
+    [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2)],
 )
 async def test_every_connection_is_configured(
     migrated: SqliteDatabase, pragma: str, value: object

@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from application.errors import (
     ApplicationError,
+    BackupRefused,
     InvalidCredentials,
     InvalidGrant,
     InvalidScope,
@@ -188,6 +189,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     ),
     SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),
     StorageNotEmpty: Problem(409, "There are users or orders already.", "storage-not-empty"),
+    BackupRefused: Problem(409, "The backup is not made, or not restored.", "backup-refused"),
 }
 """What each of the application's errors is in HTTP."""
 

@@ -1,0 +1,245 @@
+"""A SQLite file copied, replaced and looked over, by SQLite's own means and inside its locks."""
+
+import os
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Self
+
+from adapters.sql.migrations import HEAD
+from adapters.sql.sqlite_database import path_in
+from adapters.sql.sqlite_file import (
+    BUSY_SECONDS,
+    configure,
+    connect,
+    engine_errors,
+    file_errors,
+    is_damage,
+    make_private,
+    make_private_folder,
+    unavailable,
+)
+from application.errors import BackupRefused, StorageUnavailable
+from application.ports.storage_file import Contents, StorageFile
+
+_POLL_SECONDS = 0.001
+_JOURNALS = ("-wal", "-shm", "-journal")
+_REVISION = re.compile("[0-9]{4}")
+
+
+class SqliteFile(StorageFile):
+    """One SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """Make the file that a URL without a flaw names."""
+        return cls(path_in(url))
+
+    def check(self, *, seconds: float) -> bool:
+        """Run PRAGMA quick_check on a thread, and interrupt it when the time is over.
+
+        A SQLite before 3.41 hears that late, and looks on in the background for a while.
+        """
+        if not self._path.exists():
+            return True
+        found: list[str] = []
+        failures: list[sqlite3.Error] = []
+        with engine_errors():
+            connection = connect(self._path)
+
+        def look() -> None:
+            with closing(connection):
+                try:
+                    found.extend(row[0] for row in connection.execute("PRAGMA quick_check(1)"))
+                except sqlite3.Error as error:
+                    failures.append(error)
+
+        looking = Thread(target=look, name="sqlite-check", daemon=True)
+        looking.start()
+        looking.join(seconds)
+        if looking.is_alive():
+            with suppress(sqlite3.ProgrammingError):  # it ended just now
+                connection.interrupt()
+            return False
+        if any(is_damage(error) for error in failures) or (found != ["ok"] and not failures):
+            raise StorageUnavailable(_damaged(self._path))
+        for error in failures:
+            raise unavailable(error) from error
+        return True
+
+    def backup(self, file: Path) -> Contents:
+        """Copy all pages in one step beside their place, and rename the copy when it is sound."""
+        if not self._path.is_file():
+            raise StorageUnavailable(f"{self._path}: there is no such file")
+        if os.path.lexists(file):
+            raise BackupRefused(f"{file} exists; name a new file")
+        with _temporary_beside(file) as copy:
+            with engine_errors(), closing(connect(self._path)) as source:
+                _copy_out(source, copy, whole=lambda: _damaged(self._path))
+            contents = _contents_of(copy, called=self._path)
+            with _refusal_for(file):
+                _sync(copy)
+                copy.replace(file)
+                _sync(file.parent)
+        return contents
+
+    def restore(self, file: Path, *, replace: bool) -> Contents:
+        """Copy the backup beside the database, check that, and write all its pages at once."""
+        with _refusal_for(file), file.open("rb"):
+            pass
+        with file_errors(self._path):
+            make_private_folder(self._path.parent)
+            is_new = not self._path.exists()
+        with _temporary_beside(self._path) as copy:
+            with engine_errors(), closing(_opened_to_read(file)) as source:
+                _copy_out(source, copy, whole=lambda: f"{file} is damaged, or no database")
+            contents = _contents_of(copy, called=file)
+            last_id = 0 if is_new else self._last_id(replace=replace)
+            with engine_errors(), closing(connect(copy)) as source:
+                known = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'users'"
+                (known_id,) = source.execute(known).fetchone()
+                source.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")
+                source.execute(
+                    "INSERT INTO sqlite_sequence VALUES ('users', ?)",
+                    (max(known_id or 0, last_id),),
+                )
+                make_private(self._path)
+                self._write(source)
+        return contents
+
+    def _last_id(self, *, replace: bool) -> int:
+        """Return the last id that an account had. Raises `BackupRefused` for what is not empty."""
+        last_id = 0
+        try:
+            with closing(connect(self._path)) as connection:
+                has = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+                if "users" in has:
+                    last_id = max(
+                        (seq for name, seq in connection.execute("SELECT * FROM sqlite_sequence")),
+                        default=0,
+                    )
+                full = {"users", "orders"} <= has and any(
+                    connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall()  # noqa: S608
+                    for table in ("users", "orders")
+                )
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                with engine_errors():
+                    raise
+            if not replace:
+                raise BackupRefused(
+                    f"{self._path} is damaged; replace what is left of it with --replace"
+                ) from None
+            return last_id
+        if full and not replace:
+            raise BackupRefused(
+                f"there are users or orders in {self._path}; replace them with --replace"
+            )
+        return last_id
+
+    def _write(self, source: sqlite3.Connection) -> None:
+        try:
+            _copy_in(source, self._path)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            # The source is sound, so it is the target that cannot even be written to. Nobody can
+            # read it; it keeps its name and its mode.
+            with file_errors(self._path):
+                os.truncate(self._path, 0)
+                for journal in _JOURNALS:
+                    Path(f"{self._path}{journal}").unlink(missing_ok=True)
+            _copy_in(source, self._path)
+
+
+def _copy_in(source: sqlite3.Connection, path: Path) -> None:
+    """Write all pages in one transaction, as soon as no other process writes."""
+    with closing(connect(path)) as target:
+        configure(target)
+        target.execute("PRAGMA busy_timeout = 0")
+        deadline = time.monotonic() + BUSY_SECONDS
+
+        def give_up(_status: int, _remaining: int, _pages: int) -> None:
+            if time.monotonic() > deadline:
+                raise StorageUnavailable("SQLite: database is locked")
+
+        source.backup(target, pages=-1, progress=give_up, sleep=_POLL_SECONDS)
+
+
+def _copy_out(source: sqlite3.Connection, copy: Path, *, whole: Callable[[], str]) -> None:
+    """Write all pages into a file without a journal. `whole` says what is wrong if it is not."""
+    try:
+        with closing(connect(copy)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+            (first, *_) = target.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        first = str(error)
+    if first != "ok":
+        raise BackupRefused(whole())
+
+
+def _contents_of(copy: Path, *, called: Path) -> Contents:
+    """Count what is in a sound file."""
+    with engine_errors(), closing(connect(copy)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not {"alembic_version", "users", "orders"} <= names:
+            raise BackupRefused(f"{called} is no database of Ordergate's")
+        revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        revision = revisions[0][0] if revisions else ""
+        if not _REVISION.fullmatch(revision):
+            raise BackupRefused(f"{called} is no database of Ordergate's")
+        if revision > HEAD:
+            raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
+        (accounts,) = connection.execute("SELECT count(*) FROM users").fetchone()
+        (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
+    return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
+
+
+@contextmanager
+def _temporary_beside(file: Path) -> Iterator[Path]:
+    """Make an empty file, for its owner alone, that is gone afterwards unless it was renamed."""
+    path = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    with _refusal_for(file):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        yield path
+    finally:
+        for each in ("", *_JOURNALS):
+            Path(f"{path}{each}").unlink(missing_ok=True)
+
+
+def _opened_to_read(file: Path) -> sqlite3.Connection:
+    """Open what may lie where nothing can be written, and make no journal for it."""
+    has_journal = Path(f"{file}-wal").exists()
+    return connect(file, mode="ro" if has_journal else "ro&immutable=1")
+
+
+@contextmanager
+def _refusal_for(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BackupRefused(f"{file}: {error.strerror}") from error
+
+
+def _damaged(path: Path) -> str:
+    return f"the database {path} is damaged: restore a backup with `ordergate restore`"
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,130 @@
+"""A SQLite file: how it is opened, made and recognized, and what its errors become."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import NullPool
+
+from application.errors import StorageUnavailable
+
+BUSY_SECONDS = 5.0
+"""How long a write, or a read while the journal is recovered, waits for another process."""
+
+_NO_DATABASE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+FileIdentity = tuple[int, int] | None
+"""Tells a file from another that took its place; `None` where there is none."""
+
+
+def identity_of(path: Path) -> FileIdentity:
+    """Tell which file is there now."""
+    try:
+        file = path.stat()
+    except OSError:
+        return None
+    return file.st_dev, file.st_ino
+
+
+def connect(
+    path: Path,
+    *,
+    mode: Literal["ro", "ro&immutable=1", "rw"] = "rw",
+    busy_seconds: float = BUSY_SECONDS,
+) -> sqlite3.Connection:
+    """Open a file that exists, outside any transaction. Raises `sqlite3.Error`."""
+    return sqlite3.connect(
+        # A mode without c: a file that is gone is not made anew, empty and readable by others.
+        f"file:{quote(os.fspath(path))}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def configure(connection: sqlite3.Connection) -> None:
+    """Keep a journal beside the file that readers need not wait for, and all of it on the disk."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Make what opens configured connections; none of them begins a transaction by itself."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: connect(path, busy_seconds=busy_seconds),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        configure(connection)
+
+    return engine
+
+
+def make_private(path: Path) -> None:
+    """Make the file if there is none, readable by its owner alone, as its journal will be."""
+    with file_errors(path):
+        make_private_folder(path.parent)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make the folder and those above it that are missing, for their owner alone."""
+    if not folder.exists():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Raise `StorageUnavailable` for what the file system reports."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(f"{path}: {error.strerror}") from error
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Raise `StorageUnavailable` for what the engine reports, but for a broken constraint."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, sqlite3.Error) as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: Exception) -> StorageUnavailable:
+    """Make an error of what the engine reports, without the statement and its values."""
+    return StorageUnavailable(f"SQLite: {_reported(error)}")
+
+
+def is_busy(error: Exception) -> bool:
+    """Say whether the engine reports a lock of another connection's."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def is_damage(error: Exception) -> bool:
+    """Say whether the engine reports a file that is damaged or no database."""
+    return _code(error) in _NO_DATABASE
+
+
+def _code(error: Exception) -> int | None:
+    code: int | None = getattr(_reported(error), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF  # the rest is a detail of it
+
+
+def _reported(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

@@ -1,0 +1,207 @@
+"""The one writer of a SQLite file in this process: works that wait are committed together."""
+
+import asyncio
+import random
+import sqlite3
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine
+
+from adapters.sql.database import T
+from adapters.sql.sqlite_file import (
+    BUSY_SECONDS,
+    FileIdentity,
+    engine_errors,
+    engine_of,
+    identity_of,
+    is_busy,
+    unavailable,
+)
+
+MAX_GROUP = 256
+"""The most works that one commit stores."""
+
+# A thread that waits for another process's lock asks for it anew so often. SQLite's own waiting
+# sleeps up to 100 ms at a time, and hardly ever wakes while the lock is free.
+_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS = 0.0005, 0.001
+
+# A writer that never runs out of works leaves the lock free for longer than a poll takes, so often.
+_TURN_SECONDS, _PAUSE_SECONDS = 0.03, 0.002
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[Connection], Any]
+    loop: AbstractEventLoop
+    future: "Future[Any]"
+    result: Any = None
+    error: BaseException | None = field(default=None)
+
+    def tell(self) -> None:
+        if self.future.done():  # its caller gave up
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class SqliteWriter:
+    """A thread with a queue and one connection, kept as long as the file is the same.
+
+    It begins a transaction, runs every work that waits within a savepoint of its own, and tells
+    their callers after the commit, of whichever event loop they are. A work that raises is rolled
+    back alone; when the transaction fails, none is stored and each caller gets
+    `StorageUnavailable`. A work whose caller was cancelled before it began is skipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = Thread(
+            target=_Committer(path, self._jobs).run, name="sqlite-writer", daemon=True
+        )
+        self._thread.start()
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run a work and return what it returned once that is on the disk."""
+        loop = asyncio.get_running_loop()
+        future: Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, loop, future))
+        return await future
+
+    async def close(self) -> None:
+        """Wait for all that was queued before, and let the file go."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+
+class _Committer:
+    """What the thread does."""
+
+    def __init__(self, path: Path, jobs: "SimpleQueue[_Job | None]") -> None:
+        self._path = path
+        self._jobs = jobs
+        self._engine: Engine = engine_of(path, busy_seconds=0)
+        self._connection: Connection | None = None
+        self._opened: FileIdentity = None
+        self._let_go_at = 0.0
+
+    def run(self) -> None:
+        """Commit group after group, until there is `None` in the queue."""
+        while job := self._next():
+            group = [job]
+            try:
+                open_ended = self._commit(group)
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+                self._disconnect()
+                for each in group:
+                    each.error = unavailable(error)
+                    each.error.__cause__ = error
+                open_ended = True
+            _tell(group)
+            if not open_ended:
+                break
+        self._disconnect()
+
+    def _next(self) -> _Job | None:
+        """Wait for a job; when one is there at once, leave the lock to others now and then."""
+        with suppress(Empty):
+            job = self._jobs.get_nowait()
+            if time.monotonic() - self._let_go_at > _TURN_SECONDS:
+                time.sleep(_PAUSE_SECONDS)
+                self._let_go_at = time.monotonic()
+            return job
+        job = self._jobs.get()
+        self._let_go_at = time.monotonic()
+        return job
+
+    def _commit(self, group: list[_Job]) -> bool:
+        """Run the first job and those that wait by then; say whether more may come."""
+        connection = self._begin()
+        engine = _engine_connection(connection)
+        self._run(connection, engine, group[0])
+        open_ended = True
+        while open_ended and len(group) < MAX_GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                open_ended = False
+            else:
+                group.append(job)
+                self._run(connection, engine, job)
+        engine.execute("COMMIT")
+        return open_ended
+
+    def _begin(self) -> Connection:
+        """Take the write lock. Raises the engine's error when another process keeps it."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection = self._connect()
+                _engine_connection(connection).execute("BEGIN IMMEDIATE")
+            except Exception as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
+                pause = random.uniform(_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS)  # noqa: S311 - no secret
+                time.sleep(pause)
+            else:
+                return connection
+
+    def _connect(self) -> Connection:
+        now = identity_of(self._path)
+        if self._connection is not None and now != self._opened:
+            self._disconnect()
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._connection.begin()  # for Alembic, which would begin a transaction otherwise
+            self._opened = now
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            with suppress(Exception):  # the file may be gone, and what was begun with it
+                connection.close()
+
+    def _run(self, connection: Connection, engine: sqlite3.Connection, job: _Job) -> None:
+        if job.future.cancelled():
+            return
+        engine.execute("SAVEPOINT work")
+        try:
+            with engine_errors():
+                job.result = job.work(connection)
+        except Exception as error:
+            job.error = error
+            if not engine.in_transaction:
+                raise  # the engine has rolled back more than this work
+            engine.execute("ROLLBACK TO work")
+        engine.execute("RELEASE work")
+
+
+def _engine_connection(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)
+
+
+def _tell(group: list[_Job]) -> None:
+    """Wake each event loop once for all of its callers."""
+    of_loops: dict[AbstractEventLoop, list[_Job]] = {}
+    for job in group:
+        of_loops.setdefault(job.loop, []).append(job)
+    for loop, jobs in of_loops.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell_all, jobs)
+
+
+def _tell_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.tell()

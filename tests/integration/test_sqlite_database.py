@@ -1,0 +1,301 @@
+"""The one writer of a SQLite file, alone and beside other processes."""
+
+import asyncio
+import multiprocessing
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Self, cast
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from adapters.sql import sqlite_writer
+from adapters.sql.sql_storage import SqlStorage
+from adapters.sql.sqlite_database import SqliteDatabase
+from application.errors import StorageUnavailable
+from domain.order import Order, OrderId
+from domain.user import PasswordHash, UserId, Username
+from tests.samples import an_order
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "orders.db"
+
+
+@pytest.fixture
+async def database(file: Path) -> AsyncIterator[SqliteDatabase]:
+    database = SqliteDatabase(file)
+    await SqlStorage(database).migrate()
+    yield database
+    await database.close()
+
+
+def adding(name: str) -> Callable[[Connection], str]:
+    def work(connection: Connection) -> str:
+        connection.execute(
+            text("INSERT INTO users (username, password_hash) VALUES (:name, '')"), {"name": name}
+        )
+        return name
+
+    return work
+
+
+def names_in(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return {name for (name,) in connection.execute("SELECT username FROM users")}
+
+
+class HeldWriter:
+    """A writer in the middle of its first work; it goes on with what was queued by then."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self.database = database
+        self.statements: list[str] = []
+        self._begun = asyncio.Event()
+        self._go_on = threading.Event()
+        self._first: asyncio.Task[str]
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+
+        def work(connection: Connection) -> str:
+            engine = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+            engine.set_trace_callback(self.statements.append)
+            loop.call_soon_threadsafe(self._begun.set)
+            assert self._go_on.wait(10)
+            return "first"
+
+        self._first = asyncio.create_task(self.database.write(work))
+        await self._begun.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._go_on.set()
+        await asyncio.gather(self._first, return_exceptions=True)
+
+    async def queue(self, *works: Callable[[Connection], object]) -> list[asyncio.Task[object]]:
+        tasks = [asyncio.create_task(self._write(work)) for work in works]
+        await asyncio.sleep(0)  # each has put its work into the queue
+        return tasks
+
+    async def _write(self, work: Callable[[Connection], object]) -> object:
+        return await self.database.write(work)
+
+    @property
+    def commits(self) -> int:
+        return self.statements.count("COMMIT")
+
+
+async def outcomes(tasks: list[asyncio.Task[object]]) -> list[object]:
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return [type(each) if isinstance(each, BaseException) else each for each in results]
+
+
+# Groups
+
+
+async def test_works_that_wait_are_committed_together(database: SqliteDatabase, file: Path) -> None:
+    names = [f"user{i}" for i in range(50)]
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(*map(adding, names))
+    assert await outcomes(tasks) == names
+    assert writer.commits == 1
+    assert names_in(file) == set(names)
+
+
+async def test_a_group_has_a_bound(database: SqliteDatabase) -> None:
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(*(adding(f"user{i}") for i in range(sqlite_writer.MAX_GROUP)))
+    await outcomes(tasks)
+    assert writer.commits == 2
+
+
+async def test_works_run_in_the_order_in_which_they_were_asked_for(
+    database: SqliteDatabase,
+) -> None:
+    order: list[int] = []
+
+    def noting(i: int) -> Callable[[Connection], None]:
+        return lambda _connection: order.append(i)
+
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(*(noting(i) for i in range(20)))
+    await outcomes(tasks)
+    assert order == list(range(20))
+
+
+async def test_a_work_that_fails_is_rolled_back_alone(database: SqliteDatabase, file: Path) -> None:
+    def halfway(connection: Connection) -> None:
+        adding("halfway")(connection)
+        raise LookupError
+
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(
+            adding("alice"), adding("alice"), halfway, adding("bob"), adding("carol")
+        )
+    assert await outcomes(tasks) == ["alice", IntegrityError, LookupError, "bob", "carol"]
+    assert writer.commits == 1
+    assert names_in(file) == {"alice", "bob", "carol"}
+
+
+async def test_nobody_is_told_before_the_commit(database: SqliteDatabase, file: Path) -> None:
+    seen: list[bool] = []
+
+    async def add(name: str) -> None:
+        await database.write(adding(name))
+        seen.append(name in names_in(file))
+
+    await asyncio.gather(*(add(f"user{i}") for i in range(100)))
+    assert seen == [True] * 100
+
+
+async def test_nobody_is_told_of_a_failure_before_the_commit(
+    database: SqliteDatabase, file: Path
+) -> None:
+    """The name may be taken by a work of the same group, which is not stored yet."""
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), adding("alice"))
+    with pytest.raises(IntegrityError):
+        await tasks[1]
+    assert names_in(file) == {"alice"}
+
+
+async def test_a_commit_that_fails_fails_for_all(database: SqliteDatabase, file: Path) -> None:
+    def orphan(connection: Connection) -> None:
+        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+        connection.execute(
+            text("INSERT INTO external_subjects (issuer, subject, user_id) VALUES ('i', 's', 99)")
+        )
+
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), adding("alice"), orphan, adding("bob"))
+    assert await outcomes(tasks) == [StorageUnavailable] * 4
+    assert names_in(file) == set()
+    assert await database.write(adding("alice")) == "alice"
+    assert names_in(file) == {"alice"}
+
+
+async def test_a_transaction_that_the_engine_rolls_back_fails_for_all(
+    database: SqliteDatabase, file: Path
+) -> None:
+    """As it does by itself when the disk is full."""
+
+    def lose(connection: Connection) -> None:
+        connection.exec_driver_sql("ROLLBACK")
+        raise LookupError
+
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), lose, adding("bob"))
+    assert await outcomes(tasks) == [StorageUnavailable, StorageUnavailable, "bob"]
+    assert names_in(file) == {"bob"}
+
+
+# Callers
+
+
+async def test_a_caller_who_gave_up_before_is_not_served(
+    database: SqliteDatabase, file: Path
+) -> None:
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), adding("bob"))
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+    assert await outcomes(tasks) == [asyncio.CancelledError, "bob"]
+    assert names_in(file) == {"bob"}
+
+
+async def test_closing_waits_for_what_was_asked_for_before(
+    database: SqliteDatabase, file: Path
+) -> None:
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), adding("bob"))
+        closing_ = asyncio.create_task(database.close())
+        await asyncio.sleep(0)
+        assert not closing_.done()
+    await closing_
+    assert names_in(file) == {"alice", "bob"}
+    assert await outcomes(tasks) == ["alice", "bob"]
+
+
+def test_one_event_loop_after_another_may_write(file: Path) -> None:
+    database = SqliteDatabase(file)
+    asyncio.run(SqlStorage(database).migrate())
+    assert asyncio.run(database.write(adding("alice"))) == "alice"
+    assert asyncio.run(database.write(adding("bob"))) == "bob"
+    asyncio.run(database.close())
+    assert names_in(file) == {"alice", "bob"}
+
+
+# Other processes
+
+
+async def test_a_lock_that_is_kept_for_too_long_is_unavailable(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnavailable, match="SQLite: database is locked"):
+            await database.write(adding("alice"))
+        other.execute("COMMIT")
+        assert await database.write(adding("alice")) == "alice"
+
+
+async def test_a_write_waits_for_that_of_another_process(
+    database: SqliteDatabase, file: Path
+) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO users (username, password_hash) VALUES ('bob', '')")
+        writing = asyncio.create_task(database.write(adding("alice")))
+        await asyncio.sleep(0)
+        assert not writing.done()
+        other.execute("COMMIT")
+        assert await writing == "alice"
+    assert names_in(file) == {"alice", "bob"}
+
+
+async def place(file: Path, numbers: range) -> list[int]:
+    """Place the orders by 32 at once; the file is opened and let go five times meanwhile."""
+    stored: list[int] = []
+    for part in range(5):
+        storage = SqlStorage(SqliteDatabase(file))
+        await storage.open()
+        waiting = iter(numbers[part::5])
+
+        async def client(storage: SqlStorage, waiting: Iterator[int]) -> None:
+            for number in waiting:
+                order = an_order(number)
+                placed = await storage.orders.add(order, owner=order.owner)
+                assert placed == order
+                stored.append(number)
+
+        await asyncio.gather(*(client(storage, waiting) for _ in range(32)))
+        await storage.close()
+    return stored
+
+
+def place_in_a_process(arguments: tuple[Path, range]) -> list[int]:
+    return asyncio.run(place(*arguments))
+
+
+async def test_processes_that_write_at_once_store_every_order(file: Path) -> None:
+    storage = SqlStorage(SqliteDatabase(file))
+    await storage.migrate()
+    owner = await storage.users.add(Username("alice"), PasswordHash("hash"))
+    assert owner.id == 1
+    await storage.close()
+    parts = [range(1, 501), range(1001, 1501)]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        stored = pool.map(place_in_a_process, [(file, part) for part in parts], chunksize=1)
+    assert [sorted(each) for each in stored] == [list(part) for part in parts]
+    await storage.open()
+    for number in (number for part in parts for number in part):
+        order: Order = an_order(number)
+        assert await storage.orders.get_owned(OrderId(number), owner=UserId(1)) == order
+    await storage.close()
