@@ -19,6 +19,7 @@ import pytest
 from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports.storage import Storage
 from domain.user import PasswordHash, Username
+from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
 
@@ -74,6 +75,20 @@ class TestLmdbStorage(StorageContract):
                     view.delete(key)
 
         await ADAPTER.LmdbDatabase.write(storage._database, work)  # type: ignore[attr-defined]
+
+    @contextmanager
+    def fail_at(self, storage: Storage, failure: Failure) -> Iterator[None]:
+        """Each put and each delete is a step."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("put", "delete"):
+                done = getattr(ADAPTER.Transaction, name)
+
+                def step(*args: Any, done: Any = done) -> None:
+                    failure.step(lmdb.Error("failed by a test"))
+                    done(*args)
+
+                patch.setattr(ADAPTER.Transaction, name, step)
+            yield
 
 
 class LmdbIdentity(IdentityMachine):
