@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 
 import pytest
@@ -235,7 +236,7 @@ class AtomicityContract:
         await furnish(storage)
         before = await everything(storage)
         for step in count(1):
-            if not await self.fails_at(storage, step, lambda step=step: write(storage, step)):
+            if not await self.fails_at(storage, step, partial(write, storage, step)):
                 break
             assert await everything(storage) == before
         assert await everything(storage) != before

@@ -1,9 +1,6 @@
 """The storage that docs/storage.md writes is whole: the contract kit passes on it."""
 
 import re
-import shutil
-import stat
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,9 +13,7 @@ from typing import Any
 import lmdb
 import pytest
 
-from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports.storage import Storage
-from domain.user import PasswordHash, Username
 from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
