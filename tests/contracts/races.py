@@ -238,7 +238,9 @@ class RacesContract:
 
         async def read() -> None:
             nonlocal before
-            while page := await storage.orders.page(owner=BOB.id, before=before, limit=3):
+            for _ in range(100):
+                if not (page := await storage.orders.page(owner=BOB.id, before=before, limit=3)):
+                    break
                 seen.extend(page)
                 before = Position(page[-1].placed_at, page[-1].id)
                 await asyncio.sleep(0)
