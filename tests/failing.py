@@ -1,4 +1,4 @@
-"""Storages whose steps fail when a test says so."""
+"""Storages on SQLAlchemy, whose steps fail when a test says so."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +10,16 @@ from tests.contracts.atomicity import Failure
 
 
 @contextmanager
-def failing_statements(engine: Engine, failure: Failure) -> Iterator[None]:
-    """Count each statement and each COMMIT of SQLAlchemy's as a step."""
+def failing_statements(failure: Failure) -> Iterator[None]:
+    """Count each statement and each COMMIT of every engine of SQLAlchemy's as a step."""
 
     def step(*_: object) -> None:
         failure.step(OperationalError("a statement", None, Exception("failed by a test")))
 
     for name in ("before_cursor_execute", "commit"):
-        event.listen(engine, name, step)
+        event.listen(Engine, name, step)
     try:
         yield
     finally:
         for name in ("before_cursor_execute", "commit"):
-            event.remove(engine, name, step)
+            event.remove(Engine, name, step)

@@ -74,7 +74,7 @@ class TestSqliteStorage(StorageContract):
         await self.database.write(delete)
 
     def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
-        return failing_statements(self.database._engine, failure)
+        return failing_statements(failure)
 
 
 class SqliteIdentity(IdentityMachine):
