@@ -278,9 +278,10 @@ class InMemoryOrderRepository(OrderRepository):
             known, expires_at = tables.keys.get((owner, key.value), (order.id, order.placed_at))
             if expires_at > order.placed_at:
                 return tables.orders[owner, known]
-        if tables.orders.setdefault((owner, order.id), order) != order:
+        there = tables.orders.setdefault((owner, order.id), order)
+        if there != order:
             raise OrderIdTaken
-        if key:
+        if key and there is order:
             tables.keys[owner, key.value] = (order.id, key.expires_at)
         return order
 
@@ -291,7 +292,9 @@ class InMemoryOrderRepository(OrderRepository):
         order = self._tables.orders.get((owner, order_id))
         if order is None:
             return None
-        changed = self._tables.orders[owner, order_id] = change(order)
+        changed = change(order)
+        changed = replace(order, status=changed.status, version=changed.version)
+        self._tables.orders[owner, order_id] = changed
         return changed
 
     async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:

@@ -313,6 +313,14 @@ class SessionRepositoryContract:
         assert not await storage.sessions.is_familiar(alice.id, "2001:db8:0:1::1")
         assert not await storage.sessions.is_familiar(bob.id, "2001:db8::1")
 
+    async def test_an_ipv4_address_is_familiar_however_it_is_written(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, replace(a_session(1, alice.id), address="::ffff:192.0.2.1"), token=1)
+        assert await storage.sessions.is_familiar(alice.id, "192.0.2.1")
+        for other in ("192.0.2.10", "192.0.2.", "::ffff:192.0.2.2", ""):
+            assert not await storage.sessions.is_familiar(alice.id, other)
+
     # Accounts
 
     async def test_an_open_account_is_got_by_its_id(self, storage: Storage, alice: User) -> None:

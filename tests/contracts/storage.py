@@ -1,20 +1,32 @@
 """What every storage does. A subclass names the parts; see CONTRIBUTING, "A new storage"."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import pytest
 
-from application.errors import StorageNotEmpty, UsernameTaken
+from application.errors import OrdersOpen, StorageNotEmpty, UsernameTaken
 from application.ports.storage import Storage
-from domain.order import Order, OrderId
+from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from tests.contracts.atomicity import AtomicityContract
 from tests.contracts.orders import OrderRepositoryContract
-from tests.contracts.sessions import SessionRepositoryContract
+from tests.contracts.races import RacesContract
+from tests.contracts.sessions import NOW, SessionRepositoryContract, a_session, digest
+from tests.contracts.values import ValuesContract
 from tests.samples import ALICE, BOB, an_order
 
+T = TypeVar("T")
 
-class StorageContract(SessionRepositoryContract, OrderRepositoryContract):
+
+class StorageContract(
+    SessionRepositoryContract,
+    OrderRepositoryContract,
+    ValuesContract,
+    RacesContract,
+    AtomicityContract,
+):
     """Every port of a storage: `Storage` and all its repositories."""
 
     @pytest.fixture
@@ -184,11 +196,84 @@ class StorageContract(SessionRepositoryContract, OrderRepositoryContract):
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([ALICE], [])
 
+    @pytest.mark.parametrize("hash_", ["", " ", "None", "null"])
+    async def test_nobody_signs_in_where_there_is_no_password(
+        self, storage: Storage, hash_: str
+    ) -> None:
+        """Neither to a subject's account nor to a closed one, whatever their hash is taken for."""
+        closed = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        await storage.users.close(closed.id, password_hash=closed.password_hash, at=NOW)
+        subject = await storage.users.of_subject("https://id.example", "bob")
+        old = PasswordHash(hash_)
+        for user_id in (closed.id, subject):
+            assert await storage.users.get(user_id) is None
+            assert not await storage.users.replace_password_hash(
+                user_id, old=old, new=PasswordHash("new")
+            )
+            assert not await storage.users.change_password(
+                user_id, old=old, new=PasswordHash("new"), keep=None, at=NOW
+            )
+            assert not await storage.sessions.start(
+                a_session(user=user_id), digest(1), token_expires_at=NOW, password_hash=old
+            )
+            assert await storage.users.close(user_id, password_hash=old, at=NOW) is None
+        assert await storage.sessions.of_token(digest(1)) is None
+        assert await storage.users.of_subject("https://id.example", "bob") == subject
+
+    async def test_the_id_of_a_closed_account_is_never_given_again(self, storage: Storage) -> None:
+        gone = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        await storage.users.close(gone.id, password_hash=gone.password_hash, at=NOW)
+        await storage.close()
+        await storage.open()
+        carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
+        subject = await storage.users.of_subject("https://id.example", "alice")
+        assert len({gone.id, carol.id, subject}) == 3
+
     async def empty(self, storage: Storage) -> None:
         """Remove everything, by a way of the storage's own."""
         raise NotImplementedError
 
     # BulkLoader
+
+    async def test_users_are_read_before_orders(self, storage: Storage) -> None:
+        read: list[object] = []
+
+        def each(values: Iterable[T]) -> Iterator[T]:
+            for value in values:
+                read.append(value)
+                yield value
+
+        orders = [an_order(i, owner=1 + i % 2) for i in range(1, 9)]
+        await storage.loader.load(each([ALICE, BOB]), each(orders))
+        assert read == [ALICE, BOB, *orders]
+
+    async def test_a_closed_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
+        alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        await storage.users.close(alice.id, password_hash=alice.password_hash, at=NOW)
+        with pytest.raises(StorageNotEmpty):
+            await storage.loader.load([BOB], [])
+        assert await storage.users.find(BOB.username) is None
+
+    async def test_users_that_cannot_be_read_are_not_loaded(self, storage: Storage) -> None:
+        def broken() -> Iterator[User]:
+            yield ALICE
+            raise RuntimeError("no more users")
+
+        with pytest.raises(RuntimeError, match="no more users"):
+            await storage.loader.load(broken(), [])
+        assert await storage.users.find(ALICE.username) is None
+        assert await storage.users.get(ALICE.id) is None
+        await storage.loader.load([ALICE], [])
+
+    async def test_what_is_loaded_is_used_as_what_was_placed(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE, BOB], [an_order(7), an_order(7, owner=2)])
+        assert sorted(await storage.staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
+        for status, orders in ((OrderStatus.PAID, [an_order(7)]), (OrderStatus.PLACED, [])):
+            page = await storage.orders.page(owner=ALICE.id, status=status, limit=2)
+            assert list(page) == orders
+        with pytest.raises(OrdersOpen):
+            await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=NOW)
+        assert await storage.orders.add(an_order(7), owner=ALICE.id) == an_order(7)
 
     async def test_users_and_orders_are_loaded_with_their_ids(self, storage: Storage) -> None:
         await storage.loader.load(iter([ALICE, BOB]), iter([an_order(3, 1), an_order(9, 2)]))

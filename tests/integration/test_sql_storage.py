@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,8 +28,10 @@ from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports.storage import Storage
 from domain.order import Order, OrderId
 from domain.user import PasswordHash, User, UserId, Username
+from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
+from tests.failing import failing_statements
 from tests.samples import ALICE, an_order
 
 
@@ -69,6 +72,9 @@ class TestSqliteStorage(StorageContract):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
 
         await self.database.write(delete)
+
+    def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        return failing_statements(failure)
 
 
 class SqliteIdentity(IdentityMachine):

@@ -1,6 +1,7 @@
 """Orders in SQL."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -177,6 +178,7 @@ class SqlOrderRepository(OrderRepository):
             if order is None:
                 return None
             changed = change(order)
+            changed = replace(order, status=changed.status, version=changed.version)
             connection.execute(
                 update(OrderRow)
                 .where(col(OrderRow.owner_id) == owner, col(OrderRow.id) == order_id)

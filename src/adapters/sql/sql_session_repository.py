@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from adapters.sql.database import Database
-from adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
+from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
 from application.ports.sessions import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
 from domain.address import site_of
@@ -55,9 +55,7 @@ class SqlSessionRepository(SessionRepository):
     ) -> bool:
         """Insert the session from a SELECT that finds the user with that hash or nothing."""
         values = _values(session)
-        still = exists().where(
-            col(UserRow.id) == session.user, col(UserRow.password_hash) == password_hash
-        )
+        still = exists().where(has_password(session.user, password_hash))
         statement = insert(SessionRow).from_select(
             list(values), select(*(literal(value) for value in values.values())).where(still)
         )
@@ -157,6 +155,15 @@ class SqlSessionRepository(SessionRepository):
     async def _sessions(self, query: Select[*tuple[Any, ...]]) -> list[Session]:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [_session(row) for row in rows]
+
+
+def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
+    """Match the row of an account that can be signed in to, if its hash is this."""
+    return and_(
+        col(UserRow.id) == user,
+        col(UserRow.password_hash) == password_hash,
+        col(UserRow.password_hash) != NO_HASH,
+    )
 
 
 def end_sessions(

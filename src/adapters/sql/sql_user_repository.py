@@ -9,10 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from adapters.sql.database import Database
-from adapters.sql.sql_session_repository import end_sessions
+from adapters.sql.sql_session_repository import end_sessions, has_password
 from adapters.sql.tables import (
     CLOSED,
     EXTERNAL,
+    NO_HASH,
     ExternalSubjectRow,
     OrderRow,
     SessionRow,
@@ -101,7 +102,7 @@ class SqlUserRepository(UserRepository):
         )
 
         def work(connection: Connection) -> list[SessionId] | None:
-            erased = {"username": f"{CLOSED}{user_id}", "password_hash": ""}
+            erased = {"username": f"{CLOSED}{user_id}", "password_hash": NO_HASH}
             if not _update(connection, user_id, password_hash, **erased):
                 return None
             if connection.scalar(open_orders):
@@ -136,14 +137,10 @@ class SqlUserRepository(UserRepository):
 
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:
-    statement = (
-        update(UserRow)
-        .where(col(UserRow.id) == user_id, col(UserRow.password_hash) == old)
-        .values(values)
-    )
+    statement = update(UserRow).where(has_password(user_id, old)).values(values)
     return connection.execute(statement).rowcount == 1
 
 
 def _nobodys() -> dict[str, str]:
     """Return the row of an account that nobody can sign in to here: the hash fits no password."""
-    return {"username": f"{EXTERNAL}{uuid.uuid4().hex}", "password_hash": ""}
+    return {"username": f"{EXTERNAL}{uuid.uuid4().hex}", "password_hash": NO_HASH}

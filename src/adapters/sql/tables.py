@@ -47,6 +47,8 @@ class UserRow(SQLModel, table=True):
 
 CLOSED = " closed "
 EXTERNAL = " external "
+NO_HASH = ""
+"""The hash of both: there is no password to them."""
 
 
 class SessionRow(SQLModel, table=True):

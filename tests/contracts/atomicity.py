@@ -1,0 +1,286 @@
+"""What every storage leaves behind when a step of a write fails: nothing."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+
+import pytest
+
+from application.errors import StorageUnavailable
+from application.ports.orders import IdempotencyKey
+from application.ports.sessions import Verdict
+from application.ports.storage import Storage
+from application.refresh_token import TokenDigest
+from domain.order import Order, OrderId, OrderStatus
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId, Username
+from tests.samples import ALICE, BOB, an_order
+
+AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+SOON, LATE = AT + timedelta(seconds=5), AT + timedelta(hours=1)
+EVER = datetime.min.replace(tzinfo=UTC)
+NEW = PasswordHash("a new hash")
+SEALED = b"s" * 32
+
+
+@dataclass
+class Failure:
+    """The `at`-th step from now on fails; whether it came to that stands in `happened`."""
+
+    at: int
+    seen: int = 0
+    happened: bool = False
+
+    def step(self, error: Exception) -> None:
+        """Raise the storage's own error if it is this step's turn."""
+        self.seen += 1
+        if self.seen == self.at:
+            self.happened = True
+            raise error
+
+
+def digest(number: int) -> TokenDigest:
+    return TokenDigest(number.to_bytes(32))
+
+
+def session(number: int, user: UserId = ALICE.id) -> Session:
+    month = timedelta(days=30)
+    return Session(
+        SessionId(f"{number:032x}"), user, "shop", "::1", frozenset(), AT, AT, AT + month
+    )
+
+
+def key(value: str, at: datetime = AT) -> IdempotencyKey:
+    return IdempotencyKey(value, at + timedelta(days=1))
+
+
+def his(order_id: int, at: datetime = AT) -> Order:
+    order = replace(an_order(order_id, owner=BOB.id), status=OrderStatus.PLACED)
+    return replace(order, placed_at=at)
+
+
+async def start(storage: Storage, number: int, user: UserId, password_hash: PasswordHash) -> bool:
+    return await storage.sessions.start(
+        session(number, user),
+        digest(number),
+        token_expires_at=AT + timedelta(days=9),
+        password_hash=password_hash,
+    )
+
+
+async def rotate(storage: Storage, old: int, new: int, at: datetime) -> Verdict:
+    rotation = await storage.sessions.rotate(
+        digest(old),
+        digest(new),
+        sealed=SEALED,
+        at=at,
+        expires_at=at + timedelta(days=9),
+        grace=timedelta(seconds=10),
+    )
+    return rotation.verdict
+
+
+async def furnish(storage: Storage) -> None:
+    """Store some of everything."""
+    delivered = replace(an_order(1), status=OrderStatus.DELIVERED)
+    await storage.loader.load([ALICE, BOB], [delivered, his(2)])
+    for number in (1, 2, 3):
+        assert await start(storage, number, ALICE.id, ALICE.password_hash)
+    assert await start(storage, 4, BOB.id, BOB.password_hash)
+    assert await rotate(storage, 1, 5, AT) is Verdict.ROTATED
+    assert await storage.orders.add(his(3), owner=BOB.id, key=key("old")) == his(3)
+
+
+async def everything(storage: Storage) -> list[object]:
+    """Read all that can be read."""
+    users, sessions, orders = storage.users, storage.sessions, storage.orders
+    ids, names = [UserId(i) for i in range(1, 5)], ["alice", "bob", "carol"]
+    numbers = [*range(1, 10), *range(100, 130)]
+    return [
+        [await users.find(Username(name)) for name in names],
+        [await users.get(user) for user in ids],
+        [await sessions.of_token(digest(i)) for i in numbers],
+        [await sessions.is_used(digest(i)) for i in numbers],
+        [await sessions.sealed_successor(digest(i)) for i in numbers],
+        [await sessions.live(user, at=AT, limit=99) for user in ids],
+        [await sessions.is_live(session(i).id, user=ALICE.id, at=AT) for i in numbers],
+        [await sessions.is_familiar(user, "::1") for user in ids],
+        await sessions.ended_since(EVER),
+        [await orders.get_owned(OrderId(i), owner=BOB.id) for i in numbers],
+        [
+            await orders.page(owner=user, status=status, limit=99)
+            for user in ids
+            for status in (None, *OrderStatus)
+        ],
+        [await storage.staff_orders.owners_of(OrderId(i)) for i in numbers],
+    ]
+
+
+async def add_a_user(storage: Storage, attempt: int) -> bool:
+    return (await storage.users.add(Username("carol"), NEW)).username == Username("carol")
+
+
+async def replace_a_hash(storage: Storage, attempt: int) -> bool:
+    return await storage.users.replace_password_hash(ALICE.id, old=ALICE.password_hash, new=NEW)
+
+
+async def change_a_password(storage: Storage, attempt: int) -> bool:
+    ended = await storage.users.change_password(
+        ALICE.id, old=ALICE.password_hash, new=NEW, keep=session(2).id, at=AT
+    )
+    return ended is not None and sorted(ended) == [session(1).id, session(3).id]
+
+
+async def close_an_account(storage: Storage, attempt: int) -> bool:
+    ended = await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)
+    return ended is not None and len(ended) == 3
+
+
+async def start_a_session(storage: Storage, attempt: int) -> bool:
+    return await start(storage, 100 + attempt, BOB.id, BOB.password_hash)
+
+
+async def rotate_a_token(storage: Storage, attempt: int) -> bool:
+    return await rotate(storage, 2, 100 + attempt, SOON) is Verdict.ROTATED
+
+
+async def reuse_a_token(storage: Storage, attempt: int) -> bool:
+    return await rotate(storage, 1, 100 + attempt, LATE) is Verdict.REUSED
+
+
+async def end_a_session(storage: Storage, attempt: int) -> bool:
+    return await storage.sessions.end(session(1).id, user=ALICE.id, why=Ending.REVOKED, at=AT)
+
+
+async def end_all_sessions(storage: Storage, attempt: int) -> bool:
+    return len(await storage.sessions.end_all(ALICE.id, why=Ending.SIGNED_OUT, at=AT)) == 3
+
+
+async def place_an_order(storage: Storage, attempt: int) -> bool:
+    return await storage.orders.add(his(100 + attempt), owner=BOB.id) is not None
+
+
+async def place_an_order_with_a_key(storage: Storage, attempt: int) -> bool:
+    """A key that an attempt left behind would stand for the order of that attempt."""
+    order = his(100 + attempt)
+    return await storage.orders.add(order, owner=BOB.id, key=key("new")) == order
+
+
+async def place_an_order_with_a_key_that_expired(storage: Storage, attempt: int) -> bool:
+    at = AT + timedelta(days=1)
+    order = his(100 + attempt, at)
+    return await storage.orders.add(order, owner=BOB.id, key=key("old", at)) == order
+
+
+async def change_an_order(storage: Storage, attempt: int) -> bool:
+    changed = await storage.orders.update(
+        OrderId(2), owner=BOB.id, change=lambda order: order.advanced_to(OrderStatus.CANCELLED)
+    )
+    return changed == replace(his(2), status=OrderStatus.CANCELLED, version=2)
+
+
+WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
+    add_a_user,
+    replace_a_hash,
+    change_a_password,
+    close_an_account,
+    start_a_session,
+    rotate_a_token,
+    reuse_a_token,
+    end_a_session,
+    end_all_sessions,
+    place_an_order,
+    place_an_order_with_a_key,
+    place_an_order_with_a_key_that_expired,
+    change_an_order,
+]
+
+
+class AtomicityContract:
+    """Writes happen whole or not at all, and a failure is `StorageUnavailable`."""
+
+    async def empty(self, storage: Storage) -> None:
+        """Remove everything, by a way of the storage's own."""
+        raise NotImplementedError
+
+    def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        """Call `failure.step` before each step of the storage's, with the error that it may meet.
+
+        A step is whatever may fail by itself: a statement, a put, a commit. A storage that takes no
+        steps is left as it is.
+        """
+        return nullcontext()
+
+    async def fails_at(
+        self, storage: Storage, step: int, work: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        """Say whether the work failed at that step; if it has no such step, it is done."""
+        failure = Failure(step)
+        try:
+            with self.fail_at(storage, failure):
+                done = await work()
+        except StorageUnavailable:
+            assert failure.happened
+            return True
+        assert not failure.happened, "a step failed and nobody was told"
+        takes_steps = type(self).fail_at is not AtomicityContract.fail_at
+        assert step > 1 or not takes_steps, "fail_at let the first step be"
+        assert done, "an attempt that failed has left something"
+        return False
+
+    @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
+    async def test_a_write_that_fails_at_any_step_changes_nothing(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        await furnish(storage)
+        before = await everything(storage)
+        for step in count(1):
+            if not await self.fails_at(storage, step, partial(write, storage, step)):
+                break
+            assert await everything(storage) == before
+        assert await everything(storage) != before
+
+    async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
+        await furnish(storage)
+        for i in (200, 201, 202):
+            await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
+
+        async def forget() -> bool:
+            by = AT + timedelta(days=1)
+            return await storage.orders.forget_keys(expired_by=by, limit=9) == 4
+
+        for step in count(1):
+            if not await self.fails_at(storage, step, forget):
+                break
+
+    async def test_a_load_that_fails_at_any_step_leaves_nothing(self, storage: Storage) -> None:
+        nothing = await everything(storage)
+
+        async def load() -> bool:
+            await storage.loader.load([ALICE, BOB], [an_order(1), his(2)])
+            return True
+
+        for step in count(1):
+            if not await self.fails_at(storage, step, load):
+                break
+            assert await everything(storage) == nothing
+
+    @pytest.mark.parametrize("subject", [False, True])
+    async def test_an_account_that_is_not_opened_at_any_step_is_not_there(
+        self, storage: Storage, *, subject: bool
+    ) -> None:
+        """Nothing can be loaded beside it, whether or not it can be found."""
+
+        async def work() -> bool:
+            if subject:
+                return await storage.users.of_subject("https://id.example", "carol") > 0
+            return await add_a_user(storage, 1)
+
+        for step in count(1):
+            await self.empty(storage)
+            if not await self.fails_at(storage, step, work):
+                break
+            await storage.loader.load([ALICE], [])
