@@ -23,8 +23,10 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
     ├── SchemaNotCurrent        the storage was made by another version of this program
-    ├── StorageNotEmpty         bulk loading wants an empty storage
-    └── BackupRefused           a backup is not made, or not restored
+    ├── StorageNotEmpty         loading and copying want an empty storage
+    ├── BackupRefused           a backup is not made, or not restored
+    ├── CopyUnfinished          the storage is being copied into, or was and not to the end
+    └── CopyDiffers             what was copied is not what is in the source
 """
 
 from collections.abc import Sequence
@@ -146,3 +148,26 @@ class StorageNotEmpty(ApplicationError):
 
 class BackupRefused(ApplicationError):
     """A backup cannot be made or restored like this; the message says why and what to do."""
+
+
+class CopyUnfinished(ApplicationError):
+    """Another storage is being copied into this one: it holds a part, and is not to be used."""
+
+    def __init__(self, what: str = "the database holds an unfinished copy") -> None:
+        super().__init__(
+            f"{what}; run `ordergate copy` again with the same --from and --to to finish it"
+        )
+
+
+class CopyDiffers(ApplicationError):
+    """What was copied is not what is in the source, which somebody changed meanwhile.
+
+    `kinds` are the names of the kinds of records that differ.
+    """
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        super().__init__(
+            f"the copy differs from its source in {', '.join(kinds)} and is not to be used; stop"
+            " all that writes to either, empty the target and copy again"
+        )
+        self.kinds = kinds

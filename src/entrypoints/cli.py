@@ -26,7 +26,7 @@ from application.errors import (
 )
 from domain.errors import DomainError
 from domain.order import Order
-from entrypoints import cli_backup, cli_keys, server
+from entrypoints import cli_backup, cli_keys, cli_orders, cli_storage, server
 from entrypoints.command import (
     Failure,
     check_file,
@@ -61,6 +61,8 @@ users = typer.Typer(help="Accounts.", no_args_is_help=True)
 cli.add_typer(users, name="users")
 cli.add_typer(cli_keys.keys, name="keys")
 cli.add_typer(cli_backup.backups)
+cli.add_typer(cli_orders.orders, name="orders")
+cli.add_typer(cli_storage.storage)
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")]

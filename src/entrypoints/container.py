@@ -40,6 +40,7 @@ from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
 from application.ports.storage import Storage
 from application.ports.storage_file import StorageFile
+from application.purge_storage import PurgeStorage
 from application.refresh_session import RefreshSession
 from application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
 from application.revoke_token import RevokeToken
@@ -258,4 +259,5 @@ class Container(containers.DeclarativeContainer):
     cancel_order = providers.ThreadSafeSingleton(CancelOrder, orders)
     advance_order = providers.ThreadSafeSingleton(AdvanceOrder, orders, staff_orders)
     get_own_order = providers.ThreadSafeSingleton(GetOwnOrder, orders)
+    purge_storage = providers.ThreadSafeSingleton(PurgeStorage, orders, sessions, clock)
     seed_storage = providers.ThreadSafeSingleton(SeedStorage, loader, hasher)

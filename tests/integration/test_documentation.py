@@ -171,6 +171,7 @@ def test_every_kind_of_problem_is_explained() -> None:
     names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}
     assert {name for name in names if f"`{name}`" not in API} == {
         "backup-refused",
+        "copy-differs",
         "key-refused",
         "storage-not-empty",
     }

@@ -1,10 +1,28 @@
-"""Users and orders as rows of their tables."""
+"""Users, sessions and orders as rows of their tables."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from domain.order import Order
-from domain.user import User
+from sqlalchemy import Row
+from sqlmodel import col
+
+from adapters.sql.tables import OrderLineRow, OrderRow
+from domain.address import site_of
+from domain.money import Money
+from domain.order import Order, OrderId, OrderLine, OrderStatus
+from domain.scope import Scope
+from domain.session import Session, SessionId
+from domain.user import User, UserId
+
+ORDER_NAMES = ("id", "status", "placed_at", "currency", "version")
+ORDER = tuple(col(getattr(OrderRow, name)) for name in ORDER_NAMES)
+LINE = (
+    col(OrderLineRow.position),
+    col(OrderLineRow.sku),
+    col(OrderLineRow.name),
+    col(OrderLineRow.quantity),
+    col(OrderLineRow.unit_price),
+)
 
 
 def user_row(user: User) -> dict[str, Any]:
@@ -36,3 +54,52 @@ def line_rows(order: Order) -> Iterator[dict[str, Any]]:
             "quantity": line.quantity,
             "unit_price": line.unit_price.minor,
         }
+
+
+def order_of(owner: UserId, lines: list[Row[*tuple[Any, ...]]]) -> Order:
+    """Return the order of rows that are `ORDER`, then anything, then `LINE`: one a line of it.
+
+    Raises ValueError when they break a rule of orders.
+    """
+    order_id, status, placed_at, currency, version = lines[0][:5]
+    lines.sort(key=lambda row: row.position)
+    return Order(
+        id=OrderId(order_id),
+        owner=owner,
+        status=OrderStatus(status),
+        placed_at=placed_at,
+        lines=tuple(
+            OrderLine(sku, name, quantity, Money(unit_price, currency))
+            for *_, sku, name, quantity, unit_price in lines
+        ),
+        version=version,
+    )
+
+
+def session_row(session: Session) -> dict[str, object]:
+    """Return the row of a session that has not ended."""
+    return {
+        "id": session.id,
+        "user_id": session.user,
+        "client_id": session.client_id,
+        "address": session.address,
+        "site": site_of(session.address),
+        "scope": " ".join(sorted(session.scope)),
+        "started_at": session.started_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+    }
+
+
+def session_of(row: Row[Any]) -> Session:
+    """Return the session of a row, ended or not."""
+    return Session(
+        id=SessionId(row.id),
+        user=UserId(row.user_id),
+        client_id=row.client_id,
+        address=row.address,
+        scope=frozenset(Scope(word) for word in row.scope.split()),
+        started_at=row.started_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+    )

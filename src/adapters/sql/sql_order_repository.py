@@ -22,33 +22,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from adapters.sql.database import Database
-from adapters.sql.rows import line_rows, order_row
+from adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row
 from adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
 from application.errors import OrderIdTaken
 from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
-from domain.money import Money
-from domain.order import Order, OrderId, OrderLine, OrderStatus
+from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID, UserId
 
 _OWNER: BindParameter[int] = bindparam("owner")
-_ORDER = (
-    col(OrderRow.id),
-    col(OrderRow.status),
-    col(OrderRow.placed_at),
-    col(OrderRow.currency),
-    col(OrderRow.version),
-)
-_LINE = (
-    col(OrderLineRow.position),
-    col(OrderLineRow.sku),
-    col(OrderLineRow.name),
-    col(OrderLineRow.quantity),
-    col(OrderLineRow.unit_price),
-)
 _THIS = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == bindparam("order_id"))
 
 OWNED = (
-    select(*_ORDER, *_LINE)
+    select(*ORDER, *LINE)
     .join(
         OrderLineRow,
         and_(
@@ -65,7 +50,7 @@ def _page(*of: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - conditions as
     place = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
     before = tuple_(*(bindparam(each.key, type_=each.type) for each in place.clauses))
     orders = (
-        select(*_ORDER)
+        select(*ORDER)
         .where(
             col(OrderRow.owner_id) == _OWNER,
             *of,
@@ -76,7 +61,7 @@ def _page(*of: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - conditions as
         .limit(bindparam("limit"))
         .subquery("page")
     )
-    return select(orders, *_LINE).join(
+    return select(orders, *LINE).join(
         OrderLineRow,
         and_(col(OrderLineRow.owner_id) == _OWNER, col(OrderLineRow.order_id) == orders.c.id),
     )
@@ -243,22 +228,6 @@ def _orders(owner: UserId, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Order]
     for row in rows:
         lines.setdefault(row.id, []).append(row)
     try:
-        return [_order(owner, some) for some in lines.values()]
+        return [order_of(owner, some) for some in lines.values()]
     except ValueError as error:
         raise RuntimeError("a stored order breaks a rule of orders") from error
-
-
-def _order(owner: UserId, lines: list[Row[*tuple[Any, ...]]]) -> Order:
-    order_id, status, placed_at, currency, version = lines[0][:5]
-    lines.sort(key=lambda row: row.position)
-    return Order(
-        id=OrderId(order_id),
-        owner=owner,
-        status=OrderStatus(status),
-        placed_at=placed_at,
-        lines=tuple(
-            OrderLine(sku, name, quantity, Money(unit_price, currency))
-            for *_, sku, name, quantity, unit_price in lines
-        ),
-        version=version,
-    )

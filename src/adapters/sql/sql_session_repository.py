@@ -7,23 +7,24 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
+    delete,
     exists,
     insert,
     literal,
+    or_,
     select,
     update,
 )
 from sqlmodel import col
 
 from adapters.sql.database import Database
+from adapters.sql.rows import session_of, session_row
 from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
 from application.ports.sessions import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
 from domain.address import site_of
-from domain.scope import Scope
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId
 
@@ -54,7 +55,7 @@ class SqlSessionRepository(SessionRepository):
         password_hash: PasswordHash,
     ) -> bool:
         """Insert the session from a SELECT that finds the user with that hash or nothing."""
-        values = _values(session)
+        values = session_row(session)
         still = exists().where(has_password(session.user, password_hash))
         statement = insert(SessionRow).from_select(
             list(values), select(*(literal(value) for value in values.values())).where(still)
@@ -152,9 +153,28 @@ class SqlSessionRepository(SessionRepository):
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return {SessionId(row.id): row.ended_at for row in rows}
 
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        """Choose rows by the indexes on both times; their tokens go first."""
+        over = (
+            select(col(SessionRow.id))
+            .where(or_(col(SessionRow.ended_at) <= over_by, col(SessionRow.expires_at) <= over_by))
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # for another that forgets; SQLite has one writer
+        )
+
+        def work(connection: Connection) -> int:
+            ids = connection.scalars(over).all()
+            connection.execute(
+                delete(RefreshTokenRow).where(col(RefreshTokenRow.session_id).in_(ids))
+            )
+            connection.execute(delete(SessionRow).where(col(SessionRow.id).in_(ids)))
+            return len(ids)
+
+        return await self._database.write(work)
+
     async def _sessions(self, query: Select[*tuple[Any, ...]]) -> list[Session]:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [_session(row) for row in rows]
+        return [session_of(row) for row in rows]
 
 
 def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
@@ -249,30 +269,3 @@ def _add_token(
 
 def _is_live(at: datetime) -> ColumnElement[bool]:
     return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)
-
-
-def _values(session: Session) -> dict[str, object]:
-    return {
-        "id": session.id,
-        "user_id": session.user,
-        "client_id": session.client_id,
-        "address": session.address,
-        "site": site_of(session.address),
-        "scope": " ".join(sorted(session.scope)),
-        "started_at": session.started_at,
-        "last_used_at": session.last_used_at,
-        "expires_at": session.expires_at,
-    }
-
-
-def _session(row: Row[Any]) -> Session:
-    return Session(
-        id=SessionId(row.id),
-        user=UserId(row.user_id),
-        client_id=row.client_id,
-        address=row.address,
-        scope=frozenset(Scope(word) for word in row.scope.split()),
-        started_at=row.started_at,
-        last_used_at=row.last_used_at,
-        expires_at=row.expires_at,
-    )

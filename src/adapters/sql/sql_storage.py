@@ -5,12 +5,13 @@ from sqlmodel import col
 
 from adapters.sql.database import Database
 from adapters.sql.migrations import HEAD
+from adapters.sql.sql_archive import SqlArchive
 from adapters.sql.sql_bulk_loader import SqlBulkLoader
 from adapters.sql.sql_order_repository import SqlOrderRepository, SqlStaffOrders
 from adapters.sql.sql_session_repository import SqlSessionRepository
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.tables import STORAGE_SECRET, SecretRow
-from application.errors import SchemaNotCurrent
+from application.errors import CopyUnfinished, SchemaNotCurrent
 from application.ports.storage import Storage
 
 
@@ -24,6 +25,7 @@ class SqlStorage(Storage):
         self.orders = SqlOrderRepository(database)
         self.staff_orders = SqlStaffOrders(database)
         self.loader = SqlBulkLoader(database)
+        self.archive = SqlArchive(database)
 
     async def migrate(self) -> None:
         """Upgrade to the newest revision, all in one transaction that locks the database first."""
@@ -35,12 +37,14 @@ class SqlStorage(Storage):
 
         await self._database.migrate(to_head)
 
-    async def open(self) -> None:
+    async def open(self, *, unfinished: bool = False) -> None:
         """Compare the revision stored in the database with this program's."""
         revision = await self._database.read(_revision) if await self._database.exists() else None
         _refuse_newer(revision)
         if revision != HEAD:
             raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
+        if not unfinished and await self.archive.bookmark():
+            raise CopyUnfinished
 
     async def close(self) -> None:
         """Wait for the write under way and let the database go."""

@@ -58,6 +58,7 @@ class SessionRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_sessions_user_id_site", "user_id", "site"),
         Index("ix_sessions_ended_at", "ended_at"),
+        Index("ix_sessions_expires_at", "expires_at"),
     )
 
     id: str = Field(primary_key=True, max_length=32)
@@ -78,6 +79,7 @@ class RefreshTokenRow(SQLModel, table=True):
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
+        Index("ix_refresh_tokens_session_id", "session_id"),
         Index("ix_refresh_tokens_unused", "session_id", **_where("used_at IS NULL")),
         Index("ix_refresh_tokens_sealed", "session_id", **_where("sealed_successor IS NOT NULL")),
         {"sqlite_with_rowid": False},
@@ -162,6 +164,16 @@ class IdempotencyKeyRow(SQLModel, table=True):
     key: str = Field(primary_key=True, max_length=255)
     order_id: int = Field(sa_type=BigInteger)
     expires_at: datetime
+
+
+class CopyRow(SQLModel, table=True):
+    """How far a copy into this database has come: one row until it is finished, then none."""
+
+    __tablename__ = "copies"
+
+    source: str = Field(primary_key=True, max_length=64)
+    kind: str = Field(max_length=32)
+    after: str = Field(max_length=1024)
 
 
 class SecretRow(SQLModel, table=True):

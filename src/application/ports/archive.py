@@ -1,7 +1,7 @@
 """Everything a storage keeps, record by record, to be moved to another storage."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -72,24 +72,24 @@ class KeyRecord:
 
 Record = AccountRecord | SubjectRecord | SessionRecord | RefreshTokenRecord | Order | KeyRecord
 
-KINDS: tuple[type[Record], ...] = (
-    AccountRecord,
-    SubjectRecord,
-    SessionRecord,
-    RefreshTokenRecord,
-    Order,
-    KeyRecord,
-)
-"""Every kind of record, each after those that it refers to."""
+KINDS: Mapping[str, type[Record]] = {
+    "accounts": AccountRecord,
+    "subjects": SubjectRecord,
+    "sessions": SessionRecord,
+    "refresh tokens": RefreshTokenRecord,
+    "orders": Order,
+    "idempotency keys": KeyRecord,
+}
+"""Every kind of record by its name, each after those that it refers to."""
 
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a copy has come: all before `after` of `kind`, and all kinds before it.
+    """How far a copy has come: all up to the place `after` of `kind`, and all kinds before it.
 
-    `source` tells from which storage; `kind` is the name of a class of `KINDS`.
+    `source` tells from which storage, in up to 64 characters; `kind` is a name of `KINDS`.
     """
 
     source: str
@@ -120,8 +120,9 @@ class Archive(Protocol):
     async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
         """Store records of one kind and the bookmark, in one step.
 
-        What they refer to is there already. Ids of accounts that are opened later differ from all
-        that were written. Raises `StorageNotEmpty` when there is anything but no bookmark.
+        Ids of accounts that are opened later differ from all that were written. Nothing is stored
+        when anything fails. Raises `StorageNotEmpty` when there is anything but no bookmark, and
+        ValueError when a record is there already or what it refers to is not.
         """
 
     @abstractmethod

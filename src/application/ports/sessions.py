@@ -32,7 +32,8 @@ class Rotation:
 class SessionRepository(Protocol):
     """Sessions and their refresh tokens. Raises `StorageUnavailable` from any method.
 
-    A session is live until it is ended or `expires_at` comes. What has ended stays as evidence.
+    A session is live until it is ended or `expires_at` comes. What has ended stays as evidence
+    until it is forgotten.
     """
 
     @abstractmethod
@@ -106,3 +107,11 @@ class SessionRepository(Protocol):
     @abstractmethod
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
         """Return all sessions that were ended at that time or later, and when."""
+
+    @abstractmethod
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        """Remove up to `limit` sessions that ended or expired by then, and all of their tokens.
+
+        Returns how many sessions it were. Their tokens are as unknown as any other text, and their
+        addresses are no longer familiar.
+        """

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Protocol
 
+from application.ports.archive import Archive
 from application.ports.orders import OrderRepository, StaffOrders
 from application.ports.sessions import SessionRepository
 from application.ports.users import UserRepository
@@ -33,6 +34,7 @@ class Storage(Protocol):
     orders: OrderRepository
     staff_orders: StaffOrders
     loader: BulkLoader
+    archive: Archive
 
     @abstractmethod
     async def migrate(self) -> None:
@@ -43,8 +45,11 @@ class Storage(Protocol):
         """
 
     @abstractmethod
-    async def open(self) -> None:
-        """Get ready to serve. Raises `SchemaNotCurrent` or `StorageUnavailable`."""
+    async def open(self, *, unfinished: bool = False) -> None:
+        """Get ready to serve. Raises `SchemaNotCurrent` or `StorageUnavailable`.
+
+        Raises `CopyUnfinished` while `archive` has a bookmark, unless that is expected.
+        """
 
     @abstractmethod
     async def close(self) -> None:

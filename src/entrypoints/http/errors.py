@@ -14,6 +14,8 @@ from starlette.routing import Match
 from application.errors import (
     ApplicationError,
     BackupRefused,
+    CopyDiffers,
+    CopyUnfinished,
     InvalidCredentials,
     InvalidGrant,
     InvalidScope,
@@ -190,6 +192,10 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),
     StorageNotEmpty: Problem(409, "There are users or orders already.", "storage-not-empty"),
     BackupRefused: Problem(409, "The backup is not made, or not restored.", "backup-refused"),
+    CopyUnfinished: Problem(
+        503, "The service is being moved; try again later.", "moving", headers={"Retry-After": "60"}
+    ),
+    CopyDiffers: Problem(409, "The copy differs from its source.", "copy-differs"),
 }
 """What each of the application's errors is in HTTP."""
 

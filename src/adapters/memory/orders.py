@@ -1,0 +1,122 @@
+"""Orders in dictionaries, for their owners, for staff and by the thousand."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from adapters.memory.tables import Tables
+from application.errors import OrderIdTaken, StorageNotEmpty
+from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
+from application.ports.storage import BulkLoader
+from domain.order import Order, OrderId, OrderStatus
+from domain.user import User, UserId
+
+
+class InMemoryOrderRepository(OrderRepository):
+    """Orders by owner and id: the owner is part of the key."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        """Look the key up."""
+        return self._tables.orders.get((owner, order_id))
+
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        """Look through all."""
+        orders = [
+            order
+            for order in self._tables.orders.values()
+            if order.owner == owner
+            and status in {None, order.status}
+            and (since is None or order.placed_at >= since)
+            and (before is None or _place(order) < (before.placed_at, before.id))
+        ]
+        return sorted(orders, key=_place, reverse=True)[:limit]
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        """Look both keys up, and store."""
+        tables = self._tables
+        if order.owner != owner:
+            raise ValueError("the order is somebody else's")
+        if owner not in tables.users and owner not in tables.external:
+            return None
+        if key:
+            known, expires_at = tables.keys.get((owner, key.value), (order.id, order.placed_at))
+            if expires_at > order.placed_at:
+                return tables.orders[owner, known]
+        there = tables.orders.setdefault((owner, order.id), order)
+        if there != order:
+            raise OrderIdTaken
+        if key and there is order:
+            tables.keys[owner, key.value] = (order.id, key.expires_at)
+        return order
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        """Replace what is under the key."""
+        order = self._tables.orders.get((owner, order_id))
+        if order is None:
+            return None
+        changed = change(order)
+        changed = replace(order, status=changed.status, version=changed.version)
+        self._tables.orders[owner, order_id] = changed
+        return changed
+
+    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+        """Look through all."""
+        keys = self._tables.keys
+        expired = [key for key, (_, expires_at) in keys.items() if expires_at <= expired_by]
+        for key in expired[:limit]:
+            del keys[key]
+        return len(expired[:limit])
+
+
+def _place(order: Order) -> tuple[datetime, OrderId]:
+    return order.placed_at, order.id
+
+
+class InMemoryStaffOrders(StaffOrders):
+    """The same orders."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+        """Look through all."""
+        return [owner for owner, each in self._tables.orders if each == order_id]
+
+
+class InMemoryBulkLoader(BulkLoader):
+    """Reads everything before it keeps anything, so that a failure leaves nothing."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        """Fill both dictionaries."""
+        tables = self._tables
+        if not tables.is_empty:
+            raise StorageNotEmpty
+        all_users = list(users)
+        all_orders = list(orders)
+        new_users = {user.id: user for user in all_users}
+        new_orders = {(order.owner, order.id): order for order in all_orders}
+        names = {user.username for user in all_users}
+        if not len(new_users) == len(names) == len(all_users) or len(new_orders) < len(all_orders):
+            raise ValueError("a user or an order is given twice")
+        if not new_users.keys() >= {order.owner for order in all_orders}:
+            raise ValueError("an order is without its owner")
+        self._tables.users.update(new_users)
+        self._tables.orders.update(new_orders)

@@ -1,0 +1,131 @@
+"""Sessions and refresh tokens in dictionaries."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from adapters.memory.tables import StoredToken, Tables
+from application.ports.sessions import Rotation, SessionRepository, Verdict
+from application.refresh_token import TokenDigest
+from domain.address import site_of
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId
+
+
+class InMemorySessionRepository(SessionRepository):
+    """Sessions by id, and refresh tokens by digest."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        """Store both if the hash still is this."""
+        user = self._tables.users.get(session.user)
+        if user is None or user.password_hash != password_hash:
+            return False
+        self._tables.sessions[session.id] = session
+        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return True
+
+    async def of_token(self, token: TokenDigest) -> Session | None:
+        """Look the digest up."""
+        stored = self._tables.tokens.get(token)
+        return self._tables.sessions[stored.session] if stored else None
+
+    async def is_used(self, token: TokenDigest) -> bool:
+        """Look the digest up."""
+        stored = self._tables.tokens.get(token)
+        return stored is not None and stored.used_at is not None
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        """Mark the old token and store the new one."""
+        stored = self._tables.tokens.get(old)
+        session = await self.of_token(old)
+        if stored is None or session is None or not self._tables.is_live(session, at):
+            return Rotation(Verdict.DEAD)
+        if stored.used_at is not None:
+            if at - stored.used_at < grace:
+                return Rotation(Verdict.REPEATED, stored.sealed)
+            self._tables.end([session], Ending.REUSE, at)
+            return Rotation(Verdict.REUSED)
+        if stored.expires_at <= at:
+            return Rotation(Verdict.DEAD)
+        stored.used_at, stored.sealed = at, sealed
+        self._tables.tokens[new] = StoredToken(session.id, expires_at)
+        self._tables.sessions[session.id] = replace(session, last_used_at=at)
+        return Rotation(Verdict.ROTATED, sealed)
+
+    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+        """Look through all."""
+        renewable = {
+            token.session
+            for token in self._tables.tokens.values()
+            if token.used_at is None and at < token.expires_at
+        }
+        sessions = [
+            session
+            for session in self._tables.sessions_of(user)
+            if self._tables.is_live(session, at) and session.id in renewable
+        ]
+        return sorted(sessions, key=lambda session: session.last_used_at, reverse=True)[:limit]
+
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        """Look the id up."""
+        stored = self._tables.sessions.get(session)
+        return stored is not None and stored.user == user and self._tables.is_live(stored, at)
+
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        """Look through all."""
+        site = site_of(address)
+        return any(site_of(s.address) == site for s in self._tables.sessions_of(user))
+
+    async def sealed_successor(self, token: TokenDigest) -> bytes | None:
+        """Look the digest up."""
+        stored = self._tables.tokens.get(token)
+        return stored.sealed if stored else None
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        """End it if it is the user's."""
+        mine = [stored for stored in self._tables.sessions_of(user) if stored.id == session]
+        return bool(self._tables.end(mine, why, at))
+
+    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+        """End those of the user."""
+        return self._tables.end(self._tables.sessions_of(user), why, at)
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        """Look through all endings."""
+        return {session: when for session, (when, _) in self._tables.endings.items() if when >= at}
+
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        """Look through all, then through their tokens."""
+        tables = self._tables
+        over = [
+            session.id
+            for session in tables.sessions.values()
+            if session.expires_at <= over_by
+            or (session.id in tables.endings and tables.endings[session.id][0] <= over_by)
+        ]
+        forgotten = set(over[:limit])
+        for digest in [d for d, token in tables.tokens.items() if token.session in forgotten]:
+            del tables.tokens[digest]
+        for session in forgotten:
+            del tables.sessions[session]
+            tables.endings.pop(session, None)
+        return len(forgotten)

@@ -1,0 +1,60 @@
+"""What is stored: a dictionary for each kind."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from application.ports.archive import Bookmark
+from application.refresh_token import TokenDigest
+from domain.order import Order, OrderId
+from domain.session import Ending, Session, SessionId
+from domain.user import User, UserId
+
+
+@dataclass(slots=True)
+class StoredToken:
+    """A refresh token: when it dies, and once it was used, when that was and its successor."""
+
+    session: SessionId
+    expires_at: datetime
+    used_at: datetime | None = None
+    sealed: bytes | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """What is stored."""
+
+    users: dict[UserId, User] = field(default_factory=dict)
+    closed: set[UserId] = field(default_factory=set)
+    external: set[UserId] = field(default_factory=set)
+    sessions: dict[SessionId, Session] = field(default_factory=dict)
+    endings: dict[SessionId, tuple[datetime, Ending]] = field(default_factory=dict)
+    tokens: dict[TokenDigest, StoredToken] = field(default_factory=dict)
+    orders: dict[tuple[UserId, OrderId], Order] = field(default_factory=dict)
+    subjects: dict[tuple[str, str], UserId] = field(default_factory=dict)
+    keys: dict[tuple[UserId, str], tuple[OrderId, datetime]] = field(default_factory=dict)
+    bookmark: Bookmark | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no account, and so nothing of anybody's."""
+        return not (self.users or self.closed or self.external)
+
+    def has_account(self, user: UserId) -> bool:
+        """Say whether there is an account of that id, open or not."""
+        return user in self.users or user in self.closed or user in self.external
+
+    def is_live(self, session: Session, at: datetime) -> bool:
+        """Say whether a session has neither ended nor expired."""
+        return session.id not in self.endings and at < session.expires_at
+
+    def end(self, sessions: Iterable[Session], why: Ending, at: datetime) -> list[SessionId]:
+        """End those that are live, and return which."""
+        ended = [session.id for session in sessions if self.is_live(session, at)]
+        self.endings.update((session, (at, why)) for session in ended)
+        return ended
+
+    def sessions_of(self, user: UserId) -> list[Session]:
+        """Return every session of a user."""
+        return [session for session in self.sessions.values() if session.user == user]

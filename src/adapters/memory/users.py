@@ -1,0 +1,86 @@
+"""Accounts in dictionaries."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import count
+
+from adapters.memory.tables import Tables
+from application.errors import OrdersOpen, UsernameTaken
+from application.ports.users import UserRepository
+from domain.session import Ending, SessionId
+from domain.user import PasswordHash, User, UserId, Username
+
+
+class InMemoryUserRepository(UserRepository):
+    """Accounts by id."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def find(self, username: Username) -> User | None:
+        """Look through all."""
+        users = self._tables.users.values()
+        return next((user for user in users if user.username == username), None)
+
+    async def get(self, user_id: UserId) -> User | None:
+        """Look the id up."""
+        return self._tables.users.get(user_id)
+
+    async def add(self, username: Username, password_hash: PasswordHash) -> User:
+        """Open the account under the next free id."""
+        if await self.find(username):
+            raise UsernameTaken
+        user_id = self._free_id()
+        user = self._tables.users[user_id] = User(user_id, username, password_hash)
+        return user
+
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        """Swap the hash if it is still the old one."""
+        user = self._tables.users.get(user_id)
+        if user is None or user.password_hash != old:
+            return False
+        self._tables.users[user_id] = replace(user, password_hash=new)
+        return True
+
+    async def change_password(
+        self,
+        user_id: UserId,
+        *,
+        old: PasswordHash,
+        new: PasswordHash,
+        keep: SessionId | None,
+        at: datetime,
+    ) -> Sequence[SessionId] | None:
+        """Swap the hash and end the other sessions."""
+        if not await self.replace_password_hash(user_id, old=old, new=new):
+            return None
+        others = [s for s in self._tables.sessions_of(user_id) if s.id != keep]
+        return self._tables.end(others, Ending.PASSWORD_CHANGED, at)
+
+    async def close(
+        self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
+    ) -> Sequence[SessionId] | None:
+        """Forget the account and remember its id."""
+        user = self._tables.users.get(user_id)
+        if user is None or user.password_hash != password_hash:
+            return None
+        orders = self._tables.orders.values()
+        if any(order.owner == user_id and order.status.is_open for order in orders):
+            raise OrdersOpen
+        del self._tables.users[user_id]
+        self._tables.closed.add(user_id)
+        return self._tables.end(self._tables.sessions_of(user_id), Ending.ACCOUNT_CLOSED, at)
+
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Look the pair up, or keep it with the next free id."""
+        if (issuer, subject) not in self._tables.subjects:
+            user = self._tables.subjects[issuer, subject] = self._free_id()
+            self._tables.external.add(user)
+        return self._tables.subjects[issuer, subject]
+
+    def _free_id(self) -> UserId:
+        tables = self._tables
+        return next(UserId(i) for i in count(1) if not tables.has_account(UserId(i)))

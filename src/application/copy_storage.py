@@ -1,0 +1,195 @@
+"""Copy everything that a storage keeps into an empty one."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+
+from application.errors import CopyDiffers, CopyUnfinished, StorageNotEmpty
+from application.ports.archive import (
+    KINDS,
+    AccountRecord,
+    Archive,
+    Bookmark,
+    KeyRecord,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from application.ports.storage import Storage
+from domain.order import Order
+
+_MODULUS = 2**256
+
+
+class Stage(StrEnum):
+    """What a copy is at: writing records, then reading those of both storages anew."""
+
+    COPYING = "copying"
+    VERIFYING = "verifying"
+
+
+Watch = Callable[[Stage, int, int], None]
+"""Is told how many records are done, and of how many."""
+
+
+def _nobody(_stage: Stage, _done: int, _total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CopyStorage:
+    """Copy a storage into an empty one, or go on where the last attempt came to.
+
+    Both are open, the target as one that may be unfinished. Until a copy is finished the target
+    does not open to serve. Then everything is read anew from both, and compared by count and by
+    checksum. Returns the number of records by the name of their kind.
+
+    Raises `StorageNotEmpty`, `CopyUnfinished` for the unfinished copy of another storage, and
+    `CopyDiffers`, after which the target stays unfinished.
+    """
+
+    source: Storage
+    target: Storage
+    batch: int = 5_000
+
+    async def __call__(self, *, watch: Watch = _nobody) -> Mapping[str, int]:
+        source = sha256(b"source of a copy" + await self.source.secret()).hexdigest()
+        bookmark = await self.target.archive.bookmark()
+        if bookmark is None:
+            await self._refuse_anything()
+        elif bookmark.source != source:
+            raise CopyUnfinished("the target holds an unfinished copy of another database")
+        total = sum([await self.source.archive.count(kind) for kind in KINDS.values()])
+        await self._copy(source, bookmark, lambda done: watch(Stage.COPYING, done, total))
+        counts = await self._verify(lambda done: watch(Stage.VERIFYING, done, 2 * total))
+        await self.target.archive.finish()
+        return counts
+
+    async def _refuse_anything(self) -> None:
+        for kind in KINDS.values():
+            some, _ = await self.target.archive.read(kind, limit=1)
+            if some:
+                raise StorageNotEmpty
+
+    async def _copy(
+        self, source: str, bookmark: Bookmark | None, watch: Callable[[int], None]
+    ) -> None:
+        done = sum([await self.target.archive.count(kind) for kind in KINDS.values()])
+        watch(done)
+        for name, after in _kinds_left(bookmark):
+            place = after
+            while True:
+                records, place = await self.source.archive.read(
+                    KINDS[name], after=place, limit=self.batch
+                )
+                if not records:
+                    break
+                try:
+                    await self.target.archive.write(records, bookmark=Bookmark(source, name, place))
+                except ValueError:
+                    raise CopyDiffers([name]) from None
+                done += len(records)
+                watch(done)
+
+    async def _verify(self, watch: Callable[[int], None]) -> dict[str, int]:
+        counts, differing, done = {}, [], 0
+        for name, kind in KINDS.items():
+            sums = []
+            for archive in (self.source.archive, self.target.archive):
+                total = _Checksum()
+                async for records in _pages(archive, kind, self.batch):
+                    total = total.with_records(records)
+                    watch(done + total.count)
+                done += total.count
+                sums.append(total)
+            counts[name] = sums[0].count
+            if sums[0] != sums[1]:
+                differing.append(name)
+        if differing:
+            raise CopyDiffers(differing)
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Checksum:
+    """How many records there are, and the sum of their SHA-256 modulo 2^256, in any order."""
+
+    count: int = 0
+    sum: int = 0
+
+    def with_records(self, records: Sequence[Record]) -> "_Checksum":
+        digests = (sha256(_canonical(record)).digest() for record in records)
+        added = sum(int.from_bytes(digest) for digest in digests)
+        return _Checksum(self.count + len(records), (self.sum + added) % _MODULUS)
+
+
+def _kinds_left(bookmark: Bookmark | None) -> Iterator[tuple[str, str]]:
+    """Name the kinds that are still to copy, each with the place to begin behind."""
+    names = list(KINDS)
+    first = names.index(bookmark.kind) if bookmark else 0
+    for name in names[first:]:
+        yield name, bookmark.after if bookmark and name == bookmark.kind else ""
+
+
+async def _pages(
+    archive: Archive, kind: type[Record], limit: int
+) -> AsyncIterator[Sequence[Record]]:
+    place = ""
+    while True:
+        records, place = await archive.read(kind, after=place, limit=limit)
+        if not records:
+            return
+        yield records
+
+
+def _canonical(record: Record) -> bytes:
+    """Write a record out whole: Python's own notation for tuples cannot be read in two ways."""
+    return repr(_values(record)).encode()
+
+
+def _values(record: Record) -> tuple[object, ...]:
+    match record:
+        case Order(lines=lines):
+            return (
+                record.id,
+                record.owner,
+                str(record.status),
+                _time(record.placed_at),
+                record.version,
+                record.currency,
+                [(line.sku, line.name, line.quantity, line.unit_price.minor) for line in lines],
+            )
+        case AccountRecord(username=name):
+            return record.id, str(record.kind), name and name.value, record.password_hash
+        case SubjectRecord():
+            return record.issuer, record.subject, record.user
+        case SessionRecord(session=session):
+            return (
+                session.id,
+                session.user,
+                session.client_id,
+                session.address,
+                sorted(map(str, session.scope)),
+                _time(session.started_at),
+                _time(session.last_used_at),
+                _time(session.expires_at),
+                _time(record.ended_at),
+                record.ending and str(record.ending),
+            )
+        case RefreshTokenRecord():
+            return (
+                record.digest,
+                record.session,
+                _time(record.expires_at),
+                _time(record.used_at),
+                record.sealed,
+            )
+        case KeyRecord(key=key):
+            return record.owner, key.value, _time(key.expires_at), record.order_id
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
