@@ -7,9 +7,12 @@ from hypothesis import HealthCheck, settings
 
 from entrypoints.settings import PREFIX
 
+pytest_plugins = ["tests.postgres"]
+
 # What a developer has set is not what is tested; how fast the machine is, neither.
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
-    del os.environ[name]
+    if name != "ORDERGATE_TEST_POSTGRES_URL":
+        del os.environ[name]
 settings.register_profile(
     "steady", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -61,12 +61,33 @@ class _Engine(NamedTuple):
     file: Callable[[str], StorageFile] | None = None
 
 
+def _postgres_flaw(url: str) -> str | None:
+    from adapters.sql.postgres_url import flaw_in  # noqa: PLC0415 - as below
+
+    return flaw_in(url)
+
+
+def _postgres(url: str, settings: Settings) -> Storage:
+    from adapters.sql.postgres_database import (  # noqa: PLC0415 - SQLite starts faster without
+        PostgresDatabase,
+    )
+
+    database = PostgresDatabase(
+        url,
+        pool_size=settings.database_pool_size,
+        pool_seconds=settings.database_pool_seconds,
+        statement_seconds=settings.database_statement_seconds,
+    )
+    return SqlStorage(database)
+
+
 _ENGINES = {
     "sqlite": _Engine(
         SqliteDatabase.flaw_in,
         lambda url, _: SqlStorage(SqliteDatabase.at(url)),
         SqliteFile.at,
     ),
+    "postgresql": _Engine(_postgres_flaw, _postgres),
 }
 """The engines there are, by the scheme of `ORDERGATE_DATABASE_URL`."""
 

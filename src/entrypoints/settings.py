@@ -169,7 +169,17 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     """Where users and orders are: `sqlite:///` and a path, or
-    `postgresql://name:password@host/database`. Default: `ordergate.db` in `HOME`."""
+    `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`. Default:
+    `ordergate.db` in `HOME`."""
+
+    database_pool_size: int = Field(default=10, ge=1, le=1_000)
+    """Connections to PostgreSQL that each worker has at most."""
+
+    database_pool_seconds: int = Field(default=5, ge=1, le=300)
+    """How long a request waits for one of them before it is answered 503, in seconds."""
+
+    database_statement_seconds: int = Field(default=5, ge=1, le=300)
+    """How long PostgreSQL may take for a statement, in seconds; half as long for a lock."""
 
     signing_key_file: Annotated[Path, AfterValidator(_existing_file)] | None = None
     """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC

@@ -25,9 +25,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
-from tests.postgres import PostgresServer
 
 from tests.integration.conftest import PASSWORD, PATIENT, Server, ordergate
+from tests.postgres import PostgresServer, binaries
 
 CLIENTS = 8
 SETTINGS: dict[str, Any] = {"BCRYPT_COST": 4, "ACCESS_TOKEN_SECONDS": 86_400, **PATIENT}
@@ -164,10 +164,13 @@ def crash_on_sqlite(folder: Path, kills: int, *, workers: int = 2) -> str:
     return f"{kills} kills of the server on SQLite: {verdict}, the file is sound"
 
 
-def crash_on_postgres(folder: Path, kills: int) -> str:
+def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
     """Kill the database server, with every connection it serves; return what was seen."""
-    with PostgresServer.start(folder / "postgres", durable=True) as postgres:
-        url = postgres.create_database("crashes")
+    postgres = PostgresServer(programs, durable=True)
+    try:
+        postgres.init()
+        postgres.start()
+        url = postgres.url()
         prepare(folder, DATABASE_URL=url)
         server = Server.start("serve", "--workers", 2, cwd=folder, DATABASE_URL=url, **SETTINGS)
         ledger = Ledger(url=server.url)
@@ -175,13 +178,15 @@ def crash_on_postgres(folder: Path, kills: int) -> str:
 
         def kill_and_restart() -> None:
             postgres.kill()
-            postgres.restart()
+            postgres.start()
 
         try:
             asyncio.run(crash(ledger, token, kills, kill_and_restart))
             verdict = judge(ledger, asyncio.run(stored(server.url, token)))
         finally:
             server.stop()
+    finally:
+        postgres.remove()
     return f"{kills} kills of the database server on PostgreSQL: {verdict}"
 
 
@@ -194,8 +199,11 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true", help="kill the database server")
     options = parser.parse_args()
     with TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
-        crash_on = crash_on_postgres if options.postgres else crash_on_sqlite
-        sys.stdout.write(crash_on(Path(folder), options.kills) + "\n")
+        if options.postgres:
+            seen = crash_on_postgres(Path(folder), options.kills, binaries())
+        else:
+            seen = crash_on_sqlite(Path(folder), options.kills)
+        sys.stdout.write(f"{seen}\n")
 
 
 if __name__ == "__main__":

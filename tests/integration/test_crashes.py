@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.postgres import needs_postgres
 
 from tests.integration.crashes import Ledger, crash_on_postgres, crash_on_sqlite, judge
 
@@ -14,9 +13,10 @@ def test_no_acknowledged_order_is_lost_when_the_server_is_killed(tmp_path: Path)
     assert "none lost, none doubled, the file is sound" in crash_on_sqlite(tmp_path, KILLS)
 
 
-@needs_postgres
-def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(tmp_path: Path) -> None:
-    assert "none lost, none doubled" in crash_on_postgres(tmp_path, KILLS)
+def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(
+    tmp_path: Path, postgres_binaries: Path
+) -> None:
+    assert "none lost, none doubled" in crash_on_postgres(tmp_path, KILLS, postgres_binaries)
 
 
 @pytest.mark.parametrize(

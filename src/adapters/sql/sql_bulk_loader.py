@@ -7,14 +7,14 @@ from operator import attrgetter
 from threading import Event
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, literal, select, union_all
+from sqlalchemy import Connection, insert, literal, select, text, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from adapters.sql.database import Database
 from adapters.sql.rows import line_rows, order_row, user_row
 from adapters.sql.tables import OrderLineRow, OrderRow, UserRow
-from application.errors import StorageNotEmpty
+from application.errors import StorageNotEmpty, StorageUnavailable
 from application.ports.storage import BulkLoader
 from domain.order import Order
 from domain.user import User
@@ -22,6 +22,9 @@ from domain.user import User
 T = TypeVar("T")
 
 _BATCH = 50_000
+
+_MAX_ROWS = 5_000
+"""Of one statement, so that it ends within the time that a server allows it."""
 
 
 class SqlBulkLoader(BulkLoader):
@@ -32,11 +35,18 @@ class SqlBulkLoader(BulkLoader):
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         """Insert users, then orders with their lines."""
-        given_up = Event()
+        given_up, begun = Event(), Event()
+
+        def work(connection: Connection) -> None:
+            _refuse_unless_empty(connection)
+            if begun.is_set():
+                raise StorageUnavailable("the load was interrupted; nothing is loaded, try again")
+            begun.set()  # what is read once cannot be loaded twice
+            _load(connection, users, orders, given_up)
+            skip_ids(connection)
+
         try:
-            await self._database.write(
-                lambda connection: _load(connection, users, orders, given_up)
-            )
+            await self._database.write(work)
         except asyncio.CancelledError:
             given_up.set()
             raise
@@ -46,9 +56,23 @@ class SqlBulkLoader(BulkLoader):
             ) from None
 
 
-def _load(
-    connection: Connection, users: Iterable[User], orders: Iterable[Order], given_up: Event
-) -> None:
+def skip_ids(connection: Connection) -> None:
+    """Let accounts that are opened later have ids beyond all that were written.
+
+    SQLite does so by itself.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text(
+                "SELECT setval(ids, greatest(nextval(ids), (SELECT max(id) FROM users)))"
+                " FROM CAST(pg_get_serial_sequence('users', 'id') AS regclass) AS ids"
+            )
+        )
+
+
+def _refuse_unless_empty(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # on SQLite, a write is alone
+        connection.execute(text("LOCK TABLE users, orders IN SHARE ROW EXCLUSIVE MODE"))
     anything = union_all(
         *(
             select(literal(1)).select_from(table).limit(1).subquery().select()
@@ -57,6 +81,11 @@ def _load(
     )
     if connection.execute(anything).first():
         raise StorageNotEmpty
+
+
+def _load(
+    connection: Connection, users: Iterable[User], orders: Iterable[Order], given_up: Event
+) -> None:
     for some_users in _batches(users):
         _give_up_if(given_up)
         _insert(connection, UserRow, [user_row(user) for user in some_users])
@@ -74,10 +103,11 @@ def _give_up_if(given_up: Event) -> None:
 
 
 def _insert(connection: Connection, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
-    connection.execute(insert(table), rows)
+    for some in _batches(rows, _MAX_ROWS):
+        connection.execute(insert(table), some)
 
 
-def _batches(values: Iterable[T]) -> Iterator[list[T]]:
+def _batches(values: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
     iterator = iter(values)
-    while batch := list(islice(iterator, _BATCH)):
+    while batch := list(islice(iterator, size)):
         yield batch

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from adapters.sql.database import Database
-from adapters.sql.rows import session_of, session_row
+from adapters.sql.rows import session_of
 from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
 from application.ports.sessions import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
@@ -54,16 +54,17 @@ class SqlSessionRepository(SessionRepository):
         token_expires_at: datetime,
         password_hash: PasswordHash,
     ) -> bool:
-        """Insert the session from a SELECT that finds the user with that hash or nothing."""
-        values = session_row(session)
-        still = exists().where(has_password(session.user, password_hash))
-        statement = insert(SessionRow).from_select(
-            list(values), select(*(literal(value) for value in values.values())).where(still)
+        """Insert the session behind the user's row, whose hash cannot change meanwhile."""
+        still = (
+            select(col(UserRow.id))
+            .where(has_password(session.user, password_hash))
+            .with_for_update(read=True)
         )
 
         def work(connection: Connection) -> bool:
-            if connection.execute(statement).rowcount != 1:
+            if connection.scalar(still) is None:
                 return False
+            connection.execute(insert(SessionRow), session_row(session))
             _add_token(connection, token, session.id, token_expires_at)
             return True
 
@@ -94,7 +95,7 @@ class SqlSessionRepository(SessionRepository):
         expires_at: datetime,
         grace: timedelta,
     ) -> Rotation:
-        """Update the row on condition that nobody did before: the row decides who was first."""
+        """Update the row on condition that nobody did before, behind the session's row."""
         return await self._database.write(
             lambda connection: _rotate(connection, old, new, sealed, at, expires_at, grace)
         )
@@ -210,6 +211,12 @@ def _rotate(  # noqa: PLR0917 - what the port names, within a transaction
 ) -> Rotation:
     live = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, _is_live(at))
     this = col(RefreshTokenRow.digest) == old
+    connection.execute(
+        select(col(SessionRow.id))
+        .join(RefreshTokenRow, col(RefreshTokenRow.session_id) == SessionRow.id)
+        .where(this)
+        .with_for_update(key_share=True, of=SessionRow)
+    )
     use = (
         update(RefreshTokenRow)
         .where(

@@ -114,7 +114,7 @@ class SqlUserRepository(UserRepository):
         return await self._database.write(work)
 
     async def of_subject(self, issuer: str, subject: str) -> UserId:
-        """Read the row, or write both: the write lock decides who was first."""
+        """Read the row, or write both: the row's key decides who was first."""
         query = select(col(ExternalSubjectRow.user_id)).where(
             col(ExternalSubjectRow.issuer) == issuer, col(ExternalSubjectRow.subject) == subject
         )
@@ -133,7 +133,12 @@ class SqlUserRepository(UserRepository):
             return user_id
 
         known = await self._database.read(find)
-        return await self._database.write(find_or_add) if known is None else known
+        if known is not None:
+            return known
+        try:
+            return await self._database.write(find_or_add, repeatable=True)
+        except IntegrityError:  # somebody else was first, and has committed
+            return await self._database.write(find_or_add, repeatable=True)
 
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:

@@ -112,7 +112,7 @@ class OrderRow(SQLModel, table=True):
         CheckConstraint(f"status IN ({_STATUSES})", name="ck_orders_status"),
         Index("ix_orders_owner_id_placed_at_id", "owner_id", "placed_at", "id"),
         Index("ix_orders_owner_id_status_placed_at_id", "owner_id", "status", "placed_at", "id"),
-        Index("ix_orders_id", "id"),
+        Index("ix_orders_id_owner_id", "id", "owner_id"),
         {"sqlite_with_rowid": False},
     )
 

@@ -8,7 +8,11 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-_INDEXED = (["owner_id", "placed_at", "id"], ["owner_id", "status", "placed_at", "id"], ["id"])
+_INDEXED = (
+    ["owner_id", "placed_at", "id"],
+    ["owner_id", "status", "placed_at", "id"],
+    ["id", "owner_id"],
+)
 
 
 def upgrade() -> None:

@@ -1,0 +1,70 @@
+"""What PostgreSQL and the way to it report, and what may be done about it."""
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+FAILURES = (DBAPIError, PoolTimeoutError, OSError, asyncpg.InternalClientError)
+"""What an attempt ends with when it is not the work's own error; OSError has TimeoutError."""
+
+_CONFLICTS = frozenset({"40001", "40P01", "0A000"})
+"""Serialization failure, deadlock, and a cached plan from before a migration."""
+
+_LOST = frozenset({"25006", "57P01", "57P02", "57P03"})
+"""Sent to a server that has become a standby, is shut down, has crashed or is starting."""
+
+_CONNECTION = "08"
+_DATA = "22"
+_UNHEARD = ("08", "40003", "57")
+
+
+_LOST_WORDS = "the connection was lost"
+_WORDS = (
+    (PoolTimeoutError, "every connection of the pool was in use for too long"),
+    (TimeoutError, "no answer in time"),
+    (asyncpg.TargetServerAttributeNotMatched, "no host is as target_session_attrs asks"),
+    (ConnectionRefusedError, "the connection was refused"),
+    (OSError, "no host could be reached"),
+    (ValueError, "a value that it cannot store"),
+)
+
+
+def cause_of(error: Exception) -> Exception:
+    """Return what the driver raised."""
+    return error.driver_exception if isinstance(error, DBAPIError) else error
+
+
+def is_lost(cause: Exception) -> bool:
+    """Say whether the connection is of no more use."""
+    state = _state(cause)
+    if state is None:
+        return not isinstance(cause, PoolTimeoutError | ValueError)
+    return state in _LOST or state.startswith(_CONNECTION)
+
+
+def may_pass(cause: Exception) -> bool:
+    """Say whether a new attempt may succeed soon. Time that is over is not waited for again."""
+    if isinstance(cause, TimeoutError):
+        return False
+    return is_lost(cause) or _state(cause) in _CONFLICTS
+
+
+def is_unheard(cause: Exception) -> bool:
+    """Say whether a COMMIT that ended so may have been done."""
+    state = _state(cause)
+    return state is None or state.startswith(_UNHEARD)
+
+
+def words_for(cause: Exception) -> str:
+    """Say what happened. No text that may quote a value or a statement is repeated."""
+    state = _state(cause)
+    if state and not state.startswith(_DATA):
+        return f"{cause.args[0]} ({state})"
+    if state:
+        return f"a value that it cannot store ({state})"
+    return next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
+
+
+def _state(cause: Exception) -> str | None:
+    state: str | None = getattr(cause, "sqlstate", None)
+    return state

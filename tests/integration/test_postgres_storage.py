@@ -1,0 +1,70 @@
+"""The contract on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import Connection, text
+
+from adapters.sql.postgres_database import PostgresDatabase
+from adapters.sql.sql_storage import SqlStorage
+from application.ports.storage import Storage
+from tests.contracts.identity import STEPS, IdentityMachine
+from tests.contracts.storage import StorageContract
+from tests.postgres import Databases, database_at
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(postgres_url)
+    yield database
+    await database.close()
+
+
+class TestPostgresStorage(StorageContract):
+    @pytest.fixture
+    async def storage(
+        self, database: PostgresDatabase, postgres_url: str
+    ) -> AsyncIterator[Storage]:
+        self.database, self.url = database, postgres_url
+        storage = SqlStorage(database)
+        await storage.open()
+        yield storage
+        await storage.close()
+
+    def another(self, storage: Storage) -> Storage:
+        return SqlStorage(database_at(self.url))
+
+    async def empty(self, storage: Storage) -> None:
+        def truncate(connection: Connection) -> None:
+            connection.execute(
+                text(
+                    "TRUNCATE idempotency_keys, order_lines, orders, external_subjects,"
+                    " refresh_tokens, sessions, users"
+                )
+            )
+
+        await self.database.write(truncate)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _databases(request: pytest.FixtureRequest) -> None:
+    PostgresIdentity.databases = request.getfixturevalue("postgres_databases")
+
+
+class PostgresIdentity(IdentityMachine):
+    databases: Databases
+
+    def storage(self) -> Storage:
+        self.url = self.databases.create(migrated=True)
+        self.stored = SqlStorage(database_at(self.url))
+        self.run(self.stored.open())
+        return self.stored
+
+    def teardown(self) -> None:
+        self.run(self.stored.close())
+        super().teardown()
+        self.databases.drop(self.url)
+
+
+TestIdentityOnPostgres = PostgresIdentity.TestCase
+TestIdentityOnPostgres.settings = STEPS
