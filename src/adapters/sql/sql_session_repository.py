@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from adapters.sql.database import Database
-from adapters.sql.rows import session_of
+from adapters.sql.rows import session_of, session_row
 from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
 from application.ports.sessions import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
