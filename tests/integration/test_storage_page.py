@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,14 +17,15 @@ import pytest
 
 from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports.storage import Storage
+from domain.session import Ending
 from domain.user import PasswordHash, Username
 from entrypoints import container
 from entrypoints.container import Container
 from entrypoints.settings import SettingsError, load_settings
-from tests.contracts.atomicity import Failure
+from tests.contracts.atomicity import AT, Failure, rotate, session, start
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
-from tests.samples import CUPS, TEAPOT
+from tests.samples import ALICE, CUPS, TEAPOT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "storage.md").read_text()
@@ -244,6 +246,27 @@ async def test_a_full_storage_is_told_and_keeps_what_it_has(
         await fill()
     assert await storage.users.find(alice.username) == alice
     await storage.close()
+
+
+async def test_a_session_that_is_forgotten_leaves_no_key(storage: Any) -> None:
+    await storage.loader.load([ALICE], [])
+
+    def keys() -> list[bytes]:
+        found: list[bytes] = storage._database.read(lambda view: list(view.scan(b"")))
+        return found
+
+    before = keys()
+    for number in (1, 2, 3):
+        assert await start(storage, number, ALICE.id, ALICE.password_hash)
+    await rotate(storage, 1, 4, AT)
+    await storage.sessions.end(session(1).id, user=ALICE.id, why=Ending.REVOKED, at=AT)
+    assert await storage.sessions.forget(over_by=AT, limit=9) == 1
+    left = await storage.sessions.live(ALICE.id, at=AT, limit=9)
+    assert {each.id for each in left} == {session(2).id, session(3).id}
+    over = session(2).expires_at
+    assert await storage.sessions.forget(over_by=over - timedelta(microseconds=1), limit=9) == 0
+    assert [await storage.sessions.forget(over_by=over, limit=1) for _ in range(3)] == [1, 1, 0]
+    assert keys() == before
 
 
 # The container
