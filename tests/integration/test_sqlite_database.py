@@ -187,10 +187,12 @@ async def test_a_transaction_that_the_engine_rolls_back_fails_for_all(
 
     def lose(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
-        raise LookupError
+        connection.exec_driver_sql("SELECT the_reason")
 
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(adding("alice"), lose, adding("bob"))
+    with pytest.raises(StorageUnavailable, match=r"^SQLite: no such column: the_reason$"):
+        await tasks[0]
     assert await outcomes(tasks) == [StorageUnavailable, StorageUnavailable, "bob"]
     assert names_in(file) == {"bob"}
 

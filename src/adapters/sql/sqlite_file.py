@@ -108,6 +108,8 @@ def engine_errors() -> Iterator[None]:
 
 def unavailable(error: Exception) -> StorageUnavailable:
     """Make an error of what the engine reports, without the statement and its values."""
+    if isinstance(error, StorageUnavailable):
+        return StorageUnavailable(*error.args)
     return StorageUnavailable(f"SQLite: {_reported(error)}")
 
 
