@@ -4,8 +4,6 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import reduce
-from operator import add
 from typing import NewType
 
 from domain.errors import InvalidOrder, InvalidStep
@@ -121,7 +119,8 @@ class Order:
     @property
     def total(self) -> Money:
         """The price of all lines together."""
-        return reduce(add, (line.total for line in self.lines))
+        minor = sum(line.unit_price.minor * line.quantity for line in self.lines)
+        return Money(minor, self.currency)
 
     @property
     def as_placed(self) -> "Order":

@@ -1,5 +1,8 @@
 import asyncio
+import os
 import statistics
+import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -151,3 +154,16 @@ async def test_every_refusal_costs_the_same_work() -> None:
     medians = {name: statistics.median(taken) for name, taken in times.items()}
     for name, median in medians.items():
         assert 0.75 < median / medians["wrong password"] < 1.33, (name, medians)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
+async def test_hashing_stands_back_behind_the_event_loop() -> None:
+    priorities = []
+    hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1)
+    await hasher._run(
+        lambda: priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    )
+    hasher.close()
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert priorities == [10]
+    assert own < 10

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 
 from adapters.tokens.encoding import parse_json_object
 from adapters.tokens.jwk import KeySet
@@ -20,6 +21,9 @@ ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core, section 2."""
+
+MAX_KNOWN_TOKENS = 10_000
+"""How many verified tokens are remembered; of about 2 kB each."""
 
 _NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
@@ -89,6 +93,9 @@ class JwtTokenVerifier:
     """Believes what is signed for `audience` in the name of `issuer`, and of one of the `types`.
 
     Clocks may differ by `leeway`. Of the types, in lower case, "" stands for none at all.
+
+    What was verified is remembered by its SHA-256 while the keys are the same object: a signature
+    costs more than all the rest of a request. Times are compared every time.
     """
 
     def __init__(
@@ -105,12 +112,27 @@ class JwtTokenVerifier:
         self._audience = audience
         self._leeway = leeway.total_seconds()
         self._types = types
+        self._known: dict[bytes, Claims] = {}
+        self._known_with: KeySet | None = None
 
     def verify(self, token: str, keys: KeySet) -> Claims:
         """Check that a key signed it, its type, times, issuer and audience.
 
         `InvalidToken` names the first flaw. Other claims are the caller's to ask for.
         """
+        if keys is not self._known_with:
+            self._known, self._known_with = {}, keys
+        digest = sha256(token.encode(errors="surrogatepass")).digest()
+        claims = self._known.get(digest)
+        if claims is None:
+            claims = self._read(token, keys)
+            if len(self._known) >= MAX_KNOWN_TOKENS:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = claims
+        self._check_times(claims)
+        return claims
+
+    def _read(self, token: str, keys: KeySet) -> Claims:
         header, payload = read_jws(token, keys)
         if str(header.get("typ", "")).lower() not in self._types:
             raise InvalidToken("typ is not at+jwt")
@@ -118,15 +140,18 @@ class JwtTokenVerifier:
             claims = Claims(parse_json_object(payload))
         except ValueError:
             raise InvalidToken("the claims are no JSON object") from None
-        now = self._clock.now().timestamp()
-        if claims.seconds("exp") <= now - self._leeway:
-            raise InvalidToken("exp has passed")
-        for claim in ("iat", "nbf") if "nbf" in claims.members else ("iat",):
-            if claims.seconds(claim) > now + self._leeway:
-                raise InvalidToken(f"{claim} is in the future")
+        self._check_times(claims)
         if claims.text("iss") != self._issuer:
             raise InvalidToken("iss is another issuer")
         audience = claims.members.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise InvalidToken("aud is another audience")
         return claims
+
+    def _check_times(self, claims: Claims) -> None:
+        now = self._clock.now().timestamp()
+        if claims.seconds("exp") <= now - self._leeway:
+            raise InvalidToken("exp has passed")
+        for claim in ("iat", "nbf") if "nbf" in claims.members else ("iat",):
+            if claims.seconds(claim) > now + self._leeway:
+                raise InvalidToken(f"{claim} is in the future")
