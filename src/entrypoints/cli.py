@@ -247,6 +247,14 @@ def _serve(app: Callable[..., Any] | str, listening: socket, *, workers: int = 1
         raise Failure("the server did not start; the log says why")
 
 
+_AN_ORDER = json.dumps(
+    {
+        "currency": "EUR",
+        "lines": [{"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}],
+    }
+)
+
+
 def _welcome(url: str, home: Path) -> str:
     return f"""
 Ordergate is on {url}, its data in {home}
@@ -263,6 +271,11 @@ Read an order of user1's, then one of user2's (404: for user1 it does not exist)
 
   curl -i -H "Authorization: Bearer $TOKEN" "{url}/order?id=1"
   curl -i -H "Authorization: Bearer $TOKEN" "{url}/order?id=2"
+
+Place an order; the key makes it one, however often you send this:
+
+  curl -i -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: my-first-teapot" \\
+    -H "Content-Type: application/json" {url}/orders -d '{_AN_ORDER}'
 
 Try everything in a browser: {url}/docs
 Stop with Ctrl-C.

@@ -496,13 +496,16 @@ def test_the_curl_lines_of_the_demo_work_as_they_stand(tmp_path: Path, start: St
     server = start("demo", cwd=tmp_path)
     lines = "".join(server.output)
     sign_in = re.search(r"TOKEN=.*?\n.*?\n", lines)
-    reads = re.findall(r"curl -i .*", lines)
+    requests = re.findall(r"curl -i (?:.*\\\n)*.*", lines)
     assert sign_in
-    assert len(reads) == 2
+    assert len(requests) == 3
     shell = subprocess.run(
-        ["bash", "-c", "\n".join([sign_in[0], *reads])], capture_output=True, text=True, check=True
+        ["bash", "-c", "\n".join([sign_in[0], *requests])],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404"]
+    assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
 
 
 def test_several_workers_share_one_port_and_one_key(migrated: Path, start: Start) -> None:

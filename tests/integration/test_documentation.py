@@ -131,10 +131,10 @@ def test_the_lines_for_a_stolen_key_work_as_they_stand(tmp_path: Path) -> None:
 def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> None:
     server = start("demo", cwd=tmp_path)
     blocks = re.findall(r"^```sh\n((?:TOKEN|curl).*?)^```", README, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     lines = "".join(blocks).replace("http://127.0.0.1:8000", server.url)
     shell = subprocess.run(["sh", "-ec", lines], capture_output=True, text=True, check=True)
-    assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404"]
+    assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
 
 
 def test_the_readme_lists_every_setting() -> None:
@@ -173,6 +173,7 @@ def test_every_kind_of_problem_is_explained() -> None:
         "backup-refused",
         "copy-differs",
         "key-refused",
+        "owner-not-named",
         "storage-not-empty",
     }
 

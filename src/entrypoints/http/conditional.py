@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from pydantic.json_schema import SkipJsonSchema
 
 from entrypoints.http.errors import invalid_header
 from entrypoints.http.openapi import header
@@ -17,7 +18,6 @@ from entrypoints.http.problems import ProblemError
 _ANY = "*"
 # Possessive, so that no input makes it go back and forth; the list may have empty elements (5.6.1).
 _ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[!#-~\x80-\xff]*+"[ \t]*+)?(,|\Z)')
-
 ETAG = header("The version of the order, as a strong entity tag.", '"1"')
 
 
@@ -75,7 +75,7 @@ def entity_tags(name: str, values: list[str]) -> frozenset[str]:
 async def _if_match(
     request: Request,
     _: Annotated[
-        str | None,
+        str | SkipJsonSchema[None],
         Header(
             alias="If-Match",
             description="Only if the order has one of these entity tags, or any for `*`.",
@@ -91,7 +91,7 @@ async def _if_match(
 async def _if_none_match(
     request: Request,
     _: Annotated[
-        str | None,
+        str | SkipJsonSchema[None],
         Header(
             alias="If-None-Match",
             description="Only if the order has none of these entity tags; else 304.",

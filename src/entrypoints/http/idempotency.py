@@ -4,6 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from pydantic.json_schema import SkipJsonSchema
 
 from entrypoints.http.errors import invalid_header
 from entrypoints.http.problems import ProblemError
@@ -42,7 +43,7 @@ def read_key(values: list[str]) -> str | None:
 async def _key(
     request: Request,
     _: Annotated[
-        str | None,
+        str | SkipJsonSchema[None],
         Header(
             alias=_NAME,
             description="What you call this one wish: the same key and order give the first answer"

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from domain.errors import DomainError
@@ -77,7 +78,7 @@ Limit = Annotated[
     Query(),
 ]
 _Time = Annotated[
-    datetime | None,
+    datetime | SkipJsonSchema[None],
     BeforeValidator(_time),
 ]
 PlacedFrom = Annotated[

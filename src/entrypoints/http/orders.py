@@ -5,6 +5,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFound
 from application.ports.orders import Position
@@ -84,7 +85,9 @@ async def place_order(
 
 async def _order_list(
     user: OrderReader,
-    status: Annotated[OrderStatus | None, Query(description="In that status now.")] = None,
+    status: Annotated[
+        OrderStatus | SkipJsonSchema[None], Query(description="In that status now.")
+    ] = None,
     placed_from: PlacedFrom = None,
     placed_before: PlacedBefore = None,
 ) -> OrderList:
@@ -107,7 +110,8 @@ async def list_orders(
     *,
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Annotated[
-        str | None, Query(description="Where the page before ended, of the same filters.")
+        str | SkipJsonSchema[None],
+        Query(description="Where the page before ended, of the same filters."),
     ] = None,
 ) -> OrderPageOut:
     """Return a page of your orders, newest first. `next_cursor` and `Link` lead to the next."""
