@@ -9,12 +9,13 @@ from application.errors import StorageNotEmpty, UsernameTaken
 from application.ports.storage import Storage
 from domain.order import Order, OrderId
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from tests.contracts.archive import ArchiveContract
 from tests.contracts.orders import OrderRepositoryContract
 from tests.contracts.sessions import SessionRepositoryContract
 from tests.samples import ALICE, BOB, an_order
 
 
-class StorageContract(SessionRepositoryContract, OrderRepositoryContract):
+class StorageContract(SessionRepositoryContract, OrderRepositoryContract, ArchiveContract):
     """Every port of a storage: `Storage` and all its repositories."""
 
     @pytest.fixture
