@@ -342,6 +342,64 @@ class SessionRepositoryContract:
             alice, password_hash=PasswordHash("new")
         )
 
+    # Forgetting
+
+    @pytest.mark.parametrize("early", [timedelta(0), timedelta(microseconds=1)])
+    async def test_sessions_that_were_over_by_then_are_forgotten(
+        self, storage: Storage, alice: User, early: timedelta
+    ) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        await start(storage, a_session(2, alice.id), token=2)
+        await start(storage, replace(a_session(3, alice.id), expires_at=NOW), token=3)
+        await start(storage, a_session(4, alice.id), token=4)
+        await rotate(storage, old=1, new=5)
+        await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
+        forgotten = await storage.sessions.forget(over_by=NOW - early, limit=10)
+        left = [number for number in range(1, 6) if await storage.sessions.of_token(digest(number))]
+        assert (forgotten, left) == ((0, [1, 2, 3, 4, 5]) if early else (2, [2, 4]))
+
+    async def test_a_session_that_ended_and_expired_is_over_by_the_sooner(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
+        assert await storage.sessions.forget(over_by=NOW, limit=10) == 1
+
+    async def test_no_more_sessions_are_forgotten_than_was_said(
+        self, storage: Storage, alice: User
+    ) -> None:
+        for number in range(1, 6):
+            await start(storage, a_session(number, alice.id), token=number)
+        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        counts = [await storage.sessions.forget(over_by=NOW, limit=2) for _ in range(4)]
+        assert counts == [2, 2, 1, 0]
+
+    async def test_what_is_forgotten_is_unknown(self, storage: Storage, alice: User) -> None:
+        session = a_session(1, alice.id)
+        await start(storage, session, token=1)
+        await rotate(storage, old=1, new=2)
+        await storage.sessions.end(session.id, user=alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        await storage.sessions.forget(over_by=NOW, limit=1)
+        assert not await storage.sessions.is_familiar(alice.id, session.address)
+        assert not await storage.sessions.is_live(session.id, user=alice.id, at=NOW)
+        assert await storage.sessions.ended_since(NOW) == {}
+        assert await rotate(storage, old=1, new=3) == Rotation(Verdict.DEAD)
+        assert not await storage.sessions.is_used(digest(1))
+
+    async def test_of_two_who_forget_at_once_both_come_to_an_end(
+        self, storage: Storage, alice: User
+    ) -> None:
+        for number in range(1, 11):
+            await start(storage, a_session(number, alice.id), token=number)
+        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        counts = await asyncio.gather(
+            *(storage.sessions.forget(over_by=NOW, limit=5) for _ in range(4))
+        )
+        left = await storage.sessions.forget(over_by=NOW, limit=10)
+        assert sum(counts) + left == 10
+        tokens = [await storage.sessions.of_token(digest(number)) for number in range(1, 11)]
+        assert tokens == [None] * 10
+
     async def test_a_change_may_keep_no_session(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(1, alice.id), token=1)
         ended = await storage.users.change_password(

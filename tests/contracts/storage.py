@@ -10,6 +10,7 @@ from application.errors import OrdersOpen, StorageNotEmpty, UsernameTaken
 from application.ports.storage import Storage
 from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from tests.contracts.archive import ArchiveContract
 from tests.contracts.atomicity import AtomicityContract
 from tests.contracts.orders import OrderRepositoryContract
 from tests.contracts.races import RacesContract
@@ -23,6 +24,7 @@ T = TypeVar("T")
 class StorageContract(
     SessionRepositoryContract,
     OrderRepositoryContract,
+    ArchiveContract,
     ValuesContract,
     RacesContract,
     AtomicityContract,

@@ -67,7 +67,10 @@ class TestSqliteStorage(StorageContract):
                 "order_lines",
                 "orders",
                 "external_subjects",
+                "refresh_tokens",
+                "sessions",
                 "users",
+                "copies",
             ):
                 connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
 

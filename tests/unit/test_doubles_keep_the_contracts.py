@@ -1,9 +1,10 @@
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
 
 from adapters.clock import SystemClock
-from adapters.memory import InMemoryStorage
+from adapters.memory import InMemoryStorage, Tables
 from application.ports.clock import Clock
 from application.ports.passwords import PasswordHasher, Throttle
 from application.ports.storage import Storage
@@ -33,10 +34,8 @@ class TestInMemoryStorage(StorageContract):
 
     async def empty(self, storage: Storage) -> None:
         assert isinstance(storage, InMemoryStorage)
-        storage.tables.users.clear()
-        storage.tables.orders.clear()
-        storage.tables.subjects.clear()
-        storage.tables.keys.clear()
+        for table in fields(storage.tables):
+            setattr(storage.tables, table.name, getattr(Tables(), table.name))
 
 
 class TestInstantPasswordHasher(PasswordHasherContract):

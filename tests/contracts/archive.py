@@ -1,0 +1,274 @@
+"""What every storage does when it is copied whole: see `StorageContract`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from application.errors import CopyUnfinished, StorageNotEmpty
+from application.ports.archive import (
+    KINDS,
+    AccountKind,
+    AccountRecord,
+    Bookmark,
+    KeyRecord,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from application.ports.orders import IdempotencyKey
+from application.ports.storage import Storage
+from application.refresh_token import TokenDigest
+from domain.order import OrderId
+from domain.scope import Scope
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId, Username
+from tests.samples import ALICE, an_order, orders
+
+MARK = Bookmark("f" * 64, "accounts", "a place")
+AT = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+times = st.datetimes(timezones=st.just(UTC))
+text = st.text(
+    st.characters(exclude_categories=["C"], include_characters=":😀"), min_size=1, max_size=255
+)
+
+
+@st.composite
+def sessions(draw: st.DrawFn, number: int, user: UserId) -> SessionRecord:
+    session = Session(
+        id=SessionId(f"{number:032x}"),
+        user=user,
+        client_id=draw(text),
+        address=draw(st.text("0123456789abcdef:.", max_size=64)),
+        scope=draw(st.frozensets(st.sampled_from(Scope))),
+        started_at=draw(times),
+        last_used_at=draw(times),
+        expires_at=draw(times),
+    )
+    ended = st.tuples(times, st.sampled_from(Ending))
+    return SessionRecord(session, *draw(st.just((None, None)) | ended))
+
+
+@st.composite
+def whole_storages(draw: st.DrawFn) -> dict[str, list[Any]]:
+    """Any records that fit together, by the name of their kind."""
+    ids = draw(st.lists(st.integers(1, 2**62), min_size=1, max_size=6, unique=True))
+    accounts = []
+    for number, each in enumerate(ids):
+        kind = draw(st.sampled_from(AccountKind))
+        name, password_hash = Username(f"zoë{number}"), PasswordHash(draw(text))
+        is_open = kind is AccountKind.OPEN
+        accounts.append(
+            AccountRecord(UserId(each), kind, name, password_hash)
+            if is_open
+            else AccountRecord(UserId(each), kind)
+        )
+    users = st.sampled_from([account.id for account in accounts])
+    external = [account.id for account in accounts if account.kind is AccountKind.EXTERNAL]
+    names = draw(st.lists(st.tuples(text, text), max_size=len(external), unique=True))
+    some_sessions = [
+        draw(sessions(number, draw(users))) for number in range(draw(st.integers(0, 3)))
+    ]
+    tokens = [
+        RefreshTokenRecord(
+            TokenDigest(draw(st.binary(min_size=31, max_size=31)) + bytes([number])),
+            draw(st.sampled_from(some_sessions)).session.id,
+            draw(times),
+            draw(st.none() | times),
+            draw(st.none() | st.binary(min_size=32, max_size=32)),
+        )
+        for number in range(draw(st.integers(0, 4)) if some_sessions else 0)
+    ]
+    some_orders = {
+        (order.owner, order.id): order
+        for order in [draw(orders(owner=draw(users))) for _ in range(draw(st.integers(0, 4)))]
+    }
+    keys = {
+        (owner, value): KeyRecord(owner, IdempotencyKey(value, draw(times)), order_id)
+        for owner, order_id in some_orders
+        for value in draw(st.lists(st.from_regex("[!-~]{1,255}", fullmatch=True), max_size=2))
+    }
+    known = zip(names, external, strict=False)
+    return {
+        "accounts": accounts,
+        "subjects": [SubjectRecord(*each, user) for each, user in known],
+        "sessions": some_sessions,
+        "refresh tokens": tokens,
+        "orders": list(some_orders.values()),
+        "idempotency keys": list(keys.values()),
+    }
+
+
+async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]:
+    """Read a kind page by page."""
+    records: list[Record] = []
+    place = ""
+    while True:
+        page, place = await storage.archive.read(KINDS[name], after=place, limit=limit)
+        assert len(page) <= limit
+        assert len(place) <= 1024
+        if not page:
+            return records
+        records.extend(page)
+
+
+async def write(storage: Storage, *records: Record, bookmark: Bookmark = MARK) -> None:
+    await storage.archive.write(records, bookmark=bookmark)
+
+
+def same(some: Sequence[object], others: Sequence[object]) -> bool:
+    """Compare what is in no order, and in none twice."""
+    return len(some) == len(others) and all(each in others for each in some)
+
+
+def opened(user: int, name: str) -> AccountRecord:
+    return AccountRecord(UserId(user), AccountKind.OPEN, Username(name), PasswordHash("hash"))
+
+
+class ArchiveContract:
+    """`Archive` and `Storage.open`."""
+
+    async def empty(self, storage: Storage) -> None:
+        """Remove everything, by a way of the storage's own."""
+        raise NotImplementedError
+
+    def another(self, storage: Storage) -> Storage:
+        """Return what another process would use to reach the same data, not yet open."""
+        raise NotImplementedError
+
+    @settings(
+        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(whole=whole_storages(), limit=st.integers(1, 3))
+    async def test_records_of_every_kind_come_back_as_they_were_written(
+        self, storage: Storage, whole: dict[str, list[Any]], limit: int
+    ) -> None:
+        await self.empty(storage)
+        for name, records in whole.items():
+            await storage.archive.write(records, bookmark=replace(MARK, kind=name))
+        for name, records in whole.items():
+            assert same(await all_of(storage, name, limit), records)
+            assert await storage.archive.count(KINDS[name]) == len(records)
+
+    async def test_what_use_stores_is_read_as_records(self, storage: Storage) -> None:
+        alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
+        bob = await storage.users.of_subject("https://id.example", "bob")
+        await storage.users.close(carol.id, password_hash=PasswordHash("hash"), at=AT)
+        session = Session(
+            SessionId("a" * 32), alice.id, "shop", "192.0.2.1", frozenset(Scope), AT, AT, AT
+        )
+        session = replace(session, expires_at=AT + timedelta(days=1))
+        old, new = TokenDigest(b"o" * 32), TokenDigest(b"n" * 32)
+        dies = AT + timedelta(hours=1)
+        await storage.sessions.start(
+            session, old, token_expires_at=dies, password_hash=PasswordHash("hash")
+        )
+        await storage.sessions.rotate(
+            old, new, sealed=b"s" * 32, at=AT, expires_at=dies, grace=timedelta(seconds=10)
+        )
+        await storage.sessions.end(session.id, user=alice.id, why=Ending.SIGNED_OUT, at=AT)
+        order = an_order(owner=alice.id)
+        key = IdempotencyKey("a wish", order.placed_at + timedelta(days=1))
+        await storage.orders.add(order, owner=alice.id, key=key)
+        assert {name: await all_of(storage, name) for name in KINDS} == {
+            "accounts": [
+                AccountRecord(alice.id, AccountKind.OPEN, alice.username, alice.password_hash),
+                AccountRecord(carol.id, AccountKind.CLOSED),
+                AccountRecord(bob, AccountKind.EXTERNAL),
+            ],
+            "subjects": [SubjectRecord("https://id.example", "bob", bob)],
+            "sessions": [SessionRecord(session, AT, Ending.SIGNED_OUT)],
+            "refresh tokens": [
+                RefreshTokenRecord(new, session.id, dies),
+                RefreshTokenRecord(old, session.id, dies, AT, b"s" * 32),
+            ],
+            "orders": [order],
+            "idempotency keys": [KeyRecord(alice.id, key, order.id)],
+        }
+
+    async def test_what_was_written_is_used_like_anything_else(self, storage: Storage) -> None:
+        subject = SubjectRecord("https://id.example", "bob", UserId(9))
+        await write(storage, opened(4, "alice"), AccountRecord(UserId(9), AccountKind.EXTERNAL))
+        await write(storage, subject)
+        await write(storage, an_order(owner=4), an_order(owner=9))
+        await storage.archive.finish()
+        alice = await storage.users.find(Username("alice"))
+        assert alice is not None
+        assert await storage.orders.get_owned(OrderId(7), owner=alice.id) == an_order(owner=4)
+        assert await storage.users.of_subject("https://id.example", "bob") == 9
+        assert await storage.orders.add(an_order(8, owner=9), owner=UserId(9)) is not None
+
+    async def test_a_closed_account_that_was_written_takes_no_order(self, storage: Storage) -> None:
+        await write(storage, AccountRecord(UserId(4), AccountKind.CLOSED))
+        assert await storage.users.get(UserId(4)) is None
+        assert await storage.orders.add(an_order(owner=4), owner=UserId(4)) is None
+
+    async def test_accounts_opened_later_have_other_ids(self, storage: Storage) -> None:
+        await write(storage, opened(2, "alice"), AccountRecord(UserId(3), AccountKind.CLOSED))
+        await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
+        await storage.archive.finish()
+        bob = await storage.users.add(Username("bob"), PasswordHash("hash"))
+        subject = await storage.users.of_subject("https://id.example", "carol")
+        assert len({1, 2, 3, bob.id, subject}) == 5
+
+    async def test_records_and_bookmark_are_written_in_one_step(self, storage: Storage) -> None:
+        assert await storage.archive.bookmark() is None
+        await write(storage, opened(1, "alice"))
+        later = Bookmark(MARK.source, "orders", "x" * 1024)
+        await write(storage, an_order(), bookmark=later)
+        assert await storage.archive.bookmark() == later
+        with pytest.raises(ValueError, match="is there already"):
+            await write(storage, an_order(8), an_order(), bookmark=MARK)
+        assert await storage.archive.bookmark() == later
+        assert await all_of(storage, "orders") == [an_order()]
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            an_order(owner=2),
+            KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(8)),
+            RefreshTokenRecord(TokenDigest(b"d" * 32), SessionId("a" * 32), AT),
+        ],
+        ids=["an order", "a key", "a refresh token"],
+    )
+    async def test_what_refers_to_nothing_is_not_written(
+        self, storage: Storage, record: Record
+    ) -> None:
+        await write(storage, opened(1, "alice"))
+        with pytest.raises(ValueError, match="what it refers to is not"):
+            await write(storage, record)
+        assert await storage.archive.count(type(record)) == 0
+
+    async def test_nothing_is_written_beside_what_is_there(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        with pytest.raises(StorageNotEmpty):
+            await write(storage, opened(2, "bob"))
+        assert await storage.archive.bookmark() is None
+        assert await storage.archive.count(AccountRecord) == 1
+
+    async def test_after_the_end_of_a_copy_nothing_more_is_written(self, storage: Storage) -> None:
+        await write(storage, opened(1, "alice"))
+        await storage.archive.finish()
+        assert await storage.archive.bookmark() is None
+        with pytest.raises(StorageNotEmpty):
+            await write(storage, opened(2, "bob"))
+
+    async def test_a_storage_with_half_a_copy_opens_for_the_copy_alone(
+        self, storage: Storage
+    ) -> None:
+        await write(storage, opened(1, "alice"))
+        other = self.another(storage)
+        with pytest.raises(CopyUnfinished, match="ordergate copy"):
+            await other.open()
+        await other.open(unfinished=True)
+        assert await other.archive.bookmark() == MARK
+        await other.archive.finish()
+        await other.open()
+        await other.close()
