@@ -1,15 +1,19 @@
 """The contract on PostgreSQL."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Connection, text
 
 from adapters.sql.postgres_database import PostgresDatabase
 from adapters.sql.sql_storage import SqlStorage
 from application.ports.storage import Storage
+from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
+from tests.failing import failing_statements
 from tests.postgres import Databases, database_at
 
 
@@ -33,6 +37,9 @@ class TestPostgresStorage(StorageContract):
 
     def another(self, storage: Storage) -> Storage:
         return SqlStorage(database_at(self.url))
+
+    def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        return failing_statements(failure)
 
     async def empty(self, storage: Storage) -> None:
         def truncate(connection: Connection) -> None:
@@ -67,4 +74,5 @@ class PostgresIdentity(IdentityMachine):
 
 
 TestIdentityOnPostgres = PostgresIdentity.TestCase
-TestIdentityOnPostgres.settings = STEPS
+# A database for each example, and a round trip for each step: fewer than where there is neither.
+TestIdentityOnPostgres.settings = settings(STEPS, max_examples=10)
