@@ -103,7 +103,7 @@ async def test_a_copy_that_fails_at_any_call_goes_on_and_ends_equal(*, after: bo
 
 
 async def test_what_was_copied_is_not_copied_again() -> None:
-    source, target = await a_source(), Failing(12)
+    source, target = await a_source(), Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(source, target, batch=2)()
     there = len((await records_of(target))["orders"])
@@ -116,7 +116,7 @@ async def test_what_was_copied_is_not_copied_again() -> None:
 
 
 async def test_half_a_copy_is_not_served() -> None:
-    target = Failing(12)
+    target = Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(await a_source(), target, batch=2)()
     with pytest.raises(CopyUnfinished):
@@ -124,7 +124,7 @@ async def test_half_a_copy_is_not_served() -> None:
 
 
 async def test_half_a_copy_of_another_storage_is_refused_and_left_alone() -> None:
-    source, target = await a_source(), Failing(12)
+    source, target = await a_source(), Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(source, target, batch=2)()
     before = await records_of(target)
@@ -179,9 +179,9 @@ async def test_an_order_of_an_account_that_came_too_late_is_told_as_a_difference
         await source.orders.add(an_order(1, owner=carol.id), owner=carol.id)
 
     def change(stage: Stage, done: int, _total: int) -> None:
-        if (stage, done) == (Stage.COPYING, 2):
+        if (stage, done) == (Stage.COPYING, 4):
             with pytest.raises(StopIteration):
                 late().send(None)
 
     with pytest.raises(CopyDiffers, match=r"in orders .* stop all that writes"):
-        await CopyStorage(source, target)(watch=change)
+        await CopyStorage(source, target, batch=2)(watch=change)
