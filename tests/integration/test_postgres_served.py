@@ -1,5 +1,7 @@
 """The command and a server with two workers on PostgreSQL."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -37,3 +39,11 @@ def test_a_database_that_is_away_is_told_without_its_password(tmp_path: Path) ->
     assert "PostgreSQL: the connection was refused" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_who_uses_sqlite_does_not_load_the_driver() -> None:
+    lines = "import sys, entrypoints.container; print('asyncpg' in sys.modules)"
+    asked = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout == "False\n"
