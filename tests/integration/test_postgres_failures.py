@@ -430,6 +430,12 @@ async def test_a_password_is_not_told(postgres_url: str) -> None:
     assert "wr0ng" not in f"{refusal.value}{refusal.value.__cause__}"
 
 
+async def test_a_certificate_that_is_not_there_is_told(postgres_url: str) -> None:
+    url = f"{postgres_url}?sslmode=verify-full&sslrootcert=/not/there.pem"
+    with pytest.raises(StorageUnavailable, match="No such file"):
+        await SqlStorage(database_at(url)).open()
+
+
 async def test_a_server_that_is_not_there_is_unavailable_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

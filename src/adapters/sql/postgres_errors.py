@@ -62,7 +62,10 @@ def words_for(cause: Exception) -> str:
         return f"{cause.args[0]} ({state})"
     if state:
         return f"a value that it cannot store ({state})"
-    return next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
+    if isinstance(cause, asyncpg.ClientConfigurationError):
+        return str(cause)
+    words = next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
+    return f"{words}: {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else words
 
 
 def _state(cause: Exception) -> str | None:

@@ -19,7 +19,7 @@ _FORM = "must look like postgresql://name:password@host/database, with other cha
 
 def flaw_in(url: str) -> str | None:
     """Say what is wrong with the URL of a database, without repeating any of it."""
-    with suppress(ValueError):  # of a bracket or of the query; its text may be part of a password
+    with suppress(ValueError):  # of a bracket, port or query; its text may be part of a password
         parts = urlsplit(url)
         account, _, hosts = parts.netloc.rpartition("@")
         if not (
@@ -28,7 +28,7 @@ def flaw_in(url: str) -> str | None:
             and "#" not in url
             and re.fullmatch("/[^/]+", parts.path)
             and (not account or _ACCOUNT.fullmatch(account))
-            and all(_HOST.fullmatch(host) for host in hosts.split(","))
+            and all(_is_host(host) for host in hosts.split(","))
         ):
             return _FORM
         query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
@@ -40,6 +40,10 @@ def flaw_in(url: str) -> str | None:
                 return f"{name} must be one of {', '.join(sorted(allowed))}" if allowed else _FORM
         return None
     return _FORM
+
+
+def _is_host(host: str) -> bool:
+    return bool(_HOST.fullmatch(host)) and urlsplit(f"//{host}").port != 0
 
 
 def each_host(url: str) -> list[str]:

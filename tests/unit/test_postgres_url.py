@@ -1,0 +1,55 @@
+import pytest
+
+from adapters.sql.postgres_url import each_host, flaw_in
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://host/orders",
+        "postgresql://alice:p%40ss@host:5433/orders",
+        "postgresql://alice@[::1]:5433/orders",
+        "postgresql://alice:secret@one,two:5433/orders?target_session_attrs=read-write",
+        "postgresql://alice:secret@host/orders?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql://alice@%2Frun%2Fpostgresql/orders",
+    ],
+)
+def test_a_url_names_hosts_and_a_database(url: str) -> None:
+    assert flaw_in(url) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:",
+        "postgresql:///orders",
+        "postgresql://host",
+        "postgresql://host/",
+        "postgresql://host/a/b",
+        "postgresql://host,/orders",
+        "postgresql://host:port/orders",
+        "postgresql://host:999999/orders",
+        "postgresql://[::1/orders",
+        "postgresql://alice:hunter2@x@host/orders",
+        "postgresql://alice:hunter2#x@host/orders",
+        "postgresql://alice:hunter2/x@host/orders",
+        "postgresql://alice:hunter2 @host/orders\n",
+        "postgresql+asyncpg://host/orders",
+        "postgresql://host/orders?sslmode",
+        "postgresql://host/orders?password=hunter2",
+        "postgresql://host/orders?target_session_attrs=standby",
+        "postgresql://host/orders?sslmode=disable&sslmode=require",
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said_without_it(url: str) -> None:
+    flaw = flaw_in(url)
+    assert flaw is not None
+    assert flaw.startswith(("must look like postgresql://", "may have", "target_session", "sslm"))
+    assert "hunter2" not in flaw
+
+
+def test_each_host_is_asked_with_the_same_account() -> None:
+    assert each_host("postgresql://a:b@one,[::1]:5433/orders?sslmode=require") == [
+        "postgresql://a:b@one/orders?sslmode=require",
+        "postgresql://a:b@[::1]:5433/orders?sslmode=require",
+    ]
