@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from adapters.sql.rows import session_of, session_row
-from adapters.sql.tables import CLOSED, EXTERNAL
+from adapters.sql.tables import CLOSED, EXTERNAL, NO_HASH
 from application.ports.archive import (
     AccountKind,
     AccountRecord,
@@ -31,7 +31,7 @@ def account_row(account: AccountRecord) -> dict[str, Any]:
     else:
         closed = account.kind is AccountKind.CLOSED
         name = f"{CLOSED}{account.id}" if closed else f"{EXTERNAL}{uuid.uuid4().hex}"
-        password_hash = PasswordHash("")
+        password_hash = PasswordHash(NO_HASH)
     return {"id": account.id, "username": name, "password_hash": password_hash}
 
 
