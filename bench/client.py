@@ -51,7 +51,9 @@ class Client:
                 writer.write(self.requests[self.turn])
                 async with asyncio.timeout(TIMEOUT):
                     head = await reader.readuntil(b"\r\n\r\n")
-                    await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+                    await reader.readexactly(
+                        int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                    )
                 self.latencies.append(time.perf_counter() - began)
                 self.refused += int(head.split(b" ", 2)[1]) >= 400
             writer.close()

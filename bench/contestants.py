@@ -160,19 +160,18 @@ def prepare(contestant: Contestant, folder: Path, database: str, *, orders: int 
             raise Failed(f"{contestant.what} cannot be prepared: {done.stderr[-600:]}")
 
 
-@contextmanager
-def serving(
+def begin(
     contestant: Contestant,
     folder: Path,
     database: str,
     cores: Sequence[int],
     *,
+    port: int,
     workers: int = 1,
-) -> Iterator[Served]:
-    """Serve what was prepared, on these cores; it is ended when the block is left."""
-    port = free_port()
+) -> subprocess.Popen[bytes]:
+    """Start a server; what it writes goes to `server.log` in the folder."""
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(  # noqa: S603 - a contestant
+        return subprocess.Popen(  # noqa: S603 - a contestant
             [
                 *on_cores(cores),
                 contestant.python,
@@ -184,18 +183,33 @@ def serving(
             stderr=log,
             start_new_session=True,
         )
+
+
+@contextmanager
+def serving(
+    contestant: Contestant,
+    folder: Path,
+    database: str,
+    cores: Sequence[int],
+    *,
+    workers: int = 1,
+) -> Iterator[Served]:
+    """Serve what was prepared, on these cores; it is ended when the block is left."""
+    port = free_port()
+    process = begin(contestant, folder, database, cores, port=port, workers=workers)
     try:
         url = f"http://127.0.0.1:{port}"
-        await_answer(process, url)
+        try:
+            await_answer(process, url)
+        except Failed as failed:
+            told = (folder / "server.log").read_text()[-600:]
+            raise Failed(f"{contestant.what}: {failed}: {told}") from None
         served = Served(contestant, url, "", process.pid)
         if contestant.username:
             token = json.loads(served.ask(sign_in(contestant)))["access_token"]
             served = Served(contestant, url, token, process.pid)
         _check(served)
         yield served
-    except Failed as failed:
-        told = (folder / "server.log").read_text()[-600:]
-        raise Failed(f"{contestant.what}: {failed}\n{told}") from None
     finally:
         end(process)
 

@@ -21,6 +21,10 @@ class Failed(Exception):
     """A contestant did not do what it must; the message says who, and what it did."""
 
 
+class Unavailable(Exception):
+    """Something cannot be measured on this machine; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request, and the status that must answer it."""
