@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.run import Options, measure
-from bench.targets import TARGETS
+from bench.targets import NEEDED, TARGETS
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     given = parser.parse_args()
     options = Options(
         quick=given.quick,
-        only=tuple(given.only),
+        only=tuple(given.only) or (NEEDED if given.check else ()),
         seconds=given.seconds or (1 if given.quick else 5),
         rounds=given.rounds or (3 if given.quick else 5),
         growth=not given.no_growth and not given.quick,

@@ -34,7 +34,7 @@ class Client:
         self.errors = 0
 
     def bytes_of(self, request: dict[str, Any]) -> bytes:
-        body = request["body"].encode()
+        body = str(request["body"]).encode()
         lines = [
             f"{request['method']} {request['path']} HTTP/1.1",
             f"Host: {self.host}:{self.port}",

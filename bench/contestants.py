@@ -27,7 +27,7 @@ PATIENCE = 60
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A service: `{database}`, `{port}`, `{workers}` and `{orders}` are filled in when it starts."""
+    """A service; `{database}`, `{port}`, `{workers}`, `{orders}` are filled in when it starts."""
 
     name: str
     what: str

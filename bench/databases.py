@@ -22,7 +22,7 @@ class Databases:
         self._why = ""
 
     def of(self, contestant: Contestant, folder: Path) -> str:
-        """Return the URL of an empty database. Raises `Unavailable` where there is no PostgreSQL."""
+        """Return the URL of an empty database. Raises `Unavailable` without a PostgreSQL."""
         if not contestant.on_postgresql:
             return contestant.database.format(folder=folder.resolve())
         if self._server is None:
@@ -39,7 +39,7 @@ class Databases:
             self._server = postgres.PostgresServer(postgres.binaries(), durable=True)
             self._server.init()
             self._server.start()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the rest is measured
+        except Exception as error:  # noqa: BLE001 - it is told, whatever it is
             self.close()
             self._why = f"there is no PostgreSQL: {error}"
             raise Unavailable(self._why) from None

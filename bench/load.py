@@ -85,16 +85,18 @@ class Running:
         )
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        """End it before its time, if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
         self._folder.cleanup()
 
     def result(self) -> Load:
         """Return what it came to. Raises `Failed` for any answer of another status, or none."""
         output, _ = self._process.communicate()
         self._folder.cleanup()
-        if self._process.returncode:
-            raise Failed(f"the client ended with {self._process.returncode}")
+        if self._process.returncode or not output.strip().endswith("}"):
+            raise Failed(f"the client ended with {self._process.returncode} and told no result")
         told = json.loads(output.splitlines()[-1])
         expected = told["requests"] if self._requests[0].status >= 400 else 0
         if told["errors"] or told["refused"] != expected or not told["requests"]:
@@ -125,7 +127,7 @@ def _quoted(text: str) -> str:
 def _lua(requests: Sequence[Request]) -> str:
     made = "\n".join(
         f"made[#made + 1] = wrk.format({_quoted(request.method)}, {_quoted(request.path)}, {{"
-        + ", ".join(f"[{_quoted(k)}] = {_quoted(v)}" for k, v in request.headers.items())
+        + ", ".join(f"[ {_quoted(k)} ] = {_quoted(v)}" for k, v in request.headers.items())
         + f"}}, {_quoted(request.body) if request.body else 'nil'})"
         for request in requests
     )

@@ -154,7 +154,7 @@ class Run:
         self.ask(workload)
 
     def workers(self) -> None:
-        """Reads of one worker and of two, on all cores, which the client shares."""
+        """Read from one worker and from two, on all cores, which the client shares."""
         with ExitStack() as servers:
             served = {
                 workers: servers.enter_context(self._serving(THIS, CORES, workers=workers))

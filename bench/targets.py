@@ -31,6 +31,12 @@ class Target:
 
 READ = ("read-8", "this", "/s")
 
+NEEDED = (
+    *("read-8", "read-512", "read-flood", "sign-in-all", "bcrypt", "place-64"),
+    *("workers", "growth", "start-up"),
+)
+"""What `--only` takes to measure all targets."""
+
 TARGETS = (
     Target("own-order read against the tutorial", READ, ("read-8", "tutorial", "/s"), 5),
     Target("own-order read against a constant route", READ, ("read-8", "constant", "/s"), 0.75),

@@ -3,9 +3,9 @@
     python tools/lock.py           resolve anew (needs the network; gets uv if it is missing)
     python tools/lock.py --check   say whether the dependencies changed since (needs nothing)
 
-requirements.lock is what running, testing and checking need, bench/requirements.lock what those need
-whom the benchmarks compare with. A lock holds versions and hashes and names no host. Its first line
-is a digest of what pyproject.toml asks for, so that a check needs no resolver.
+requirements.lock is what running, testing and checking need, bench/requirements.lock what those
+need whom the benchmarks compare with. A lock holds versions and hashes and names no host. Its first
+line is a digest of what pyproject.toml asks for, so that a check needs no resolver.
 """
 
 import hashlib
