@@ -53,9 +53,9 @@ def seconds_to_first_answer(folder: Path, database: str) -> float:
 
 
 def memory_of(pid: int) -> float:
-    """Return the resident memory of a process in MiB. Raises `Unavailable` elsewhere than on Linux."""
+    """Return the resident memory of a process in MiB. Raises `Unavailable` where no /proc is."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        raise Unavailable("the memory of a process is read from /proc, which is not here") from None
+        raise Unavailable("memory is read from /proc, which is not here") from None
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
