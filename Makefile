@@ -57,7 +57,7 @@ lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis src/ordergate.egg-info
 	find bench src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
