@@ -5,9 +5,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request
-from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from entrypoints.http.compiled_route import CompiledRoute
 from entrypoints.http.errors import of_status
 from entrypoints.http.problems import ProblemError
 
@@ -15,7 +15,7 @@ _JSON = "application/json"
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
 
 
-class StrictJsonRoute(APIRoute):
+class StrictJsonRoute(CompiledRoute):
     """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
 
     Refuses a body of another media type with 415, and with 400 one that is not UTF-8, a member
