@@ -148,9 +148,10 @@ class SqlOrderRepository(OrderRepository):
         try:
             return await self._database.write(work, repeatable=True)
         except IntegrityError:
-            if await self.get_owned(order.id, owner=owner) == order:
-                return order
-            raise OrderIdTaken from None
+            there = await self.get_owned(order.id, owner=owner)
+            if there is None or there.as_placed != order.as_placed:
+                raise OrderIdTaken from None
+            return there
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
