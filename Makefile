@@ -15,8 +15,13 @@ RUN := $(VENV)/bin/python -m
 # So is one whose interpreter is gone.
 DEAD := $(if $(shell $(VENV)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
+# Those whom bench/ compares with have an environment of their own.
+PEERS := .venv-bench
+PEERS_READY := $(PEERS)/.locked-$(HERE)
+PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean dead
+.PHONY: help demo test check bench bench-quick bench-check format lock clean dead
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,9 +40,14 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 	$(VENV)/bin/python tools/lock.py --check
 	$(RUN) pip check --quiet
 
-bench: $(READY) ## Measure what stopping tokens early costs, and what committing in groups gives
-	@$(VENV)/bin/python bench/revocation.py
-	@$(VENV)/bin/python bench/group_commit.py
+bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (hours)
+	@$(RUN) bench --json docs/performance.json --svg docs/performance.svg $(BENCH)
+
+bench-quick: $(READY) $(PEERS_READY) ## Measure the main ratios in about a minute
+	@$(RUN) bench --quick $(BENCH)
+
+bench-check: $(READY) $(PEERS_READY) ## Measure what the table of targets needs, and fail where one is missed
+	@$(RUN) bench --check $(BENCH)
 
 format: $(READY) ## Format the code and mend what the linter can
 	$(RUN) ruff format .
@@ -47,8 +57,8 @@ lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis src/ordergate.egg-info
-	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis src/ordergate.egg-info
+	find bench src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
 $(LOCKED): requirements.lock $(DEAD)
@@ -63,4 +73,12 @@ $(LOCKED): requirements.lock $(DEAD)
 
 $(READY): $(LOCKED) pyproject.toml
 	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch "$@"
+
+$(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
+	@test -n "$(PYTHON)" || { echo "Ordergate needs Python 3.11 or later; none was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Making $(PEERS) from bench/requirements.lock with $$($(PYTHON) --version) (once)..."
+	@rm -rf $(PEERS)
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r bench/requirements.lock
 	@touch "$@"

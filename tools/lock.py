@@ -1,54 +1,76 @@
-"""Write requirements.lock from pyproject.toml, or check that it still belongs to it.
+"""Write the locks from pyproject.toml, or check that they still belong to it.
 
     python tools/lock.py           resolve anew (needs the network; gets uv if it is missing)
     python tools/lock.py --check   say whether the dependencies changed since (needs nothing)
 
-The lock holds versions and hashes and names no host. Its first line is a digest of what
-pyproject.toml asks for, so that a check needs no resolver.
+requirements.lock is what running, testing and checking need, bench/requirements.lock what those
+need whom the benchmarks compare with. A lock holds versions and hashes and names no host. Its first
+line is a digest of what pyproject.toml asks for, so that a check needs no resolver.
 """
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LOCK = ROOT / "requirements.lock"
+LOCK = "requirements.lock"
+PEERS = "bench/requirements.lock"
+THEIR_OWN = {"sqlalchemy"}
+"""Packages of which fastapi-users needs another version than the project has."""
 
 
-def digest() -> str:
-    """Return the line that says which dependencies a lock was resolved from."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = {
-        key: project[key] for key in ("requires-python", "dependencies", "optional-dependencies")
+def asked() -> dict[str, dict[str, Any]]:
+    """Return what pyproject.toml asks of each lock."""
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, python = whole["project"], "requires-python"
+    names = (python, "dependencies", "optional-dependencies")
+    return {
+        LOCK: {name: project[name] for name in names},
+        PEERS: {python: project[python], "bench": whole["dependency-groups"]["bench"]},
     }
-    return f"# for {hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()}\n"
 
 
-def is_fresh() -> bool:
-    """Say whether the lock was resolved from what pyproject.toml asks for now."""
-    return LOCK.read_text().startswith(digest())
+def digest(lock: str) -> str:
+    """Return the line that says which dependencies a lock was resolved from."""
+    text = json.dumps(asked()[lock], sort_keys=True)
+    return f"# for {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
-def resolve() -> None:
+def stale() -> list[str]:
+    """Return the locks that were not resolved from what pyproject.toml asks for now."""
+    return [lock for lock in asked() if not (ROOT / lock).read_text().startswith(digest(lock))]
+
+
+def resolve(lock: str, *options: str, constraints: str = "") -> None:
     """Resolve for every supported interpreter and system, and write the lock."""
-    python = [sys.executable, "-m"]
-    subprocess.run([*python, "pip", "install", "--quiet", "uv"], check=True)
-    options = ["--universal", "--all-extras", "--generate-hashes", "--no-header", "--quiet"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", *options]
+    command += ["--universal", "--generate-hashes", "--no-header", "--quiet"]
     resolved = subprocess.run(
-        [*python, "uv", "pip", "compile", *options, "--upgrade", "pyproject.toml"],
+        [*command, "--constraint", "-"],
         cwd=ROOT,
         check=True,
+        input=constraints,
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
-    LOCK.write_text(digest() + resolved)
+    (ROOT / lock).write_text(digest(lock) + resolved)
+
+
+def versions() -> str:
+    """Return the main lock's versions, so that peers run on the same framework and server."""
+    pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", (ROOT / LOCK).read_text(), re.MULTILINE)
+    return "\n".join(line for line, name in pinned if name not in THEIR_OWN)
 
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--check"]:
-        resolve()
-    elif not is_fresh():
-        sys.exit("requirements.lock is stale: pyproject.toml has changed; run `make lock`")
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "uv"], check=True)
+        resolve(LOCK, "--all-extras", "--upgrade", "pyproject.toml")
+        resolve(PEERS, "--group", "bench", constraints=versions())
+    elif found := stale():
+        sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 
+import asyncpg
 import pytest
 from hypothesis import settings
 from sqlalchemy import Connection, text
@@ -39,14 +40,14 @@ class TestPostgresStorage(StorageContract):
         return SqlStorage(database_at(self.url))
 
     def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
-        return failing_statements(failure)
+        return failing_statements(failure, asyncpg.DiskFullError("failed by a test"))
 
     async def empty(self, storage: Storage) -> None:
         def truncate(connection: Connection) -> None:
             connection.execute(
                 text(
                     "TRUNCATE idempotency_keys, order_lines, orders, external_subjects,"
-                    " refresh_tokens, sessions, users"
+                    " refresh_tokens, sessions, users, copies"
                 )
             )
 

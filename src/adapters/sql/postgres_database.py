@@ -197,8 +197,9 @@ async def _transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> 
         try:
             await connection.commit()
         except FAILURES as error:
+            # Whatever it was, SQLAlchemy would hand the connection on without rolling back.
+            await connection.invalidate()
             if is_unheard(cause_of(error)):
-                await connection.invalidate()
                 raise _CommitUnheardError from None
             raise
         return result

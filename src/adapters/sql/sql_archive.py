@@ -34,6 +34,7 @@ from adapters.sql.archive_rows import (
     subject_of,
     subject_row,
 )
+from adapters.sql.bulk_insert import insert_rows, skip_ids
 from adapters.sql.database import Database
 from adapters.sql.rows import LINE, ORDER_NAMES, line_rows, order_of, order_row
 from adapters.sql.tables import (
@@ -189,26 +190,17 @@ def _each(record_of: Callable[[Row[Any]], Record]) -> Callable[[_Rows], list[Rec
 def _into(
     table: type[SQLModel], row_of: Callable[[Any], Mapping[str, Any]]
 ) -> Callable[[Connection, Sequence[Any]], None]:
-    return lambda connection, records: _insert(connection, table, map(row_of, records))
-
-
-def _insert(
-    connection: Connection, table: type[SQLModel], rows: Iterable[Mapping[str, Any]]
-) -> None:
-    connection.execute(insert(table), list(rows))
+    return lambda connection, records: insert_rows(connection, table, map(row_of, records))
 
 
 def _insert_accounts(connection: Connection, accounts: Sequence[AccountRecord]) -> None:
-    _insert(connection, UserRow, map(account_row, accounts))
-    if connection.dialect.name == "postgresql":  # its sequence does not see ids that are given
-        sequence = func.pg_get_serial_sequence("users", "id")
-        newest = select(func.max(col(UserRow.id))).scalar_subquery()
-        connection.execute(select(func.setval(sequence, newest)))
+    insert_rows(connection, UserRow, map(account_row, accounts))
+    skip_ids(connection)
 
 
 def _insert_orders(connection: Connection, orders: Sequence[Order]) -> None:
-    _insert(connection, OrderRow, map(order_row, orders))
-    _insert(connection, OrderLineRow, (row for order in orders for row in line_rows(order)))
+    insert_rows(connection, OrderRow, map(order_row, orders))
+    insert_rows(connection, OrderLineRow, (row for order in orders for row in line_rows(order)))
 
 
 _SHELVES: Mapping[type[Any], _Shelf] = {

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
 from threading import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, insert, literal, select, text, union_all
+from sqlalchemy import Connection, literal, select, text, union_all
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
 
+from adapters.sql.bulk_insert import insert_rows, skip_ids
 from adapters.sql.database import Database
 from adapters.sql.rows import line_rows, order_row, user_row
 from adapters.sql.tables import OrderLineRow, OrderRow, UserRow
@@ -22,9 +22,6 @@ from domain.user import User
 T = TypeVar("T")
 
 _BATCH = 50_000
-
-_MAX_ROWS = 5_000
-"""Of one statement, so that it ends within the time that a server allows it."""
 
 
 class SqlBulkLoader(BulkLoader):
@@ -56,20 +53,6 @@ class SqlBulkLoader(BulkLoader):
             ) from None
 
 
-def skip_ids(connection: Connection) -> None:
-    """Let accounts that are opened later have ids beyond all that were written.
-
-    SQLite does so by itself.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            text(
-                "SELECT setval(ids, greatest(nextval(ids), (SELECT max(id) FROM users)))"
-                " FROM CAST(pg_get_serial_sequence('users', 'id') AS regclass) AS ids"
-            )
-        )
-
-
 def _refuse_unless_empty(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":  # on SQLite, a write is alone
         connection.execute(text("LOCK TABLE users, orders IN SHARE ROW EXCLUSIVE MODE"))
@@ -88,12 +71,12 @@ def _load(
 ) -> None:
     for some_users in _batches(users):
         _give_up_if(given_up)
-        _insert(connection, UserRow, [user_row(user) for user in some_users])
+        insert_rows(connection, UserRow, [user_row(user) for user in some_users])
     for batch in _batches(orders):
         _give_up_if(given_up)
         batch.sort(key=attrgetter("owner", "id"))
-        _insert(connection, OrderRow, [order_row(order) for order in batch])
-        _insert(connection, OrderLineRow, [row for order in batch for row in line_rows(order)])
+        insert_rows(connection, OrderRow, [order_row(order) for order in batch])
+        insert_rows(connection, OrderLineRow, [row for order in batch for row in line_rows(order)])
     _give_up_if(given_up)
 
 
@@ -102,12 +85,7 @@ def _give_up_if(given_up: Event) -> None:
         raise InterruptedError
 
 
-def _insert(connection: Connection, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
-    for some in _batches(rows, _MAX_ROWS):
-        connection.execute(insert(table), some)
-
-
-def _batches(values: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
+def _batches(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
-    while batch := list(islice(iterator, size)):
+    while batch := list(islice(iterator, _BATCH)):
         yield batch

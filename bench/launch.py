@@ -1,0 +1,19 @@
+"""Become a program on given cores, and end with whoever started it, however that ended.
+
+    python bench/launch.py 0,1 program argument...
+
+Needs nothing but the standard library. Elsewhere than on Linux it only becomes the program.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+if __name__ == "__main__":
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, map(int, sys.argv[1].split(",")))
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - what bench/ starts is its own

@@ -1,0 +1,16 @@
+"""The `ordergate` command with a commit for each write, to measure what committing in groups gives.
+
+python bench/ungrouped.py serve --port 8000
+"""
+
+import sys
+from importlib import import_module
+
+from entrypoints.__main__ import main
+
+if __name__ == "__main__":
+    writer = import_module("adapters.sql.sqlite_writer")
+    if not hasattr(writer, "MAX_GROUP"):
+        sys.exit("adapters.sql.sqlite_writer has no MAX_GROUP any more: mend bench/ungrouped.py")
+    writer.MAX_GROUP = 1  # type: ignore[attr-defined]  # how many writes one commit may take
+    main()
