@@ -151,6 +151,11 @@ MISTAKES = [
         "shared = None",
     ),
     (
+        "test_the_id_of_a_closed_account_is_never_given_again",
+        "_ACCOUNTS.put(view, AccountRecord(user_id, AccountKind.CLOSED))",
+        "view.delete(_account_key(user_id))",
+    ),
+    (
         "test_a_change_is_stored",
         "            view.delete(lead)\n",
         "            pass\n",
