@@ -76,9 +76,11 @@ PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
 _OWNER_FIRST = (
     select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
 )
-_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(
+_THIS_KEY = and_(
     col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
 )
+_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(_THIS_KEY)
+_FORGET_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -167,8 +169,9 @@ class SqlOrderRepository(OrderRepository):
             changed = replace(order, status=changed.status, version=changed.version)
             connection.execute(
                 update(OrderRow)
-                .where(col(OrderRow.owner_id) == owner, col(OrderRow.id) == order_id)
-                .values(status=changed.status.value, version=changed.version)
+                .where(_THIS)
+                .values(status=changed.status.value, version=changed.version),
+                {"owner": owner, "order_id": order_id},
             )
             return changed
 
@@ -214,13 +217,7 @@ def _order_of_key(
         return None
     if stored.expires_at > at:
         return _owned(connection, owner, OrderId(stored.order_id))
-    connection.execute(
-        delete(IdempotencyKeyRow).where(
-            col(IdempotencyKeyRow.owner_id) == _OWNER,
-            col(IdempotencyKeyRow.key) == bindparam("key"),
-        ),
-        this,
-    )
+    connection.execute(_FORGET_KEY, this)
     return None
 
 
