@@ -13,6 +13,7 @@ from fastapi._compat import (
     get_missing_field_error,
     lenient_issubclass,
 )
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -98,6 +99,7 @@ class CompiledRoute(APIRoute):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
+        options["operation_id"] = options.get("operation_id") or options.get("name")
         super().__init__(*arguments, **options)
         self.query_names = query_names(self)
         self._calls: list[_Call] = []
@@ -107,7 +109,8 @@ class CompiledRoute(APIRoute):
         calls: list[_Call] = []
         with suppress(_NotSimpleError):
             _compile(self.dependant, calls, {})
-            self._calls = calls
+            if isinstance(self.response_class, DefaultPlaceholder):
+                self._calls = calls
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that matched."""
