@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -24,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-_JSON = b"application/json"
+_JSON = (b"content-type", b"application/json")
 _NOT_SIMPLE = ("body_params", "cookie_params", "background_tasks_param_name", "concurrency")
 
 _LACKING: Any = object()
@@ -109,7 +110,10 @@ class CompiledRoute(APIRoute):
         calls: list[_Call] = []
         with suppress(_NotSimpleError):
             _compile(self.dependant, calls, {})
-            if isinstance(self.response_class, DefaultPlaceholder):
+            has_body = self.response_field is not None
+            if isinstance(self.response_class, DefaultPlaceholder) and has_body is (
+                self.status_code != HTTPStatus.NO_CONTENT
+            ):
                 self._calls = calls
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,12 +126,11 @@ class CompiledRoute(APIRoute):
         if isinstance(returned, Response):
             await returned(scope, receive, send)
             return
-        body = b"" if self.response_field is None else self.response_field.serialize_json(returned)
-        headers = answer.headers.raw
-        if self.response_field is not None:
-            length = (b"content-length", str(len(body)).encode())
-            headers = [length, (b"content-type", _JSON), *headers]
-        status = self.status_code or 200
+        field, headers = self.response_field, [_JSON, *answer.headers.raw]
+        body = field.serialize_json(returned) if field else b""
+        if field:
+            headers.insert(0, (b"content-length", str(len(body)).encode()))
+        status = self.status_code or HTTPStatus.OK
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

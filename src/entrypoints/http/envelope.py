@@ -112,7 +112,7 @@ class _Answer:
 
 
 def _request_id(scope: Scope) -> str:
-    given = [value for name, value in scope["headers"] if name == _ID]
+    given: list[bytes] = [value for name, value in scope["headers"] if name == _ID]
     if len(given) == 1 and _REQUEST_ID.fullmatch(text := given[0].decode("latin-1")):
         return text
     return uuid.uuid4().hex
