@@ -126,9 +126,15 @@ OrderWriter = Annotated[Caller, authorized(Scope.ORDERS_WRITE)]
 AccountHolder = Annotated[Caller, authorized(Scope.ACCOUNT)]
 
 
+_MAX_PARAMETERS = 32
+_TOO_MANY_PARAMETERS = f"has more than {_MAX_PARAMETERS} parameters"
+
+
 async def _refuse_stray_parameters(request: Request) -> None:
     if not request.scope["query_string"]:
         return
+    if request.scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
+        raise RequestValidationError([{"loc": ("query", ""), "msg": _TOO_MANY_PARAMETERS}])
     given = [name for name, _ in request.query_params.multi_items()]
     route = request.scope["route"]
     known = route.query_names if isinstance(route, CompiledRoute) else query_names(route)
