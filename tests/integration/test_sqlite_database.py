@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -246,6 +247,59 @@ async def test_a_lock_that_is_kept_for_too_long_is_unavailable(
             await database.write(adding("alice"))
         other.execute("COMMIT")
         assert await database.write(adding("alice")) == "alice"
+
+
+async def test_writes_that_wait_for_a_kept_lock_are_told_together(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        tasks = [asyncio.create_task(database.write(adding(f"user{i}"))) for i in range(64)]
+        assert await outcomes([*tasks]) == [StorageUnavailable] * 64
+        assert 0.2 <= time.monotonic() - began < 2
+        other.execute("COMMIT")
+    assert await database.write(adding("alice")) == "alice"
+    assert names_in(file) == {"alice"}
+
+
+async def test_a_write_that_came_later_waits_as_long_as_the_first_did(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.5)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(database.write(adding("alice")))
+        await asyncio.wait([first], timeout=0.25)
+        later = [asyncio.create_task(database.write(adding(name))) for name in ("bob", "carol")]
+        assert await outcomes([first]) == [StorageUnavailable]
+        other.execute("COMMIT")
+    assert await outcomes([*later]) == ["bob", "carol"]
+    assert names_in(file) == {"bob", "carol"}
+
+
+async def test_closing_waits_no_longer_for_a_kept_lock_than_one_write_does(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        tasks = [asyncio.create_task(database.write(adding(f"user{i}"))) for i in range(64)]
+        await asyncio.sleep(0)  # each has put its work into the queue
+        await asyncio.wait_for(database.close(), 2)
+    assert await outcomes([*tasks]) == [StorageUnavailable] * 64
+
+
+async def test_no_more_than_so_many_writes_wait(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "MAX_WAITING", 2)
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), adding("bob"))
+        with pytest.raises(StorageUnavailable, match="^SQLite: 2 writes wait already"):
+            await database.write(adding("carol"))
+    assert await outcomes(tasks) == ["alice", "bob"]
 
 
 async def test_a_write_waits_for_that_of_another_process(
