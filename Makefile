@@ -21,7 +21,7 @@ PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-quick bench-check format lock clean dead
+.PHONY: help demo test check crash bench bench-quick bench-check format lock clean dead
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,10 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/python tools/lock.py --check
 	$(RUN) pip check --quiet
+
+crash: $(READY) ## Kill servers 200 times each while orders are placed, and see that none is lost
+	@$(RUN) tests.integration.crashes $(CRASH)
+	@$(RUN) tests.integration.crashes --postgres $(CRASH)
 
 bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (hours)
 	@$(RUN) bench --json docs/performance.json --svg docs/performance.svg $(BENCH)

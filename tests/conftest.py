@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from entrypoints.settings import PREFIX
 
+pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
 pytest_plugins = ["tests.postgres"]
 
 # What a developer has set is not what is tested; how fast the machine is, neither.

@@ -10,6 +10,17 @@ from itertools import count
 import pytest
 
 from application.errors import StorageUnavailable
+from application.ports.archive import (
+    KINDS,
+    AccountKind,
+    AccountRecord,
+    Bookmark,
+    KeyRecord,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
 from application.ports.orders import IdempotencyKey
 from application.ports.sessions import Verdict
 from application.ports.storage import Storage
@@ -17,6 +28,7 @@ from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId, OrderStatus
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId, Username
+from tests.contracts.archive import all_of
 from tests.samples import ALICE, BOB, an_order
 
 AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -98,7 +110,7 @@ async def everything(storage: Storage) -> list[object]:
     """Read all that can be read."""
     users, sessions, orders = storage.users, storage.sessions, storage.orders
     ids, names = [UserId(i) for i in range(1, 5)], ["alice", "bob", "carol"]
-    numbers = [*range(1, 10), *range(100, 130)]
+    numbers = range(1, 10)  # what an attempt leaves under others is among the records
     return [
         [await users.find(Username(name)) for name in names],
         [await users.get(user) for user in ids],
@@ -116,7 +128,14 @@ async def everything(storage: Storage) -> list[object]:
             for status in (None, *OrderStatus)
         ],
         [await storage.staff_orders.owners_of(OrderId(i)) for i in numbers],
+        await all_records(storage),
     ]
+
+
+async def all_records(storage: Storage) -> list[object]:
+    """Read what a copy would read, and how far a copy has come."""
+    records: list[object] = [await all_of(storage, name) for name in KINDS]
+    return [*records, await storage.archive.bookmark()]
 
 
 async def add_a_user(storage: Storage, attempt: int) -> bool:
@@ -159,6 +178,10 @@ async def end_all_sessions(storage: Storage, attempt: int) -> bool:
     return len(await storage.sessions.end_all(ALICE.id, why=Ending.SIGNED_OUT, at=AT)) == 3
 
 
+async def forget_sessions(storage: Storage, attempt: int) -> bool:
+    return await storage.sessions.forget(over_by=session(1).expires_at, limit=9) == 4
+
+
 async def place_an_order(storage: Storage, attempt: int) -> bool:
     return await storage.orders.add(his(100 + attempt), owner=BOB.id) is not None
 
@@ -192,11 +215,31 @@ WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
     reuse_a_token,
     end_a_session,
     end_all_sessions,
+    forget_sessions,
     place_an_order,
     place_an_order_with_a_key,
     place_an_order_with_a_key_that_expired,
     change_an_order,
 ]
+
+COPIED: dict[str, list[Record]] = {
+    "accounts": [
+        AccountRecord(BOB.id, AccountKind.OPEN, BOB.username, BOB.password_hash),
+        AccountRecord(UserId(3), AccountKind.EXTERNAL),
+        AccountRecord(UserId(4), AccountKind.CLOSED),
+    ],
+    "subjects": [SubjectRecord("https://id.example", "carol", UserId(3))],
+    "sessions": [
+        SessionRecord(session(1, BOB.id)),
+        SessionRecord(session(2, BOB.id), AT, Ending.REVOKED),
+    ],
+    "refresh tokens": [
+        RefreshTokenRecord(digest(1), session(1).id, LATE, AT, SEALED),
+        RefreshTokenRecord(digest(2), session(1).id, LATE),
+    ],
+    "orders": [his(1), his(2)],
+    "idempotency keys": [KeyRecord(BOB.id, key(value), OrderId(1)) for value in ("old", "new")],
+}
 
 
 class AtomicityContract:
@@ -231,42 +274,64 @@ class AtomicityContract:
         assert done, "an attempt that failed has left something"
         return False
 
+    async def changes_all_or_nothing(
+        self,
+        storage: Storage,
+        write: Callable[[Storage, int], Awaitable[bool]],
+        seen: Callable[[Storage], Awaitable[list[object]]] = everything,
+    ) -> None:
+        """Fail each step of a write in turn, and see that nothing has changed before all has."""
+        before = await seen(storage)
+        for step in count(1):
+            if not await self.fails_at(storage, step, partial(write, storage, step)):
+                break
+            assert await seen(storage) == before
+        assert await seen(storage) != before
+
     @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
     async def test_a_write_that_fails_at_any_step_changes_nothing(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         await furnish(storage)
-        before = await everything(storage)
-        for step in count(1):
-            if not await self.fails_at(storage, step, partial(write, storage, step)):
-                break
-            assert await everything(storage) == before
-        assert await everything(storage) != before
+        await self.changes_all_or_nothing(storage, write)
 
     async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
         await furnish(storage)
         for i in (200, 201, 202):
             await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
 
-        async def forget() -> bool:
+        async def forget(storage: Storage, attempt: int) -> bool:
             by = AT + timedelta(days=1)
             return await storage.orders.forget_keys(expired_by=by, limit=9) == 4
 
-        for step in count(1):
-            if not await self.fails_at(storage, step, forget):
-                break
+        await self.changes_all_or_nothing(storage, forget)
 
     async def test_a_load_that_fails_at_any_step_leaves_nothing(self, storage: Storage) -> None:
-        nothing = await everything(storage)
-
-        async def load() -> bool:
+        async def load(storage: Storage, attempt: int) -> bool:
             await storage.loader.load([ALICE, BOB], [an_order(1), his(2)])
             return True
 
-        for step in count(1):
-            if not await self.fails_at(storage, step, load):
-                break
-            assert await everything(storage) == nothing
+        await self.changes_all_or_nothing(storage, load)
+
+    async def test_a_copy_that_fails_at_any_step_stays_where_it_was(self, storage: Storage) -> None:
+        for name, records in COPIED.items():
+
+            async def write(
+                storage: Storage, attempt: int, name: str = name, records: list[Record] = records
+            ) -> bool:
+                bookmark = Bookmark("a storage", name, "a place")
+                await storage.archive.write(records, bookmark=bookmark)
+                return True
+
+            await self.changes_all_or_nothing(storage, write, all_records)
+            assert await storage.archive.count(KINDS[name]) == len(records)
+
+        async def finish(storage: Storage, attempt: int) -> bool:
+            await storage.archive.finish()
+            return True
+
+        await self.changes_all_or_nothing(storage, finish, all_records)
+        assert await storage.archive.bookmark() is None
 
     @pytest.mark.parametrize("subject", [False, True])
     async def test_an_account_that_is_not_opened_at_any_step_is_not_there(

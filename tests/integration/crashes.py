@@ -1,10 +1,11 @@
 """Crashes while clients place orders: what was acknowledged is there, once.
 
+    make crash                  # 200 kills each; CRASH="--kills 20" for fewer
     python -m tests.integration.crashes --kills 200
     python -m tests.integration.crashes --kills 200 --postgres
 
-The first kills the server (every process of it) at random moments, the second the database server.
-A killed process is not a power cut: what the operating system was handed survives. That a commit
+One kills the server, with every process of it, at random moments, the other the database server. A
+killed process is not a power cut: what the operating system was handed survives. That a commit
 waits for the disk is `synchronous=FULL`, which the tests of the database check, and PostgreSQL's
 own default.
 """

@@ -76,4 +76,4 @@ class PostgresIdentity(IdentityMachine):
 
 TestIdentityOnPostgres = PostgresIdentity.TestCase
 # A database for each example, and a round trip for each step: fewer than where there is neither.
-TestIdentityOnPostgres.settings = settings(STEPS, max_examples=10)
+TestIdentityOnPostgres.settings = settings(STEPS, max_examples=5)

@@ -56,11 +56,11 @@ class InMemoryOrderRepository(OrderRepository):
             if expires_at > order.placed_at:
                 return tables.orders[owner, known]
         there = tables.orders.setdefault((owner, order.id), order)
-        if there != order:
+        if there.as_placed != order.as_placed:
             raise OrderIdTaken
         if key and there is order:
             tables.keys[owner, key.value] = (order.id, key.expires_at)
-        return order
+        return there
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]

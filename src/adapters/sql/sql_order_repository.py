@@ -76,9 +76,11 @@ PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
 _OWNER_FIRST = (
     select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
 )
-_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(
+_THIS_KEY = and_(
     col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
 )
+_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(_THIS_KEY)
+_FORGET_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -152,9 +154,10 @@ class SqlOrderRepository(OrderRepository):
         try:
             return await self._database.write(work, repeatable=True)
         except IntegrityError:
-            if await self.get_owned(order.id, owner=owner) == order:
-                return order
-            raise OrderIdTaken from None
+            there = await self.get_owned(order.id, owner=owner)
+            if there is None or there.as_placed != order.as_placed:
+                raise OrderIdTaken from None
+            return there
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
@@ -170,8 +173,9 @@ class SqlOrderRepository(OrderRepository):
             changed = replace(order, status=changed.status, version=changed.version)
             connection.execute(
                 update(OrderRow)
-                .where(col(OrderRow.owner_id) == owner, col(OrderRow.id) == order_id)
-                .values(status=changed.status.value, version=changed.version)
+                .where(_THIS)
+                .values(status=changed.status.value, version=changed.version),
+                {"owner": owner, "order_id": order_id},
             )
             return changed
 
@@ -217,13 +221,7 @@ def _order_of_key(
         return None
     if stored.expires_at > at:
         return _owned(connection, owner, OrderId(stored.order_id))
-    connection.execute(
-        delete(IdempotencyKeyRow).where(
-            col(IdempotencyKeyRow.owner_id) == _OWNER,
-            col(IdempotencyKeyRow.key) == bindparam("key"),
-        ),
-        this,
-    )
+    connection.execute(_FORGET_KEY, this)
     return None
 
 

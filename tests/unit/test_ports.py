@@ -1,0 +1,21 @@
+"""What holds of every method of a port, also of those that are still to be written."""
+
+import inspect
+
+from application.ports.orders import OrderRepository
+
+_OF_NO_ORDER = {"forget_keys"}
+"""Keys that have expired are removed for everybody; no order is touched."""
+
+
+def test_whatever_touches_an_order_takes_its_owner_by_name() -> None:
+    methods = {
+        name: method
+        for name, method in inspect.getmembers(OrderRepository, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert methods.keys() > _OF_NO_ORDER
+    for name in methods.keys() - _OF_NO_ORDER:
+        owner = inspect.signature(methods[name]).parameters["owner"]
+        assert owner.kind is inspect.Parameter.KEYWORD_ONLY
+        assert owner.default is inspect.Parameter.empty
