@@ -3,8 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from threading import Thread
 from typing import TypeVar
 
+from application.errors import StorageUnavailable
+from application.ports.storage_file import StorageFile
 from entrypoints.container import Container
 from entrypoints.logs import configure_logging
 from entrypoints.settings import load_settings
@@ -69,11 +72,22 @@ def check_storage(container: Container) -> None:
 def check_file(container: Container) -> None:
     """See that the storage's file, if it is one, is not damaged, as far as there is time for that.
 
-    Raises `StorageUnavailable` that says which it is and what to do.
+    Raises `StorageUnavailable` that says which it is and what to do. The rest is looked at on a
+    thread, which logs what it finds.
     """
-    file = container.storage_file()
+    file: StorageFile | None = container.storage_file()
     if file is not None and not file.check(seconds=_CHECK_SECONDS):
-        _log.info(
-            "the database was not checked to its end; `ordergate backup` checks all of it",
+        _log.warning(
+            "the database is too large to be checked before the start; it is checked meanwhile",
             extra={"seconds": _CHECK_SECONDS},
         )
+        Thread(target=_check_on, args=(file,), name="storage-check", daemon=True).start()
+
+
+def _check_on(file: StorageFile) -> None:
+    try:
+        file.check(seconds=None)
+    except StorageUnavailable as error:
+        _log.error("%s", error)
+    else:
+        _log.info("the database was checked and is not damaged")

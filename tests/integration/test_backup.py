@@ -1,10 +1,12 @@
 """Backups of a SQLite file: made, restored, and missed when the file is damaged."""
 
 import asyncio
+import errno
 import shutil
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ import httpx
 import pytest
 from dependency_injector import providers
 
+from adapters.sql import sqlite_backup
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_backup import SqliteFile
 from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.sql.sqlite_file import connect
+from adapters.sql.sqlite_file import configure, connect
 from application.errors import BackupRefused, StorageUnavailable
 from application.ports.storage_file import Contents
 from domain.order import OrderId
@@ -124,6 +127,33 @@ def test_a_damaged_database_gives_no_backup(home: Path, damage: Any) -> None:
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db"}
 
 
+def test_a_file_that_comes_while_the_backup_is_made_is_not_written_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def also_make(copy: Path, *, called: Path) -> Contents:
+        (home / "other.db").write_text("somebody else's")
+        return contents_of(copy, called=called)
+
+    contents_of = sqlite_backup._contents_of
+    monkeypatch.setattr(sqlite_backup, "_contents_of", also_make)
+    with pytest.raises(BackupRefused, match=r"other\.db exists; name a new file"):
+        SqliteFile(home / DATABASE).backup(home / "other.db")
+    assert (home / "other.db").read_text() == "somebody else's"
+    assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db", "other.db"}
+
+
+def test_a_file_system_without_links_takes_a_backup(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(_self: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    SqliteFile(home / DATABASE).backup(home / "other.db")
+    assert counts(home / "other.db") == [(3, 3000)]
+    assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db", "other.db"}
+
+
 async def test_a_backup_while_orders_are_placed_is_of_one_moment(tmp_path: Path) -> None:
     """Orders come in the order of their ids, so that those of a moment have no gap."""
     storage = SqlStorage(SqliteDatabase(tmp_path / "orders.db"))
@@ -189,6 +219,55 @@ def test_an_id_given_since_the_backup_is_not_given_again(home: Path) -> None:
     assert ordergate("restore", "backup.db", "--replace", cwd=home).returncode == 0
     result = ordergate("users", "add", "fred", cwd=home, PASSWORD=PASSWORD, **CHEAP)
     assert result.stdout == "Added user fred with id 6.\n"
+
+
+async def begun_restore(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool
+) -> "asyncio.Task[Contents]":
+    """Return a restore that has looked at everything and asks for the lock."""
+    asks = threading.Event()
+
+    def note(connection: sqlite3.Connection) -> None:
+        configure(connection)
+        asks.set()
+
+    monkeypatch.setattr("adapters.sql.sqlite_copy.configure", note)
+    file = SqliteFile(home / DATABASE)
+    restoring = asyncio.create_task(
+        asyncio.to_thread(file.restore, home / "backup.db", replace=replace)
+    )
+    assert await asyncio.to_thread(asks.wait, 10)
+    return restoring
+
+
+async def test_an_id_given_while_a_restore_waits_is_not_given_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = "INSERT INTO users (username, password_hash) VALUES ('{}', 'hash') RETURNING id"
+    with closing(sqlite3.connect(home / DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert other.execute(add.format("dora")).fetchall() == [(4,)]
+        restoring = await begun_restore(home, monkeypatch, replace=True)
+        other.execute("COMMIT")
+    await restoring
+    assert counts(home / DATABASE) == [(3, 3000)]
+    assert execute(home / DATABASE, add.format("emil")) == [(5,)]
+    assert execute(home / DATABASE, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_an_account_opened_while_a_restore_waits_is_not_replaced_unsaid(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(home / DATABASE, "DELETE FROM order_lines", "DELETE FROM orders", "DELETE FROM users")
+    with closing(sqlite3.connect(home / DATABASE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO users (username, password_hash) VALUES ('dora', 'hash')")
+        restoring = await begun_restore(home, monkeypatch, replace=False)
+        other.execute("COMMIT")
+    with pytest.raises(BackupRefused, match="replace them with --replace"):
+        await restoring
+    assert counts(home / DATABASE) == [(1, 0)]
+    assert execute(home / DATABASE, "PRAGMA integrity_check") == [("ok",)]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -303,7 +382,7 @@ def test_a_restore_is_seen_by_a_server_that_runs(home: Path, start: Start) -> No
 async def test_a_restore_waits_for_the_lock_and_gives_up_in_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.sql.sqlite_backup.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("adapters.sql.sqlite_copy.BUSY_SECONDS", 0.05)
     file = SqliteFile(home / DATABASE)
     with closing(sqlite3.connect(home / DATABASE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -347,8 +426,19 @@ def test_a_sound_file_a_missing_and_an_empty_one_have_no_damage(home: Path) -> N
     assert not (home / "missing.db").exists()
 
 
-def test_a_look_that_takes_too_long_is_left_and_said(
-    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda _: None, "INFO: the database was checked and is not damaged"),
+        (overwrite_the_middle, "ERROR: the database {} is damaged: restore a backup with `"),
+    ],
+)
+def test_a_look_that_takes_too_long_goes_on_and_says_what_it_finds(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+    said: str,
 ) -> None:
     go_on = threading.Event()
 
@@ -357,15 +447,22 @@ def test_a_look_that_takes_too_long_is_left_and_said(
         connection.set_progress_handler(lambda: int(not go_on.wait(10)), 1)
         return connection
 
+    damage(home / DATABASE)
     monkeypatch.setattr("adapters.sql.sqlite_backup.connect", slow)
     monkeypatch.setattr("entrypoints.command._CHECK_SECONDS", 0.01)
     file = providers.Object(SqliteFile(home / DATABASE))
     with caplog.at_level("INFO", "ordergate.storage"):
         check_file(Container(settings=Settings(home=home), storage_file=file))
-    go_on.set()
-    assert caplog.messages == [
-        "the database was not checked to its end; `ordergate backup` checks all of it"
-    ]
+        (started,) = caplog.records
+        go_on.set()
+        looking = [each for each in threading.enumerate() if each.name == "storage-check"]
+        for each in looking:
+            each.join(10)
+    (_, found) = caplog.records
+    assert f"{started.levelname}: {started.message}" == (
+        "WARNING: the database is too large to be checked before the start; it is checked meanwhile"
+    )
+    assert f"{found.levelname}: {found.message}".startswith(said.format(home / DATABASE))
 
 
 async def test_backup_and_restore_refuse_with_one_kind_of_error(home: Path) -> None:

@@ -1,13 +1,16 @@
 """The one writer of a SQLite file, alone and beside other processes."""
 
 import asyncio
+import gc
 import multiprocessing
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pytest
 from sqlalchemy import Connection, text
@@ -17,9 +20,9 @@ from adapters.sql import sqlite_writer
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import StorageUnavailable
-from domain.order import Order, OrderId
+from domain.order import MAX_LINES, Order, OrderId
 from domain.user import PasswordHash, UserId, Username
-from tests.samples import an_order
+from tests.samples import ALICE, TEAPOT, an_order
 
 
 @pytest.fixture
@@ -233,6 +236,66 @@ def test_one_event_loop_after_another_may_write(file: Path) -> None:
     assert names_in(file) == {"alice", "bob"}
 
 
+# Large reads
+
+
+@pytest.fixture
+async def full(file: Path) -> AsyncIterator[SqlStorage]:
+    """Return a storage with the largest page that can be asked for."""
+    storage = SqlStorage(SqliteDatabase(file))
+    await storage.migrate()
+    await storage.open()
+    orders = [replace(an_order(i), lines=(TEAPOT,) * MAX_LINES) for i in range(1, 201)]
+    await storage.loader.load([ALICE], orders)
+    yield storage
+    await storage.close()
+
+
+async def page_of(storage: SqlStorage) -> None:
+    assert len(await storage.orders.page(owner=ALICE.id, limit=200)) == 200
+
+
+async def archive_of(storage: SqlStorage) -> None:
+    records, _ = await storage.archive.read(Order, limit=200)
+    assert len(records) == 200
+
+
+@pytest.mark.parametrize("read", [page_of, archive_of])
+async def test_point_reads_go_on_beside_a_large_read(
+    full: SqlStorage, read: Callable[[SqlStorage], Coroutine[Any, Any, None]]
+) -> None:
+    gc.collect()
+    gc.freeze()  # all that the other tests have made would be looked through meanwhile
+    reading = asyncio.create_task(read(full))
+    gaps: list[float] = []
+    while not reading.done():
+        began = time.monotonic()
+        await full.secret()
+        await asyncio.sleep(0)
+        gaps.append(time.monotonic() - began)
+    gc.unfreeze()
+    await reading
+    assert len(gaps) > 5
+    assert max(gaps) < 0.1
+
+
+async def test_closing_waits_for_a_large_read(full: SqlStorage) -> None:
+    reading = asyncio.create_task(page_of(full))
+    await asyncio.sleep(0)  # it is asked for
+    await full.close()
+    await reading
+
+
+async def test_a_large_read_opens_a_file_that_was_replaced(full: SqlStorage, file: Path) -> None:
+    await page_of(full)
+    for part in file.parent.iterdir():
+        part.unlink()
+    with pytest.raises(StorageUnavailable):
+        await page_of(full)
+    await SqlStorage(SqliteDatabase(file)).migrate()
+    assert await full.orders.page(owner=ALICE.id, limit=200) == []
+
+
 # Other processes
 
 
@@ -246,6 +309,59 @@ async def test_a_lock_that_is_kept_for_too_long_is_unavailable(
             await database.write(adding("alice"))
         other.execute("COMMIT")
         assert await database.write(adding("alice")) == "alice"
+
+
+async def test_writes_that_wait_for_a_kept_lock_are_told_together(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        tasks = [asyncio.create_task(database.write(adding(f"user{i}"))) for i in range(64)]
+        assert await outcomes([*tasks]) == [StorageUnavailable] * 64
+        assert 0.2 <= time.monotonic() - began < 2
+        other.execute("COMMIT")
+    assert await database.write(adding("alice")) == "alice"
+    assert names_in(file) == {"alice"}
+
+
+async def test_a_write_that_came_later_waits_as_long_as_the_first_did(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.5)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(database.write(adding("alice")))
+        await asyncio.wait([first], timeout=0.25)
+        later = [asyncio.create_task(database.write(adding(name))) for name in ("bob", "carol")]
+        assert await outcomes([first]) == [StorageUnavailable]
+        other.execute("COMMIT")
+    assert await outcomes([*later]) == ["bob", "carol"]
+    assert names_in(file) == {"bob", "carol"}
+
+
+async def test_closing_waits_no_longer_for_a_kept_lock_than_one_write_does(
+    database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        tasks = [asyncio.create_task(database.write(adding(f"user{i}"))) for i in range(64)]
+        await asyncio.sleep(0)  # each has put its work into the queue
+        await asyncio.wait_for(database.close(), 2)
+    assert await outcomes([*tasks]) == [StorageUnavailable] * 64
+
+
+async def test_no_more_than_so_many_writes_wait(
+    database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "MAX_WAITING", 2)
+    async with HeldWriter(database) as writer:
+        tasks = await writer.queue(adding("alice"), adding("bob"))
+        with pytest.raises(StorageUnavailable, match=r"^SQLite: 2 writes wait already"):
+            await database.write(adding("carol"))
+    assert await outcomes(tasks) == ["alice", "bob"]
 
 
 async def test_a_write_waits_for_that_of_another_process(

@@ -18,8 +18,12 @@ class Database(Protocol):
     """
 
     @abstractmethod
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run one statement that reads, outside any transaction."""
+    async def read(self, work: Callable[[Connection], T], *, large: bool = False) -> T:
+        """Run one statement that reads, outside any transaction.
+
+        A `large` one may find thousands of rows: it runs where it holds up nobody, and the work
+        makes of the rows what is to be made of them.
+        """
 
     @abstractmethod
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:

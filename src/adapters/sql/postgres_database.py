@@ -65,7 +65,12 @@ class PostgresDatabase(Database):
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        large: bool = False,  # noqa: ARG002 - the server is what reads
+    ) -> T:
         """Run one statement, again if the connection is lost."""
 
         async def once() -> T:

@@ -75,18 +75,22 @@ class SqlArchive(Archive):
     async def count(self, kind: type[Record]) -> int:
         """Count the rows."""
         query = select(func.count()).select_from(_SHELVES[kind].table)
-        return await self._database.read(lambda c: c.execute(query).scalar_one())
+        return await self._database.read(lambda c: c.execute(query).scalar_one(), large=True)
 
     async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
         """Read the rows behind a primary key in one SELECT."""
         shelf = _SHELVES[kind]
         query = shelf.query(shelf.key_of_place(after), limit)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        if not rows:
-            return [], after
-        last = rows[-1]
-        place = shelf.place_of_key(tuple(getattr(last, name) for name in shelf.keys))
-        return cast("Sequence[R]", shelf.records(rows)), place
+
+        def work(connection: Connection) -> tuple[Sequence[R], str]:
+            rows = connection.execute(query).all()
+            if not rows:
+                return [], after
+            last = rows[-1]
+            place = shelf.place_of_key(tuple(getattr(last, name) for name in shelf.keys))
+            return cast("Sequence[R]", shelf.records(rows)), place
+
+        return await self._database.read(work, large=True)
 
     async def bookmark(self) -> Bookmark | None:
         """Read the only row."""

@@ -84,6 +84,9 @@ _FORGET_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
+# A page of more orders may have a thousand lines, which take longer than a hop to a thread.
+_FEW = 10
+
 
 class SqlOrderRepository(OrderRepository):
     """The tables `orders`, `order_lines` and `idempotency_keys`."""
@@ -116,8 +119,9 @@ class SqlOrderRepository(OrderRepository):
         query = PAGE
         if status is not None:
             query, values["status"] = PAGE_OF_STATUS, status.value
-        rows = await self._database.read(lambda c: c.execute(query, values).all())
-        orders = _orders(owner, rows)
+        orders = await self._database.read(
+            lambda c: _orders(owner, c.execute(query, values).all()), large=limit > _FEW
+        )
         return sorted(orders, key=lambda order: (order.placed_at, order.id), reverse=True)
 
     async def add(

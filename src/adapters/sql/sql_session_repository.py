@@ -151,7 +151,7 @@ class SqlSessionRepository(SessionRepository):
         query = select(col(SessionRow.id), col(SessionRow.ended_at)).where(
             col(SessionRow.ended_at) >= at
         )
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = await self._database.read(lambda c: c.execute(query).all(), large=True)
         return {SessionId(row.id): row.ended_at for row in rows}
 
     async def forget(self, *, over_by: datetime, limit: int) -> int:

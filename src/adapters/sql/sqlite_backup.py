@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -12,10 +11,9 @@ from threading import Thread
 from typing import Self
 
 from adapters.sql.migrations import HEAD
+from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read
 from adapters.sql.sqlite_database import path_in
 from adapters.sql.sqlite_file import (
-    BUSY_SECONDS,
-    configure,
     connect,
     engine_errors,
     file_errors,
@@ -27,7 +25,6 @@ from adapters.sql.sqlite_file import (
 from application.errors import BackupRefused, StorageUnavailable
 from application.ports.storage_file import Contents, StorageFile
 
-_POLL_SECONDS = 0.001
 _JOURNALS = ("-wal", "-shm", "-journal")
 _REVISION = re.compile("[0-9]{4}")
 
@@ -43,7 +40,7 @@ class SqliteFile(StorageFile):
         """Make the file that a URL without a flaw names."""
         return cls(path_in(url))
 
-    def check(self, *, seconds: float) -> bool:
+    def check(self, *, seconds: float | None) -> bool:
         """Run PRAGMA quick_check on a thread, and interrupt it when the time is over.
 
         A SQLite before 3.41 hears that late, and looks on in the background for a while.
@@ -76,18 +73,17 @@ class SqliteFile(StorageFile):
         return True
 
     def backup(self, file: Path) -> Contents:
-        """Copy all pages in one step beside their place, and rename the copy when it is sound."""
+        """Copy all pages in one step beside their place, and name the copy when it is sound."""
         if not self._path.is_file():
             raise StorageUnavailable(f"{self._path}: there is no such file")
-        if os.path.lexists(file):
-            raise BackupRefused(f"{file} exists; name a new file")
+        _refuse_existing(file)
         with _temporary_beside(file) as copy:
             with engine_errors(), closing(connect(self._path)) as source:
-                _copy_out(source, copy, whole=lambda: _damaged(self._path))
+                copy_out(source, copy, whole=lambda: _damaged(self._path))
             contents = _contents_of(copy, called=self._path)
             with _refusal_for(file):
                 _sync(copy)
-                copy.replace(file)
+                _name(copy, file)
                 _sync(file.parent)
         return contents
 
@@ -99,20 +95,18 @@ class SqliteFile(StorageFile):
             make_private_folder(self._path.parent)
             is_new = not self._path.exists()
         with _temporary_beside(self._path) as copy:
-            with engine_errors(), closing(_opened_to_read(file)) as source:
-                _copy_out(source, copy, whole=lambda: f"{file} is damaged, or no database")
+            with engine_errors(), closing(opened_to_read(file)) as source:
+                copy_out(source, copy, whole=lambda: f"{file} is damaged, or no database")
             contents = _contents_of(copy, called=file)
             last_id = 0 if is_new else self._last_id(replace=replace)
             with engine_errors(), closing(connect(copy)) as source:
-                known = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'users'"
-                (known_id,) = source.execute(known).fetchone()
-                source.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")
-                source.execute(
-                    "INSERT INTO sqlite_sequence VALUES ('users', ?)",
-                    (max(known_id or 0, last_id),),
-                )
+
+                def keep_ids() -> None:
+                    """Look again: accounts may have been opened until the lock was had."""
+                    _skip_ids(source, max(last_id, self._last_id(replace=replace)))
+
                 make_private(self._path)
-                self._write(source)
+                self._write(source, locked=keep_ids)
         return contents
 
     def _last_id(self, *, replace: bool) -> int:
@@ -145,9 +139,9 @@ class SqliteFile(StorageFile):
             )
         return last_id
 
-    def _write(self, source: sqlite3.Connection) -> None:
+    def _write(self, source: sqlite3.Connection, *, locked: Callable[[], None]) -> None:
         try:
-            _copy_in(source, self._path)
+            copy_in(source, self._path, locked=locked)
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
@@ -157,36 +151,7 @@ class SqliteFile(StorageFile):
                 os.truncate(self._path, 0)
                 for journal in _JOURNALS:
                     Path(f"{self._path}{journal}").unlink(missing_ok=True)
-            _copy_in(source, self._path)
-
-
-def _copy_in(source: sqlite3.Connection, path: Path) -> None:
-    """Write all pages in one transaction, as soon as no other process writes."""
-    with closing(connect(path)) as target:
-        configure(target)
-        target.execute("PRAGMA busy_timeout = 0")
-        deadline = time.monotonic() + BUSY_SECONDS
-
-        def give_up(_status: int, _remaining: int, _pages: int) -> None:
-            if time.monotonic() > deadline:
-                raise StorageUnavailable("SQLite: database is locked")
-
-        source.backup(target, pages=-1, progress=give_up, sleep=_POLL_SECONDS)
-
-
-def _copy_out(source: sqlite3.Connection, copy: Path, *, whole: Callable[[], str]) -> None:
-    """Write all pages into a file without a journal. `whole` says what is wrong if it is not."""
-    try:
-        with closing(connect(copy)) as target:
-            source.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")
-            (first, *_) = target.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.Error as error:
-        if not is_damage(error):
-            raise
-        first = str(error)
-    if first != "ok":
-        raise BackupRefused(whole())
+            copy_in(source, self._path, locked=locked)
 
 
 def _contents_of(copy: Path, *, called: Path) -> Contents:
@@ -206,6 +171,29 @@ def _contents_of(copy: Path, *, called: Path) -> Contents:
     return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
 
 
+def _skip_ids(source: sqlite3.Connection, last_id: int) -> None:
+    known = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'users'"
+    (known_id,) = source.execute(known).fetchone()
+    source.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")
+    source.execute(
+        "INSERT INTO sqlite_sequence VALUES ('users', ?)", (max(known_id or 0, last_id),)
+    )
+
+
+def _refuse_existing(file: Path) -> None:
+    if os.path.lexists(file):
+        raise BackupRefused(f"{file} exists; name a new file")
+
+
+def _name(copy: Path, file: Path) -> None:
+    """Give a file its name, if nothing has got that meanwhile."""
+    try:
+        file.hardlink_to(copy)
+    except OSError:  # it exists, or the file system has no links
+        _refuse_existing(file)
+        copy.replace(file)
+
+
 @contextmanager
 def _temporary_beside(file: Path) -> Iterator[Path]:
     """Make an empty file, for its owner alone, that is gone afterwards unless it was renamed."""
@@ -217,12 +205,6 @@ def _temporary_beside(file: Path) -> Iterator[Path]:
     finally:
         for each in ("", *_JOURNALS):
             Path(f"{path}{each}").unlink(missing_ok=True)
-
-
-def _opened_to_read(file: Path) -> sqlite3.Connection:
-    """Open what may lie where nothing can be written, and make no journal for it."""
-    has_journal = Path(f"{file}-wal").exists()
-    return connect(file, mode="ro" if has_journal else "ro&immutable=1")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""SQLite, opened for one process: reads where they are asked for, writes on one thread."""
+"""SQLite, opened for one process: small reads where they are asked for, the rest on threads."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +15,7 @@ from adapters.sql.sqlite_file import (
     identity_of,
     make_private,
 )
+from adapters.sql.sqlite_reader import SqliteReader
 from adapters.sql.sqlite_writer import SqliteWriter
 from application.errors import StorageUnavailable
 
@@ -31,7 +32,8 @@ class SqliteDatabase(Database):
 
     A read is a single statement outside any transaction, run in the event loop on a connection that
     is kept: an embedded point read takes microseconds, less than a hop to a thread, and waits for
-    no write. Writes run on a thread of their own, and are committed together when several wait.
+    no write. A large read has a thread and a connection of its own. Writes run on another thread,
+    and are committed together when several wait.
 
     Whatever the engine reports beside a broken constraint is raised as `StorageUnavailable`.
     """
@@ -41,6 +43,7 @@ class SqliteDatabase(Database):
         self._engine = engine_of(path)
         self._reader: Connection | None = None
         self._opened: FileIdentity = None
+        self._large_reader: SqliteReader | None = None
         self._writer: SqliteWriter | None = None
 
     @staticmethod
@@ -83,8 +86,12 @@ class SqliteDatabase(Database):
             self._writer = SqliteWriter(self._path)
         return await self._writer.run(work)
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run one statement that reads."""
+    async def read(self, work: Callable[[Connection], T], *, large: bool = False) -> T:
+        """Run one statement that reads, here or on the thread for large ones."""
+        if large:
+            if self._large_reader is None:
+                self._large_reader = SqliteReader(self._path)
+            return await self._large_reader.run(work)
         with engine_errors():
             if self._reader is None:
                 self._opened = identity_of(self._path)
@@ -92,11 +99,13 @@ class SqliteDatabase(Database):
             return work(self._reader)
 
     async def close(self) -> None:
-        """Wait for the writes under way and let the file go."""
-        writer, self._writer = self._writer, None
+        """Wait for what is under way and let the file go."""
+        threads = (self._large_reader, self._writer)
+        self._large_reader = self._writer = None
         self._close_reader()
-        if writer is not None:
-            await writer.close()
+        for each in threads:
+            if each is not None:
+                await each.close()
 
     def _close_reader(self) -> None:
         if self._reader is not None:

@@ -5,7 +5,8 @@ import random
 import sqlite3
 import time
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +26,13 @@ from adapters.sql.sqlite_file import (
     is_busy,
     unavailable,
 )
+from application.errors import StorageUnavailable
 
 MAX_GROUP = 256
 """The most works that one commit stores."""
+
+MAX_WAITING = 10_000
+"""The most works that wait in this process."""
 
 # A thread that waits for another process's lock asks for it anew so often. SQLite's own waiting
 # sleeps up to 100 ms at a time, and hardly ever wakes while the lock is free.
@@ -44,6 +49,10 @@ class _Job:
     future: "Future[Any]"
     result: Any = None
     error: BaseException | None = field(default=None)
+    queued_at: float = field(default_factory=time.monotonic)
+
+    def is_overdue(self) -> bool:
+        return time.monotonic() > self.queued_at + BUSY_SECONDS
 
     def tell(self) -> None:
         if self.future.done():  # its caller gave up
@@ -61,6 +70,9 @@ class SqliteWriter:
     their callers after the commit, of whichever event loop they are. A work that raises is rolled
     back alone; when the transaction fails, none is stored and each caller gets
     `StorageUnavailable`. A work whose caller was cancelled before it began is skipped.
+
+    While another process keeps the lock, each work waits for it `BUSY_SECONDS` from when it was
+    asked for, and all whose time is over are told together.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +83,12 @@ class SqliteWriter:
         self._thread.start()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run a work and return what it returned once that is on the disk."""
+        """Run a work and return what it returned once that is on the disk.
+
+        When too many wait already it is `StorageUnavailable` at once.
+        """
+        if self._jobs.qsize() >= MAX_WAITING:
+            raise StorageUnavailable(f"SQLite: {MAX_WAITING} writes wait already; try again later")
         loop = asyncio.get_running_loop()
         future: Future[T] = loop.create_future()
         self._jobs.put(_Job(work, loop, future))
@@ -89,6 +106,7 @@ class _Committer:
     def __init__(self, path: Path, jobs: "SimpleQueue[_Job | None]") -> None:
         self._path = path
         self._jobs = jobs
+        self._put_back: deque[_Job | None] = deque()
         self._engine: Engine = engine_of(path, busy_seconds=0)
         self._connection: Connection | None = None
         self._opened: FileIdentity = None
@@ -102,6 +120,8 @@ class _Committer:
                 open_ended = self._commit(group)
             except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
                 self._disconnect()
+                if is_busy(error):
+                    group += self._overdue()
                 for each in group:
                     each.error = unavailable(error)
                     each.error.__cause__ = error
@@ -114,7 +134,7 @@ class _Committer:
     def _next(self) -> _Job | None:
         """Wait for a job; when one is there at once, leave the lock to others now and then."""
         with suppress(Empty):
-            job = self._jobs.get_nowait()
+            job = self._take()
             if time.monotonic() - self._let_go_at > _TURN_SECONDS:
                 time.sleep(_PAUSE_SECONDS)
                 self._let_go_at = time.monotonic()
@@ -123,15 +143,26 @@ class _Committer:
         self._let_go_at = time.monotonic()
         return job
 
+    def _take(self) -> _Job | None:
+        """Take what is there at once. Raises `Empty`."""
+        return self._put_back.popleft() if self._put_back else self._jobs.get_nowait()
+
+    def _overdue(self) -> Iterator[_Job]:
+        """Take those whose time is over; they stand first, since all have as long."""
+        with suppress(Empty):
+            while (job := self._take()) and job.is_overdue():
+                yield job
+            self._put_back.append(job)
+
     def _commit(self, group: list[_Job]) -> bool:
         """Run the first job and those that wait by then; say whether more may come."""
-        connection = self._begin()
+        connection = self._begin(group[0])
         engine = _engine_connection(connection)
         self._run(connection, engine, group[0])
         open_ended = True
         while open_ended and len(group) < MAX_GROUP:
             try:
-                job = self._jobs.get_nowait()
+                job = self._take()
             except Empty:
                 break
             if job is None:
@@ -142,15 +173,14 @@ class _Committer:
         engine.execute("COMMIT")
         return open_ended
 
-    def _begin(self) -> Connection:
+    def _begin(self, first: _Job) -> Connection:
         """Take the write lock. Raises the engine's error when another process keeps it."""
-        deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
                 connection = self._connect()
                 _engine_connection(connection).execute("BEGIN IMMEDIATE")
             except Exception as error:
-                if not is_busy(error) or time.monotonic() > deadline:
+                if not is_busy(error) or first.is_overdue():
                     raise
                 pause = random.uniform(_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS)  # noqa: S311 - no secret
                 time.sleep(pause)

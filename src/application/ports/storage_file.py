@@ -26,8 +26,10 @@ class StorageFile(Protocol):
     """
 
     @abstractmethod
-    def check(self, *, seconds: float) -> bool:
+    def check(self, *, seconds: float | None) -> bool:
         """Look for damage for so long, and say whether all was looked at; no file has none.
+
+        `None` is for as long as it takes.
 
         Damage is a `StorageUnavailable` that names the file and says what to do.
         """
