@@ -122,7 +122,8 @@ def test_a_damaged_database_gives_no_backup(home: Path, damage: Any) -> None:
     damage(home / DATABASE)
     line = complaint(ordergate("backup", "other.db", cwd=home))
     assert line == (
-        f"the database {DATABASE} is damaged: restore a backup with `ordergate restore`"
+        f"the database {DATABASE} is damaged: restore a backup with "
+        "`ordergate restore --replace FILE`"
     )
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db"}
 
@@ -407,7 +408,8 @@ def test_a_damaged_database_is_told_before_anything_listens(home: Path, damage: 
     line = complaint(ordergate("serve", "--port", 0, cwd=home))
     assert line == (
         "cannot use the database (ORDERGATE_DATABASE_URL, ORDERGATE_HOME): "
-        f"the database {DATABASE} is damaged: restore a backup with `ordergate restore`"
+        f"the database {DATABASE} is damaged: restore a backup with "
+        "`ordergate restore --replace FILE`"
     )
 
 

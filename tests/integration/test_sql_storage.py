@@ -310,9 +310,21 @@ async def test_an_error_tells_nothing_of_the_values(migrated: SqliteDatabase) ->
 async def test_a_file_that_is_not_there_is_not_made_by_opening(
     database: SqliteDatabase, file: Path
 ) -> None:
-    with pytest.raises(SchemaNotCurrent):
+    with pytest.raises(SchemaNotCurrent, match=f"there is no database at {file}"):
         await SqlStorage(database).open()
     assert not file.exists()
+
+
+async def test_another_programs_database_is_told_from_a_newer_one(
+    migrated: SqliteDatabase,
+) -> None:
+    await migrated.write(
+        lambda connection: connection.execute(
+            text("UPDATE alembic_version SET version_num = 'abcd1234'")
+        )
+    )
+    with pytest.raises(SchemaNotCurrent, match="another program's"):
+        await SqlStorage(migrated).open()
 
 
 async def test_an_empty_file_has_no_schema(database: SqliteDatabase) -> None:
@@ -323,7 +335,9 @@ async def test_an_empty_file_has_no_schema(database: SqliteDatabase) -> None:
 
 async def test_a_schema_of_another_version_is_not_opened(migrated: SqliteDatabase) -> None:
     await migrated.write(
-        lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9'"))
+        lambda connection: connection.execute(
+            text("UPDATE alembic_version SET version_num = '9999'")
+        )
     )
     with pytest.raises(SchemaNotCurrent, match="made by a newer Ordergate"):
         await SqlStorage(migrated).open()

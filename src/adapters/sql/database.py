@@ -14,7 +14,7 @@ class Database(Protocol):
 
     Work is handed a connection and runs wherever that suits the engine: it waits for nothing but
     the database. What the engine reports is raised as `StorageUnavailable`, but for a broken
-    constraint, which is SQLAlchemy's `IntegrityError`.
+    constraint, which is SQLAlchemy's `IntegrityError`. `str` of it says where it is, in messages.
     """
 
     @abstractmethod

@@ -1,5 +1,7 @@
 """A SQL storage: migrated by one command, opened only when its schema is current."""
 
+import re
+
 from sqlalchemy import Connection, inspect, select, text
 from sqlmodel import col
 
@@ -39,7 +41,11 @@ class SqlStorage(Storage):
 
     async def open(self, *, unfinished: bool = False) -> None:
         """Compare the revision stored in the database with this program's."""
-        revision = await self._database.read(_revision) if await self._database.exists() else None
+        if not await self._database.exists():
+            raise SchemaNotCurrent(
+                f"there is no database at {self._database}; `ordergate migrate` makes one there"
+            )
+        revision = await self._database.read(_revision)
         _refuse_newer(revision)
         if revision != HEAD:
             raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
@@ -63,6 +69,8 @@ class SqlStorage(Storage):
 
 
 def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and not re.fullmatch("[0-9]{4}", revision):
+        raise SchemaNotCurrent("the database is another program's; name one of Ordergate's")
     if revision is not None and revision > HEAD:
         raise SchemaNotCurrent("the database was made by a newer Ordergate; install that version")
 

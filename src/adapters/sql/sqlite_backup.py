@@ -15,6 +15,7 @@ from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read
 from adapters.sql.sqlite_database import path_in
 from adapters.sql.sqlite_file import (
     connect,
+    damaged,
     engine_errors,
     file_errors,
     is_damage,
@@ -49,7 +50,7 @@ class SqliteFile(StorageFile):
             return True
         found: list[str] = []
         failures: list[sqlite3.Error] = []
-        with engine_errors():
+        with engine_errors(self._path):
             connection = connect(self._path)
 
         def look() -> None:
@@ -67,9 +68,9 @@ class SqliteFile(StorageFile):
                 connection.interrupt()
             return False
         if any(is_damage(error) for error in failures) or (found != ["ok"] and not failures):
-            raise StorageUnavailable(_damaged(self._path))
+            raise StorageUnavailable(damaged(self._path))
         for error in failures:
-            raise unavailable(error) from error
+            raise unavailable(error, self._path) from error
         return True
 
     def backup(self, file: Path) -> Contents:
@@ -78,8 +79,8 @@ class SqliteFile(StorageFile):
             raise StorageUnavailable(f"{self._path}: there is no such file")
         _refuse_existing(file)
         with _temporary_beside(file) as copy:
-            with engine_errors(), closing(connect(self._path)) as source:
-                copy_out(source, copy, whole=lambda: _damaged(self._path))
+            with engine_errors(self._path), closing(connect(self._path)) as source:
+                copy_out(source, copy, whole=lambda: damaged(self._path))
             contents = _contents_of(copy, called=self._path)
             with _refusal_for(file):
                 _sync(copy)
@@ -95,11 +96,11 @@ class SqliteFile(StorageFile):
             make_private_folder(self._path.parent)
             is_new = not self._path.exists()
         with _temporary_beside(self._path) as copy:
-            with engine_errors(), closing(opened_to_read(file)) as source:
+            with engine_errors(file), closing(opened_to_read(file)) as source:
                 copy_out(source, copy, whole=lambda: f"{file} is damaged, or no database")
             contents = _contents_of(copy, called=file)
             last_id = 0 if is_new else self._last_id(replace=replace)
-            with engine_errors(), closing(connect(copy)) as source:
+            with engine_errors(copy), closing(connect(copy)) as source:
 
                 def keep_ids() -> None:
                     """Look again: accounts may have been opened until the lock was had."""
@@ -126,7 +127,7 @@ class SqliteFile(StorageFile):
                 )
         except sqlite3.Error as error:
             if not is_damage(error):
-                with engine_errors():
+                with engine_errors(self._path):
                     raise
             if not replace:
                 raise BackupRefused(
@@ -156,7 +157,7 @@ class SqliteFile(StorageFile):
 
 def _contents_of(copy: Path, *, called: Path) -> Contents:
     """Count what is in a sound file."""
-    with engine_errors(), closing(connect(copy)) as connection:
+    with engine_errors(copy), closing(connect(copy)) as connection:
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         if not {"alembic_version", "users", "orders"} <= names:
             raise BackupRefused(f"{called} is no database of Ordergate's")
@@ -166,6 +167,8 @@ def _contents_of(copy: Path, *, called: Path) -> Contents:
             raise BackupRefused(f"{called} is no database of Ordergate's")
         if revision > HEAD:
             raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
+        if "copies" in names and connection.execute("SELECT 1 FROM copies").fetchone():
+            raise BackupRefused(f"{called} holds an unfinished copy; finish it by `ordergate copy`")
         (accounts,) = connection.execute("SELECT count(*) FROM users").fetchone()
         (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
     return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
@@ -213,10 +216,6 @@ def _refusal_for(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BackupRefused(f"{file}: {error.strerror}") from error
-
-
-def _damaged(path: Path) -> str:
-    return f"the database {path} is damaged: restore a backup with `ordergate restore`"
 
 
 def _sync(path: Path) -> None:

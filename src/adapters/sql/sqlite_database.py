@@ -46,6 +46,9 @@ class SqliteDatabase(Database):
         self._large_reader: SqliteReader | None = None
         self._writer: SqliteWriter | None = None
 
+    def __str__(self) -> str:
+        return str(self._path)
+
     @staticmethod
     def flaw_in(url: str) -> str | None:
         """Say what is wrong with a URL that should name a file."""
@@ -92,7 +95,7 @@ class SqliteDatabase(Database):
             if self._large_reader is None:
                 self._large_reader = SqliteReader(self._path)
             return await self._large_reader.run(work)
-        with engine_errors():
+        with engine_errors(self._path):
             if self._reader is None:
                 self._opened = identity_of(self._path)
                 self._reader = self._engine.connect()

@@ -96,21 +96,30 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def engine_errors() -> Iterator[None]:
+def engine_errors(path: Path) -> Iterator[None]:
     """Raise `StorageUnavailable` for what the engine reports, but for a broken constraint."""
     try:
         yield
     except IntegrityError:
         raise
     except (DBAPIError, sqlite3.Error) as error:
-        raise unavailable(error) from error
+        raise unavailable(error, path) from error
 
 
-def unavailable(error: Exception) -> StorageUnavailable:
+def unavailable(error: Exception, path: Path) -> StorageUnavailable:
     """Make an error of what the engine reports, without the statement and its values."""
     if isinstance(error, StorageUnavailable):
         return StorageUnavailable(*error.args)
-    return StorageUnavailable(f"SQLite: {_reported(error)}")
+    if is_damage(error):
+        return StorageUnavailable(f"SQLite: {_reported(error)}; {damaged(path)}")
+    return StorageUnavailable(f"SQLite: {_reported(error)} ({path})")
+
+
+def damaged(path: Path) -> str:
+    """Say what to do about a damaged file."""
+    return (
+        f"the database {path} is damaged: restore a backup with `ordergate restore --replace FILE`"
+    )
 
 
 def is_busy(error: Exception) -> bool:

@@ -34,7 +34,7 @@ class SqliteReader:
         self._disconnect()
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        with engine_errors():
+        with engine_errors(self._path):
             now = identity_of(self._path)
             if now != self._opened:
                 self._disconnect()

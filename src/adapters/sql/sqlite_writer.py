@@ -123,7 +123,7 @@ class _Committer:
                 if is_busy(error):
                     group += self._overdue()
                 for each in group:
-                    each.error = unavailable(error)
+                    each.error = unavailable(error, self._path)
                     each.error.__cause__ = error
                 open_ended = True
             _tell(group)
@@ -208,7 +208,7 @@ class _Committer:
             return
         engine.execute("SAVEPOINT work")
         try:
-            with engine_errors():
+            with engine_errors(self._path):
                 job.result = job.work(connection)
         except Exception as error:
             job.error = error
