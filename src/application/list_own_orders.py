@@ -8,6 +8,11 @@ from application.ports.orders import OrderRepository, Position
 from domain.order import Order, OrderStatus
 from domain.user import UserId
 
+MAX_LINES = 2_000
+"""A page ends with the order that brings so many lines together, so that none is too large."""
+
+_AT_A_TIME = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -21,7 +26,7 @@ class Page:
 class ListOwnOrders:
     """Return up to `limit` orders of the owner's that stand before a position, newest first.
 
-    Of `status` alone, and placed at `since` or later.
+    Of `status` alone, and placed at `since` or later. There are fewer on a page of large orders.
     """
 
     orders: OrderRepository
@@ -35,9 +40,18 @@ class ListOwnOrders:
         before: Position | None = None,
         limit: int,
     ) -> Page:
-        found = await self.orders.page(
-            owner=owner, status=status, since=since, before=before, limit=limit + 1
-        )
-        page = found[:limit]
-        more = len(found) > limit
-        return Page(page, Position(page[-1].placed_at, page[-1].id) if more else None)
+        page: list[Order] = []
+        lines = 0
+        while True:
+            wanted = min(_AT_A_TIME, limit - len(page)) + 1
+            found = await self.orders.page(
+                owner=owner, status=status, since=since, before=before, limit=wanted
+            )
+            for order in found:
+                if len(page) == limit or lines >= MAX_LINES:
+                    return Page(page, before)
+                page.append(order)
+                lines += len(order.lines)
+                before = Position(order.placed_at, order.id)
+            if len(found) < wanted:
+                return Page(page, None)

@@ -130,8 +130,7 @@ class Order:
     def advanced_to(self, status: OrderStatus) -> "Order":
         """Take a step of its life. Raises `InvalidStep` for one that cannot follow."""
         if status not in STEPS[self.status]:
-            raise InvalidStep(
-                f"The order is {self.status}, and may become"
-                f" {' or '.join(STEPS[self.status]) or 'nothing else'}, not {status}."
-            )
+            following = " or ".join(STEPS[self.status])
+            may = f"it may become {following}, not {status}" if following else "that is its end"
+            raise InvalidStep(f"The order is {self.status}: {may}.")
         return replace(self, status=status, version=self.version + 1)

@@ -303,6 +303,9 @@ def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settin
     ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     problems = [_unknown(name, known) for name in ours if name.removeprefix(PREFIX) not in known]
     problems += [f"{name} is not UTF-8" for name in ours if not _is_utf_8(os.environ[name])]
+    if os.environ.get(f"{PREFIX}DATABASE_URL") == "":
+        # A secret that was not filled in: orders would go into a file that nobody looks for.
+        problems.append(f"{PREFIX}DATABASE_URL is empty; unset it for the database in HOME")
     keys = [PREFIX + name for name in _WHOSE_KEYS if os.environ.get(PREFIX + name)]
     if len(keys) > 1:
         problems.append(f"{' and '.join(keys)} exclude each other")

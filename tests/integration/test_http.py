@@ -354,7 +354,7 @@ async def test_nothing_of_a_long_value_is_repeated(client: httpx.AsyncClient) ->
 
 
 async def test_many_wrong_parameters_get_a_short_answer(client: httpx.AsyncClient) -> None:
-    query = "&".join(f"x{i}=1" for i in range(5000))
+    query = "&".join(f"x{i}=1" for i in range(30))
     response = await client.get(f"/order?{query}", headers=await sign_in(client))
     assert response.status_code == 422
     errors = problem(response)["errors"]

@@ -25,7 +25,7 @@ async def test_staff_name_the_order_alone(advance_order: AdvanceOrder) -> None:
 
 
 async def test_a_step_must_follow(advance_order: AdvanceOrder) -> None:
-    with pytest.raises(InvalidStep, match="is paid, and may become shipped or cancelled, not paid"):
+    with pytest.raises(InvalidStep, match="is paid: it may become shipped or cancelled, not paid"):
         await advance_order(OrderId(7), OrderStatus.PAID)
 
 

@@ -23,7 +23,7 @@ async def test_an_order_that_is_paid_can_be_cancelled(storage: InMemoryStorage) 
     cancel_order = CancelOrder(storage.orders)
     assert await cancel_order(OrderId(7), owner=ALICE.id) == CANCELLED
     assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == CANCELLED
-    with pytest.raises(InvalidStep, match=r"is cancelled, and may become nothing else"):
+    with pytest.raises(InvalidStep, match=r"is cancelled: that is its end"):
         await cancel_order(OrderId(7), owner=ALICE.id)
 
 

@@ -71,7 +71,13 @@ def test_a_database_url_that_names_no_file_is_refused(url: str) -> None:
 
 
 def test_a_variable_set_to_nothing_is_not_set() -> None:
-    assert settings_of(DATABASE_URL="", BCRYPT_COST="") == settings_of()
+    assert settings_of(LOG_LEVEL="", BCRYPT_COST="") == settings_of()
+
+
+def test_an_empty_database_url_is_a_mistake() -> None:
+    assert problems_of(DATABASE_URL="") == [
+        "ORDERGATE_DATABASE_URL is empty; unset it for the database in HOME"
+    ]
 
 
 def test_all_wrong_settings_are_named_together() -> None:

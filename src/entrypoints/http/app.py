@@ -12,6 +12,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
+from entrypoints.http.compiled_route import add_routes
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
 from entrypoints.http.openapi import install_openapi
@@ -68,9 +69,9 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     )
     app.state.container = container
     if settings.signs_in and settings.sign_up:
-        app.include_router(accounts.sign_up)
-    for module in (*(_OF_SIGN_IN if settings.signs_in else ()), orders, health, docs):
-        app.include_router(module.router)
+        add_routes(app, accounts.sign_up)
+    for module in (orders, *(_OF_SIGN_IN if settings.signs_in else ()), health, docs):
+        add_routes(app, module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     if settings.cors_origins:

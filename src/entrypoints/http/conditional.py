@@ -13,12 +13,19 @@ from pydantic.json_schema import SkipJsonSchema
 
 from entrypoints.http.errors import invalid_header
 from entrypoints.http.openapi import header
-from entrypoints.http.problems import ProblemError
+from entrypoints.http.problems import Problem, ProblemError
 
 _ANY = "*"
 # Possessive, so that no input makes it go back and forth; the list may have empty elements (5.6.1).
 _ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[!#-~\x80-\xff]*+"[ \t]*+)?(,|\Z)')
 ETAG = header("The version of the order, as a strong entity tag.", '"1"')
+
+
+WEAK_TAG = Problem(
+    412,
+    "A weak entity tag matches nothing in If-Match; does a proxy compress, and weaken them?",
+    "weak-entity-tag",
+)
 
 
 def entity_tag(version: int) -> str:
@@ -85,6 +92,8 @@ async def _if_match(
 ) -> ExpectedVersions | None:
     given = request.headers.getlist("if-match")
     tags = entity_tags("If-Match", given) if given else {_ANY}
+    if all(tag.startswith("W/") for tag in tags):
+        raise ProblemError(WEAK_TAG)
     return None if _ANY in tags else ExpectedVersions(tags)
 
 

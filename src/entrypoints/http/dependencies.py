@@ -1,7 +1,6 @@
 """What routes may ask for: the use cases, the caller, and strictness about parameters."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, Security
@@ -27,6 +26,7 @@ from application.ports.tokens import Caller, PublicKeys
 from application.refresh_session import RefreshSession
 from application.revoke_token import RevokeToken
 from domain.scope import Scope
+from entrypoints.http.compiled_route import CompiledRoute, query_names
 from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION, insufficient_scope
 from entrypoints.http.problems import ProblemError
 from entrypoints.settings import Settings
@@ -126,21 +126,23 @@ OrderWriter = Annotated[Caller, authorized(Scope.ORDERS_WRITE)]
 AccountHolder = Annotated[Caller, authorized(Scope.ACCOUNT)]
 
 
-def _query_parameters(dependant: Any) -> Iterator[str]:  # noqa: ANN401 - FastAPI's own
-    yield from (parameter.alias for parameter in dependant.query_params)
-    for inner in dependant.dependencies:
-        yield from _query_parameters(inner)
+_MAX_PARAMETERS = 32
+_TOO_MANY_PARAMETERS = f"has more than {_MAX_PARAMETERS} parameters"
 
 
 async def _refuse_stray_parameters(request: Request) -> None:
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    if not given:
+    if not request.scope["query_string"]:
         return
+    if request.scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
+        raise RequestValidationError([{"loc": ("query", ""), "msg": _TOO_MANY_PARAMETERS}])
+    given = [name for name, _ in request.query_params.multi_items()]
     route = request.scope["route"]
-    known = set(_query_parameters(route.dependant))
+    known = route.query_names if isinstance(route, CompiledRoute) else query_names(route)
+    if len(set(given)) == len(given) and known.issuperset(given):
+        return
     errors = [
         {"loc": ("query", name[:64]), "msg": message}
-        for name, times in given.items()
+        for name, times in Counter(given).items()
         for wrong, message in [
             (
                 name not in known,
@@ -150,8 +152,7 @@ async def _refuse_stray_parameters(request: Request) -> None:
         ]
         if wrong
     ]
-    if errors:
-        raise RequestValidationError(errors)
+    raise RequestValidationError(errors)
 
 
 strict_query: Any = Depends(_refuse_stray_parameters)

@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from application.ports.tokens import JWKS_MAX_AGE
 from domain.scope import Scope
+from entrypoints.http.compiled_route import CompiledRoute
 from entrypoints.http.dependencies import PublicKeysPort, SettingsInForce, strict_query
 
 _CACHING = f"public, max-age={JWKS_MAX_AGE}"
 _JWKS = "/.well-known/jwks.json"
 
-router = APIRouter(tags=["discovery"], dependencies=[strict_query])
+router = APIRouter(tags=["discovery"], dependencies=[strict_query], route_class=CompiledRoute)
 
 
 class JwkSetResponse(JSONResponse):

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import re
 import uuid
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +22,11 @@ HEADERS = {
 }
 """What every answer carries, unless a route sets its own."""
 
+_RAW_HEADERS = [
+    (name.lower().encode(), value.encode())
+    for name, value in {**HEADERS, "Cache-Control": "no-store"}.items()
+]
+_ID = b"x-request-id"
 _FIRST_ERROR = 400
 
 _log = logging.getLogger("ordergate.http")
@@ -78,32 +84,35 @@ class _Answer:
             return
         if message["type"] == "http.response.start":
             self.started = True
-            headers = MutableHeaders(scope=message)
             status = message["status"]
-            if status >= _FIRST_ERROR and headers.get("content-type") != MEDIA_TYPE:
-                self._replaced = True
-                kept = {k: v for k, v in headers.items() if not k.startswith("content-")}
-                await self.send_problem(of_status(status, kept))
-                return
-            self._complete(headers)
+            if status >= _FIRST_ERROR:
+                headers = Headers(raw=list(message["headers"]))
+                if headers.get("content-type") != MEDIA_TYPE:
+                    self._replaced = True
+                    kept = {k: v for k, v in headers.items() if not k.startswith("content-")}
+                    await self.send_problem(of_status(status, kept))
+                    return
+            message["headers"] = self._completed(message["headers"])
         await self._send(message)
 
     async def send_problem(self, problem: Problem) -> None:
         response = problem.response(self._request_id)
-        self._complete(response.headers)
-        start = {"status": response.status_code, "headers": response.raw_headers}
+        start = {
+            "status": response.status_code,
+            "headers": self._completed(response.raw_headers),
+        }
         await self._send({"type": "http.response.start", **start})
         await self._send({"type": "http.response.body", "body": response.body})
 
-    def _complete(self, headers: MutableHeaders) -> None:
-        headers["X-Request-ID"] = self._request_id
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        headers.setdefault("Cache-Control", "no-store")
+    def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        given = [header for header in headers if header[0] != _ID]
+        names = {name for name, _ in given}
+        missing = [header for header in _RAW_HEADERS if header[0] not in names]
+        return [*given, (_ID, self._request_id.encode()), *missing]
 
 
 def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).getlist("x-request-id")
-    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
-        return given[0]
+    given: list[bytes] = [value for name, value in scope["headers"] if name == _ID]
+    if len(given) == 1 and _REQUEST_ID.fullmatch(text := given[0].decode("latin-1")):
+        return text
     return uuid.uuid4().hex

@@ -254,11 +254,21 @@ def invalid_header(name: str, rule: str) -> Problem:
     return Problem(400, f"The header {name} {rule}.", "invalid-header")
 
 
+_WORDS = {
+    "list_type": "must be a list",
+    "missing": "is missing",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "string_unicode": "must be text that UTF-8 can write",
+}
+"""What pydantic says in words of Python, said in those of JSON."""
+
+
 def _invalid_parameters(error: RequestValidationError) -> Problem:
     flaws = []
     for flaw in error.errors()[:MAX_FLAWS]:
         location, *path = flaw["loc"]
-        detail = "is missing" if flaw.get("type") == "missing" else flaw["msg"]
+        detail = _WORDS.get(str(flaw.get("type")), flaw["msg"])
         name = ".".join(str(part) for part in path)[:_MAX_NAME_LENGTH]
         flaws.append((str(location), name, detail))
     return invalid_parameter(*flaws)

@@ -15,6 +15,7 @@ from application.errors import (
     UnsupportedTokenType,
 )
 from domain.scope import ALL_SCOPES, Scope
+from entrypoints.http.compiled_route import CompiledRoute
 from entrypoints.http.dependencies import (
     AuthenticateUserCase,
     RefreshSessionCase,
@@ -36,7 +37,7 @@ from entrypoints.http.oauth import (
 from entrypoints.http.openapi import problems
 from entrypoints.http.problems import ProblemError
 
-router = APIRouter(tags=["authentication"], dependencies=[strict_query])
+router = APIRouter(tags=["authentication"], dependencies=[strict_query], route_class=CompiledRoute)
 
 UNSUPPORTED_GRANT_TYPE = oauth_problem(
     400,

@@ -32,6 +32,7 @@ _TIME_RULE = (
     "must be a time of RFC 3339 with its zone and at most six digits of a second, such as"
     " 2026-01-01T09:00:00Z; write + as %2B"
 )
+_PRICE = re.compile(r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,4})?")
 _DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -62,6 +63,18 @@ def _time(text: str) -> datetime:
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
     raise PydanticCustomError("time", _TIME_RULE)
 
+
+def _status(text: str) -> OrderStatus:
+    with suppress(ValueError):
+        return OrderStatus(text)
+    raise PydanticCustomError("status", f"must be one of {', '.join(OrderStatus)}")
+
+
+InStatus = Annotated[
+    OrderStatus | SkipJsonSchema[None],
+    BeforeValidator(_status),
+    Query(description="In that status now."),
+]
 
 _Id = Annotated[
     int,
@@ -158,6 +171,12 @@ def _currency(code: str) -> str:
     return code
 
 
+def _price(text: str) -> str:
+    if not _PRICE.fullmatch(text):
+        raise PydanticCustomError("price", "must be a plain decimal such as 64.00")
+    return text
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -170,11 +189,15 @@ class OrderLineIn(_Body):
     sku: str = Field(min_length=1, max_length=MAX_SKU_LENGTH, examples=["POT-CAST-IRON"])
     name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH, examples=["Cast-iron teapot"])
     quantity: int = Field(ge=1, le=MAX_QUANTITY, examples=[1])
-    unit_price: str = Field(
-        pattern=r"^(0|[1-9][0-9]{0,18})(\.[0-9]{1,4})?$",
-        description="At most as many decimal places as the currency has.",
-        examples=["64.00"],
-    )
+    unit_price: Annotated[
+        str,
+        AfterValidator(_price),
+        Field(
+            description="At most as many decimal places as the currency has.",
+            json_schema_extra={"pattern": f"^{_PRICE.pattern}$"},
+            examples=["64.00"],
+        ),
+    ]
 
 
 class OrderIn(_Body):

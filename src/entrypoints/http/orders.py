@@ -11,8 +11,8 @@ from pydantic.json_schema import SkipJsonSchema
 from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFound
 from application.ports.orders import Position
 from domain.errors import InvalidMoney, InvalidStep
-from domain.order import Order, OrderId, OrderStatus
-from entrypoints.http.conditional import ETAG, IfMatch, IfNoneMatch, entity_tag
+from domain.order import Order, OrderId
+from entrypoints.http.conditional import ETAG, WEAK_TAG, IfMatch, IfNoneMatch, entity_tag
 from entrypoints.http.cursor import INVALID_CURSOR, CursorsInUse, OrderList
 from entrypoints.http.dependencies import (
     CancelOrderCase,
@@ -30,6 +30,7 @@ from entrypoints.http.order_schemas import (
     ID_RULE,
     IdInPath,
     IdInQuery,
+    InStatus,
     Limit,
     OrderIn,
     OrderOut,
@@ -47,7 +48,7 @@ _DEFAULT_LIMIT = 50
 _LINES_A_TURN = 500
 
 _NOT_CANCELLED = problem_of(
-    InvalidStep("The order is shipped, and may become delivered, not cancelled.")
+    InvalidStep("The order is shipped: it may become delivered, not cancelled.")
 )
 _WRONG_LINE = invalid_parameter(
     ("body", "lines.0", "An amount in JPY has at most 0 decimal places.")
@@ -90,9 +91,7 @@ async def place_order(
 
 async def _order_list(
     user: OrderReader,
-    status: Annotated[
-        OrderStatus | SkipJsonSchema[None], Query(description="In that status now.")
-    ] = None,
+    status: InStatus = None,
     placed_from: PlacedFrom = None,
     placed_before: PlacedBefore = None,
 ) -> OrderList:
@@ -199,7 +198,11 @@ async def read_order_by_query(
     name="cancel_order",
     summary="Cancel one of your orders",
     responses=problems(
-        OrderNotFound, OrderChanged, _NOT_CANCELLED, invalid_parameter(("path", "id", ID_RULE))
+        OrderNotFound,
+        OrderChanged,
+        WEAK_TAG,
+        _NOT_CANCELLED,
+        invalid_parameter(("path", "id", ID_RULE)),
     )
     | with_headers(200, "The order, cancelled.", ETag=ETAG),
 )
