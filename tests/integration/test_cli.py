@@ -70,7 +70,9 @@ def test_without_a_schema_a_command_says_which_one_to_run(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     result = ordergate(*arguments, cwd=tmp_path, PASSWORD=PASSWORD)
-    assert complaint(result) == "the database's schema is not current; run `ordergate migrate`"
+    assert complaint(result) == (
+        "there is no database at .ordergate/ordergate.db; `ordergate migrate` makes one there"
+    )
     assert not (tmp_path / ".ordergate").exists()
 
 

@@ -118,7 +118,7 @@ def test_a_target_that_is_not_empty_is_left_as_it_is(shop: Path) -> None:
             "sqlite:///none.db",
             TARGET,
             1,
-            "--from: the database's schema is not current; run `ordergate migrate`",
+            "--from: there is no database at none.db; `ordergate migrate` makes one there",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({}, "the database's schema is not current; run `ordergate migrate`"),
+        ({}, "; `ordergate migrate` makes one there"),
         ({"BCRYPT_CST": 4}, "ordergate: ORDERGATE_BCRYPT_CST is not a setting; did you mean"),
     ],
 )

@@ -194,7 +194,9 @@ async def test_a_transaction_that_the_engine_rolls_back_fails_for_all(
 
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(adding("alice"), lose, adding("bob"))
-    with pytest.raises(StorageUnavailable, match=r"^SQLite: no such column: the_reason \(.*orders.db\)$"):
+    with pytest.raises(
+        StorageUnavailable, match=r"^SQLite: no such column: the_reason \(.*orders.db\)$"
+    ):
         await tasks[0]
     assert await outcomes(tasks) == [StorageUnavailable, StorageUnavailable, "bob"]
     assert names_in(file) == {"bob"}
