@@ -79,6 +79,9 @@ _OWNER_FIRST = (
 _KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(
     col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
 )
+_FORGET_KEY = delete(IdempotencyKeyRow).where(
+    col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
+)
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -174,15 +177,23 @@ class SqlOrderRepository(OrderRepository):
         return await self._database.write(work)
 
     async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
-        """Delete rows that the index on their time names."""
-        key = tuple_(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
+        """Choose rows by the index on their time, and delete each by its key."""
         expired = (
             select(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
             .where(col(IdempotencyKeyRow.expires_at) <= expired_by)
+            .order_by(col(IdempotencyKeyRow.expires_at))
             .limit(limit)
+            .with_for_update(skip_locked=True)  # for another that forgets
         )
-        statement = delete(IdempotencyKeyRow).where(key.in_(expired))
-        return await self._database.write(lambda c: c.execute(statement).rowcount)
+
+        def work(connection: Connection) -> int:
+            keys = [{"owner": row.owner_id, "key": row.key} for row in connection.execute(expired)]
+            if keys:
+                # One DELETE of all would be looked for by the owner alone on SQLite.
+                connection.execute(_FORGET_KEY, keys)
+            return len(keys)
+
+        return await self._database.write(work)
 
 
 class SqlStaffOrders(StaffOrders):
@@ -213,13 +224,7 @@ def _order_of_key(
         return None
     if stored.expires_at > at:
         return _owned(connection, owner, OrderId(stored.order_id))
-    connection.execute(
-        delete(IdempotencyKeyRow).where(
-            col(IdempotencyKeyRow.owner_id) == _OWNER,
-            col(IdempotencyKeyRow.key) == bindparam("key"),
-        ),
-        this,
-    )
+    connection.execute(_FORGET_KEY, this)
     return None
 
 
