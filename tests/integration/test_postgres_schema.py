@@ -164,7 +164,8 @@ def many_url(postgres_databases: Databases) -> Iterator[str]:
             "INSERT INTO idempotency_keys SELECT owner_id, 'key ' || id, id, placed_at FROM orders",
             "INSERT INTO sessions SELECT 's' || n, 1 + n % 1000, 'c', 'a', 'a', 'account', moment,"
             " moment, moment, CASE WHEN n % 2 = 0 THEN moment END,"
-            " CASE WHEN n % 2 = 0 THEN 'signed out' END FROM (SELECT n, timestamptz '2026-01-01' + n * interval '1 minute' AS moment"
+            " CASE WHEN n % 2 = 0 THEN 'signed out' END FROM (SELECT n,"
+            " timestamptz '2026-01-01' + n * interval '1 minute' AS moment"
             " FROM generate_series(1, 40000) n) moments",
             "INSERT INTO refresh_tokens SELECT decode(md5(id), 'hex'), id, expires_at"
             " FROM sessions",
