@@ -22,6 +22,7 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── UsernameTaken           an account of that name exists
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
+    │   └── OutcomeUnknown      the same, after a change that may have been made
     ├── SchemaNotCurrent        the storage was made by another version of this program
     ├── StorageNotEmpty         loading and copying want an empty storage
     ├── BackupRefused           a backup is not made, or not restored
@@ -136,6 +137,13 @@ class Overloaded(ApplicationError):
 
 class StorageUnavailable(ApplicationError):
     """The storage cannot be reached, is locked for too long, or is full."""
+
+
+class OutcomeUnknown(StorageUnavailable):
+    """The storage was lost while it made a change, which may have been made or not.
+
+    Whoever asks for it again without looking may have it twice.
+    """
 
 
 class SchemaNotCurrent(ApplicationError):

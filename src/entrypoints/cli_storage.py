@@ -26,8 +26,12 @@ from application.errors import (
 from application.ports.storage import Storage
 from entrypoints.command import Failure, container_of_settings, with_storage
 from entrypoints.container import storage_of
+from entrypoints.settings import Settings
 
 storage = typer.Typer()
+
+_STATEMENT_SECONDS = 3_600
+"""How long a statement of a copy may take: nobody waits for it, and counting takes minutes."""
 
 # An access token lives for a day at most, and for five minutes more where clocks differ. The
 # session that it belongs to has to be known to have ended for as long.
@@ -50,10 +54,15 @@ def copy_storage(
             raise typer.BadParameter(f"{option} {flaw}")
     if source == target:
         raise typer.BadParameter("--from and --to name the same database")
-    settings = container.settings()
+    settings = settings_of_copy(container.settings())
     counts = asyncio.run(_copy(storage_of(source, settings), storage_of(target, settings)))
     what = ", ".join(f"{count} {name}" for name, count in counts.items())
     typer.echo(f"Copied and verified {what}.")
+
+
+def settings_of_copy(settings: Settings) -> Settings:
+    """Return settings under which both storages of a copy are opened."""
+    return settings.model_copy(update={"database_statement_seconds": _STATEMENT_SECONDS})
 
 
 async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:

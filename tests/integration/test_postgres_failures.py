@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -17,14 +18,21 @@ from sqlalchemy.util import await_only
 
 from adapters.sql import postgres_database
 from adapters.sql.postgres_database import PostgresDatabase
+from adapters.sql.postgres_url import each_host
 from adapters.sql.sql_storage import SqlStorage
-from application.errors import StorageUnavailable
+from application.errors import OutcomeUnknown, StorageUnavailable
 from application.ports.orders import IdempotencyKey
 from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId, OrderStatus
 from domain.scope import Scope
 from domain.session import Session, SessionId
 from domain.user import PasswordHash, User, Username
+from entrypoints.container import Container
+from entrypoints.http.app import create_app
+from entrypoints.settings import Settings
+from tests.doubles import InstantPasswordHasher
+from tests.integration.conftest import PASSWORD
+from tests.integration.test_http import problem, sign_in
 from tests.postgres import PostgresServer, database_at, execute
 from tests.samples import ALICE, TEAPOT
 
@@ -78,6 +86,7 @@ class Wire:
         self.losing_answers_to: bytes | None = None
         self.lost = 0
         self.silent = False
+        self.gone_once_lost = False
 
     @property
     def url(self) -> str:
@@ -92,6 +101,9 @@ class Wire:
             yield self
 
     async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        if self.lost and self.gone_once_lost:
+            back.close()
+            return
         server, to_server = await asyncio.open_connection(
             self._parts.hostname, self._parts.port or 5432
         )
@@ -298,7 +310,7 @@ async def test_an_order_whose_commit_is_not_answered_is_placed_once(
     wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
-        wire.losing_answers_to = b"COMMIT"
+        wire.losing_answers_to = b"COMMIT;"
         order = an_order(11 + number)
         assert await wired.orders.add(order, owner=ALICE.id, key=key) == order
     assert wire.lost == 2
@@ -308,10 +320,49 @@ async def test_an_order_whose_commit_is_not_answered_is_placed_once(
 async def test_of_another_write_whose_commit_is_not_answered_nothing_is_known(
     wired: SqlStorage, wire: Wire
 ) -> None:
-    wire.losing_answers_to = b"COMMIT"
-    with pytest.raises(StorageUnavailable, match="it is not known whether the change was made"):
+    wire.losing_answers_to = b"COMMIT;"
+    with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
         await wired.users.add(Username("bob"), PasswordHash("h"))
     assert await wired.users.find(Username("bob")) is not None
+
+
+async def test_who_cancels_an_order_is_told_that_the_outcome_is_not_known(
+    wired: SqlStorage, wire: Wire
+) -> None:
+    container = Container(
+        settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
+        storage=wired,
+        hasher=InstantPasswordHasher(),
+    )
+    transport = httpx.ASGITransport(create_app(container))
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        await client.post("/users", json={"username": "user1", "password": PASSWORD})
+        user = await sign_in(client)
+        line = {"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}
+        order = {"currency": "EUR", "lines": [line]}
+        placed = await client.post("/orders", headers=user, json=order)
+        wire.losing_answers_to = b"COMMIT;"
+        answer = await client.post(f"{placed.headers['location']}/cancel", headers=user)
+        assert (wire.lost, answer.status_code, answer.headers["retry-after"]) == (1, 503, "1")
+        assert problem(answer) == {
+            "type": "urn:problem-type:ordergate:outcome-unknown",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "The storage was lost while it made the change, and it is not known whether"
+            " it did; look before you try again.",
+            "request_id": answer.headers["x-request-id"],
+        }
+        looked = await client.get(placed.headers["location"], headers=user)
+        assert looked.json()["status"] == "cancelled"
+
+
+async def test_of_an_order_that_is_tried_again_in_vain_nothing_is_known(
+    wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
+    with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
+        await wired.orders.add(an_order(), owner=ALICE.id)
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 1
 
 
 async def test_a_load_that_is_interrupted_is_not_half_done(
@@ -516,14 +567,30 @@ async def _found(storage: SqlStorage, order_id: int) -> bool:
     return False
 
 
-async def test_a_host_that_says_nothing_is_passed_over(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def silent_first(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return a URL of two hosts: the first takes connections and says nothing, the other is fit."""
     monkeypatch.setattr(postgres_database, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         parts = urlsplit(postgres_url)
         account, _, fit = parts.netloc.rpartition("@")
-        storage = SqlStorage(database_at(parts._replace(netloc=f"{account}@{host},{fit}").geturl()))
-        await storage.open()
-        await storage.close()
+        yield parts._replace(netloc=f"{account}@{host},{fit}").geturl()
+
+
+async def test_a_host_that_says_nothing_is_passed_over(silent_first: str) -> None:
+    storage = SqlStorage(database_at(silent_first))
+    await storage.open()
+    await storage.close()
+
+
+async def test_ten_who_connect_at_once_all_pass_over_a_host_that_says_nothing(
+    silent_first: str,
+) -> None:
+    database = database_at(silent_first)
+    reads = [database.read(lambda c: c.scalar(ONE)) for _ in range(10)]
+    began = time.monotonic()
+    assert await asyncio.gather(*reads) == [1] * 10
+    assert time.monotonic() - began < 2 * postgres_database.CONNECT_SECONDS
+    assert database._hosts[0] == each_host(silent_first)[1]
+    await database.close()

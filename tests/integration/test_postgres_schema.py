@@ -145,7 +145,10 @@ def test_the_owner_leads_every_key_of_the_order_side() -> None:
 
 @pytest.fixture(scope="module")
 def many_url(postgres_databases: Databases) -> Iterator[str]:
-    """Store 1,000 owners with 20 orders, of whom the first has 20,000 more; two lines each."""
+    """Store 1,000 owners with 20 orders, of whom the first has 20,000 more; two lines each.
+
+    Each order has a key that expires, and there are as many sessions, half of which ended.
+    """
     url = postgres_databases.create(migrated=True)
     asyncio.run(
         execute(
@@ -158,6 +161,14 @@ def many_url(postgres_databases: Databases) -> Iterator[str]:
             " FROM generate_series(1, 40000) n",
             "INSERT INTO order_lines SELECT owner_id, id, position, 'SKU', 'Tea', 1, 100"
             " FROM orders, generate_series(0, 1) position",
+            "INSERT INTO idempotency_keys SELECT owner_id, 'key ' || id, id, placed_at FROM orders",
+            "INSERT INTO sessions SELECT 's' || n, 1 + n % 1000, 'c', 'a', 'a', 'account', moment,"
+            " moment, moment, CASE WHEN n % 2 = 0 THEN moment END,"
+            " CASE WHEN n % 2 = 0 THEN 'signed out' END FROM (SELECT n,"
+            " timestamptz '2026-01-01' + n * interval '1 minute' AS moment"
+            " FROM generate_series(1, 40000) n) moments",
+            "INSERT INTO refresh_tokens SELECT decode(md5(id), 'hex'), id, expires_at"
+            " FROM sessions",
             "ANALYZE",
         )
     )
@@ -248,6 +259,24 @@ async def test_a_page_is_a_range_of_an_index(
     assert f"using {index} on orders" in plan, plan
     assert "using order_lines_pkey" in plan, plan
     assert not re.search("Seq Scan|Sort|Bitmap|Hash|Merge|Filter", plan), plan
+
+
+@pytest.mark.parametrize("days", [0, 1, 300], ids=["none", "some", "all"])
+@MODES
+async def test_what_is_over_is_found_by_indexes(
+    many: PostgresDatabase, *, mode: str, days: int
+) -> None:
+    statements, storage = Statements(many), SqlStorage(many)
+    by = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
+    forgotten = await storage.sessions.forget(over_by=by, limit=50)
+    forgotten += await storage.orders.forget_keys(expired_by=by, limit=50)
+    assert forgotten == (100 if days else 0)
+    plans = await statements.plans(mode)
+    assert not [plan for plan in plans if re.search("Seq Scan|Sort|Bitmap|Hash Join|Merge", plan)]
+    found = re.findall(r"using (ix_\w+_at) ", "\n".join(plans))
+    assert found == [
+        "ix_sessions_ended_at", "ix_sessions_expires_at", "ix_idempotency_keys_expires_at",
+    ]  # fmt: skip
 
 
 @pytest.fixture

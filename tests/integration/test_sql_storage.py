@@ -6,15 +6,17 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlmodel import SQLModel
 
 from adapters.sql.migrations import HEAD
@@ -25,9 +27,13 @@ from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sql_user_repository import SqlUserRepository
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent, StorageUnavailable
+from application.ports.archive import AccountKind, AccountRecord, KeyRecord, SessionRecord
+from application.ports.orders import IdempotencyKey
 from application.ports.storage import Storage
 from domain.order import Order, OrderId
+from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, User, UserId, Username
+from tests.contracts.archive import MARK
 from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract
@@ -216,6 +222,55 @@ async def test_an_own_order_is_found_by_its_keys(migrated: SqliteDatabase) -> No
     assert await migrated.read(explain) == [
         "SEARCH orders USING PRIMARY KEY (owner_id=? AND id=?)",
         "SEARCH order_lines USING PRIMARY KEY (owner_id=? AND order_id=?)",
+    ]
+
+
+async def test_what_is_over_is_found_by_indexes(migrated: SqliteDatabase) -> None:
+    storage, seen = SqlStorage(migrated), []
+    over = (datetime(2026, 1, 1, tzinfo=UTC),) * 3
+    ended, expired = (
+        Session(SessionId(each), ALICE.id, "shop", "192.0.2.1", frozenset(), *over)
+        for each in ("ended", "expired")
+    )
+    for records in (
+        [AccountRecord(ALICE.id, AccountKind.CLOSED)],
+        [SessionRecord(ended, over[0], Ending.REVOKED), SessionRecord(expired)],
+        [an_order()],
+        [KeyRecord(ALICE.id, IdempotencyKey("a wish", over[0]), an_order().id)],
+    ):
+        await storage.archive.write(records, bookmark=MARK)
+
+    def note(*arguments: Any) -> None:
+        _, _, statement, values, _, many = arguments
+        seen.append((statement, values[0] if many else values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert await storage.sessions.forget(over_by=over[0], limit=50) == 2
+        assert await storage.orders.forget_keys(expired_by=over[0], limit=50) == 1
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    def explain(connection: Connection) -> list[str]:
+        return [
+            row[3]
+            for statement, values in seen
+            if statement.startswith(("SELECT", "DELETE"))
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+
+    by_session = [
+        "refresh_tokens USING COVERING INDEX ix_refresh_tokens_session_id (session_id=?)",
+        "sessions USING INDEX sqlite_autoindex_sessions_1 (id=?)",
+        "refresh_tokens USING COVERING INDEX ix_refresh_tokens_session_id (session_id=?)",
+    ]
+    assert [step.removeprefix("SEARCH ") for step in await migrated.read(explain)] == [
+        "sessions USING INDEX ix_sessions_ended_at (ended_at<?)",
+        *by_session,
+        "sessions USING INDEX ix_sessions_expires_at (expires_at<?)",
+        *by_session,
+        "idempotency_keys USING COVERING INDEX ix_idempotency_keys_expires_at (expires_at<?)",
+        "idempotency_keys USING PRIMARY KEY (owner_id=? AND key=?)",
     ]
 
 

@@ -1,5 +1,8 @@
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -7,17 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory import InMemoryStorage
-from application.copy_storage import CopyStorage, Stage
+from application.copy_storage import CopyStorage, Stage, _Checksum
 from application.errors import (
     CopyDiffers,
     CopyUnfinished,
     StorageNotEmpty,
     StorageUnavailable,
 )
-from application.ports.archive import KINDS, Bookmark, R, Record
+from application.ports.archive import (
+    KINDS,
+    AccountKind,
+    AccountRecord,
+    Bookmark,
+    KeyRecord,
+    R,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from application.ports.orders import IdempotencyKey
+from application.refresh_token import TokenDigest
 from domain.order import OrderStatus
+from domain.scope import Scope
+from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId, Username
-from tests.contracts.archive import MARK, all_of, same, whole_storages
+from tests.contracts.archive import AT, MARK, all_of, same, whole_storages
 from tests.samples import ALICE, BOB, an_order
 
 
@@ -185,3 +203,72 @@ async def test_an_order_of_an_account_that_came_too_late_is_told_as_a_difference
 
     with pytest.raises(CopyDiffers, match=r"in orders .* stop all that writes"):
         await CopyStorage(source, target, batch=2)(watch=change)
+
+
+# Checksums
+
+
+TOKEN = RefreshTokenRecord(TokenDigest(b"d" * 32), SessionId("s"), AT, AT, b"sealed")
+SESSION = Session(SessionId("s"), ALICE.id, "shop", "192.0.2.1", frozenset(Scope), AT, AT, AT)
+ONE_OF_EACH: dict[str, Record] = {
+    "accounts": AccountRecord(ALICE.id, AccountKind.OPEN, ALICE.username, ALICE.password_hash),
+    "subjects": SubjectRecord("https://id.example", "carol", ALICE.id),
+    "sessions": SessionRecord(SESSION, AT, Ending.REVOKED),
+    "refresh tokens": TOKEN,
+    "orders": an_order(),
+    "idempotency keys": KeyRecord(ALICE.id, IdempotencyKey("a wish", AT), an_order().id),
+}
+
+
+MORE = {bytes: b"x", str: "x", int: 1, datetime: timedelta(microseconds=1)}
+
+
+def others(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield values that differ from this in one place each, and where, whatever rule they break."""
+    match value:
+        case _ if is_dataclass(value):
+            for each in fields(value):
+                for where, other in others(getattr(value, each.name)):
+                    changed = copy(value)
+                    object.__setattr__(changed, each.name, other)
+                    yield f"{each.name} {where}".strip(), changed
+        case tuple():
+            for where, other in others(value[0]):
+                yield where, (other, *value[1:])
+            yield "fewer", value[:-1]
+            yield "turned", value[::-1]
+        case frozenset():
+            yield "fewer", value - {min(value)}
+        case Enum():
+            yield "", next(each for each in type(value) if each is not value)
+        case _:
+            yield "", value + MORE[type(value)]
+
+
+def test_each_kind_of_record_has_a_sample() -> None:
+    assert {name: type(record) for name, record in ONE_OF_EACH.items()} == KINDS
+
+
+@pytest.mark.parametrize(
+    ("record", "changed"),
+    [
+        pytest.param(record, changed, id=f"{name}: {where}")
+        for name, record in ONE_OF_EACH.items()
+        for where, changed in others(record)
+    ],
+)
+def test_a_change_of_any_field_changes_the_checksum(record: Record, changed: Record) -> None:
+    assert _Checksum().with_records([changed]) != _Checksum().with_records([record])
+
+
+def test_equal_records_have_one_checksum_in_any_order() -> None:
+    some = [an_order(1), an_order(2)]
+    same_again = [replace(an_order(2)), replace(an_order(1))]
+    assert _Checksum().with_records(some) == _Checksum().with_records(same_again)
+
+
+def test_a_field_of_a_type_that_nobody_thought_of_is_no_silent_difference() -> None:
+    order = an_order()
+    object.__setattr__(order, "version", 1.5)
+    with pytest.raises(TypeError, match="cannot compare values of <class 'float'>"):
+        _Checksum().with_records([order])

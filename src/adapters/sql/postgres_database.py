@@ -22,7 +22,7 @@ from adapters.sql.postgres_errors import (
     words_for,
 )
 from adapters.sql.postgres_url import each_host
-from application.errors import StorageUnavailable
+from application.errors import OutcomeUnknown, StorageUnavailable
 
 CONNECT_SECONDS = 3.0
 """How long each host may take to accept a connection."""
@@ -47,7 +47,8 @@ class PostgresDatabase(Database):
     A read is one statement outside any transaction: one trip to the server. A write is a
     transaction at READ COMMITTED, which is repeated as a whole after a serialization failure, a
     deadlock or a connection lost before COMMIT, up to `ATTEMPTS` times and as long as a statement
-    may take. After one that was lost while COMMIT was under way, only repeatable work is.
+    may take. After one that was lost while COMMIT was under way, only repeatable work is; other
+    work is `OutcomeUnknown`.
 
     What is raised as `StorageUnavailable` quotes no value, no statement and no password.
     """
@@ -120,15 +121,14 @@ class PostgresDatabase(Database):
     async def _repeat(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         now = asyncio.get_running_loop().time
         last = now() + self._statement_seconds
-        words = ""
+        words, unheard = "", False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await once()
             except IntegrityError:
                 raise
             except _CommitUnheardError:
-                words = "the connection was lost, and it is not known whether the change was made"
-                again = repeatable
+                words, again, unheard = "the connection was lost during COMMIT", repeatable, True
             except FAILURES as error:
                 words, again = words_for(cause_of(error)), may_pass(cause_of(error))
             if not again or attempt == ATTEMPTS or now() > last:
@@ -136,6 +136,11 @@ class PostgresDatabase(Database):
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
         # Without its cause, which quotes the statement.
+        if unheard:
+            raise OutcomeUnknown(
+                f"PostgreSQL: {words}, and it is not known whether the change was made;"
+                " look before trying again"
+            ) from None
         raise StorageUnavailable(f"PostgreSQL: {words}") from None
 
     async def _connect(self, *, limited: bool = True) -> _DriverConnection:
@@ -146,17 +151,18 @@ class PostgresDatabase(Database):
         limit = self._statement_seconds if limited else 0
         options = " ".join(f"-c {name}={value}" for name, value in _options(limit).items())
         failure: Exception = ConnectionError()
-        for _ in range(len(self._hosts)):
+        for host in tuple(self._hosts):  # others who connect meanwhile turn the queue
             try:
                 return await asyncpg.connect(
-                    self._hosts[0],
+                    host,
                     timeout=CONNECT_SECONDS,
                     command_timeout=limit + _NETWORK_SECONDS if limited else None,
                     server_settings={"application_name": "ordergate", "options": options},
                 )
             except (OSError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched) as e:
                 failure = e
-                self._hosts.rotate(-1)
+                if self._hosts[0] is host:
+                    self._hosts.rotate(-1)
         raise failure
 
 

@@ -182,15 +182,23 @@ class SqlOrderRepository(OrderRepository):
         return await self._database.write(work)
 
     async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
-        """Delete rows that the index on their time names."""
-        key = tuple_(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
+        """Choose rows by the index on their time, and delete each by its key."""
         expired = (
             select(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
             .where(col(IdempotencyKeyRow.expires_at) <= expired_by)
+            .order_by(col(IdempotencyKeyRow.expires_at))
             .limit(limit)
+            .with_for_update(skip_locked=True)  # for another that forgets
         )
-        statement = delete(IdempotencyKeyRow).where(key.in_(expired))
-        return await self._database.write(lambda c: c.execute(statement).rowcount)
+
+        def work(connection: Connection) -> int:
+            keys = [{"owner": row.owner_id, "key": row.key} for row in connection.execute(expired)]
+            if keys:
+                # One DELETE of all would be looked for by the owner alone on SQLite.
+                connection.execute(_FORGET_KEY, keys)
+            return len(keys)
+
+        return await self._database.write(work)
 
 
 class SqlStaffOrders(StaffOrders):

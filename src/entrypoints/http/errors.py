@@ -27,6 +27,7 @@ from application.errors import (
     OrderIdTaken,
     OrderNotFound,
     OrdersOpen,
+    OutcomeUnknown,
     Overloaded,
     OwnerNotNamed,
     SchemaNotCurrent,
@@ -187,6 +188,13 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         503,
         "The storage does not answer; try again soon.",
         "storage-unavailable",
+        headers={"Retry-After": "1"},
+    ),
+    OutcomeUnknown: Problem(
+        503,
+        "The storage was lost while it made the change, and it is not known whether it did; look"
+        " before you try again.",
+        "outcome-unknown",
         headers={"Retry-After": "1"},
     ),
     SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),

@@ -9,6 +9,7 @@ from application.errors import (
     ApplicationError,
     InvalidToken,
     KeysUnavailable,
+    OutcomeUnknown,
     StorageUnavailable,
 )
 from domain.user import MAX_ID
@@ -88,6 +89,7 @@ def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:
         INTERNAL,
         PROBLEMS[StorageUnavailable],
     )
+    changing = _responses(PROBLEMS[OutcomeUnknown])
     protected = _responses(
         REPEATED_AUTHORIZATION,
         MISSING_TOKEN,
@@ -97,7 +99,7 @@ def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:
     if not signs_in:
         _take_tokens_from_elsewhere(document)
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
             responses = operation["responses"]
             if MEDIA_TYPE not in responses.get("422", {"content": ()})["content"]:
                 responses.pop("422", None)  # FastAPI's own, which is never answered
@@ -110,6 +112,7 @@ def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:
             forbidden = _responses(insufficient_scope(needed)) if needed else {}
             for added in (
                 everywhere,
+                {} if method == "get" else changing,
                 protected if operation.get("security") else {},
                 forbidden,
             ):
