@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -429,6 +430,39 @@ async def test_nobody_waits_for_a_connection_for_ever(postgres_url: str) -> None
     await database.close()
 
 
+async def test_writes_that_wait_leave_connections_to_reads(postgres_url: str) -> None:
+    database = database_at(postgres_url, pool_size=4, pool_seconds=0.5)
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [an_order(7)])
+    blocking = await asyncpg.connect(postgres_url)
+    async with blocking.transaction():
+        await blocking.execute("SELECT 1 FROM users WHERE id = 1 FOR UPDATE")
+        writes = [
+            asyncio.create_task(
+                storage.orders.update(OrderId(7), owner=ALICE.id, change=lambda o: o)
+            )
+            for _ in range(8)
+        ]
+        for _ in range(20):
+            async with asyncio.timeout(0.4):
+                assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
+        refused = [write for write in writes[2:] if await _refusal(write)]
+        assert len(refused) == 6
+    assert await asyncio.gather(*writes[:2]) == [an_order(7)] * 2
+    await blocking.close()
+    await storage.close()
+
+
+def same(order: Order) -> Order:
+    return order
+
+
+async def _refusal(write: "asyncio.Task[object]") -> bool:
+    with pytest.raises(StorageUnavailable, match="too many writes are waiting"):
+        await write
+    return True
+
+
 async def test_a_network_that_falls_silent_is_noticed(wire: Wire) -> None:
     database = database_at(wire.url, statement_seconds=0.3)
     assert await database.read(lambda c: c.scalar(ONE)) == 1
@@ -440,10 +474,10 @@ async def test_a_network_that_falls_silent_is_noticed(wire: Wire) -> None:
 
 
 async def test_callers_that_give_up_leave_no_connection_behind(postgres_url: str) -> None:
-    database = database_at(postgres_url, pool_size=2, pool_seconds=1)
-    for run in (database.read, database.write):
+    database = database_at(postgres_url, pool_size=4, pool_seconds=1)
+    for run, most in ((database.read, 4), (database.write, 2)):
         given_up = [asyncio.create_task(run(lambda c: c.execute(SLEEP).all())) for _ in range(6)]
-        await eventually(lambda: _in_use(database, 2))
+        await eventually(partial(_in_use, database, most))
         for task in given_up:
             task.cancel()
         await asyncio.wait(given_up)

@@ -30,6 +30,9 @@ CONNECT_SECONDS = 3.0
 ATTEMPTS = 5
 """How often work is tried that may succeed soon."""
 
+_KEPT_FOR_READS = 2
+"""Connections that no write takes: those that wait for one owner's row hold up nobody's reads."""
+
 _FIRST_PAUSE_SECONDS = 0.05
 _NETWORK_SECONDS = 1.0
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
@@ -61,6 +64,8 @@ class PostgresDatabase(Database):
         self._engine = _engine(
             self._connect, pool_size=pool_size, max_overflow=0, pool_timeout=pool_seconds
         )
+        self._pool_seconds = pool_seconds
+        self._writes = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -82,9 +87,17 @@ class PostgresDatabase(Database):
 
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
         """Run a transaction; the work decides by the rows it locks, and waits for those."""
-        return await self._until_done(
-            lambda: _transaction(self._engine, work), repeatable=repeatable
-        )
+        try:
+            async with asyncio.timeout(self._pool_seconds):
+                await self._writes.acquire()
+        except TimeoutError:
+            raise StorageUnavailable("PostgreSQL: too many writes are waiting") from None
+        try:
+            return await self._until_done(
+                lambda: _transaction(self._engine, work), repeatable=repeatable
+            )
+        finally:
+            self._writes.release()
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Run the work behind an advisory lock, for as long as it takes."""
