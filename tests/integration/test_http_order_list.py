@@ -1,8 +1,6 @@
 """Lists of orders, page by page: in process on memory, and through a real server on SQLite."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.memory import InMemoryStorage
-from domain.order import MAX_LINES, Order, OrderId, OrderStatus
+from domain.order import Order, OrderId, OrderStatus
 from domain.user import Password, User, UserId, Username
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
@@ -249,16 +247,3 @@ async def test_orders_placed_meanwhile_move_no_page(client: httpx.AsyncClient) -
     assert placed.json()["id"] not in second
     newest = await client.get("/orders?limit=1", headers=user)
     assert newest.json()["orders"] == [placed.json()]
-
-
-async def test_other_requests_have_their_turn_while_a_long_page_is_written() -> None:
-    orders = [replace(order, lines=(TEAPOT,) * MAX_LINES) for order in alices_orders(200)]
-    async with await application(orders) as client:
-        user = await sign_in(client, "alice")
-        asking = asyncio.create_task(client.get("/orders?limit=200", headers=user))
-        turns = 0
-        while not asking.done():
-            await asyncio.sleep(0)
-            turns += 1
-        assert len((await asking).json()["orders"]) == 200
-        assert turns > 30
