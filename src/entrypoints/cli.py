@@ -7,7 +7,7 @@ world is not as it must be, 2 where the command was typed wrongly, 130 after Ctr
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +15,6 @@ from socket import socket
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from application.errors import (
     ApplicationError,
@@ -25,7 +23,6 @@ from application.errors import (
     UsernameTaken,
 )
 from domain.errors import DomainError
-from domain.order import Order
 from entrypoints import cli_backup, cli_keys, cli_orders, cli_storage, server
 from entrypoints.command import (
     Failure,
@@ -131,13 +128,6 @@ def demo(port: Port = 8000) -> None:
         _serve(create_app(container), listening)
 
 
-@cli.command()
-def migrate() -> None:
-    """Create the schema, or bring it to this version; safe to repeat."""
-    migrate_storage(container_of_settings())
-    typer.echo("The schema is current.")
-
-
 @users.command("add")
 def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
     """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
@@ -146,35 +136,6 @@ def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user 
     password = os.environ.get("ORDERGATE_PASSWORD") or _ask_password()
     user = with_storage(container, lambda: container.add_user()(name, password))
     typer.echo(f"Added user {user.username} with id {user.id}.")
-
-
-@cli.command()
-def seed(
-    users: Annotated[int, typer.Option(min=1, max=10_000_000, help="Users user1 to userN.")],
-    orders: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Orders 1 to M.")],
-) -> None:
-    """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
-
-    All users have the password in ORDERGATE_PASSWORD.
-    """
-    password = os.environ.get("ORDERGATE_PASSWORD")
-    if not password:
-        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
-    container = container_of_settings()
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-
-        def watch(made: Iterator[Order]) -> Iterable[Order]:
-            return progress.track(made, total=orders, description="orders")
-
-        with_storage(
-            container,
-            lambda: container.seed_storage()(
-                users=users, orders=orders, password=password, watch=watch
-            ),
-        )
-    typer.echo(f"Loaded {users} users and {orders} orders.")
 
 
 @cli.command()

@@ -1,7 +1,8 @@
-"""`ordergate copy` and `ordergate purge`: what is done to the storage as a whole."""
+"""`ordergate migrate`, `seed`, `copy` and `purge`: what is done to the storage as a whole."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated
@@ -24,7 +25,8 @@ from application.errors import (
     StorageUnavailable,
 )
 from application.ports.storage import Storage
-from entrypoints.command import Failure, container_of_settings, with_storage
+from domain.order import Order
+from entrypoints.command import Failure, container_of_settings, migrate_storage, with_storage
 from entrypoints.container import storage_of
 from entrypoints.settings import Settings
 
@@ -36,6 +38,40 @@ _STATEMENT_SECONDS = 3_600
 # An access token lives for a day at most, and for five minutes more where clocks differ. The
 # session that it belongs to has to be known to have ended for as long.
 _LEAST_KEPT_DAYS = 2
+
+
+@storage.command()
+def migrate() -> None:
+    """Create the schema, or bring it to this version; safe to repeat."""
+    migrate_storage(container_of_settings())
+    typer.echo("The schema is current.")
+
+
+@storage.command()
+def seed(
+    users: Annotated[int, typer.Option(min=1, max=10_000_000, help="Users user1 to userN.")],
+    orders: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Orders 1 to M.")],
+) -> None:
+    """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
+
+    All users have the password in ORDERGATE_PASSWORD.
+    """
+    password = os.environ.get("ORDERGATE_PASSWORD")
+    if not password:
+        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
+    container = container_of_settings()
+    with _progress() as progress:
+
+        def watch(made: Iterator[Order]) -> Iterable[Order]:
+            return progress.track(made, total=orders, description="orders")
+
+        with_storage(
+            container,
+            lambda: container.seed_storage()(
+                users=users, orders=orders, password=password, watch=watch
+            ),
+        )
+    typer.echo(f"Loaded {users} users and {orders} orders.")
 
 
 @storage.command("copy")
@@ -55,7 +91,11 @@ def copy_storage(
     if source == target:
         raise typer.BadParameter("--from and --to name the same database")
     settings = settings_of_copy(container.settings())
-    counts = asyncio.run(_copy(storage_of(source, settings), storage_of(target, settings)))
+    try:
+        counts = asyncio.run(_copy(storage_of(source, settings), storage_of(target, settings)))
+    except KeyboardInterrupt:
+        typer.echo("Run the same command again to go on.", err=True)
+        raise
     what = ", ".join(f"{count} {name}" for name, count in counts.items())
     typer.echo(f"Copied and verified {what}.")
 
@@ -72,8 +112,8 @@ async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
         with _told_as("--to"):
             await target.migrate()
             await target.open(unfinished=True)
-        with _progress() as watch, _told_as("one of the databases"):
-            return await CopyStorage(source, target)(watch=watch)
+        with _progress() as progress, _told_as("one of the databases"):
+            return await CopyStorage(source, target)(watch=_Bars(progress))
     except StorageNotEmpty:
         raise Failure("--to: the database is not empty; copy into a new one") from None
     finally:
@@ -91,7 +131,7 @@ def _told_as(name: str) -> Iterator[None]:
 
 
 class _Bars:
-    """A bar on a terminal for each stage of a copy; nothing elsewhere."""
+    """A bar for each stage of a copy."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -104,7 +144,8 @@ class _Bars:
 
 
 @contextmanager
-def _progress() -> Iterator[_Bars]:
+def _progress() -> Iterator[Progress]:
+    """Show bars on a terminal, and nothing elsewhere."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -113,7 +154,7 @@ def _progress() -> Iterator[_Bars]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield _Bars(progress)
+        yield progress
 
 
 @storage.command()
