@@ -24,7 +24,7 @@ _WORDS = (
     (TimeoutError, "no answer in time"),
     (asyncpg.TargetServerAttributeNotMatched, "no host is as target_session_attrs asks"),
     (ConnectionRefusedError, "the connection was refused"),
-    (OSError, "no host could be reached"),
+    (OSError, "no host could be reached, or a file that the URL names cannot be read"),
     (ValueError, "a value that it cannot store"),
 )
 
@@ -64,8 +64,12 @@ def words_for(cause: Exception) -> str:
         return f"a value that it cannot store ({state})"
     if isinstance(cause, asyncpg.ClientConfigurationError):
         return str(cause)
+    if isinstance(cause, ConnectionError) and "SSL" in str(cause):
+        return "the server takes no TLS, which sslmode asks for"
     words = next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
-    return f"{words}: {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else words
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    # What asyncio writes there is an address as Python does, and says no more.
+    return f"{words}: {reason}" if reason and not reason.startswith("Connect call") else words
 
 
 def _state(cause: Exception) -> str | None:
