@@ -619,7 +619,9 @@ async def test_the_document_names_operations_errors_and_the_scheme(
         "304", "401", "403", "404",
     }  # fmt: skip
     assert set(operations["POST /login"]["responses"]) == everywhere | {"401", "415", "429"}
-    for operation in operations.values():
+    for name, operation in operations.items():
+        unavailable = operation["responses"]["503"]["content"][PROBLEM]["examples"]
+        assert ("outcome-unknown" in unavailable) is not name.startswith("GET ")
         for status, response in operation["responses"].items():
             if int(status) >= 400:
                 content = response["content"]
