@@ -16,8 +16,13 @@ from pathlib import Path
 from bench import load
 from bench.contestants import THIS, Contestant, Served, prepare, serving
 from bench.databases import Databases
-from bench.limits import bcrypt_a_second, memory_of, seconds_to_first_answer, seconds_to_import
 from bench.load import CLIENT, CORES, SERVER, WRK, Failed, Load, Unavailable
+from bench.machine_limits import (
+    bcrypt_a_second,
+    memory_of,
+    seconds_to_first_answer,
+    seconds_to_import,
+)
 from bench.report import Figure, Report
 from bench.workloads import FLOOD, WORKLOADS, Workload, place, read_own, sign_ins
 
