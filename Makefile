@@ -30,7 +30,8 @@ demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
 	@ORDERGATE_HOME= $(RUN) entrypoints demo $(if $(PORT),--port $(PORT))
 
 test: $(READY) ## Run every test
-	@$(RUN) pytest --cov --cov-report=term
+	@$(RUN) pytest --cov --cov-report=term tests/unit
+	@$(RUN) pytest tests/integration
 
 check: $(READY) ## Check format, lint, types, import contracts and that the lock is fresh
 	$(RUN) ruff format --check --quiet .

@@ -77,11 +77,6 @@ class OrderLine:
         if not 0 < self.quantity <= MAX_QUANTITY:
             raise InvalidOrder(f"A quantity is 1 to {MAX_QUANTITY}.")
 
-    @property
-    def total(self) -> Money:
-        """The price of all pieces together."""
-        return self.unit_price * self.quantity
-
 
 @dataclass(frozen=True, slots=True)
 class Order:

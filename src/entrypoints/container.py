@@ -15,11 +15,9 @@ from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_backup import SqliteFile
 from adapters.sql.sqlite_database import SqliteDatabase
 from adapters.throttle import LimitsThrottle
-from adapters.tokens.external_token_verifier import ExternalTokenVerifier
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.key_ring import KeyRing
 from adapters.tokens.key_source import KeySource, StaticKeys
-from adapters.tokens.remote_key_set import RemoteKeySet
 from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.add_user import AddUser
 from application.advance_order import AdvanceOrder
@@ -40,6 +38,7 @@ from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
 from application.ports.storage import Storage
 from application.ports.storage_file import StorageFile
+from application.ports.tokens import TokenVerifier
 from application.purge_storage import PurgeStorage
 from application.refresh_session import RefreshSession
 from application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
@@ -119,6 +118,20 @@ def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
         raise SettingsError([f"the signing key {settings.signing_key_file}: {error}"]) from None
     life = timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
     return KeyRing(settings.signing_keys_file, clock=clock, token_life=life)
+
+
+def _remote_keys(url: str) -> Any:  # noqa: ANN401 - as the provider is
+    from adapters.tokens.remote_key_set import RemoteKeySet  # noqa: PLC0415 - brings an HTTP client
+
+    return RemoteKeySet(url)
+
+
+def _external_tokens(**parts: Any) -> TokenVerifier:  # noqa: ANN401 - as the provider hands them
+    from adapters.tokens.external_token_verifier import (  # noqa: PLC0415 - as above
+        ExternalTokenVerifier,
+    )
+
+    return ExternalTokenVerifier(**parts)
 
 
 def _verifier_of(settings: Settings) -> str:
@@ -203,10 +216,10 @@ class Container(containers.DeclarativeContainer):
     loader: providers.Provider[Any] = storage.provided.loader
 
     remote_keys: providers.Provider[Any] = providers.ThreadSafeSingleton(
-        RemoteKeySet, settings.provided.jwks_url
+        _remote_keys, settings.provided.jwks_url
     )
     external_tokens: providers.Provider[Any] = providers.ThreadSafeSingleton(
-        ExternalTokenVerifier,
+        _external_tokens,
         keys=remote_keys,
         users=users,
         clock=clock,

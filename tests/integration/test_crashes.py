@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.crashes import Ledger, crash_on_postgres, crash_on_sqlite, judge
 
-KILLS = 5
+KILLS = 3
 
 
 def test_no_acknowledged_order_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
