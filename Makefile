@@ -21,10 +21,12 @@ PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check crash bench bench-quick bench-check format lock clean dead
+.PHONY: help ready demo test check crash bench bench-quick bench-check format lock clean dead
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+ready: $(READY) ## Make the environment, and nothing else
 
 demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
 	@ORDERGATE_HOME= $(RUN) entrypoints demo $(if $(PORT),--port $(PORT))
