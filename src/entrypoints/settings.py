@@ -1,46 +1,36 @@
 """All configuration: read once from the environment, checked as a whole before anything starts."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from difflib import get_close_matches
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Literal, get_args
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
-    PlainValidator,
     SecretStr,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.password_rules import LEAST_MIN_LENGTH
+from entrypoints.setting_values import (
+    ExistingFile,
+    Issuer,
+    JwksUrl,
+    LongSecret,
+    Name,
+    Networks,
+    Origins,
+    RedisUrl,
+    RevocationBound,
+)
 
 PREFIX = "ORDERGATE_"
 
 _WHOSE_KEYS = ("SIGNING_KEY_FILE", "SIGNING_SECRET", "JWKS_URL")
 _NOT_SETTINGS = frozenset({"PASSWORD"})
 """Variables that commands read by themselves, so that they stand in no settings object."""
-
-_MIN_SECRET_BYTES = 32
-_REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
-_REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
-_MAX_REVOCATION_SECONDS = 3_600
-_HOST = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
-_LOOPBACK = r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])"
-_PORT = r"(:[0-9]{1,5})?"
-_ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
-_JWKS_URL = re.compile(rf"(https://{_HOST}|http://{_LOOPBACK}){_PORT}/[!$-~]{{0,1024}}")
-_ISSUER = re.compile(rf"{_ORIGIN.pattern}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
-_NAME = re.compile(r"[\x21-\x7e]{1,255}")
-_MAX_ISSUER_LENGTH = 255
 
 
 class SettingsError(Exception):
@@ -49,104 +39,6 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-def _origin(origin: str) -> str:
-    if not _ORIGIN.fullmatch(origin):
-        raise PydanticCustomError("origin", "must be origins such as https://shop.example")
-    return origin
-
-
-def _redis_url(secret: SecretStr) -> SecretStr:
-    with suppress(ValueError):  # of a port; its text may be part of a password
-        url = urlsplit(secret.get_secret_value())
-        if (
-            url.scheme in _REDIS_SCHEMES
-            and url.hostname
-            and url.port != 0
-            and _REDIS_DATABASE.fullmatch(url.path)
-            and not {"?", "#"} & set(secret.get_secret_value())
-        ):
-            return secret
-    raise PydanticCustomError(
-        "url", "must look like rediss://name:password@host:6379/0, with other characters as %23"
-    )
-
-
-def _network(text: str) -> str:
-    with suppress(ValueError):
-        network = ip_network(text)
-        if network.prefixlen:
-            return str(network)
-    raise PydanticCustomError(
-        "network", "must be IP addresses or networks such as 10.0.0.0/8, and not everybody's"
-    )
-
-
-def _jwks_url(url: str) -> str:
-    with suppress(ValueError):  # the port is too large, or what is in brackets no address
-        if _JWKS_URL.fullmatch(url) and urlsplit(url).port != 0:
-            return url
-    raise PydanticCustomError(
-        "url", "must be a URL such as https://id.example/jwks; http is for this computer alone"
-    )
-
-
-def _existing_file(path: Path) -> Path:
-    with suppress(OSError):  # a folder that is closed to us holds no file for us
-        if path.is_file():
-            return path
-    raise PydanticCustomError(
-        "file",
-        "must name a file that exists; `openssl genpkey -algorithm ed25519 -out FILE` makes one",
-    )
-
-
-def _long_secret(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode(errors="surrogateescape")) < _MIN_SECRET_BYTES:
-        raise PydanticCustomError(
-            "secret", "must have 32 bytes or more; `openssl rand -hex 32` makes one"
-        )
-    return secret
-
-
-def _revocation(value: object) -> object:
-    if value in {"until-expiry", "at-once"}:
-        return value
-    if isinstance(value, int | str) and re.fullmatch("[1-9][0-9]{0,3}", str(value)):
-        seconds = int(value)
-        if seconds <= _MAX_REVOCATION_SECONDS:
-            return seconds
-    raise PydanticCustomError(
-        "revocation",
-        f"must be until-expiry, at-once, or whole seconds from 1 to {_MAX_REVOCATION_SECONDS}",
-    )
-
-
-def _comma_separated(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise PydanticCustomError("name", "must be 1 to 255 printable ASCII characters, no spaces")
-    return name
-
-
-def _issuer(url: str) -> str:
-    if not _ISSUER.fullmatch(url) or len(url) > _MAX_ISSUER_LENGTH:
-        raise PydanticCustomError(
-            "issuer",
-            "must be a URL such as https://orders.example: http or https, "
-            f"at most {_MAX_ISSUER_LENGTH} characters, no query and no fragment",
-        )
-    return url
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Issuer = Annotated[str, AfterValidator(_issuer)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Network = Annotated[str, AfterValidator(_network)]
 
 
 class Settings(BaseSettings):
@@ -181,14 +73,14 @@ class Settings(BaseSettings):
     database_statement_seconds: int = Field(default=5, ge=1, le=300)
     """How long PostgreSQL may take for a statement, in seconds; half as long for a lock."""
 
-    signing_key_file: Annotated[Path, AfterValidator(_existing_file)] | None = None
+    signing_key_file: ExistingFile | None = None
     """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC
     P-256, or RSA of 2048 bits or more. Default: none."""
 
-    signing_secret: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
+    signing_secret: LongSecret | None = None
     """Instead of keys: a secret of 32 bytes or more, for HS256. Default: none."""
 
-    jwks_url: Annotated[str, AfterValidator(_jwks_url)] | None = None
+    jwks_url: JwksUrl | None = None
     """Where another issuer publishes its keys: with it this service signs nobody in and believes
     that issuer, whose `iss` is `ISSUER`. Default: none."""
 
@@ -214,9 +106,7 @@ class Settings(BaseSettings):
     refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
     """How long a refresh token that was used gives the same answer again, in seconds."""
 
-    revocation: Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)] = (
-        10
-    )
+    revocation: RevocationBound = 10
     """How soon the access tokens of an ended session stop: within so many seconds, `at-once` (one
     more query for each request), or `until-expiry`."""
 
@@ -250,13 +140,11 @@ class Settings(BaseSettings):
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long after the first of them failures count, in seconds."""
 
-    throttle_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    throttle_url: RedisUrl | None = None
     """A Redis or Valkey in which workers and hosts count failed sign-ins together: `redis://` or
     `rediss://`, a host and a database. Default: memory of each worker."""
 
-    trusted_proxies: Annotated[
-        tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)
-    ] = ()
+    trusted_proxies: Networks = ()
     """IP addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` says where
     a request comes from. Whoever is in a network named here can say anything. Default: none."""
 
@@ -266,7 +154,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
     """The largest request body, in bytes."""
 
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    cors_origins: Origins = ()
     """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
