@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi._compat import (
+    ModelField,
     Undefined,
     field_annotation_is_sequence,
     get_missing_field_error,
@@ -17,6 +18,7 @@ from fastapi._compat import (
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Param
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel
@@ -56,8 +58,8 @@ class _Param:
 
     __slots__ = ("_default", "_field", "_loc", "name")
 
-    def __init__(self, field: Any) -> None:  # noqa: ANN401 - FastAPI names no type of its own
-        info = field.field_info
+    def __init__(self, field: ModelField) -> None:
+        info = cast("Param", field.field_info)
         if (
             not isinstance(info.validation_alias, str | None)
             or info.validate_default
@@ -134,7 +136,7 @@ class CompiledRoute(APIRoute):
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _call(self, request: Request, answer: _Answer) -> Any:  # noqa: ANN401 - whatever it is
+    async def _call(self, request: Request, answer: _Answer) -> object:
         results: list[Any] = []
         errors: list[Any] = []
         for call in self._calls:
