@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -17,8 +18,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from adapters.sql import sqlite_writer
+from adapters.sql.database import Database
+from adapters.sql.sql_order_repository import OWNED, PAGE
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.sqlite_file import make_private
 from application.errors import StorageUnavailable
 from domain.order import MAX_LINES, Order, OrderId
 from domain.user import PasswordHash, UserId, Username
@@ -97,6 +101,35 @@ class HeldWriter:
 async def outcomes(tasks: list[asyncio.Task[object]]) -> list[object]:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     return [type(each) if isinstance(each, BaseException) else each for each in results]
+
+
+# Reads
+
+
+async def test_a_query_that_is_made_once_reads_what_sqlalchemy_reads(
+    database: SqliteDatabase,
+) -> None:
+    storage = SqlStorage(database)
+    at = datetime(2026, 3, 1, 9, 30, 15, 123456, tzinfo=UTC)
+    order = replace(an_order(1), placed_at=at, lines=(TEAPOT,) * 3)
+    await storage.loader.load([ALICE], [order])
+    page = {"owner": 1, "since": at, "placed_at": at, "id": 2, "limit": 9}
+    for query, values in ((OWNED, {"owner": 1, "order_id": 1}), (PAGE, page)):
+        rows = await database.rows(query, values)
+        as_sqlalchemy_does = await Database.rows(database, query, values)
+        assert sorted(map(tuple, rows)) == sorted(map(tuple, as_sqlalchemy_does))
+        assert len(rows) == 3
+    assert await database.rows(OWNED, {"owner": 2, "order_id": 1}) == []
+
+
+async def test_a_query_that_is_made_once_tells_what_the_engine_reports(file: Path) -> None:
+    database = SqliteDatabase(file)
+    with pytest.raises(StorageUnavailable, match="unable to open"):
+        await database.rows(OWNED, {"owner": 1, "order_id": 1})
+    make_private(file)
+    with pytest.raises(StorageUnavailable, match="no such table"):
+        await database.rows(OWNED, {"owner": 1, "order_id": 1})
+    await database.close()
 
 
 # Groups

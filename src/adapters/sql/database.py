@@ -1,12 +1,13 @@
 """What the repositories need of a SQL engine."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 T = TypeVar("T")
+Rows = Sequence[Sequence[Any]]
 
 
 class Database(Protocol):
@@ -24,6 +25,10 @@ class Database(Protocol):
         A `large` one may find thousands of rows: it runs where it holds up nobody, and the work
         makes of the rows what is to be made of them.
         """
+
+    async def rows(self, query: Select[Any], values: dict[str, Any]) -> Rows:
+        """Read the few rows of a query that is made once and has all its values by name."""
+        return await self.read(lambda connection: connection.execute(query, values).all())
 
     @abstractmethod
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:

@@ -1,6 +1,7 @@
 """Users, sessions and orders as rows of their tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Row
@@ -56,13 +57,16 @@ def line_rows(order: Order) -> Iterator[dict[str, Any]]:
         }
 
 
-def order_of(owner: UserId, lines: list[Row[*tuple[Any, ...]]]) -> Order:
+_POSITION = -len(LINE)
+
+
+def order_of(owner: UserId, lines: list[Sequence[Any]]) -> Order:
     """Return the order of rows that are `ORDER`, then anything, then `LINE`: one a line of it.
 
     Raises ValueError when they break a rule of orders.
     """
     order_id, status, placed_at, currency, version = lines[0][:5]
-    lines.sort(key=lambda row: row.position)
+    lines.sort(key=itemgetter(_POSITION))
     return Order(
         id=OrderId(order_id),
         owner=owner,

@@ -1,6 +1,6 @@
 """Orders in SQL."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     Connection,
-    Row,
     Select,
     and_,
     bindparam,
@@ -21,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from adapters.sql.database import Database
+from adapters.sql.database import Database, Rows
 from adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row
 from adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
 from application.errors import OrderIdTaken
@@ -96,7 +95,8 @@ class SqlOrderRepository(OrderRepository):
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Read the order and its lines in one SELECT with both keys in its WHERE."""
-        return await self._database.read(lambda connection: _owned(connection, owner, order_id))
+        rows = await self._database.rows(OWNED, {"owner": owner, "order_id": order_id})
+        return next(iter(_orders(owner, rows)), None)
 
     async def page(
         self,
@@ -233,10 +233,10 @@ def _order_of_key(
     return None
 
 
-def _orders(owner: UserId, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Order]:
-    lines: dict[int, list[Row[*tuple[Any, ...]]]] = {}
+def _orders(owner: UserId, rows: Rows) -> list[Order]:
+    lines: dict[int, list[Sequence[Any]]] = {}
     for row in rows:
-        lines.setdefault(row.id, []).append(row)
+        lines.setdefault(row[0], []).append(row)
     try:
         return [order_of(owner, some) for some in lines.values()]
     except ValueError as error:

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
     and_,
+    bindparam,
     delete,
     exists,
     insert,
@@ -113,10 +115,8 @@ class SqlSessionRepository(SessionRepository):
 
     async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         """Read one row by its key."""
-        query = select(literal(1)).where(
-            col(SessionRow.id) == session, col(SessionRow.user_id) == user, _is_live(at)
-        )
-        return bool(await self._database.read(lambda c: c.execute(query).first()))
+        values = {"session": session, "user": user, "at": at}
+        return bool(await self._database.rows(_LIVE, values))
 
     async def is_familiar(self, user: UserId, address: str) -> bool:
         """Look for a row, live or not."""
@@ -278,5 +278,12 @@ def _add_token(
     )
 
 
-def _is_live(at: datetime) -> ColumnElement[bool]:
+def _is_live(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)
+
+
+_LIVE = select(col(SessionRow.id)).where(
+    col(SessionRow.id) == bindparam("session"),
+    col(SessionRow.user_id) == bindparam("user"),
+    _is_live(bindparam("at")),
+)

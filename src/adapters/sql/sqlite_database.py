@@ -1,12 +1,14 @@
 """SQLite, opened for one process: small reads where they are asked for, the rest on threads."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
+from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.database import Database, T
+from adapters.sql.database import Database, Rows, T
 from adapters.sql.sqlite_file import (
     FileIdentity,
     engine_errors,
@@ -14,8 +16,10 @@ from adapters.sql.sqlite_file import (
     file_errors,
     identity_of,
     make_private,
+    unavailable,
 )
 from adapters.sql.sqlite_reader import SqliteReader
+from adapters.sql.sqlite_select import SqliteSelect
 from adapters.sql.sqlite_writer import SqliteWriter
 from application.errors import StorageUnavailable
 
@@ -42,6 +46,7 @@ class SqliteDatabase(Database):
         self._path = path
         self._engine = engine_of(path)
         self._reader: Connection | None = None
+        self._selects: dict[Select[Any], SqliteSelect] = {}
         self._opened: FileIdentity = None
         self._large_reader: SqliteReader | None = None
         self._writer: SqliteWriter | None = None
@@ -96,10 +101,18 @@ class SqliteDatabase(Database):
                 self._large_reader = SqliteReader(self._path)
             return await self._large_reader.run(work)
         with engine_errors(self._path):
-            if self._reader is None:
-                self._opened = identity_of(self._path)
-                self._reader = self._engine.connect()
-            return work(self._reader)
+            return work(self._connected())
+
+    async def rows(self, query: Select[Any], values: dict[str, Any]) -> Rows:
+        """Read here, past what SQLAlchemy does for each execution."""
+        select = self._selects.get(query)
+        if select is None:
+            select = self._selects[query] = SqliteSelect(query, self._engine.dialect)
+        try:
+            driver = self._connected().connection.driver_connection
+            return select.run(cast("sqlite3.Connection", driver), values)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise unavailable(error, self._path) from error
 
     async def close(self) -> None:
         """Wait for what is under way and let the file go."""
@@ -109,6 +122,12 @@ class SqliteDatabase(Database):
         for each in threads:
             if each is not None:
                 await each.close()
+
+    def _connected(self) -> Connection:
+        if self._reader is None:
+            self._opened = identity_of(self._path)
+            self._reader = self._engine.connect()
+        return self._reader
 
     def _close_reader(self) -> None:
         if self._reader is not None:
