@@ -8,6 +8,7 @@ from adapters.tokens.remote_key_set import RemoteKeySet
 from application.ports.clock import Clock
 from application.ports.tokens import Caller, TokenVerifier
 from application.ports.users import UserRepository
+from domain.scope import Scope
 from domain.user import UserId
 
 MAX_KNOWN_SUBJECTS = 10_000
@@ -43,6 +44,7 @@ class ExternalTokenVerifier(TokenVerifier):
         self._issuer = issuer
         self._known: dict[str, UserId] = {}
         self._verifier = JwtTokenVerifier(
+            _subject,
             clock=clock,
             issuer=issuer,
             audience=audience,
@@ -57,8 +59,7 @@ class ExternalTokenVerifier(TokenVerifier):
         is none of ours.
         """
         keys = await self._keys.keys(key_id(token))
-        claims = self._verifier.verify(token, keys)
-        subject, client_id, scope = claims.subject(), _client_id(claims), claims.scope()
+        subject, client_id, scope = self._verifier.verify(token, keys)
         # Last: a token with any flaw opens no account.
         return Caller(await self._account(subject), client_id, scope)
 
@@ -69,6 +70,10 @@ class ExternalTokenVerifier(TokenVerifier):
                 del self._known[next(iter(self._known))]
             self._known[subject] = user
         return self._known[subject]
+
+
+def _subject(claims: Claims) -> tuple[str, str, frozenset[Scope]]:
+    return claims.subject(), _client_id(claims), claims.scope()
 
 
 def _client_id(claims: Claims) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import jwt
 
-from adapters.tokens.jwt_token_verifier import JwtTokenVerifier
+from adapters.tokens.jwt_token_verifier import Claims, JwtTokenVerifier
 from adapters.tokens.key_source import KeySource
 from application.errors import InvalidToken
 from application.ports.clock import Clock
@@ -37,9 +37,14 @@ class JwtTokenIssuer(TokenIssuer):
         self._issuer = issuer
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
-        self._leeway = leeway.total_seconds()
         self._verifier = JwtTokenVerifier(
-            clock=clock, issuer=issuer, audience=audience, leeway=leeway
+            _caller,
+            clock=clock,
+            issuer=issuer,
+            audience=audience,
+            leeway=leeway,
+            # Where the lifetime was lowered, what ended is remembered for the new one alone.
+            lifetime=lifetime,
         )
 
     def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
@@ -69,15 +74,15 @@ class JwtTokenIssuer(TokenIssuer):
         """Check signature, type and every claim; `InvalidToken` names the first flaw."""
         keys = self._keys.verifying()
         try:
-            claims = self._verifier.verify(token, keys)
+            return self._verifier.verify(token, keys)
         except InvalidToken:
             # Another process may have signed it with a key that is newer than our last look.
             newest = self._keys.verifying(newest=True)
             if newest is keys:
                 raise
-            claims = self._verifier.verify(token, newest)
-        claims.text("jti")
-        # Where the lifetime was lowered, what ended is remembered for the new one alone.
-        if claims.seconds("iat") + self._lifetime + self._leeway <= self._clock.now().timestamp():
-            raise InvalidToken("older than tokens become here")
-        return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())
+            return self._verifier.verify(token, newest)
+
+
+def _caller(claims: Claims) -> Caller:
+    claims.text("jti")
+    return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())

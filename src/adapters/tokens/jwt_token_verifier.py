@@ -3,9 +3,11 @@
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
+from typing import Generic, TypeVar
 
 from adapters.tokens.encoding import parse_json_object
 from adapters.tokens.jwk import KeySet
@@ -23,7 +25,7 @@ MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core, section 2."""
 
 MAX_KNOWN_TOKENS = 10_000
-"""How many verified tokens are remembered; of about 2 kB each."""
+"""How many verified tokens are remembered, of about half a kilobyte each."""
 
 _NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
@@ -89,50 +91,68 @@ class Claims:
         return SessionId(session)
 
 
-class JwtTokenVerifier:
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known(Generic[T]):
+    """What was made of a token, and the times between which it is good, in seconds since 1970."""
+
+    made: T
+    begins: float
+    ends: float
+
+
+class JwtTokenVerifier(Generic[T]):
     """Believes what is signed for `audience` in the name of `issuer`, and of one of the `types`.
 
-    Clocks may differ by `leeway`. Of the types, in lower case, "" stands for none at all.
+    `make` makes of the claims what the caller wants to know; it raises `InvalidToken` too. Clocks
+    may differ by `leeway`. A token older than `lifetime`, if there is one, is as good as expired.
+    Of the types, in lower case, "" stands for none at all.
 
-    What was verified is remembered by its SHA-256 while the keys are the same object: a signature
-    costs more than all the rest of a request. Times are compared every time.
+    What was made is remembered by the token's SHA-256 while the keys are the same object: a
+    signature costs more than all the rest of a request. Times are compared every time.
     """
 
     def __init__(
         self,
+        make: Callable[[Claims], T],
         *,
         clock: Clock,
         issuer: str,
         audience: str,
         leeway: timedelta,
+        lifetime: timedelta = timedelta.max,
         types: frozenset[str] = ACCESS_TOKEN_TYPES,
     ) -> None:
+        self._make = make
         self._clock = clock
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway.total_seconds()
+        self._lifetime = lifetime.total_seconds()
         self._types = types
-        self._known: dict[bytes, Claims] = {}
+        self._known: dict[bytes, _Known[T]] = {}
         self._known_with: KeySet | None = None
 
-    def verify(self, token: str, keys: KeySet) -> Claims:
+    def verify(self, token: str, keys: KeySet) -> T:
         """Check that a key signed it, its type, times, issuer and audience.
 
-        `InvalidToken` names the first flaw. Other claims are the caller's to ask for.
+        `InvalidToken` names the first flaw.
         """
         if keys is not self._known_with:
             self._known, self._known_with = {}, keys
+        now = self._clock.now().timestamp()
         digest = sha256(token.encode(errors="surrogatepass")).digest()
-        claims = self._known.get(digest)
-        if claims is None:
-            claims = self._read(token, keys)
+        known = self._known.get(digest)
+        if known is None or not known.begins <= now < known.ends:
+            known = self._read(token, keys, now)
             if len(self._known) >= MAX_KNOWN_TOKENS:
                 del self._known[next(iter(self._known))]
-            self._known[digest] = claims
-        self._check_times(claims)
-        return claims
+            self._known[digest] = known
+        return known.made
 
-    def _read(self, token: str, keys: KeySet) -> Claims:
+    def _read(self, token: str, keys: KeySet, now: float) -> _Known[T]:
         header, payload = read_jws(token, keys)
         if str(header.get("typ", "")).lower() not in self._types:
             raise InvalidToken("typ is not at+jwt")
@@ -140,18 +160,24 @@ class JwtTokenVerifier:
             claims = Claims(parse_json_object(payload))
         except ValueError:
             raise InvalidToken("the claims are no JSON object") from None
-        self._check_times(claims)
+        begins, ends = self._times(claims, now)
         if claims.text("iss") != self._issuer:
             raise InvalidToken("iss is another issuer")
         audience = claims.members.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise InvalidToken("aud is another audience")
-        return claims
+        return _Known(self._make(claims), begins, ends)
 
-    def _check_times(self, claims: Claims) -> None:
-        now = self._clock.now().timestamp()
-        if claims.seconds("exp") <= now - self._leeway:
+    def _times(self, claims: Claims, now: float) -> tuple[float, float]:
+        expires, issued = claims.seconds("exp") + self._leeway, claims.seconds("iat")
+        if expires <= now:
             raise InvalidToken("exp has passed")
+        begins = []
         for claim in ("iat", "nbf") if "nbf" in claims.members else ("iat",):
-            if claims.seconds(claim) > now + self._leeway:
+            begins.append(claims.seconds(claim) - self._leeway)
+            if begins[-1] > now:
                 raise InvalidToken(f"{claim} is in the future")
+        outlived = issued + self._lifetime + self._leeway
+        if outlived <= now:
+            raise InvalidToken("older than tokens become here")
+        return max(begins), min(expires, outlived)
