@@ -80,7 +80,7 @@ async def measure(reads: int, rounds: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         readers = {str(setting): Reader(Path(folder), setting) for setting in SETTINGS}
         first = readers["until-expiry"].container
-        asyncio.run(first.storage().migrate())
+        await first.storage().migrate()
         await first.storage().open()
         await first.seed_storage()(users=2, orders=100, password=PASSWORD)
         rates: dict[str, list[float]] = {name: [] for name in readers}
