@@ -1,5 +1,6 @@
 """Listening on an address, and serving an application there with uvicorn."""
 
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from entrypoints.http.protocol import BoundedHttpProtocol
 
 _BACKLOG = 2048
 _DRAIN_SECONDS = 10
+_ALLOCATIONS_UNTIL_COLLECTED = 20_000
 
 _log = logging.getLogger("ordergate.server")
 
@@ -49,13 +51,26 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Config(uvicorn.Config):
+    def load(self) -> None:
+        """Load the application, in the process that serves it.
+
+        What is there then stays, so the garbage collector need not walk all of it again and again,
+        which would hold up every request; and it looks less often for what requests leave behind.
+        """
+        super().load()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
+
+
 def serve(app: Callable[..., Any] | str, listening: socket.socket, *, workers: int = 1) -> bool:
     """Serve until SIGINT or SIGTERM, then finish what is under way within 10 s.
 
     `app` is an ASGI application or, as `module:function`, the name of what makes one; only a name
     can be served by several workers. Returns False when the application could not start.
     """
-    config = uvicorn.Config(
+    config = _Config(
         app,
         factory=isinstance(app, str),
         workers=workers,

@@ -1,12 +1,15 @@
 """HTTP/1.1 as uvicorn speaks it, with a bound on what precedes a body and problems as answers."""
 
+import asyncio
 import logging
 import uuid
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from entrypoints.http.envelope import HEADERS
 from entrypoints.http.errors import HEAD_TOO_LARGE, MALFORMED, MAX_HEAD_BYTES
+from entrypoints.http.gathered_writes import GatheredWrites
 from entrypoints.http.problems import Problem
 
 _log = logging.getLogger("ordergate.http")
@@ -22,6 +25,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     _uncounted = 0
     _in_head = False
+
+    def connection_made(  # type: ignore[override] # as in the class above
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Send the head of an answer together with its body."""
+        super().connection_made(cast("asyncio.Transport", GatheredWrites(transport)))
 
     def data_received(self, data: bytes) -> None:
         """Parse; refuse when too much came without anything being complete."""

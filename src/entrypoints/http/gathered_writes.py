@@ -1,0 +1,47 @@
+"""Writes that are made one after the other, sent as one."""
+
+import asyncio
+from typing import Any
+
+_ENOUGH = 65_536
+"""Bytes that wait for no more to come."""
+
+
+class GatheredWrites:
+    """A transport that sends together what is written in one step of the event loop.
+
+    uvicorn writes the head of an answer and its body apart: two system calls here and two packets
+    for the client, where one of each is enough.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._written: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keep it until this step is over, or until there is enough."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+        self._size += len(data)
+        if self._size > _ENOUGH:
+            self._send()
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self._send()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Say whether it was closed, on either side."""
+        return self._transport.is_closing()
+
+    def _send(self) -> None:
+        if self._written:
+            written, self._written, self._size = self._written, [], 0
+            self._transport.writelines(written)

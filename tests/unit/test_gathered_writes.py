@@ -1,0 +1,77 @@
+"""What is written in one step of the event loop is sent at once, in order, and all of it."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from entrypoints.http.gathered_writes import GatheredWrites
+
+
+class Sending(asyncio.Transport):
+    """Notes what is handed to the socket."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 4711)})
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        assert not self.closed
+        self.sent.append(b"".join(list_of_data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+@pytest.fixture
+async def socket() -> Sending:
+    return Sending()
+
+
+async def a_step() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_a_head_and_its_body_are_sent_together(socket: Sending) -> None:
+    gathered = GatheredWrites(socket)
+    gathered.write(b"head ")
+    gathered.write(b"body")
+    assert socket.sent == []
+    await a_step()
+    assert socket.sent == [b"head body"]
+
+
+async def test_what_is_written_later_is_sent_later(socket: Sending) -> None:
+    gathered = GatheredWrites(socket)
+    for piece in (b"one", b"two"):
+        gathered.write(piece)
+        await a_step()
+    assert socket.sent == [b"one", b"two"]
+
+
+async def test_much_waits_for_nothing(socket: Sending) -> None:
+    gathered = GatheredWrites(socket)
+    gathered.write(b"head")
+    gathered.write(b"x" * 65_536)
+    assert [len(sent) for sent in socket.sent] == [65_540]
+    gathered.write(b"more")
+    await a_step()
+    assert socket.sent[1:] == [b"more"]
+
+
+async def test_closing_sends_what_was_written(socket: Sending) -> None:
+    gathered = GatheredWrites(socket)
+    gathered.write(b"last words")
+    assert not gathered.is_closing()
+    gathered.close()
+    assert (socket.sent, gathered.is_closing()) == ([b"last words"], True)
+    await a_step()
+    assert socket.sent == [b"last words"]
+
+
+async def test_the_rest_is_the_transports(socket: Sending) -> None:
+    assert GatheredWrites(socket).get_extra_info("peername") == ("192.0.2.1", 4711)
