@@ -1,10 +1,21 @@
-"""A compiled route answers as FastAPI does, to the byte."""
+"""A compiled route answers as FastAPI does, to the byte, also from the table of routes."""
 
 from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response
+from fastapi import (
+    APIRouter,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Query,
+    Request,
+    Response,
+    Security,
+)
+from fastapi.security import SecurityScopes
 from pydantic import BaseModel, SecretStr
 
 from adapters.memory import InMemoryStorage
@@ -12,6 +23,7 @@ from entrypoints.container import Container
 from entrypoints.http import orders, sessions
 from entrypoints.http.app import create_app
 from entrypoints.http.compiled_route import CompiledRoute, add_routes
+from entrypoints.http.route_table import RouteTable
 from entrypoints.settings import Settings
 
 
@@ -25,6 +37,20 @@ async def number(n: Annotated[int, Query(ge=1)], m: Annotated[int, Query(le=9)] 
 
 async def agent(user_agent: Annotated[str, Header()]) -> str:
     return user_agent
+
+
+class TableTaken(Exception):
+    pass
+
+
+async def table_taken(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=409)
+
+
+async def reader(needed: SecurityScopes, agent: Annotated[str, Depends(agent)]) -> list[str]:
+    if agent == "nobody":
+        raise HTTPException(403, needed.scope_str)
+    return [agent, *needed.scopes]
 
 
 def routes() -> APIRouter:
@@ -41,6 +67,19 @@ def routes() -> APIRouter:
     async def remove_table(id: int) -> None:
         pass
 
+    @router.get("/tables", name="tables")
+    async def tables(
+        one: Annotated[list[str], Security(reader, scopes=["one"])],
+        both: Annotated[list[str], Security(reader, scopes=["one", "two"])],
+        again: Annotated[list[str], Security(reader, scopes=["one"])],
+        *,
+        size: int = 4,
+        name: Annotated[str, Query(max_length=3)] = "",
+    ) -> list[str | int]:
+        if name == "old":
+            raise TableTaken
+        return [*one, *both, *again, size, name]
+
     @router.get("/many", name="many")
     async def many(kind: Annotated[list[str], Query()]) -> list[str]:
         return kind
@@ -53,12 +92,16 @@ def routes() -> APIRouter:
 
 
 @pytest.fixture
-def both() -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
-    """Return the same routes as FastAPI includes them, and compiled."""
-    included, compiled = FastAPI(), FastAPI()
+def clients() -> list[httpx.AsyncClient]:
+    """Return the same routes as FastAPI includes them, compiled, and compiled in a table."""
+    included, compiled, in_table = FastAPI(), FastAPI(), FastAPI()
     included.include_router(routes())
     add_routes(compiled, routes())
-    return client_of(included), client_of(compiled)
+    add_routes(in_table, routes())
+    in_table.add_middleware(RouteTable, of=in_table)
+    for app in (included, compiled, in_table):
+        app.add_exception_handler(TableTaken, table_taken)
+    return [client_of(app) for app in (included, compiled, in_table)]
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
@@ -78,28 +121,46 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
         ("DELETE", "/tables/x"),
         ("PUT", "/tables/7"),
         ("HEAD", "/tables/7"),
+        ("GET", "/tables/"),
+        ("GET", "/tables/a/b"),
+        ("GET", "/tables"),
+        ("GET", "/tables?size=3&name=oak"),
+        ("GET", "/tables?size=x&name=linden"),
+        ("GET", "/tables?name=old"),
+        ("PATCH", "/tables"),
+        ("GET", "/%74ables"),
         ("GET", "/many?kind=a&kind=b"),
         ("GET", "/many"),
         ("POST", "/tables"),
     ],
 )
 async def test_the_answer_is_the_same(
-    both: tuple[httpx.AsyncClient, httpx.AsyncClient], method: str, path: str
+    clients: list[httpx.AsyncClient], method: str, path: str
 ) -> None:
-    answers = []
-    for client in both:
+    told = []
+    for client in clients:
         async with client:
-            for headers in ({}, {"User-Agent": "a test"}):
-                answer = await client.request(method, path, headers=headers)
-                answers.append((answer.status_code, answer.headers.multi_items(), answer.content))
-    assert answers[:2] == answers[2:]
+            answers = [
+                await client.request(method, path, headers=headers)
+                for headers in ({}, {"User-Agent": "a test"}, {"User-Agent": "nobody"})
+            ]
+        told.append(
+            [(each.status_code, each.headers.multi_items(), each.content) for each in answers]
+        )
+    assert told[0] == told[1] == told[2]
 
 
 def test_what_is_simple_is_compiled_and_nothing_else() -> None:
     app, router = FastAPI(), routes()
     add_routes(app, router)
-    compiled = {route.name: bool(route._calls) for route in router.routes}  # type: ignore[attr-defined] # of ours
-    assert compiled == {"table": True, "remove_table": True, "many": False, "add_table": False}
+    compiled = {route.name: route.is_compiled for route in router.routes}  # type: ignore[attr-defined] # of ours
+    assert compiled == {
+        "table": True,
+        "remove_table": True,
+        "tables": True,
+        "many": False,
+        "add_table": False,
+    }
 
 
 def test_what_is_read_most_is_compiled() -> None:
@@ -109,6 +170,6 @@ def test_what_is_read_most_is_compiled() -> None:
         route.name
         for router in (orders.router, sessions.router)
         for route in router.routes
-        if isinstance(route, CompiledRoute) and route._calls
+        if isinstance(route, CompiledRoute) and route.is_compiled
     }
     assert compiled >= {"read_order", "read_order_by_query", "list_orders", "list_sessions"}

@@ -16,6 +16,7 @@ from entrypoints.http.compiled_route import add_routes
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
 from entrypoints.http.openapi import install_openapi
+from entrypoints.http.route_table import RouteTable
 from entrypoints.settings import Settings
 
 _OF_SIGN_IN = (login, accounts, sessions, discovery)
@@ -74,6 +75,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         add_routes(app, module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
+    app.add_middleware(RouteTable, of=app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

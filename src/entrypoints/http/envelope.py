@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-import uuid
+import secrets
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
@@ -105,14 +105,15 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": response.body})
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        given = [header for header in headers if header[0] != _ID]
-        names = {name for name, _ in given}
-        missing = [header for header in _RAW_HEADERS if header[0] not in names]
-        return [*given, (_ID, self._request_id.encode()), *missing]
+        completed = [header for header in headers if header[0] != _ID]
+        names = [name for name, _ in completed]
+        completed.append((_ID, self._request_id.encode()))
+        completed += [header for header in _RAW_HEADERS if header[0] not in names]
+        return completed
 
 
 def _request_id(scope: Scope) -> str:
     given: list[bytes] = [value for name, value in scope["headers"] if name == _ID]
     if len(given) == 1 and _REQUEST_ID.fullmatch(text := given[0].decode("latin-1")):
         return text
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
@@ -107,26 +108,33 @@ PlacedBefore = Annotated[
 _MONEY = Field(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$", examples=["64.00"])
 
 
-class OrderLineOut(BaseModel):
+# Dataclasses, because a model would validate what the domain has made; a page has many of them.
+
+
+@dataclass(slots=True)
+class OrderLineOut:
     """A line of an order."""
 
-    model_config = ConfigDict(title="OrderLine")
+    __pydantic_config__ = ConfigDict(title="OrderLine")
 
-    sku: str = Field(examples=["POT-CAST-IRON"])
-    name: str = Field(examples=["Cast-iron teapot"])
-    quantity: int = Field(ge=1, examples=[1])
+    sku: Annotated[str, Field(examples=["POT-CAST-IRON"])]
+    name: Annotated[str, Field(examples=["Cast-iron teapot"])]
+    quantity: Annotated[int, Field(ge=1, examples=[1])]
     unit_price: Annotated[str, _MONEY]
 
 
-class OrderOut(BaseModel):
+@dataclass(slots=True)
+class OrderOut:
     """An order. Amounts are decimal strings in `currency`, exact to its last digit."""
 
-    model_config = ConfigDict(title="Order")
+    __pydantic_config__ = ConfigDict(title="Order")
 
-    id: int = Field(ge=1, le=MAX_ID, examples=[1])
+    id: Annotated[int, Field(ge=1, le=MAX_ID, examples=[1])]
     status: OrderStatus
-    placed_at: datetime = Field(description="RFC 3339, UTC.", examples=["2026-01-01T09:00:01Z"])
-    currency: str = Field(description="ISO 4217.", examples=["EUR"])
+    placed_at: Annotated[
+        datetime, Field(description="RFC 3339, UTC.", examples=["2026-01-01T09:00:01Z"])
+    ]
+    currency: Annotated[str, Field(description="ISO 4217.", examples=["EUR"])]
     total: Annotated[str, _MONEY]
     lines: list[OrderLineOut]
 
@@ -134,32 +142,29 @@ class OrderOut(BaseModel):
     def of(cls, order: Order) -> Self:
         """Write an order for the wire."""
         return cls(
-            id=order.id,
-            status=order.status,
-            placed_at=order.placed_at,
-            currency=order.currency,
-            total=str(order.total),
-            lines=[
-                OrderLineOut(
-                    sku=line.sku,
-                    name=line.name,
-                    quantity=line.quantity,
-                    unit_price=str(line.unit_price),
-                )
+            order.id,
+            order.status,
+            order.placed_at,
+            order.currency,
+            str(order.total),
+            [
+                OrderLineOut(line.sku, line.name, line.quantity, str(line.unit_price))
                 for line in order.lines
             ],
         )
 
 
-class OrderPageOut(BaseModel):
+@dataclass(slots=True)
+class OrderPageOut:
     """Some of your orders, newest first."""
 
-    model_config = ConfigDict(title="OrderPage")
+    __pydantic_config__ = ConfigDict(title="OrderPage")
 
     orders: list[OrderOut]
-    next_cursor: str | None = Field(
-        description="The `cursor` of the next page; `null` on the last.", examples=[None]
-    )
+    next_cursor: Annotated[
+        str | None,
+        Field(description="The `cursor` of the next page; `null` on the last.", examples=[None]),
+    ]
 
 
 # Bodies

@@ -1,0 +1,177 @@
+"""The dependencies of a route as a list of steps."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, cast
+
+from fastapi._compat import (
+    ModelField,
+    Undefined,
+    field_annotation_is_sequence,
+    get_missing_field_error,
+    lenient_issubclass,
+)
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Param
+from fastapi.security import SecurityScopes
+from pydantic import BaseModel
+from starlette.requests import Request
+
+_PLACES = {
+    "path_params": "path_params",
+    "query_params": "query_params",
+    "header_params": "headers",
+}
+"""Where FastAPI keeps the fields of parameters, and the request their values."""
+_NOT_SIMPLE = ("body_params", "cookie_params", "background_tasks_param_name", "concurrency")
+
+_LACKING: Any = object()
+
+
+class NotSimpleError(Exception):
+    """A route or a dependency is of a kind that is left to FastAPI."""
+
+
+class Plan:
+    """What is to be done for a request of a route, each step of which adds a value.
+
+    Simple are coroutine functions whose parameters have one value each, in the path, the query or
+    the headers. Raises `NotSimpleError` where anything else is among the dependencies.
+    """
+
+    def __init__(self, route: Dependant) -> None:
+        scoped = [each for each in all_of(route) if each.security_scopes_param_name]
+        self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
+        self._steps: list[_Param | _Call] = []
+        # The first values are the request and the response, then what is fixed.
+        self._scopes = {id(each): 2 + place for place, each in enumerate(scoped)}
+        self._known: dict[Any, int] = {}
+        self._add(route)
+
+    async def run(self, request: Request, response: object) -> object:
+        """Take every step and return what the route returns.
+
+        Raises `RequestValidationError` for flaws of parameters, and whatever a function raises.
+        """
+        values: list[Any] = [request, response, *self._fixed]
+        errors: list[Any] = []
+        last = self._steps[-1]
+        for step in self._steps:
+            if isinstance(step, _Param):
+                values.append(step.read(getattr(request, step.where), errors))
+                continue
+            arguments = step.arguments(values)
+            # As FastAPI does: what lacks a value is not called, and all flaws are told together.
+            if errors and (step is last or _LACKING in arguments):
+                values.append(_LACKING)
+            else:
+                values.append(await step.function(*arguments))
+        if errors:
+            raise RequestValidationError(errors)
+        return values[-1]
+
+    def _add(self, dependant: Dependant) -> int:
+        """Add what a dependency needs, then itself, and return the place of its value."""
+        function = dependant.call
+        if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
+            raise NotSimpleError
+        if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - that of an instance
+        ):
+            raise NotSimpleError
+        key = (function, *_scopes(dependant))
+        if dependant.use_cache and key in self._known:
+            return self._known[key]
+        places = {each.name: self._add(each) for each in dependant.dependencies}
+        for fields, where in _PLACES.items():
+            for field in getattr(dependant, fields):
+                places[field.name] = self._step(_Param(field, where))
+        places[dependant.request_param_name or dependant.http_connection_param_name] = 0
+        places[dependant.response_param_name] = 1
+        places[dependant.security_scopes_param_name] = self._scopes.get(id(dependant), 0)
+        self._known[key] = self._step(_call(function, places))
+        return self._known[key]
+
+    def _step(self, step: "_Param | _Call") -> int:
+        self._steps.append(step)
+        return 1 + len(self._fixed) + len(self._steps)
+
+
+class _Param:
+    """A parameter of one value, and the attribute of the request that it is found in."""
+
+    __slots__ = ("_default", "_field", "_loc", "where")
+
+    def __init__(self, field: ModelField, where: str) -> None:
+        info = cast("Param", field.field_info)
+        if (
+            not isinstance(info.validation_alias, str | None)
+            or info.validate_default
+            or field_annotation_is_sequence(info.annotation)
+            or lenient_issubclass(info.annotation, BaseModel)
+        ):
+            raise NotSimpleError
+        self.where = where
+        self._field = field
+        self._loc = (info.in_.value, field.validation_alias or field.alias)
+        self._default = field.get_default()
+
+    def read(self, given: Mapping[str, Any], errors: list[Any]) -> object:
+        """Return its value, or add what is wrong with it."""
+        value = given.get(self._loc[1])
+        if value is None:
+            if self._default is not Undefined:
+                return self._default
+            errors.append(get_missing_field_error(self._loc))
+            return _LACKING
+        value, wrong = self._field.validate(value, loc=self._loc)
+        if wrong:
+            errors.extend(wrong)
+            return _LACKING
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A coroutine function, and which of the values before it are its arguments."""
+
+    function: Callable[..., Any]
+    arguments: Callable[[list[Any]], tuple[Any, ...]]
+
+
+def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Call:
+    """Take the arguments in the order of the function's parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    named = [each for each in parameters if each.name in places]
+    arguments = _picking([places[each.name] for each in named])
+    if not any(each.kind is each.KEYWORD_ONLY for each in named):
+        return _Call(function, arguments)
+    names = [each.name for each in named]
+
+    def by_name(*values: Any) -> Any:  # noqa: ANN401 - whatever the function's are
+        return function(**dict(zip(names, values, strict=True)))
+
+    return _Call(by_name, arguments)
+
+
+def _picking(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
+    match places:
+        case []:
+            return lambda _: ()
+        case [place]:
+            return lambda values: (values[place],)
+    return itemgetter(*places)
+
+
+def _scopes(dependant: Dependant) -> list[str]:
+    return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]
+
+
+def all_of(dependant: Dependant) -> Iterator[Dependant]:
+    """Go through a dependency and all that it depends on."""
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from all_of(inner)
