@@ -14,7 +14,6 @@ from adapters.passwords.common_passwords import CommonPasswords
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_backup import SqliteFile
 from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.throttle import LimitsThrottle
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.key_ring import KeyRing
 from adapters.tokens.key_source import KeySource, StaticKeys
@@ -35,6 +34,7 @@ from application.list_own_orders import ListOwnOrders
 from application.list_sessions import ListSessions
 from application.place_order import PlaceOrder
 from application.ports.clock import Clock
+from application.ports.passwords import Throttle
 from application.ports.sessions import SessionRepository
 from application.ports.storage import Storage
 from application.ports.storage_file import StorageFile
@@ -146,7 +146,9 @@ def _key_flaw(file: str) -> str | None:
     return None
 
 
-def _throttle(settings: Settings) -> LimitsThrottle:
+def _throttle(settings: Settings) -> Throttle:
+    from adapters.throttle import LimitsThrottle  # noqa: PLC0415 - for the first sign-in
+
     url = settings.throttle_url
     return LimitsThrottle(
         per_account=settings.sign_in_failures_per_account,

@@ -1,55 +1,23 @@
 """The log: one event a line on standard error, from us and from libraries alike."""
 
+import json
 import logging
 import sys
-
-import structlog
+from datetime import UTC, datetime
 
 from entrypoints.settings import Settings
 
+_NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
+"""What a record has by itself, and the second copy of its message that uvicorn adds."""
+
 
 def configure_logging(settings: Settings) -> None:
-    """Send what structlog and the standard library log through one formatter.
-
-    Tracebacks are written without the values of local variables: passwords are among them.
-    """
+    """Send everything that is logged through one formatter."""
     as_text = settings.log_format == "text" or (
         settings.log_format == "auto" and sys.stderr.isatty()
     )
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    rendering: list[structlog.typing.Processor] = (
-        [
-            _escape,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ]
-        if as_text
-        else [
-            structlog.processors.ExceptionRenderer(
-                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-            ),
-            structlog.processors.JSONRenderer(),
-        ]
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _drop_colors],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
-        )
-    )
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
     root.setLevel(settings.log_level.upper())
@@ -65,21 +33,52 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def _escape(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Write what a terminal would obey, as the path of a request may hold, as escapes."""
-    return {
-        name: value.encode("unicode_escape").decode()
-        if isinstance(value, str) and name != "exception" and not value.isprintable()
-        else value
-        for name, value in event.items()
-    }
+class JsonFormatter(logging.Formatter):
+    """An object a line: `event`, `level`, `logger`, `timestamp`, then what the event is about.
+
+    `exception` has the traceback, without the values of local variables: passwords are among them.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        event = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": _time(record),
+            **_fields(record),
+        }
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return json.dumps(event, default=str)
 
 
-def _drop_colors(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Drop the second copy of its message that uvicorn adds for terminals."""
-    event.pop("color_message", None)
-    return event
+class TextFormatter(logging.Formatter):
+    """A line for people: time, level, event, then what it is about; a traceback follows it.
+
+    What a terminal would obey, as the path of a request may hold, is written as escapes.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        fields = {**_fields(record), "logger": record.name}
+        about = "".join(f" {name}={_printable(value)}" for name, value in fields.items())
+        event = _printable(record.getMessage())
+        lines = [f"{_time(record)} [{record.levelname.lower():8}] {event:30}{about}"]
+        if record.exc_info:
+            lines += map(_printable, self.formatException(record.exc_info).splitlines())
+        return "\n".join(lines)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return what was logged as `extra`."""
+    return {name: value for name, value in vars(record).items() if name not in _NOT_FIELDS}
+
+
+def _printable(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

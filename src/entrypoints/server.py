@@ -59,7 +59,6 @@ class _Config(uvicorn.Config):
         which would hold up every request; and it looks less often for what requests leave behind.
         """
         super().load()
-        gc.collect()
         gc.freeze()
         gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
 

@@ -1,8 +1,12 @@
 """What the documentation says is so: its code runs, its lines work, its lists are complete."""
 
+import ast
+import inspect
+import itertools
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import httpx
@@ -137,10 +141,25 @@ def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> N
     assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
 
 
+def docstrings_of_attributes(model: type) -> dict[str, str]:
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(body, ast.ClassDef)
+    return {
+        attribute.target.id: text.value.value
+        for attribute, text in itertools.pairwise(body.body)
+        if isinstance(attribute, ast.AnnAssign)
+        and isinstance(attribute.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
 def test_the_readme_lists_every_setting() -> None:
+    told = docstrings_of_attributes(Settings)
     rows = []
     for name, field in Settings.model_fields.items():
-        meaning, _, default = " ".join((field.description or "").split()).partition(" Default: ")
+        meaning, _, default = " ".join(told[name].split()).partition(" Default: ")
         default = default.rstrip(".") if default else f"`{field.default}`"
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |\n")
     assert "".join(rows) in README

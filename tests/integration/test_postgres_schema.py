@@ -14,11 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event, inspect, text
-from sqlmodel import SQLModel
 
 from adapters.sql.migrations import HEAD
 from adapters.sql.migrator import migration_config
 from adapters.sql.postgres_database import PostgresDatabase
+from adapters.sql.schema import METADATA
 from adapters.sql.sql_order_repository import SqlOrderRepository
 from adapters.sql.sql_storage import SqlStorage
 from application.errors import OrderIdTaken, SchemaNotCurrent, StorageUnavailable
@@ -66,7 +66,7 @@ async def test_the_migrated_schema_is_that_of_the_tables(database: PostgresDatab
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
-        return list(compare_metadata(context, SQLModel.metadata))
+        return list(compare_metadata(context, METADATA))
 
     assert await database.write(compare) == []
 
@@ -82,7 +82,7 @@ async def test_constraints_are_those_of_the_tables(
         )
         return [(row[0], row[1]) for row in connection.execute(text(query))]
 
-    await bare.write(SQLModel.metadata.create_all)
+    await bare.write(METADATA.create_all)
     assert await database.read(constraints) == await bare.read(constraints)
 
 
@@ -131,12 +131,12 @@ def test_the_owner_leads_every_key_of_the_order_side() -> None:
     keys = [
         (table, [column.name for column in constraint.columns])
         for table in ORDER_TABLES
-        for constraint in SQLModel.metadata.tables[table].constraints
+        for constraint in METADATA.tables[table].constraints
         if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint)
     ]
     assert {table for table, _ in keys} == set(ORDER_TABLES)
     assert {columns[0] for _, columns in keys} == {"owner_id"}
-    indexes = [index for table in ORDER_TABLES for index in SQLModel.metadata.tables[table].indexes]
+    indexes = [index for table in ORDER_TABLES for index in METADATA.tables[table].indexes]
     assert not [index.name for index in indexes if index.unique]
 
 

@@ -17,10 +17,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
-from sqlmodel import SQLModel
 
 from adapters.sql.migrations import HEAD
 from adapters.sql.migrator import migration_config
+from adapters.sql.schema import METADATA
 from adapters.sql.sql_bulk_loader import SqlBulkLoader
 from adapters.sql.sql_order_repository import OWNED, SqlOrderRepository
 from adapters.sql.sql_storage import SqlStorage
@@ -405,7 +405,7 @@ async def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabas
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
-        return list(compare_metadata(context, SQLModel.metadata))
+        return list(compare_metadata(context, METADATA))
 
     assert await migrated.write(compare) == []
 

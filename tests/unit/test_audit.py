@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr
 
 import pytest
-import structlog
 
 from adapters.audit import LogAudit
 from application.ports.audit import AuditEvent, Origin
@@ -23,7 +22,6 @@ def log() -> Iterator[io.StringIO]:
     with redirect_stderr(io.StringIO()) as log:
         configure_logging(Settings(log_level="error", log_format="json"))
     yield log
-    structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
 

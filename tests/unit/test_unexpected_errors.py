@@ -9,7 +9,6 @@ from contextlib import redirect_stderr
 
 import httpx
 import pytest
-import structlog
 from fastapi import FastAPI, HTTPException
 from starlette.responses import PlainTextResponse, StreamingResponse
 
@@ -48,7 +47,6 @@ def log(settings: Settings) -> Iterator[io.StringIO]:
     with redirect_stderr(io.StringIO()) as log:
         configure_logging(settings)
     yield log
-    structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -5,9 +5,8 @@ index to use. Money is in minor units; an order's currency stands once, beside i
 """
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from domain.money import MAX_MINOR
@@ -19,11 +18,6 @@ _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 MAX_SUBJECT_LENGTH = 255
 """Of an issuer as well; OpenID Connect Core, section 2, bounds subjects so."""
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Index those rows alone: a session has one unused token, and used ones without number."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
@@ -80,8 +74,6 @@ class RefreshTokenRow(SQLModel, table=True):
     __tablename__ = "refresh_tokens"
     __table_args__ = (
         Index("ix_refresh_tokens_session_id", "session_id"),
-        Index("ix_refresh_tokens_unused", "session_id", **_where("used_at IS NULL")),
-        Index("ix_refresh_tokens_sealed", "session_id", **_where("sealed_successor IS NOT NULL")),
         {"sqlite_with_rowid": False},
     )
 
