@@ -120,6 +120,8 @@ class Order:
     @property
     def as_placed(self) -> "Order":
         """The order as it was when it was placed."""
+        if self.status is OrderStatus.PLACED and self.version == 1:
+            return self
         return replace(self, status=OrderStatus.PLACED, version=1)
 
     def advanced_to(self, status: OrderStatus) -> "Order":

@@ -1,5 +1,6 @@
 """A compiled route answers as FastAPI does, to the byte, also from the table of routes."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import httpx
@@ -16,7 +17,7 @@ from fastapi import (
     Security,
 )
 from fastapi.security import SecurityScopes
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from adapters.memory import InMemoryStorage
 from entrypoints.container import Container
@@ -24,6 +25,7 @@ from entrypoints.http import orders, sessions
 from entrypoints.http.app import create_app
 from entrypoints.http.compiled_route import CompiledRoute, add_routes
 from entrypoints.http.route_table import RouteTable
+from entrypoints.http.strict_json import StrictJsonRoute
 from entrypoints.settings import Settings
 
 
@@ -37,6 +39,11 @@ async def number(n: Annotated[int, Query(ge=1)], m: Annotated[int, Query(le=9)] 
 
 async def agent(user_agent: Annotated[str, Header()]) -> str:
     return user_agent
+
+
+class Chair(BaseModel):
+    name: str
+    legs: int = Field(default=4, ge=3)
 
 
 class TableTaken(Exception):
@@ -91,13 +98,30 @@ def routes() -> APIRouter:
     return router
 
 
+def strict_routes() -> APIRouter:
+    router = APIRouter(route_class=StrictJsonRoute)
+
+    @router.post("/chairs/{id}", name="add_chair", status_code=201)
+    async def add_chair(
+        id: int, chair: Chair, one: Annotated[list[str], Security(reader, scopes=["one"])]
+    ) -> list[str | int]:
+        return [id, chair.name, chair.legs, *one]
+
+    @router.post("/stools", name="add_stools")
+    async def add_stools(one: Table, two: Table) -> list[str]:
+        return [one.name, two.name]
+
+    return router
+
+
 @pytest.fixture
 def clients() -> list[httpx.AsyncClient]:
     """Return the same routes as FastAPI includes them, compiled, and compiled in a table."""
     included, compiled, in_table = FastAPI(), FastAPI(), FastAPI()
-    included.include_router(routes())
-    add_routes(compiled, routes())
-    add_routes(in_table, routes())
+    for make in (routes, strict_routes):
+        included.include_router(make())
+        add_routes(compiled, make())
+        add_routes(in_table, make())
     in_table.add_middleware(RouteTable, of=in_table)
     for app in (included, compiled, in_table):
         app.add_exception_handler(TableTaken, table_taken)
@@ -150,16 +174,65 @@ async def test_the_answer_is_the_same(
     assert told[0] == told[1] == told[2]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "Windsor"}',
+        b'{"name": "Windsor", "legs": 3}',
+        b'{"legs": 2}',
+        b"[]",
+        b"null",
+        b"",
+        b"{",
+        b'{"name": "Windsor", "name": "Thonet"}',
+        b"\xff",
+        b"[" * 5_000,
+    ],
+)
+@pytest.mark.parametrize("path", ["/chairs/7", "/chairs/x", "/stools"])
+async def test_a_body_is_answered_the_same(
+    clients: list[httpx.AsyncClient], path: str, body: bytes
+) -> None:
+    told = []
+    for client in clients:
+        async with client:
+            answers = [
+                await client.post(path, content=body, headers={"Content-Type": kind})
+                for kind in ("application/json", "application/json; charset=utf-8")
+            ]
+        told.append([(a.status_code, a.headers.multi_items(), a.content) for a in answers])
+    assert told[0] == told[1] == told[2]
+
+
+async def test_no_body_is_read_for_one_who_is_refused() -> None:
+    app = FastAPI()
+    add_routes(app, strict_routes())
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b""
+        raise AssertionError("it was read")
+
+    headers = {"User-Agent": "nobody", "Content-Type": "application/json"}
+    async with client_of(app) as client:
+        answer = await client.post("/chairs/7", content=body(), headers=headers)
+    assert answer.status_code == 403
+
+
 def test_what_is_simple_is_compiled_and_nothing_else() -> None:
-    app, router = FastAPI(), routes()
-    add_routes(app, router)
-    compiled = {route.name: route.is_compiled for route in router.routes}  # type: ignore[attr-defined] # of ours
+    app = FastAPI()
+    add_routes(app, routes())
+    add_routes(app, strict_routes())
+    compiled = {
+        route.name: route.is_compiled for route in app.routes if isinstance(route, CompiledRoute)
+    }
     assert compiled == {
         "table": True,
         "remove_table": True,
         "tables": True,
         "many": False,
         "add_table": False,
+        "add_chair": True,
+        "add_stools": False,
     }
 
 
@@ -172,4 +245,11 @@ def test_what_is_read_most_is_compiled() -> None:
         for route in router.routes
         if isinstance(route, CompiledRoute) and route.is_compiled
     }
-    assert compiled >= {"read_order", "read_order_by_query", "list_orders", "list_sessions"}
+    assert compiled >= {
+        "place_order",
+        "read_order",
+        "read_order_by_query",
+        "list_orders",
+        "cancel_order",
+        "list_sessions",
+    }

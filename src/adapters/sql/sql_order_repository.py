@@ -75,6 +75,8 @@ PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
 _OWNER_FIRST = (
     select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
 )
+_INSERT_ORDER, _INSERT_LINES = insert(OrderRow), insert(OrderLineRow)
+_INSERT_KEY = insert(IdempotencyKeyRow)
 _THIS_KEY = and_(
     col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
 )
@@ -137,11 +139,11 @@ class SqlOrderRepository(OrderRepository):
                 return None
             if key and (known := _order_of_key(connection, key, owner, order.placed_at)):
                 return known
-            connection.execute(insert(OrderRow), order_row(order))
-            connection.execute(insert(OrderLineRow), list(line_rows(order)))
+            connection.execute(_INSERT_ORDER, order_row(order))
+            connection.execute(_INSERT_LINES, list(line_rows(order)))
             if key:
                 connection.execute(
-                    insert(IdempotencyKeyRow),
+                    _INSERT_KEY,
                     {
                         "owner_id": owner,
                         "key": key.value,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from entrypoints.http.plan import NotSimpleError, Plan, all_of
+from entrypoints.http.plan import NotSimpleError, Plan, ReadBody, all_of
 
 _JSON = (b"content-type", b"application/json")
 
@@ -21,8 +21,8 @@ class CompiledRoute(APIRoute):
 
     FastAPI asks of every dependency of every request what kind it is, which costs several times as
     much as all they do. A route whose dependencies make a `Plan`, and that returns a model or a
-    response, answers by that plan; any other, such as one with a body, is FastAPI's to answer. What
-    a function is handed as the response has headers, as a dictionary, and nothing else.
+    response, answers by that plan; any other is FastAPI's to answer. What a function is handed as
+    the response has headers, as a dictionary, and nothing else.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
@@ -43,7 +43,11 @@ class CompiledRoute(APIRoute):
             self.status_code != HTTPStatus.NO_CONTENT
         ):
             with suppress(NotSimpleError):
-                self._plan = Plan(self.dependant)
+                self._plan = Plan(self.dependant, self.body_reader())
+
+    def body_reader(self) -> ReadBody | None:
+        """Return what reads bodies; without, a route with a body is FastAPI's to answer."""
+        return None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that matched, but perhaps not by its method."""

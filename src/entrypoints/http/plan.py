@@ -1,7 +1,7 @@
 """The dependencies of a route as a list of steps."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, cast
@@ -15,7 +15,7 @@ from fastapi._compat import (
 )
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
-from fastapi.params import Param
+from fastapi.params import Body, Param
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -26,7 +26,11 @@ _PLACES = {
     "header_params": "headers",
 }
 """Where FastAPI keeps the fields of parameters, and the request their values."""
-_NOT_SIMPLE = ("body_params", "cookie_params", "background_tasks_param_name", "concurrency")
+_NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
+
+ReadBody = Callable[[Request], Awaitable[Any]]
+"""Reads what a body says; `NOTHING` for one that is empty. It may raise a problem."""
+NOTHING: Any = Undefined
 
 _LACKING: Any = object()
 
@@ -39,13 +43,17 @@ class Plan:
     """What is to be done for a request of a route, each step of which adds a value.
 
     Simple are coroutine functions whose parameters have one value each, in the path, the query or
-    the headers. Raises `NotSimpleError` where anything else is among the dependencies.
+    the headers; the route itself may take a model too, if there is something to read bodies with.
+    The body comes last, so that nothing of it is read for a caller who is refused. Raises
+    `NotSimpleError` where anything else is among the dependencies.
     """
 
-    def __init__(self, route: Dependant) -> None:
+    def __init__(self, route: Dependant, read_body: ReadBody | None = None) -> None:
         scoped = [each for each in all_of(route) if each.security_scopes_param_name]
         self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
-        self._steps: list[_Param | _Call] = []
+        self._steps: list[_Param | _Body | _Call] = []
+        self._route = route
+        self._read_body = read_body
         # The first values are the request and the response, then what is fixed.
         self._scopes = {id(each): 2 + place for place, each in enumerate(scoped)}
         self._known: dict[Any, int] = {}
@@ -62,6 +70,9 @@ class Plan:
         for step in self._steps:
             if isinstance(step, _Param):
                 values.append(step.read(getattr(request, step.where), errors))
+                continue
+            if isinstance(step, _Body):
+                values.append(await step.read(request, errors))
                 continue
             arguments = step.arguments(values)
             # As FastAPI does: what lacks a value is not called, and all flaws are told together.
@@ -89,13 +100,18 @@ class Plan:
         for fields, where in _PLACES.items():
             for field in getattr(dependant, fields):
                 places[field.name] = self._step(_Param(field, where))
+        if dependant.body_params:
+            if dependant is not self._route or self._read_body is None:
+                raise NotSimpleError
+            (field, *more) = dependant.body_params
+            places[field.name] = self._step(_Body(field, self._read_body, alone=not more))
         places[dependant.request_param_name or dependant.http_connection_param_name] = 0
         places[dependant.response_param_name] = 1
         places[dependant.security_scopes_param_name] = self._scopes.get(id(dependant), 0)
         self._known[key] = self._step(_call(function, places))
         return self._known[key]
 
-    def _step(self, step: "_Param | _Call") -> int:
+    def _step(self, step: "_Param | _Body | _Call") -> int:
         self._steps.append(step)
         return 1 + len(self._fixed) + len(self._steps)
 
@@ -132,6 +148,35 @@ class _Param:
             errors.extend(wrong)
             return _LACKING
         return value
+
+
+class _Body:
+    """The model that a body is read as."""
+
+    __slots__ = ("_field", "_read")
+
+    def __init__(self, field: ModelField, read: ReadBody, *, alone: bool) -> None:
+        info = field.field_info
+        if (
+            not alone
+            or type(info) is not Body
+            or info.embed
+            or not info.is_required()
+            or not lenient_issubclass(info.annotation, BaseModel)
+        ):
+            raise NotSimpleError
+        self._field = field
+        self._read = read
+
+    async def read(self, request: Request, errors: list[Any]) -> object:
+        """Return the model, or add what is wrong with it."""
+        body = await self._read(request)
+        if body is NOTHING:
+            errors.append(get_missing_field_error(("body",)))
+            return _LACKING
+        value, wrong = self._field.validate(body, loc=("body",))
+        errors.extend(wrong)
+        return _LACKING if wrong else value
 
 
 @dataclass(frozen=True, slots=True)

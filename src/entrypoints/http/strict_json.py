@@ -1,22 +1,43 @@
 """JSON bodies, read strictly: what can be read in two ways is refused, not guessed."""
 
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request
-from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from entrypoints.http.compiled_route import CompiledRoute
 from entrypoints.http.errors import MISSING_TOKEN, of_status
+from entrypoints.http.plan import NOTHING, ReadBody, all_of
 from entrypoints.http.problems import ProblemError
 
 _JSON = "application/json"
 _MAX_MEMBERS = 32
 """Of one object; none that is read here has as many, and each unknown one is work."""
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
+
+
+async def _read_json(request: Request) -> Any:  # noqa: ANN401 - whatever JSON says
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        raise ProblemError(NOT_JSON)
+    body = await request.body()
+    if not body:
+        return NOTHING
+    try:
+        text = body.decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
+    except UnicodeDecodeError:
+        raise HTTPException(400, "The JSON body is not UTF-8.") from None
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_such_number)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise HTTPException(400, f"The JSON body is broken at {where}: {error.msg}.") from None
+    except RecursionError:
+        raise HTTPException(400, "The JSON body is nested too deeply.") from None
+    except ValueError:  # a number of more digits than Python reads
+        raise HTTPException(400, "A number of the JSON body is too long.") from None
 
 
 class StrictJsonRoute(CompiledRoute):
@@ -27,48 +48,26 @@ class StrictJsonRoute(CompiledRoute):
     not have, such as NaN. A route that wants a token reads no body without one.
     """
 
+    def body_reader(self) -> ReadBody:
+        """Read strict JSON."""
+        return _read_json
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Handle requests whose `json` is strict."""
+        """Handle requests whose `json` is strict, where FastAPI answers."""
         handle, takes_json = super().get_route_handler(), self.body_field is not None
-        wants_token = any(
-            isinstance(dependant.call, SecurityBase) for dependant in _all_of(self.dependant)
-        )
+        wants_token = any(isinstance(each.call, SecurityBase) for each in all_of(self.dependant))
 
         async def strict(request: Request) -> Response:
             if takes_json and wants_token and "authorization" not in request.headers:
                 raise ProblemError(MISSING_TOKEN)
-            if takes_json and _media_type(request) != _JSON:
-                raise ProblemError(NOT_JSON)
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
 
 
-def _all_of(dependant: Dependant) -> Iterator[Dependant]:
-    yield dependant
-    for inner in dependant.dependencies:
-        yield from _all_of(inner)
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 class _StrictRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401 - as Starlette types it
-        try:
-            text = (await self.body()).decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
-        except UnicodeDecodeError:
-            raise HTTPException(400, "The JSON body is not UTF-8.") from None
-        try:
-            return json.loads(text, object_pairs_hook=_once, parse_constant=_no_such_number)
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise HTTPException(400, f"The JSON body is broken at {where}: {error.msg}.") from None
-        except RecursionError:
-            raise HTTPException(400, "The JSON body is nested too deeply.") from None
-        except ValueError:  # a number of more digits than Python reads
-            raise HTTPException(400, "A number of the JSON body is too long.") from None
+        return await _read_json(self)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
