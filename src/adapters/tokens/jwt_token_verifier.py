@@ -25,7 +25,7 @@ MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core, section 2."""
 
 MAX_KNOWN_TOKENS = 10_000
-"""How many verified tokens are remembered, of about half a kilobyte each."""
+"""How many verified tokens are remembered, of less than a kilobyte each."""
 
 _NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
