@@ -23,7 +23,7 @@ class Home(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A service; `{database}`, `{port}`, `{workers}`, `{orders}` are filled in when it starts.
+    """A service; `{database}`, `{port}`, `{workers}`, `{orders}` and `{number}` are filled in.
 
     `stands` is how many connections may ask it at once when no workload says otherwise.
     """
@@ -72,7 +72,7 @@ def _this(name: str, what: str, database: str) -> Contestant:
             "ORDERGATE_BCRYPT_COST": str(BCRYPT_COST),
             "ORDERGATE_LOG_LEVEL": "warning",
         },
-        username="user1",
+        username="user{number}",
     )
 
 
@@ -112,7 +112,7 @@ TUTORIAL = _peer(
     "tutorial on SQLite",
     "bench.apps.tutorial",
     f"sqlite:///{SQLITE}",
-    "user1",
+    "user{number}",
     stands=8,
 )
 TUTORIAL_PG = replace(
@@ -126,7 +126,7 @@ PEER = _peer(
     "fastapi-users on SQLite",
     "bench.apps.peer",
     f"sqlite+aiosqlite:///{SQLITE}",
-    "user1@orders.example",
+    "user{number}@orders.example",
 )
 ALL = (THIS, THIS_PG, RAW, CONSTANT, TUTORIAL, TUTORIAL_PG, PEER)
 SERVICES = (THIS, THIS_PG, TUTORIAL, TUTORIAL_PG, PEER)

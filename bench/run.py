@@ -22,7 +22,7 @@ from bench.load import CLIENT, CORES, SERVER, WRK, Failed, Unavailable
 from bench.machine_limits import memory_of, seconds_to_import
 from bench.report import Figure, Report
 from bench.servers import Served, serving, started
-from bench.workloads import FLOOD, WORKLOADS, Workload, read_own, sign_ins
+from bench.workloads import FLOOD, SMALL_FLOOD, WORKLOADS, Workload, read_own, sign_ins
 
 START_UP, MEMORY = "start-up", "memory"
 NAMES = (*(workload.name for row in WORKLOADS for workload in row), START_UP, MEMORY)
@@ -150,12 +150,16 @@ class Run:
             )
 
     def _load(self, workload: Workload, served: Served) -> dict[str, float]:
-        requests, seconds = workload.requests(served, workload.orders), self.options.seconds
+        requests = workload.requests(served, workload.orders)
+        seconds = self.options.seconds * workload.longer
         cores = CORES if workload.all_cores else CLIENT
         ask = partial(load.Running, served.url, cores=cores)
         with ExitStack() as ends:
-            flood = [sign_ins(served, workload.orders)] * workload.flood
-            floods = [ask(flooding, connections=FLOOD, seconds=seconds + 2) for flooding in flood]
+            flooding = FLOOD if served.contestant.stands > FLOOD else SMALL_FLOOD
+            floods = [
+                ask(flood, connections=flooding, seconds=seconds + 2)
+                for flood in [sign_ins(served)] * workload.flood
+            ]
             running = ask(requests, connections=workload.connections, seconds=seconds)
             for one in (running, *floods):
                 ends.callback(one.stop)

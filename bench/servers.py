@@ -62,8 +62,9 @@ def _ask(url: str, request: Request) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
-def sign_in(contestant: Contestant) -> Request:
-    form = urllib.parse.urlencode({"username": contestant.username, "password": PASSWORD})
+def sign_in(contestant: Contestant, number: int = 1) -> Request:
+    username = contestant.username.format(number=number)
+    form = urllib.parse.urlencode({"username": username, "password": PASSWORD})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     return Request("/login", method="POST", headers=headers, body=form, says="access_token")
 
