@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.picture import svg
-from bench.run import NAMES, Options, measure
+from bench.run import NAMES, Options, measure, named
 from bench.targets import NEEDED, TARGETS
 
 INTERRUPTED = 130
@@ -29,8 +29,8 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="fail where a target is missed")
     given = parser.parse_args()
-    if unknown := [one for one in given.only if not any(n.startswith(one) for n in NAMES)]:
-        parser.error(f"no workload begins with {unknown[0]!r}; there are {', '.join(NAMES)}")
+    if unknown := [one for one in given.only if not any(named(one, n) for n in NAMES)]:
+        parser.error(f"no workload is called {unknown[0]!r}; there are {', '.join(NAMES)}")
     report = measure(
         Options(
             quick=given.quick,

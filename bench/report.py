@@ -3,6 +3,7 @@
 import json
 import statistics
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import Any
 
 FIRST = "this"
@@ -55,7 +56,7 @@ class Report:
 
     def text(self) -> str:
         """Write tables of no more than 100 columns."""
-        lines = [f"{name}: {value}" for name, value in self.machine.items()]
+        lines = [_wrapped(f"{name}: {value}") for name, value in self.machine.items()]
         before = ""
         for figure in self.figures:
             beside = BESIDE.get(figure.unit)
@@ -63,24 +64,25 @@ class Report:
                 continue
             if before != figure.workload:
                 before = figure.workload
-                heads = "".join(f"{unit:>9}" for unit in ("ratio", *(_head(u) for u in beside)))
+                heads = "".join(f"{unit:>8}" for unit in ("ratio", *(_head(u) for u in beside)))
                 lines += ["", f"{figure.what:40} {figure.unit:>5}  {'(min to max)':18}{heads}"]
             ratio = self.ratio(figure)
             others = (self.median(figure.workload, figure.contestant, unit) for unit in beside)
             span = f"({short(min(figure.values))} to {short(max(figure.values))})"
-            cells = ("" if ratio is None else f"{ratio:.2f}", *map(short, others))
+            cells = (times(ratio), *map(short, others))
             lines.append(
                 f"  {figure.who:34} {short(figure.median):>9}  {span:18}"
-                + "".join(f"{cell:>9}" for cell in cells)
+                + "".join(f"{cell:>8}" for cell in cells)
             )
         for heading, told in (
             ("targets:", self.targets),
             ("not measured:", self.missing),
             ("FAILED:", self.failed),
-            ("INTERRUPTED: this is what was measured until then", [""] * self.interrupted),
         ):
             if told:
-                lines += ["", heading, *(f"  {line}" for line in dict.fromkeys(told))]
+                lines += ["", heading, *(_wrapped(f"  {line}") for line in dict.fromkeys(told))]
+        if self.interrupted:
+            lines += ["", "INTERRUPTED: only what is above was measured until then"]
         return "\n".join(line.rstrip() for line in lines)
 
     def json(self) -> str:
@@ -115,6 +117,17 @@ def short(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(ratio: float | None) -> str:
+    """Write a ratio with two digits after its point, or two digits where it is small."""
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+
+
+def _wrapped(line: str) -> str:
+    return fill(line, 100, subsequent_indent="    ")
 
 
 def _head(unit: str) -> str:

@@ -30,9 +30,9 @@ NAMES = (*(workload.name for row in WORKLOADS for workload in row), START_UP, ME
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run does: `only` begins names of workloads, and none is all or, if `quick`, the quick.
+    """What a run does: `only` are names of workloads, whole or up to a hyphen.
 
-    `seconds` is the time of one load.
+    Without any, all are measured or, if `quick`, the quick. `seconds` is the time of one load.
     """
 
     quick: bool
@@ -42,7 +42,13 @@ class Options:
     growth: bool
 
     def wants(self, name: str, *, quick: bool = False) -> bool:
-        return name.startswith(self.only) if self.only else quick or not self.quick
+        if self.only:
+            return any(named(one, name) for one in self.only)
+        return quick or not self.quick
+
+
+def named(given: str, name: str) -> bool:
+    return f"{name}-".startswith(f"{given}-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ class Run:
         """Measure round after round; whoever fails once has no further turn."""
         values: dict[Turn, dict[str, list[float]]] = {turn: defaultdict(list) for turn in turns}
         try:
-            for _ in range(self.options.rounds):
+            for number in range(1, self.options.rounds + 1):
+                _say(f"    round {number} of {self.options.rounds}")
                 going, turns = turns, []
                 for turn in going:
                     with self._telling(f"{turn.workload} of {turn.contestant}"):
