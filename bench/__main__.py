@@ -18,7 +18,8 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, _leave)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the main ratios in about a minute")
     parser.add_argument("--only", action="append", metavar="WORKLOAD", default=[], help="of many")

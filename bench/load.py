@@ -97,14 +97,20 @@ class Running:
         self._folder.cleanup()
 
     def result(self) -> Load:
-        """Return what it came to. Raises `Failed` for any answer of another status, or none."""
+        """Return what it came to.
+
+        Raises `Failed` for an answer of another status or a connection that fails, and
+        `Unavailable` where all waited for their first answer until the end.
+        """
         output, _ = self._process.communicate()
         self._folder.cleanup()
         if self._process.returncode or not output.strip().endswith("}"):
             raise Failed(f"the client ended with {self._process.returncode} and told no result")
         told = json.loads(output.splitlines()[-1])
         expected = told["requests"] if self._requests[0].status >= 400 else 0
-        if told["errors"] or told["refused"] != expected or not told["requests"]:
+        if not told["requests"] and not told["errors"]:
+            raise Unavailable(f"not one answer in {told['seconds']:.0f} s")
+        if told["errors"] or told["refused"] != expected:
             raise Failed(
                 f"{self._requests[0].method} {self._requests[0].path}: of {told['requests']}"
                 f" answers {told['refused']} were 4xx or 5xx ({expected} should be),"

@@ -170,7 +170,11 @@ class Run:
             running = ask(requests, connections=workload.connections, seconds=seconds)
             for one in (running, *floods):
                 ends.callback(one.stop)
-            loaded = running.result()
+            try:
+                loaded = running.result()
+            except Unavailable:
+                served.ask(requests[0])
+                raise
             for one in floods:
                 one.result()
         served.ask(requests[0])

@@ -112,7 +112,7 @@ WORKLOADS = (
     (
         Workload("read-8", "read own order", read_own, ALL, quick=True),
         Workload("read-64", "read own order, 64 connections", read_own, READERS, 64),
-        Workload("read-512", "read own order, 512 connections", read_own, READERS, 512),
+        Workload("read-512", "read own order, 512 connections", read_own, READERS, 512, quick=True),
         Workload(
             "read-flood", "read own order while sign-ins flood", read_own, SERVICES, flood=True
         ),
