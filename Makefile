@@ -47,7 +47,7 @@ crash: $(READY) ## Kill servers 200 times each while orders are placed, and see 
 	@$(RUN) tests.integration.crashes $(CRASH)
 	@$(RUN) tests.integration.crashes --postgres $(CRASH)
 
-bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (hours)
+bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (an hour)
 	@$(RUN) bench --json docs/performance.json --svg docs/performance.svg $(BENCH)
 
 bench-quick: $(READY) $(PEERS_READY) ## Measure the main ratios in about a minute

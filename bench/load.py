@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,22 +28,28 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, and the status that must answer it."""
+    """A request, the status that must answer it, and what the answer says so many times."""
 
     path: str
     status: int = 200
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    says: str = '"sku"'
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load came to: answers a second, and milliseconds that half and 99 % took at most."""
+    """What a load came to: answers a second, and milliseconds that half and 99 % took at most.
+
+    `client` is how much of a core the client took: near 1 it measured itself.
+    """
 
     rate: float
     p50: float
     p99: float
+    client: float
 
 
 def on_cores(cores: Sequence[int]) -> list[str]:
@@ -50,25 +57,23 @@ def on_cores(cores: Sequence[int]) -> list[str]:
     return [sys.executable, str(HERE / "launch.py"), ",".join(map(str, cores))]
 
 
-def start(
-    url: str, requests: Sequence[Request], *, connections: int, seconds: float, cores: Sequence[int]
-) -> "Running":
-    """Begin to ask for these in turn, on so many kept connections."""
-    return Running(url, requests, connections, seconds, cores)
-
-
 class Running:
-    """A load that is under way; `result` waits for its end."""
+    """Asks for these in turn, on so many kept connections; `result` waits for the end.
+
+    wrk takes whole seconds only, and at least one.
+    """
 
     def __init__(
         self,
         url: str,
         requests: Sequence[Request],
+        *,
         connections: int,
         seconds: float,
         cores: Sequence[int],
     ) -> None:
         self._requests = requests
+        self._before = _seconds_of_children()
         self._folder = tempfile.TemporaryDirectory()
         spec = {"url": url, "connections": connections, "seconds": seconds}
         if WRK:
@@ -92,31 +97,33 @@ class Running:
         self._folder.cleanup()
 
     def result(self) -> Load:
-        """Return what it came to. Raises `Failed` for any answer of another status, or none."""
+        """Return what it came to.
+
+        Raises `Failed` for an answer of another status or a connection that fails, and
+        `Unavailable` where all waited for their first answer until the end.
+        """
         output, _ = self._process.communicate()
         self._folder.cleanup()
         if self._process.returncode or not output.strip().endswith("}"):
             raise Failed(f"the client ended with {self._process.returncode} and told no result")
         told = json.loads(output.splitlines()[-1])
         expected = told["requests"] if self._requests[0].status >= 400 else 0
-        if told["errors"] or told["refused"] != expected or not told["requests"]:
+        if not told["requests"] and not told["errors"]:
+            raise Unavailable(f"not one answer in {told['seconds']:.0f} s")
+        if told["errors"] or told["refused"] != expected:
             raise Failed(
                 f"{self._requests[0].method} {self._requests[0].path}: of {told['requests']}"
                 f" answers {told['refused']} were 4xx or 5xx ({expected} should be),"
                 f" and {told['errors']} connections failed or waited 10 s"
             )
-        return Load(told["requests"] / told["seconds"], told["p50"], told["p99"])
+        client = (_seconds_of_children() - self._before) / told["seconds"]
+        return Load(told["requests"] / told["seconds"], told["p50"], told["p99"], client)
 
 
-def run(
-    url: str, requests: Sequence[Request], *, connections: int, seconds: float, cores: Sequence[int]
-) -> Load:
-    """Begin a load, and wait for its end."""
-    running = start(url, requests, connections=connections, seconds=seconds, cores=cores)
-    try:
-        return running.result()
-    finally:
-        running.stop()
+def _seconds_of_children() -> float:
+    """Return the processor time of the children that have ended, which no server has."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _quoted(text: str) -> str:

@@ -10,8 +10,7 @@ from pathlib import Path
 import bcrypt
 
 from bench.apps.sample import BCRYPT_COST, PASSWORD
-from bench.contestants import THIS, await_answer, begin, end, free_port
-from bench.load import CORES, Unavailable
+from bench.load import CORES, Unavailable, on_cores
 
 _THREADS = max(1, len(CORES))
 
@@ -36,26 +35,22 @@ def bcrypt_a_second(seconds: float) -> float:
 def seconds_to_import() -> float:
     """Import FastAPI and SQLModel in a new interpreter, and nothing else."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import fastapi, sqlmodel"], check=True)
+    command = [*on_cores(CORES), sys.executable, "-c", "import fastapi, sqlmodel"]
+    subprocess.run(command, check=True)  # noqa: S603 - the interpreter itself
     return time.perf_counter() - began
 
 
-def seconds_to_first_answer(folder: Path, database: str) -> float:
-    """Start `ordergate serve` and ask until it answers."""
-    port = free_port()
-    began = time.perf_counter()
-    process = begin(THIS, folder, database, CORES, port=port)
-    try:
-        await_answer(process, f"http://127.0.0.1:{port}")
-        return time.perf_counter() - began
-    finally:
-        end(process)
-
-
 def memory_of(pid: int) -> float:
-    """Return the resident memory of a process in MiB. Raises `Unavailable` where no /proc is."""
+    """Return the resident memory of a process without children in MiB.
+
+    Raises `Unavailable` where no /proc is, or others do its work.
+    """
+    process = Path(f"/proc/{pid}")
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = (process / "status").read_text()
+        children = (process / "task" / str(pid) / "children").read_text()
     except OSError:
         raise Unavailable("memory is read from /proc, which is not here") from None
+    if children:
+        raise Unavailable("what was started serves through other processes")
     return int(status.split("VmRSS:")[1].split()[0]) / 1024

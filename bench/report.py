@@ -1,21 +1,21 @@
-"""What was measured: kept, and written as text, as JSON and as a picture."""
+"""What was measured: kept, and written as text and as JSON."""
 
 import json
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import escape
+from textwrap import fill
 from typing import Any
 
 FIRST = "this"
 """Ratios are to this contestant."""
 
-_ROW, _LEFT, _WIDTH = 22, 230, 460
+BESIDE = {"/s": ("ms p50", "ms p99", "client cores"), "s": (), "MiB": ("MiB idle",)}
+"""Units of figures, and those of what was measured by the way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one contestant came to in each round of a workload: `unit` is `/s`, `ms`, `s`, `MiB`."""
+    """What one contestant came to in each round of a workload, in a unit of `BESIDE`."""
 
     workload: str
     what: str
@@ -31,12 +31,17 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """The machine, the figures of one run, and why others are `missing` or have `failed`."""
+    """The machine, the figures of one run, and why others are `missing` or have `failed`.
+
+    `targets` are lines that say whether each holds.
+    """
 
     machine: dict[str, Any]
     figures: list[Figure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     def median(self, workload: str, contestant: str, unit: str) -> float | None:
         for figure in self.figures:
@@ -50,24 +55,47 @@ class Report:
         return figure.median / first if first else None
 
     def text(self) -> str:
-        lines = [f"{name}: {value}" for name, value in self.machine.items()]
-        before: tuple[str, str] | None = None
+        """Write tables of no more than 100 columns."""
+        lines = [_wrapped(f"{name}: {value}") for name, value in self.machine.items()]
+        before = ""
         for figure in self.figures:
-            if before != (figure.what, figure.unit):
-                before = (figure.what, figure.unit)
-                lines += ["", f"{figure.what} ({figure.unit})"]
+            beside = BESIDE.get(figure.unit)
+            if beside is None:
+                continue
+            if before != figure.workload:
+                before = figure.workload
+                heads = "".join(f"{unit:>8}" for unit in ("ratio", *(_head(u) for u in beside)))
+                lines += ["", f"{figure.what:40} {figure.unit:>5}  {'(min to max)':18}{heads}"]
             ratio = self.ratio(figure)
-            span = f"({_short(min(figure.values))} to {_short(max(figure.values))})"
+            others = (self.median(figure.workload, figure.contestant, unit) for unit in beside)
+            span = f"({short(min(figure.values))} to {short(max(figure.values))})"
+            cells = (times(ratio), *map(short, others))
             lines.append(
-                f"  {figure.who:28} {_short(figure.median):>9}  {span:20}"
-                f" {'' if ratio is None else f'{ratio:6.2f}'}"
+                f"  {figure.who:34} {short(figure.median):>9}  {span:18}"
+                + "".join(f"{cell:>8}" for cell in cells)
             )
-        for heading, told in (("not measured:", self.missing), ("FAILED:", self.failed)):
+        for heading, told in (
+            ("targets:", self.targets),
+            ("not measured:", self.missing),
+            ("FAILED:", self.failed),
+        ):
             if told:
-                lines += ["", heading, *(f"  {line}" for line in dict.fromkeys(told))]
-        return "\n".join(lines)
+                lines += ["", heading, *(_wrapped(f"  {line}") for line in dict.fromkeys(told))]
+        if self.interrupted:
+            lines += ["", "INTERRUPTED: only what is above was measured until then"]
+        return "\n".join(line.rstrip() for line in lines)
 
     def json(self) -> str:
+        """Write an object of these members.
+
+        - `machine`: names and values, all text.
+        - `interrupted`: whether the run was ended before it had measured all that was asked.
+        - `figures`: a list of objects. `workload` and `contestant` are the names in bench/, and
+          `unit` is one of `/s`, `ms p50`, `ms p99`, `client cores` (of a load), `s` (of a start),
+          `MiB` and `MiB idle` (of memory). `values` has a number for each round; `median` is
+          theirs, and `ratio_to_this` what multiple it is of this project's on SQLite, or null.
+        - `targets`, `not_measured`, `failed`: lists of text.
+        """
         figures = [
             {
                 "workload": figure.workload,
@@ -79,57 +107,28 @@ class Report:
             }
             for figure in self.figures
         ]
-        whole = {"machine": self.machine, "figures": figures}
-        whole |= {"not_measured": self.missing, "failed": self.failed}
+        whole = {"machine": self.machine, "interrupted": self.interrupted, "figures": figures}
+        whole |= {"targets": self.targets, "not_measured": self.missing, "failed": self.failed}
         return json.dumps(whole, indent=1) + "\n"
 
-    def svg(self) -> str:
-        """Draw the medians of all rates as bars, each workload to its own scale."""
-        rates = [figure for figure in self.figures if figure.unit == "/s"]
-        parts: list[str] = []
-        y = 0
-        for workload in dict.fromkeys(figure.workload for figure in rates):
-            group = [figure for figure in rates if figure.workload == workload]
-            y += _ROW + 8
-            parts.append(f'<text class="head" x="8" y="{y}">{escape(group[0].what)}</text>')
-            top = max(figure.median for figure in group) or 1
-            for figure in group:
-                y += _ROW
-                parts += _bar(figure, figure.median / top, self.ratio(figure), y)
-        title = "Answers a second, medians of one run; beside each, its ratio to this project"
-        return _SVG.format(
-            width=_LEFT + _WIDTH + 150, height=y + 16, title=escape(title), body="\n".join(parts)
-        )
+
+def short(value: float | None) -> str:
+    """Write three digits of a number, or all before its point."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _bar(figure: Figure, share: float, ratio: float | None, y: int) -> Iterable[str]:
-    length = max(1, round(share * _WIDTH))
-    kind = "this" if figure.contestant.startswith(FIRST) else "other"
-    told = _short(figure.median) + ("" if ratio is None else f"  ({ratio:.2f})")
-    yield f'<text class="who" x="{_LEFT - 8}" y="{y}">{escape(figure.who)}</text>'
-    yield f'<rect class="{kind}" x="{_LEFT}" y="{y - 12}" width="{length}" height="15" rx="2"/>'
-    yield f'<text x="{_LEFT + length + 6}" y="{y}">{told}</text>'
+def times(ratio: float | None) -> str:
+    """Write a ratio with two digits after its point, or two digits where it is small."""
+    if ratio is None:
+        return ""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+def _wrapped(line: str) -> str:
+    return fill(line, 100, subsequent_indent="    ")
 
 
-_SVG = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
-<title>{title}</title>
-<style>
-text {{ font: 13px system-ui, sans-serif; fill: #1f2328 }}
-.head {{ font-weight: 600 }}
-.who {{ text-anchor: end }}
-.this {{ fill: #0969da }}
-.other {{ fill: #8c959f }}
-@media (prefers-color-scheme: dark) {{
-text {{ fill: #e6edf3 }}
-.this {{ fill: #4493f8 }}
-.other {{ fill: #6e7681 }}
-}}
-</style>
-{body}
-</svg>
-"""
+def _head(unit: str) -> str:
+    return {"client cores": "client", "MiB idle": "idle"}.get(unit, unit)

@@ -2,42 +2,38 @@
 
 import os
 import platform
+import sqlite3
 import sys
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 
 from bench import load
-from bench.contestants import THIS, Contestant, Served, prepare, serving
+from bench.contestants import WITHOUT_SERVER, Contestant
 from bench.databases import Databases
-from bench.load import CLIENT, CORES, SERVER, WRK, Failed, Load, Unavailable
-from bench.machine_limits import (
-    bcrypt_a_second,
-    memory_of,
-    seconds_to_first_answer,
-    seconds_to_import,
-)
+from bench.load import CLIENT, CORES, SERVER, WRK, Failed, Unavailable
+from bench.machine_limits import memory_of, seconds_to_import
 from bench.report import Figure, Report
-from bench.workloads import FLOOD, WORKLOADS, Workload, place, read_own, sign_ins
+from bench.servers import Served, serving, started
+from bench.workloads import FLOOD, SMALL_FLOOD, WORKLOADS, Workload, read_own, sign_ins
 
-UNGROUPED = replace(
-    THIS,
-    name="this-ungrouped",
-    what="this, one commit an order",
-    serve=("bench/ungrouped.py", "serve", "--port", "{port}"),
-)
-GROWTH = (1_000, 100_000, 10_000_000)
+START_UP, MEMORY = "start-up", "memory"
+NAMES = (*(workload.name for row in WORKLOADS for workload in row), START_UP, MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run does: `only` names workloads, all if empty; `seconds` is the time of one load."""
+    """What a run does: `only` are names of workloads, whole or up to a hyphen.
+
+    Without any, all are measured or, if `quick`, the quick. `seconds` is the time of one load.
+    """
 
     quick: bool
     only: tuple[str, ...]
@@ -46,193 +42,178 @@ class Options:
     growth: bool
 
     def wants(self, name: str, *, quick: bool = False) -> bool:
-        return (
-            any(name.startswith(one) for one in self.only) if self.only else quick or not self.quick
-        )
+        if self.only:
+            return any(named(one, name) for one in self.only)
+        return quick or not self.quick
+
+
+def named(given: str, name: str) -> bool:
+    return f"{name}-".startswith(f"{given}-")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is measured once a round, in turn with others; `once` returns a value for each unit."""
+
+    workload: str
+    what: str
+    contestant: str
+    who: str
+    once: Callable[[], dict[str, float]]
 
 
 def measure(options: Options) -> Report:
-    """Measure all that is wanted."""
+    """Measure all that is wanted, or until it is interrupted."""
+    report = Report(_machine(options))
     # Not in the system's temporary folder, which may be in memory, where a commit costs nothing.
     with (
         tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder,
         ExitStack() as end,
     ):
-        databases = Databases()
+        databases = Databases(Path(folder))
         end.callback(databases.close)
-        return Run(options, Path(folder), databases).all()
+        try:
+            Run(options, databases, report).all()
+        except KeyboardInterrupt:
+            report.interrupted = True
+        report.machine["databases"] = (
+            f"SQLite {sqlite3.sqlite_version}, PostgreSQL {databases.version}"
+        )
+    return report
 
 
 class Run:
-    """The state of a run."""
+    """Fills a report."""
 
-    def __init__(self, options: Options, folder: Path, databases: Databases) -> None:
+    def __init__(self, options: Options, databases: Databases, report: Report) -> None:
         self.options = options
-        self.folder = folder
         self.databases = databases
-        self.report = Report(_machine())
-        self._number = count()
+        self.report = report
 
-    def all(self) -> Report:
-        for workload in WORKLOADS:
-            if self.options.wants(workload.name, quick=workload.quick):
-                self.ask(workload)
-        steps: dict[str, Callable[[], None]] = {
-            "bcrypt": self.bcrypt,
-            "place-64-ungrouped": self.ungrouped,
-            "workers": self.workers,
-            "growth": self.growth,
-            "start-up": self.start_up,
-            "memory": self.memory,
-        }
-        for name, step in steps.items():
-            if self.options.wants(name):
-                _say(name)
-                with self._telling(name):
-                    step()
-        return self.report
+    def all(self) -> None:
+        for row in WORKLOADS:
+            wanted = [one for one in row if self.options.wants(one.name, quick=one.quick)]
+            if not self.options.growth and any(one.orders > 10**6 for one in wanted):
+                self.report.missing.append("growth to 10^7 orders: left out as asked")
+                wanted = [one for one in wanted if one.orders <= 10**6]
+            if wanted:
+                self.ask(wanted)
+        if self.options.wants(START_UP):
+            self.start_up()
+        if self.options.wants(MEMORY):
+            self.memory()
 
-    def ask(self, workload: Workload) -> None:
-        """Ask all contestants of a workload in turn, round after round."""
-        _say(workload.what)
-        cores = CORES if workload.all_cores else SERVER
-        with ExitStack() as servers:
-            asked: list[Served] = []
-            for contestant in workload.contestants:
-                with self._telling(f"{workload.name} of {contestant.name}"):
-                    served = servers.enter_context(self._serving(contestant, cores))
-                    served.ask(workload.requests(served)[0])
-                    asked.append(served)
-            loads: dict[str, list[Load]] = defaultdict(list)
-            for _ in range(self.options.rounds):
-                for served in asked:
-                    with self._telling(f"{workload.name} of {served.contestant.name}"):
-                        loads[served.contestant.name].append(self._load(workload, served))
-        for unit, value in _UNITS.items():
-            for served in asked:
-                if rounds := loads[served.contestant.name]:
-                    values = tuple(map(value, rounds))
-                    self._keep(workload.name, workload.what, served.contestant, unit, values)
-
-    def _load(self, workload: Workload, served: Served) -> Load:
-        requests, seconds = workload.requests(served), self.options.seconds
-        cores = CORES if workload.all_cores else CLIENT
-        if not workload.flood:
-            return load.run(
-                served.url,
-                requests,
-                connections=workload.connections,
-                seconds=seconds,
-                cores=cores,
-            )
-        flood = load.start(
-            served.url, sign_ins(served), connections=FLOOD, seconds=seconds + 2, cores=cores
+    def ask(self, workloads: Sequence[Workload]) -> None:
+        """Ask all contestants of the workloads in turn, round after round."""
+        _say(", ".join(workload.name for workload in workloads))
+        self.databases.prepare(
+            (contestant, workload.orders)
+            for workload in workloads
+            for contestant in workload.contestants
         )
+        with ExitStack() as servers:
+            running: dict[tuple[object, ...], Served] = {}
+            turns: list[Turn] = []
+            for workload in workloads:
+                cores = CORES if workload.all_cores else SERVER
+                for who in workload.contestants:
+                    with self._telling(f"{workload.name} of {who.name}"):
+                        key = who.name, workload.orders, workload.workers, workload.all_cores
+                        if key not in running:
+                            home = self.databases.copy(who, workload.orders)
+                            running[key] = servers.enter_context(
+                                serving(who, home, cores, workers=workload.workers)
+                            )
+                        requests = workload.requests(running[key], workload.orders)
+                        kinds = {(one.method, one.path.partition("?")[0]): one for one in requests}
+                        for request in kinds.values():
+                            running[key].ask(request)
+                        once = partial(self._load, workload, running[key])
+                        turns.append(_turn(workload.name, workload.what, who, once))
+                if (machine := workload.machine) is not None:
+                    once = partial(_alone, machine, self.options.seconds)
+                    turns.append(
+                        Turn(workload.name, workload.what, "machine", "the machine alone", once)
+                    )
+            self.in_turn(turns)
+
+    def in_turn(self, turns: list[Turn]) -> None:
+        """Measure round after round; whoever fails once has no further turn."""
+        values: dict[Turn, dict[str, list[float]]] = {turn: defaultdict(list) for turn in turns}
         try:
-            loaded = load.run(
-                served.url, requests, connections=workload.connections, seconds=seconds, cores=cores
-            )
-            flood.result()
+            for number in range(1, self.options.rounds + 1):
+                _say(f"    round {number} of {self.options.rounds}")
+                going, turns = turns, []
+                for turn in going:
+                    with self._telling(f"{turn.workload} of {turn.contestant}"):
+                        for unit, value in turn.once().items():
+                            values[turn][unit].append(value)
+                        turns.append(turn)
         finally:
-            flood.stop()
-        return loaded
+            self.report.figures += (
+                Figure(turn.workload, turn.what, turn.contestant, turn.who, unit, tuple(rounds))
+                for turn, units in values.items()
+                for unit, rounds in units.items()
+            )
 
-    def _serving(
-        self, contestant: Contestant, cores: list[int], *, workers: int = 1, orders: int = 1000
-    ) -> AbstractContextManager[Served]:
-        folder = self.folder / str(next(self._number))
-        folder.mkdir()
-        database = self.databases.of(contestant, folder)
-        prepare(contestant, folder, database, orders=orders)
-        return serving(contestant, folder, database, cores, workers=workers)
-
-    def bcrypt(self) -> None:
-        values = [bcrypt_a_second(self.options.seconds) for _ in range(self.options.rounds)]
-        self.report.figures.append(
-            Figure("bcrypt", "bcrypt on all cores", "machine", "the machine", "/s", tuple(values))
-        )
-
-    def ungrouped(self) -> None:
-        workload = Workload(
-            "place-64", "place an order, 64 connections", place, (UNGROUPED,), connections=64
-        )
-        self.ask(workload)
-
-    def workers(self) -> None:
-        """Read from one worker and from two, on all cores, which the client shares."""
-        with ExitStack() as servers:
-            served = {
-                workers: servers.enter_context(self._serving(THIS, CORES, workers=workers))
-                for workers in (1, 2)
-            }
-            values = defaultdict(list)
-            for _ in range(self.options.rounds):
-                for workers, one in served.items():
-                    values[workers].append(self._reads(one, CORES, connections=64))
-        for workers, rates in values.items():
-            self._keep(f"workers-{workers}", f"read, {workers} worker(s)", THIS, "/s", tuple(rates))
-
-    def growth(self) -> None:
-        sizes = GROWTH if self.options.growth else GROWTH[:2]
-        if not self.options.growth:
-            self.report.missing.append("growth to 10^7 orders: left out as asked")
-        with ExitStack() as servers:
-            served = {
-                size: servers.enter_context(self._serving(THIS, SERVER, orders=size))
-                for size in sizes
-            }
-            values = defaultdict(list)
-            for _ in range(self.options.rounds):
-                for size, one in served.items():
-                    values[size].append(self._reads(one, CLIENT, orders=size))
-        for size, rates in values.items():
-            self._keep(f"growth-{size}", f"read, {size:,} orders", THIS, "/s", tuple(rates))
-
-    def _reads(
-        self, served: Served, cores: list[int], *, orders: int = 1000, connections: int = 8
-    ) -> float:
-        return load.run(
-            served.url,
-            read_own(served, orders),
-            connections=connections,
-            seconds=self.options.seconds,
-            cores=cores,
-        ).rate
+    def _load(self, workload: Workload, served: Served) -> dict[str, float]:
+        requests = workload.requests(served, workload.orders)
+        seconds = self.options.seconds * workload.longer
+        cores = CORES if workload.all_cores else CLIENT
+        ask = partial(load.Running, served.url, cores=cores)
+        with ExitStack() as ends:
+            flooding = FLOOD if served.contestant.stands > FLOOD else SMALL_FLOOD
+            floods = [
+                ask(flood, connections=flooding, seconds=seconds + 2)
+                for flood in [sign_ins(served)] * workload.flood
+            ]
+            running = ask(requests, connections=workload.connections, seconds=seconds)
+            for one in (running, *floods):
+                ends.callback(one.stop)
+            try:
+                loaded = running.result()
+            except Unavailable:
+                served.ask(requests[0])
+                raise
+            for one in floods:
+                one.result()
+        served.ask(requests[0])
+        return {
+            "/s": loaded.rate,
+            "ms p50": loaded.p50,
+            "ms p99": loaded.p99,
+            "client cores": loaded.client,
+        }
 
     def start_up(self) -> None:
-        folder = self.folder / "start-up"
-        folder.mkdir()
-        database = self.databases.of(THIS, folder)
-        prepare(THIS, folder, database)
-        seconds_to_import(), seconds_to_first_answer(folder, database)
-        imports, answers = [], []
-        for _ in range(max(3, self.options.rounds)):
-            imports.append(seconds_to_import())
-            answers.append(seconds_to_first_answer(folder, database))
+        """Start each until its first answer, and import alone what all of them do."""
+        _say(START_UP)
         what = "start-up to the first answer"
-        self._keep("start-up", what, THIS, "s", tuple(answers))
-        self.report.figures.append(
-            Figure("start-up", what, "imports", "FastAPI and SQLModel alone", "s", tuple(imports))
-        )
+        turns = [
+            Turn(START_UP, what, "imports", "import fastapi, sqlmodel", _importing),
+            *(_turn(START_UP, what, who, partial(self._start, who)) for who in WITHOUT_SERVER),
+        ]
+        self.in_turn(turns)
+
+    def _start(self, who: Contestant) -> dict[str, float]:
+        home = self.databases.copy(who)
+        began = time.perf_counter()
+        with started(who, home, CORES):
+            return {"s": time.perf_counter() - began}
 
     def memory(self) -> None:
-        with self._serving(THIS, SERVER) as served:
-            self._keep(
-                "memory-idle", "memory of a worker, idle", THIS, "MiB", (memory_of(served.pid),)
-            )
-            self._reads(served, CLIENT, connections=64)
-            self._keep(
-                "memory-loaded",
-                "memory of a worker after reads",
-                THIS,
-                "MiB",
-                (memory_of(served.pid),),
-            )
+        """Read the memory of each when it has answered twice, and when it was read from."""
+        _say(MEMORY)
+        what = "memory of a worker after reads; idle"
+        self.in_turn(
+            [_turn(MEMORY, what, who, partial(self._memory, who)) for who in WITHOUT_SERVER]
+        )
 
-    def _keep(
-        self, name: str, what: str, who: Contestant, unit: str, values: tuple[float, ...]
-    ) -> None:
-        self.report.figures.append(Figure(name, what, who.name, who.what, unit, values))
+    def _memory(self, who: Contestant) -> dict[str, float]:
+        with serving(who, self.databases.copy(who), SERVER) as served:
+            idle = memory_of(served.pid)
+            self._load(Workload(MEMORY, "", read_own, (who,), who.stands), served)
+            return {"MiB": memory_of(served.pid), "MiB idle": idle}
 
     @contextmanager
     def _telling(self, what: str) -> Iterator[None]:
@@ -245,18 +226,25 @@ class Run:
             self.report.failed.append(f"{what}: {reason}")
 
 
-_UNITS: dict[str, Callable[[Load], float]] = {
-    "/s": lambda load: load.rate,
-    "ms p50": lambda load: load.p50,
-    "ms p99": lambda load: load.p99,
-}
+def _turn(name: str, what: str, who: Contestant, once: Callable[[], dict[str, float]]) -> Turn:
+    return Turn(name, what, who.name, who.what, once)
 
 
-def _machine() -> dict[str, str]:
+def _alone(machine: Callable[[float], float], seconds: float) -> dict[str, float]:
+    return {"/s": machine(seconds)}
+
+
+def _importing() -> dict[str, float]:
+    return {"s": seconds_to_import()}
+
+
+def _machine(options: Options) -> dict[str, str]:
     load_average = " ".join(f"{average:.2f}" for average in os.getloadavg())
     packages = ("fastapi", "uvicorn", "starlette", "pydantic", "sqlmodel", "sqlalchemy")
+    asked = " ".join(options.only) or ("quick" if options.quick else "everything")
     return {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "measured": f"{asked}; {options.rounds} rounds of {options.seconds:g} s",
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "load average before": load_average,
         "python": platform.python_version(),

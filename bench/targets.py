@@ -32,7 +32,7 @@ class Target:
 READ = ("read-8", "this", "/s")
 
 NEEDED = (
-    *("read-8", "read-512", "read-flood", "sign-in-all", "bcrypt", "place-64"),
+    *("read-8", "read-512", "read-flood", "sign-in-all", "place-64"),
     *("workers", "growth", "start-up"),
 )
 """What `--only` takes to measure all targets."""
@@ -56,7 +56,7 @@ TARGETS = (
     Target(
         "sign-ins on all cores against the machine's bcrypt",
         ("sign-in-all", "this", "/s"),
-        ("bcrypt", "machine", "/s"),
+        ("sign-in-all", "machine", "/s"),
         0.95,
     ),
     Target(

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, ForeignKey
 from sqlmodel import Field, Relationship, SQLModel
 
 from bench.apps import sample
@@ -30,7 +30,9 @@ class OrderLine(SQLModel, table=True):
     __tablename__ = "order_lines"
 
     id: int | None = Field(default=None, primary_key=True)
-    order_id: int | None = Field(default=None, foreign_key="orders.id", index=True)
+    order_id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("orders.id"), index=True)
+    )
     sku: str
     name: str
     quantity: int
