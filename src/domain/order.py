@@ -1,7 +1,7 @@
 """An order, its lines, and the rules both keep."""
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
@@ -92,6 +92,8 @@ class Order:
     placed_at: datetime
     lines: tuple[OrderLine, ...]
     version: int = 1
+    total: Money = field(init=False, repr=False, compare=False)
+    """The price of all lines together."""
 
     def __post_init__(self) -> None:
         if not (0 < self.id <= MAX_ID and 0 < self.owner <= MAX_ID):
@@ -102,20 +104,15 @@ class Order:
             raise InvalidOrder(f"An order has 1 to {MAX_LINES} lines.")
         if self.placed_at.utcoffset() != timedelta(0):
             raise InvalidOrder("The time an order was placed at is in UTC.")
-        if any(line.unit_price.currency != self.currency for line in self.lines):
+        if len({line.unit_price.currency for line in self.lines}) > 1:
             raise InvalidOrder("All lines of an order are in one currency.")
-        _ = self.total
+        minor = sum([line.unit_price.minor * line.quantity for line in self.lines])
+        object.__setattr__(self, "total", Money(minor, self.currency))
 
     @property
     def currency(self) -> str:
         """ISO 4217 code of the currency of every line."""
         return self.lines[0].unit_price.currency
-
-    @property
-    def total(self) -> Money:
-        """The price of all lines together."""
-        minor = sum(line.unit_price.minor * line.quantity for line in self.lines)
-        return Money(minor, self.currency)
 
     @property
     def as_placed(self) -> "Order":

@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Request
 from pydantic.json_schema import SkipJsonSchema
 
 from entrypoints.http.errors import invalid_header
+from entrypoints.http.fields import field_values
 from entrypoints.http.openapi import header
 from entrypoints.http.problems import Problem, ProblemError
 
@@ -90,7 +91,7 @@ async def _if_match(
         ),
     ] = None,
 ) -> ExpectedVersions | None:
-    given = request.headers.getlist("if-match")
+    given = field_values(request, b"if-match")
     tags = entity_tags("If-Match", given) if given else {_ANY}
     if all(tag.startswith("W/") for tag in tags):
         raise ProblemError(WEAK_TAG)
@@ -108,7 +109,7 @@ async def _if_none_match(
         ),
     ] = None,
 ) -> EntityTags:
-    given = request.headers.getlist("if-none-match")
+    given = field_values(request, b"if-none-match")
     return EntityTags(entity_tags("If-None-Match", given) if given else ())
 
 

@@ -28,6 +28,7 @@ from application.revoke_token import RevokeToken
 from domain.scope import Scope
 from entrypoints.http.compiled_route import CompiledRoute, query_names
 from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION, insufficient_scope
+from entrypoints.http.fields import field_values
 from entrypoints.http.problems import ProblemError
 from entrypoints.settings import Settings
 
@@ -75,7 +76,7 @@ class _BearerToken(OAuth2PasswordBearer):
     """Reads `Authorization: Bearer` (RFC 6750, section 2.1), and is OpenAPI's Authorize button."""
 
     async def __call__(self, request: HTTPConnection) -> str:
-        given = request.headers.getlist("authorization")
+        given = field_values(request, b"authorization")
         if len(given) > 1:
             raise ProblemError(REPEATED_AUTHORIZATION)
         scheme, _, token = (given[0] if given else "").partition(" ")

@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Request
 from pydantic.json_schema import SkipJsonSchema
 
 from entrypoints.http.errors import invalid_header
+from entrypoints.http.fields import field_values
 from entrypoints.http.problems import ProblemError
 
 _NAME = "Idempotency-Key"
@@ -55,7 +56,7 @@ async def _key(
         ),
     ] = None,
 ) -> str | None:
-    return read_key(request.headers.getlist(_NAME))
+    return read_key(field_values(request, b"idempotency-key"))
 
 
 Key = Annotated[str | None, Depends(_key)]

@@ -9,6 +9,7 @@ from fastapi import Request
 from application.errors import InvalidScope
 from domain.scope import ALL_SCOPES, Scope
 from entrypoints.http.errors import oauth_problem
+from entrypoints.http.fields import field_values
 from entrypoints.http.problems import ProblemError
 
 FORM = "application/x-www-form-urlencoded"
@@ -65,7 +66,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 def client_of(request: Request, form: dict[str, str]) -> str | None:
     """Name the client, always a public one: by the form or by HTTP Basic (RFC 6749, 2.3.1)."""
-    given = request.headers.getlist("authorization")
+    given = field_values(request, b"authorization")
     if len(given) > 1:
         raise invalid_request("The header Authorization is repeated; send it once.")
     scheme, _, credentials = (given[0] if given else "").partition(" ")

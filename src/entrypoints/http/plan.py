@@ -20,6 +20,8 @@ from fastapi.security import SecurityScopes
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from entrypoints.http.fields import field_values
+
 _PLACES = {
     "path_params": "path_params",
     "query_params": "query_params",
@@ -69,17 +71,15 @@ class Plan:
         last = self._steps[-1]
         for step in self._steps:
             if isinstance(step, _Param):
-                values.append(step.read(getattr(request, step.where), errors))
-                continue
-            if isinstance(step, _Body):
-                values.append(await step.read(request, errors))
-                continue
-            arguments = step.arguments(values)
-            # As FastAPI does: what lacks a value is not called, and all flaws are told together.
-            if errors and (step is last or _LACKING in arguments):
-                values.append(_LACKING)
+                value = step.read(request, errors)
+            elif isinstance(step, _Body):
+                value = await step.read(request, errors)
             else:
-                values.append(await step.function(*arguments))
+                arguments = step.arguments(values)
+                # As FastAPI does: what lacks a value is not called, and all flaws are told at once.
+                lacks = errors and (step is last or _LACKING in arguments)
+                value = _LACKING if lacks else await step.function(*arguments)
+            values.append(value)
         if errors:
             raise RequestValidationError(errors)
         return values[-1]
@@ -117,9 +117,9 @@ class Plan:
 
 
 class _Param:
-    """A parameter of one value, and the attribute of the request that it is found in."""
+    """A parameter of one value, found in the header or in an attribute of the request."""
 
-    __slots__ = ("_default", "_field", "_loc", "where")
+    __slots__ = ("_default", "_field", "_loc", "_name", "_where")
 
     def __init__(self, field: ModelField, where: str) -> None:
         info = cast("Param", field.field_info)
@@ -130,14 +130,18 @@ class _Param:
             or lenient_issubclass(info.annotation, BaseModel)
         ):
             raise NotSimpleError
-        self.where = where
+        self._where = where
         self._field = field
         self._loc = (info.in_.value, field.validation_alias or field.alias)
+        self._name = self._loc[1].lower().encode("latin-1")
         self._default = field.get_default()
 
-    def read(self, given: Mapping[str, Any], errors: list[Any]) -> object:
+    def read(self, request: Request, errors: list[Any]) -> object:
         """Return its value, or add what is wrong with it."""
-        value = given.get(self._loc[1])
+        if self._where == "headers":
+            value = next(iter(field_values(request, self._name)), None)
+        else:
+            value = getattr(request, self._where).get(self._loc[1])
         if value is None:
             if self._default is not Undefined:
                 return self._default
