@@ -1,6 +1,7 @@
 """All configuration: read once from the environment, checked as a whole before anything starts."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -39,6 +40,15 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+_MAX_HASHING_THREADS = 64
+
+
+def _processors() -> int:
+    """Count those that this process may run on: more threads would wait for each other."""
+    allowed = os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1)
+    return min(len(allowed), _MAX_HASHING_THREADS)
 
 
 class Settings(BaseSettings):
@@ -122,8 +132,8 @@ class Settings(BaseSettings):
     """Binary logarithm of bcrypt's rounds. Raising it upgrades hashes as people sign in; lowering
     it lets the time of a refusal tell which accounts are older."""
 
-    hashing_threads: int = Field(default=os.cpu_count() or 1, ge=1, le=64)
-    """Threads of each worker that hash passwords. Default: one per processor."""
+    hashing_threads: int = Field(default=_processors(), ge=1, le=_MAX_HASHING_THREADS)
+    """Threads of each worker that hash passwords. Default: one per processor that it may use."""
 
     hashing_queue: int = Field(default=64, ge=0, le=10_000)
     """Sign-ins of each worker that may wait for a hashing thread; one more is answered 503."""

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -165,5 +166,13 @@ async def test_hashing_stands_back_behind_the_event_loop() -> None:
     )
     hasher.close()
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert priorities == [10]
-    assert own < 10
+    assert priorities == [19]
+    assert own < 19
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are not bound to processors here")
+def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
+    read = "from entrypoints.settings import Settings; print(Settings().hashing_threads)"
+    bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
+    told = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
+    assert told.stdout == b"1\n"
