@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
 from entrypoints.settings import Settings
 
+_BARE = re.compile(r"[^\s\"'\\=]+")
 _NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 """What a record has by itself, and the second copy of its message that uvicorn adds."""
 
@@ -46,11 +48,12 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "timestamp": _time(record),
-            **_fields(record),
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str)
+        if record.stack_info:
+            event["stack"] = record.stack_info
+        return json.dumps({**event, **_fields(record), **event}, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -62,11 +65,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
         fields = {**_fields(record), "logger": record.name}
-        about = "".join(f" {name}={_printable(value)}" for name, value in fields.items())
+        about = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
         event = _printable(record.getMessage())
         lines = [f"{_time(record)} [{record.levelname.lower():8}] {event:30}{about}"]
         if record.exc_info:
             lines += map(_printable, self.formatException(record.exc_info).splitlines())
+        if record.stack_info:
+            lines += map(_printable, record.stack_info.splitlines())
         return "\n".join(lines)
 
 
@@ -79,6 +84,11 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _NOT_FIELDS}
 
 
-def _printable(value: object) -> str:
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _quoted(value: object) -> str:
+    """Write a value so that it cannot be taken for several fields."""
     text = str(value)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+    return text if _BARE.fullmatch(text) and text.isprintable() else repr(text)

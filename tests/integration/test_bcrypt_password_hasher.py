@@ -176,3 +176,16 @@ def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
     told = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
     assert told.stdout == b"1\n"
+
+
+async def test_where_no_priority_may_be_changed_passwords_are_hashed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", forbidden, raising=False)
+    hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1)
+    hashed = await hasher.hash(Password("correct horse battery staple"))
+    assert (await hasher.verify(Password("correct horse battery staple"), hashed)).matches
+    hasher.close()

@@ -10,7 +10,7 @@ from adapters.audit import LogAudit
 from application.ports.audit import AuditEvent, Origin
 from domain.session import SessionId
 from domain.user import UserId
-from entrypoints.logs import configure_logging
+from entrypoints.logs import TextFormatter, configure_logging
 from entrypoints.settings import Settings
 
 
@@ -51,3 +51,17 @@ def test_an_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
 def test_what_is_not_known_is_left_out(log: io.StringIO) -> None:
     LogAudit().record(AuditEvent.SIGN_IN_REFUSED)
     assert json.loads(log.getvalue()).keys() == {"event", "level", "logger", "timestamp"}
+
+
+def test_what_is_logged_cannot_pass_for_another_event(log: io.StringIO) -> None:
+    logging.getLogger("a library").error("true", extra={"event": "false", "level": "none"})
+    line = json.loads(log.getvalue())
+    assert (line["event"], line["level"], line["logger"]) == ("true", "error", "a library")
+
+
+def test_a_value_in_the_text_is_one_value() -> None:
+    record = logging.makeLogRecord(
+        {"name": "here", "msg": "é", "path": "/x user_id=1", "agent": "a\nb", "n": 7}
+    )
+    about = TextFormatter().format(record).partition("é")[2].strip()
+    assert about == r"path='/x user_id=1' agent='a\nb' n=7 logger=here"

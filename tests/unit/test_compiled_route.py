@@ -1,6 +1,7 @@
 """A compiled route answers as FastAPI does, to the byte, also from the table of routes."""
 
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Annotated
 
 import httpx
@@ -16,6 +17,8 @@ from fastapi import (
     Response,
     Security,
 )
+from fastapi.exceptions import ResponseValidationError
+from fastapi.responses import StreamingResponse
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel, Field, SecretStr
 
@@ -44,6 +47,18 @@ async def agent(user_agent: Annotated[str, Header()]) -> str:
 class Chair(BaseModel):
     name: str
     legs: int = Field(default=4, ge=3)
+
+
+class Owned(Table):
+    owner: str
+
+
+class Maker:
+    def __init__(self, name: str = "Thonet") -> None:
+        self.name = name
+
+    async def __call__(self) -> None:
+        """Be no reason to be awaited when one is made."""
 
 
 class TableTaken(Exception):
@@ -98,6 +113,32 @@ def routes() -> APIRouter:
     return router
 
 
+def odd_routes() -> APIRouter:
+    router = APIRouter(route_class=CompiledRoute)
+
+    @router.get("/owned", name="owned", response_model=Table)
+    async def owned(response: Response, size: int = 0) -> object:
+        response.headers["cache-control"] = "private"
+        response.headers["Cache-Control"] = "no-store"
+        return (
+            {"name": "oak", "owner": "nobody's business"} if size else Owned(name="ash", owner="x")
+        )
+
+    @router.get("/bare", name="bare", response_model_exclude_none=True)
+    async def bare() -> Chair:
+        return Chair(name="Windsor")
+
+    @router.get("/drawn", name="drawn")
+    async def drawn(number: Annotated[int, Query(default_factory=count().__next__)]) -> int:
+        return number
+
+    @router.get("/made", name="made")
+    async def made(by: Annotated[Maker, Depends(Maker)]) -> str:
+        return by.name
+
+    return router
+
+
 def strict_routes() -> APIRouter:
     router = APIRouter(route_class=StrictJsonRoute)
 
@@ -118,7 +159,7 @@ def strict_routes() -> APIRouter:
 def clients() -> list[httpx.AsyncClient]:
     """Return the same routes as FastAPI includes them, compiled, and compiled in a table."""
     included, compiled, in_table = FastAPI(), FastAPI(), FastAPI()
-    for make in (routes, strict_routes):
+    for make in (routes, odd_routes, strict_routes):
         included.include_router(make())
         add_routes(compiled, make())
         add_routes(in_table, make())
@@ -153,6 +194,10 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
         ("GET", "/tables?name=old"),
         ("PATCH", "/tables"),
         ("GET", "/%74ables"),
+        ("GET", "/owned"),
+        ("GET", "/owned?size=1"),
+        ("GET", "/bare"),
+        ("GET", "/made?name=Eames"),
         ("GET", "/many?kind=a&kind=b"),
         ("GET", "/many"),
         ("POST", "/tables"),
@@ -220,8 +265,8 @@ async def test_no_body_is_read_for_one_who_is_refused() -> None:
 
 def test_what_is_simple_is_compiled_and_nothing_else() -> None:
     app = FastAPI()
-    add_routes(app, routes())
-    add_routes(app, strict_routes())
+    for router in (routes(), odd_routes(), strict_routes()):
+        add_routes(app, router)
     compiled = {
         route.name: route.is_compiled for route in app.routes if isinstance(route, CompiledRoute)
     }
@@ -229,6 +274,10 @@ def test_what_is_simple_is_compiled_and_nothing_else() -> None:
         "table": True,
         "remove_table": True,
         "tables": True,
+        "owned": True,
+        "bare": False,
+        "drawn": False,
+        "made": False,
         "many": False,
         "add_table": False,
         "add_chair": True,
@@ -253,3 +302,36 @@ def test_what_is_read_most_is_compiled() -> None:
         "cancel_order",
         "list_sessions",
     }
+
+
+async def test_what_was_promised_and_is_not_returned_is_an_error() -> None:
+    app = FastAPI()
+    router = APIRouter(route_class=CompiledRoute)
+
+    @router.get("/table", response_model=Table)
+    async def table() -> object:
+        return {"title": "of no table"}
+
+    add_routes(app, router)
+    async with client_of(app) as client:
+        with pytest.raises(ResponseValidationError):
+            await client.get("/table")
+
+
+async def test_an_error_after_the_answer_began_is_not_answered_again() -> None:
+    app = FastAPI()
+    router = APIRouter(route_class=CompiledRoute)
+
+    @router.get("/stream", response_model=Table)
+    async def stream() -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"one"
+            raise HTTPException(404)
+
+        return StreamingResponse(pieces())
+
+    add_routes(app, router)
+    app.add_middleware(RouteTable, of=app)
+    async with client_of(app) as client:
+        with pytest.raises(HTTPException):
+            await client.get("/stream")

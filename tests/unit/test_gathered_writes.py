@@ -75,3 +75,12 @@ async def test_closing_sends_what_was_written(socket: Sending) -> None:
 
 async def test_the_rest_is_the_transports(socket: Sending) -> None:
     assert GatheredWrites(socket).get_extra_info("peername") == ("192.0.2.1", 4711)
+
+
+async def test_nothing_is_sent_to_one_who_has_gone(socket: Sending) -> None:
+    gathered = GatheredWrites(socket)
+    gathered.write(b"too late")
+    socket.close()
+    await a_step()
+    gathered.close()
+    assert socket.sent == []

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock
 from typing import TypeVar
 
@@ -39,7 +40,7 @@ class BcryptPasswordHasher(PasswordHasher):
     Hashing runs on `threads` threads of its own, bcrypt without the GIL, while at most `queue` more
     jobs wait; one more raises `Overloaded` at once. On Linux the threads stand back: where there is
     one processor for both, the event loop goes first, and where it is never idle they have a
-    sixtieth of the time.
+    seventieth of the time.
     """
 
     def __init__(self, *, cost: int, threads: int, queue: int) -> None:
@@ -101,7 +102,11 @@ class BcryptPasswordHasher(PasswordHasher):
             if self._room <= 0:
                 raise Overloaded(retry_after=self._time_until_room())
             self._room -= 1
-        future = self._pool.submit(timed)
+        try:
+            future = self._pool.submit(timed)
+        except RuntimeError:
+            self._leave()
+            raise
         future.add_done_callback(lambda _: self._leave())
         return await asyncio.wrap_future(future)
 
@@ -115,7 +120,9 @@ class BcryptPasswordHasher(PasswordHasher):
 
 def _stand_back() -> None:
     """Lower the priority of this thread; elsewhere than on Linux a priority is a process's."""
-    if sys.platform == "linux":
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):  # a sandbox may forbid it
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 

@@ -25,7 +25,8 @@ MAX_SUBJECT_LENGTH = 255
 """OpenID Connect Core, section 2."""
 
 MAX_KNOWN_TOKENS = 10_000
-"""How many verified tokens are remembered, of less than a kilobyte each."""
+"""How many verified tokens are remembered; the oldest goes first. One of ours takes less than a
+kilobyte, one of another issuer's as much as the names in it."""
 
 _NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")

@@ -1,11 +1,13 @@
 """Routes whose dependencies are looked at once, when they are made, and not at each request."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.exceptions import ResponseValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from entrypoints.http.plan import NotSimpleError, Plan, ReadBody, all_of
 
+_PARTS = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
+"""What makes FastAPI leave members out of an answer."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -20,9 +24,10 @@ class CompiledRoute(APIRoute):
     """A route as FastAPI makes it, answered in fewer steps where its parts are simple.
 
     FastAPI asks of every dependency of every request what kind it is, which costs several times as
-    much as all they do. A route whose dependencies make a `Plan`, and that returns a model or a
-    response, answers by that plan; any other is FastAPI's to answer. What a function is handed as
-    the response has headers, as a dictionary, and nothing else.
+    much as all they do. A route whose dependencies make a `Plan`, and whose answer is JSON as it
+    is, answers by that plan; any other is FastAPI's to answer. What is returned is validated as
+    FastAPI does, unless it is of the very type that was promised. What a function is handed as the
+    response has headers, as a dictionary, and nothing else.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
@@ -39,8 +44,13 @@ class CompiledRoute(APIRoute):
     def compile(self) -> None:
         """Look at the dependencies now; nothing is added to them later."""
         has_body = self.response_field is not None
-        if isinstance(self.response_class, DefaultPlaceholder) and has_body is (
-            self.status_code != HTTPStatus.NO_CONTENT
+        as_it_is = self.response_model_by_alias and not any(
+            getattr(self, f"response_model_{part}") for part in _PARTS
+        )
+        if (
+            isinstance(self.response_class, DefaultPlaceholder)
+            and as_it_is
+            and has_body is (self.status_code != HTTPStatus.NO_CONTENT)
         ):
             with suppress(NotSimpleError):
                 self._plan = Plan(self.dependant, self.body_reader())
@@ -60,10 +70,14 @@ class CompiledRoute(APIRoute):
             await returned(scope, receive, send)
             return
         field = self.response_field
+        if field and type(returned) is not field.field_info.annotation:
+            returned, errors = field.validate(returned, loc=("response",))
+            if errors:
+                raise ResponseValidationError(errors=errors)
         body = field.serialize_json(returned) if field else b""
         headers = [(b"content-length", b"%d" % len(body)), _JSON] if field else [_JSON]
         headers += [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in answer.headers.items()
         ]
         status = self.status_code or 200
@@ -77,7 +91,18 @@ class _Answer:
     __slots__ = ("headers",)
 
     def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
+        self.headers = _Headers()
+
+
+class _Headers(dict[str, str]):
+    """Headers by their names in lower case, however those are written."""
+
+    def __setitem__(self, name: str, value: str) -> None:
+        super().__setitem__(name.lower(), value)
+
+    def update(self, headers: Mapping[str, str]) -> None:  # type: ignore[override] # no other form
+        for name, value in headers.items():
+            self[name] = value
 
 
 def query_names(route: APIRoute) -> frozenset[str]:

@@ -8,7 +8,7 @@ _ENOUGH = 65_536
 
 
 class GatheredWrites:
-    """A transport that sends together what is written in one step of the event loop.
+    """As much of a transport as uvicorn uses; sends together what one step of the loop writes.
 
     uvicorn writes the head of an answer and its body apart: two system calls here and two packets
     for the client, where one of each is enough.
@@ -19,9 +19,6 @@ class GatheredWrites:
         self._loop = asyncio.get_running_loop()
         self._written: list[bytes] = []
         self._size = 0
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transport has
-        return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
         """Keep it until this step is over, or until there is enough."""
@@ -41,7 +38,19 @@ class GatheredWrites:
         """Say whether it was closed, on either side."""
         return self._transport.is_closing()
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as there
+        """Tell what the transport tells."""
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
     def _send(self) -> None:
-        if self._written:
-            written, self._written, self._size = self._written, [], 0
+        written, self._written, self._size = self._written, [], 0
+        if written and not self._transport.is_closing():  # else nobody is there any more
             self._transport.writelines(written)

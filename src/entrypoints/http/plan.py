@@ -89,8 +89,9 @@ class Plan:
         function = dependant.call
         if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
             raise NotSimpleError
-        if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 - that of an instance
+        if not inspect.iscoroutinefunction(function) and (
+            inspect.isclass(function)
+            or not inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
         ):
             raise NotSimpleError
         key = (function, *_scopes(dependant))
@@ -126,6 +127,7 @@ class _Param:
         if (
             not isinstance(info.validation_alias, str | None)
             or info.validate_default
+            or info.default_factory
             or field_annotation_is_sequence(info.annotation)
             or lenient_issubclass(info.annotation, BaseModel)
         ):
@@ -133,7 +135,7 @@ class _Param:
         self._where = where
         self._field = field
         self._loc = (info.in_.value, field.validation_alias or field.alias)
-        self._name = self._loc[1].lower().encode("latin-1")
+        self._name = self._loc[1].lower().encode() if where == "headers" else b""
         self._default = field.get_default()
 
     def read(self, request: Request, errors: list[Any]) -> object:

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.http.compiled_route import CompiledRoute
 
@@ -15,7 +15,8 @@ class RouteTable:
 
     FastAPI asks one route after the other whether it is meant, and makes ready for bodies and files
     at each request, which a GET has none of (RFC 9110, section 9.3.1). An address that is written
-    out comes before one with parameters in it, and both before routes that are not compiled.
+    out comes before one with parameters in it, and both before routes that are not compiled. What
+    comes to a mounted application is handed on.
     """
 
     def __init__(self, app: ASGIApp, of: FastAPI) -> None:
@@ -45,18 +46,27 @@ class RouteTable:
         if route is None:
             await self._app(scope, receive, send)
             return
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            await route.handle(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - it is raised again
+            await route.handle(scope, receive, sending)
+        except Exception as error:
+            if started:
+                raise
             scope[_ERROR] = error
             await self._errors(scope, receive, send)
 
     def _found(self, scope: Scope) -> CompiledRoute | None:
         """Find the route that is meant, and tell the scope as a router does."""
-        if scope["type"] != "http" or scope["method"] != "GET":
+        if scope["type"] != "http" or scope["method"] != "GET" or scope.get("root_path"):
             return None
         route = self._fixed.get(scope["path"])
-        if route is not None and not scope.get("root_path"):
+        if route is not None:
             scope.update({"route": route, "endpoint": route.endpoint, "path_params": {}})
             return route
         for each in self._patterns:
