@@ -120,7 +120,7 @@ def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
     return KeyRing(settings.signing_keys_file, clock=clock, token_life=life)
 
 
-def _remote_keys(url: str) -> Any:  # noqa: ANN401 - as the provider is
+def _remote_keys(url: str) -> object:
     from adapters.tokens.remote_key_set import RemoteKeySet  # noqa: PLC0415 - brings an HTTP client
 
     return RemoteKeySet(url)

@@ -27,7 +27,7 @@ class CompiledRoute(APIRoute):
     much as all they do. A route whose dependencies make a `Plan`, and whose answer is JSON as it
     is, answers by that plan; any other is FastAPI's to answer. What is returned is validated as
     FastAPI does, unless it is of the very type that was promised. What a function is handed as the
-    response has headers, as a dictionary, and nothing else.
+    response has headers to be set, and nothing else.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
@@ -76,10 +76,7 @@ class CompiledRoute(APIRoute):
                 raise ResponseValidationError(errors=errors)
         body = field.serialize_json(returned) if field else b""
         headers = [(b"content-length", b"%d" % len(body)), _JSON] if field else [_JSON]
-        headers += [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in answer.headers.items()
-        ]
+        headers += answer.headers.raw.items()
         status = self.status_code or 200
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -94,13 +91,18 @@ class _Answer:
         self.headers = _Headers()
 
 
-class _Headers(dict[str, str]):
-    """Headers by their names in lower case, however those are written."""
+class _Headers:
+    """Headers by their names, however those are written."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self) -> None:
+        self.raw: dict[bytes, bytes] = {}
 
     def __setitem__(self, name: str, value: str) -> None:
-        super().__setitem__(name.lower(), value)
+        self.raw[name.lower().encode("latin-1")] = value.encode("latin-1")
 
-    def update(self, headers: Mapping[str, str]) -> None:  # type: ignore[override] # no other form
+    def update(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
             self[name] = value
 

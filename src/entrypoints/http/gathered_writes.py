@@ -1,7 +1,6 @@
 """Writes that are made one after the other, sent as one."""
 
 import asyncio
-from typing import Any
 
 _ENOUGH = 65_536
 """Bytes that wait for no more to come."""
@@ -38,7 +37,7 @@ class GatheredWrites:
         """Say whether it was closed, on either side."""
         return self._transport.is_closing()
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as there
+    def get_extra_info(self, name: str, default: object = None) -> object:
         """Tell what the transport tells."""
         return self._transport.get_extra_info(name, default)
 

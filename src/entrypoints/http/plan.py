@@ -30,7 +30,7 @@ _PLACES = {
 """Where FastAPI keeps the fields of parameters, and the request their values."""
 _NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
 
-ReadBody = Callable[[Request], Awaitable[Any]]
+ReadBody = Callable[[Request], Awaitable[object]]
 """Reads what a body says; `NOTHING` for one that is empty. It may raise a problem."""
 NOTHING: Any = Undefined
 
@@ -89,9 +89,8 @@ class Plan:
         function = dependant.call
         if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
             raise NotSimpleError
-        if not inspect.iscoroutinefunction(function) and (
-            inspect.isclass(function)
-            or not inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+        if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
+            type(function).__call__  # of an instance; that of a class makes one
         ):
             raise NotSimpleError
         key = (function, *_scopes(dependant))
@@ -202,7 +201,7 @@ def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Ca
         return _Call(function, arguments)
     names = [each.name for each in named]
 
-    def by_name(*values: Any) -> Any:  # noqa: ANN401 - whatever the function's are
+    def by_name(*values: object) -> object:
         return function(**dict(zip(names, values, strict=True)))
 
     return _Call(by_name, arguments)

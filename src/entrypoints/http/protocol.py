@@ -26,11 +26,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _uncounted = 0
     _in_head = False
 
-    def connection_made(  # type: ignore[override] # as in the class above
-        self, transport: asyncio.Transport
-    ) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the head of an answer together with its body."""
-        super().connection_made(cast("asyncio.Transport", GatheredWrites(transport)))
+        gathered = GatheredWrites(cast("asyncio.Transport", transport))
+        super().connection_made(cast("asyncio.Transport", gathered))
 
     def data_received(self, data: bytes) -> None:
         """Parse; refuse when too much came without anything being complete."""

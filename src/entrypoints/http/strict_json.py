@@ -19,7 +19,7 @@ _MAX_MEMBERS = 32
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
 
 
-async def _read_json(request: Request) -> Any:  # noqa: ANN401 - whatever JSON says
+async def _read_json(request: Request) -> object:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise ProblemError(NOT_JSON)
     body = await request.body()
@@ -66,7 +66,7 @@ class StrictJsonRoute(CompiledRoute):
 
 
 class _StrictRequest(Request):
-    async def json(self) -> Any:  # noqa: ANN401 - as Starlette types it
+    async def json(self) -> object:
         return await _read_json(self)
 
 
