@@ -124,6 +124,7 @@ class Run:
                             running[key] = servers.enter_context(
                                 serving(who, home, cores, workers=workload.workers)
                             )
+                            settle(running[key].pid)  # this project checks a large file first
                         requests = workload.requests(running[key], workload.orders)
                         kinds = {(one.method, one.path.partition("?")[0]): one for one in requests}
                         for request in kinds.values():

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select
 
 T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
+"""Rows by the place of their columns, each value as SQLAlchemy's type of the column makes it."""
 
 
 class Database(Protocol):

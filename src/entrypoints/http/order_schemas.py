@@ -142,13 +142,18 @@ class OrderOut:
     def of(cls, order: Order) -> Self:
         """Write an order for the wire."""
         return cls(
-            order.id,
-            order.status,
-            order.placed_at,
-            order.currency,
-            str(order.total),
-            [
-                OrderLineOut(line.sku, line.name, line.quantity, str(line.unit_price))
+            id=order.id,
+            status=order.status,
+            placed_at=order.placed_at,
+            currency=order.currency,
+            total=str(order.total),
+            lines=[
+                OrderLineOut(
+                    sku=line.sku,
+                    name=line.name,
+                    quantity=line.quantity,
+                    unit_price=str(line.unit_price),
+                )
                 for line in order.lines
             ],
         )
