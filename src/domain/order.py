@@ -13,7 +13,7 @@ from domain.user import MAX_ID, UserId
 OrderId = NewType("OrderId", int)
 """Identity of an order among its owner's: 1 to `MAX_ID`."""
 
-_HALF = 2**52
+_BITS = 52
 
 
 def new_order_id() -> OrderId:
@@ -21,7 +21,7 @@ def new_order_id() -> OrderId:
 
     It tells nothing about other orders, and JavaScript reads it exactly (RFC 8259, section 6).
     """
-    return OrderId(_HALF + secrets.randbelow(_HALF))
+    return OrderId(2**_BITS + secrets.randbits(_BITS))
 
 
 MAX_LINES = 100

@@ -163,7 +163,7 @@ def clients() -> list[httpx.AsyncClient]:
         included.include_router(make())
         add_routes(compiled, make())
         add_routes(in_table, make())
-    in_table.add_middleware(RouteTable, of=in_table)
+    in_table.add_middleware(RouteTable, of=in_table, max_body_size=1_000_000)
     for app in (included, compiled, in_table):
         app.add_exception_handler(TableTaken, table_taken)
     return [client_of(app) for app in (included, compiled, in_table)]
@@ -331,7 +331,7 @@ async def test_an_error_after_the_answer_began_is_not_answered_again() -> None:
         return StreamingResponse(pieces())
 
     add_routes(app, router)
-    app.add_middleware(RouteTable, of=app)
+    app.add_middleware(RouteTable, of=app, max_body_size=1_000_000)
     async with client_of(app) as client:
         with pytest.raises(HTTPException):
             await client.get("/stream")

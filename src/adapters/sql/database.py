@@ -4,11 +4,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Insert, Select
 
 T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
 """Rows by the place of their columns, each value as SQLAlchemy's type of the column makes it."""
+Values = dict[str, Any]
+"""Values of a statement by name."""
 
 
 class Database(Protocol):
@@ -27,9 +29,17 @@ class Database(Protocol):
         makes of the rows what is to be made of them.
         """
 
-    async def rows(self, query: Select[Any], values: dict[str, Any]) -> Rows:
-        """Read the few rows of a query that is made once and has all its values by name."""
-        return await self.read(lambda connection: connection.execute(query, values).all())
+    async def rows(self, query: Select[Any], values: Values) -> Rows:
+        """Read the few rows of a query that is made once."""
+        return await self.read(lambda connection: self.run(connection, query, values))
+
+    def run(self, connection: Connection, statement: Select[Any] | Insert, *each: Values) -> Rows:
+        """Run a statement that is made once with each of the values, for a work of this database.
+
+        Returns the few rows of a SELECT. An INSERT has a value for every column.
+        """
+        result = connection.execute(statement, each)
+        return result.all() if result.returns_rows else ()
 
     @abstractmethod
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:

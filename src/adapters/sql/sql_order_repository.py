@@ -133,16 +133,19 @@ class SqlOrderRepository(OrderRepository):
         if order.owner != owner:
             raise ValueError("the order is somebody else's")
 
+        run = self._database.run
+
         def work(connection: Connection) -> Order | None:
-            username = connection.scalar(_OWNER_FIRST, {"owner": owner})
-            if username is None or username.startswith(CLOSED):
+            found = run(connection, _OWNER_FIRST, {"owner": owner})
+            if not found or found[0][0].startswith(CLOSED):
                 return None
             if key and (known := _order_of_key(connection, key, owner, order.placed_at)):
                 return known
-            connection.execute(_INSERT_ORDER, order_row(order))
-            connection.execute(_INSERT_LINES, list(line_rows(order)))
+            run(connection, _INSERT_ORDER, order_row(order))
+            run(connection, _INSERT_LINES, *line_rows(order))
             if key:
-                connection.execute(
+                run(
+                    connection,
                     _INSERT_KEY,
                     {
                         "owner_id": owner,

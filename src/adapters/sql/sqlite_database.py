@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, cast
 
-from sqlalchemy import Connection, Select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Insert, Select
 
-from adapters.sql.database import Database, Rows, T
+from adapters.sql.database import Database, Rows, T, Values
 from adapters.sql.sqlite_file import (
     FileIdentity,
     engine_errors,
@@ -16,10 +15,9 @@ from adapters.sql.sqlite_file import (
     file_errors,
     identity_of,
     make_private,
-    unavailable,
 )
 from adapters.sql.sqlite_reader import SqliteReader
-from adapters.sql.sqlite_select import SqliteSelect
+from adapters.sql.sqlite_statement import SqliteStatement
 from adapters.sql.sqlite_writer import SqliteWriter
 from application.errors import StorageUnavailable
 
@@ -46,7 +44,7 @@ class SqliteDatabase(Database):
         self._path = path
         self._engine = engine_of(path)
         self._reader: Connection | None = None
-        self._selects: dict[Select[Any], SqliteSelect] = {}
+        self._statements: dict[Select[Any] | Insert, SqliteStatement] = {}
         self._opened: FileIdentity = None
         self._large_reader: SqliteReader | None = None
         self._writer: SqliteWriter | None = None
@@ -103,16 +101,18 @@ class SqliteDatabase(Database):
         with engine_errors(self._path):
             return work(self._connected())
 
-    async def rows(self, query: Select[Any], values: dict[str, Any]) -> Rows:
-        """Read here, past what SQLAlchemy does for each execution."""
-        select = self._selects.get(query)
-        if select is None:
-            select = self._selects[query] = SqliteSelect(query, self._engine.dialect)
-        try:
-            driver = self._connected().connection.driver_connection
-            return select.run(cast("sqlite3.Connection", driver), values)
-        except (DBAPIError, sqlite3.Error) as error:
-            raise unavailable(error, self._path) from error
+    async def rows(self, query: Select[Any], values: Values) -> Rows:
+        """Read here."""
+        with engine_errors(self._path):
+            return self.run(self._connected(), query, values)
+
+    def run(self, connection: Connection, statement: Select[Any] | Insert, *each: Values) -> Rows:
+        """Run it past what SQLAlchemy does for each execution."""
+        known = self._statements.get(statement)
+        if known is None:
+            known = self._statements[statement] = SqliteStatement(statement, self._engine.dialect)
+        driver = connection.connection.driver_connection
+        return known.run(cast("sqlite3.Connection", driver), *each)
 
     async def close(self) -> None:
         """Wait for what is under way and let the file go."""

@@ -75,7 +75,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         add_routes(app, module.router)
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
-    app.add_middleware(RouteTable, of=app)
+    app.add_middleware(RouteTable, of=app, max_body_size=settings.max_body_bytes)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -1,6 +1,7 @@
-"""The compiled routes of an application that are read from, found by one look."""
+"""The compiled routes of an application, found by one look."""
 
 from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,27 +12,27 @@ _ERROR = "ordergate.error"
 
 
 class RouteTable:
-    """A middleware: answers what is a GET of a compiled route of `of`, and hands on the rest.
+    """A middleware: answers what is for a compiled route of `of`, and hands on the rest.
 
-    FastAPI asks one route after the other whether it is meant, and makes ready for bodies and files
-    at each request, which a GET has none of (RFC 9110, section 9.3.1). An address that is written
-    out comes before one with parameters in it, and both before routes that are not compiled. What
-    comes to a mounted application is handed on.
+    FastAPI asks one route after the other whether it is meant, and makes ready for files at each
+    request. An address that is written out comes before one with parameters in it, and both before
+    routes that are not compiled. What comes to a mounted application is handed on. A body has at
+    most `max_body_size` bytes, that of a GET is not looked at (RFC 9110, section 9.3.1).
     """
 
-    def __init__(self, app: ASGIApp, of: FastAPI) -> None:
+    def __init__(self, app: ASGIApp, of: FastAPI, max_body_size: int) -> None:
         self._app = app
+        self._with_body = RequestBodyLimitMiddleware(self._answer, max_body_size)
         routes = [
-            route
-            for route in of.routes
-            if isinstance(route, CompiledRoute)
-            and route.is_compiled
-            and "GET" in (route.methods or ())
+            route for route in of.routes if isinstance(route, CompiledRoute) and route.is_compiled
         ]
         self._patterns = [route for route in routes if route.param_convertors]
         # Reversed, so that of two at one address the first is kept.
         self._fixed = {
-            route.path: route for route in reversed(routes) if not route.param_convertors
+            (method, route.path): route
+            for route in reversed(routes)
+            if not route.param_convertors
+            for method in route.methods or ()
         }
         handlers = {
             kind: each
@@ -42,10 +43,25 @@ class RouteTable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        route = self._found(scope)
-        if route is None:
-            await self._app(scope, receive, send)
-            return
+        answer = self._app
+        if scope["type"] == "http" and not scope.get("root_path") and self._finds(scope):
+            answer = self._answer if scope["method"] == "GET" else self._with_body
+        await answer(scope, receive, send)
+
+    def _finds(self, scope: Scope) -> bool:
+        """Find the route that is meant, and tell the scope as a router does."""
+        route = self._fixed.get((scope["method"], scope["path"]))
+        if route is not None:
+            scope.update({"route": route, "endpoint": route.endpoint, "path_params": {}})
+            return True
+        for each in self._patterns:
+            match, found = each.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                return True
+        return False
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
         async def sending(message: Message) -> None:
@@ -54,27 +70,12 @@ class RouteTable:
             await send(message)
 
         try:
-            await route.handle(scope, receive, sending)
+            await scope["route"].handle(scope, receive, sending)
         except Exception as error:
             if started:
                 raise
             scope[_ERROR] = error
             await self._errors(scope, receive, send)
-
-    def _found(self, scope: Scope) -> CompiledRoute | None:
-        """Find the route that is meant, and tell the scope as a router does."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope.get("root_path"):
-            return None
-        route = self._fixed.get(scope["path"])
-        if route is not None:
-            scope.update({"route": route, "endpoint": route.endpoint, "path_params": {}})
-            return route
-        for each in self._patterns:
-            match, found = each.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                return each
-        return None
 
 
 async def _raise(scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from entrypoints.http.compiled_route import CompiledRoute
 from entrypoints.http.errors import MISSING_TOKEN, of_status
+from entrypoints.http.fields import field_values
 from entrypoints.http.plan import NOTHING, ReadBody, all_of
 from entrypoints.http.problems import ProblemError
 
@@ -20,7 +21,8 @@ NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
 
 
 async def _read_json(request: Request) -> object:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+    media_type = next(iter(field_values(request, b"content-type")), "")
+    if media_type.partition(";")[0].strip().lower() != _JSON:
         raise ProblemError(NOT_JSON)
     body = await request.body()
     if not body:
@@ -30,7 +32,7 @@ async def _read_json(request: Request) -> object:
     except UnicodeDecodeError:
         raise HTTPException(400, "The JSON body is not UTF-8.") from None
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_such_number)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise HTTPException(400, f"The JSON body is broken at {where}: {error.msg}.") from None
@@ -81,3 +83,6 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_such_number(_name: str) -> None:
     raise HTTPException(400, "The JSON body has a number that is none in JSON.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_such_number)

@@ -1,0 +1,60 @@
+"""A statement that is compiled once and handed to the driver itself."""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Dialect, Insert, Select
+from sqlalchemy.exc import IntegrityError
+
+from adapters.sql.database import Rows, Values
+
+
+class SqliteStatement:
+    """Runs one SELECT or INSERT with other values each time; an INSERT names all its columns.
+
+    SQLAlchemy prepares an execution anew each time, which takes several times as long as SQLite
+    takes for what is found by key. Values and columns are converted as it would.
+    """
+
+    def __init__(self, statement: Select[Any] | Insert, dialect: Dialect) -> None:
+        columns = list(statement.selected_columns) if isinstance(statement, Select) else []
+        names = [each.key for each in statement.table.c] if isinstance(statement, Insert) else None
+        compiled = statement.compile(dialect=dialect, column_keys=names)
+        self._sql = str(compiled)
+        self._constants = {
+            name: bound.value for name, bound in compiled.binds.items() if not bound.required
+        }
+        self._names = [
+            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            for name in compiled.positiontup or ()
+        ]
+        converters = (
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        )
+        self._converters = [(i, each) for i, each in enumerate(converters) if each]
+
+    def run(self, connection: sqlite3.Connection, *each: Values) -> Rows:
+        """Run it with each of the values, and return all rows of a SELECT, which has one.
+
+        Raises SQLAlchemy's `IntegrityError` for a broken constraint, and `sqlite3.Error`.
+        """
+        given = [self._given(values) for values in each]
+        try:
+            if len(given) == 1:
+                rows = connection.execute(self._sql, given[0]).fetchall()
+            else:
+                rows = connection.executemany(self._sql, given).fetchall()
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(self._sql, None, error, hide_parameters=True) from error
+        if not self._converters:
+            return rows
+        converted = [list(row) for row in rows]
+        for row in converted:
+            for i, convert in self._converters:
+                row[i] = convert(row[i])
+        return converted
+
+    def _given(self, values: Values) -> list[Any]:
+        if self._constants:
+            values = self._constants | values
+        return [convert(values[name]) if convert else values[name] for name, convert in self._names]
