@@ -199,12 +199,14 @@ def shared(shop: Path) -> Path:
     with closing(sqlite3.connect(shop / ".ordergate" / "ordergate.db")) as database, database:
         for owner in (2, 7):
             database.execute(
-                f"INSERT INTO orders SELECT {owner}, id, status, placed_at, currency, version"  # noqa: S608
-                " FROM orders WHERE owner_id = 1 AND id = 1"
+                "INSERT INTO orders SELECT ?, id, status, placed_at, currency, version"
+                " FROM orders WHERE owner_id = 1 AND id = 1",
+                (owner,),
             )
             database.execute(
-                f"INSERT INTO order_lines SELECT {owner}, order_id, position, sku, name, quantity,"  # noqa: S608
-                " unit_price FROM order_lines WHERE owner_id = 1 AND order_id = 1"
+                "INSERT INTO order_lines SELECT ?, order_id, position, sku, name, quantity,"
+                " unit_price FROM order_lines WHERE owner_id = 1 AND order_id = 1",
+                (owner,),
             )
     return shop
 

@@ -173,6 +173,24 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in.process")
 
 
+async def assert_same(
+    clients: list[httpx.AsyncClient],
+    method: str,
+    path: str,
+    *headers: dict[str, str],
+    body: bytes | None = None,
+) -> None:
+    """Ask each client with each of the headers, and see the same answers to the byte."""
+    told = []
+    for client in clients:
+        async with client:
+            answers = [
+                await client.request(method, path, content=body, headers=each) for each in headers
+            ]
+        told.append([(a.status_code, a.headers.multi_items(), a.content) for a in answers])
+    assert told[0] == told[1] == told[2]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -206,17 +224,8 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 async def test_the_answer_is_the_same(
     clients: list[httpx.AsyncClient], method: str, path: str
 ) -> None:
-    told = []
-    for client in clients:
-        async with client:
-            answers = [
-                await client.request(method, path, headers=headers)
-                for headers in ({}, {"User-Agent": "a test"}, {"User-Agent": "nobody"})
-            ]
-        told.append(
-            [(each.status_code, each.headers.multi_items(), each.content) for each in answers]
-        )
-    assert told[0] == told[1] == told[2]
+    agents: list[dict[str, str]] = [{}, {"User-Agent": "a test"}, {"User-Agent": "nobody"}]
+    await assert_same(clients, method, path, *agents)
 
 
 @pytest.mark.parametrize(
@@ -238,15 +247,8 @@ async def test_the_answer_is_the_same(
 async def test_a_body_is_answered_the_same(
     clients: list[httpx.AsyncClient], path: str, body: bytes
 ) -> None:
-    told = []
-    for client in clients:
-        async with client:
-            answers = [
-                await client.post(path, content=body, headers={"Content-Type": kind})
-                for kind in ("application/json", "application/json; charset=utf-8")
-            ]
-        told.append([(a.status_code, a.headers.multi_items(), a.content) for a in answers])
-    assert told[0] == told[1] == told[2]
+    kinds = ({"Content-Type": f"application/json{rest}"} for rest in ("", "; charset=utf-8"))
+    await assert_same(clients, "POST", path, *kinds, body=body)
 
 
 async def test_no_body_is_read_for_one_who_is_refused() -> None:

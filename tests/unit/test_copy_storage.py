@@ -81,8 +81,8 @@ class Failing(InMemoryStorage):
             await maybe(finish())
 
         archive.read = failing_read  # type: ignore[method-assign] # a failure that is injected
-        archive.write = failing_write  # type: ignore[method-assign]
-        archive.finish = failing_finish  # type: ignore[method-assign]
+        archive.write = failing_write  # type: ignore[method-assign] # as above
+        archive.finish = failing_finish  # type: ignore[method-assign] # as above
 
 
 @settings(max_examples=30)

@@ -38,9 +38,8 @@ class BcryptPasswordHasher(PasswordHasher):
     guess never matches a plain hash made elsewhere.
 
     Hashing runs on `threads` threads of its own, bcrypt without the GIL, while at most `queue` more
-    jobs wait; one more raises `Overloaded` at once. On Linux the threads stand back: where there is
-    one processor for both, the event loop goes first, and where it is never idle they have a
-    seventieth of the time.
+    jobs wait; one more raises `Overloaded` at once. On Linux the threads stand back: they run while
+    a processor has nothing else to do, and next to never where none is ever idle.
     """
 
     def __init__(self, *, cost: int, threads: int, queue: int) -> None:
@@ -119,11 +118,17 @@ class BcryptPasswordHasher(PasswordHasher):
 
 
 def _stand_back() -> None:
-    """Lower the priority of this thread; elsewhere than on Linux a priority is a process's."""
+    """Let all others go before this thread; elsewhere than on Linux a priority is a process's.
+
+    A thread that is merely nice may finish its slice of some milliseconds when the event loop wakes
+    up; an idle one stops at once. But musl knows none, and a sandbox may forbid either.
+    """
     if sys.platform != "linux":
         return
-    with suppress(OSError):  # a sandbox may forbid it
+    with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _cost_of(stored: PasswordHash | None) -> int | None:

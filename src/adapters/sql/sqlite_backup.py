@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Thread, get_native_id
+from threading import Thread
 from typing import Self
 
 from adapters.sql.migrations import HEAD
@@ -27,7 +27,6 @@ from adapters.sql.sqlite_file import (
 from application.errors import BackupRefused, StorageUnavailable
 from application.ports.storage_file import Contents, StorageFile
 
-_NICE = 19
 _JOURNALS = ("-wal", "-shm", "-journal")
 _REVISION = re.compile("[0-9]{4}")
 
@@ -59,7 +58,7 @@ class SqliteFile(StorageFile):
         def look() -> None:
             if sys.platform == "linux":
                 with suppress(OSError):  # a sandbox may forbid it
-                    os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
+                    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
             with closing(connection):
                 try:
                     found.extend(row[0] for row in connection.execute("PRAGMA quick_check(1)"))
@@ -128,8 +127,8 @@ class SqliteFile(StorageFile):
                         default=0,
                     )
                 full = {"users", "orders"} <= has and any(
-                    connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall()  # noqa: S608
-                    for table in ("users", "orders")
+                    connection.execute(query).fetchall()
+                    for query in ("SELECT 1 FROM users LIMIT 1", "SELECT 1 FROM orders LIMIT 1")
                 )
         except sqlite3.Error as error:
             if not is_damage(error):
