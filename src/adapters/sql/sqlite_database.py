@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from sqlalchemy import Connection, Insert, Select
+from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.database import Database, Rows, T, Values
 from adapters.sql.sqlite_file import (
@@ -15,6 +16,7 @@ from adapters.sql.sqlite_file import (
     file_errors,
     identity_of,
     make_private,
+    unavailable,
 )
 from adapters.sql.sqlite_reader import SqliteReader
 from adapters.sql.sqlite_statement import SqliteStatement
@@ -103,8 +105,10 @@ class SqliteDatabase(Database):
 
     async def rows(self, query: Select[Any], values: Values) -> Rows:
         """Read here."""
-        with engine_errors(self._path):
+        try:
             return self.run(self._connected(), query, values)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise unavailable(error, self._path) from error
 
     def run(self, connection: Connection, statement: Select[Any] | Insert, *each: Values) -> Rows:
         """Run it past what SQLAlchemy does for each execution."""
