@@ -456,17 +456,21 @@ async def test_a_method_that_is_not_taken_names_those_that_are(
     problem(response)
 
 
-async def test_a_body_has_a_bound(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [("/login", "application/x-www-form-urlencoded"), ("/users", "application/json")],
+)
+async def test_a_body_has_a_bound(client: httpx.AsyncClient, address: str, kind: str) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(270):
             yield b"x" * 1024
 
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    headers = {"Content-Type": kind}
     for content in (b"x" * 270_000, chunks()):
-        response = await client.post("/login", content=content, headers=headers)
+        response = await client.post(address, content=content, headers=headers)
         assert response.status_code == 413
         problem(response)
-    response = await client.post("/login", content=b"a=" + b"x" * 262_142, headers=headers)
+    response = await client.post(address, content=b"a=" + b"x" * 262_142, headers=headers)
     assert response.status_code == 400
 
 
