@@ -17,7 +17,7 @@ from tests.contracts.atomicity import Failure
 def failing_statements(failure: Failure, cause: Exception | None = None) -> Iterator[None]:
     """Count as a step each statement and COMMIT of SQLAlchemy's, and each that goes past it.
 
-    `cause` is what the driver seems to report.
+    `cause` is what the driver seems to report to SQLAlchemy.
     """
     reported = cause or Exception("failed by a test")
 

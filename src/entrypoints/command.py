@@ -25,10 +25,15 @@ class Failure(Exception):
 
 
 def container_of_settings() -> Container:
-    """Read the settings and configure the log. Raises `SettingsError`."""
+    """Read the settings and configure the log. Raises `SettingsError`.
+
+    A command has nobody to stand back behind, and must end where a server beside it is never idle.
+    """
     settings = load_settings(Container.flaws_in())
     configure_logging(settings)
-    return Container(settings=settings)
+    container = Container(settings=settings)
+    container.hasher.add_kwargs(behind=False)
+    return container
 
 
 def container_of_sign_in() -> Container:

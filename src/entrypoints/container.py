@@ -197,7 +197,7 @@ class Container(containers.DeclarativeContainer):
         lifetime=providers.Factory(timedelta, seconds=settings.provided.access_token_seconds),
         leeway=providers.Factory(timedelta, seconds=settings.provided.leeway_seconds),
     )
-    hasher: providers.Provider[Any] = providers.ThreadSafeSingleton(
+    hasher: providers.ThreadSafeSingleton[Any] = providers.ThreadSafeSingleton(
         BcryptPasswordHasher,
         cost=settings.provided.bcrypt_cost,
         threads=settings.provided.hashing_threads,

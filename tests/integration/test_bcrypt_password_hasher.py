@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import bcrypt
 import pytest
@@ -15,6 +16,7 @@ from application.errors import Overloaded
 from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
 from tests.contracts.passwords import PasswordHasherContract
+from tests.integration.conftest import clean_environment
 
 COST = 5
 
@@ -159,19 +161,37 @@ async def test_every_refusal_costs_the_same_work() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
 async def test_hashing_stands_back_behind_the_event_loop() -> None:
-    told = []
-
-    def tell() -> None:
+    def seen() -> tuple[int, int]:
         nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-        told.append((os.sched_getscheduler(0), nice))
+        return os.sched_getscheduler(0), nice
 
-    hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1)
-    await hasher._run(tell)
-    hasher.close()
-    tell()
-    assert told[0] == (os.SCHED_IDLE, 19)
-    assert told[1][0] == os.SCHED_OTHER
-    assert told[1][1] < 19
+    policies = {}
+    for behind in (True, False):
+        hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1, behind=behind)
+        policies[behind] = await hasher._run(seen)
+        hasher.close()
+    assert policies == {True: (os.SCHED_IDLE, 19), False: seen()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
+@pytest.mark.parametrize(("started", "behind"), [("serve", True), ("users add", False)])
+def test_only_a_server_hashes_behind_everything_else(
+    tmp_path: Path, *, started: str, behind: bool
+) -> None:
+    make = {
+        "serve": "from entrypoints.asgi import create; it = create().state.container",
+        "users add": "from entrypoints.command import container_of_sign_in as c; it = c()",
+    }[started]
+    policy = "import asyncio, os; policy = lambda: os.sched_getscheduler(0) == os.SCHED_IDLE"
+    told = subprocess.run(
+        [sys.executable, "-c", f"{make}; {policy}; print(asyncio.run(it.hasher()._run(policy)))"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert told.stdout == f"{behind}\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are not bound to processors here")

@@ -29,6 +29,7 @@ async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tu
     [
         ('{"username": }', "The JSON body is broken at line 1, column 14: Expecting value."),
         ('{\n"a" 1}', "The JSON body is broken at line 2, column 5: Expecting ':' delimiter."),
+        ("\ufeff{}", "The JSON body begins with a byte order mark; send it without."),
         ("[" * 100_000, "The JSON body is nested too deeply."),
         (f'{{"a": {"9" * 5_000}}}', "A number of the JSON body is too long."),
         (
@@ -36,7 +37,7 @@ async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tu
             "An object of the JSON body has at most 32 members.",
         ),
     ],
-    ids=["no value", "no colon", "nested", "long number", "many members"],
+    ids=["no value", "no colon", "mark", "nested", "long number", "many members"],
 )
 async def test_a_body_that_cannot_be_read_is_told_where(
     client: httpx.AsyncClient, body: str, detail: str
@@ -93,6 +94,16 @@ async def test_a_wrong_order_is_told_in_the_words_of_json(
     answer = await client.post("/orders", json=order, headers=user)
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"in": "body", "name": name, "detail": detail}]
+
+
+async def test_what_says_that_it_is_too_long_is_refused_before_anything_is_done(
+    client: httpx.AsyncClient,
+) -> None:
+    user = await somebody_new(client)
+    address = (await place(client, user)).headers["Location"]
+    answer = await client.post(f"{address}/cancel", headers=user, content=b"x" * 270_000)
+    assert answer.status_code == 413
+    assert (await client.get(address, headers=user)).json()["status"] == "placed"
 
 
 async def test_weak_tags_alone_are_told_apart_from_a_change(client: httpx.AsyncClient) -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Select, text
 from sqlalchemy.exc import IntegrityError
 
 from adapters.sql import sqlite_writer
-from adapters.sql.database import Database
 from adapters.sql.sql_order_repository import OWNED, PAGE
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
@@ -106,6 +105,13 @@ async def outcomes(tasks: list[asyncio.Task[object]]) -> list[object]:
 # Reads
 
 
+async def as_sqlalchemy_does(
+    database: SqliteDatabase, query: Select[Any], values: dict[str, Any]
+) -> list[tuple[object, ...]]:
+    rows = await database.read(lambda connection: connection.execute(query, values).all())
+    return sorted(map(tuple, rows))
+
+
 async def test_a_query_that_is_made_once_reads_what_sqlalchemy_reads(
     database: SqliteDatabase,
 ) -> None:
@@ -116,10 +122,32 @@ async def test_a_query_that_is_made_once_reads_what_sqlalchemy_reads(
     page = {"owner": 1, "since": at, "placed_at": at, "id": 2, "limit": 9}
     for query, values in ((OWNED, {"owner": 1, "order_id": 1}), (PAGE, page)):
         rows = await database.rows(query, values)
-        as_sqlalchemy_does = await Database.rows(database, query, values)
-        assert sorted(map(tuple, rows)) == sorted(map(tuple, as_sqlalchemy_does))
+        assert sorted(map(tuple, rows)) == await as_sqlalchemy_does(database, query, values)
         assert len(rows) == 3
     assert await database.rows(OWNED, {"owner": 2, "order_id": 1}) == []
+
+
+async def test_an_order_that_is_placed_is_stored_as_sqlalchemy_stores_it(tmp_path: Path) -> None:
+    at = datetime(2026, 3, 1, 9, 30, 15, 123456, tzinfo=UTC)
+    order = replace(an_order(1), placed_at=at, lines=(TEAPOT,) * 3)
+    stored = []
+    for name, orders in (("placed", []), ("loaded", [order])):
+        database = SqliteDatabase(tmp_path / name)
+        storage = SqlStorage(database)
+        await storage.migrate()
+        await storage.loader.load([ALICE], orders)
+        if not orders:
+            assert await storage.orders.add(order, owner=ALICE.id) == order
+        await database.close()
+        with closing(sqlite3.connect(tmp_path / name)) as file:
+            rows = [
+                row
+                for query in ("SELECT * FROM orders", "SELECT * FROM order_lines")
+                for row in file.execute(query)
+            ]
+        stored.append([[(type(value), value) for value in row] for row in rows])
+    assert stored[0] == stored[1]
+    assert len(stored[0]) == 4
 
 
 async def test_a_query_that_is_made_once_tells_what_the_engine_reports(file: Path) -> None:

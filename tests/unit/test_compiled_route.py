@@ -1,5 +1,6 @@
 """A compiled route answers as FastAPI does, to the byte, also from the table of routes."""
 
+import json
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Annotated
@@ -337,3 +338,26 @@ async def test_an_error_after_the_answer_began_is_not_answered_again() -> None:
     async with client_of(app) as client:
         with pytest.raises(HTTPException):
             await client.get("/stream")
+
+
+async def test_only_a_get_that_reads_no_body_has_no_bound_for_it() -> None:
+    app = FastAPI()
+    router = APIRouter(route_class=StrictJsonRoute)
+
+    @router.get("/chairs", name="find_chairs")
+    async def find_chairs(like: Table) -> str:
+        return like.name
+
+    @router.get("/tables", name="all_tables")
+    async def all_tables() -> str:
+        return "all"
+
+    add_routes(app, router)
+    app.add_middleware(RouteTable, of=app, max_body_size=100)
+    body = json.dumps({"name": "x" * 100})
+    async with client_of(app) as client:
+        for path, status in (("/chairs", 413), ("/tables", 200)):
+            answer = await client.request(
+                "GET", path, content=body, headers={"Content-Type": "application/json"}
+            )
+            assert answer.status_code == status

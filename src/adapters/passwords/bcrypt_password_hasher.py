@@ -38,11 +38,11 @@ class BcryptPasswordHasher(PasswordHasher):
     guess never matches a plain hash made elsewhere.
 
     Hashing runs on `threads` threads of its own, bcrypt without the GIL, while at most `queue` more
-    jobs wait; one more raises `Overloaded` at once. On Linux the threads stand back: they run while
-    a processor has nothing else to do, and next to never where none is ever idle.
+    jobs wait; one more raises `Overloaded` at once. With `behind`, on Linux, they run while a
+    processor has nothing else of this service to do, and hardly ever where none is idle.
     """
 
-    def __init__(self, *, cost: int, threads: int, queue: int) -> None:
+    def __init__(self, *, cost: int, threads: int, queue: int, behind: bool = True) -> None:
         self._cost = cost
         self._context = CryptContext(
             schemes=["bcrypt_sha256", "bcrypt"],
@@ -51,7 +51,7 @@ class BcryptPasswordHasher(PasswordHasher):
             bcrypt_sha256__min_rounds=cost,
         )
         self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="hashing", initializer=_stand_back
+            threads, thread_name_prefix="hashing", initializer=_stand_back if behind else None
         )
         self._threads = threads
         self._room = threads + queue

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Self
 
 from adapters.sql.migrations import HEAD
@@ -57,7 +57,9 @@ class SqliteFile(StorageFile):
 
         def look() -> None:
             if sys.platform == "linux":
-                with suppress(OSError):  # a sandbox may forbid it
+                with suppress(OSError):  # a sandbox may forbid either, and musl knows but one
+                    os.setpriority(os.PRIO_PROCESS, get_native_id(), 19)
+                with suppress(OSError):
                     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
             with closing(connection):
                 try:

@@ -34,16 +34,16 @@ class SqliteStatement:
         self._converters = [(i, each) for i, each in enumerate(converters) if each]
 
     def run(self, connection: sqlite3.Connection, *each: Values) -> Rows:
-        """Run it with each of the values, and return all rows of a SELECT, which has one.
+        """Run it once with each of the values, and return all rows of a SELECT, which is run once.
 
         Raises SQLAlchemy's `IntegrityError` for a broken constraint, and `sqlite3.Error`.
         """
         given = [self._given(values) for values in each]
         try:
-            if len(given) == 1:
-                rows = connection.execute(self._sql, given[0]).fetchall()
-            else:
+            if len(given) > 1:
                 rows = connection.executemany(self._sql, given).fetchall()
+            else:
+                rows = connection.execute(self._sql, *given).fetchall()
         except sqlite3.IntegrityError as error:
             raise IntegrityError(self._sql, None, error, hide_parameters=True) from error
         if not self._converters:

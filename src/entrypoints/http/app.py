@@ -8,10 +8,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
+from entrypoints.http.body_limit import BodyLimit
 from entrypoints.http.compiled_route import add_routes
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
@@ -36,7 +36,8 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     """Make the application of a container, which has one provider for each name asked for.
 
     The container's type stays unnamed, because nothing on this side knows the library that makes
-    it. Add routers of your own to what is returned.
+    it. Add routers of your own to what is returned; the addresses that are there already come
+    first.
     """
     settings: Settings = container.settings()
 
@@ -74,7 +75,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     for module in (orders, *(_OF_SIGN_IN if settings.signs_in else ()), health, docs):
         add_routes(app, module.router)
     # The last added is the outermost.
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     app.add_middleware(RouteTable, of=app, max_body_size=settings.max_body_bytes)
     if settings.cors_origins:
         app.add_middleware(

@@ -1,11 +1,11 @@
-"""The compiled routes of an application, found by one look."""
+"""The compiled routes of an application, found before all others."""
 
 from fastapi import FastAPI
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from entrypoints.http.body_limit import BodyLimit
 from entrypoints.http.compiled_route import CompiledRoute
 
 _ERROR = "ordergate.error"
@@ -15,14 +15,15 @@ class RouteTable:
     """A middleware: answers what is for a compiled route of `of`, and hands on the rest.
 
     FastAPI asks one route after the other whether it is meant, and makes ready for files at each
-    request. An address that is written out comes before one with parameters in it, and both before
-    routes that are not compiled. What comes to a mounted application is handed on. A body has at
-    most `max_body_size` bytes, that of a GET is not looked at (RFC 9110, section 9.3.1).
+    request. An address that is written out is found by one look and comes before one with
+    parameters in it, and both before routes that are not compiled. What comes to a mounted
+    application is handed on. A body has at most `max_body_size` bytes, and is not looked at where
+    it is of a GET that reads none.
     """
 
     def __init__(self, app: ASGIApp, of: FastAPI, max_body_size: int) -> None:
         self._app = app
-        self._with_body = RequestBodyLimitMiddleware(self._answer, max_body_size)
+        self._with_body = BodyLimit(self._answer, max_body_size)
         routes = [
             route for route in of.routes if isinstance(route, CompiledRoute) and route.is_compiled
         ]
@@ -45,7 +46,8 @@ class RouteTable:
         """Serve one request."""
         answer = self._app
         if scope["type"] == "http" and not scope.get("root_path") and self._finds(scope):
-            answer = self._answer if scope["method"] == "GET" else self._with_body
+            reads_none = scope["method"] == "GET" and scope["route"].body_field is None
+            answer = self._answer if reads_none else self._with_body
         await answer(scope, receive, send)
 
     def _finds(self, scope: Scope) -> bool:

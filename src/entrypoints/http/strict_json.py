@@ -31,6 +31,8 @@ async def _read_json(request: Request) -> object:
         text = body.decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
     except UnicodeDecodeError:
         raise HTTPException(400, "The JSON body is not UTF-8.") from None
+    if text.startswith("\ufeff"):
+        raise HTTPException(400, "The JSON body begins with a byte order mark; send it without.")
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
