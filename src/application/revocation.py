@@ -53,8 +53,10 @@ class WithinBound:
 
     An ending that is stored is obeyed `bound` later at the latest, by every worker and host: a
     request that comes when the answer is older waits for a new one, and fails with
-    `StorageUnavailable` rather than be believed. `lifetime` is the longest that a token is
-    accepted; older endings are forgotten. `ticks` are seconds that only rise.
+    `StorageUnavailable` rather than be believed. All that wait are told at once; were they let
+    through one after the other, under load the last would wait for seconds. `lifetime` is the
+    longest that a token is accepted; older endings are forgotten. `ticks` are seconds that only
+    rise.
     """
 
     sessions: SessionRepository
@@ -65,20 +67,24 @@ class WithinBound:
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
     _asked_at: datetime | None = None
     _asked_at_tick: float = float("-inf")
-    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asking: asyncio.Task[None] | None = None
 
     async def check(self, caller: Caller) -> None:
         """Look the session up among those that have ended."""
-        if not self._is_fresh():
-            async with self._asking:
-                if not self._is_fresh():
-                    await self._ask()
+        # By a clock that nobody sets: the bound is one of time that passes.
+        came_at_tick = self.ticks()
+        while came_at_tick - self._asked_at_tick >= self.bound.total_seconds():
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask())
+                self._asking.add_done_callback(self._answered)
+            await asyncio.shield(self._asking)
         if caller.session is None or caller.session in self._ended:
             raise InvalidToken("its session has ended")
 
-    def _is_fresh(self) -> bool:
-        # By a clock that nobody sets: the bound is one of time that passes.
-        return self.ticks() - self._asked_at_tick < self.bound.total_seconds()
+    def _answered(self, asking: asyncio.Task[None]) -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # it was told to those who wait, if anybody still does
 
     async def _ask(self) -> None:
         now, tick = self.clock.now(), self.ticks()

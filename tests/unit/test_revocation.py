@@ -111,6 +111,38 @@ async def test_many_at_once_ask_once(world: World) -> None:
     assert len(asked(world)) == 2
 
 
+async def test_all_that_wait_are_told_at_once(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    waiting = asyncio.gather(*(check(caller) for _ in range(500)))
+    turns = 0
+    while not waiting.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns < 20
+
+
+async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    assert isinstance(world.storage.sessions, CountedSessions)
+    world.storage.sessions.reachable = False
+    told = await asyncio.gather(*(check(caller) for _ in range(9)), return_exceptions=True)
+    assert list(map(type, told)) == [StorageUnavailable] * 9
+    assert len(asked(world)) == 1
+
+
+async def test_who_gives_up_leaves_the_others_their_answer(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    first, second = (asyncio.create_task(check(caller)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert len(asked(world)) == 1
+
+
 async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(world: World) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
