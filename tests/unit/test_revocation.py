@@ -143,6 +143,20 @@ async def test_who_gives_up_leaves_the_others_their_answer(world: World) -> None
     assert len(asked(world)) == 1
 
 
+async def test_an_asking_that_is_cut_off_is_begun_anew(world: World) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    before = asyncio.all_tasks()
+    first = asyncio.create_task(check(caller))
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await check(caller)
+    assert asked(world)
+
+
 async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(world: World) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
