@@ -12,7 +12,7 @@ own default.
 
 import argparse
 import asyncio
-import random
+import secrets
 import signal
 import sqlite3
 import sys
@@ -123,7 +123,7 @@ async def crash(
                 assert time.monotonic() < deadline, "no order is acknowledged any more"
                 assert not ledger.refused, ledger.refused[:3]
                 await asyncio.sleep(0.005)
-            await asyncio.sleep(random.uniform(0, 0.3))  # noqa: S311 - the moment is the test
+            await asyncio.sleep(secrets.SystemRandom().uniform(0, 0.3))
             await asyncio.to_thread(kill_and_restart)
     finally:
         ledger.stop = True

@@ -3,15 +3,16 @@
 import os
 import sys
 from collections.abc import Iterator
+from threading import Event
 
 import pytest
 
 _OF_TOOLS = (".hypothesis", ".pyc", ".coverage")
-_watching = False
+_watching = Event()
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
-    if not _watching:
+    if not _watching.is_set():
         return
     if event in {"socket.connect", "socket.bind", "sqlite3.connect", "subprocess.Popen"}:
         raise AssertionError(f"a unit test reaches outside: {event}")
@@ -27,7 +28,6 @@ sys.addaudithook(_refuse)
 
 @pytest.fixture(autouse=True)
 def nothing_but_our_code() -> Iterator[None]:
-    global _watching  # noqa: PLW0603 - an audit hook cannot be taken away again
-    _watching = True
+    _watching.set()
     yield
-    _watching = False
+    _watching.clear()

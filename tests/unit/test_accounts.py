@@ -119,7 +119,9 @@ async def test_a_password_that_cannot_be_changed_is_not(
     await world.sign_in(password=PASSWORD)
 
 
-async def test_of_two_who_change_a_password_at_once_one_does(world: World) -> None:
+async def test_of_two_who_change_a_password_at_once_one_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await world.add_alice()
     caller = await world.caller(await world.sign_in())
     users = world.storage.users
@@ -127,10 +129,10 @@ async def test_of_two_who_change_a_password_at_once_one_does(world: World) -> No
     async def changed_meanwhile(*_: object, **__: object) -> None:
         return None
 
-    users.change_password = changed_meanwhile  # type: ignore[method-assign] # for this test
+    monkeypatch.setattr(users, "change_password", changed_meanwhile)
     with pytest.raises(WrongPassword):
         await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
-    users.close = changed_meanwhile  # type: ignore[method-assign] # for this test
+    monkeypatch.setattr(users, "close", changed_meanwhile)
     with pytest.raises(WrongPassword):
         await world.close_account(PASSWORD, caller=caller, origin=HOME)
 

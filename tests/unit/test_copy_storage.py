@@ -80,9 +80,7 @@ class Failing(InMemoryStorage):
         async def failing_finish() -> None:
             await maybe(finish())
 
-        archive.read = failing_read  # type: ignore[method-assign] # a failure that is injected
-        archive.write = failing_write  # type: ignore[method-assign] # as above
-        archive.finish = failing_finish  # type: ignore[method-assign] # as above
+        vars(archive).update(read=failing_read, write=failing_write, finish=failing_finish)
 
 
 @settings(max_examples=30)

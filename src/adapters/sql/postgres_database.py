@@ -1,7 +1,7 @@
 """PostgreSQL, opened for one process: a pool of connections that the event loop waits for."""
 
 import asyncio
-import random
+import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -147,7 +147,7 @@ class PostgresDatabase(Database):
             if not again or attempt == ATTEMPTS or now() > last:
                 break
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+            await asyncio.sleep(secrets.SystemRandom().uniform(pause / 2, pause))
         # Without its cause, which quotes the statement.
         if unheard:
             raise OutcomeUnknown(

@@ -98,7 +98,9 @@ class SqlSessionRepository(SessionRepository):
     ) -> Rotation:
         """Update the row on condition that nobody did before, behind the session's row."""
         return await self._database.write(
-            lambda connection: _rotate(connection, old, new, sealed, at, expires_at, grace)
+            lambda connection: _rotate(
+                connection, old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
+            )
         )
 
     async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
@@ -204,10 +206,11 @@ def end_sessions(
     return [SessionId(row.id) for row in connection.execute(statement)]
 
 
-def _rotate(  # noqa: PLR0917 - what the port names, within a transaction
+def _rotate(
     connection: Connection,
     old: TokenDigest,
     new: TokenDigest,
+    *,
     sealed: bytes,
     at: datetime,
     expires_at: datetime,

@@ -4,13 +4,13 @@ import os
 import re
 import secrets
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Thread, get_native_id
+from threading import Thread
 from typing import Self
 
+from adapters.background import stand_back
 from adapters.sql.migrations import HEAD
 from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read
 from adapters.sql.sqlite_database import path_in
@@ -45,8 +45,8 @@ class SqliteFile(StorageFile):
     def check(self, *, seconds: float | None) -> bool:
         """Run PRAGMA quick_check on a thread, and interrupt it when the time is over.
 
-        A SQLite before 3.41 hears that late, and looks on in the background for a while. On Linux
-        the thread stands back as far as those that hash passwords, who would wait for it otherwise.
+        A SQLite before 3.41 hears that late, and looks on in the background for a while. The
+        thread stands back, as do those that hash passwords, who would wait for it otherwise.
         """
         if not self._path.exists():
             return True
@@ -56,11 +56,7 @@ class SqliteFile(StorageFile):
             connection = connect(self._path)
 
         def look() -> None:
-            if sys.platform == "linux":
-                with suppress(OSError):  # a sandbox may forbid either, and musl knows but one
-                    os.setpriority(os.PRIO_PROCESS, get_native_id(), 19)
-                with suppress(OSError):
-                    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            stand_back()
             with closing(connection):
                 try:
                     found.extend(row[0] for row in connection.execute("PRAGMA quick_check(1)"))

@@ -1,7 +1,7 @@
 """The one writer of a SQLite file in this process: works that wait are committed together."""
 
 import asyncio
-import random
+import secrets
 import sqlite3
 import time
 from asyncio import AbstractEventLoop, Future
@@ -36,6 +36,7 @@ MAX_WAITING = 10_000
 
 # A thread that waits for another process's lock asks for it anew so often. SQLite's own waiting
 # sleeps up to 100 ms at a time, and hardly ever wakes while the lock is free.
+_RANDOM = secrets.SystemRandom()
 _LEAST_POLL_SECONDS, _MOST_POLL_SECONDS = 0.0005, 0.001
 
 # A writer that never runs out of works leaves the lock free for longer than a poll takes, so often.
@@ -182,8 +183,7 @@ class _Committer:
             except Exception as error:
                 if not is_busy(error) or first.is_overdue():
                     raise
-                pause = random.uniform(_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS)  # noqa: S311 - no secret
-                time.sleep(pause)
+                time.sleep(_RANDOM.uniform(_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS))
             else:
                 return connection
 
