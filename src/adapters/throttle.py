@@ -153,16 +153,14 @@ class LimitsThrottle(Throttle):
 
 
 def _pool(url: str) -> "ConnectionPool":
-    from redis.asyncio import ConnectionPool  # noqa: PLC0415 - who counts in memory has no need
-    from redis.asyncio.retry import Retry  # noqa: PLC0415 - as above
-    from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
+    from redis import asyncio, backoff  # noqa: PLC0415 - who counts in memory has no need
 
-    return ConnectionPool.from_url(
+    return asyncio.ConnectionPool.from_url(
         re.sub(r"\Avalkey", "redis", url),
         socket_timeout=_REDIS_SECONDS,
         socket_connect_timeout=_REDIS_SECONDS,
         # By default it tries for many seconds, while somebody waits to sign in.
-        retry=Retry(NoBackoff(), 0),
+        retry=asyncio.retry.Retry(backoff.NoBackoff(), 0),
     )
 
 

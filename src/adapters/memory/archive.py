@@ -129,21 +129,21 @@ def _add(tables: Tables, record: Record) -> None:
         case AccountRecord():
             _add_account(tables, record)
         case SubjectRecord(issuer, subject, user):
-            _fits((issuer, subject) not in tables.subjects and user in tables.external)
+            _fits((issuer, subject) not in tables.subjects, user in tables.external)
             tables.subjects[issuer, subject] = user
         case SessionRecord(session, ended_at, ending):
-            _fits(session.id not in tables.sessions and tables.has_account(session.user))
+            _fits(session.id not in tables.sessions, tables.has_account(session.user))
             tables.sessions[session.id] = session
             if ended_at and ending:
                 tables.endings[session.id] = ended_at, ending
         case RefreshTokenRecord(digest, session_id, expires_at, used_at, sealed):
-            _fits(digest not in tables.tokens and session_id in tables.sessions)
+            _fits(digest not in tables.tokens, session_id in tables.sessions)
             tables.tokens[digest] = StoredToken(session_id, expires_at, used_at, sealed)
         case Order(id=order_id, owner=owner):
-            _fits((owner, order_id) not in tables.orders and tables.has_account(owner))
+            _fits((owner, order_id) not in tables.orders, tables.has_account(owner))
             tables.orders[owner, order_id] = record
         case KeyRecord(owner, key, order_id):
-            _fits((owner, key.value) not in tables.keys and (owner, order_id) in tables.orders)
+            _fits((owner, key.value) not in tables.keys, (owner, order_id) in tables.orders)
             tables.keys[owner, key.value] = order_id, key.expires_at
 
 
@@ -161,6 +161,6 @@ def _add_account(tables: Tables, record: AccountRecord) -> None:
             raise ValueError("an open account has a name and a hash")
 
 
-def _fits(it_does: bool) -> None:  # noqa: FBT001 - a condition, as of `assert`
-    if not it_does:
+def _fits(*conditions: bool) -> None:
+    if not all(conditions):
         raise ValueError("a record is there already, or what it refers to is not")

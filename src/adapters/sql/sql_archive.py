@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    inspect,
     select,
     tuple_,
     update,
@@ -128,17 +129,20 @@ def bookmark_in(connection: Connection) -> Bookmark | None:
 
 @dataclass(frozen=True, slots=True)
 class _Shelf:
-    """How records of a kind are read, by the names and types of their primary key, and written."""
+    """How records of a kind are read, by their primary key, and written.
+
+    `keys` are the names of its columns, and what reads a value that `place_of_key` wrote.
+    """
 
     table: type[SQLModel]
-    keys: Mapping[str, type[int] | type[str] | type[bytes]]
+    keys: Mapping[str, Callable[[str], int | str | bytes]]
     select: Callable[[Select[*tuple[Any, ...]]], Select[*tuple[Any, ...]]]
     records: Callable[[_Rows], list[Record]]
     insert: Callable[[Connection, Sequence[Any]], None]
 
     def query(self, after: _Key | None, limit: int) -> Select[*tuple[Any, ...]]:
         columns = [col(getattr(self.table, name)) for name in self.keys]
-        page = select(self.table.__table__).order_by(*columns).limit(limit)  # type: ignore[attr-defined] # of SQLModel
+        page = select(inspect(self.table).local_table).order_by(*columns).limit(limit)
         if after is not None:
             page = page.where(tuple_(*columns) > tuple_(*after))
         return self.select(page)
@@ -152,10 +156,10 @@ class _Shelf:
         if not place:
             return None
         key: list[int | str | bytes] = []
-        for kind in self.keys.values():
+        for read in self.keys.values():
             length, _, rest = place.partition(":")
             word, place = rest[: int(length)], rest[int(length) :]
-            key.append(bytes.fromhex(word) if kind is bytes else kind(word))  # type: ignore[arg-type] # int or str
+            key.append(read(word))
         return tuple(key)
 
 
@@ -225,7 +229,7 @@ _SHELVES: Mapping[type[Any], _Shelf] = {
     ),
     RefreshTokenRecord: _Shelf(
         RefreshTokenRow,
-        {"digest": bytes},
+        {"digest": bytes.fromhex},
         _itself,
         _each(refresh_token_of),
         _into(RefreshTokenRow, refresh_token_row),
