@@ -2,10 +2,20 @@
 
 import re
 from contextlib import suppress
-from urllib.parse import parse_qs, urlsplit
+from ipaddress import IPv6Address
+from urllib.parse import parse_qs
 
-_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|%2[Ff][A-Za-z0-9._%-]+)(:[0-9]{1,5})?")
-_ACCOUNT = re.compile(r"[^:@]+(:[^:@]*)?")
+# Several hosts are no URL of RFC 3986, so urllib cannot read it: Python 3.11.4 and later refuse text
+# before the bracket of an IPv6 address.
+_URL = re.compile(
+    r"postgresql://(?P<account>[^:@/?#]+(?::[^:@/?#]*)?@)?(?P<hosts>[^@/?#]+)"
+    r"(?P<database>/[^/?#]+)(?P<query>\?[^#]*)?"
+)
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9._-]+|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|%2[Ff][A-Za-z0-9._%-]+)"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+_LAST_PORT = 65_535
 _PARAMETERS = {
     "target_session_attrs": {"any", "primary", "read-write"},
     "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
@@ -19,35 +29,42 @@ _FORM = "must look like postgresql://name:password@host/database, with other cha
 
 def flaw_in(url: str) -> str | None:
     """Say what is wrong with the URL of a database, without repeating any of it."""
-    with suppress(ValueError):  # of a bracket, port or query; its text may be part of a password
-        parts = urlsplit(url)
-        account, _, hosts = parts.netloc.rpartition("@")
-        if not (
-            url.startswith("postgresql://")
-            and url.isprintable()
-            and "#" not in url
-            and re.fullmatch("/[^/]+", parts.path)
-            and (not account or _ACCOUNT.fullmatch(account))
-            and all(_is_host(host) for host in hosts.split(","))
-        ):
-            return _FORM
-        query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        for name, values in query.items():
-            if name not in _PARAMETERS:
-                return f"may have no parameters but {', '.join(_PARAMETERS)}"
-            allowed = _PARAMETERS[name]
-            if len(values) > 1 or not values[0] or (allowed and values[0] not in allowed):
-                return f"{name} must be one of {', '.join(sorted(allowed))}" if allowed else _FORM
-        return None
-    return _FORM
-
-
-def _is_host(host: str) -> bool:
-    return bool(_HOST.fullmatch(host)) and urlsplit(f"//{host}").port != 0
+    parts = _URL.fullmatch(url)
+    if parts is None or not url.isprintable() or not all(map(_is_host, _hosts(parts))):
+        return _FORM
+    query = (parts["query"] or "").removeprefix("?")
+    try:
+        parameters = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        return _FORM
+    for name, values in parameters.items():
+        if name not in _PARAMETERS:
+            return f"may have no parameters but {', '.join(_PARAMETERS)}"
+        allowed = _PARAMETERS[name]
+        if len(values) > 1 or not values[0] or (allowed and values[0] not in allowed):
+            return f"{name} must be one of {', '.join(sorted(allowed))}" if allowed else _FORM
+    return None
 
 
 def each_host(url: str) -> list[str]:
     """Return a URL for each host that a URL without a flaw names."""
-    parts = urlsplit(url)
-    account, at, hosts = parts.netloc.rpartition("@")
-    return [parts._replace(netloc=f"{account}{at}{host}").geturl() for host in hosts.split(",")]
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise ValueError(_FORM)
+    account, rest = parts["account"] or "", parts["database"] + (parts["query"] or "")
+    return [f"postgresql://{account}{host}{rest}" for host in _hosts(parts)]
+
+
+def _hosts(url: re.Match[str]) -> list[str]:
+    return url["hosts"].split(",")
+
+
+def _is_host(host: str) -> bool:
+    match = _HOST.fullmatch(host)
+    if match is None or (match["port"] and not 0 < int(match["port"]) <= _LAST_PORT):
+        return False
+    if match["ipv6"]:
+        with suppress(ValueError):
+            return bool(IPv6Address(match["ipv6"]))
+        return False
+    return True
