@@ -1,5 +1,5 @@
 # Two commands are enough: `make demo` runs the API, `make test` runs every test.
-# Needs Python 3.11 or later and make; everything else goes into .venv, pinned by requirements.lock.
+# Needs Python 3.11 or later and make; everything else goes into .venv, pinned by requirements-dev.lock.
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -12,6 +12,7 @@ HERE := $(shell printf '%s' "$(CURDIR)" | cksum | cut -d' ' -f1)
 LOCKED := $(VENV)/.locked-$(HERE)
 READY := $(VENV)/.ready-$(HERE)
 RUN := $(VENV)/bin/python -m
+QUIET := --quiet --disable-pip-version-check --no-deps
 # So is one whose interpreter is gone.
 DEAD := $(if $(shell $(VENV)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
@@ -21,19 +22,23 @@ PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test check crash bench bench-quick bench-check format lock clean dead
+.PHONY: help ready demo test test-quick install check crash bench bench-quick bench-check format lock clean dead
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ready: $(READY) ## Make the environment, and nothing else
 
 demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
-	@ORDERGATE_HOME= $(RUN) entrypoints demo $(if $(PORT),--port $(PORT))
+	@# Ctrl-C is how a demo ends: the shell outlives it, and 130 is no failure.
+	@trap : INT; env -u ORDERGATE_HOME $(RUN) entrypoints demo $(if $(PORT),--port $(PORT)) || test $$? = 130
 
 test: $(READY) ## Run every test
 	@$(RUN) pytest --cov --cov-report=term tests/unit
 	@$(RUN) pytest tests/integration
+
+test-quick: $(READY) ## Run the unit tests
+	@$(RUN) pytest --quiet tests/unit
 
 check: $(READY) ## Check format, lint, types, import contracts and that the lock is fresh
 	$(RUN) ruff format --check --quiet .
@@ -60,32 +65,50 @@ format: $(READY) ## Format the code and mend what the linter can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
+install: ## Install what serving needs, and no more, into a new environment (DIR=/path)
+	@test -n "$(DIR)" || { echo "Name a folder for the environment: make install DIR=/path" >&2; exit 1; }
+	@test ! -e "$(DIR)/pyvenv.cfg" || { echo "$(DIR) is an environment already; name a new folder" >&2; exit 1; }
+	@$(CHECK_PYTHON)
+	@echo "Installing Ordergate into $(DIR) with $$($(PYTHON) --version)..."
+	@$(PYTHON) -m venv "$(DIR)"
+	@"$(DIR)/bin/python" tools/install.py requirements.lock
+	@rm -rf build
+	@"$(DIR)/bin/python" -m pip install $(QUIET) --no-build-isolation .
+	@rm -rf build src/ordergate.egg-info
+	@echo "Installed; the command is $(DIR)/bin/ordergate"
+
+lock: $(READY) ## Resolve the locks from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build src/ordergate.egg-info
 	find bench src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
-$(LOCKED): requirements.lock $(DEAD)
-	@test -n "$(PYTHON)" || { echo "Ordergate needs Python 3.11 or later; none was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Making $(VENV) from requirements.lock with $$($(PYTHON) --version) (once)..."
+# Nothing is removed before it is known that an interpreter can make it again.
+define CHECK_PYTHON
+{ test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; } || \
+	{ echo "Ordergate needs Python 3.11 or later; $(if $(PYTHON),$(PYTHON) is not one,none was found). Name one: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "$(PYTHON) cannot make environments; install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+endef
+
+$(LOCKED): requirements-dev.lock $(DEAD)
+	@$(CHECK_PYTHON)
+	@echo "Making $(VENV) from $< with $$($(PYTHON) --version) (once)..."
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@# The lock is whole: nothing is left to resolve, and a pip older than 23.3 would ask an index
-	@# for the newest release of whatever a package names with an extra.
-	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(VENV)/bin/python tools/install.py $<
 	@touch "$@"
 
 $(READY): $(LOCKED) pyproject.toml
-	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(RUN) pip install $(QUIET) --no-build-isolation -e .
 	@touch "$@"
 
 $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
-	@test -n "$(PYTHON)" || { echo "Ordergate needs Python 3.11 or later; none was found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@echo "Making $(PEERS) from bench/requirements.lock with $$($(PYTHON) --version) (once)..."
+	@$(CHECK_PYTHON)
+	@echo "Making $(PEERS) from $< with $$($(PYTHON) --version) (once)..."
 	@rm -rf $(PEERS)
 	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r bench/requirements.lock
+	@$(PEERS)/bin/python tools/install.py $<
 	@touch "$@"

@@ -3,9 +3,10 @@
     python tools/lock.py           resolve anew (needs the network; gets uv if it is missing)
     python tools/lock.py --check   say whether the dependencies changed since (needs nothing)
 
-requirements.lock is what running, testing and checking need, bench/requirements.lock what those
-need whom the benchmarks compare with. A lock holds versions and hashes and names no host. Its first
-line is a digest of what pyproject.toml asks for, so that a check needs no resolver.
+requirements.lock has what serving needs, requirements-dev.lock also what testing and checking need,
+in the same versions, and bench/requirements.lock what the peers in the benchmarks need. A lock
+holds versions and hashes and names no host. Its first line is a digest of what pyproject.toml asks
+for, so that a check needs no resolver.
 """
 
 import hashlib
@@ -14,11 +15,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LOCK = "requirements.lock"
+DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
 THEIR_OWN = {"sqlalchemy"}
 """Packages of which fastapi-users needs another version than the project has."""
@@ -28,9 +31,11 @@ def asked() -> dict[str, dict[str, Any]]:
     """Return what pyproject.toml asks of each lock."""
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, python = whole["project"], "requires-python"
-    names = (python, "dependencies", "optional-dependencies")
+    serving = {name: project[name] for name in (python, "dependencies")}
+    extras = project["optional-dependencies"]
     return {
-        LOCK: {name: project[name] for name in names},
+        LOCK: {**serving, "build": extras["build"]},
+        DEV: {**serving, **extras},
         PEERS: {python: project[python], "bench": whole["dependency-groups"]["bench"]},
     }
 
@@ -61,16 +66,17 @@ def resolve(lock: str, *options: str, constraints: str = "") -> None:
     (ROOT / lock).write_text(digest(lock) + resolved)
 
 
-def versions() -> str:
-    """Return the main lock's versions, so that peers run on the same framework and server."""
-    pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", (ROOT / LOCK).read_text(), re.MULTILINE)
-    return "\n".join(line for line, name in pinned if name not in THEIR_OWN)
+def versions(*, without: Collection[str] = ()) -> str:
+    """Return the versions of the largest lock, which the others keep to."""
+    pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", (ROOT / DEV).read_text(), re.MULTILINE)
+    return "\n".join(line for line, name in pinned if name not in without)
 
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--check"]:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "uv"], check=True)
-        resolve(LOCK, "--all-extras", "--upgrade", "pyproject.toml")
-        resolve(PEERS, "--group", "bench", constraints=versions())
+        resolve(DEV, "--all-extras", "--upgrade", "pyproject.toml")
+        resolve(LOCK, "--extra", "build", "pyproject.toml", constraints=versions())
+        resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN))
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")

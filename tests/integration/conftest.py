@@ -23,7 +23,7 @@ PASSWORD = "the password of all test users"
 SECONDS = 30
 PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
 """For servers that many tests fail to sign in to, all from one address."""
-LISTENING = re.compile(r'(?:"url": "|running on )(http://127\.0\.0\.1:\d+)')
+LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
 
 LAST = {"test_nothing_secret_was_written_by_any_test", "test_no_promise_was_skipped"}

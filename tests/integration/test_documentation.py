@@ -141,6 +141,38 @@ def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> N
     assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
 
 
+def test_the_readmes_lines_for_serving_work_for_an_ordinary_user(
+    tmp_path: Path, start: Start
+) -> None:
+    """The environment that `make install` makes is replaced by this one."""
+    (serving,) = re.findall(r"^```sh\n(make install .*?)^```", README, re.MULTILINE | re.DOTALL)
+    (keeping,) = re.findall(r"^```sh\n(ordergate backup .*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines, serve, rest = serving.partition(
+        "ordergate serve --host 0.0.0.0 --port 8000 --workers 2\n"
+    )
+    assert (bool(serve), rest) == (True, "")
+    commands = Path(sys.executable).parent
+    installed = f'make() {{ mkdir "$HOME/ordergate"; ln -s {commands} "$HOME/ordergate/bin"; }}\n'
+    subprocess.run(
+        ["sh", "-euc", installed + lines + keeping],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "ORDERGATE_PASSWORD": PASSWORD},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    server = start(
+        *serve.split()[1:-4],
+        "--workers",
+        2,
+        cwd=tmp_path,
+        HOME=tmp_path / "ordergate" / "state",
+        ISSUER="https://orders.example",
+    )
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/me", headers=sign_in(client)).json()["username"] == "alice"
+
+
 def docstrings_of_attributes(model: type) -> dict[str, str]:
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(body, ast.ClassDef)

@@ -5,8 +5,8 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from urllib.parse import parse_qs
 
-# Several hosts are no URL of RFC 3986, so urllib cannot read it: Python 3.11.4 and later refuse text
-# before the bracket of an IPv6 address.
+# A URL of several hosts is not one of RFC 3986. Since the fix of CVE-2025-0938, urllib refuses it
+# where a name stands before an IPv6 address.
 _URL = re.compile(
     r"postgresql://(?P<account>[^:@/?#]+(?::[^:@/?#]*)?@)?(?P<hosts>[^@/?#]+)"
     r"(?P<database>/[^/?#]+)(?P<query>\?[^#]*)?"

@@ -1,0 +1,77 @@
+"""Install a lock into the environment of the interpreter that runs this, and show progress.
+
+    .venv/bin/python tools/install.py requirements.lock
+
+pip says nothing while it installs packages, and a page of lines while it downloads them.
+"""
+
+import re
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from tempfile import TemporaryFile
+
+_PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+# The lock is complete: no dependency is left to resolve. A pip older than 23.3 would ask an index
+# for the newest release of each package that another package names with an extra.
+_LOCKED = ["--no-deps", "--require-hashes", "--requirement"]
+_SECONDS_A_LINE = 3.0
+"""How often a line is written where no terminal rewrites it."""
+
+
+def main(lock: str) -> int:
+    """Run pip; return its exit status, and print what it printed if it failed."""
+    started, shown = time.monotonic(), ""
+    with TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, *_PIP, *_LOCKED, lock], stdout=output, stderr=subprocess.STDOUT
+        )
+        due = started
+        while process.poll() is None:
+            time.sleep(0.1)
+            if time.monotonic() >= due:
+                shown = _show(_progress(_printed(output), lock), shown)
+                due = time.monotonic() + (0 if sys.stdout.isatty() else _SECONDS_A_LINE)
+        if process.returncode:
+            sys.stderr.write(_printed(output))
+        else:
+            _show(f"installed {_installed()} packages in {time.monotonic() - started:.0f} s", shown)
+    if sys.stdout.isatty():
+        sys.stdout.write("\n")
+    return process.returncode
+
+
+def _printed(output: "TemporaryFile[str]") -> str:
+    output.seek(0)
+    return output.read()
+
+
+def _progress(printed: str, lock: str) -> str:
+    if "Installing collected packages: " not in printed:
+        pinned = len(re.findall("^[^ #]+==", Path(lock).read_text(), re.MULTILINE))
+        found = len(re.findall("^(?:Collecting|Ignoring) ", printed, re.MULTILINE))
+        return f"downloading packages: {found} of {pinned}"
+    (collected,) = re.findall("^Installing collected packages: (.*)$", printed, re.MULTILINE)
+    number = len(collected.split(", "))
+    return f"installing packages: {min(_installed(), number)} of {number}"
+
+
+def _installed() -> int:
+    return sum(1 for _ in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+
+
+def _show(line: str, shown: str) -> str:
+    """Write a line over the one before on a terminal, and below it elsewhere."""
+    if line != shown:
+        if sys.stdout.isatty():
+            sys.stdout.write(f"\r  {line:<60}")
+        else:
+            sys.stdout.write(f"  {line}\n")
+        sys.stdout.flush()
+    return line
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
