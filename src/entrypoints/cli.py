@@ -37,7 +37,7 @@ from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
 from entrypoints.server import CannotListen
-from entrypoints.settings import SettingsError, load_settings
+from entrypoints.settings import SettingsError, load_settings, password_given
 
 DEMO_PASSWORD = "ordergate-demo"  # noqa: S105 - printed for whoever tries the demo
 DEMO_ORDERS = 20
@@ -130,10 +130,10 @@ def demo(port: Port = 8000) -> None:
 
 @users.command("add")
 def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
-    """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
+    """Open an account; the password comes from ORDERGATE_PASSWORD, its _FILE or a prompt."""
     container = container_of_sign_in()
     check_storage(container)
-    password = os.environ.get("ORDERGATE_PASSWORD") or _ask_password()
+    password = password_given() or _ask_password()
     user = with_storage(container, lambda: container.add_user()(name, password))
     typer.echo(f"Added user {user.username} with id {user.id}.")
 

@@ -46,6 +46,7 @@ from application.revoke_token import RevokeToken
 from application.seed_storage import SeedStorage
 from domain.password_rules import PasswordRules
 from domain.session import SessionRules
+from entrypoints.plain_text import path_flaw, text_flaw
 from entrypoints.settings import Settings, SettingsError
 
 
@@ -80,9 +81,19 @@ def _postgres(url: str, settings: Settings) -> Storage:
     return SqlStorage(database)
 
 
+_SQLITE = "sqlite:///"
+
+
+def _sqlite_flaw(url: str) -> str | None:
+    flaw = SqliteDatabase.flaw_in(url)
+    if flaw is None and (in_path := path_flaw(url.removeprefix(_SQLITE))):
+        return f"its path {in_path}"
+    return flaw
+
+
 _ENGINES = {
     "sqlite": _Engine(
-        SqliteDatabase.flaw_in,
+        _sqlite_flaw,
         lambda url, _: SqlStorage(SqliteDatabase.at(url)),
         SqliteFile.at,
     ),
@@ -92,6 +103,8 @@ _ENGINES = {
 
 
 def _database_flaw(url: str) -> str | None:
+    if flaw := text_flaw(url):
+        return flaw
     engine = _ENGINES.get(url.partition(":")[0])
     return engine.flaw_in(url) if engine else f"must begin with {' or '.join(_ENGINES)}"
 

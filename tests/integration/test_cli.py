@@ -336,6 +336,27 @@ def test_the_key_of_a_pem_file_can_be_taken_over(tmp_path: Path) -> None:
     assert "exclude each other" in complaint(both, status=2)
 
 
+@pytest.mark.parametrize(
+    ("path", "flaw"),
+    [
+        ("", "is blank"),
+        ("copy ", "ends with a space (U+0020)"),
+        ("copy\r", "contains a carriage return (U+000D)"),
+        ('"copy"', "is between quotation marks (U+0022); leave them out"),
+        (
+            "~/copy",
+            "begins with a tilde (U+007E), which only a shell replaces; write the whole path",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["backup", "restore", "keys new --from"])
+def test_command_refuses_a_mangled_path(migrated: Path, command: str, path: str, flaw: str) -> None:
+    before = sorted(migrated.rglob("*"))
+    result = ordergate(*command.split(), path, cwd=migrated)
+    assert complaint(result, status=2).endswith(f": the path {flaw}")
+    assert sorted(migrated.rglob("*")) == before
+
+
 @pytest.mark.parametrize("kid", ["unknown", "-starts-with-a-dash", "--with-two"])
 def test_a_key_that_is_not_there_is_told(tmp_path: Path, kid: str) -> None:
     for command in ("promote", "retire"):
