@@ -28,6 +28,7 @@ from domain.order import Order
 from entrypoints.command import Failure, container_of_settings, migrate_storage, with_storage
 from entrypoints.container import storage_of
 from entrypoints.settings import Settings, password_given
+from entrypoints.waiting import Wait, WaitingCommand, wait_for_server
 
 storage = typer.Typer()
 
@@ -39,11 +40,13 @@ _STATEMENT_SECONDS = 3_600
 _LEAST_KEPT_DAYS = 2
 
 
-@storage.command()
-def migrate() -> None:
+@storage.command(cls=WaitingCommand)
+def migrate(wait: Wait = None) -> None:
     """Create the schema, or bring it to this version; safe to repeat."""
-    migrate_storage(container_of_settings())
-    typer.echo("The schema is current.")
+    container = container_of_settings()
+    wait_for_server(container, wait)
+    migrate_storage(container)
+    typer.echo(f"The schema of {container.database_name()} is current.")
 
 
 @storage.command()

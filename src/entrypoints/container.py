@@ -1,7 +1,8 @@
 """The composition root: which adapter stands behind each port. Nothing else imports adapters."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,17 +55,33 @@ class _Engine(NamedTuple):
     """What says what is wrong with a URL, or `None`; and what makes a storage of one.
 
     `file` makes what copies the storage's file, where there is one and no tool of the engine's own.
+    `name` names a database in messages, without secrets. `reason_to_wait` says why a server accepts
+    no connection yet, or returns `None`; it is for engines whose server may start later.
     """
 
     flaw_in: Callable[[str], str | None]
     storage: Callable[[str, Settings], Storage]
     file: Callable[[str], StorageFile] | None = None
+    name: Callable[[str], str] = lambda url: url.partition(":")[0]
+    reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
 
 
 def _postgres_flaw(url: str) -> str | None:
     from adapters.sql.postgres_url import flaw_in  # noqa: PLC0415 - as below
 
     return flaw_in(url)
+
+
+def _postgres_name(url: str) -> str:
+    from adapters.sql.postgres_url import address_in  # noqa: PLC0415 - as below
+
+    return address_in(url)
+
+
+async def _postgres_reason_to_wait(url: str) -> str | None:
+    from adapters.sql.postgres_readiness import reason_to_wait  # noqa: PLC0415 - as below
+
+    return await reason_to_wait(url)
 
 
 def _postgres(url: str, settings: Settings) -> Storage:
@@ -96,8 +113,11 @@ _ENGINES = {
         _sqlite_flaw,
         lambda url, _: SqlStorage(SqliteDatabase.at(url)),
         SqliteFile.at,
+        lambda url: str(Path(url.removeprefix(_SQLITE)).absolute()),
     ),
-    "postgresql": _Engine(_postgres_flaw, _postgres),
+    "postgresql": _Engine(
+        _postgres_flaw, _postgres, name=_postgres_name, reason_to_wait=_postgres_reason_to_wait
+    ),
 }
 """The engines there are, by the scheme of `ORDERGATE_DATABASE_URL`."""
 
@@ -118,6 +138,17 @@ def storage_file_of(url: str) -> StorageFile | None:
     """Make what copies the file of the storage that a URL without a flaw names, if it is one."""
     file = _ENGINES[url.partition(":")[0]].file
     return file(url) if file else None
+
+
+def database_name_of(url: str) -> str:
+    """Name the database of a URL without a flaw: a file's path, or hosts and a database."""
+    return _ENGINES[url.partition(":")[0]].name(url)
+
+
+def reason_to_wait_of(url: str) -> Callable[[], Awaitable[str | None]] | None:
+    """Return what says why the server of a URL without a flaw accepts no connection yet, if any."""
+    reason = _ENGINES[url.partition(":")[0]].reason_to_wait
+    return partial(reason, url) if reason else None
 
 
 def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
@@ -223,6 +254,12 @@ class Container(containers.DeclarativeContainer):
     )
     storage_file: providers.Provider[Any] = providers.ThreadSafeSingleton(
         storage_file_of, settings.provided.storage_url
+    )
+    database_name: providers.Provider[Any] = providers.Callable(
+        database_name_of, settings.provided.storage_url
+    )
+    reason_to_wait: providers.Provider[Any] = providers.Callable(
+        reason_to_wait_of, settings.provided.storage_url
     )
     users: providers.Provider[Any] = storage.provided.users
     sessions: providers.Provider[Any] = storage.provided.sessions

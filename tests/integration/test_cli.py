@@ -55,10 +55,11 @@ def migrated(template: Path, tmp_path: Path) -> Path:
 
 
 def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path) -> None:
+    database = tmp_path / ".ordergate" / "ordergate.db"
     for _ in range(2):
         result = ordergate("migrate", cwd=tmp_path)
-        assert (result.returncode, result.stdout) == (0, "The schema is current.\n")
-    assert (tmp_path / ".ordergate" / "ordergate.db").is_file()
+        assert (result.returncode, result.stdout) == (0, f"The schema of {database} is current.\n")
+    assert database.is_file()
 
 
 @pytest.mark.parametrize(
