@@ -209,7 +209,7 @@ def _ask_password() -> str:
 def _serve(
     app: Callable[..., Any] | str, listening: socket, container: Container, *, workers: int = 1
 ) -> None:
-    if not server.serve(app, listening, database=container.database_name(), workers=workers):
+    if not server.serve(app, listening, database=container.database().name, workers=workers):
         raise Failure("the server did not start; the log says why")
 
 

@@ -46,7 +46,7 @@ def migrate(wait: Wait = None) -> None:
     container = container_of_settings()
     wait_for_server(container, wait)
     migrate_storage(container)
-    typer.echo(f"The schema of {container.database_name()} is current.")
+    typer.echo(f"The schema of {container.database().name} is current.")
 
 
 @storage.command()

@@ -66,6 +66,16 @@ class _Engine(NamedTuple):
     reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
 
 
+class DatabaseInUse(NamedTuple):
+    """What messages call the database, and what asks its server, if it has one.
+
+    `reason_to_wait` returns why the server accepts no connection yet, or `None`.
+    """
+
+    name: str
+    reason_to_wait: Callable[[], Awaitable[str | None]] | None
+
+
 def _postgres_flaw(url: str) -> str | None:
     from adapters.sql.postgres_url import flaw_in  # noqa: PLC0415 - as below
 
@@ -140,15 +150,11 @@ def storage_file_of(url: str) -> StorageFile | None:
     return file(url) if file else None
 
 
-def database_name_of(url: str) -> str:
-    """Name the database of a URL without a flaw: a file's path, or hosts and a database."""
-    return _ENGINES[url.partition(":")[0]].name(url)
-
-
-def reason_to_wait_of(url: str) -> Callable[[], Awaitable[str | None]] | None:
-    """Return what says why the server of a URL without a flaw accepts no connection yet, if any."""
-    reason = _ENGINES[url.partition(":")[0]].reason_to_wait
-    return partial(reason, url) if reason else None
+def _database_of(url: str) -> DatabaseInUse:
+    engine = _ENGINES[url.partition(":")[0]]
+    return DatabaseInUse(
+        engine.name(url), partial(engine.reason_to_wait, url) if engine.reason_to_wait else None
+    )
 
 
 def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
@@ -255,11 +261,8 @@ class Container(containers.DeclarativeContainer):
     storage_file: providers.Provider[Any] = providers.ThreadSafeSingleton(
         storage_file_of, settings.provided.storage_url
     )
-    database_name: providers.Provider[Any] = providers.Callable(
-        database_name_of, settings.provided.storage_url
-    )
-    reason_to_wait: providers.Provider[Any] = providers.Callable(
-        reason_to_wait_of, settings.provided.storage_url
+    database: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        _database_of, settings.provided.storage_url
     )
     users: providers.Provider[Any] = storage.provided.users
     sessions: providers.Provider[Any] = storage.provided.sessions

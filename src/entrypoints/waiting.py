@@ -51,7 +51,7 @@ def wait_for_server(container: Container, seconds: int | None) -> None:
     Raises `StorageUnavailable` that names the server when the time is over. What waiting does not
     change is left for whatever uses the database next, which says what is wrong.
     """
-    _wait(container, seconds, container.reason_to_wait())
+    _wait(container, seconds, container.database().reason_to_wait)
 
 
 def wait_for_schema(container: Container, seconds: int | None) -> None:
@@ -59,7 +59,7 @@ def wait_for_schema(container: Container, seconds: int | None) -> None:
 
     Raises what `wait_for_server` raises, for a schema that is not current too.
     """
-    unready = container.reason_to_wait()
+    unready = container.database().reason_to_wait
 
     async def reason() -> str | None:
         return await unready() or await _reason_of_schema(container)
@@ -83,7 +83,7 @@ def _wait(
     container: Container, seconds: int | None, unready: Callable[[], Awaitable[str | None]] | None
 ) -> None:
     if seconds is not None and unready is not None:
-        asyncio.run(_until_ready(unready, seconds, container.database_name()))
+        asyncio.run(_until_ready(unready, seconds, container.database().name))
 
 
 async def _until_ready(
