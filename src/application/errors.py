@@ -147,7 +147,14 @@ class OutcomeUnknown(StorageUnavailable):
 
 
 class SchemaNotCurrent(ApplicationError):
-    """The storage has no schema yet, or one of another version of this program."""
+    """The storage has no schema yet, or one of another version of this program.
+
+    `needs_migration` says that `ordergate migrate` makes it current.
+    """
+
+    def __init__(self, message: str, *, needs_migration: bool = False) -> None:
+        super().__init__(message)
+        self.needs_migration = needs_migration
 
 
 class StorageNotEmpty(ApplicationError):

@@ -37,7 +37,8 @@ from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
 from entrypoints.server import CannotListen
-from entrypoints.settings import SettingsError, load_settings
+from entrypoints.settings import SettingsError, load_settings, password_given
+from entrypoints.waiting import Wait, WaitingCommand, wait_for_schema
 
 DEMO_PASSWORD = "ordergate-demo"  # noqa: S105 - printed for whoever tries the demo
 DEMO_ORDERS = 20
@@ -82,19 +83,21 @@ def options(
     """Take what stands before a command."""
 
 
-@cli.command()
+@cli.command(cls=WaitingCommand)
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
+    wait: Wait = None,
 ) -> None:
     """Serve the API on a storage whose schema is current."""
     container = container_of_settings()
     check_file(container)
+    wait_for_schema(container, wait)
     check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
-        _serve("entrypoints.asgi:create", listening, workers=workers)
+        _serve("entrypoints.asgi:create", listening, container, workers=workers)
 
 
 @cli.command()
@@ -125,15 +128,15 @@ def demo(port: Port = 8000) -> None:
             )
         container.tokens()
         typer.echo(_welcome(server.url_of(listening), settings.home))
-        _serve(create_app(container), listening)
+        _serve(create_app(container), listening, container)
 
 
 @users.command("add")
 def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
-    """Open an account; the password comes from a prompt or from ORDERGATE_PASSWORD."""
+    """Open an account; the password comes from ORDERGATE_PASSWORD, its _FILE or a prompt."""
     container = container_of_sign_in()
     check_storage(container)
-    password = os.environ.get("ORDERGATE_PASSWORD") or _ask_password()
+    password = password_given() or _ask_password()
     user = with_storage(container, lambda: container.add_user()(name, password))
     typer.echo(f"Added user {user.username} with id {user.id}.")
 
@@ -203,8 +206,10 @@ def _ask_password() -> str:
     return password
 
 
-def _serve(app: Callable[..., Any] | str, listening: socket, *, workers: int = 1) -> None:
-    if not server.serve(app, listening, workers=workers):
+def _serve(
+    app: Callable[..., Any] | str, listening: socket, container: Container, *, workers: int = 1
+) -> None:
+    if not server.serve(app, listening, database=container.database().name, workers=workers):
         raise Failure("the server did not start; the log says why")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from application.ports.storage_file import Contents, StorageFile
-from entrypoints.command import Failure, container_of_settings
+from entrypoints.command import Failure, container_of_settings, file_path
 from entrypoints.container import Container
 
 _MEBIBYTE = 2**20
@@ -16,7 +16,9 @@ backups = typer.Typer()
 
 @backups.command()
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; a new one.")],
+    file: Annotated[
+        Path, typer.Argument(parser=file_path, metavar="FILE", help="The file to write; a new one.")
+    ],
 ) -> None:
     """Write all that is stored into a file, and check it; servers go on meanwhile."""
     contents = storage_file(container_of_settings()).backup(file)
@@ -25,7 +27,10 @@ def backup(
 
 @backups.command()
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ordergate backup` wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(parser=file_path, metavar="FILE", help="What `ordergate backup` wrote."),
+    ],
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Even if there are users or orders: they are lost.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from entrypoints.command import Failure, container_of_sign_in
+from entrypoints.command import Failure, container_of_sign_in, file_path
 from entrypoints.settings import Settings
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
@@ -40,7 +40,9 @@ def new_key(
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Take the private key of a PEM file."),
+        typer.Option(
+            "--from", parser=file_path, metavar="FILE", help="Take the private key of a PEM file."
+        ),
     ] = None,
 ) -> None:
     """Publish a new key, which may sign once everybody has had time to learn of it.

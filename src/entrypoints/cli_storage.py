@@ -1,7 +1,6 @@
 """`ordergate migrate`, `seed`, `copy` and `purge`: what is done to the storage as a whole."""
 
 import asyncio
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,7 +27,8 @@ from application.ports.storage import Storage
 from domain.order import Order
 from entrypoints.command import Failure, container_of_settings, migrate_storage, with_storage
 from entrypoints.container import storage_of
-from entrypoints.settings import Settings
+from entrypoints.settings import Settings, password_given
+from entrypoints.waiting import Wait, WaitingCommand, wait_for_server
 
 storage = typer.Typer()
 
@@ -40,11 +40,13 @@ _STATEMENT_SECONDS = 3_600
 _LEAST_KEPT_DAYS = 2
 
 
-@storage.command()
-def migrate() -> None:
+@storage.command(cls=WaitingCommand)
+def migrate(wait: Wait = None) -> None:
     """Create the schema, or bring it to this version; safe to repeat."""
-    migrate_storage(container_of_settings())
-    typer.echo("The schema is current.")
+    container = container_of_settings()
+    wait_for_server(container, wait)
+    migrate_storage(container)
+    typer.echo(f"The schema of {container.database().name} is current.")
 
 
 @storage.command()
@@ -54,12 +56,12 @@ def seed(
 ) -> None:
     """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
 
-    All users have the password in ORDERGATE_PASSWORD.
+    All users have the password in ORDERGATE_PASSWORD or its _FILE.
     """
-    password = os.environ.get("ORDERGATE_PASSWORD")
-    if not password:
-        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
     container = container_of_settings()
+    password = password_given()
+    if password is None:
+        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
     with _progress() as progress:
 
         def watch(made: Iterator[Order]) -> Iterable[Order]:

@@ -3,13 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from threading import Thread
 from typing import TypeVar
+
+import typer
 
 from application.errors import StorageUnavailable
 from application.ports.storage_file import StorageFile
 from entrypoints.container import Container
 from entrypoints.logs import configure_logging
+from entrypoints.plain_text import path_flaw
 from entrypoints.settings import load_settings
 
 T = TypeVar("T")
@@ -22,6 +26,13 @@ _log = logging.getLogger("ordergate.storage")
 
 class Failure(Exception):
     """A reason to stop, as a line for whoever typed the command."""
+
+
+def file_path(text: str) -> Path:
+    """Read the path of a file on the command line. Raises `typer.BadParameter`."""
+    if flaw := path_flaw(text):
+        raise typer.BadParameter(f"the path {flaw}")
+    return Path(text)
 
 
 def container_of_settings() -> Container:

@@ -1,7 +1,8 @@
 """The composition root: which adapter stands behind each port. Nothing else imports adapters."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ from application.revoke_token import RevokeToken
 from application.seed_storage import SeedStorage
 from domain.password_rules import PasswordRules
 from domain.session import SessionRules
+from entrypoints.plain_text import path_flaw, text_flaw
 from entrypoints.settings import Settings, SettingsError
 
 
@@ -53,17 +55,43 @@ class _Engine(NamedTuple):
     """What says what is wrong with a URL, or `None`; and what makes a storage of one.
 
     `file` makes what copies the storage's file, where there is one and no tool of the engine's own.
+    `name` names a database in messages, without secrets. `reason_to_wait` says why a server accepts
+    no connection yet, or returns `None`; it is for engines whose server may start later.
     """
 
     flaw_in: Callable[[str], str | None]
     storage: Callable[[str, Settings], Storage]
     file: Callable[[str], StorageFile] | None = None
+    name: Callable[[str], str] = lambda url: url.partition(":")[0]
+    reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
+
+
+class DatabaseInUse(NamedTuple):
+    """What messages call the database, and what asks its server, if it has one.
+
+    `reason_to_wait` returns why the server accepts no connection yet, or `None`.
+    """
+
+    name: str
+    reason_to_wait: Callable[[], Awaitable[str | None]] | None
 
 
 def _postgres_flaw(url: str) -> str | None:
     from adapters.sql.postgres_url import flaw_in  # noqa: PLC0415 - as below
 
     return flaw_in(url)
+
+
+def _postgres_name(url: str) -> str:
+    from adapters.sql.postgres_url import address_in  # noqa: PLC0415 - as below
+
+    return address_in(url)
+
+
+async def _postgres_reason_to_wait(url: str) -> str | None:
+    from adapters.sql.postgres_readiness import reason_to_wait  # noqa: PLC0415 - as below
+
+    return await reason_to_wait(url)
 
 
 def _postgres(url: str, settings: Settings) -> Storage:
@@ -80,18 +108,33 @@ def _postgres(url: str, settings: Settings) -> Storage:
     return SqlStorage(database)
 
 
+_SQLITE = "sqlite:///"
+
+
+def _sqlite_flaw(url: str) -> str | None:
+    flaw = SqliteDatabase.flaw_in(url)
+    if flaw is None and (in_path := path_flaw(url.removeprefix(_SQLITE))):
+        return f"its path {in_path}"
+    return flaw
+
+
 _ENGINES = {
     "sqlite": _Engine(
-        SqliteDatabase.flaw_in,
+        _sqlite_flaw,
         lambda url, _: SqlStorage(SqliteDatabase.at(url)),
         SqliteFile.at,
+        lambda url: str(Path(url.removeprefix(_SQLITE)).absolute()),
     ),
-    "postgresql": _Engine(_postgres_flaw, _postgres),
+    "postgresql": _Engine(
+        _postgres_flaw, _postgres, name=_postgres_name, reason_to_wait=_postgres_reason_to_wait
+    ),
 }
 """The engines there are, by the scheme of `ORDERGATE_DATABASE_URL`."""
 
 
 def _database_flaw(url: str) -> str | None:
+    if flaw := text_flaw(url):
+        return flaw
     engine = _ENGINES.get(url.partition(":")[0])
     return engine.flaw_in(url) if engine else f"must begin with {' or '.join(_ENGINES)}"
 
@@ -105,6 +148,13 @@ def storage_file_of(url: str) -> StorageFile | None:
     """Make what copies the file of the storage that a URL without a flaw names, if it is one."""
     file = _ENGINES[url.partition(":")[0]].file
     return file(url) if file else None
+
+
+def _database_of(url: str) -> DatabaseInUse:
+    engine = _ENGINES[url.partition(":")[0]]
+    return DatabaseInUse(
+        engine.name(url), partial(engine.reason_to_wait, url) if engine.reason_to_wait else None
+    )
 
 
 def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
@@ -210,6 +260,9 @@ class Container(containers.DeclarativeContainer):
     )
     storage_file: providers.Provider[Any] = providers.ThreadSafeSingleton(
         storage_file_of, settings.provided.storage_url
+    )
+    database: providers.Provider[Any] = providers.ThreadSafeSingleton(
+        _database_of, settings.provided.storage_url
     )
     users: providers.Provider[Any] = storage.provided.users
     sessions: providers.Provider[Any] = storage.provided.sessions

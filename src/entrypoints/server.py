@@ -63,11 +63,14 @@ class _Config(uvicorn.Config):
         gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
 
 
-def serve(app: Callable[..., Any] | str, listening: socket.socket, *, workers: int = 1) -> bool:
+def serve(
+    app: Callable[..., Any] | str, listening: socket.socket, *, database: str, workers: int = 1
+) -> bool:
     """Serve until SIGINT or SIGTERM, then finish what is under way within 10 s.
 
     `app` is an ASGI application or, as `module:function`, the name of what makes one; only a name
-    can be served by several workers. Returns False when the application could not start.
+    can be served by several workers. `database` names the database for the log. Returns False when
+    the application could not start.
     """
     config = _Config(
         app,
@@ -82,7 +85,9 @@ def serve(app: Callable[..., Any] | str, listening: socket.socket, *, workers: i
         proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    _log.info("listening", extra={"url": url_of(listening), "workers": workers})
+    _log.info(
+        "listening", extra={"url": url_of(listening), "workers": workers, "database": database}
+    )
     # The socket itself, not its number: uvicorn takes a number for a Unix socket, leaves Nagle's
     # algorithm on, and every answer on a kept connection comes 40 ms late.
     with suppress(KeyboardInterrupt):

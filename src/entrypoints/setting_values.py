@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
+from entrypoints.plain_text import is_blank, path_flaw, text_flaw
+
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
@@ -64,6 +66,19 @@ def _jwks_url(url: str) -> str:
     raise PydanticCustomError(
         "url", "must be a URL such as https://id.example/jwks; http is for this computer alone"
     )
+
+
+def _plain_path(path: object) -> object:
+    if flaw := path_flaw(str(path)):
+        raise PydanticCustomError("path", "{flaw}", {"flaw": flaw})
+    return path
+
+
+def _plain_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if flaw := "is blank" if is_blank(text) else text_flaw(text):
+        raise PydanticCustomError("secret", "{flaw}", {"flaw": flaw})
+    return secret
 
 
 def _existing_file(path: Path) -> Path:
@@ -121,10 +136,12 @@ Name = Annotated[str, AfterValidator(_name)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]
-RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+Folder = Annotated[Path, BeforeValidator(_plain_path)]
+Secret = Annotated[SecretStr, AfterValidator(_plain_secret)]
+RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 JwksUrl = Annotated[str, AfterValidator(_jwks_url)]
-ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
-LongSecret = Annotated[SecretStr, AfterValidator(_long_secret)]
+ExistingFile = Annotated[Path, BeforeValidator(_plain_path), AfterValidator(_existing_file)]
+LongSecret = Annotated[Secret, AfterValidator(_long_secret)]
 RevocationBound = Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)]

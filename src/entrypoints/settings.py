@@ -1,22 +1,27 @@
 """All configuration: read once from the environment, checked as a whole before anything starts."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import (
-    Field,
-    SecretStr,
-    ValidationError,
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.password_rules import LEAST_MIN_LENGTH
+from entrypoints.service_links import service_links
 from entrypoints.setting_values import (
     ExistingFile,
+    Folder,
     Issuer,
     JwksUrl,
     LongSecret,
@@ -25,13 +30,21 @@ from entrypoints.setting_values import (
     Origins,
     RedisUrl,
     RevocationBound,
+    Secret,
 )
+from entrypoints.variables import FILE_SUFFIX, Variable, read_variable
 
 PREFIX = "ORDERGATE_"
 
-_WHOSE_KEYS = ("SIGNING_KEY_FILE", "SIGNING_SECRET", "JWKS_URL")
-_NOT_SETTINGS = frozenset({"PASSWORD"})
-"""Variables that commands read by themselves, so that they stand in no settings object."""
+_WHOSE_KEYS = ("signing_key_file", "signing_secret", "jwks_url")
+_PASSWORD = "PASSWORD"  # noqa: S105 - the name of a variable
+"""What commands read by themselves with `password_given`, so that no settings object holds it."""
+
+UNSET = {
+    "database_url": "ordergate.db in HOME",
+    "throttle_url": "memory of each worker",
+}
+"""What is used where a setting is unset and its default is not a value."""
 
 
 class SettingsError(Exception):
@@ -43,6 +56,7 @@ class SettingsError(Exception):
 
 
 _MAX_HASHING_THREADS = 64
+_WHOLE_NUMBER = re.compile("-?[0-9]+")
 
 
 def _processors() -> int:
@@ -54,21 +68,16 @@ def _processors() -> int:
 class Settings(BaseSettings):
     """The settings of one process. Each is the environment variable `ORDERGATE_` + its name.
 
+    A secret can also be in a file, which `ORDERGATE_` + its name + `_FILE` names.
     Read them with `load_settings`, which turns every mistake into one `SettingsError`.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    home: Path = Path(".ordergate")
+    home: Folder = Path(".ordergate")
     """The folder of state: the embedded database, and the signing keys made for you."""
 
-    database_url: SecretStr | None = None
+    database_url: Secret | None = None
     """Where users and orders are: `sqlite:///` and a path, or
     `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`. Default:
     `ordergate.db` in `HOME`."""
@@ -173,6 +182,26 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     """Log lines as `json` or as `text`; `auto` is text on a terminal."""
 
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # it is called by names alone
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment by the rules of `load_settings`, and no file of settings."""
+        given = {name: variable.text for name, variable in _read_environment().items()}
+        return init_settings, InitSettingsSource(settings_cls, given)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_unusual_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what only Python reads as a number, such as `1_000`, ` 7` and `7.0`."""
+        is_number = cls.model_fields[str(info.field_name)].annotation is int
+        if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
+            raise PydanticCustomError("int_form", "must be a whole number")
+        return value
+
     @property
     def signs_in(self) -> bool:
         """Whether people sign in here, and not with another issuer."""
@@ -195,18 +224,18 @@ def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settin
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
     `flaws_in` has, by the name of a setting, what says what is wrong with its value, or `None`.
+    Variables that have the form of a Kubernetes service link are ignored.
     """
-    known = {name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
-    ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
-    problems = [_unknown(name, known) for name in ours if name.removeprefix(PREFIX) not in known]
-    problems += [f"{name} is not UTF-8" for name in ours if not _is_utf_8(os.environ[name])]
-    if os.environ.get(f"{PREFIX}DATABASE_URL") == "":
-        # A secret that was not filled in: orders would go into a file that nobody looks for.
-        problems.append(f"{PREFIX}DATABASE_URL is empty; unset it for the database in HOME")
-    keys = [PREFIX + name for name in _WHOSE_KEYS if os.environ.get(PREFIX + name)]
+    given = _read_environment()
+    usable = {name: variable for name, variable in given.items() if not variable.problem}
+    problems = _unknown_names()
+    problems += [variable.problem for variable in given.values() if variable.problem]
+    if (password := read_variable(os.environ, PREFIX + _PASSWORD)) and password.problem:
+        problems.append(password.problem)
+    keys = [given[name].name for name in _WHOSE_KEYS if name in given]
     if len(keys) > 1:
         problems.append(f"{' and '.join(keys)} exclude each other")
-    if f"{PREFIX}JWKS_URL" in keys and not os.environ.get(f"{PREFIX}ISSUER"):
+    if "jwks_url" in usable and "issuer" not in given:
         problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
     settings, flaws = None, {}
     try:
@@ -217,13 +246,66 @@ def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settin
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
         }
     for name, flaw_in in flaws_in.items():
-        value = os.environ.get(f"{PREFIX}{name.upper()}")
-        if value and name not in flaws and (flaw := flaw_in(value)):
+        if name in usable and name not in flaws and (flaw := flaw_in(usable[name].text)):
             flaws[name] = flaw
-    problems += [f"{PREFIX}{name.upper()}: {flaw}" for name, flaw in flaws.items()]
+    problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def password_given() -> str | None:
+    """Return the password in `ORDERGATE_PASSWORD`, or in the file that its `_FILE` names.
+
+    Returns `None` when neither is set. Raises `SettingsError`.
+    """
+    variable = read_variable(
+        os.environ, PREFIX + _PASSWORD, secret=True, unset="give it a password"
+    )
+    if variable is not None and variable.problem:
+        raise SettingsError([variable.problem])
+    return variable.text if variable else None
+
+
+def _read_environment() -> dict[str, Variable]:
+    """Return the variable of each setting that has one, by the name of the setting."""
+    read = {
+        name: read_variable(
+            os.environ,
+            PREFIX + name.upper(),
+            secret=_is_secret(field.annotation),
+            unset=f"unset it for the default ({_default_of(name)})",
+        )
+        for name, field in Settings.model_fields.items()
+    }
+    return {name: variable for name, variable in read.items() if variable is not None}
+
+
+def secret_names() -> list[str]:
+    """Return the names of the variables that may be given as a file, without prefix and suffix."""
+    fields = Settings.model_fields.items()
+    return [*(name.upper() for name, field in fields if _is_secret(field.annotation)), _PASSWORD]
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
+
+
+def _default_of(name: str) -> str:
+    default = Settings.model_fields[name].default
+    if default is None or default == ():
+        return UNSET.get(name, "none")
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _unknown_names() -> list[str]:
+    """Say of each variable that begins as ours do and is none of ours what is wrong with it."""
+    known = {name.upper() for name in Settings.model_fields} | {_PASSWORD}
+    known |= {name + FILE_SUFFIX for name in secret_names()}
+    ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+    unknown = sorted(ours.keys() - {PREFIX + name for name in known})
+    links = service_links({name: ours[name] for name in unknown})
+    return [_unknown(name, known) for name in unknown if name not in links]
 
 
 def _words(name: str, kind: str, message: str) -> str:
@@ -240,11 +322,6 @@ def _words(name: str, kind: str, message: str) -> str:
     if kind == "literal_error":
         return f"must be one of {', '.join(get_args(field.annotation))}"
     return message
-
-
-def _is_utf_8(value: str) -> bool:
-    """Say whether a variable was text: Python hides the bytes of one that was not."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _unknown(name: str, known: set[str]) -> str:

@@ -55,10 +55,11 @@ def migrated(template: Path, tmp_path: Path) -> Path:
 
 
 def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path) -> None:
+    database = tmp_path / ".ordergate" / "ordergate.db"
     for _ in range(2):
         result = ordergate("migrate", cwd=tmp_path)
-        assert (result.returncode, result.stdout) == (0, "The schema is current.\n")
-    assert (tmp_path / ".ordergate" / "ordergate.db").is_file()
+        assert (result.returncode, result.stdout) == (0, f"The schema of {database} is current.\n")
+    assert database.is_file()
 
 
 @pytest.mark.parametrize(
@@ -334,6 +335,27 @@ def test_the_key_of_a_pem_file_can_be_taken_over(tmp_path: Path) -> None:
     assert complaint(missing) == "no.pem: cannot be read: No such file or directory"
     both = ordergate("keys", "new", "--from", "my.pem", "--algorithm", "ES256", cwd=tmp_path)
     assert "exclude each other" in complaint(both, status=2)
+
+
+@pytest.mark.parametrize(
+    ("path", "flaw"),
+    [
+        ("", "is blank"),
+        ("copy ", "ends with a space (U+0020)"),
+        ("copy\r", "contains a carriage return (U+000D)"),
+        ('"copy"', "is between quotation marks (U+0022); leave them out"),
+        (
+            "~/copy",
+            "begins with a tilde (U+007E), which only a shell replaces; write the whole path",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["backup", "restore", "keys new --from"])
+def test_command_refuses_a_mangled_path(migrated: Path, command: str, path: str, flaw: str) -> None:
+    before = sorted(migrated.rglob("*"))
+    result = ordergate(*command.split(), path, cwd=migrated)
+    assert complaint(result, status=2).endswith(f": the path {flaw}")
+    assert sorted(migrated.rglob("*")) == before
 
 
 @pytest.mark.parametrize("kid", ["unknown", "-starts-with-a-dash", "--with-two"])

@@ -15,7 +15,7 @@ import pytest
 from domain.errors import InvalidMoney
 from entrypoints.http import errors, login
 from entrypoints.http.problems import Problem
-from entrypoints.settings import PREFIX, Settings
+from entrypoints.settings import PREFIX, UNSET, Settings, secret_names
 from tests.integration.conftest import SKIPPED, Start, clean_environment, ordergate
 
 ROOT = Path(__file__).parents[2]
@@ -195,6 +195,19 @@ def test_the_readme_lists_every_setting() -> None:
         default = default.rstrip(".") if default else f"`{field.default}`"
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |\n")
     assert "".join(rows) in README
+
+
+def test_readme_lists_every_secret_that_may_be_in_a_file() -> None:
+    listed = re.findall(rf"`{PREFIX}(\w+)_FILE`(?! \|)", README)
+    assert sorted(listed) == sorted(secret_names())
+
+
+def test_error_for_a_blank_setting_names_the_documented_default() -> None:
+    documented = docstrings_of_attributes(Settings)
+    for name, field in Settings.model_fields.items():
+        if field.default in (None, ()):
+            default = " ".join(documented[name].split()).partition(" Default: ")[2]
+            assert default.replace("`", "") == f"{UNSET.get(name, 'none')}."
 
 
 def test_the_readmes_map_shows_the_house() -> None:

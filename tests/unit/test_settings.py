@@ -5,9 +5,17 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from entrypoints.container import Container
-from entrypoints.settings import PREFIX, Settings, SettingsError, load_settings
+from entrypoints.settings import (
+    PREFIX,
+    Settings,
+    SettingsError,
+    load_settings,
+    password_given,
+    secret_names,
+)
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -70,14 +78,134 @@ def test_a_database_url_that_names_no_file_is_refused(url: str) -> None:
     ]
 
 
-def test_a_variable_set_to_nothing_is_not_set() -> None:
-    assert settings_of(LOG_LEVEL="", BCRYPT_COST="") == settings_of()
+@pytest.mark.parametrize("blank", ["", " ", "\t\r\n", "\u00a0", "\ufeff"])
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_blank_setting_is_refused(name: str, blank: str) -> None:
+    assert problems_of(**{name.upper(): blank})[0].startswith(
+        f"ORDERGATE_{name.upper()} is blank; unset it for the default ("
+    )
 
 
-def test_an_empty_database_url_is_a_mistake() -> None:
-    assert problems_of(DATABASE_URL="") == [
-        "ORDERGATE_DATABASE_URL is empty; unset it for the database in HOME"
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("HOME", ".ordergate"),
+        ("DATABASE_URL", "ordergate.db in HOME"),
+        ("JWKS_URL", "none"),
+        ("THROTTLE_URL", "memory of each worker"),
+        ("SIGN_UP", "true"),
+        ("BCRYPT_COST", "12"),
+        ("TRUSTED_PROXIES", "none"),
+    ],
+)
+def test_blank_setting_error_names_the_default(name: str, default: str) -> None:
+    assert problems_of(**{name: ""}) == [
+        f"ORDERGATE_{name} is blank; unset it for the default ({default})"
     ]
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_blank_password_is_refused(blank: str) -> None:
+    assert problems_of(PASSWORD=blank)[0].startswith("ORDERGATE_PASSWORD is blank")
+    with (
+        patch.dict(os.environ, {"ORDERGATE_PASSWORD": blank}),
+        pytest.raises(SettingsError, match="ORDERGATE_PASSWORD is blank; give it a password"),
+    ):
+        password_given()
+
+
+@pytest.mark.parametrize("name", ["SIGNING_SECRET", "SIGNING_KEY_FILE", "JWKS_URL"])
+def test_settings_refuse_a_blank_variable_without_load_settings(name: str) -> None:
+    with patch.dict(os.environ, {PREFIX + name: ""}), pytest.raises(ValidationError):
+        Settings()
+
+
+MANGLED = [
+    ('"{}"', "is between quotation marks (U+0022); leave them out"),
+    ("'{}'", "is between quotation marks (U+0027); leave them out"),
+    ("{}\r", "contains a carriage return (U+000D)"),
+    ("{}\n", "contains a newline (U+000A)"),
+    ("\t{}", "contains a tab (U+0009)"),
+    ("{}\x1b[0m", "contains a control character (U+001B)"),
+    ("{}\x85", "contains a control character (U+0085)"),
+    (" {}", "begins with a space (U+0020)"),
+    ("{} ", "ends with a space (U+0020)"),
+    ("{}\u00a0", "ends with a no-break space (U+00A0)"),
+    ("\ufeff{}", "begins with a zero width no-break space (U+FEFF)"),
+]
+
+
+@pytest.mark.parametrize(("mangled", "flaw"), MANGLED)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOME", "/srv/ordergate"),
+        ("SIGNING_KEY_FILE", __file__),
+        ("DATABASE_URL", "sqlite:////srv/orders.db"),
+        ("DATABASE_URL", "postgresql://db.example/orders"),
+        ("SIGNING_SECRET", SECRET),
+        ("THROTTLE_URL", "redis://localhost:6379/0"),
+    ],
+)
+def test_path_or_secret_with_a_stray_character_is_refused_and_names_it(
+    name: str, value: str, mangled: str, flaw: str
+) -> None:
+    assert problems_of(**{name: mangled.format(value)}) == [f"ORDERGATE_{name}: {flaw}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "flaw"),
+    [
+        ('"/srv/orders', "begins with a quotation mark (U+0022)"),
+        ("/srv/orders'", "ends with an apostrophe (U+0027)"),
+        ("~/orders", "begins with a tilde (U+007E), which only a shell replaces"),
+        ("~shop/orders", "begins with a tilde (U+007E), which only a shell replaces"),
+        ("$HOME/orders", "begins with a dollar sign (U+0024), which only a shell replaces"),
+        ("${HOME}/orders", "begins with a dollar sign (U+0024), which only a shell replaces"),
+    ],
+)
+def test_path_for_a_shell_is_refused(path: str, flaw: str) -> None:
+    assert problems_of(HOME=path)[0].startswith(f"ORDERGATE_HOME: {flaw}")
+    assert problems_of(DATABASE_URL=f"sqlite:///{path}")[0].startswith(
+        f"ORDERGATE_DATABASE_URL: its path {flaw}"
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/my orders", "/srv/bob's orders", "orders~", "a$b", "./~", "/سفارش\u200cها"]
+)
+def test_unusual_path_is_kept(path: str) -> None:
+    assert settings_of(HOME=path).home == Path(path)
+    assert settings_of(DATABASE_URL=f"sqlite:///{path}").storage_url == f"sqlite:///{path}"
+
+
+@pytest.mark.parametrize("number", ["1_2", "+12", " 12", "12 ", "12.0", "1e1", "١٢", "１２", "0xc"])
+def test_number_that_only_python_reads_is_refused(number: str) -> None:
+    assert problems_of(BCRYPT_COST=number) == [
+        "ORDERGATE_BCRYPT_COST: must be a whole number from 4 to 20"
+    ]
+
+
+@pytest.mark.parametrize("value", ["True ", "2", "maybe", "ja"])
+def test_boolean_of_another_form_is_refused(value: str) -> None:
+    assert problems_of(SIGN_UP=value) == ["ORDERGATE_SIGN_UP: must be true or false"]
+
+
+@pytest.mark.parametrize("name", ["ordergate_home", "Ordergate_Home", "ORDERGATE_home"])
+def test_setting_in_other_letters_is_refused(name: str) -> None:
+    with patch.dict(os.environ, {name: "/srv", "ORDERGATE_HOME": "/srv/orders"}):
+        assert problems_of() == [f"{name} is not a setting; did you mean ORDERGATE_HOME?"]
+
+
+def test_file_of_settings_is_not_read() -> None:
+    assert Settings.model_config.get("env_file") is None
+    assert Settings.model_config.get("secrets_dir") is None
+
+
+@pytest.mark.parametrize("name", ["HOME", "ISSUER", "PASSWORD_", "JWKS_URL"])
+def test_file_variable_is_for_secrets_only(name: str) -> None:
+    (problem,) = problems_of(**{f"{name}_FILE": "/run/secrets/x"})
+    assert problem.startswith(f"ORDERGATE_{name}_FILE is not a setting")
 
 
 def test_all_wrong_settings_are_named_together() -> None:
@@ -340,5 +468,6 @@ def test_any_value_is_a_setting_or_an_error_that_does_not_repeat_it(name: str, v
 
 @given(name=st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=20))
 def test_any_other_name_is_refused(name: str) -> None:
-    if name.lower() not in {*Settings.model_fields, "password"}:
+    files = {f"{each}_FILE" for each in secret_names()}
+    if name.lower() not in {*Settings.model_fields, "password"} and name not in files:
         assert problems_of(**{name: "x"})[0].startswith(f"ORDERGATE_{name} is not a setting")

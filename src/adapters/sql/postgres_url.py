@@ -16,6 +16,7 @@ _HOST = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _LAST_PORT = 65_535
+_DEFAULT_PORT = 5432
 _PARAMETERS = {
     "target_session_attrs": {"any", "primary", "read-write"},
     "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
@@ -53,6 +54,19 @@ def each_host(url: str) -> list[str]:
         raise ValueError(_FORM)
     account, rest = parts["account"] or "", parts["database"] + (parts["query"] or "")
     return [f"postgresql://{account}{host}{rest}" for host in _hosts(parts)]
+
+
+def address_in(url: str) -> str:
+    """Return the hosts with their ports and the database of a URL without a flaw, and no secret."""
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise ValueError(_FORM)
+    hosts = (
+        host if match and match["port"] else f"{host}:{_DEFAULT_PORT}"
+        for host in _hosts(parts)
+        for match in [_HOST.fullmatch(host)]
+    )
+    return ",".join(hosts) + parts["database"]
 
 
 def _hosts(url: re.Match[str]) -> list[str]:

@@ -43,12 +43,16 @@ class SqlStorage(Storage):
         """Compare the revision stored in the database with this program's."""
         if not await self._database.exists():
             raise SchemaNotCurrent(
-                f"there is no database at {self._database}; `ordergate migrate` makes one there"
+                f"there is no database at {self._database}; `ordergate migrate` makes one there",
+                needs_migration=True,
             )
         revision = await self._database.read(_revision)
         _refuse_newer(revision)
         if revision != HEAD:
-            raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
+            raise SchemaNotCurrent(
+                "the database's schema is not current; run `ordergate migrate`",
+                needs_migration=True,
+            )
         if not unfinished and await self.archive.bookmark():
             raise CopyUnfinished
 
