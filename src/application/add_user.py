@@ -26,7 +26,7 @@ class AddUser:
     audit: Audit
 
     async def __call__(self, username: str, password: str, *, origin: Origin | None = None) -> User:
-        name, secret = Username(username), Password(password)
+        name, secret = Username.new(username), Password.new(password)
         self.rules.check(secret, name)
         if origin is not None:
             await self._admit(origin)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from application.find_account import find_account
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
 from application.ports.passwords import PasswordHasher, Throttle
@@ -11,10 +12,10 @@ from application.ports.sessions import SessionRepository
 from application.ports.tokens import AccessToken, Caller, TokenIssuer
 from application.ports.users import UserRepository
 from application.refresh_token import RefreshToken
-from domain.errors import InvalidPassword, InvalidUsername
+from domain.errors import InvalidPassword
 from domain.scope import Scope
 from domain.session import Session, SessionId, SessionRules
-from domain.user import Password, PasswordHash, User, UserId, Username
+from domain.user import Password, PasswordHash, User, UserId
 
 _NOBODY = UserId(0)
 _NO_PASSWORD = Password("nobody's password")
@@ -57,7 +58,7 @@ class AuthenticateUser:
         scope: frozenset[Scope],
         origin: Origin,
     ) -> Grant:
-        found = await self._find(username)
+        found = await find_account(self.users, username)
         known = found.id if found else None
         try:
             user = await self._judge(found, username, password, origin)
@@ -97,13 +98,6 @@ class AuthenticateUser:
         caller = Caller(user.id, client_id, scope, session.id)
         return Grant(self.tokens.issue(caller, until=session.expires_at), refresh, scope)
 
-    async def _find(self, username: str) -> User | None:
-        try:
-            name = Username(username)
-        except InvalidUsername:
-            return None
-        return await self.users.find(name)
-
     async def _judge(
         self, user: User | None, username: str, password: str, origin: Origin
     ) -> User | None:
@@ -111,7 +105,7 @@ class AuthenticateUser:
         familiar = await self.sessions.is_familiar(user.id if user else _NOBODY, origin.address)
         async with self.throttle.attempt(username, origin.address, familiar=familiar) as attempt:
             try:
-                guess = Password(password)
+                guess = Password.guess(password)
             except InvalidPassword:
                 guess, user = _NO_PASSWORD, None
             verification = await self.hasher.verify(guess, user.password_hash if user else None)

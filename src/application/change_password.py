@@ -34,7 +34,7 @@ class ChangePassword:
         ended = None
         for _ in range(ATTEMPTS):
             account = await self.confirm_password(current, caller=caller, origin=origin)
-            secret = Password(new)
+            secret = Password.new(new)
             self.rules.check(secret, account.username)
             ended = await self.users.change_password(
                 caller.id,

@@ -51,7 +51,7 @@ class ConfirmPassword:
 
     async def _matches(self, password: str, account: User) -> bool:
         try:
-            guess = Password(password)
+            guess = Password.guess(password)
         except InvalidPassword:
             return False
         return (await self.hasher.verify(guess, account.password_hash)).matches

@@ -20,6 +20,8 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── OwnerNotNamed           several users have an order of that id
     ├── KeyReused               an idempotency key stands for another order
     ├── UsernameTaken           an account of that name exists
+    ├── RecordUnreadable        what is stored cannot be read
+    ├── RecordRefused           a storage cannot hold what another one holds
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
     │   └── OutcomeUnknown      the same, after a change that may have been made
@@ -122,6 +124,20 @@ class KeyReused(ApplicationError):
 
 class UsernameTaken(ApplicationError):
     """An account of that name exists already."""
+
+
+class RecordUnreadable(ApplicationError):
+    """A record that is stored cannot be read; the message names it and says why, for a log."""
+
+    def __init__(self, record: str, reason: str) -> None:
+        super().__init__(f"the {record} cannot be read as it is stored: {reason}")
+
+
+class RecordRefused(ApplicationError):
+    """A storage cannot hold a record of another storage; the message names it and says why."""
+
+    def __init__(self, record: str, reason: str) -> None:
+        super().__init__(f"the {record} cannot be stored there: {reason}")
 
 
 class Overloaded(ApplicationError):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from application.errors import InvalidToken, KeyReused, OrderIdTaken
 from application.ports.clock import Clock
 from application.ports.orders import IdempotencyKey, OrderRepository
-from domain.order import Order, OrderId, OrderLine, OrderStatus, new_order_id
+from domain.order import Order, OrderId, OrderLine, new_order_id
 from domain.user import UserId
 
 ATTEMPTS = 3
@@ -34,7 +34,7 @@ class PlaceOrder:
         now = self.clock.now()
         once = IdempotencyKey(key, now + self.key_life) if key is not None else None
         for _ in range(ATTEMPTS):
-            order = Order(self.new_id(), owner, OrderStatus.PLACED, now, lines)
+            order = Order.place(self.new_id(), owner, now, lines)
             try:
                 stored = await self.orders.add(order, owner=owner, key=once)
             except OrderIdTaken:

@@ -50,11 +50,13 @@ class RefreshSession:
                 event, origin=origin, user=session.user, session=session.id, detail=detail
             )
 
-        granted = session.scope if scope is None else scope
+        # Scopes that this program does not know stay with the session, and are in no token.
+        known = frozenset(each for each in Scope if each in session.scope)
+        granted = known if scope is None else scope
         refusal: tuple[type[ApplicationError], str] | None = None
         if client_id not in {None, session.client_id}:
             refusal = InvalidGrant, "another client"
-        elif not granted <= session.scope:
+        elif not granted or not granted <= known:
             refusal = InvalidScope, "more scope"
         if refusal and not await self.sessions.is_used(old.digest):  # else it may be reuse
             error, detail = refusal

@@ -55,7 +55,7 @@ class SeedStorage:
             raise ValueError(
                 "Seeding needs at least one user, and cannot take a negative number of orders."
             )
-        password_hash = await self.hasher.hash(Password(password))
+        password_hash = await self.hasher.hash(Password.new(password))
         await self.loader.load(_users(users, password_hash), watch(_orders(orders, users)))
 
 

@@ -28,29 +28,39 @@ MINOR_DIGITS: dict[str, int] = {
 }
 """ISO 4217 code of each currency in use → the digits after its decimal point."""
 
+WITHDRAWN_DIGITS = {"BYR": 0} | dict.fromkeys(
+    ["ANG", "BGN", "CUC", "HRK", "LTL", "MRO", "SLL", "STD", "VEF", "ZMK", "ZWL"], 2
+)
+"""The same for codes that left ISO 4217; a code that leaves `MINOR_DIGITS` moves here.
+
+No new price is in them, and old ones are still written.
+"""
+
+_DIGITS = MINOR_DIGITS | WITHDRAWN_DIGITS
+
 _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,18})(?:\.([0-9]{1,4}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """`minor` minor units (cents, yen, fils) of `currency`, from 0 to `MAX_MINOR`.
+    """`minor` minor units (cents, yen, fils) of `currency`, a code of ISO 4217.
 
-    Raises `InvalidMoney` for anything else. As text it is a plain decimal with exactly the digits
-    its currency has: `12.50` EUR, `1250` JPY, `12.500` KWD.
+    As text it is a plain decimal with exactly the digits its currency has: `12.50` EUR, `1250` JPY,
+    `12.500` KWD. Another version of this program may have stored a currency whose digits are
+    unknown here; that amount is written in minor units, `minor units: 1250`, which no reader takes
+    for a decimal.
     """
 
     minor: int
     currency: str
 
-    def __post_init__(self) -> None:
-        if self.currency not in MINOR_DIGITS:
-            raise InvalidMoney("The currency must be a code of ISO 4217, such as EUR.")
-        if not 0 <= self.minor <= MAX_MINOR:
-            raise InvalidMoney("An amount must be between 0 and 2^63-1 minor units.")
-
     @classmethod
     def parse(cls, amount: str, currency: str) -> Self:
-        """Read a plain decimal: digits, and at most as many after the point as the currency has."""
+        """Read a plain decimal: digits, and at most as many after the point as the currency has.
+
+        Raises `InvalidMoney` for anything else, for a currency that is not in use, and for more
+        than `MAX_MINOR`.
+        """
         match = _DECIMAL.fullmatch(amount)
         digits = MINOR_DIGITS.get(currency)
         if match is None or digits is None:
@@ -60,19 +70,19 @@ class Money:
         whole, fraction = match[1], match[2] or ""
         if len(fraction) > digits:
             raise InvalidMoney(f"An amount in {currency} has at most {digits} decimal places.")
-        return cls(int(whole + fraction.ljust(digits, "0")), currency)
+        return cls(int(whole + fraction.ljust(digits, "0")), currency).checked()
+
+    def checked(self) -> Self:
+        """Return this amount. Raises `InvalidMoney` unless it is from 0 to `MAX_MINOR`."""
+        if not 0 <= self.minor <= MAX_MINOR:
+            raise InvalidMoney("An amount must be between 0 and 2^63-1 minor units.")
+        return self
 
     def __str__(self) -> str:
-        digits = MINOR_DIGITS[self.currency]
+        digits = _DIGITS.get(self.currency)
+        if digits is None:
+            return f"minor units: {self.minor}"
         if not digits:
             return str(self.minor)
-        whole, fraction = divmod(self.minor, 10**digits)
-        return f"{whole}.{fraction:0{digits}}"
-
-    def __add__(self, other: "Money") -> "Money":
-        if self.currency != other.currency:
-            raise InvalidMoney(f"{self.currency} and {other.currency} cannot be added.")
-        return Money(self.minor + other.minor, self.currency)
-
-    def __mul__(self, quantity: int) -> "Money":
-        return Money(self.minor * quantity, self.currency)
+        whole, fraction = divmod(abs(self.minor), 10**digits)
+        return f"{'-' if self.minor < 0 else ''}{whole}.{fraction:0{digits}}"

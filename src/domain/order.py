@@ -1,11 +1,17 @@
-"""An order, its lines, and the rules both keep."""
+"""An order, its lines, and the rules for new ones.
+
+`OrderLine.new` and `Order.place` check what comes in. The classes themselves take any values: what
+was stored under other rules, by another version of this program or of Unicode, is still an order.
+"""
 
 import secrets
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Self
 
+from domain.characters import first_flaw, is_printable, is_written
 from domain.errors import InvalidOrder, InvalidStep
 from domain.money import Money
 from domain.user import MAX_ID, UserId
@@ -40,13 +46,8 @@ class OrderStatus(StrEnum):
     DELIVERED = "delivered"
     CANCELLED = "cancelled"
 
-    @property
-    def is_open(self) -> bool:
-        """Whether something is still to happen."""
-        return bool(STEPS[self])
 
-
-STEPS = {
+STEPS: Mapping[str, tuple[OrderStatus, ...]] = {
     OrderStatus.PLACED: (OrderStatus.PAID, OrderStatus.CANCELLED),
     OrderStatus.PAID: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
     OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
@@ -55,59 +56,74 @@ STEPS = {
 }
 """The life of an order: each status, and those that may follow it."""
 
+FINAL_STATUSES = frozenset(status for status, following in STEPS.items() if not following)
+"""An order in any other status is open, also in one that only another version knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """`quantity` pieces (1 to `MAX_QUANTITY`) of the product `sku`, each at `unit_price`.
-
-    Raises `InvalidOrder` when a rule is broken. SKU and name are text of 1 to `MAX_SKU_LENGTH` and
-    1 to `MAX_NAME_LENGTH` printable characters.
-    """
+    """`quantity` pieces of the product `sku`, each at `unit_price`."""
 
     sku: str
     name: str
     quantity: int
     unit_price: Money
 
-    def __post_init__(self) -> None:
-        if not (0 < len(self.sku) <= MAX_SKU_LENGTH and self.sku.isprintable()):
-            raise InvalidOrder(f"A SKU has 1 to {MAX_SKU_LENGTH} printable characters.")
-        if not (0 < len(self.name) <= MAX_NAME_LENGTH and self.name.isprintable()):
-            raise InvalidOrder(f"A product's name has 1 to {MAX_NAME_LENGTH} printable characters.")
-        if not 0 < self.quantity <= MAX_QUANTITY:
+    @classmethod
+    def new(cls, sku: str, name: str, quantity: int, unit_price: Money) -> Self:
+        """Make a line of a new order. Raises `InvalidOrder` when a rule is broken.
+
+        The SKU has 1 to `MAX_SKU_LENGTH` printable characters and the name 1 to `MAX_NAME_LENGTH`
+        of those that people write; the quantity is 1 to `MAX_QUANTITY`.
+        """
+        _check_text("A SKU", sku, MAX_SKU_LENGTH, is_printable)
+        _check_text("A product's name", name, MAX_NAME_LENGTH, is_written)
+        if not 0 < quantity <= MAX_QUANTITY:
             raise InvalidOrder(f"A quantity is 1 to {MAX_QUANTITY}.")
+        return cls(sku, name, quantity, unit_price)
+
+
+def _check_text(what: str, text: str, longest: int, allowed: Callable[[str], bool]) -> None:
+    if not 0 < len(text) <= longest:
+        raise InvalidOrder(f"{what} has 1 to {longest} characters.")
+    if flaw := first_flaw(text, allowed):
+        raise InvalidOrder(f"{what} {flaw}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What `owner` ordered at `placed_at` (UTC): 1 to `MAX_LINES` lines in one currency.
+    """What `owner` ordered at `placed_at` (UTC): one line or more, all in one currency.
 
-    Its status alone changes; `version` is 1 when it is placed, and one more with each change.
-    Raises `InvalidOrder` when a rule is broken, `InvalidMoney` when the total cannot be expressed.
+    Its status alone changes; it is one of `OrderStatus`, or one that only another version of this
+    program knows. `version` is 1 when the order is placed, and one more with each change.
     """
 
     id: OrderId
     owner: UserId
-    status: OrderStatus
+    status: str
     placed_at: datetime
     lines: tuple[OrderLine, ...]
     version: int = 1
-    total: Money = field(init=False, repr=False, compare=False)
-    """The price of all lines together."""
 
-    def __post_init__(self) -> None:
-        if not (0 < self.id <= MAX_ID and 0 < self.owner <= MAX_ID):
+    @classmethod
+    def place(
+        cls, id: OrderId, owner: UserId, placed_at: datetime, lines: tuple[OrderLine, ...]
+    ) -> Self:
+        """Make a new order. Raises `InvalidOrder` when a rule is broken.
+
+        It has 1 to `MAX_LINES` lines. Raises `InvalidMoney` when the total cannot be stored.
+        """
+        if not (0 < id <= MAX_ID and 0 < owner <= MAX_ID):
             raise InvalidOrder("The ids of an order and of its owner are 1 to 2^63-1.")
-        if not 0 < self.version <= MAX_VERSION:
-            raise InvalidOrder(f"The version of an order is 1 to {MAX_VERSION}.")
-        if not 0 < len(self.lines) <= MAX_LINES:
+        if not 0 < len(lines) <= MAX_LINES:
             raise InvalidOrder(f"An order has 1 to {MAX_LINES} lines.")
-        if self.placed_at.utcoffset() != timedelta(0):
+        if placed_at.utcoffset() != timedelta(0):
             raise InvalidOrder("The time an order was placed at is in UTC.")
-        if len({line.unit_price.currency for line in self.lines}) > 1:
+        if len({line.unit_price.currency for line in lines}) > 1:
             raise InvalidOrder("All lines of an order are in one currency.")
-        minor = sum([line.unit_price.minor * line.quantity for line in self.lines])
-        object.__setattr__(self, "total", Money(minor, self.currency))
+        order = cls(id, owner, OrderStatus.PLACED, placed_at, lines)
+        order.total.checked()
+        return order
 
     @property
     def currency(self) -> str:
@@ -115,16 +131,35 @@ class Order:
         return self.lines[0].unit_price.currency
 
     @property
+    def total(self) -> Money:
+        """The price of all lines together."""
+        minor = sum([line.unit_price.minor * line.quantity for line in self.lines])
+        return Money(minor, self.currency)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still happen."""
+        return self.status not in FINAL_STATUSES
+
+    @property
     def as_placed(self) -> "Order":
         """The order as it was when it was placed."""
-        if self.status is OrderStatus.PLACED and self.version == 1:
+        if self.status == OrderStatus.PLACED and self.version == 1:
             return self
         return replace(self, status=OrderStatus.PLACED, version=1)
 
     def advanced_to(self, status: OrderStatus) -> "Order":
         """Take a step of its life. Raises `InvalidStep` for one that cannot follow."""
-        if status not in STEPS[self.status]:
-            following = " or ".join(STEPS[self.status])
-            may = f"it may become {following}, not {status}" if following else "that is its end"
-            raise InvalidStep(f"The order is {self.status}: {may}.")
+        following = STEPS.get(self.status)
+        if following is None:
+            raise InvalidStep(
+                f"The order has the status {self.status!r}, which this version does not know;"
+                " another version of this service can change it."
+            )
+        if status not in following:
+            steps = " or ".join(following)
+            may = f"it may become {steps}, not {status}" if steps else "that is its end"
+            raise InvalidStep(f"The order is {OrderStatus(self.status)}: {may}.")
+        if self.version >= MAX_VERSION:
+            raise InvalidStep(f"The order has been changed {MAX_VERSION} times: that is its end.")
         return replace(self, status=status, version=self.version + 1)

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
-from domain.scope import Scope
 from domain.user import UserId
 
 SessionId = NewType("SessionId", str)
@@ -26,6 +25,7 @@ class Ending(StrEnum):
 class Session:
     """The user `user` signed in through `client_id` at `address` and granted it `scope`.
 
+    The words of the scope are values of `Scope`, or known to another version of this program alone.
     Times are in UTC. `last_used_at` is that of the latest sign-in or refresh; nothing is renewed
     from `expires_at` on.
     """
@@ -34,7 +34,7 @@ class Session:
     user: UserId
     client_id: str
     address: str
-    scope: frozenset[Scope]
+    scope: frozenset[str]
     started_at: datetime
     last_used_at: datetime
     expires_at: datetime

@@ -1,13 +1,17 @@
 """Who uses the system: accounts, their names and their passwords.
 
 Names and passwords are prepared as RFC 8265 (PRECIS) says, so that what looks the same is the same:
-however a keyboard composed an é, and, for names, whatever case or width the letters have.
+however a keyboard composed an é, and, for names, whatever case or width the letters have. Rules
+are for new ones: what was stored under other rules, by another version of this program or of
+Unicode, still signs its user in.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import NewType, Self
 
+from domain.characters import character_at
 from domain.errors import InvalidPassword, InvalidUsername
 
 UserId = NewType("UserId", int)
@@ -19,6 +23,8 @@ PasswordHash = NewType("PasswordHash", str)
 MAX_ID = 2**63 - 1
 MAX_USERNAME_LENGTH = 64
 MAX_PASSWORD_BYTES = 4096
+_MAX_TYPED_LENGTH = 4 * MAX_USERNAME_LENGTH
+"""The longest text that is prepared as a name; preparing may shorten it."""
 
 _LETTERS_AND_DIGITS = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
 _NEVER_IN_NAMES = tuple(
@@ -34,37 +40,54 @@ _DIGITS_APART = frozenset({"ARABIC-INDIC", "EXTENDED ARABIC-INDIC"})
 """Digits that look alike and stand in no name together (RFC 5892, appendices A.8 and A.9)."""
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _NEUTRAL = frozenset({"EN", "ES", "CS", "ET", "ON", "BN", "NSM"})
-_NEVER_IN_TEXT = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+_NEVER_IN_PASSWORDS = frozenset({"Cc", "Co", "Zl", "Zp"})
+_NEVER_STORED = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Username:
-    """The name of an account: 1 to `MAX_USERNAME_LENGTH` letters, digits and ASCII punctuation.
-
-    Made from any text, and kept in the form of RFC 8265's UsernameCaseMapped: full- and half-width
-    letters become ordinary ones, upper case becomes lower, and the result is in normal form C, so
-    two names that differ only in these are equal. Names of right-to-left letters keep RFC 5893's
-    Bidi rule, so that what is read is what is there. Raises `InvalidUsername`.
-    """
+    """The name of an account as it is stored, under whichever rules that was."""
 
     value: str
 
-    def __post_init__(self) -> None:
-        if len(self.value) > 4 * MAX_USERNAME_LENGTH:
+    @classmethod
+    def new(cls, text: str) -> Self:
+        """Make the name of a new account: 1 to `MAX_USERNAME_LENGTH` characters.
+
+        They are letters, digits and ASCII punctuation. The name is kept in the form of RFC 8265's
+        UsernameCaseMapped: full- and half-width letters become ordinary ones, upper case becomes
+        lower, and the result is in normal form C, so two names that differ only in these are equal.
+        Names of right-to-left letters keep RFC 5893's Bidi rule, so that what is read is what is
+        there. Raises `InvalidUsername`.
+        """
+        if len(text) > _MAX_TYPED_LENGTH:
             raise InvalidUsername(f"A user name has at most {MAX_USERNAME_LENGTH} characters.")
-        narrow = "".join(_narrow(character) for character in self.value)
-        name = unicodedata.normalize("NFC", narrow.lower())
+        name = _prepared(text)
         if not 0 < len(name) <= MAX_USERNAME_LENGTH:
             raise InvalidUsername(f"A user name has 1 to {MAX_USERNAME_LENGTH} characters.")
-        if not all(_in_identifier(character) for character in name):
-            raise InvalidUsername(
-                "A user name has letters, digits and ASCII punctuation, and no spaces."
-            )
+        for place, character in enumerate(name):
+            if not _in_identifier(character):
+                raise InvalidUsername(
+                    "A user name has letters, digits and ASCII punctuation, and no spaces;"
+                    f" it cannot have {character_at(name, place)}."
+                )
         if not _keeps_bidi_rule(name) or len(_DIGITS_APART.intersection(map(_digits, name))) > 1:
             raise InvalidUsername(
                 "A user name does not mix letters or digits of different directions."
             )
-        object.__setattr__(self, "value", name)
+        return cls(name)
+
+    @classmethod
+    def spellings(cls, text: str) -> tuple[Self, ...]:
+        """Return the names that an account may be stored under when its user types this text.
+
+        The first is the text itself, the next its prepared form if that differs. No rule is
+        applied, because the name may have been stored under others. Text that no storage holds,
+        which is too long or has NUL or a surrogate, has no spelling.
+        """
+        if not 0 < len(text) <= _MAX_TYPED_LENGTH or _NEVER_STORED.search(text):
+            return ()
+        return tuple(dict.fromkeys((cls(text), cls(_prepared(text)))))
 
     def __str__(self) -> str:
         return self.value
@@ -73,40 +96,59 @@ class Username:
 def counted_as(name: str) -> str:
     """Return what text that stands for a user name is counted under.
 
-    That is the name it is prepared to, so that one account has one count however it is written;
-    text that can be no name stays as it is, apart from all names and unprepared: preparing it takes
-    long where it is long.
+    That is its prepared form, so that one account has one count however it is written. Text that
+    is too long for a name stays as it is: preparing it takes long.
     """
-    try:
-        return Username(name).value
-    except InvalidUsername:
-        return f" {name}"
+    return _prepared(name) if len(name) <= _MAX_TYPED_LENGTH else name
 
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A password as somebody typed it: 1 to `MAX_PASSWORD_BYTES` bytes of UTF-8.
+    """A password in the form of RFC 8265's OpaqueString, in which it is hashed.
 
-    Made from any text, and kept in the form of RFC 8265's OpaqueString: every space is an ASCII
-    space and the text is in normal form C; nothing else is changed or trimmed. Raises
-    `InvalidPassword` for control and unassigned characters. Format characters are allowed beyond
-    RFC 8264, because emoji are joined with them. The text is in no `repr`.
+    Every space is an ASCII space and the text is in normal form C; nothing else is changed or
+    trimmed. The text is in no `repr`.
     """
 
     secret: str = field(repr=False)
 
-    def __post_init__(self) -> None:
-        if len(self.secret) > MAX_PASSWORD_BYTES:
+    @classmethod
+    def new(cls, text: str) -> Self:
+        """Make a password that somebody chooses: 1 to `MAX_PASSWORD_BYTES` bytes of UTF-8.
+
+        Raises `InvalidPassword` for control and unassigned characters: another version of Unicode
+        may give an unassigned one another normal form, and the password would be lost. Format
+        characters are allowed beyond RFC 8264, because emoji are joined with them.
+        """
+        password = cls.guess(text)
+        for category in map(unicodedata.category, password.secret):
+            if category == "Cn":
+                raise InvalidPassword(
+                    "A password cannot contain a character that is not in Unicode"
+                    f" {unicodedata.unidata_version}, as the newest emoji; choose another."
+                )
+            if category in _NEVER_IN_PASSWORDS:
+                raise InvalidPassword("A password cannot contain control characters.")
+        return password
+
+    @classmethod
+    def guess(cls, text: str) -> Self:
+        """Prepare text to be compared with a password that was chosen under whichever rules.
+
+        Raises `InvalidPassword` for text that can be no password: empty, too long, with NUL or a
+        surrogate.
+        """
+        if len(text) > MAX_PASSWORD_BYTES:
             raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
-        spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in self.secret)
+        if _NEVER_STORED.search(text):
+            raise InvalidPassword("A password cannot contain NUL or a surrogate.")
+        spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
         secret = unicodedata.normalize("NFC", spaced)
         if not secret:
             raise InvalidPassword("A password cannot be empty.")
-        if not _NEVER_IN_TEXT.isdisjoint(map(unicodedata.category, secret)):
-            raise InvalidPassword("A password cannot contain control or unassigned characters.")
         if len(secret.encode()) > MAX_PASSWORD_BYTES:
             raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
-        object.__setattr__(self, "secret", secret)
+        return cls(secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +158,12 @@ class User:
     id: UserId
     username: Username
     password_hash: PasswordHash = field(repr=False)
+
+
+def _prepared(text: str) -> str:
+    """Prepare a name as RFC 8265, section 3.3.2, says, without refusing any."""
+    narrow = "".join(map(_narrow, text))
+    return unicodedata.normalize("NFC", narrow.lower())
 
 
 def _narrow(character: str) -> str:

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from application.errors import OrderNotFound, OwnerNotNamed
+from application.find_account import find_account
 from domain.order import Order, OrderId, OrderStatus
-from domain.user import MAX_ID, UserId, Username
+from domain.user import MAX_ID, UserId
 from entrypoints.command import Failure, container_of_settings, with_storage
 from entrypoints.container import Container
 
@@ -58,7 +59,7 @@ def advance_order(
 async def _account(container: Container, owner: str | None) -> UserId | None:
     if owner is None:
         return None
-    user: Any = await container.users().find(Username(owner))
+    user = await find_account(container.users(), owner)
     if user is None:
         raise Failure(f"there is no user {owner}")
     return UserId(user.id)

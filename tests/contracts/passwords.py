@@ -46,7 +46,9 @@ class PasswordHasherContract:
         self, hasher: PasswordHasher
     ) -> None:
         stored = await hasher.hash(Password("caf\u00e9"))
-        assert await hasher.verify(Password("cafe\u0301"), stored) == Verification(matches=True)
+        assert await hasher.verify(Password.guess("cafe\u0301"), stored) == Verification(
+            matches=True
+        )
 
     async def test_two_hashes_of_one_password_differ(self, hasher: PasswordHasher) -> None:
         assert await hasher.hash(Password("same")) != await hasher.hash(Password("same"))

@@ -85,10 +85,10 @@ class StorageContract(
     # UserRepository
 
     async def test_a_user_is_found_by_name(self, storage: Storage) -> None:
-        added = await storage.users.add(Username("Zoë"), PasswordHash("$2b$12$x"))
+        added = await storage.users.add(Username.new("Zoë"), PasswordHash("$2b$12$x"))
         assert added == User(added.id, Username("zoë"), PasswordHash("$2b$12$x"))
         assert 1 <= added.id <= MAX_ID
-        assert await storage.users.find(Username("ZOË")) == added
+        assert await storage.users.find(Username.new("ZOË")) == added
 
     async def test_nobody_is_found_under_an_unknown_name(self, storage: Storage) -> None:
         await storage.users.add(Username("alice"), PasswordHash("hash"))
@@ -102,7 +102,7 @@ class StorageContract(
     async def test_a_name_is_given_once(self, storage: Storage) -> None:
         first = await storage.users.add(Username("alice"), PasswordHash("first"))
         with pytest.raises(UsernameTaken):
-            await storage.users.add(Username("ALICE"), PasswordHash("second"))
+            await storage.users.add(Username.new("ALICE"), PasswordHash("second"))
         assert await storage.users.find(Username("alice")) == first
 
     async def test_of_many_who_want_a_name_at_once_one_gets_it(self, storage: Storage) -> None:

@@ -44,7 +44,7 @@ IDS = [1, 2, 9, 10, 127, 128, 255, 256, 65_535, 65_536, 2**31, 2**32, 2**53, MAX
 
 def is_username(text: str) -> bool:
     with suppress(InvalidUsername):
-        return bool(Username(text))
+        return bool(Username.new(text))
     return False
 
 
@@ -53,7 +53,7 @@ _typed = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 usernames = st.one_of(
     st.text(_typed, min_size=1, max_size=MAX_USERNAME_LENGTH),
     st.text(_letters, min_size=1, max_size=8).filter(is_username),
-).map(Username)
+).map(Username.new)
 hashes = st.text(_typed, min_size=1, max_size=255).map(PasswordHash)
 
 

@@ -238,6 +238,7 @@ def test_every_kind_of_problem_is_explained() -> None:
         "copy-differs",
         "key-refused",
         "owner-not-named",
+        "record-refused",
         "storage-not-empty",
     }
 

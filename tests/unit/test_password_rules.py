@@ -100,7 +100,7 @@ def test_a_short_name_may_be_part_of_any_word() -> None:
 @given(st.text(min_size=1))
 def test_any_password_is_taken_or_the_reason_told(text: str) -> None:
     try:
-        password = Password(text)
+        password = Password.new(text)
     except InvalidPassword:
         return
     try:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidPassword, InvalidUsername
-from domain.user import MAX_PASSWORD_BYTES, MAX_USERNAME_LENGTH, Password, Username
+from domain.user import MAX_PASSWORD_BYTES, MAX_USERNAME_LENGTH, Password, Username, counted_as
 from tests.samples import ALICE
 
 any_text = st.text(st.characters(), max_size=80)
@@ -20,7 +20,7 @@ any_text = st.text(st.characters(), max_size=80)
     ],
 )
 def test_names_that_differ_by_case_width_or_composition_are_one(one: str, other: str) -> None:
-    assert Username(one) == Username(other)
+    assert Username.new(one) == Username.new(other)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_names_that_differ_by_case_width_or_composition_are_one(one: str, other:
     ],
 )
 def test_a_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
-    assert str(Username(name)) == name
+    assert str(Username.new(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -71,28 +71,28 @@ def test_a_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
 )
 def test_what_cannot_be_a_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidUsername):
-        Username(name)
+        Username.new(name)
 
 
 @given(any_text)
 def test_a_prepared_name_is_prepared_once(text: str) -> None:
     try:
-        name = Username(text)
+        name = Username.new(text)
     except InvalidUsername:
         return
-    assert Username(str(name)) == name
+    assert Username.new(str(name)) == name
     assert 0 < len(str(name)) <= MAX_USERNAME_LENGTH
 
 
 def test_a_password_is_composed_and_its_spaces_are_ascii() -> None:
-    assert Password("cafe\u0301\u00a0au\u3000lait").secret == "caf\u00e9 au lait"
+    assert Password.new("cafe\u0301\u00a0au\u3000lait").secret == "caf\u00e9 au lait"
 
 
 @pytest.mark.parametrize(
     "secret", ["x", " leading and trailing ", "x" * 4096, "é" * 2048, "👩‍💻", "Ａ"]
 )
 def test_a_password_is_otherwise_kept_as_it_is(secret: str) -> None:
-    assert Password(secret).secret == secret
+    assert Password.new(secret).secret == secret
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ def test_a_password_is_otherwise_kept_as_it_is(secret: str) -> None:
 )
 def test_what_cannot_be_a_password_is_refused_without_repeating_it(secret: str) -> None:
     with pytest.raises(InvalidPassword) as refusal:
-        Password(secret)
+        Password.new(secret)
     assert not secret or secret not in str(refusal.value)
 
 
 @given(any_text)
 def test_a_prepared_password_is_prepared_once(text: str) -> None:
     try:
-        password = Password(text)
+        password = Password.new(text)
     except InvalidPassword:
         return
-    assert Password(password.secret) == password
+    assert Password.new(password.secret) == password == Password.guess(text)
     assert 0 < len(password.secret.encode()) <= MAX_PASSWORD_BYTES
 
 
@@ -122,4 +122,61 @@ def test_secrets_are_in_no_repr() -> None:
 @pytest.mark.parametrize("unseen", ["\u034f", "\u0640", "\u115f", "\u180b", "\ufe0f", "\U000e0101"])
 def test_a_name_has_no_letters_that_cannot_be_seen(unseen: str) -> None:
     with pytest.raises(InvalidUsername):
-        Username(f"alice{unseen}")
+        Username.new(f"alice{unseen}")
+
+
+@pytest.mark.parametrize(
+    ("name", "character"),
+    [
+        ("a b", r"U\+0020 \(SPACE\) at position 2"),
+        ("ab\0", r"U\+0000 \(a control character\) at position 3"),
+        ("\u0378", r"U\+0378 \(a character that is not assigned\) at position 1"),
+        ("\U0001f5dd", r"U\+1F5DD \(OLD KEY\) at position 1"),
+    ],
+)
+def test_a_refused_name_says_which_character_is_wrong(name: str, character: str) -> None:
+    with pytest.raises(InvalidUsername, match=character):
+        Username.new(name)
+
+
+@pytest.mark.parametrize("stored", ["alice", "Alice", "two words", "\U0001fae8", "a\u0378"])
+def test_a_typed_name_is_looked_up_as_it_is_first(stored: str) -> None:
+    assert Username.spellings(stored)[0] == Username(stored)
+
+
+@given(any_text)
+def test_a_typed_name_is_looked_up_as_it_would_be_stored_now(text: str) -> None:
+    try:
+        name = Username.new(text)
+    except InvalidUsername:
+        return
+    assert name in Username.spellings(text)
+    assert counted_as(text) == name.value
+
+
+@pytest.mark.parametrize("text", ["", "a\0", "\ud800", "x" * 257])
+def test_text_that_no_storage_holds_has_no_spelling(text: str) -> None:
+    assert Username.spellings(text) == ()
+
+
+def test_spellings_of_a_name_with_unassigned_characters_are_counted_together() -> None:
+    assert len({counted_as(name) for name in ("a\u0378b", "A\u0378B", "\uff21\u0378b")}) == 1
+
+
+@pytest.mark.parametrize("secret", ["tea \u0378", "tab\t", "\uf8ff", "\U0001fadc newer than 3.13"])
+def test_a_guess_is_not_held_to_the_rules_of_new_passwords(secret: str) -> None:
+    assert Password.guess(secret) == Password(secret)
+
+
+@pytest.mark.parametrize("secret", ["", "a\0b", "\ud800", "x" * 4097, "\u00e9" * 2049])
+def test_text_that_can_be_no_password_is_no_guess(secret: str) -> None:
+    with pytest.raises(InvalidPassword) as refusal:
+        Password.guess(secret)
+    assert not secret or secret not in str(refusal.value)
+
+
+def test_a_refused_password_says_whether_a_character_is_too_new() -> None:
+    with pytest.raises(InvalidPassword, match="is not in Unicode"):
+        Password.new("tea \u0378")
+    with pytest.raises(InvalidPassword, match="control characters"):
+        Password.new("tea \t")

@@ -134,7 +134,7 @@ def _add(tables: Tables, record: Record) -> None:
         case SessionRecord(session, ended_at, ending):
             _fits(session.id not in tables.sessions, tables.has_account(session.user))
             tables.sessions[session.id] = session
-            if ended_at and ending:
+            if ended_at:
                 tables.endings[session.id] = ended_at, ending
         case RefreshTokenRecord(digest, session_id, expires_at, used_at, sealed):
             _fits(digest not in tables.tokens, session_id in tables.sessions)

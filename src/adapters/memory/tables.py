@@ -29,7 +29,7 @@ class Tables:
     closed: set[UserId] = field(default_factory=set)
     external: set[UserId] = field(default_factory=set)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
-    endings: dict[SessionId, tuple[datetime, Ending]] = field(default_factory=dict)
+    endings: dict[SessionId, tuple[datetime, str | None]] = field(default_factory=dict)
     tokens: dict[TokenDigest, StoredToken] = field(default_factory=dict)
     orders: dict[tuple[UserId, OrderId], Order] = field(default_factory=dict)
     subjects: dict[tuple[str, str], UserId] = field(default_factory=dict)

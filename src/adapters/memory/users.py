@@ -68,7 +68,7 @@ class InMemoryUserRepository(UserRepository):
         if user is None or user.password_hash != password_hash:
             return None
         orders = self._tables.orders.values()
-        if any(order.owner == user_id and order.status.is_open for order in orders):
+        if any(order.owner == user_id and order.is_open for order in orders):
             raise OrdersOpen
         del self._tables.users[user_id]
         self._tables.closed.add(user_id)

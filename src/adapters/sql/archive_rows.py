@@ -1,11 +1,12 @@
 """Records of the archive as rows of their tables; orders are in `rows`."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
-from adapters.sql.rows import session_of, session_row
+from adapters.sql.rows import check_types, session_of, session_row
 from adapters.sql.tables import CLOSED, EXTERNAL, NO_HASH
 from application.ports.archive import (
     AccountKind,
@@ -18,7 +19,7 @@ from application.ports.archive import (
 from application.ports.orders import IdempotencyKey
 from application.refresh_token import TokenDigest
 from domain.order import OrderId
-from domain.session import Ending, SessionId
+from domain.session import SessionId
 from domain.user import PasswordHash, UserId, Username
 
 
@@ -36,8 +37,9 @@ def account_row(account: AccountRecord) -> dict[str, Any]:
 
 
 def account_of(row: Row[Any]) -> AccountRecord:
-    """Return what a row of `users` says."""
+    """Return what a row of `users` says. Raises `RecordUnreadable`, as all that read rows."""
     user = UserId(row.id)
+    check_types(f"account {user}", row, username=str, password_hash=str)
     if row.username.startswith(CLOSED):
         return AccountRecord(user, AccountKind.CLOSED)
     if row.username.startswith(EXTERNAL):
@@ -54,18 +56,20 @@ def subject_row(record: SubjectRecord) -> dict[str, Any]:
 
 def subject_of(row: Row[Any]) -> SubjectRecord:
     """Return what a row of `external_subjects` says."""
+    check_types(f"subject of account {row.user_id}", row, issuer=str, subject=str)
     return SubjectRecord(row.issuer, row.subject, UserId(row.user_id))
 
 
 def session_record_row(record: SessionRecord) -> dict[str, Any]:
     """Return the row of a session that ended or did not."""
-    ending = record.ending.value if record.ending else None
+    ending = str(record.ending) if record.ending is not None else None
     return {**session_row(record.session), "ended_at": record.ended_at, "ending": ending}
 
 
 def session_record_of(row: Row[Any]) -> SessionRecord:
     """Return what a row of `sessions` says."""
-    return SessionRecord(session_of(row), row.ended_at, Ending(row.ending) if row.ending else None)
+    check_types(f"session {row.id}", row, ended_at=datetime | None, ending=str | None)
+    return SessionRecord(session_of(row), row.ended_at, row.ending)
 
 
 def refresh_token_row(record: RefreshTokenRecord) -> dict[str, Any]:
@@ -81,6 +85,13 @@ def refresh_token_row(record: RefreshTokenRecord) -> dict[str, Any]:
 
 def refresh_token_of(row: Row[Any]) -> RefreshTokenRecord:
     """Return what a row of `refresh_tokens` says."""
+    check_types(
+        f"refresh token of session {row.session_id}",
+        row,
+        expires_at=datetime,
+        used_at=datetime | None,
+        sealed_successor=bytes | None,
+    )
     return RefreshTokenRecord(
         TokenDigest(row.digest),
         SessionId(row.session_id),
@@ -102,6 +113,8 @@ def key_row(record: KeyRecord) -> dict[str, Any]:
 
 def key_of(row: Row[Any]) -> KeyRecord:
     """Return what a row of `idempotency_keys` says."""
+    record = f"idempotency key of order {row.order_id} of account {row.owner_id}"
+    check_types(record, row, order_id=int, expires_at=datetime)
     return KeyRecord(
         UserId(row.owner_id), IdempotencyKey(row.key, row.expires_at), OrderId(row.order_id)
     )

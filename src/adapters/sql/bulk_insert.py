@@ -4,20 +4,56 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import BigInteger, Column, Connection, Integer, insert, inspect, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel
+
+from application.errors import RecordRefused
 
 _MAX_ROWS = 5_000
 """Of one statement, so that it ends within the time that a server allows it."""
+
+_INTEGERS = range(-(2**31), 2**31)
 
 
 def insert_rows(
     connection: Connection, table: type[SQLModel], rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Insert rows, as many statements as it takes."""
+    """Insert rows, as many statements as it takes.
+
+    Raises `RecordRefused` for a value that its column cannot hold, where the engine refuses it.
+    """
     iterator = iter(rows)
     while some := list(islice(iterator, _MAX_ROWS)):
-        connection.execute(insert(table), some)
+        try:
+            connection.execute(insert(table), some)
+        except IntegrityError:
+            raise
+        except DBAPIError:
+            for row in some:
+                _refuse_unless_held(inspect(table).local_table, row)
+            raise
+
+
+def _refuse_unless_held(table: Any, row: Mapping[str, Any]) -> None:  # noqa: ANN401 - FromClause
+    for column in table.c:
+        if flaw := _flaw(column, row.get(column.key)):
+            keys = ", ".join(f"{key.key} {row[key.key]}" for key in table.primary_key)
+            raise RecordRefused(f"row of {table} with {keys}", f"{column.key} {flaw}")
+
+
+def _flaw(column: Column[Any], value: object) -> str | None:
+    """Say why a column cannot hold a value."""
+    if isinstance(value, str):
+        longest: int | None = getattr(column.type, "length", None)
+        if longest is not None and len(value) > longest:
+            return f"has more than {longest} characters"
+        if "\0" in value:
+            return "has a NUL character"
+    is_short = isinstance(column.type, Integer) and not isinstance(column.type, BigInteger)
+    if isinstance(value, int) and is_short and value not in _INTEGERS:
+        return "is an integer of more than 32 bits"
+    return None
 
 
 def skip_ids(connection: Connection) -> None:

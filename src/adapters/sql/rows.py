@@ -1,29 +1,35 @@
-"""Users, sessions and orders as rows of their tables."""
+"""Users, sessions and orders as rows of their tables.
 
-from collections.abc import Iterator, Sequence
-from operator import itemgetter
-from typing import Any
+Of what is read the types are checked and no rule: rules are for what comes in. SQLite keeps values
+of any type in any column.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from types import UnionType
+from typing import Any, TypeVar
 
 from sqlalchemy import Row
 from sqlmodel import col
 
 from adapters.sql.tables import OrderLineRow, OrderRow
+from application.errors import RecordUnreadable
 from domain.address import site_of
 from domain.money import Money
-from domain.order import Order, OrderId, OrderLine, OrderStatus
-from domain.scope import Scope
+from domain.order import Order, OrderId, OrderLine
 from domain.session import Session, SessionId
 from domain.user import User, UserId
 
+S = TypeVar("S")
+T = TypeVar("T")
+
+_log = logging.getLogger("ordergate.storage")
+
 ORDER_NAMES = ("id", "status", "placed_at", "currency", "version")
 ORDER = tuple(col(getattr(OrderRow, name)) for name in ORDER_NAMES)
-LINE = (
-    col(OrderLineRow.position),
-    col(OrderLineRow.sku),
-    col(OrderLineRow.name),
-    col(OrderLineRow.quantity),
-    col(OrderLineRow.unit_price),
-)
+LINE_NAMES = ("position", "sku", "name", "quantity", "unit_price")
+LINE = tuple(col(getattr(OrderLineRow, name)) for name in LINE_NAMES)
 
 
 def user_row(user: User) -> dict[str, Any]:
@@ -36,7 +42,7 @@ def order_row(order: Order) -> dict[str, Any]:
     return {
         "owner_id": order.owner,
         "id": order.id,
-        "status": order.status.value,
+        "status": str(order.status),
         "placed_at": order.placed_at,
         "currency": order.currency,
         "version": order.version,
@@ -58,26 +64,62 @@ def line_rows(order: Order) -> Iterator[dict[str, Any]]:
 
 
 _POSITION = -len(LINE)
+_ORDER_TYPES = (int, str, datetime, str, int)
+_LINE_TYPES = (int, str, str, int, int)
 
 
 def order_of(owner: UserId, lines: list[Sequence[Any]]) -> Order:
     """Return the order of rows that are `ORDER`, then anything, then `LINE`: one a line of it.
 
-    Raises ValueError when they break a rule of orders.
+    Raises `RecordUnreadable` for an order without lines, which is a row without the values of one,
+    and for values of the wrong type.
     """
-    order_id, status, placed_at, currency, version = lines[0][:5]
-    lines.sort(key=itemgetter(_POSITION))
-    return Order(
-        id=OrderId(order_id),
-        owner=owner,
-        status=OrderStatus(status),
-        placed_at=placed_at,
-        lines=tuple(
-            OrderLine(sku, name, quantity, Money(unit_price, currency))
-            for *_, sku, name, quantity, unit_price in lines
-        ),
-        version=version,
-    )
+    order_id, status, placed_at, currency, version = values = tuple(lines[0][:5])
+    if tuple(map(type, values)) != _ORDER_TYPES:
+        raise _unreadable(owner, order_id, zip(ORDER_NAMES, values, _ORDER_TYPES, strict=True))
+    if lines[0][_POSITION] is None:
+        raise RecordUnreadable(_name_of(owner, order_id), "it has no lines")
+    made = {}
+    for line in lines:
+        position, sku, name, quantity, unit_price = values = tuple(line[_POSITION:])
+        if tuple(map(type, values)) != _LINE_TYPES:
+            names = [f"{name} of line {position}" for name in LINE_NAMES]
+            raise _unreadable(owner, order_id, zip(names, values, _LINE_TYPES, strict=True))
+        made[position] = OrderLine(sku, name, quantity, Money(unit_price, currency))
+    in_order = tuple([made[position] for position in sorted(made)])
+    return Order(OrderId(order_id), owner, status, placed_at, in_order, version)
+
+
+def _unreadable(
+    owner: UserId, order_id: int, values: Iterable[tuple[str, object, type]]
+) -> RecordUnreadable:
+    wrong = (name for name, value, kind in values if type(value) is not kind)
+    return RecordUnreadable(_name_of(owner, order_id), wrong_type(wrong))
+
+
+def _name_of(owner: UserId, order_id: int) -> str:
+    return f"order {order_id} of account {owner}"
+
+
+def wrong_type(columns: Iterable[str]) -> str:
+    """Say which columns have values of a wrong type, or none."""
+    return f"the type of a value is wrong: {', '.join(columns)}"
+
+
+def check_types(record: str, row: Row[Any], **kinds: type | UnionType) -> None:
+    """Raise `RecordUnreadable` for a row whose columns have values of other types than these."""
+    wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
+    if wrong:
+        raise RecordUnreadable(record, wrong_type(wrong))
+
+
+def readable(rows: Iterable[S], record_of: Callable[[S], T]) -> Iterator[T]:
+    """Make a record of each row; one that is `RecordUnreadable` is logged and left out."""
+    for row in rows:
+        try:
+            yield record_of(row)
+        except RecordUnreadable as error:
+            _log.error("%s", error)
 
 
 def session_row(session: Session) -> dict[str, object]:
@@ -96,13 +138,23 @@ def session_row(session: Session) -> dict[str, object]:
 
 
 def session_of(row: Row[Any]) -> Session:
-    """Return the session of a row, ended or not."""
+    """Return the session of a row, ended or not. Raises `RecordUnreadable`."""
+    check_types(
+        f"session {row.id}",
+        row,
+        client_id=str,
+        address=str,
+        scope=str,
+        started_at=datetime,
+        last_used_at=datetime,
+        expires_at=datetime,
+    )
     return Session(
         id=SessionId(row.id),
         user=UserId(row.user_id),
         client_id=row.client_id,
         address=row.address,
-        scope=frozenset(Scope(word) for word in row.scope.split()),
+        scope=frozenset(row.scope.split()),
         started_at=row.started_at,
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,

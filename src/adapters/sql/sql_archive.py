@@ -48,6 +48,7 @@ from adapters.sql.tables import (
     SessionRow,
     UserRow,
 )
+from adapters.sql.unchecked_insert import insert_unchecked
 from application.errors import StorageNotEmpty
 from application.ports.archive import (
     AccountRecord,
@@ -173,7 +174,7 @@ def _with_lines(page: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     order: list[ColumnElement[Any]] = [orders.c[name] for name in ORDER_NAMES]
     return (
         select(*order, orders.c.owner_id, *LINE)
-        .join(
+        .outerjoin(  # an order without lines is found, and refused
             OrderLineRow,
             and_(
                 col(OrderLineRow.owner_id) == orders.c.owner_id,
@@ -207,8 +208,11 @@ def _insert_accounts(connection: Connection, accounts: Sequence[AccountRecord]) 
 
 
 def _insert_orders(connection: Connection, orders: Sequence[Order]) -> None:
-    insert_rows(connection, OrderRow, map(order_row, orders))
-    insert_rows(connection, OrderLineRow, (row for order in orders for row in line_rows(order)))
+    def insert() -> None:
+        insert_rows(connection, OrderRow, map(order_row, orders))
+        insert_rows(connection, OrderLineRow, (row for order in orders for row in line_rows(order)))
+
+    insert_unchecked(connection, (OrderRow, OrderLineRow), insert)
 
 
 _SHELVES: Mapping[type[Any], _Shelf] = {

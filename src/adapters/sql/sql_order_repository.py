@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from adapters.sql.database import Database, Rows
-from adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row
+from adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row, readable
 from adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
 from application.errors import OrderIdTaken
 from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
@@ -29,20 +29,25 @@ from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID, UserId
 
 _OWNER: BindParameter[int] = bindparam("owner")
-_THIS = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == bindparam("order_id"))
+_ORDER_ID: BindParameter[int] = bindparam("order_id")
+_THIS = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == _ORDER_ID)
 
 OWNED = (
     select(*ORDER, *LINE)
-    .join(
+    .outerjoin(
         OrderLineRow,
         and_(
-            col(OrderLineRow.owner_id) == OrderRow.owner_id,
-            col(OrderLineRow.order_id) == OrderRow.id,
+            # The same as those of the order, which PostgreSQL would compare again for each line.
+            col(OrderLineRow.owner_id) == _OWNER,
+            col(OrderLineRow.order_id) == _ORDER_ID,
         ),
     )
     .where(_THIS)
 )
-"""One row a line of the order; none where there is no such order of that owner."""
+"""One row a line of the order; none where there is no such order of that owner.
+
+An order without lines, which cannot be read, has a row without values of a line.
+"""
 
 
 def _page(*of: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - conditions as SQLAlchemy has them
@@ -60,7 +65,7 @@ def _page(*of: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - conditions as
         .limit(bindparam("limit"))
         .subquery("page")
     )
-    return select(orders, *LINE).join(
+    return select(orders, *LINE).outerjoin(
         OrderLineRow,
         and_(col(OrderLineRow.owner_id) == _OWNER, col(OrderLineRow.order_id) == orders.c.id),
     )
@@ -98,7 +103,7 @@ class SqlOrderRepository(OrderRepository):
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Read the order and its lines in one SELECT with both keys in its WHERE."""
         rows = await self._database.rows(OWNED, {"owner": owner, "order_id": order_id})
-        return next(iter(_orders(owner, rows)), None)
+        return order_of(owner, list(rows)) if rows else None
 
     async def page(
         self,
@@ -111,7 +116,7 @@ class SqlOrderRepository(OrderRepository):
     ) -> Sequence[Order]:
         """Cut a range of an index of the owner's, and read the lines of what is in it."""
         before = before or _NEWEST
-        values = {
+        values: dict[str, Any] = {
             "owner": owner,
             "since": since or _OLDEST,
             "placed_at": before.placed_at,
@@ -121,10 +126,18 @@ class SqlOrderRepository(OrderRepository):
         query = PAGE
         if status is not None:
             query, values["status"] = PAGE_OF_STATUS, status.value
-        orders = await self._database.read(
-            lambda c: _orders(owner, c.execute(query, values).all()), large=limit > _FEW
-        )
-        return sorted(orders, key=lambda order: (order.placed_at, order.id), reverse=True)
+
+        def work(connection: Connection) -> tuple[list[Order], int]:
+            found = _by_order(connection.execute(query, values).all())
+            return list(readable(found, lambda lines: order_of(owner, lines))), len(found)
+
+        while True:
+            orders, found = await self._database.read(work, large=values["limit"] > _FEW)
+            if len(orders) >= limit or found < values["limit"]:
+                break
+            values["limit"] = limit + 2 * (found - len(orders))  # others, for those left out
+        orders.sort(key=lambda order: (order.placed_at, order.id), reverse=True)
+        return orders[:limit]
 
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
@@ -179,7 +192,7 @@ class SqlOrderRepository(OrderRepository):
             connection.execute(
                 update(OrderRow)
                 .where(_THIS)
-                .values(status=changed.status.value, version=changed.version),
+                .values(status=str(changed.status), version=changed.version),
                 {"owner": owner, "order_id": order_id},
             )
             return changed
@@ -221,7 +234,7 @@ class SqlStaffOrders(StaffOrders):
 
 def _owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order | None:
     rows = connection.execute(OWNED, {"owner": owner, "order_id": order_id}).all()
-    return next(iter(_orders(owner, rows)), None)
+    return order_of(owner, list(rows)) if rows else None
 
 
 def _order_of_key(
@@ -238,11 +251,9 @@ def _order_of_key(
     return None
 
 
-def _orders(owner: UserId, rows: Rows) -> list[Order]:
+def _by_order(rows: Rows) -> list[list[Sequence[Any]]]:
+    """Gather the lines of each order."""
     lines: dict[int, list[Sequence[Any]]] = {}
     for row in rows:
         lines.setdefault(row[0], []).append(row)
-    try:
-        return [order_of(owner, some) for some in lines.values()]
-    except ValueError as error:
-        raise RuntimeError("a stored order breaks a rule of orders") from error
+    return list(lines.values())

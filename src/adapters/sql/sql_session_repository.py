@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from adapters.sql.database import Database
-from adapters.sql.rows import session_of, session_row
+from adapters.sql.rows import readable, session_of, session_row
 from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
 from application.ports.sessions import Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
@@ -153,7 +153,11 @@ class SqlSessionRepository(SessionRepository):
             col(SessionRow.ended_at) >= at
         )
         rows = await self._database.read(lambda c: c.execute(query).all(), large=True)
-        return {SessionId(row.id): row.ended_at for row in rows}
+        # A time that cannot be read is no reason to accept the session's tokens.
+        return {
+            SessionId(row.id): row.ended_at if isinstance(row.ended_at, datetime) else at
+            for row in rows
+        }
 
     async def forget(self, *, over_by: datetime, limit: int) -> int:
         """Choose rows by the index on one time, then on the other; their tokens go first."""
@@ -181,7 +185,7 @@ class SqlSessionRepository(SessionRepository):
 
     async def _sessions(self, query: Select[*tuple[Any, ...]]) -> list[Session]:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [session_of(row) for row in rows]
+        return list(readable(rows, session_of))
 
 
 def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:

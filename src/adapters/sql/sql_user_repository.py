@@ -21,7 +21,7 @@ from adapters.sql.tables import (
 )
 from application.errors import OrdersOpen, UsernameTaken
 from application.ports.users import UserRepository
-from domain.order import OrderStatus
+from domain.order import FINAL_STATUSES
 from domain.session import Ending, SessionId
 from domain.user import PasswordHash, User, UserId, Username
 
@@ -38,7 +38,7 @@ class SqlUserRepository(UserRepository):
     async def find(self, username: Username) -> User | None:
         """Read one row by its unique name."""
         query = select(col(UserRow.id), col(UserRow.password_hash)).where(
-            col(UserRow.username) == username.value
+            col(UserRow.username) == username.value, col(UserRow.password_hash) != NO_HASH
         )
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return User(UserId(row.id), username, PasswordHash(row.password_hash)) if row else None
@@ -94,10 +94,9 @@ class SqlUserRepository(UserRepository):
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
     ) -> Sequence[SessionId] | None:
         """Overwrite name and hash, and end the sessions, in one transaction."""
-        open_statuses = [status.value for status in OrderStatus if status.is_open]
         open_orders = select(
             exists().where(
-                col(OrderRow.owner_id) == user_id, col(OrderRow.status).in_(open_statuses)
+                col(OrderRow.owner_id) == user_id, col(OrderRow.status).not_in(FINAL_STATUSES)
             )
         )
 

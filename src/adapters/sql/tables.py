@@ -4,10 +4,13 @@ The owner leads every key of the order side, so a statement that does not carry 
 index to use. Money is in minor units; an order's currency stands once, beside its lines.
 """
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer
+from sqlalchemy import BigInteger, CheckConstraint, Dialect, ForeignKeyConstraint, Index, Integer
 from sqlmodel import Field, SQLModel
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from domain.money import MAX_MINOR
 from domain.order import MAX_NAME_LENGTH, MAX_QUANTITY, MAX_SKU_LENGTH, OrderStatus
@@ -18,6 +21,27 @@ _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 MAX_SUBJECT_LENGTH = 255
 """Of an issuer as well; OpenID Connect Core, section 2, bounds subjects so."""
+
+
+class StoredTime(UTCDateTime):
+    """A time in UTC. What SQLite keeps there that is none is read as it is.
+
+    Raising would fail all rows of a statement for one.
+    """
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Convert what is a time."""
+        convert = super().result_processor(dialect, coltype)
+
+        def read(value: object) -> object:
+            try:
+                return convert(value) if convert else value
+            except (TypeError, ValueError):
+                return value
+
+        return read
 
 
 _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
@@ -61,10 +85,10 @@ class SessionRow(SQLModel, table=True):
     address: str = Field(max_length=64)
     site: str = Field(max_length=64)
     scope: str = Field(max_length=255)
-    started_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-    ended_at: datetime | None
+    started_at: datetime = Field(sa_type=StoredTime)
+    last_used_at: datetime = Field(sa_type=StoredTime)
+    expires_at: datetime = Field(sa_type=StoredTime)
+    ended_at: datetime | None = Field(sa_type=StoredTime)
     ending: str | None = Field(max_length=32)
 
 
@@ -79,8 +103,8 @@ class RefreshTokenRow(SQLModel, table=True):
 
     digest: bytes = Field(primary_key=True, max_length=32)
     session_id: str = Field(foreign_key="sessions.id", max_length=32)
-    expires_at: datetime
-    used_at: datetime | None
+    expires_at: datetime = Field(sa_type=StoredTime)
+    used_at: datetime | None = Field(sa_type=StoredTime)
     sealed_successor: bytes | None = Field(max_length=32)
 
 
@@ -111,7 +135,7 @@ class OrderRow(SQLModel, table=True):
     owner_id: int = Field(primary_key=True, foreign_key="users.id", sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     status: str = Field(max_length=16)
-    placed_at: datetime
+    placed_at: datetime = Field(sa_type=StoredTime)
     currency: str = Field(max_length=3)
     version: int = Field(sa_column_kwargs={"server_default": "1"})
 
@@ -155,7 +179,7 @@ class IdempotencyKeyRow(SQLModel, table=True):
     owner_id: int = Field(primary_key=True, sa_type=BigInteger)
     key: str = Field(primary_key=True, max_length=255)
     order_id: int = Field(sa_type=BigInteger)
-    expires_at: datetime
+    expires_at: datetime = Field(sa_type=StoredTime)
 
 
 class CopyRow(SQLModel, table=True):

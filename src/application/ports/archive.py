@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from application.ports.orders import IdempotencyKey
 from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId
-from domain.session import Ending, Session, SessionId
+from domain.session import Session, SessionId
 from domain.user import PasswordHash, UserId, Username
 
 
@@ -43,11 +43,11 @@ class SubjectRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session, and when and why it ended, if it did."""
+    """A session, and when and why it ended, if it did: as `Ending`, or as another version says."""
 
     session: Session
     ended_at: datetime | None = None
-    ending: Ending | None = None
+    ending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ class Archive(Protocol):
         """Return up to `limit` records behind a place, and the place behind the last of them.
 
         `""` is before all of them; a place is text of up to 1,024 characters, and means something
-        to this storage alone, which chooses the order. No records: there are no more.
+        to this storage alone, which chooses the order. No records: there are no more. Raises
+        `RecordUnreadable`.
         """
 
     @abstractmethod
@@ -122,7 +123,8 @@ class Archive(Protocol):
 
         Ids of accounts that are opened later differ from all that were written. Nothing is stored
         when anything fails. Raises `StorageNotEmpty` when there is anything but no bookmark, and
-        ValueError when a record is there already or what it refers to is not.
+        ValueError when a record is there already or what it refers to is not. No rule of the domain
+        is applied; raises `RecordRefused` for a record that this storage cannot hold.
         """
 
     @abstractmethod

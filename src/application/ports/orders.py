@@ -32,7 +32,8 @@ class Position:
 class OrderRepository(Protocol):
     """Orders, each reached through its owner only: every query itself carries the owner.
 
-    Raises `StorageUnavailable` from any method.
+    Raises `StorageUnavailable` from any method, and `RecordUnreadable` from those that return one
+    order. No rule of the domain is applied to what is read.
     """
 
     @abstractmethod
@@ -52,7 +53,8 @@ class OrderRepository(Protocol):
         """Return the owner's orders that stand before a position, or all of them, newest first.
 
         No more than `limit`; of `status` alone, and placed at `since` or later. The cost depends on
-        what is returned, not on where it stands.
+        what is returned, not on where it stands. An order that cannot be read is named in the log
+        and left out; others take its place, so that fewer than `limit` are the last.
         """
 
     @abstractmethod

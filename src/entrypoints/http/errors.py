@@ -30,6 +30,8 @@ from application.errors import (
     OutcomeUnknown,
     Overloaded,
     OwnerNotNamed,
+    RecordRefused,
+    RecordUnreadable,
     SchemaNotCurrent,
     SessionNotFound,
     StorageNotEmpty,
@@ -178,6 +180,12 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "idempotency-key-reused",
     ),
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
+    RecordUnreadable: Problem(
+        500,
+        "What is stored there cannot be read; the request id helps us find it.",
+        "record-unreadable",
+    ),
+    RecordRefused: Problem(409, "The storage cannot hold a record.", "record-refused"),
     Overloaded: oauth_problem(
         503,
         "temporarily_unavailable",

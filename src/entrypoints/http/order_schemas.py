@@ -105,7 +105,11 @@ PlacedBefore = Annotated[
 
 # Answers
 
-_MONEY = Field(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$", examples=["64.00"])
+_MONEY = Field(
+    description="A decimal; `minor units: 6400` in a currency whose digits are unknown here.",
+    pattern=r"^(minor units: )?-?(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
+    examples=["64.00"],
+)
 
 
 # Dataclasses, because a model would validate what the domain has made; a page has many of them.
@@ -119,7 +123,7 @@ class OrderLineOut:
 
     sku: Annotated[str, Field(examples=["POT-CAST-IRON"])]
     name: Annotated[str, Field(examples=["Cast-iron teapot"])]
-    quantity: Annotated[int, Field(ge=1, examples=[1])]
+    quantity: Annotated[int, Field(examples=[1])]
     unit_price: Annotated[str, _MONEY]
 
 
@@ -130,7 +134,13 @@ class OrderOut:
     __pydantic_config__ = ConfigDict(title="Order")
 
     id: Annotated[int, Field(ge=1, le=MAX_ID, examples=[1])]
-    status: OrderStatus
+    status: Annotated[
+        str,
+        Field(
+            description=f"{', '.join(OrderStatus)}; another version may have stored another.",
+            examples=["placed"],
+        ),
+    ]
     placed_at: Annotated[
         datetime, Field(description="RFC 3339, UTC.", examples=["2026-01-01T09:00:01Z"])
     ]
@@ -196,8 +206,18 @@ class OrderLineIn(_Body):
 
     model_config = ConfigDict(title="NewOrderLine")
 
-    sku: str = Field(min_length=1, max_length=MAX_SKU_LENGTH, examples=["POT-CAST-IRON"])
-    name: str = Field(min_length=1, max_length=MAX_NAME_LENGTH, examples=["Cast-iron teapot"])
+    sku: str = Field(
+        min_length=1,
+        max_length=MAX_SKU_LENGTH,
+        description="Printable characters.",
+        examples=["POT-CAST-IRON"],
+    )
+    name: str = Field(
+        min_length=1,
+        max_length=MAX_NAME_LENGTH,
+        description="As people write it: no control characters, no line breaks.",
+        examples=["Cast-iron teapot"],
+    )
     quantity: int = Field(ge=1, le=MAX_QUANTITY, examples=[1])
     unit_price: Annotated[
         str,
@@ -232,7 +252,7 @@ class OrderIn(_Body):
         for number, line in enumerate(self.lines):
             try:
                 price = Money.parse(line.unit_price, self.currency)
-                made.append(OrderLine(line.sku, line.name, line.quantity, price))
+                made.append(OrderLine.new(line.sku, line.name, line.quantity, price))
             except DomainError as error:
                 flaws.append(("body", f"lines.{number}", str(error)))
         if flaws:
