@@ -176,10 +176,11 @@ class Databases:
         self._template = self.create()
         asyncio.run(_migrate(self._template))
 
-    def create(self, *, migrated: bool = False) -> str:
-        """Make a database and return its URL."""
+    def create(self, *, migrated: bool = False, template: str | None = None) -> str:
+        """Make a database, empty or a copy of the one at the URL `template`; return its URL."""
         name = f"{self._prefix}_{next(self._number)}"
-        template = urlsplit(self._template).path[1:] if migrated else "template0"
+        copied = template or (self._template if migrated else "/template0")
+        template = urlsplit(copied).path[1:]
         asyncio.run(execute(self._url, f"CREATE DATABASE {name} TEMPLATE {template}"))
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
 

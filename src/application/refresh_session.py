@@ -12,6 +12,13 @@ from application.refresh_token import RefreshToken
 from domain.scope import Scope
 from domain.session import Ending, SessionRules
 
+MAX_SUCCESSORS = 16
+"""How many successors of a repeated token are followed.
+
+Two tabs that refresh together are one or two tokens apart. A longer chain is a client that refreshes
+without pause, and each of its repeats would read the whole chain.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession:
@@ -21,7 +28,7 @@ class RefreshSession:
     if it is used already, so a lost answer or two tabs at once sign nobody out. Asking later ends
     the session, because one of the two who hold the token has stolen it (RFC 9700, section
     4.14.2). Raises `InvalidGrant` for that, for every token that is not live, and for another
-    client than the session's; `InvalidScope` for more than the session has. A narrower scope
+    client than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for more than the session has. A narrower scope
     narrows the access token alone.
     """
 
@@ -78,17 +85,24 @@ class RefreshSession:
         if rotation.sealed is None or refusal:
             record(AuditEvent.REFRESH_REFUSED, rotation.verdict.value)
             raise InvalidGrant
-        record(AuditEvent.REFRESHED, rotation.verdict.value)
         newest = await self._newest(old.unseal(rotation.sealed))
+        if newest is None:
+            record(AuditEvent.REFRESH_REFUSED, "too many refreshes since")
+            raise InvalidGrant
+        record(AuditEvent.REFRESHED, rotation.verdict.value)
         caller = Caller(session.user, session.client_id, granted, session.id)
         access = self.tokens.issue(caller, until=session.expires_at)
         return Grant(access, newest, granted)
 
-    async def _newest(self, token: RefreshToken) -> RefreshToken:
-        """Follow the successors of a token that somebody has used already, all in the grace time.
+    async def _newest(self, token: RefreshToken) -> RefreshToken | None:
+        """Follow the successors of a token that is used already, all in the grace time.
 
-        Who is told one that is used would be taken for a thief when that time is over.
+        A client that got a used token would end its session with the next refresh. Returns `None`
+        after `MAX_SUCCESSORS`.
         """
-        while sealed := await self.sessions.sealed_successor(token.digest):
+        for _ in range(MAX_SUCCESSORS):
+            sealed = await self.sessions.sealed_successor(token.digest)
+            if sealed is None:
+                return token
             token = token.unseal(sealed)
-        return token
+        return None

@@ -86,6 +86,22 @@ async def test_constraints_are_those_of_the_tables(
     assert await database.read(constraints) == await bare.read(constraints)
 
 
+async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
+    database: PostgresDatabase, bare: PostgresDatabase
+) -> None:
+    """Alembic compares columns alone, so that a wrong condition would not be noticed."""
+
+    def indexes(connection: Connection) -> list[str]:
+        query = (
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            " AND tablename <> 'alembic_version' ORDER BY indexname"
+        )
+        return list(connection.scalars(text(query)))
+
+    await bare.write(METADATA.create_all)
+    assert await database.read(indexes) == await bare.read(indexes)
+
+
 async def test_each_migration_goes_up_down_and_up_again(bare: PostgresDatabase) -> None:
     def climb(connection: Connection) -> None:
         config = migration_config(connection)

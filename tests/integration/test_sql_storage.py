@@ -400,6 +400,21 @@ async def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabas
     assert await migrated.write(compare) == []
 
 
+async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
+    migrated: SqliteDatabase, tmp_path: Path
+) -> None:
+    """Alembic compares columns alone, so that a wrong condition would not be noticed."""
+
+    def indexes(connection: Connection) -> dict[str, str]:
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        return {name: " ".join(sql.split()) for name, sql in connection.execute(text(query))}
+
+    created = SqliteDatabase(tmp_path / "created.db")
+    await created.migrate(METADATA.create_all)
+    assert await migrated.read(indexes) == await created.read(indexes)
+    await created.close()
+
+
 async def test_the_newest_migration_is_the_one_that_is_asked_for(migrated: SqliteDatabase) -> None:
     def heads(connection: Connection) -> list[str]:
         return list(ScriptDirectory.from_config(migration_config(connection)).get_heads())

@@ -6,6 +6,7 @@ import pytest
 from adapters.memory import InMemoryStorage
 from application.errors import InvalidGrant, InvalidScope, InvalidToken
 from application.ports.audit import AuditEvent
+from application.refresh_session import MAX_SUCCESSORS
 from application.refresh_token import RefreshToken
 from domain.scope import Scope
 from tests.world import ELSEWHERE, HOME, World
@@ -52,6 +53,19 @@ async def test_who_is_late_in_time_is_told_the_newest(world: World) -> None:
     assert late.refresh == (await world.refresh(second.refresh.text)).refresh == third.refresh
     world.clock.advance(minutes=15)
     await world.refresh(late.refresh.text)
+
+
+async def test_a_repeat_reads_a_bounded_number_of_successors(world: World) -> None:
+    """The session lives on: its newest token is good."""
+    first = latest = await world.sign_in()
+    for _ in range(MAX_SUCCESSORS):
+        latest = await world.refresh(latest.refresh.text)
+    assert (await world.refresh(first.refresh.text)).refresh == latest.refresh
+    newest = await world.refresh(latest.refresh.text)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(first.refresh.text)
+    assert world.audit.events[-1][0] is AuditEvent.REFRESH_REFUSED
+    await world.refresh(newest.refresh.text)
 
 
 async def test_reuse_ends_the_whole_session_and_is_remembered(world: World) -> None:

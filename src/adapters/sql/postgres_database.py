@@ -185,7 +185,7 @@ def _options(limit: float) -> dict[str, str]:
     Everything is found by keys. The planner's other ways pay off where most of a table is read; by
     stale statistics, a page would be cut from all that its owner has.
     """
-    ways = ("bitmapscan", "hashjoin", "mergejoin", "sort")
+    ways = ("bitmapscan", "hashjoin", "mergejoin", "seqscan", "sort")
     return {
         "default_transaction_isolation": r"read\ committed",
         "idle_in_transaction_session_timeout": f"{limit * 1_000:.0f}",

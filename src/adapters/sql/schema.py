@@ -1,22 +1,35 @@
 """The whole schema, as the migrations leave it: the tables, and indexes of some rows alone.
 
 Those are no part of `tables.py`, because naming a condition for PostgreSQL loads its dialect, and a
-service on SQLite starts faster without. What compares a database with the schema imports this.
+service on SQLite starts faster without. What compares or migrates a database imports this.
 """
 
 from sqlalchemy import Index, text
 from sqlmodel import SQLModel, col
 
-from adapters.sql.tables import RefreshTokenRow
+from adapters.sql.tables import RefreshTokenRow, SessionRow
 
 METADATA = SQLModel.metadata
 
 
-def _of_tokens(name: str, condition: str) -> None:
+def _partial(name: str, condition: str, *columns: object) -> None:
     where = text(condition)
-    Index(name, col(RefreshTokenRow.session_id), sqlite_where=where, postgresql_where=where)
+    Index(name, *map(col, columns), sqlite_where=where, postgresql_where=where)
 
 
-# A session has one unused token, and used ones without number.
-_of_tokens("ix_refresh_tokens_unused", "used_at IS NULL")
-_of_tokens("ix_refresh_tokens_sealed", "sealed_successor IS NOT NULL")
+# A session has one unused token and any number of used ones; a user has any number of sessions that
+# ended or expired.
+_partial(
+    "ix_refresh_tokens_unused",
+    "used_at IS NULL",
+    RefreshTokenRow.session_id,
+    RefreshTokenRow.expires_at,
+)
+_partial(
+    "ix_refresh_tokens_sealed",
+    "sealed_successor IS NOT NULL",
+    RefreshTokenRow.session_id,
+    RefreshTokenRow.used_at,
+)
+_partial("ix_sessions_ended_at", "ended_at IS NOT NULL", SessionRow.ended_at)
+_partial("ix_sessions_live", "ended_at IS NULL", SessionRow.user_id, SessionRow.expires_at)

@@ -75,7 +75,6 @@ class SessionRow(SQLModel, table=True):
     __tablename__ = "sessions"
     __table_args__ = (
         Index("ix_sessions_user_id_site", "user_id", "site"),
-        Index("ix_sessions_ended_at", "ended_at"),
         Index("ix_sessions_expires_at", "expires_at"),
     )
 

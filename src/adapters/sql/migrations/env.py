@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from adapters.sql.tables import UserRow
+from adapters.sql.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=UserRow.metadata,
+    target_metadata=METADATA,
     transactional_ddl=True,
     render_as_batch=True,
 )

@@ -1,0 +1,316 @@
+"""What each method of the repositories costs on data that is skewed.
+
+One user has a million orders and 50,000 sessions that ended; one session has 200,000 refresh tokens
+that were used. A plan that is good for evenly spread rows reads all of them.
+"""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from adapters.sql.sql_storage import SqlStorage
+from adapters.sql.sqlite_database import SqliteDatabase
+from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
+from application.ports.sessions import SessionRepository
+from application.ports.storage import Storage
+from application.ports.users import UserRepository
+from application.refresh_token import TokenDigest
+from domain.order import Order, OrderId, OrderStatus
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId, Username
+from tests.postgres import Databases, database_at, execute
+from tests.samples import TEAPOT
+
+ORDERS = 1_000_000
+TOKENS = 200_000
+SESSIONS = 50_000
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = FIRST + timedelta(days=365)
+BUSY, QUIET = UserId(1), UserId(2)
+HASH = PasswordHash("hash")
+LIVE = SessionId("live")
+UNUSED = TokenDigest(b"unused")
+USED_LONG_AGO = TokenDigest(b"used 0")
+USED_LATELY = TokenDigest(b"used lately")
+LATER = NOW + timedelta(days=30)
+
+NOW_SECONDS = int((NOW - FIRST).total_seconds())
+LATER_SECONDS = int((LATER - FIRST).total_seconds())
+
+MOST_INSTRUCTIONS = 20_000
+"""Of SQLite's virtual machine; a page of 50 orders takes about 5,000."""
+
+MOST_BLOCKS = 500
+"""Of PostgreSQL, of 8 KiB each; a page of 50 orders takes about 250."""
+
+Call = Callable[[Storage], Awaitable[object]]
+
+
+def an_order(order_id: int) -> Order:
+    return Order(OrderId(order_id), BUSY, OrderStatus.PLACED, NOW, (TEAPOT,))
+
+
+def a_session(user: UserId) -> Session:
+    return Session(SessionId("new"), user, "shop", "192.0.2.1", frozenset(), NOW, NOW, LATER)
+
+
+def rotate(old: TokenDigest) -> Call:
+    return lambda storage: storage.sessions.rotate(
+        old,
+        TokenDigest(b"new"),
+        sealed=b"sealed",
+        at=NOW,
+        expires_at=LATER,
+        grace=timedelta(seconds=10),
+    )
+
+
+CALLS: dict[str, Call] = {
+    "orders.get_owned": lambda s: s.orders.get_owned(OrderId(ORDERS // 2), owner=BUSY),
+    "orders.get_owned, another's": lambda s: s.orders.get_owned(OrderId(7), owner=QUIET),
+    "orders.page": lambda s: s.orders.page(owner=BUSY, limit=50),
+    "orders.page, few": lambda s: s.orders.page(owner=BUSY, limit=5),
+    "orders.page, far back": lambda s: s.orders.page(
+        owner=BUSY, before=Position(FIRST + timedelta(days=5), 9), limit=50
+    ),
+    "orders.page, of a status": lambda s: s.orders.page(
+        owner=BUSY, status=OrderStatus.PAID, since=FIRST, limit=50
+    ),
+    "orders.page, none": lambda s: s.orders.page(owner=QUIET, limit=50),
+    "orders.add": lambda s: s.orders.add(
+        an_order(ORDERS + 1), owner=BUSY, key=IdempotencyKey("new", LATER)
+    ),
+    "orders.add, repeated": lambda s: s.orders.add(
+        an_order(ORDERS + 2), owner=BUSY, key=IdempotencyKey("key 1", LATER)
+    ),
+    "orders.update": lambda s: s.orders.update(
+        OrderId(ORDERS), owner=BUSY, change=lambda order: order
+    ),
+    "orders.forget_keys": lambda s: s.orders.forget_keys(expired_by=NOW, limit=50),
+    "staff_orders.owners_of": lambda s: s.staff_orders.owners_of(OrderId(7)),
+    "users.find": lambda s: s.users.find(Username("user1")),
+    "users.get": lambda s: s.users.get(BUSY),
+    "users.add": lambda s: s.users.add(Username("user3"), HASH),
+    "users.replace_password_hash": lambda s: s.users.replace_password_hash(
+        QUIET, old=HASH, new=PasswordHash("hash ")
+    ),
+    "users.change_password": lambda s: s.users.change_password(
+        BUSY, old=HASH, new=PasswordHash("another"), keep=LIVE, at=NOW
+    ),
+    "users.close": lambda s: s.users.close(UserId(3), password_hash=HASH, at=NOW),
+    "users.of_subject": lambda s: s.users.of_subject("https://id.example", "somebody"),
+    "sessions.start": lambda s: s.sessions.start(
+        a_session(QUIET), TokenDigest(b"start"), token_expires_at=LATER,
+        password_hash=PasswordHash("hash "),
+    ),
+    "sessions.of_token": lambda s: s.sessions.of_token(UNUSED),
+    "sessions.is_used": lambda s: s.sessions.is_used(UNUSED),
+    "sessions.live": lambda s: s.sessions.live(BUSY, at=NOW, limit=100),
+    "sessions.is_live": lambda s: s.sessions.is_live(LIVE, user=BUSY, at=NOW),
+    "sessions.is_familiar": lambda s: s.sessions.is_familiar(BUSY, "198.51.100.1"),
+    "sessions.sealed_successor": lambda s: s.sessions.sealed_successor(USED_LATELY),
+    "sessions.rotate": rotate(UNUSED),
+    "sessions.rotate, repeated": rotate(USED_LATELY),
+    "sessions.rotate, unknown": rotate(TokenDigest(b"unknown")),
+    "sessions.rotate, used long ago": rotate(USED_LONG_AGO),
+    "sessions.end": lambda s: s.sessions.end(
+        SessionId("other"), user=BUSY, why=Ending.SIGNED_OUT, at=NOW
+    ),
+    "sessions.end_all": lambda s: s.sessions.end_all(BUSY, why=Ending.SIGNED_OUT, at=NOW),
+    "sessions.ended_since": lambda s: s.sessions.ended_since(NOW),
+    "sessions.forget": lambda s: s.sessions.forget(over_by=FIRST + timedelta(days=9), limit=50),
+}  # fmt: skip
+"""One call of each method, in an order in which each finds what it needs."""
+
+
+def test_every_method_of_the_repositories_is_called() -> None:
+    methods = {
+        f"{name}.{method}"
+        for name, port in {
+            "orders": OrderRepository,
+            "staff_orders": StaffOrders,
+            "users": UserRepository,
+            "sessions": SessionRepository,
+        }.items()
+        for method in port.__abstractmethods__
+    }
+    assert {call.partition(",")[0] for call in CALLS} == methods
+
+
+SKEW = f"""
+INSERT INTO users (username, password_hash) VALUES
+    ('user1', 'hash'), ('user2', 'hash'), ('another', 'hash');
+INSERT INTO orders (owner_id, id, status, placed_at, currency, version)
+    SELECT 1, n, CASE n % 3 WHEN 0 THEN 'paid' ELSE 'placed' END, at(n), 'EUR', 1 FROM numbers;
+INSERT INTO order_lines (owner_id, order_id, position, sku, name, quantity, unit_price)
+    SELECT owner_id, id, 0, 'TEA', 'Tea', 1, 980 FROM orders;
+INSERT INTO idempotency_keys (owner_id, key, order_id, expires_at)
+    SELECT 1, 'key ' || n, n, at({LATER_SECONDS} - n) FROM numbers WHERE n <= {TOKENS};
+INSERT INTO idempotency_keys (owner_id, key, order_id, expires_at)
+    SELECT 1, 'old ' || n, n, at(n) FROM numbers WHERE n <= {TOKENS};
+INSERT INTO sessions
+    SELECT 'ended' || n, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(n),
+        at({LATER_SECONDS}), at({NOW_SECONDS} - n), 'revoked'
+    FROM numbers WHERE n <= {SESSIONS};
+INSERT INTO sessions
+    SELECT 'expired' || n, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(n), at(n), NULL, NULL
+    FROM numbers WHERE n <= {SESSIONS};
+INSERT INTO sessions
+    SELECT id, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(0), at({LATER_SECONDS}), NULL, NULL
+    FROM (SELECT 'live' AS id UNION SELECT 'other') AS names;
+INSERT INTO refresh_tokens
+    SELECT bytes('used ' || n), 'live', at({LATER_SECONDS}), at(n), NULL
+    FROM numbers WHERE n <= {TOKENS};
+INSERT INTO refresh_tokens VALUES
+    (bytes('used 0'), 'other', at({LATER_SECONDS}), at(0), NULL),
+    (bytes('used lately'), 'live', at({LATER_SECONDS}), at({NOW_SECONDS} - 5), bytes('sealed')),
+    (bytes('unused'), 'live', at({LATER_SECONDS}), NULL, NULL);
+DROP TABLE numbers;
+"""
+"""Fills the tables; `numbers` has those from 1 to `ORDERS`, `at` makes a time of seconds."""
+
+
+# SQLite
+
+
+@pytest.fixture(scope="module")
+def skewed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("skewed") / "skewed.db"
+
+    async def migrate() -> None:
+        storage = SqlStorage(SqliteDatabase(file))
+        await storage.migrate()
+        await storage.close()
+
+    asyncio.run(migrate())
+    connection = sqlite3.connect(file)
+    connection.create_function(
+        "at", 1, lambda seconds: f"{FIRST + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S.%f}"
+    )
+    connection.create_function("bytes", 1, str.encode)
+    connection.executescript(
+        "CREATE TABLE numbers AS WITH RECURSIVE upto(n) AS"
+        f" (SELECT 1 UNION ALL SELECT n + 1 FROM upto WHERE n < {ORDERS}) SELECT n FROM upto;"
+        f"PRAGMA synchronous = OFF; BEGIN; {SKEW} COMMIT;"
+    )
+    connection.close()
+    return file
+
+
+@contextmanager
+def counting_instructions() -> Iterator[list[int]]:
+    """Count the instructions of SQLite's virtual machine, in hundreds, of connections made here."""
+    counted = [0]
+
+    def count() -> int:
+        counted[0] += 1
+        return 0
+
+    def watch(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_progress_handler(count, 100)
+
+    event.listen(Engine, "connect", watch)
+    yield counted
+    event.remove(Engine, "connect", watch)
+
+
+@pytest.mark.parametrize("statistics", ["", "ANALYZE"], ids=["no statistics", "analyzed"])
+async def test_no_method_reads_much_on_sqlite(
+    skewed_file: Path, tmp_path: Path, statistics: str
+) -> None:
+    shutil.copy(skewed_file, tmp_path / "copy.db")
+    connection = sqlite3.connect(tmp_path / "copy.db")
+    connection.execute(statistics)
+    connection.close()
+    storage = SqlStorage(SqliteDatabase(tmp_path / "copy.db"))
+    costs = {}
+    with counting_instructions() as counted:
+        for name, call in CALLS.items():
+            before = counted[0]
+            await call(storage)
+            costs[name] = 100 * (counted[0] - before)
+        await storage.close()
+    assert {name: cost for name, cost in costs.items() if cost > MOST_INSTRUCTIONS} == {}
+
+
+# PostgreSQL
+
+
+@pytest.fixture(scope="module")
+def skewed_url(postgres_databases: Databases) -> Iterator[str]:
+    url = postgres_databases.create(migrated=True)
+    asyncio.run(
+        execute(
+            url,
+            f"""
+            CREATE FUNCTION at(seconds bigint) RETURNS timestamptz IMMUTABLE LANGUAGE SQL
+                AS $$ SELECT timestamptz '{FIRST}' + seconds * interval '1 second' $$;
+            CREATE FUNCTION bytes(value text) RETURNS bytea IMMUTABLE LANGUAGE SQL
+                AS $$ SELECT convert_to(value, 'UTF8') $$;
+            SET session_replication_role = replica; -- no checks of foreign keys
+            CREATE TABLE numbers AS SELECT generate_series(1, {ORDERS}) AS n;
+            {SKEW}
+            """,
+            "ANALYZE",
+        )
+    )
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture
+def copied_url(skewed_url: str, postgres_databases: Databases) -> Iterator[str]:
+    url = postgres_databases.create(template=skewed_url)
+    yield url
+    postgres_databases.drop(url)
+
+
+@contextmanager
+def counting_blocks(engine: Engine, mode: str) -> Iterator[list[int]]:
+    """Count the blocks that each statement of an engine reads, by explaining it before it runs."""
+    counted = [0]
+
+    def explain(*arguments: Any) -> None:
+        connection, _, statement, parameters, _, many = arguments
+        writes = not statement.startswith("SELECT")
+        cursor = connection.connection.cursor()
+        cursor.execute(f"SET plan_cache_mode = {mode}")
+        if writes:
+            cursor.execute("SAVEPOINT explained")
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}",
+            parameters[0] if many else parameters,
+        )
+        ((plan,),) = cursor.fetchall()
+        if writes:
+            cursor.execute("ROLLBACK TO SAVEPOINT explained")
+        (explained,) = json.loads(plan) if isinstance(plan, str) else plan
+        blocks = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
+        counted[0] += blocks
+
+    event.listen(engine, "before_cursor_execute", explain)
+    yield counted
+    event.remove(engine, "before_cursor_execute", explain)
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+async def test_no_method_reads_much_on_postgresql(copied_url: str, mode: str) -> None:
+    database = database_at(copied_url)
+    storage, costs = SqlStorage(database), {}
+    with counting_blocks(database._engine.sync_engine, mode) as counted:
+        for name, call in CALLS.items():
+            before = counted[0]
+            await call(storage)
+            costs[name] = counted[0] - before
+    await storage.close()
+    assert {name: cost for name, cost in costs.items() if cost > MOST_BLOCKS} == {}
