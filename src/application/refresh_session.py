@@ -15,8 +15,8 @@ from domain.session import Ending, SessionRules
 MAX_SUCCESSORS = 16
 """How many successors of a repeated token are followed.
 
-Two tabs that refresh together are one or two tokens apart. A longer chain is a client that refreshes
-without pause, and each of its repeats would read the whole chain.
+Two tabs that refresh together are one or two tokens apart. A longer chain is a client's that
+refreshes without pause, and each of its repeats would read the whole chain.
 """
 
 
@@ -27,9 +27,9 @@ class RefreshSession:
     Everybody who asks with one token within the grace time gets the same successor, or that one's
     if it is used already, so a lost answer or two tabs at once sign nobody out. Asking later ends
     the session, because one of the two who hold the token has stolen it (RFC 9700, section
-    4.14.2). Raises `InvalidGrant` for that, for every token that is not live, and for another
-    client than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for more than the session has. A narrower scope
-    narrows the access token alone.
+    4.14.2). Raises `InvalidGrant` for that, for every token that is not live, for another client
+    than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for
+    more than the session has. A narrower scope narrows the access token alone.
     """
 
     sessions: SessionRepository

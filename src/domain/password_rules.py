@@ -14,6 +14,8 @@ LEAST_MIN_LENGTH = 8
 _SERVICE = "ordergate"
 _SHORTEST_WORD = 3
 _FEWEST_CHARACTERS = 5
+_LONGEST_UNIT = 64
+"""Longer than every common password. Looking for all units of 4,096 characters would take 4 ms."""
 _NOT_LETTERS = re.compile(r"^[^a-z]+|[^a-z]+$")
 """What people put around a word, so that it looks like another."""
 
@@ -60,10 +62,12 @@ def _is_pattern(text: str) -> bool:
 
 
 def _unit(text: str) -> str:
-    """Return the shortest text that gives this one when it is repeated, the last time in part."""
-    return next(
-        text[:length] for length in range(1, len(text) + 1) if text.startswith(text[length:])
-    )
+    """Return the shortest text that gives this one when it is repeated, the last time in part.
+
+    A unit of more than `_LONGEST_UNIT` characters is not looked for: the text itself is returned.
+    """
+    lengths = range(1, min(len(text), _LONGEST_UNIT) + 1)
+    return next((text[:length] for length in lengths if text.startswith(text[length:])), text)
 
 
 def _is_run(text: str) -> bool:

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import NewType, Self
 
-from domain.characters import character_at
+from domain.characters import MAX_MARKS, character_at, is_quickly_normalized
 from domain.errors import InvalidPassword, InvalidUsername
 
 UserId = NewType("UserId", int)
@@ -62,6 +62,8 @@ class Username:
         """
         if len(text) > _MAX_TYPED_LENGTH:
             raise InvalidUsername(f"A user name has at most {MAX_USERNAME_LENGTH} characters.")
+        if not is_quickly_normalized(text):
+            raise InvalidUsername(f"A user name has at most {MAX_MARKS} marks on one letter.")
         name = _prepared(text)
         if not 0 < len(name) <= MAX_USERNAME_LENGTH:
             raise InvalidUsername(f"A user name has 1 to {MAX_USERNAME_LENGTH} characters.")
@@ -83,9 +85,13 @@ class Username:
 
         The first is the text itself, the next its prepared form if that differs. No rule is
         applied, because the name may have been stored under others. Text that no storage holds,
-        which is too long or has NUL or a surrogate, has no spelling.
+        which is too long, has NUL, a surrogate or too many marks on a letter, has no spelling.
         """
-        if not 0 < len(text) <= _MAX_TYPED_LENGTH or _NEVER_STORED.search(text):
+        if (
+            not 0 < len(text) <= _MAX_TYPED_LENGTH
+            or _NEVER_STORED.search(text)
+            or not is_quickly_normalized(text)
+        ):
             return ()
         return tuple(dict.fromkeys((cls(text), cls(_prepared(text)))))
 
@@ -97,9 +103,10 @@ def counted_as(name: str) -> str:
     """Return what text that stands for a user name is counted under.
 
     That is its prepared form, so that one account has one count however it is written. Text that
-    is too long for a name stays as it is: preparing it takes long.
+    no account is stored under stays as it is: preparing it takes long.
     """
-    return _prepared(name) if len(name) <= _MAX_TYPED_LENGTH else name
+    is_short = len(name) <= _MAX_TYPED_LENGTH and is_quickly_normalized(name)
+    return _prepared(name) if is_short else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,8 @@ class Password:
             raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
         if _NEVER_STORED.search(text):
             raise InvalidPassword("A password cannot contain NUL or a surrogate.")
+        if not is_quickly_normalized(text):
+            raise InvalidPassword(f"A password has at most {MAX_MARKS} marks on one letter.")
         spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
         secret = unicodedata.normalize("NFC", spaced)
         if not secret:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,7 +166,8 @@ INSERT INTO sessions
     SELECT 'expired' || n, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(n), at(n), NULL, NULL
     FROM numbers WHERE n <= {SESSIONS};
 INSERT INTO sessions
-    SELECT id, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(0), at({LATER_SECONDS}), NULL, NULL
+    SELECT id, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(0), at({LATER_SECONDS}),
+        NULL, NULL
     FROM (SELECT 'live' AS id UNION SELECT 'other') AS names;
 INSERT INTO refresh_tokens
     SELECT bytes('used ' || n), 'live', at({LATER_SECONDS}), at(n), NULL
@@ -176,7 +177,7 @@ INSERT INTO refresh_tokens VALUES
     (bytes('used lately'), 'live', at({LATER_SECONDS}), at({NOW_SECONDS} - 5), bytes('sealed')),
     (bytes('unused'), 'live', at({LATER_SECONDS}), NULL, NULL);
 DROP TABLE numbers;
-"""
+"""  # noqa: S608 - numbers from above
 """Fills the tables; `numbers` has those from 1 to `ORDERS`, `at` makes a time of seconds."""
 
 
@@ -198,11 +199,9 @@ def skewed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "at", 1, lambda seconds: f"{FIRST + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S.%f}"
     )
     connection.create_function("bytes", 1, str.encode)
-    connection.executescript(
-        "CREATE TABLE numbers AS WITH RECURSIVE upto(n) AS"
-        f" (SELECT 1 UNION ALL SELECT n + 1 FROM upto WHERE n < {ORDERS}) SELECT n FROM upto;"
-        f"PRAGMA synchronous = OFF; BEGIN; {SKEW} COMMIT;"
-    )
+    connection.execute("CREATE TABLE numbers (n INTEGER)")
+    connection.executemany("INSERT INTO numbers VALUES (?)", ((n + 1,) for n in range(ORDERS)))
+    connection.executescript("PRAGMA synchronous = OFF; BEGIN;" + SKEW + "COMMIT;")
     connection.close()
     return file
 

@@ -1,8 +1,17 @@
+import time
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidPassword, InvalidUsername
+from domain.errors import DomainError, InvalidPassword, InvalidUsername
+from domain.money import Money
+from domain.order import OrderLine
+from domain.password_rules import PasswordRules
 from domain.user import MAX_PASSWORD_BYTES, MAX_USERNAME_LENGTH, Password, Username, counted_as
 from tests.samples import ALICE
 
@@ -180,3 +189,56 @@ def test_a_refused_password_says_whether_a_character_is_too_new() -> None:
         Password.new("tea \u0378")
     with pytest.raises(InvalidPassword, match="control characters"):
         Password.new("tea \t")
+
+
+WORST = {
+    "marks": "\u0300\u0316" * 2048,
+    "marks on a letter": "e" + "\u0316" * 4095,
+    "letters that decompose to marks": "\u0f73" * 4096,
+    "marks after 30": ("e" + "\u0316\u0300" * 15) * 132,
+    "letters": "a" * 4096,
+    "repeated": "a" * 4095 + "b",
+    "letters that grow": "\u0390" * 2048,
+    "run": "".join(chr(0x1000 + i) for i in range(1365)),
+}
+"""Text of the largest size that is allowed, which was or would be slow."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the shortest of five times."""
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        with suppress(DomainError):
+            work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+@pytest.mark.parametrize("text", WORST.values(), ids=WORST)
+def test_no_text_of_an_allowed_size_takes_long(text: str) -> None:
+    """Compared with what reading one character at a time takes here, whatever the machine."""
+    rules = PasswordRules(15, {"password"})
+    unit = seconds(lambda: [unicodedata.combining(character) for character in "a" * 4096])
+    entries: tuple[Callable[[str], object], ...] = (
+        Username.new,
+        Username.spellings,
+        counted_as,
+        Password.new,
+        Password.guess,
+        lambda each: rules.check(Password(each), Username("alice")),
+        lambda each: OrderLine.new(each[:64], each[:200], 1, Money(1, "EUR")),
+    )
+    for entry in entries:
+        for given_text in (text, text[:256]):
+            assert seconds(partial(entry, given_text)) < 25 * unit
+
+
+def test_a_password_refuses_more_marks_on_a_letter_than_text_has() -> None:
+    assert Password.new("e" + "\u0316" * 30 + "x" * 15).secret
+    for refused in ("e" + "\u0316" * 31, "\u0f73" * 31):
+        with pytest.raises(InvalidPassword, match="at most 30 marks on one letter"):
+            Password.new(refused)
+    assert Username.spellings("e" + "\u0316" * 31) == ()
+    with pytest.raises(InvalidUsername, match="at most 30 marks on one letter"):
+        Username.new("e" + "\u0316" * 31)
