@@ -530,3 +530,30 @@ async def test_pages_of_a_named_origin_may_place_and_cancel(client: httpx.AsyncC
     user = await sign_in(client) | {"Origin": "https://shop.example"}
     exposed = (await client.get("/orders", headers=user)).headers["access-control-expose-headers"]
     assert {"ETag", "Link", "Location"} <= set(exposed.split(", "))
+
+
+async def test_a_name_is_taken_as_people_write_it(
+    client: httpx.AsyncClient, alice: dict[str, str]
+) -> None:
+    name = "Th\u00e9\u00a0: \u0646\u06cc\u200c \U0001f469\u200d\U0001f373 \U0001fadc"
+    answer = await place(client, alice, {"currency": "EUR", "lines": [TEAPOT | {"name": name}]})
+    assert answer.status_code == 201, answer.text
+    read = await client.get(answer.headers["location"], headers=alice)
+    assert read.json()["lines"][0]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "detail"),
+    [
+        ("name", "Tea\tpot", "A product's name has U+0009 (a control character) at position 4"),
+        ("name", "Tea\u2028", "A product's name has U+2028 (LINE SEPARATOR) at position 4"),
+        ("sku", "P\u00a0", "A SKU has U+00A0 (NO-BREAK SPACE) at position 2"),
+    ],
+)
+async def test_a_refused_character_is_named(
+    client: httpx.AsyncClient, alice: dict[str, str], field: str, text: str, detail: str
+) -> None:
+    lines = [TEAPOT, CUPS | {field: text}]
+    answer = await place(client, alice, {"currency": "EUR", "lines": lines})
+    flaw = {"in": "body", "name": "lines.1", "detail": f"{detail}, which is not allowed."}
+    assert problem(answer)["errors"] == [flaw]

@@ -36,7 +36,7 @@ from tests.contracts.archive import MARK, all_of
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD, ordergate
 from tests.integration.test_http import problem, sign_in
-from tests.postgres import database_at, execute
+from tests.postgres import database_at
 from tests.samples import ALICE, BOB, TEAPOT, an_order
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -366,10 +366,11 @@ async def test_pages_go_on_past_many_unreadable_orders(file: Path, limit: int) -
 
 
 async def test_an_order_without_lines_is_unreadable_on_postgresql(postgres_url: str) -> None:
-    storage = SqlStorage(database_at(postgres_url))
+    database = database_at(postgres_url)
+    storage = SqlStorage(database)
     await storage.open()
     await storage.loader.load([ALICE], [an_order(i) for i in (5, 6)])
-    await execute(postgres_url, "DELETE FROM order_lines WHERE order_id = 6")
+    await run(database, "DELETE FROM order_lines WHERE order_id = 6")
     assert await storage.orders.page(owner=ALICE.id, limit=1) == [an_order(5)]
     with pytest.raises(RecordUnreadable, match=r"order 6 of account 1 .* it has no lines"):
         await storage.orders.get_owned(OrderId(6), owner=ALICE.id)

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 import pytest
 from starlette.exceptions import HTTPException
 
-from application.errors import ApplicationError, InvalidCredentials, Overloaded
+from application.errors import (
+    ApplicationError,
+    InvalidCredentials,
+    Overloaded,
+    RecordRefused,
+    RecordUnreadable,
+)
 from domain.errors import DomainError, InvalidMoney, InvalidStep
 from entrypoints.http.errors import INTERNAL, PROBLEMS, of_status, problem_of
 from entrypoints.http.problems import Problem, ProblemDetails
@@ -51,6 +57,16 @@ def test_an_error_nobody_expected_tells_nothing() -> None:
 
 def test_overload_says_when_to_come_back() -> None:
     assert problem_of(Overloaded(retry_after=7)).headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("kind", [RecordUnreadable, RecordRefused])
+def test_a_record_is_named_in_the_log_and_not_in_the_answer(
+    kind: type[RecordUnreadable | RecordRefused],
+) -> None:
+    error = kind("order 5 of account 1", "it has no lines")
+    assert str(error).startswith("the order 5 of account 1 cannot be ")
+    assert str(error).endswith(": it has no lines")
+    assert "order 5" not in problem_of(error).detail
 
 
 def test_a_statuss_own_headers_are_kept() -> None:
