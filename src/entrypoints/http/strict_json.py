@@ -9,9 +9,10 @@ from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from entrypoints.http.compiled_route import CompiledRoute
+from entrypoints.http.conditional import untagged_guard
 from entrypoints.http.errors import MISSING_TOKEN, of_status
 from entrypoints.http.fields import field_values
-from entrypoints.http.plan import NOTHING, ReadBody, all_of
+from entrypoints.http.plan import NOTHING, Guard, ReadBody, all_of
 from entrypoints.http.problems import ProblemError
 
 _JSON = "application/json"
@@ -55,6 +56,10 @@ class StrictJsonRoute(CompiledRoute):
     def body_reader(self) -> ReadBody:
         """Read strict JSON."""
         return _read_json
+
+    def guard(self, *, readable: bool) -> Guard | None:
+        """Evaluate preconditions for a resource without an entity tag."""
+        return untagged_guard(self.dependant, readable=readable)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Handle requests whose `json` is strict, where FastAPI answers."""
