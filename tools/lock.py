@@ -26,7 +26,7 @@ THEIR_OWN = {"sqlalchemy"}
 
 def asked() -> dict[str, dict[str, Any]]:
     """Return what pyproject.toml asks of each lock."""
-    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, python = whole["project"], "requires-python"
     names = (python, "dependencies", "optional-dependencies")
     return {
@@ -43,7 +43,11 @@ def digest(lock: str) -> str:
 
 def stale() -> list[str]:
     """Return the locks that were not resolved from what pyproject.toml asks for now."""
-    return [lock for lock in asked() if not (ROOT / lock).read_text().startswith(digest(lock))]
+    return [
+        lock
+        for lock in asked()
+        if not (ROOT / lock).read_text(encoding="utf-8").startswith(digest(lock))
+    ]
 
 
 def resolve(lock: str, *options: str, constraints: str = "") -> None:
@@ -58,12 +62,14 @@ def resolve(lock: str, *options: str, constraints: str = "") -> None:
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
-    (ROOT / lock).write_text(digest(lock) + resolved)
+    (ROOT / lock).write_text(digest(lock) + resolved, encoding="utf-8")
 
 
 def versions() -> str:
     """Return the main lock's versions, so that peers run on the same framework and server."""
-    pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", (ROOT / LOCK).read_text(), re.MULTILINE)
+    pinned = re.findall(
+        r"^(([\w.-]+)==[^\\\n]+)", (ROOT / LOCK).read_text(encoding="utf-8"), re.MULTILINE
+    )
     return "\n".join(line for line, name in pinned if name not in THEIR_OWN)
 
 
