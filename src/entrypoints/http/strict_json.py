@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -18,6 +20,8 @@ from entrypoints.http.problems import ProblemError
 _JSON = "application/json"
 _MAX_MEMBERS = 32
 """Of one object; none that is read here has as many, and each unknown one is work."""
+_MAX_EXPONENT = 18
+"""Of an integer below 2^63; converting one of a million digits would take minutes."""
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
 
 
@@ -92,4 +96,18 @@ def _no_such_number(_name: str) -> None:
     raise HTTPException(400, "The JSON body has a number that is none in JSON.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_such_number)
+def _number(text: str) -> int | float:
+    """Read `1.0` and `1e2` as integers, exactly; JSON Schema counts them so.
+
+    A number that is not integral, or beyond every integer that is read here, stays a float.
+    """
+    with suppress(InvalidOperation):  # an exponent of twenty digits
+        number = Decimal(text)
+        if number.adjusted() <= _MAX_EXPONENT and number == number.to_integral_value():
+            return int(number)
+    return float(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_such_number, parse_float=_number
+)
