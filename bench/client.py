@@ -85,4 +85,8 @@ def on_a_fast_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 if __name__ == "__main__":
-    print(json.dumps(on_a_fast_loop(Client(json.loads(Path(sys.argv[1]).read_text())).run())))
+    print(
+        json.dumps(
+            on_a_fast_loop(Client(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))).run())
+        )
+    )

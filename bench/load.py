@@ -78,7 +78,7 @@ class Running:
         spec = {"url": url, "connections": connections, "seconds": seconds}
         if WRK:
             script = Path(self._folder.name, "load.lua")
-            script.write_text(_lua(requests))
+            script.write_text(_lua(requests), encoding="utf-8")
             command = [WRK, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
             command += ["--timeout", "10s", "-s", str(script), url]
         else:

@@ -50,7 +50,7 @@ def _printed(output: "TemporaryFile[str]") -> str:
 
 def _progress(printed: str, lock: str) -> str:
     if "Installing collected packages: " not in printed:
-        pinned = len(re.findall("^[^ #]+==", Path(lock).read_text(), re.MULTILINE))
+        pinned = len(re.findall("^[^ #]+==", Path(lock).read_text(encoding="utf-8"), re.MULTILINE))
         found = len(re.findall("^(?:Collecting|Ignoring) ", printed, re.MULTILINE))
         return f"downloading packages: {found} of {pinned}"
     (collected,) = re.findall("^Installing collected packages: (.*)$", printed, re.MULTILINE)

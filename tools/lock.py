@@ -29,7 +29,7 @@ THEIR_OWN = {"sqlalchemy"}
 
 def asked() -> dict[str, dict[str, Any]]:
     """Return what pyproject.toml asks of each lock."""
-    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, python = whole["project"], "requires-python"
     serving = {name: project[name] for name in (python, "dependencies")}
     extras = project["optional-dependencies"]
@@ -48,7 +48,11 @@ def digest(lock: str) -> str:
 
 def stale() -> list[str]:
     """Return the locks that were not resolved from what pyproject.toml asks for now."""
-    return [lock for lock in asked() if not (ROOT / lock).read_text().startswith(digest(lock))]
+    return [
+        lock
+        for lock in asked()
+        if not (ROOT / lock).read_text(encoding="utf-8").startswith(digest(lock))
+    ]
 
 
 def resolve(lock: str, *options: str, constraints: str = "") -> None:
@@ -63,12 +67,13 @@ def resolve(lock: str, *options: str, constraints: str = "") -> None:
         stdout=subprocess.PIPE,
         text=True,
     ).stdout
-    (ROOT / lock).write_text(digest(lock) + resolved)
+    (ROOT / lock).write_text(digest(lock) + resolved, encoding="utf-8")
 
 
 def versions(*, without: Collection[str] = ()) -> str:
     """Return the versions of the largest lock, which the others keep to."""
-    pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", (ROOT / DEV).read_text(), re.MULTILINE)
+    text = (ROOT / DEV).read_text(encoding="utf-8")
+    pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", text, re.MULTILINE)
     return "\n".join(line for line, name in pinned if name not in without)
 
 

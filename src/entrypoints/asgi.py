@@ -1,6 +1,7 @@
 """The application for any ASGI server.
 
-`uvicorn --factory --no-proxy-headers entrypoints.asgi:create` serves it.
+`uvicorn --factory entrypoints.asgi:create` serves it. A request comes from the connection's peer,
+whatever uvicorn's own options for proxies say; `ORDERGATE_TRUSTED_PROXIES` names proxies.
 """
 
 from fastapi import FastAPI

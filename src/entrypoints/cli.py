@@ -143,9 +143,9 @@ def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user 
 
 @cli.command()
 def openapi() -> None:
-    """Print the OpenAPI document."""
+    """Print the OpenAPI document, as JSON in UTF-8."""
     document = create_app(Container(settings=load_settings(Container.flaws_in()))).openapi()
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False).encode())
 
 
 def main() -> None:

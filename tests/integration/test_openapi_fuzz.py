@@ -53,11 +53,11 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "404",
 
 [[operations]]
 include-name = "GET /orders/{{id}}"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404", "412"]
 
 [[operations]]
 include-name = "GET /order"
-checks.positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404", "412"]
 
 # Nor what a cursor is, which nobody but the server makes.
 [[operations]]

@@ -85,3 +85,38 @@ def test_a_weak_tag_matches_where_one_reads_and_never_where_one_writes(
 
 def test_a_version_has_one_spelling() -> None:
     assert 1 not in ExpectedVersions({'"01"', '"1 "', '"+1"', '"1.0"', '""'})
+
+
+@pytest.mark.parametrize(
+    "tag", ['"7-gzip"', '"7-br"', '"7-zstd"', '"7-deflate"', '"7--gzip"', '"7;gzip"', '"7-br-gzip"']
+)
+def test_a_tag_matches_when_a_proxy_added_its_coding(tag: str) -> None:
+    assert 7 in ExpectedVersions({tag})
+    assert 8 not in ExpectedVersions({tag})
+    assert 7 not in ExpectedVersions({f"W/{tag}"})
+    assert EntityTags({tag}).match(7)
+    assert EntityTags({f"W/{tag}"}).match(7)
+    assert not EntityTags({tag}).match(8)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '"7-"',
+        '"7gzip"',
+        '"7-gzip-"',
+        '"-gzip"',
+        '"7-8"',
+        '"07-gzip"',
+        '"7-x"',
+        '"7---gzip"',
+        '"7;"',
+    ],
+)
+def test_a_tag_with_another_suffix_matches_nothing(tag: str) -> None:
+    assert 7 not in ExpectedVersions({tag})
+    assert not EntityTags({tag}).match(7)
+
+
+def test_a_tag_of_many_suffixes_is_compared_in_linear_time() -> None:
+    assert 7 not in ExpectedVersions({f'"7{"-gzip" * 12_000}x"', f'"{"7" * 60_000}-gzip"'})

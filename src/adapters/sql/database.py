@@ -29,6 +29,13 @@ class Database(Protocol):
         makes of the rows what is to be made of them.
         """
 
+    async def examine(self, work: Callable[[Connection], T]) -> T:
+        """Run work that only reads, in a database that may be another program's.
+
+        Nothing of the database changes, not even how it keeps its journal.
+        """
+        return await self.read(work)
+
     async def rows(self, query: Select[Any], values: Values) -> Rows:
         """Read the few rows of a query that is made once."""
         return await self.read(lambda connection: self.run(connection, query, values))

@@ -1,12 +1,11 @@
 """A SQL storage: migrated by one command, opened only when its schema is current."""
 
-import re
-
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, select, text
 from sqlmodel import col
 
 from adapters.sql.database import Database
 from adapters.sql.migrations import HEAD
+from adapters.sql.recognition import REVISIONS, stored_revision
 from adapters.sql.sql_archive import SqlArchive
 from adapters.sql.sql_bulk_loader import SqlBulkLoader
 from adapters.sql.sql_order_repository import SqlOrderRepository, SqlStaffOrders
@@ -30,13 +29,18 @@ class SqlStorage(Storage):
         self.archive = SqlArchive(database)
 
     async def migrate(self) -> None:
-        """Upgrade to the newest revision, all in one transaction that locks the database first."""
+        """Upgrade to the newest revision, all in one transaction that locks the database first.
+
+        A database that is not Ordergate's is left as it is.
+        """
         from adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
 
         def to_head(connection: Connection) -> None:
-            _refuse_newer(_revision(connection))
+            _refuse_newer(stored_revision(connection))
             upgrade(connection)
 
+        if await self._database.exists():
+            _refuse_newer(await self._database.examine(stored_revision))
         await self._database.migrate(to_head)
 
     async def open(self, *, unfinished: bool = False) -> None:
@@ -46,7 +50,7 @@ class SqlStorage(Storage):
                 f"there is no database at {self._database}; `ordergate migrate` makes one there",
                 needs_migration=True,
             )
-        revision = await self._database.read(_revision)
+        revision = await self._database.examine(stored_revision)
         _refuse_newer(revision)
         if revision != HEAD:
             raise SchemaNotCurrent(
@@ -63,7 +67,7 @@ class SqlStorage(Storage):
     async def ping(self) -> None:
         """Read the revision: SELECT 1 alone would not touch a SQLite file."""
         await self._database.check()
-        await self._database.read(_stored_revision)
+        await self._database.read(lambda connection: connection.scalar(text(REVISIONS)))
 
     async def secret(self) -> bytes:
         """Read the row that the migration wrote."""
@@ -73,17 +77,5 @@ class SqlStorage(Storage):
 
 
 def _refuse_newer(revision: str | None) -> None:
-    if revision is not None and not re.fullmatch("[0-9]{4}", revision):
-        raise SchemaNotCurrent("the database is another program's; name one of Ordergate's")
     if revision is not None and revision > HEAD:
         raise SchemaNotCurrent("the database was made by a newer Ordergate; install that version")
-
-
-def _revision(connection: Connection) -> str | None:
-    has_schema = inspect(connection).has_table("alembic_version")
-    return _stored_revision(connection) if has_schema else None
-
-
-def _stored_revision(connection: Connection) -> str | None:
-    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return revision

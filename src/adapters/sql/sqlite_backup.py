@@ -1,7 +1,6 @@
 """A SQLite file copied, replaced and looked over, by SQLite's own means and inside its locks."""
 
 import os
-import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,6 +11,14 @@ from typing import Self
 
 from adapters.background import stand_back
 from adapters.sql.migrations import HEAD
+from adapters.sql.recognition import (
+    COLUMNS_OF,
+    REVISIONS,
+    TABLES,
+    VERSIONS,
+    ForeignSchema,
+    recognize,
+)
 from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read
 from adapters.sql.sqlite_database import path_in
 from adapters.sql.sqlite_file import (
@@ -28,7 +35,6 @@ from application.errors import BackupRefused, StorageUnavailable
 from application.ports.storage_file import Contents, StorageFile
 
 _JOURNALS = ("-wal", "-shm", "-journal")
-_REVISION = re.compile("[0-9]{4}")
 
 
 class SqliteFile(StorageFile):
@@ -118,8 +124,12 @@ class SqliteFile(StorageFile):
         last_id = 0
         try:
             with closing(connect(self._path)) as connection:
-                has = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-                if "users" in has:
+                has = _tables(connection)
+                if not replace and _is_foreign(connection):
+                    raise BackupRefused(
+                        f"{self._path} is another program's database; replace it with --replace"
+                    )
+                if "sqlite_sequence" in has:
                     last_id = max(
                         (seq for name, seq in connection.execute("SELECT * FROM sqlite_sequence")),
                         default=0,
@@ -161,20 +171,50 @@ class SqliteFile(StorageFile):
 def _contents_of(copy: Path, *, called: Path) -> Contents:
     """Count what is in a sound file."""
     with engine_errors(copy), closing(connect(copy)) as connection:
-        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-        if not {"alembic_version", "users", "orders"} <= names:
-            raise BackupRefused(f"{called} is no database of Ordergate's")
-        revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-        revision = revisions[0][0] if revisions else ""
-        if not _REVISION.fullmatch(revision):
+        try:
+            revision = _revision(connection)
+        except ForeignSchema:
+            revision = None
+        if revision is None:
             raise BackupRefused(f"{called} is no database of Ordergate's")
         if revision > HEAD:
             raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
-        if "copies" in names and connection.execute("SELECT 1 FROM copies").fetchone():
+        if (
+            "copies" in _tables(connection)
+            and connection.execute("SELECT 1 FROM copies").fetchone()
+        ):
             raise BackupRefused(f"{called} holds an unfinished copy; finish it by `ordergate copy`")
         (accounts,) = connection.execute("SELECT count(*) FROM users").fetchone()
         (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
     return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of all tables and views; SQLite compares names without regard to case."""
+    query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
+    return {name for (name,) in connection.execute(query)}
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    """Return the revision of Ordergate's schema, if there is one. Raises `ForeignSchema`."""
+    columns = {
+        name: frozenset(
+            column for column, *_ in connection.execute(COLUMNS_OF.format(name)).description
+        )
+        for name in _tables(connection).intersection(TABLES)
+    }
+    has_versions = "version_num" in columns.get(VERSIONS, ())
+    return recognize(
+        columns, [row[0] for row in connection.execute(REVISIONS)] if has_versions else []
+    )
+
+
+def _is_foreign(connection: sqlite3.Connection) -> bool:
+    """Return whether there are tables of another program."""
+    try:
+        return _revision(connection) is None and not _tables(connection) <= {VERSIONS}
+    except ForeignSchema:
+        return True
 
 
 def _skip_ids(source: sqlite3.Connection, last_id: int) -> None:

@@ -78,6 +78,14 @@ class SqliteDatabase(Database):
             self._close_reader()
             raise StorageUnavailable(f"{self._path}: replaced or removed while it was open")
 
+    async def examine(self, work: Callable[[Connection], T]) -> T:
+        """Read on a connection of its own that is not configured."""
+        with (
+            engine_errors(self._path),
+            engine_of(self._path, configured=False).connect() as connection,
+        ):
+            return work(connection)
+
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Make the file if there is none, and migrate on the writing thread."""
         make_private(self._path)

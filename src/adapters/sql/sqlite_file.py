@@ -56,7 +56,7 @@ def configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
+def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: bool = True) -> Engine:
     """Make what opens configured connections; none of them begins a transaction by itself."""
     engine = create_engine(
         "sqlite://",
@@ -65,10 +65,11 @@ def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
         hide_parameters=True,
     )
 
-    @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         configure(connection)
 
+    if configured:
+        event.listen(engine, "connect", _configure)
     return engine
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from application.errors import OrdersOpen, Overloaded, Throttled, UsernameTaken, WrongPassword
 from domain.errors import WeakPassword
 from domain.user import MAX_PASSWORD_BYTES, User
+from entrypoints.http.conditional import UNTAGGED
 from entrypoints.http.dependencies import (
     AccountHolder,
     AddUserCase,
@@ -24,6 +25,7 @@ from entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
 _options: dict[str, Any] = {
     "tags": ["account"],
     "dependencies": [strict_query],
+    "responses": problems(UNTAGGED),
     "route_class": StrictJsonRoute,
 }
 sign_up = APIRouter(**_options)

@@ -1,9 +1,8 @@
 """The application: routers, middleware and handlers around a container."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
 from entrypoints.http.body_limit import BodyLimit
+from entrypoints.http.client_address import trusted_hosts
 from entrypoints.http.compiled_route import add_routes
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
@@ -101,16 +101,8 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         )
     app.add_middleware(Envelope)
     if settings.trusted_proxies:
-        trusted = list(_as_told_by_sockets(settings.trusted_proxies))
+        trusted = trusted_hosts(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
     install_error_handlers(app)
     install_openapi(app, signs_in=settings.signs_in)
     return app
-
-
-def _as_told_by_sockets(networks: Iterable[str]) -> Iterable[str]:
-    """Add what a socket that takes IPv6 and IPv4 calls an IPv4 network: part of ::ffff:0:0/96."""
-    for network in map(ip_network, networks):
-        yield str(network)
-        if isinstance(network, IPv4Network):
-            yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"

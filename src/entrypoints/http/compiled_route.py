@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from entrypoints.http.plan import NotSimpleError, Plan, ReadBody, all_of
+from entrypoints.http.plan import Guard, NotSimpleError, Plan, ReadBody, all_of
 
 _PARTS = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
 """What makes FastAPI leave members out of an answer."""
@@ -41,8 +41,11 @@ class CompiledRoute(APIRoute):
         """Whether it answers by a plan."""
         return self._plan is not None
 
-    def compile(self) -> None:
-        """Look at the dependencies now; nothing is added to them later."""
+    def compile(self, *, readable: bool = True) -> None:
+        """Look at the dependencies now; nothing is added to them later.
+
+        `readable` says whether a GET of the route's address has an answer.
+        """
         has_body = self.response_field is not None
         as_it_is = self.response_model_by_alias and not any(
             getattr(self, f"response_model_{part}") for part in _PARTS
@@ -53,10 +56,14 @@ class CompiledRoute(APIRoute):
             and has_body is (self.status_code != HTTPStatus.NO_CONTENT)
         ):
             with suppress(NotSimpleError):
-                self._plan = Plan(self.dependant, self.body_reader())
+                self._plan = Plan(self.dependant, self.body_reader(), self.guard(readable=readable))
 
     def body_reader(self) -> ReadBody | None:
         """Return what reads bodies; without, a route with a body is FastAPI's to answer."""
+        return None
+
+    def guard(self, *, readable: bool) -> Guard | None:  # noqa: ARG002 - for subclasses
+        """Return what checks a request just before the route's function runs."""
         return None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +126,8 @@ def add_routes(app: FastAPI, router: APIRouter) -> None:
 
     An included router would be searched twice at each request.
     """
-    for route in router.routes:
-        if isinstance(route, CompiledRoute):
-            route.compile()
-        app.router.routes.append(route)
+    compiled = [route for route in router.routes if isinstance(route, CompiledRoute)]
+    readable = {route.path for route in compiled if "GET" in (route.methods or ())}
+    for route in compiled:
+        route.compile(readable=route.path in readable)
+    app.router.routes.extend(router.routes)

@@ -1,6 +1,7 @@
 """Conditional requests (RFC 9110, section 13): entity tags, `If-Match` and `If-None-Match`.
 
-A resource has one representation for each of its versions, so that the version is its strong tag.
+An order has one representation for each of its versions, so its version is its strong entity tag.
+Other resources have no entity tag.
 """
 
 import re
@@ -8,30 +9,55 @@ from collections.abc import Collection, Container
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
+from fastapi.dependencies.models import Dependant
 from pydantic.json_schema import SkipJsonSchema
 
-from entrypoints.http.errors import invalid_header
+from application.errors import OrderChanged
+from entrypoints.http.errors import PROBLEMS, invalid_header
 from entrypoints.http.fields import field_values
 from entrypoints.http.openapi import header
+from entrypoints.http.plan import Guard, all_of
 from entrypoints.http.problems import Problem, ProblemError
 
 _ANY = "*"
 # Possessive, so that no input makes it go back and forth; the list may have empty elements (5.6.1).
 _ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[!#-~\x80-\xff]*+"[ \t]*+)?(,|\Z)')
+# A proxy that compresses an answer changes its strong tag: `"1"` becomes `"1-gzip"` (Apache, Caddy,
+# lighttpd), `"1--gzip"` (Jetty) or `"1;gzip"` (Django), and comes back as that.
+_OWN = re.compile(
+    r'(?:W/)?"([1-9][0-9]{0,18})(?:(?:--?|;)(?:br|bzip2|compress|deflate|gzip|x-gzip|zstd))*+"'
+)
 ETAG = header("The version of the order, as a strong entity tag.", '"1"')
 
 
 WEAK_TAG = Problem(
     412,
-    "A weak entity tag matches nothing in If-Match; does a proxy compress, and weaken them?",
+    "If-Match requires a strong entity tag (RFC 9110, section 13.1.1). A proxy that compresses may"
+    " have weakened it.",
     "weak-entity-tag",
+)
+EXCLUDED = Problem(
+    412,
+    "The order has an entity tag that If-None-Match excludes. Read the order again.",
+    "precondition-failed",
+)
+UNTAGGED = Problem(
+    412,
+    "This resource has no entity tag. Send the request without If-Match and If-None-Match.",
+    "precondition-failed",
 )
 
 
 def entity_tag(version: int) -> str:
     """Write the strong tag of a version (RFC 9110, section 8.8.3): `"7"`."""
     return f'"{version}"'
+
+
+def _version(tag: str) -> int | None:
+    """Read the version from one of our tags, with or without the suffixes of proxies."""
+    own = _OWN.fullmatch(tag)
+    return int(own[1]) if own else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +67,8 @@ class EntityTags:
     tags: Collection[str]
 
     def match(self, version: int) -> bool:
-        """Compare weakly, as reading does (RFC 9110, section 8.8.3.2)."""
-        tag = entity_tag(version)
-        return not {_ANY, tag, f"W/{tag}"}.isdisjoint(self.tags)
+        """Compare weakly, as `If-None-Match` does (RFC 9110, section 8.8.3.2)."""
+        return _ANY in self.tags or any(_version(tag) == version for tag in self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +77,45 @@ class ExpectedVersions(Container[int]):
 
     tags: Collection[str]
 
+    @property
+    def are_weak(self) -> bool:
+        """Whether every tag is weak, so that none can match."""
+        return all(tag.startswith("W/") for tag in self.tags)
+
     def __contains__(self, version: object) -> bool:
-        return isinstance(version, int) and entity_tag(version) in self.tags
+        return any(_version(tag) == version for tag in self.tags if not tag.startswith("W/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions(Container[int]):
+    """The conditions of one request, in the order of RFC 9110, section 13.2.2.
+
+    A route evaluates them after its other checks (13.2.1): an order that does not exist is 404.
+    `None` stands for a header that was not sent and for `If-Match: *`.
+    """
+
+    if_match: ExpectedVersions | None
+    if_none_match: EntityTags | None
+
+    def is_unmodified(self, version: int) -> bool:
+        """Return whether a GET is answered 304. Raises a problem 412 where `If-Match` fails."""
+        self._require_match(version)
+        return self.if_none_match is not None and self.if_none_match.match(version)
+
+    def __contains__(self, version: object) -> bool:
+        """Return True for a version that may be changed. Raises a problem 412 for any other."""
+        self._require_match(version)
+        if (
+            self.if_none_match is not None
+            and isinstance(version, int)
+            and self.if_none_match.match(version)
+        ):
+            raise ProblemError(EXCLUDED)
+        return True
+
+    def _require_match(self, version: object) -> None:
+        if self.if_match is not None and version not in self.if_match:
+            raise ProblemError(WEAK_TAG if self.if_match.are_weak else PROBLEMS[OrderChanged])
 
 
 def entity_tags(name: str, values: list[str]) -> frozenset[str]:
@@ -80,41 +142,59 @@ def entity_tags(name: str, values: list[str]) -> frozenset[str]:
     return frozenset(tags)
 
 
-async def _if_match(
+async def _preconditions(
     request: Request,
-    _: Annotated[
+    if_match: Annotated[
         str | SkipJsonSchema[None],
         Header(
             alias="If-Match",
-            description="Only if the order has one of these entity tags, or any for `*`.",
+            description="Only if the order has one of these entity tags, or any for `*`; else 412.",
             examples=['"1"'],
         ),
     ] = None,
-) -> ExpectedVersions | None:
-    given = field_values(request, b"if-match")
-    tags = entity_tags("If-Match", given) if given else {_ANY}
-    if all(tag.startswith("W/") for tag in tags):
-        raise ProblemError(WEAK_TAG)
-    return None if _ANY in tags else ExpectedVersions(tags)
-
-
-async def _if_none_match(
-    request: Request,
-    _: Annotated[
+    if_none_match: Annotated[
         str | SkipJsonSchema[None],
         Header(
             alias="If-None-Match",
-            description="Only if the order has none of these entity tags; else 304.",
+            description="Only if the order has none of these entity tags; else 304 for a GET and"
+            " 412 for any other method.",
             examples=['"1"'],
         ),
     ] = None,
-) -> EntityTags:
-    given = field_values(request, b"if-none-match")
-    return EntityTags(entity_tags("If-None-Match", given) if given else ())
+) -> Preconditions | None:
+    if if_match is None and if_none_match is None:
+        return None
+    expected, excluded = None, None
+    if if_match is not None:
+        tags = entity_tags("If-Match", field_values(request, b"if-match"))
+        expected = None if _ANY in tags else ExpectedVersions(tags)
+    if if_none_match is not None:
+        values = field_values(request, b"if-none-match")
+        excluded = EntityTags(entity_tags("If-None-Match", values))
+    return Preconditions(expected, excluded)
 
 
-IfMatch = Annotated[ExpectedVersions | None, Depends(_if_match)]
-"""The versions that the caller expects one of; `None` for any."""
+IfConditions = Annotated[Preconditions | None, Depends(_preconditions)]
+"""The preconditions of a request for an order; `None` for none."""
 
-IfNoneMatch = Annotated[EntityTags, Depends(_if_none_match)]
-"""The representations that the caller has."""
+
+def untagged_guard(route: Dependant, *, readable: bool) -> Guard | None:
+    """Make the check of preconditions for a route that evaluates none itself.
+
+    Its resource has no entity tag, so `If-Match` with a list of tags fails. `If-None-Match: *`
+    fails where the resource is `readable`, which means that it has a current representation.
+    """
+    if any(each.call is _preconditions for each in all_of(route)):
+        return None
+
+    def guard(request: Request) -> Response | None:
+        for name, value in request.scope["headers"]:
+            if name == b"if-match" and value.strip() != b"*":
+                raise ProblemError(UNTAGGED)
+            if name == b"if-none-match" and value.strip() == b"*" and readable:
+                if request.method == "GET":
+                    return Response(status_code=304)
+                raise ProblemError(UNTAGGED)
+        return None
+
+    return guard

@@ -1,16 +1,16 @@
 """`GET /docs`: Swagger UI on the OpenAPI document, from files served here, with no other host."""
 
 from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
 import fastapi_swagger.resources
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
-_ASSETS = Path(str(files(fastapi_swagger.resources)))
+_ASSETS = StaticFiles(directory=str(files(fastapi_swagger.resources)))
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -63,7 +63,9 @@ async def start() -> Response:
 
 @router.get("/docs/{asset}")
 async def asset(
-    asset: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"],
-) -> FileResponse:
-    """Return a file of Swagger UI."""
-    return FileResponse(_ASSETS / asset, headers={"Cache-Control": "public, max-age=86400"})
+    asset: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"], request: Request
+) -> Response:
+    """Return a file of Swagger UI, or 304 when the browser has it."""
+    response = await _ASSETS.get_response(asset, request.scope)
+    response.headers["Cache-Control"] = "public, max-age=86400"
+    return response

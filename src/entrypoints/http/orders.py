@@ -11,7 +11,14 @@ from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFo
 from application.ports.orders import Position
 from domain.errors import InvalidMoney, InvalidStep
 from domain.order import Order, OrderId
-from entrypoints.http.conditional import ETAG, WEAK_TAG, IfMatch, IfNoneMatch, entity_tag
+from entrypoints.http.conditional import (
+    ETAG,
+    EXCLUDED,
+    UNTAGGED,
+    WEAK_TAG,
+    IfConditions,
+    entity_tag,
+)
 from entrypoints.http.cursor import INVALID_CURSOR, CursorsInUse, OrderList
 from entrypoints.http.dependencies import (
     CancelOrderCase,
@@ -39,7 +46,12 @@ from entrypoints.http.order_schemas import (
 )
 from entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
 
-router = APIRouter(tags=["orders"], dependencies=[strict_query], route_class=StrictJsonRoute)
+router = APIRouter(
+    tags=["orders"],
+    dependencies=[strict_query],
+    responses=problems(UNTAGGED),
+    route_class=StrictJsonRoute,
+)
 
 _DEFAULT_LIMIT = 50
 _NOT_CANCELLED = problem_of(
@@ -59,9 +71,12 @@ def _address(order: Order) -> str:
 
 
 def _caching(order: Order) -> Mapping[str, str]:
-    """Let the caller alone keep the order, and ask each time whether it is still that."""
+    """Let only the caller store the order, and only with revalidation.
+
+    `no-transform` forbids proxies to compress it, which would weaken or remove its entity tag.
+    """
     return {
-        "Cache-Control": "private, no-cache",
+        "Cache-Control": "private, no-cache, no-transform",
         "ETag": entity_tag(order.version),
         "Vary": "Authorization",
     }
@@ -136,20 +151,22 @@ async def list_orders(
     name="read_order",
     summary="Read one of your orders",
     response_model=OrderOut,
-    responses=problems(OrderNotFound, invalid_parameter(("path", "id", ID_RULE)))
+    responses=problems(
+        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("path", "id", ID_RULE))
+    )
     | with_headers(200, "The order.", ETag=ETAG)
     | _UNCHANGED,
 )
 async def read_order(
     id: IdInPath,
     user: OrderReader,
-    known: IfNoneMatch,
+    conditions: IfConditions,
     get_own_order: GetOwnOrderCase,
     response: Response,
 ) -> OrderOut | Response:
     """Return an order of yours. Somebody else's is not found, like one that does not exist."""
     order = await get_own_order(OrderId(id), owner=user.id)
-    if known.match(order.version):
+    if conditions is not None and conditions.is_unmodified(order.version):
         return Response(status_code=304, headers=_caching(order))
     response.headers.update(_caching(order))
     return OrderOut.of(order)
@@ -160,19 +177,21 @@ async def read_order(
     name="read_order_by_query",
     summary="Read one of your orders, by query",
     response_model=OrderOut,
-    responses=problems(OrderNotFound, invalid_parameter(("query", "id", ID_RULE)))
+    responses=problems(
+        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("query", "id", ID_RULE))
+    )
     | with_headers(200, "The order.", ETag=ETAG)
     | _UNCHANGED,
 )
 async def read_order_by_query(
     id: IdInQuery,
     user: OrderReader,
-    known: IfNoneMatch,
+    conditions: IfConditions,
     get_own_order: GetOwnOrderCase,
     response: Response,
 ) -> OrderOut | Response:
     """Return the same as `GET /orders/{id}`."""
-    return await read_order(id, user, known, get_own_order, response)
+    return await read_order(id, user, conditions, get_own_order, response)
 
 
 @router.post(
@@ -183,6 +202,7 @@ async def read_order_by_query(
         OrderNotFound,
         OrderChanged,
         WEAK_TAG,
+        EXCLUDED,
         _NOT_CANCELLED,
         invalid_parameter(("path", "id", ID_RULE)),
     )
@@ -191,11 +211,11 @@ async def read_order_by_query(
 async def cancel_order(
     id: IdInPath,
     user: OrderWriter,
-    expected: IfMatch,
+    conditions: IfConditions,
     cancel_order: CancelOrderCase,
     response: Response,
 ) -> OrderOut:
-    """Cancel an order of yours that is placed or paid; `If-Match` says which you have seen."""
-    order = await cancel_order(OrderId(id), owner=user.id, versions=expected)
+    """Cancel an order of yours that is placed or paid; `If-Match` names the version seen."""
+    order = await cancel_order(OrderId(id), owner=user.id, versions=conditions)
     response.headers.update({"Content-Location": _address(order), **_caching(order)})
     return OrderOut.of(order)

@@ -19,6 +19,7 @@ from fastapi.params import Body, Param
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel
 from starlette.requests import Request
+from starlette.responses import Response
 
 from entrypoints.http.fields import field_values
 
@@ -30,6 +31,8 @@ _PLACES = {
 """Where FastAPI keeps the fields of parameters, and the request their values."""
 _NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
 
+Guard = Callable[[Request], Response | None]
+"""Checks a request just before the route's own function runs; a response replaces its result."""
 ReadBody = Callable[[Request], Awaitable[object]]
 """Reads what a body says; `NOTHING` for one that is empty. It may raise a problem."""
 NOTHING: Any = Undefined
@@ -46,11 +49,14 @@ class Plan:
 
     Simple are coroutine functions whose parameters have one value each, in the path, the query or
     the headers; the route itself may take a model too, if there is something to read bodies with.
-    The body comes last, so that nothing of it is read for a caller who is refused. Raises
-    `NotSimpleError` where anything else is among the dependencies.
+    The body comes last, so that nothing of it is read for a caller who is refused. A `guard` runs
+    after everything else was read and checked. Raises `NotSimpleError` where anything else is among
+    the dependencies.
     """
 
-    def __init__(self, route: Dependant, read_body: ReadBody | None = None) -> None:
+    def __init__(
+        self, route: Dependant, read_body: ReadBody | None = None, guard: Guard | None = None
+    ) -> None:
         scoped = [each for each in all_of(route) if each.security_scopes_param_name]
         self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
         self._steps: list[_Param | _Body | _Call] = []
@@ -60,6 +66,8 @@ class Plan:
         self._scopes = {id(each): 2 + place for place, each in enumerate(scoped)}
         self._known: dict[Any, int] = {}
         self._add(route)
+        if guard is not None:
+            self._steps[-1] = _guard(guard, cast("_Call", self._steps[-1]))
 
     async def run(self, request: Request, response: object) -> object:
         """Take every step and return what the route returns.
@@ -205,6 +213,13 @@ def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Ca
         return function(**dict(zip(names, values, strict=True)))
 
     return _Call(by_name, arguments)
+
+
+def _guard(guard: Guard, call: _Call) -> _Call:
+    async def guarded(request: Request, *arguments: object) -> object:
+        return guard(request) or await call.function(*arguments)
+
+    return _Call(guarded, lambda values: (values[0], *call.arguments(values)))
 
 
 def _picking(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from application.errors import SessionNotFound
 from domain.session import Session, SessionId
-from entrypoints.http.compiled_route import CompiledRoute
+from entrypoints.http.conditional import UNTAGGED
 from entrypoints.http.dependencies import (
     AccountHolder,
     EndAllSessionsCase,
@@ -19,8 +19,14 @@ from entrypoints.http.dependencies import (
 )
 from entrypoints.http.errors import invalid_parameter
 from entrypoints.http.openapi import problems
+from entrypoints.http.strict_json import StrictJsonRoute
 
-router = APIRouter(tags=["account"], dependencies=[strict_query], route_class=CompiledRoute)
+router = APIRouter(
+    tags=["account"],
+    dependencies=[strict_query],
+    responses=problems(UNTAGGED),
+    route_class=StrictJsonRoute,
+)
 
 _ID = "0f8fad5bd9cb469fa16570867728950e"
 _RULE = "String should match pattern '^[0-9a-f]{32}$'"

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import HTTPException, Request
@@ -9,14 +11,17 @@ from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from entrypoints.http.compiled_route import CompiledRoute
+from entrypoints.http.conditional import untagged_guard
 from entrypoints.http.errors import MISSING_TOKEN, of_status
 from entrypoints.http.fields import field_values
-from entrypoints.http.plan import NOTHING, ReadBody, all_of
+from entrypoints.http.plan import NOTHING, Guard, ReadBody, all_of
 from entrypoints.http.problems import ProblemError
 
 _JSON = "application/json"
 _MAX_MEMBERS = 32
 """Of one object; none that is read here has as many, and each unknown one is work."""
+_MAX_EXPONENT = 18
+"""Of an integer below 2^63; converting one of a million digits would take minutes."""
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
 
 
@@ -56,6 +61,10 @@ class StrictJsonRoute(CompiledRoute):
         """Read strict JSON."""
         return _read_json
 
+    def guard(self, *, readable: bool) -> Guard | None:
+        """Evaluate preconditions for a resource without an entity tag."""
+        return untagged_guard(self.dependant, readable=readable)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Handle requests whose `json` is strict, where FastAPI answers."""
         handle, takes_json = super().get_route_handler(), self.body_field is not None
@@ -87,4 +96,18 @@ def _no_such_number(_name: str) -> None:
     raise HTTPException(400, "The JSON body has a number that is none in JSON.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_such_number)
+def _number(text: str) -> int | float:
+    """Read `1.0` and `1e2` as integers, exactly; JSON Schema counts them so.
+
+    A number that is not integral, or beyond every integer that is read here, stays a float.
+    """
+    with suppress(InvalidOperation):  # an exponent of twenty digits
+        number = Decimal(text)
+        if number.adjusted() <= _MAX_EXPONENT and number == number.to_integral_value():
+            return int(number)
+    return float(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_such_number, parse_float=_number
+)

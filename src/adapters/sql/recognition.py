@@ -1,0 +1,89 @@
+"""Telling a database of Ordergate's from another program's, by its tables and its revision.
+
+Alembic's table has the same name in every program, and its revisions may look alike. So a revision
+counts only where the tables that it made are there, with the columns that only Ordergate has.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, inspect, text
+
+from adapters.sql.migrations import HEAD
+from application.errors import SchemaNotCurrent
+
+VERSIONS = "alembic_version"
+_MADE_BY = {
+    "0001": ("users", "orders", "order_lines"),
+    "0002": ("sessions", "refresh_tokens"),
+    "0003": ("external_subjects",),
+    "0004": ("idempotency_keys", "secrets"),
+    "0005": ("copies",),
+}
+"""The tables that each revision creates."""
+_COLUMNS: Mapping[str, frozenset[str]] = {
+    "users": frozenset({"id", "username", "password_hash"}),
+    "orders": frozenset({"owner_id", "id", "status", "placed_at", "currency"}),
+    "order_lines": frozenset({"owner_id", "order_id", "position", "sku", "quantity", "unit_price"}),
+}
+"""Columns that these tables have had since the first revision."""
+TABLES = (VERSIONS, *(name for names in _MADE_BY.values() for name in names))
+"""The names to look for."""
+
+COLUMNS_OF = "SELECT * FROM {} WHERE 1 = 0"
+REVISIONS = f"SELECT version_num FROM {VERSIONS}"  # noqa: S608 - a name of ours
+_ANOTHER = "the database is another program's; name one of Ordergate's"
+
+Tables = Mapping[str, frozenset[str]]
+"""Those of `TABLES` that a database has, with the names of their columns."""
+
+
+class ForeignSchema(Exception):
+    """The tables are not Ordergate's; the message says why."""
+
+
+def recognize(tables: Tables, revisions: Sequence[object]) -> str | None:
+    """Return the revision of Ordergate's schema, or `None` for a database without one.
+
+    `revisions` are the rows of Alembic's table. The revision may be newer than this program's.
+    Raises `ForeignSchema` where the tables belong to another program.
+    """
+    if VERSIONS in tables and "version_num" not in tables[VERSIONS]:
+        raise ForeignSchema(_ANOTHER)
+    if not revisions:
+        for name in TABLES[1:]:
+            if name in tables:
+                raise ForeignSchema(
+                    f"the database has a table {name} that Ordergate did not make; name an empty"
+                    " database, or one of Ordergate's"
+                )
+        return None
+    revision = str(revisions[0])
+    expected = [
+        name for made_by, names in _MADE_BY.items() if made_by <= revision for name in names
+    ]
+    is_ours = (
+        len(revisions) == 1
+        and re.fullmatch("[0-9]{4}", revision)
+        and (revision in _MADE_BY or revision > HEAD)
+        and all(name in tables for name in expected)
+        and all(tables[name] >= columns for name, columns in _COLUMNS.items())
+    )
+    if not is_ours:
+        raise ForeignSchema(_ANOTHER)
+    return revision
+
+
+def stored_revision(connection: Connection) -> str | None:
+    """Recognize the schema of a database. Raises `SchemaNotCurrent` for one that is not ours."""
+    inspector = inspect(connection)
+    tables = {
+        name: frozenset(connection.execute(text(COLUMNS_OF.format(name))).keys())
+        for name in TABLES
+        if inspector.has_table(name)
+    }
+    try:
+        has_versions = "version_num" in tables.get(VERSIONS, ())
+        return recognize(tables, connection.scalars(text(REVISIONS)).all() if has_versions else ())
+    except ForeignSchema as error:
+        raise SchemaNotCurrent(str(error)) from None
