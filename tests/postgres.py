@@ -8,10 +8,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -20,6 +22,8 @@ import pytest
 from adapters.sql.postgres_database import PostgresDatabase
 from adapters.sql.sql_storage import SqlStorage
 from tests.output import SECRETS
+
+T = TypeVar("T")
 
 URL_VARIABLE = "ORDERGATE_TEST_POSTGRES_URL"
 """Where databases for tests may be made; without it, a server is started."""
@@ -166,6 +170,36 @@ class PostgresServer:
             shutil.chown(path, user)
 
 
+class SynchronousPair:
+    """A primary each of whose commits waits for its only standby, which can be taken away."""
+
+    def __init__(self, primary: PostgresServer, standby: PostgresServer) -> None:
+        self.primary = primary
+        self.standby = standby
+
+    @asynccontextmanager
+    async def standby_away(self) -> AsyncIterator[None]:
+        """Stop the standby, and start it again in the end."""
+        await asyncio.to_thread(self.standby.stop)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.standby.start)
+
+    async def interrupt(self, work: Awaitable[T], how: str = "pg_terminate_backend") -> T:
+        """Run work, each commit of which is interrupted by a function once it waits."""
+        running = asyncio.ensure_future(work)
+        administrator = await asyncpg.connect(self.primary.url())
+        try:
+            while not running.done():
+                waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                await administrator.execute(f"SELECT {how}(pid) {waiting}")
+                await asyncio.wait([running], timeout=0.01)
+        finally:
+            await administrator.close()
+        return await running
+
+
 class Databases:
     """Databases for one test each, cloned from one that is migrated."""
 
@@ -176,12 +210,17 @@ class Databases:
         self._template = self.create()
         asyncio.run(_migrate(self._template))
 
-    def create(self, *, migrated: bool = False, template: str | None = None) -> str:
-        """Make a database, empty or a copy of the one at the URL `template`; return its URL."""
+    def create(
+        self, *, migrated: bool = False, template: str | None = None, options: str = ""
+    ) -> str:
+        """Make a database, empty or a copy of the one at the URL `template`; return its URL.
+
+        `options` are those of CREATE DATABASE.
+        """
         name = f"{self._prefix}_{next(self._number)}"
         copied = template or (self._template if migrated else "/template0")
         template = urlsplit(copied).path[1:]
-        asyncio.run(execute(self._url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+        asyncio.run(execute(self._url, f"CREATE DATABASE {name} TEMPLATE {template} {options}"))
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
 
     def drop(self, url: str) -> None:
@@ -205,11 +244,20 @@ async def execute(url: str, *statements: str) -> None:
 
 
 def database_at(
-    url: str, *, pool_size: int = 10, pool_seconds: float = 5, statement_seconds: float = 5
+    url: str,
+    *,
+    pool_size: int = 10,
+    pool_seconds: float = 5,
+    statement_seconds: float = 5,
+    idle_seconds: float = 60,
 ) -> PostgresDatabase:
     """Return the adapter of a database as the settings' defaults would make it."""
     return PostgresDatabase(
-        url, pool_size=pool_size, pool_seconds=pool_seconds, statement_seconds=statement_seconds
+        url,
+        pool_size=pool_size,
+        pool_seconds=pool_seconds,
+        statement_seconds=statement_seconds,
+        idle_seconds=idle_seconds,
     )
 
 
@@ -255,6 +303,30 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
         yield server.url()
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="module")
+def synchronous_pair(postgres_binaries: Path) -> Iterator[SynchronousPair]:
+    """Return a primary and its synchronous standby, both running."""
+    primary = PostgresServer(postgres_binaries)
+    try:
+        primary.init()
+        primary.start()
+        standby = primary.standby()
+        try:
+            standby.start()
+            asyncio.run(
+                execute(
+                    primary.url(),
+                    "ALTER SYSTEM SET synchronous_standby_names = '*'",
+                    "SELECT pg_reload_conf()",
+                )
+            )
+            yield SynchronousPair(primary, standby)
+        finally:
+            standby.remove()
+    finally:
+        primary.remove()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── RecordRefused           a storage cannot hold what another one holds
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
-    │   └── OutcomeUnknown      the same, after a change that may have been made
+    │   ├── OutcomeUnknown      the same, after a change that may have been made
+    │   └── UnstorableValue     the storage cannot hold a value, now or later
     ├── SchemaNotCurrent        the storage was made by another version of this program
     ├── StorageNotEmpty         loading and copying want an empty storage
     ├── BackupRefused           a backup is not made, or not restored
@@ -160,6 +161,10 @@ class OutcomeUnknown(StorageUnavailable):
 
     Whoever asks for it again without looking may have it twice.
     """
+
+
+class UnstorableValue(StorageUnavailable):
+    """The storage cannot hold a value, so nothing was changed; trying again is of no use."""
 
 
 class SchemaNotCurrent(ApplicationError):

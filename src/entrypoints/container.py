@@ -104,6 +104,7 @@ def _postgres(url: str, settings: Settings) -> Storage:
         pool_size=settings.database_pool_size,
         pool_seconds=settings.database_pool_seconds,
         statement_seconds=settings.database_statement_seconds,
+        idle_seconds=settings.database_idle_seconds,
     )
     return SqlStorage(database)
 

@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     database_statement_seconds: int = Field(default=5, ge=1, le=300)
     """How long PostgreSQL may take for a statement, in seconds; half as long for a lock."""
 
+    database_idle_seconds: int = Field(default=60, ge=1, le=86_400)
+    """How long a connection to PostgreSQL may be idle and still be used, in seconds; less than
+    balancers and firewalls on the way allow."""
+
     signing_key_file: ExistingFile | None = None
     """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC
     P-256, or RSA of 2048 bits or more. Default: none."""

@@ -88,6 +88,13 @@ class Wire:
         self.lost = 0
         self.silent = False
         self.gone_once_lost = False
+        self._connections = 0
+        self._serving: set[asyncio.Task[None]] = set()
+        self._forgotten = 0
+
+    def forget_connections(self) -> None:
+        """Drop all bytes of the connections that exist, and close none, as a balancer does."""
+        self._forgotten = self._connections
 
     @property
     def url(self) -> str:
@@ -100,8 +107,14 @@ class Wire:
         self._port = server.sockets[0].getsockname()[1]
         async with server:
             yield self
+            if self._serving:
+                await asyncio.wait(self._serving, timeout=5)
 
     async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
         if self.lost and self.gone_once_lost:
             back.close()
             return
@@ -109,10 +122,14 @@ class Wire:
             self._parts.hostname, self._parts.port or 5432
         )
         losing = False
+        self._connections += 1
+        number = self._connections
 
         async def there() -> None:
             nonlocal losing
             while data := await client.read(65_536):
+                if number <= self._forgotten:
+                    continue
                 self.sent.append(data)
                 if self.losing_answers_to is not None and self.losing_answers_to in data:
                     self.losing_answers_to, losing = None, True

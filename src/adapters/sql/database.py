@@ -57,6 +57,14 @@ class Database(Protocol):
         after it was committed, where the engine did not say whether it was.
         """
 
+    async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
+        """Read what is about to be answered as done, and wait until it cannot be lost any more.
+
+        What is visible may still be lost where a standby takes over. Finding `None` waits for
+        nothing. Raises `OutcomeUnknown` when the engine did not confirm it.
+        """
+        return await self.read(work)
+
     @abstractmethod
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Run a transaction that no other migration runs beside; the database is made if need be.

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import cast
 
 import asyncpg
 from sqlalchemy import Connection, text
@@ -13,16 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from adapters.sql.database import Database, T
+from adapters.sql.postgres_connection import PostgresConnection, connect
 from adapters.sql.postgres_errors import (
     FAILURES,
     cause_of,
     is_lost,
     is_unheard,
+    is_unstorable,
     may_pass,
     words_for,
 )
+from adapters.sql.postgres_pool import ConnectionLimits
 from adapters.sql.postgres_url import each_host
-from application.errors import OutcomeUnknown, StorageUnavailable
+from application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
 
 CONNECT_SECONDS = 3.0
 """How long each host may take to accept a connection."""
@@ -34,14 +37,24 @@ _KEPT_FOR_READS = 2
 """Connections that no write takes: those that wait for one owner's row hold up nobody's reads."""
 
 _FIRST_PAUSE_SECONDS = 0.05
-_NETWORK_SECONDS = 1.0
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
 
-_DriverConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_WAIT_FOR_STANDBYS = text(
+    "SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''"
+    " THEN pg_logical_emit_message(true, 'ordergate', '') END"
+)
+"""Write something to the log, since a COMMIT waits for standbys only after that.
+
+It waits until they have the log up to itself, and so all that was committed before.
+"""
 
 
 class _CommitUnheardError(Exception):
-    """The connection was lost while COMMIT was under way."""
+    """It is not known whether a COMMIT was done, or whether it can still be lost."""
+
+
+class _SilentConnectionError(Exception):
+    """A connection of the pool has not answered in time, before any COMMIT was sent on it."""
 
 
 class PostgresDatabase(Database):
@@ -51,19 +64,33 @@ class PostgresDatabase(Database):
     transaction at READ COMMITTED, which is repeated as a whole after a serialization failure, a
     deadlock or a connection lost before COMMIT, up to `ATTEMPTS` times and as long as a statement
     may take. After one that was lost while COMMIT was under way, only repeatable work is; other
-    work is `OutcomeUnknown`.
+    work is `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
+
+    A connection that was idle for more than `idle_seconds` is not used again. Work for which one
+    of the pool does not answer in time is repeated once, on a new connection.
 
     What is raised as `StorageUnavailable` quotes no value, no statement and no password.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int, pool_seconds: float, statement_seconds: float
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        pool_seconds: float,
+        statement_seconds: float,
+        idle_seconds: float = 60.0,
     ) -> None:
         self._hosts = deque(each_host(url))
         self._statement_seconds = statement_seconds
         self._engine = _engine(
-            self._connect, pool_size=pool_size, max_overflow=0, pool_timeout=pool_seconds
+            self._connect,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_seconds,
+            pool_use_lifo=True,  # or a few requests would keep every connection half idle
         )
+        self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
         self._pool_seconds = pool_seconds
         self._writes = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -81,7 +108,7 @@ class PostgresDatabase(Database):
 
         async def once() -> T:
             async with self._reads.connect() as connection:
-                return await _run(connection, work)
+                return await self._run(connection, work)
 
         return await self._until_done(once)
 
@@ -94,10 +121,25 @@ class PostgresDatabase(Database):
             raise StorageUnavailable("PostgreSQL: too many writes are waiting") from None
         try:
             return await self._until_done(
-                lambda: _transaction(self._engine, work), repeatable=repeatable
+                lambda: self._transaction(self._engine, work), repeatable=repeatable
             )
         finally:
             self._writes.release()
+
+    async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
+        """Read, and commit what makes COMMIT wait for the synchronous standbys, if there are any.
+
+        What another transaction committed may be visible though its COMMIT was never confirmed:
+        its session was ended while it waited.
+        """
+
+        def wait(connection: Connection) -> T | None:
+            found = work(connection)
+            if found is not None:
+                connection.execute(_WAIT_FOR_STANDBYS)
+            return found
+
+        return await self.write(wait, repeatable=True)
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Run the work behind an advisory lock, for as long as it takes."""
@@ -107,7 +149,7 @@ class PostgresDatabase(Database):
             work(connection)
 
         engine = _engine(lambda: self._connect(limited=False), poolclass=NullPool)
-        await self._until_done(lambda: _transaction(engine, alone), repeatable=True)
+        await self._until_done(lambda: self._transaction(engine, alone))
 
     async def exists(self) -> bool:
         """Say that there is one: if it cannot be reached, reading says why."""
@@ -119,6 +161,7 @@ class PostgresDatabase(Database):
     async def close(self) -> None:
         """Wait for what is under way and close every connection."""
         await self._idle.wait()
+        await self._limits.close()
         await self._engine.dispose()
 
     async def _until_done(self, once: Callable[[], Awaitable[T]], *, repeatable: bool = False) -> T:
@@ -134,16 +177,24 @@ class PostgresDatabase(Database):
     async def _repeat(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         now = asyncio.get_running_loop().time
         last = now() + self._statement_seconds
-        words, unheard = "", False
+        words, unheard, silent = "", False, False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await once()
             except IntegrityError:
                 raise
-            except _CommitUnheardError:
-                words, again, unheard = "the connection was lost during COMMIT", repeatable, True
+            except _SilentConnectionError:
+                words, again = "no answer in time", not silent
+                if again:
+                    silent, last = True, now() + self._statement_seconds
+                    continue
+            except _CommitUnheardError as error:
+                words, again, unheard = str(error), repeatable, True
             except FAILURES as error:
-                words, again = words_for(cause_of(error)), may_pass(cause_of(error))
+                cause = cause_of(error)
+                if is_unstorable(cause):
+                    raise UnstorableValue(f"PostgreSQL: {words_for(cause)}") from None
+                words, again = words_for(cause), may_pass(cause)
             if not again or attempt == ATTEMPTS or now() > last:
                 break
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
@@ -156,22 +207,52 @@ class PostgresDatabase(Database):
             ) from None
         raise StorageUnavailable(f"PostgreSQL: {words}") from None
 
-    async def _connect(self, *, limited: bool = True) -> _DriverConnection:
+    async def _run(self, connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
+        """Run work, and let the connection go if it is lost: another must not be handed it."""
+        driver = _driver_of(connection)
+        try:
+            return await connection.run_sync(work)
+        except FAILURES as error:
+            if not is_lost(cause_of(error)):
+                raise
+            driver.terminate()  # a silent end would not answer a goodbye
+            await connection.invalidate()
+            if isinstance(error, TimeoutError) and driver.idle_since is not None:
+                self._limits.note_silence()
+                raise _SilentConnectionError from None
+            raise
+
+    async def _transaction(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        async with engine.connect() as connection:
+            result = await self._run(connection, work)
+            driver = _driver_of(connection)
+            if driver.is_closed():
+                await connection.invalidate()
+                raise ConnectionError
+            driver.committing, driver.replication_wait_cancelled = True, False
+            try:
+                await connection.commit()
+            except FAILURES as error:
+                # Whatever it was, SQLAlchemy would hand the connection on without rolling back.
+                await connection.invalidate()
+                if is_unheard(cause_of(error)):
+                    raise _CommitUnheardError("the connection was lost during COMMIT") from None
+                raise
+            driver.committing = False
+            if driver.replication_wait_cancelled:
+                raise _CommitUnheardError("COMMIT stopped waiting for a synchronous standby")
+            return result
+
+    async def _connect(self, *, limited: bool = True) -> PostgresConnection:
         """Connect to the first host that is fit; one that is not is asked last from now on.
 
         The driver would share one time limit among all hosts, which the first could use up.
         """
         limit = self._statement_seconds if limited else 0
-        options = " ".join(f"-c {name}={value}" for name, value in _options(limit).items())
         failure: Exception = ConnectionError()
         for host in tuple(self._hosts):  # others who connect meanwhile turn the queue
             try:
-                return await asyncpg.connect(
-                    host,
-                    timeout=CONNECT_SECONDS,
-                    command_timeout=limit + _NETWORK_SECONDS if limited else None,
-                    server_settings={"application_name": "ordergate", "options": options},
-                )
+                return await connect(host, seconds=CONNECT_SECONDS, statement_seconds=limit)
             except (OSError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched) as e:
                 failure = e
                 if self._hosts[0] is host:
@@ -179,53 +260,14 @@ class PostgresDatabase(Database):
         raise failure
 
 
-def _options(limit: float) -> dict[str, str]:
-    """Return the settings of a session whose statements end within `limit` seconds, 0 for never.
-
-    Everything is found by keys. The planner's other ways pay off where most of a table is read; by
-    stale statistics, a page would be cut from all that its owner has.
-    """
-    ways = ("bitmapscan", "hashjoin", "mergejoin", "seqscan", "sort")
-    return {
-        "default_transaction_isolation": r"read\ committed",
-        "idle_in_transaction_session_timeout": f"{limit * 1_000:.0f}",
-        "lock_timeout": f"{limit * 500:.0f}",
-        "statement_timeout": f"{limit * 1_000:.0f}",
-        **{f"enable_{way}": "off" for way in ways},
-        # What has no other way seems dear enough to be compiled, for 90 ms at each query.
-        "jit": "off",
-    }
-
-
-def _engine(connect: Callable[[], Awaitable[_DriverConnection]], **pool: object) -> AsyncEngine:
+def _engine(connect: Callable[[], Awaitable[PostgresConnection]], **pool: object) -> AsyncEngine:
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **pool
     )
 
 
-async def _run(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
-    """Run work, and let the connection go if it is lost: another must not be handed it."""
-    try:
-        return await connection.run_sync(work)
-    except FAILURES as error:
-        if is_lost(cause_of(error)):
-            await connection.invalidate()
-        raise
-
-
-async def _transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    async with engine.connect() as connection:
-        result = await _run(connection, work)
-        driver: _DriverConnection = (await connection.get_raw_connection()).driver_connection
-        if driver.is_closed():
-            await connection.invalidate()
-            raise ConnectionError
-        try:
-            await connection.commit()
-        except FAILURES as error:
-            # Whatever it was, SQLAlchemy would hand the connection on without rolling back.
-            await connection.invalidate()
-            if is_unheard(cause_of(error)):
-                raise _CommitUnheardError from None
-            raise
-        return result
+def _driver_of(connection: AsyncConnection) -> PostgresConnection:
+    """Return the driver's connection without a switch of greenlets."""
+    if connection.sync_connection is None:
+        raise ConnectionError
+    return cast("PostgresConnection", connection.sync_connection.connection.driver_connection)

@@ -1,5 +1,8 @@
 """What PostgreSQL and the way to it report, and what may be done about it."""
 
+import re
+import ssl
+
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -24,6 +27,7 @@ _WORDS = (
     (TimeoutError, "no answer in time"),
     (asyncpg.TargetServerAttributeNotMatched, "no host is as target_session_attrs asks"),
     (ConnectionRefusedError, "the connection was refused"),
+    (ssl.SSLError, "TLS failed; look at sslmode, sslrootcert, sslcert and sslkey"),
     (OSError, "no host could be reached, or a file that the URL names cannot be read"),
     (ValueError, "a value that it cannot store"),
 )
@@ -53,6 +57,29 @@ def is_unheard(cause: Exception) -> bool:
     """Say whether a COMMIT that ended so may have been done."""
     state = _state(cause)
     return state is None or state.startswith(_UNHEARD)
+
+
+def is_unstorable(cause: Exception) -> bool:
+    """Say whether a value was refused, by the server (class 22) or by the driver."""
+    state = _state(cause)
+    if state is None:
+        return isinstance(cause, ValueError) and not isinstance(
+            cause, asyncpg.ClientConfigurationError | OSError
+        )
+    return state.startswith(_DATA)
+
+
+def describe_driver_error(error: Exception) -> str:
+    """Say in one line why the driver did not even try to connect, without quoting a password."""
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        # One line, without the address of an object that the driver writes in place of names.
+        return re.sub(r" one of <[^>]*>", " one that exists", " ".join(str(error).split()))
+    if isinstance(error, UnicodeError):
+        return "the user's name or the password has characters that neither can have"
+    return (
+        "the driver cannot use the URL together with the PG variables of the environment"
+        f" ({type(error).__name__})"
+    )
 
 
 def words_for(cause: Exception) -> str:

@@ -23,7 +23,7 @@ from sqlmodel import col
 from adapters.sql.database import Database, Rows
 from adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row, readable
 from adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
-from application.errors import OrderIdTaken
+from application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
 from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
 from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID, UserId
@@ -172,10 +172,17 @@ class SqlOrderRepository(OrderRepository):
         try:
             return await self._database.write(work, repeatable=True)
         except IntegrityError:
-            there = await self.get_owned(order.id, owner=owner)
-            if there is None or there.as_placed != order.as_placed:
-                raise OrderIdTaken from None
-            return there
+            return await self._placed_before(order)
+
+    async def _placed_before(self, order: Order) -> Order:
+        """Return the order as an earlier attempt stored it, once that cannot be lost any more."""
+        try:
+            there = await self._database.confirmed(lambda c: _owned(c, order.owner, order.id))
+        except StorageUnavailable as error:
+            raise OutcomeUnknown(str(error)) from None
+        if there is None or there.as_placed != order.as_placed:
+            raise OrderIdTaken
+        return there
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]

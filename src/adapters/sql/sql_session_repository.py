@@ -130,22 +130,37 @@ class SqlSessionRepository(SessionRepository):
         return bool(await self._database.read(lambda c: c.execute(query).first()))
 
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
-        """Read one row by its key."""
+        """Read one row by its key; what another attempt stored there must be confirmed first."""
         query = select(col(RefreshTokenRow.sealed_successor)).where(
             col(RefreshTokenRow.digest) == token
         )
-        sealed: bytes | None = await self._database.read(lambda c: c.scalar(query))
-        return sealed
+
+        def find(connection: Connection) -> bytes | None:
+            sealed: bytes | None = connection.scalar(query)
+            return sealed
+
+        if await self._database.read(find) is None:
+            return None
+        return await self._database.confirmed(find)
 
     async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
         """Update the row if it is live and the user's."""
         mine = and_(col(SessionRow.id) == session, col(SessionRow.user_id) == user)
-        return bool(await self._database.write(lambda c: end_sessions(c, mine, why, at)))
+        return bool(await self._end(mine, why, at))
 
     async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
         """Update all live rows of the user."""
-        mine = col(SessionRow.user_id) == user
-        return await self._database.write(lambda c: end_sessions(c, mine, why, at))
+        return await self._end(col(SessionRow.user_id) == user, why, at)
+
+    async def _end(
+        self, which: ColumnElement[bool], why: Ending, at: datetime
+    ) -> Sequence[SessionId]:
+        ended = await self._database.write(lambda c: end_sessions(c, which, why, at))
+        if not ended:
+            # An earlier attempt may have ended them; callers say that they are ended.
+            over = select(literal(1)).where(which).limit(1)
+            await self._database.confirmed(lambda c: c.scalar(over))
+        return ended
 
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
         """Read by the index on the time of the ending."""

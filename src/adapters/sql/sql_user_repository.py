@@ -19,7 +19,7 @@ from adapters.sql.tables import (
     SessionRow,
     UserRow,
 )
-from application.errors import OrdersOpen, UsernameTaken
+from application.errors import OrdersOpen, StorageUnavailable, UsernameTaken
 from application.ports.users import UserRepository
 from domain.order import FINAL_STATUSES
 from domain.session import Ending, SessionId
@@ -113,7 +113,11 @@ class SqlUserRepository(UserRepository):
         return await self._database.write(work)
 
     async def of_subject(self, issuer: str, subject: str) -> UserId:
-        """Read the row, or write both: the row's key decides who was first."""
+        """Read the row, or write both: the row's key decides who was first.
+
+        A row that is found may be of an attempt that was not confirmed. An id that is lost after
+        it was returned would be given to another account.
+        """
         query = select(col(ExternalSubjectRow.user_id)).where(
             col(ExternalSubjectRow.issuer) == issuer, col(ExternalSubjectRow.subject) == subject
         )
@@ -122,22 +126,23 @@ class SqlUserRepository(UserRepository):
             row = connection.execute(query).one_or_none()
             return UserId(row.user_id) if row else None
 
-        def find_or_add(connection: Connection) -> UserId:
-            if (known := find(connection)) is not None:
-                return known
+        def add(connection: Connection) -> UserId:
             account = insert(UserRow).values(_nobodys()).returning(col(UserRow.id))
             user_id = UserId(connection.execute(account).one().id)
             values = {"issuer": issuer, "subject": subject, "user_id": user_id}
             connection.execute(insert(ExternalSubjectRow).values(values))
             return user_id
 
-        known = await self._database.read(find)
+        known = await self._database.confirmed(find)
         if known is not None:
             return known
         try:
-            return await self._database.write(find_or_add, repeatable=True)
-        except IntegrityError:  # somebody else was first, and has committed
-            return await self._database.write(find_or_add, repeatable=True)
+            return await self._database.write(add, repeatable=True)
+        except IntegrityError:  # another attempt was first, and has committed
+            known = await self._database.confirmed(find)
+        if known is None:
+            raise StorageUnavailable("the account of a subject was removed while it was opened")
+        return known
 
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:
