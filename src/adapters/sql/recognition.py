@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, inspect, text
 
-from adapters.sql.migrations import HEAD
 from application.errors import SchemaNotCurrent
 
 VERSIONS = "alembic_version"
@@ -20,7 +19,7 @@ _MADE_BY = {
     "0004": ("idempotency_keys", "secrets"),
     "0005": ("copies",),
 }
-"""The tables that each revision creates."""
+"""The tables that each revision creates, if it creates any."""
 _COLUMNS: Mapping[str, frozenset[str]] = {
     "users": frozenset({"id", "username", "password_hash"}),
     "orders": frozenset({"owner_id", "id", "status", "placed_at", "currency"}),
@@ -65,7 +64,7 @@ def recognize(tables: Tables, revisions: Sequence[object]) -> str | None:
     is_ours = (
         len(revisions) == 1
         and re.fullmatch("[0-9]{4}", revision)
-        and (revision in _MADE_BY or revision > HEAD)
+        and revision >= min(_MADE_BY)
         and all(name in tables for name in expected)
         and all(tables[name] >= columns for name, columns in _COLUMNS.items())
     )
