@@ -1,7 +1,9 @@
 """The `ordergate` command.
 
 Every mistake is one line on standard error that says what to do, and an exit status: 1 where the
-world is not as it must be, 2 where the command was typed wrongly, 130 after Ctrl-C.
+world is not as it must be, 2 where the command was typed wrongly, 128 + the number of a signal
+that ended it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A server that has drained ends
+with 0.
 """
 
 import json
@@ -33,7 +35,7 @@ from entrypoints.command import (
     migrate_storage,
     with_storage,
 )
-from entrypoints.container import Container
+from entrypoints.container import Container, make_home
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
 from entrypoints.server import CannotListen
@@ -112,6 +114,7 @@ def demo(port: Port = 8000) -> None:
     )
     configure_logging(settings)
     with server.listen("127.0.0.1", port) as listening:
+        make_home(settings.home.parent)
         settings = settings.model_copy(update={"issuer": server.url_of(listening)})
         container = Container(settings=settings)
         check_file(container)
@@ -161,7 +164,7 @@ def main() -> None:
     except (Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
     except OSError as error:
-        _complain(f"the system refused: {error.strerror}")
+        _complain(f"{error.filename or _unwritable_stream()}: {error.strerror}")
     sys.exit(status)
 
 
@@ -170,6 +173,15 @@ def _open_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the process ends
+
+
+def _unwritable_stream() -> str:
+    """Name what an error is about that names no file."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return "standard output"
+    return "the system refused"
 
 
 def _complain(message: str) -> None:
