@@ -6,6 +6,7 @@ that ended it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A server t
 with 0.
 """
 
+import errno
 import json
 import os
 import sys
@@ -47,6 +48,8 @@ DEMO_ORDERS = 20
 T = TypeVar("T")
 
 _INTERRUPTED = 130
+_UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+"""Without a file's name, these are about standard output: adapters name their files."""
 
 cli = typer.Typer(
     name="ordergate",
@@ -164,7 +167,8 @@ def main() -> None:
     except (Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
     except OSError as error:
-        _complain(f"{error.filename or _unwritable_stream()}: {error.strerror}")
+        stream = "standard output" if error.errno in _UNWRITABLE else "the system refused"
+        _complain(f"{error.filename or stream}: {error.strerror}")
     sys.exit(status)
 
 
@@ -175,18 +179,10 @@ def _open_standard_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the process ends
 
 
-def _unwritable_stream() -> str:
-    """Name what an error is about that names no file."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return "standard output"
-    return "the system refused"
-
-
 def _complain(message: str) -> None:
     help_text = message.startswith("Usage:")
-    typer.echo(message if help_text else "ordergate: " + " ".join(message.split()), err=True)
+    with suppress(OSError):  # standard error is full or closed: the exit status remains
+        typer.echo(message if help_text else "ordergate: " + " ".join(message.split()), err=True)
 
 
 def _explain(error: Exception) -> str:
