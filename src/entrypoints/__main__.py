@@ -1,9 +1,12 @@
-"""The `ordergate` command, ready for Ctrl-C before the rest is imported."""
+"""The `ordergate` command, ready for signals before the rest is imported."""
 
 import gc
 import locale
 import os
+import signal
 import sys
+
+from entrypoints import signals
 
 
 def _use_utf_8() -> None:
@@ -17,6 +20,7 @@ def _use_utf_8() -> None:
 
 def main() -> None:
     """Run the command."""
+    signals.exit_on_signals()
     try:
         _use_utf_8()
         # Imports leave nothing behind, and looking for it takes a seventh of their time.
@@ -25,10 +29,14 @@ def main() -> None:
 
         gc.freeze()
         gc.enable()
+        signals.raise_on_signals()
         cli.main()
     except KeyboardInterrupt:
-        sys.stderr.write("ordergate: interrupted\n")
-        sys.exit(130)
+        signals.complain(signal.SIGINT)
+        sys.exit(128 + signal.SIGINT)
+    except signals.Terminated as terminated:
+        signals.complain(terminated.number)
+        raise
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """The `ordergate` command.
 
 Every mistake is one line on standard error that says what to do, and an exit status: 1 where the
-world is not as it must be, 2 where the command was typed wrongly, 130 after Ctrl-C.
+world is not as it must be, 2 where the command was typed wrongly, 128 + the number of a signal
+that ended it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A server that has drained ends
+with 0.
 """
 
+import errno
 import json
 import os
 import sys
@@ -33,7 +36,7 @@ from entrypoints.command import (
     migrate_storage,
     with_storage,
 )
-from entrypoints.container import Container
+from entrypoints.container import Container, make_home
 from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
 from entrypoints.server import CannotListen
@@ -46,6 +49,8 @@ DEMO_ORDERS = 20
 T = TypeVar("T")
 
 _INTERRUPTED = 130
+_UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
+"""Without a file's name, these are about standard output: adapters name their files."""
 
 cli = typer.Typer(
     name="ordergate",
@@ -115,6 +120,7 @@ def demo(port: Port = 8000) -> None:
     )
     configure_logging(settings)
     with server.listen("127.0.0.1", port) as listening:
+        make_home(settings.home.parent)
         settings = settings.model_copy(update={"issuer": server.url_of(listening)})
         container = Container(settings=settings)
         check_file(container)
@@ -164,7 +170,8 @@ def main() -> None:
     except (Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
         _complain(_explain(error))
     except OSError as error:
-        _complain(f"the system refused: {error.strerror}")
+        stream = "standard output" if error.errno in _UNWRITABLE else "the system refused"
+        _complain(f"{error.filename or stream}: {error.strerror}")
     sys.exit(status)
 
 
@@ -177,7 +184,8 @@ def _open_standard_streams() -> None:
 
 def _complain(message: str) -> None:
     help_text = message.startswith("Usage:")
-    typer.echo(message if help_text else "ordergate: " + " ".join(message.split()), err=True)
+    with suppress(OSError):  # standard error is full or closed: the exit status remains
+        typer.echo(message if help_text else "ordergate: " + " ".join(message.split()), err=True)
 
 
 def _explain(error: Exception) -> str:

@@ -28,6 +28,7 @@ from domain.order import Order
 from entrypoints.command import Failure, container_of_settings, migrate_storage, with_storage
 from entrypoints.container import storage_of
 from entrypoints.settings import Settings, password_given
+from entrypoints.signals import Terminated
 from entrypoints.waiting import Wait, WaitingCommand, wait_for_server
 
 storage = typer.Typer()
@@ -95,7 +96,7 @@ def copy_storage(
     settings = settings_of_copy(container.settings())
     try:
         counts = asyncio.run(_copy(storage_of(source, settings), storage_of(target, settings)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         typer.echo("Run the same command again to go on.", err=True)
         raise
     what = ", ".join(f"{count} {name}" for name, count in counts.items())

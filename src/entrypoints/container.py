@@ -10,11 +10,13 @@ from dependency_injector import containers, providers
 
 from adapters.audit import LogAudit
 from adapters.clock import SystemClock
+from adapters.files import make_folder
 from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from adapters.passwords.common_passwords import CommonPasswords
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_backup import SqliteFile
 from adapters.sql.sqlite_database import SqliteDatabase
+from adapters.sql.sqlite_file import file_errors
 from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from adapters.tokens.key_ring import KeyRing
 from adapters.tokens.key_source import KeySource, StaticKeys
@@ -138,6 +140,12 @@ def _database_flaw(url: str) -> str | None:
         return flaw
     engine = _ENGINES.get(url.partition(":")[0])
     return engine.flaw_in(url) if engine else f"must begin with {' or '.join(_ENGINES)}"
+
+
+def make_home(home: Path) -> None:
+    """Make the folder of state, for its owner alone. Raises `StorageUnavailable`."""
+    with file_errors(home):
+        make_folder(home)
 
 
 def storage_of(url: str, settings: Settings) -> Storage:

@@ -2,9 +2,14 @@
 
 import gc
 import logging
+import multiprocessing
+import os
+import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from threading import Event, Thread
 from typing import Any
 
 import uvicorn
@@ -12,6 +17,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from entrypoints.http.protocol import BoundedHttpProtocol
+from entrypoints.signals import Terminated
 
 _BACKLOG = 2048
 _DRAIN_SECONDS = 10
@@ -58,16 +64,52 @@ class _Config(uvicorn.Config):
         What is there then stays, so the garbage collector need not walk all of it again and again,
         which would hold up every request; and it looks less often for what requests leave behind.
         """
+        if multiprocessing.parent_process() is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # uvicorn handles it now
+            _drain_when_the_supervisor_ends()
         super().load()
         gc.freeze()
         gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
 
 
+def _drain_when_the_supervisor_ends() -> None:
+    """Wait on a thread for the end of the supervisor, and do as after SIGTERM.
+
+    A supervisor that was killed cannot end its workers. They would keep the port, and answer with
+    its settings beside the server that takes its place. The thread waits on a pipe whose other end
+    the supervisor holds.
+    """
+
+    def wait() -> None:
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None:
+            supervisor.join()
+        _log.error("the supervisor has ended; this worker ends too")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=wait, name="supervisor-watch", daemon=True).start()
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain after SIGHUP too, unless it is ignored as by `nohup`."""
+        with super().capture_signals():
+            previous = signal.getsignal(signal.SIGHUP)
+            if previous is not signal.SIG_IGN:
+                signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, previous)
+
+
 def serve(
     app: Callable[..., Any] | str, listening: socket.socket, *, database: str, workers: int = 1
 ) -> bool:
-    """Serve until SIGINT or SIGTERM, then finish what is under way within 10 s.
+    """Serve until SIGINT or SIGTERM, then finish what is under way within 10 s and return.
 
+    SIGHUP does the same to one process; of several workers, it replaces one after the other.
     `app` is an ASGI application or, as `module:function`, the name of what makes one; only a name
     can be served by several workers. `database` names the database for the log. Returns False when
     the application could not start.
@@ -90,12 +132,25 @@ def serve(
     )
     # The socket itself, not its number: uvicorn takes a number for a Unix socket, leaves Nagle's
     # algorithm on, and every answer on a kept connection comes 40 ms late.
-    with suppress(KeyboardInterrupt):
+    # uvicorn raises the signal again after it has drained.
+    with suppress(KeyboardInterrupt, Terminated):
         if workers > 1:
-            supervisor = Multiprocess(config, sockets=[listening])
-            supervisor.run()
-            return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
-        server = uvicorn.Server(config)
+            return _supervise(Multiprocess(config, sockets=[listening]))
+        server = _Server(config)
         server.run(sockets=[listening])
         return server.started
     return True
+
+
+def _supervise(supervisor: Multiprocess) -> bool:
+    """Run the workers. Ctrl-C and the end of a terminal reach their process group as a whole.
+
+    Workers inherit a mask that blocks both signals, so that none of them ends while it is starting,
+    with a traceback and another one in its place. The supervisor ends them, or replaces them.
+    """
+    # Another thread receives what the main thread blocks; the handlers run in the main thread.
+    Thread(target=Event().wait, name="signal-receiver", daemon=True).start()
+    resource_tracker.ensure_running()  # its start unblocks SIGINT, so it is first
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    supervisor.run()
+    return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)

@@ -416,7 +416,7 @@ def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
             check=False,
         )
     assert result.returncode == 1
-    assert result.stderr == ("ordergate: the system refused: No space left on device\n")
+    assert result.stderr == ("ordergate: standard output: No space left on device\n")
 
 
 def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:

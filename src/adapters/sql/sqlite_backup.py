@@ -1,14 +1,18 @@
 """A SQLite file copied, replaced and looked over, by SQLite's own means and inside its locks."""
 
+import fcntl
 import os
+import re
 import secrets
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Self
 
+from adapters import files
 from adapters.background import stand_back
 from adapters.sql.migrations import HEAD
 from adapters.sql.recognition import (
@@ -19,22 +23,22 @@ from adapters.sql.recognition import (
     ForeignSchema,
     recognize,
 )
-from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read
+from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read, run_interruptibly
 from adapters.sql.sqlite_database import path_in
 from adapters.sql.sqlite_file import (
+    JOURNALS,
     connect,
     damaged,
     engine_errors,
     file_errors,
     is_damage,
     make_private,
-    make_private_folder,
     unavailable,
 )
 from application.errors import BackupRefused, StorageUnavailable
 from application.ports.storage_file import Contents, StorageFile
 
-_JOURNALS = ("-wal", "-shm", "-journal")
+_HIDDEN = re.compile(r"\.ordergate-[0-9a-f]{16}")
 
 
 class SqliteFile(StorageFile):
@@ -84,12 +88,14 @@ class SqliteFile(StorageFile):
 
     def backup(self, file: Path) -> Contents:
         """Copy all pages in one step beside their place, and name the copy when it is sound."""
-        if not self._path.is_file():
+        with file_errors(self._path):
+            is_there = files.is_file(self._path)
+        if not is_there:
             raise StorageUnavailable(f"{self._path}: there is no such file")
         _refuse_existing(file)
-        with _temporary_beside(file) as copy:
+        with _copy_beside(file) as copy:
             with engine_errors(self._path), closing(connect(self._path)) as source:
-                copy_out(source, copy, whole=lambda: damaged(self._path))
+                copy_out(source, copy, file=file, whole=lambda: damaged(self._path))
             contents = _contents_of(copy, called=self._path)
             with _refusal_for(file):
                 _sync(copy)
@@ -102,14 +108,15 @@ class SqliteFile(StorageFile):
         with _refusal_for(file), file.open("rb"):
             pass
         with file_errors(self._path):
-            make_private_folder(self._path.parent)
-            is_new = not self._path.exists()
-        with _temporary_beside(self._path) as copy:
+            files.make_folder(self._path.parent)
+            is_new = not files.is_file(self._path)
+        with _copy_beside(self._path) as copy:
             with engine_errors(file), closing(opened_to_read(file)) as source:
-                copy_out(source, copy, whole=lambda: f"{file} is damaged, or no database")
+                is_damaged = f"{file} is damaged, or no database"
+                copy_out(source, copy, file=self._path, whole=lambda: is_damaged)
             contents = _contents_of(copy, called=file)
             last_id = 0 if is_new else self._last_id(replace=replace)
-            with engine_errors(copy), closing(connect(copy)) as source:
+            with engine_errors(self._path), closing(connect(copy)) as source:
 
                 def keep_ids() -> None:
                     """Look again: accounts may have been opened until the lock was had."""
@@ -163,7 +170,7 @@ class SqliteFile(StorageFile):
             # read it; it keeps its name and its mode.
             with file_errors(self._path):
                 os.truncate(self._path, 0)
-                for journal in _JOURNALS:
+                for journal in JOURNALS:
                     Path(f"{self._path}{journal}").unlink(missing_ok=True)
             copy_in(source, self._path, locked=locked)
 
@@ -171,21 +178,22 @@ class SqliteFile(StorageFile):
 def _contents_of(copy: Path, *, called: Path) -> Contents:
     """Count what is in a sound file."""
     with engine_errors(copy), closing(connect(copy)) as connection:
-        try:
-            revision = _revision(connection)
-        except ForeignSchema:
-            revision = None
-        if revision is None:
-            raise BackupRefused(f"{called} is no database of Ordergate's")
-        if revision > HEAD:
-            raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
-        if (
-            "copies" in _tables(connection)
-            and connection.execute("SELECT 1 FROM copies").fetchone()
-        ):
-            raise BackupRefused(f"{called} holds an unfinished copy; finish it by `ordergate copy`")
-        (accounts,) = connection.execute("SELECT count(*) FROM users").fetchone()
-        (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
+        return run_interruptibly(connection, lambda: _contents_in(connection, copy, called))
+
+
+def _contents_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Contents:
+    try:
+        revision = _revision(connection)
+    except ForeignSchema:
+        revision = None
+    if revision is None:
+        raise BackupRefused(f"{called} is no database of Ordergate's")
+    if revision > HEAD:
+        raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
+    if "copies" in _tables(connection) and connection.execute("SELECT 1 FROM copies").fetchone():
+        raise BackupRefused(f"{called} holds an unfinished copy; finish it by `ordergate copy`")
+    (accounts,) = connection.execute("SELECT count(*) FROM users").fetchone()
+    (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
     return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
 
 
@@ -241,16 +249,50 @@ def _name(copy: Path, file: Path) -> None:
 
 
 @contextmanager
-def _temporary_beside(file: Path) -> Iterator[Path]:
-    """Make an empty file, for its owner alone, that is gone afterwards unless it was renamed."""
-    path = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    with _refusal_for(file):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        yield path
-    finally:
-        for each in ("", *_JOURNALS):
-            Path(f"{path}{each}").unlink(missing_ok=True)
+def _copy_beside(file: Path) -> Iterator[Path]:
+    """Make an empty file in a hidden folder, for its owner alone; both are removed afterwards.
+
+    This process locks the folder, so that the next command can remove it if this one is killed. A
+    lock of the file itself would be in the way of SQLite on macOS.
+    """
+    _remove_abandoned(file.parent)
+    with ExitStack() as stack:
+        with _refusal_for(file):
+            copy = _hidden_folder(file.parent, stack) / "copy.db"
+            os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        yield copy
+
+
+def _hidden_folder(parent: Path, stack: ExitStack) -> Path:
+    while True:
+        folder = parent / f".ordergate-{secrets.token_hex(8)}"
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            lock = _opened(folder)
+        except FileNotFoundError:
+            continue
+        stack.callback(os.close, lock)
+        with suppress(OSError):  # a network file system may have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():  # until it was locked, another command could take it for abandoned
+            return folder
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the hidden folders of processes that were killed: no process has them locked."""
+    with suppress(OSError):
+        for folder in parent.iterdir():
+            if _HIDDEN.fullmatch(folder.name) and folder.lstat().st_uid == os.geteuid():
+                with suppress(OSError), ExitStack() as stack:
+                    lock = _opened(folder)
+                    stack.callback(os.close, lock)
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+
+
+def _opened(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 @contextmanager
@@ -258,7 +300,7 @@ def _refusal_for(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BackupRefused(f"{file}: {error.strerror}") from error
+        raise BackupRefused(f"{file}: {files.reason(error, file)}") from error
 
 
 def _sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 from sqlalchemy import Connection, Insert, Select
 from sqlalchemy.exc import DBAPIError
 
+from adapters.files import is_file
 from adapters.sql.database import Database, Rows, T, Values
 from adapters.sql.sqlite_file import (
     FileIdentity,
@@ -70,7 +71,7 @@ class SqliteDatabase(Database):
     async def exists(self) -> bool:
         """Say whether there is a file."""
         with file_errors(self._path):
-            return self._path.is_file()
+            return is_file(self._path)
 
     async def check(self) -> None:
         """Let the open file go if it was replaced."""

@@ -12,12 +12,17 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
+from adapters import files
 from application.errors import StorageUnavailable
 
 BUSY_SECONDS = 5.0
 """How long a write, or a read while the journal is recovered, waits for another process."""
 
 _NO_DATABASE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_REFUSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+
+JOURNALS = ("-wal", "-shm", "-journal")
+"""What the names of the files end with that SQLite keeps beside a database."""
 
 FileIdentity = tuple[int, int] | None
 """Tells a file from another that took its place; `None` where there is none."""
@@ -54,6 +59,19 @@ def configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    if not _has_temporary_folder():
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _has_temporary_folder() -> bool:
+    """Say whether SQLite finds a folder for the pages that a large transaction may restore.
+
+    Without one such a transaction fails with "disk I/O error". https://sqlite.org/tempfiles.html
+    lists the folders.
+    """
+    variables = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"))
+    folders = (*filter(None, variables), "/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108 - as SQLite
+    return any(Path(each).is_dir() and os.access(each, os.W_OK | os.X_OK) for each in folders)
 
 
 def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: bool = True) -> Engine:
@@ -76,15 +94,8 @@ def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: boo
 def make_private(path: Path) -> None:
     """Make the file if there is none, readable by its owner alone, as its journal will be."""
     with file_errors(path):
-        make_private_folder(path.parent)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def make_private_folder(folder: Path) -> None:
-    """Make the folder and those above it that are missing, for their owner alone."""
-    if not folder.exists():
-        make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(path.parent)
+        os.close(files.make_file(path))
 
 
 @contextmanager
@@ -93,7 +104,7 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageUnavailable(f"{path}: {error.strerror}") from error
+        raise StorageUnavailable(f"{path}: {files.reason(error, path)}") from error
 
 
 @contextmanager
@@ -113,7 +124,12 @@ def unavailable(error: Exception, path: Path) -> StorageUnavailable:
         return StorageUnavailable(*error.args)
     if is_damage(error):
         return StorageUnavailable(f"SQLite: {_reported(error)}; {damaged(path)}")
-    return StorageUnavailable(f"SQLite: {_reported(error)} ({path})")
+    reason = f"SQLite: {_reported(error)} ({path})"
+    if _code(error) in _REFUSED:
+        used = (path, *(Path(f"{path}{each}") for each in JOURNALS))
+        if forbidden := files.obstacle(*used):
+            reason += f"; {files.permissions(forbidden)}"
+    return StorageUnavailable(reason)
 
 
 def damaged(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from adapters import files
 from adapters.tokens.encoding import parse_json_object
 from adapters.tokens.jwk import Algorithm, KeySet
 from adapters.tokens.key_life import RingKey, RingState, Status
@@ -145,7 +146,7 @@ class KeyRing(KeySource):
 
     def _load_first(self) -> _Loaded:
         with self._explained("read"):
-            missing = not self._file.exists()
+            missing = not files.is_file(self._file)
         if missing:
             self._change(
                 lambda state, now: state if state.keys else state.with_new(_first_key(), now),
@@ -157,9 +158,10 @@ class KeyRing(KeySource):
     def _look(self, known: _Loaded) -> _Loaded:
         """Return the keys of the file if they can be had, else those that are known."""
         try:
-            if _mark_of(self._file) != known.mark:
-                known = self._load()
-                _log.info("keys_loaded", extra={"signing": known.signing.kid})
+            with self._explained("read"):
+                if _mark_of(self._file) != known.mark:
+                    known = self._load()
+                    _log.info("keys_loaded", extra={"signing": known.signing.kid})
         except Exception as error:  # noqa: BLE001 - nothing in a file may stop those who serve
             if str(error) != self._flaw:  # else it was told before
                 _log.warning("keys_unusable", extra={"reason": str(error)})
@@ -214,8 +216,12 @@ class KeyRing(KeySource):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        _make_private_folder(self._file.parent)
-        lock = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        files.make_folder(self._file.parent)
+        path = Path(f"{self._file}.lock")
+        try:
+            lock = files.make_file(path)
+        except PermissionError:  # to lock it, reading is enough but on a network file system
+            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -228,12 +234,14 @@ class KeyRing(KeySource):
         file_itself = self._file.resolve()  # which a link may lead to
         draft = file_itself.with_name(f".{file_itself.name}.draft")
         draft.unlink(missing_ok=True)
-        number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(number, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(file_itself)
+        try:
+            with os.fdopen(files.make_like(file_itself, draft), "w") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(file_itself)
+        finally:
+            draft.unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
@@ -241,7 +249,7 @@ class KeyRing(KeySource):
         try:
             yield
         except OSError as error:
-            reason = error.strerror
+            reason = files.reason(error, Path(error.filename or self._file))
         except ValueError as error:
             reason = str(error)
         else:
@@ -271,9 +279,3 @@ def _ring_key(members: dict[str, object]) -> RingKey:
     if status is Status.GONE:
         raise ValueError("a key that is gone is there")
     return RingKey(SigningKey.from_jwk(members), status, since)
-
-
-def _make_private_folder(folder: Path) -> None:
-    if not folder.exists():
-        _make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import InvalidKeyError
 
+from adapters.files import reason
 from adapters.tokens.encoding import encode_base64url
 from adapters.tokens.jwk import MIN_SECRET_BYTES, Algorithm, VerifyingKey
 from adapters.tokens.weaknesses import rsa_weakness
@@ -71,7 +72,7 @@ class SigningKey:
         try:
             return cls.from_pem(path.read_bytes())
         except OSError as error:
-            raise InvalidSigningKey(f"cannot be read: {error.strerror}") from None
+            raise InvalidSigningKey(f"cannot be read: {reason(error, path)}") from None
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> Self:

@@ -1,0 +1,126 @@
+"""The service's own files and folders: who may use them, and why the system refuses."""
+
+import errno
+import os
+import pwd
+from pathlib import Path
+
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of mode 0700 if there is none. Those above it get ordinary modes.
+
+    What root makes belongs to the owner of the folder that it is in: a command that root has run
+    leaves nothing that the service's user cannot use.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
+    for each in reversed(missing):
+        descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _give_to_owner_of(each.parent, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_file(path: Path, flags: int = os.O_RDWR) -> int:
+    """Open a file, made for its owner alone if there is none, and return its descriptor.
+
+    The owner is the one that `make_folder` describes.
+    """
+    itself = Path(os.path.realpath(path))  # which a link may lead to
+    try:
+        descriptor = os.open(itself, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return os.open(itself, flags | os.O_CLOEXEC)
+    _give_to_owner_of(itself.parent, descriptor)
+    return descriptor
+
+
+def make_like(path: Path, draft: Path) -> int:
+    """Make a file that will replace another, with its owner, group and mode; return a descriptor.
+
+    Without another, it is made as by `make_file`. Raises `PermissionError` where this process may
+    not give it to that owner; there is no draft then.
+    """
+    try:
+        like = path.stat()
+    except FileNotFoundError:
+        return make_file(draft, os.O_WRONLY)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        made = os.fstat(descriptor)
+        if (made.st_uid, made.st_gid) != (like.st_uid, like.st_gid):
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        os.fchmod(descriptor, like.st_mode & 0o777)
+    except OSError:
+        os.close(descriptor)
+        draft.unlink()
+        raise
+    return descriptor
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a file. Raises `PermissionError` where that is not known."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return path.is_file()
+
+
+def reason(error: OSError, path: Path) -> str:
+    """Say why the system refused; of a missing permission, also who owns what and its mode."""
+    said = error.strerror or str(error)
+    if error.errno in _FORBIDDEN:
+        said += f"; {permissions(obstacle(path) or path)}"
+    return said
+
+
+def obstacle(*paths: Path) -> Path | None:
+    """Return what this process lacks a permission for, to read and write files of one folder.
+
+    It is a folder above, one of the files, or the folder itself. A file system that takes no writes
+    is no matter of permissions.
+    """
+    folder = paths[0].absolute().parent
+    for each in reversed((folder, *folder.parents)):
+        if _is_forbidden(each, os.X_OK):
+            return each
+    for path in paths:
+        if _is_forbidden(path, os.R_OK) or _is_forbidden(path, os.W_OK):
+            return path
+    return folder if _is_forbidden(folder, os.W_OK) else None
+
+
+def permissions(path: Path) -> str:
+    """Say who owns a file or folder, its mode, and who asks."""
+    try:
+        status = path.stat()
+    except OSError:  # it is gone, or in a folder that cannot be searched
+        return f"this process runs as {_name(os.geteuid())}"
+    kept = f"{path} is owned by {_name(status.st_uid)} with mode {status.st_mode & 0o7777:04o}"
+    return f"{kept}; this process runs as {_name(os.geteuid())}"
+
+
+def _is_forbidden(path: Path, mode: int) -> bool:
+    if not path.exists() or os.access(path, mode):
+        return False
+    return not (mode == os.W_OK and os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _give_to_owner_of(folder: Path, descriptor: int) -> None:
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
