@@ -29,7 +29,7 @@ from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId, OrderStatus
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId, Username
-from tests.contracts.archive import all_of
+from tests.contracts.archive import all_of, same
 from tests.samples import ALICE, BOB, an_order
 
 AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -276,6 +276,14 @@ class AtomicityContract:
         """
         return nullcontext()
 
+    def conflict_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        """Call `failure.step` before each step, with an error after which the storage repeats.
+
+        Such as a serialization failure or a deadlock. A storage that repeats nothing is left as it
+        is.
+        """
+        return nullcontext()
+
     async def fails_at(
         self, storage: Storage, step: int, work: Callable[[], Awaitable[bool]]
     ) -> bool:
@@ -353,6 +361,46 @@ class AtomicityContract:
         await self.changes_all_or_nothing(storage, load)
         assert await storage.users.get(BOB.id) == BOB
         assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == his(2)
+
+    @pytest.mark.parametrize(
+        "write", [*WRITES_OF_SEVERAL_RECORDS, change_an_order], ids=lambda write: write.__name__
+    )
+    async def test_a_write_that_meets_a_conflict_at_any_step_happens_once_or_not_at_all(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        """The storage may repeat the write by itself, or fail."""
+        await furnish(storage)
+        before = await all_records(storage)
+        assert await write(storage, 1)
+        after = await all_records(storage)
+        for step in count(1):
+            await self.empty(storage)
+            await furnish(storage)
+            failure = Failure(step)
+            with self.conflict_at(storage, failure):
+                done = False
+                with suppress(StorageUnavailable):
+                    done = await write(storage, 1)
+            assert await all_records(storage) == (after if done else before)
+            if not failure.happened:
+                break
+
+    async def test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails(
+        self, storage: Storage
+    ) -> None:
+        """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
+        for step in count(1):
+            await self.empty(storage)
+            failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), his(2)]
+            with self.conflict_at(storage, failure):
+                try:
+                    await storage.loader.load(iter(users), iter(orders))
+                except StorageUnavailable:
+                    users, orders = [], []
+            assert await storage.archive.count(AccountRecord) == len(users)
+            assert same(await all_of(storage, "orders"), orders)
+            if not failure.happened:
+                break
 
     async def test_a_copy_that_fails_at_any_step_stays_where_it_was(self, storage: Storage) -> None:
         for name, records in COPIED.items():

@@ -1,5 +1,6 @@
 """A mutant is collected as a class of the contract tests that must fail on it."""
 
+from collections import defaultdict
 from collections.abc import Generator
 from typing import Any
 
@@ -20,14 +21,22 @@ def pytest_pycollect_makeitem(
     return node
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the cases of a parametrized test that are not named."""
-    items[:] = [item for item in items if _is_expected(item)]
-
-
-def _is_expected(item: pytest.Item) -> bool:
-    caught = getattr(getattr(item, "cls", None), "caught", None)
-    return caught is None or not {item.name, item.name.partition("[")[0]}.isdisjoint(caught)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases of a parametrized test that are not named, and miss none that are."""
+    found: dict[Any, set[str]] = defaultdict(set)
+    left_out = []
+    for item in items:
+        contract: Any = getattr(item, "cls", None)
+        if hasattr(contract, "caught"):
+            names = {item.name, item.name.partition("[")[0]}
+            found[contract] |= names
+            if names.isdisjoint(contract.caught):
+                left_out.append(item)
+    missing = {name for contract in found for name in {*contract.caught} - found[contract]}
+    if missing and not any("::" in argument for argument in config.args):
+        raise pytest.UsageError(f"no contract test has the case {missing}")
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,8 +4,8 @@ A mutant is an adapter of `adapters/memory`, or a double, with one plausible fau
 names the contract tests that must fail on it: each of them, by itself.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
@@ -13,12 +13,15 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 
 from adapters.memory import InMemoryStorage, Tables
+from adapters.memory.orders import InMemoryBulkLoader
 from application.errors import ApplicationError
 from application.ports.clock import Clock
 from application.ports.passwords import PasswordHasher, Throttle
 from application.ports.storage import Storage
 from application.ports.tokens import PublicKeys, TokenIssuer
-from domain.user import PasswordHash
+from domain.order import Order
+from domain.user import PasswordHash, User
+from tests.contracts.atomicity import Failure
 from tests.contracts.clock import ClockContract
 from tests.contracts.passwords import PasswordHasherContract
 from tests.contracts.public_keys import PublicKeysContract
@@ -58,6 +61,28 @@ def must_fail(test: str) -> Iterator[None]:
     pytest.fail(f"{test} passes an adapter with this fault")
 
 
+class Conflict(Exception):
+    """Another transaction was first."""
+
+
+class ConflictingLoader(InMemoryBulkLoader):
+    """Repeats a load after a conflict, and keeps what it has read."""
+
+    def commit(self) -> None:
+        """Do nothing until a test has this fail."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        some_users, some_orders = list(users), list(orders)
+        await self.attempt(some_users, some_orders)
+
+    async def attempt(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        while True:
+            with suppress(Conflict):
+                some_users, some_orders = list(users), list(orders)
+                self.commit()
+                return await super().load(some_users, some_orders)
+
+
 class MutantStorage(StorageContract):
     """A storage with a mutant in the place of one of its parts, or a mutant as a whole."""
 
@@ -89,6 +114,13 @@ class MutantStorage(StorageContract):
         assert isinstance(storage, InMemoryStorage)
         for table in fields(Tables):
             setattr(storage.tables, table.name, getattr(Tables(), table.name))
+
+    @contextmanager
+    def conflict_at(self, storage: Storage, failure: Failure) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            if isinstance(storage.loader, ConflictingLoader):
+                patch.setattr(storage.loader, "commit", lambda: failure.step(Conflict()))
+            yield
 
 
 class MutantThrottle(ThrottleContract):

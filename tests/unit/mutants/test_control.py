@@ -5,6 +5,7 @@ import pytest
 from adapters.clock import SystemClock
 from tests.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
 from tests.unit.mutants.kit import (
+    ConflictingLoader,
     MutantClock,
     MutantPasswordHasher,
     MutantPublicKeys,
@@ -19,6 +20,10 @@ from tests.unit.mutants.test_other_mutants import Keys
 
 class TestHealthyStorage(MutantStorage):
     pass
+
+
+class TestLoaderThatRepeats(MutantStorage):
+    mutant = ConflictingLoader
 
 
 class TestHealthyThrottle(MutantThrottle):

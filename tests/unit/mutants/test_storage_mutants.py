@@ -20,7 +20,7 @@ from application.ports.archive import (
 )
 from domain.order import Order
 from domain.user import User
-from tests.unit.mutants.kit import caught_by
+from tests.unit.mutants.kit import ConflictingLoader, caught_by
 
 # Loading
 
@@ -34,6 +34,14 @@ class TriesALoadAgain(InMemoryBulkLoader):
             await super().load(users, orders)
         except StorageUnavailable:
             await super().load(users, orders)
+
+
+@caught_by("test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails")
+class RepeatsALoadWithoutWhatItHasRead(ConflictingLoader):
+    """After a conflict with another transaction, the iterators are exhausted."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        await self.attempt(iter(users), iter(orders))
 
 
 @caught_by("test_a_load_that_fails_leaves_nothing", "test_users_that_cannot_be_read_are_not_loaded")
