@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.errors import CopyUnfinished, StorageNotEmpty
+from application.errors import CopyUnfinished, OrdersOpen, StorageNotEmpty
 from application.ports.archive import (
     KINDS,
     AccountKind,
@@ -22,12 +22,13 @@ from application.ports.archive import (
     SubjectRecord,
 )
 from application.ports.orders import IdempotencyKey
+from application.ports.sessions import Rotation, Verdict
 from application.ports.storage import Storage
 from application.refresh_token import TokenDigest
-from domain.order import OrderId
+from domain.order import OrderId, OrderStatus
 from domain.scope import Scope
 from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId, Username
+from domain.user import MAX_ID, PasswordHash, UserId, Username
 from tests.samples import ALICE, an_order, orders
 
 MARK = Bookmark("f" * 64, "accounts", "a place")
@@ -116,6 +117,23 @@ async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]
         if not page:
             return records
         records.extend(page)
+
+
+def a_session(number: int, user: int = 1) -> Session:
+    month = timedelta(days=30)
+    return Session(
+        SessionId(f"{number:032x}"), UserId(user), "shop", "::1", frozenset(), AT, AT, AT + month
+    )
+
+
+def a_token(number: int, session: Session, used_at: datetime | None = None) -> RefreshTokenRecord:
+    return RefreshTokenRecord(
+        TokenDigest(number.to_bytes(32)),
+        session.id,
+        session.expires_at,
+        used_at,
+        b"s" * 32 if used_at else None,
+    )
 
 
 async def write(storage: Storage, *records: Record, bookmark: Bookmark = MARK) -> None:
@@ -218,6 +236,124 @@ class ArchiveContract:
         subject = await storage.users.of_subject("https://id.example", "carol")
         assert len({1, 2, 3, bob.id, subject}) == 5
 
+    async def test_a_new_account_erases_none_when_written_ids_have_gaps(
+        self, storage: Storage
+    ) -> None:
+        written = [opened(i, f"u{i}") for i in (9, 2, 3)]
+        await write(storage, *written)
+        await storage.archive.finish()
+        added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
+        subjects = [await storage.users.of_subject("https://id.example", f"{i}") for i in range(8)]
+        assert len({2, 3, 9, *(user.id for user in added), *subjects}) == 19
+        for record in written:
+            user = await storage.users.get(record.id)
+            assert user is not None
+            assert user.username == record.username
+
+    async def test_orders_that_were_written_are_used_like_any_others(
+        self, storage: Storage
+    ) -> None:
+        paid, placed = an_order(7), replace(an_order(8), status=OrderStatus.PLACED)
+        key = IdempotencyKey("a wish", placed.placed_at + timedelta(days=1))
+        await write(storage, opened(1, "alice"))
+        await write(storage, paid, placed)
+        await write(storage, KeyRecord(UserId(1), key, placed.id))
+        await storage.archive.finish()
+        for status, there in ((OrderStatus.PAID, paid), (OrderStatus.PLACED, placed)):
+            page = await storage.orders.page(owner=UserId(1), status=status, limit=3)
+            assert list(page) == [there]
+        assert list(await storage.orders.page(owner=UserId(1), limit=3)) == [placed, paid]
+        assert list(await storage.staff_orders.owners_of(placed.id)) == [1]
+        again = replace(placed, id=OrderId(9))
+        assert await storage.orders.add(again, owner=UserId(1), key=key) == placed
+        with pytest.raises(OrdersOpen):
+            await storage.users.close(UserId(1), password_hash=PasswordHash("hash"), at=AT)
+        assert await storage.orders.forget_keys(expired_by=key.expires_at, limit=9) == 1
+
+    async def test_sessions_that_were_written_are_used_like_any_others(
+        self, storage: Storage
+    ) -> None:
+        live, over = a_session(1), replace(a_session(2), address="192.0.2.1")
+        await write(storage, opened(1, "alice"))
+        await write(storage, SessionRecord(live), SessionRecord(over, AT, Ending.REVOKED))
+        await write(storage, a_token(1, live, AT), a_token(2, live), a_token(3, over))
+        await storage.archive.finish()
+        sessions, user = storage.sessions, UserId(1)
+        assert list(await sessions.live(user, at=AT, limit=3)) == [live]
+        assert [await sessions.is_live(each.id, user=user, at=AT) for each in (live, over)] == [
+            True,
+            False,
+        ]
+        for address in ("::1", "192.0.2.1"):
+            assert await sessions.is_familiar(user, address)
+        assert await sessions.ended_since(AT) == {over.id: AT}
+        assert await sessions.of_token(TokenDigest((3).to_bytes(32))) == over
+
+        async def rotate(old: int) -> Rotation:
+            return await sessions.rotate(
+                TokenDigest(old.to_bytes(32)),
+                TokenDigest((9).to_bytes(32)),
+                sealed=b"t" * 32,
+                at=AT + timedelta(seconds=9),
+                expires_at=live.expires_at,
+                grace=timedelta(seconds=10),
+            )
+
+        assert await rotate(1) == Rotation(Verdict.REPEATED, b"s" * 32)
+        assert await rotate(2) == Rotation(Verdict.ROTATED, b"t" * 32)
+        assert await rotate(3) == Rotation(Verdict.DEAD)
+        assert await sessions.forget(over_by=AT, limit=9) == 1
+
+    @pytest.mark.parametrize("limit", [1, 2, 3])
+    async def test_no_record_is_left_out_where_a_page_ends(
+        self, storage: Storage, limit: int
+    ) -> None:
+        """Records that are alike in most of their key have different places."""
+        records: dict[str, list[Record]] = {
+            "accounts": [opened(1, "a"), opened(10, "b"), opened(MAX_ID, "c")],
+            "subjects": [],
+            "sessions": [SessionRecord(a_session(i)) for i in range(1, 6)],
+            "refresh tokens": [a_token(i, a_session(1)) for i in range(1, 6)],
+            "orders": [an_order(i, owner=owner) for owner in (1, 10) for i in (1, 9, 10, MAX_ID)],
+        }
+        records["idempotency keys"] = [
+            KeyRecord(UserId(owner), IdempotencyKey(value, AT), OrderId(1))
+            for owner in (1, 10)
+            for value in ("1", "11", "a", "A", "a ")
+        ]
+        for name, some in records.items():
+            await write(storage, *some, bookmark=replace(MARK, kind=name))
+        for name, some in records.items():
+            assert same(await all_of(storage, name, limit), some)
+
+    async def test_the_longest_records_have_places(self, storage: Storage) -> None:
+        longest = "\U0001f600" * 255
+        subjects = [SubjectRecord(longest[:-1] + last, longest, UserId(1)) for last in "12"]
+        keys = [IdempotencyKey("~" * 254 + last, AT) for last in "12"]
+        await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
+        await write(storage, *subjects)
+        await write(storage, an_order())
+        await write(storage, *(KeyRecord(UserId(1), key, OrderId(7)) for key in keys))
+        assert same(await all_of(storage, "subjects", 1), subjects)
+        assert len(await all_of(storage, "idempotency keys", 1)) == 2
+
+    async def test_no_record_is_left_out_while_others_are_removed(self, storage: Storage) -> None:
+        """A place is a place among keys, and not a number of records."""
+        records = [SessionRecord(a_session(i)) for i in range(1, 7)]
+        await write(storage, opened(1, "alice"))
+        await write(storage, *records)
+        await storage.archive.finish()
+        page, place = await storage.archive.read(SessionRecord, limit=2)
+        seen = list(page)
+        for record in page:
+            session = record.session
+            await storage.sessions.end(session.id, user=session.user, why=Ending.REVOKED, at=AT)
+        assert await storage.sessions.forget(over_by=AT, limit=9) == 2
+        while page:
+            page, place = await storage.archive.read(SessionRecord, after=place, limit=2)
+            seen += page
+        assert same(seen, records)
+
     async def test_records_and_bookmark_are_written_in_one_step(self, storage: Storage) -> None:
         assert await storage.archive.bookmark() is None
         await write(storage, opened(1, "alice"))
@@ -232,11 +368,48 @@ class ArchiveContract:
     @pytest.mark.parametrize(
         "record",
         [
+            opened(1, "another"),
+            opened(9, "alice"),
+            SubjectRecord("https://id.example", "bob", UserId(2)),
+            SessionRecord(a_session(1), AT, Ending.REVOKED),
+            a_token(1, a_session(1), AT),
+            an_order(),
+            KeyRecord(UserId(1), IdempotencyKey("a wish", AT + timedelta(days=1)), OrderId(7)),
+        ],
+        ids=[
+            "an account",
+            "an account of the same name",
+            "a subject",
+            "a session",
+            "a refresh token",
+            "an order",
+            "a key",
+        ],
+    )
+    async def test_a_record_that_is_there_is_not_written_again(
+        self, storage: Storage, record: Record
+    ) -> None:
+        await write(storage, opened(1, "alice"), AccountRecord(UserId(2), AccountKind.EXTERNAL))
+        await write(storage, SubjectRecord("https://id.example", "bob", UserId(2)))
+        await write(storage, SessionRecord(a_session(1)))
+        await write(storage, a_token(1, a_session(1)))
+        await write(storage, an_order())
+        await write(storage, KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(7)))
+        before = {name: await all_of(storage, name) for name in KINDS}
+        with pytest.raises(ValueError, match="is there already"):
+            await write(storage, record)
+        assert {name: await all_of(storage, name) for name in KINDS} == before
+
+    @pytest.mark.parametrize(
+        "record",
+        [
             an_order(owner=2),
             KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(8)),
             RefreshTokenRecord(TokenDigest(b"d" * 32), SessionId("a" * 32), AT),
+            SessionRecord(a_session(1, user=2)),
+            SubjectRecord("https://id.example", "bob", UserId(2)),
         ],
-        ids=["an order", "a key", "a refresh token"],
+        ids=["an order", "a key", "a refresh token", "a session", "a subject"],
     )
     async def test_what_refers_to_nothing_is_not_written(
         self, storage: Storage, record: Record

@@ -1,7 +1,8 @@
 """What every storage leaves behind when a step of a write fails: nothing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,7 +29,7 @@ from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId, OrderStatus
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId, Username
-from tests.contracts.archive import all_of
+from tests.contracts.archive import all_of, same
 from tests.samples import ALICE, BOB, an_order
 
 AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -138,6 +139,14 @@ async def all_records(storage: Storage) -> list[object]:
     return [*records, await storage.archive.bookmark()]
 
 
+async def settled(storage: Storage) -> list[object]:
+    """Read all that can be read, until nothing changes any more."""
+    state = await everything(storage)
+    while (again := await everything(storage)) != state:
+        state = again
+    return state
+
+
 async def add_a_user(storage: Storage, attempt: int) -> bool:
     return (await storage.users.add(Username("carol"), NEW)).username == Username("carol")
 
@@ -222,6 +231,16 @@ WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
     change_an_order,
 ]
 
+WRITES_OF_SEVERAL_RECORDS = [
+    change_a_password,
+    close_an_account,
+    start_a_session,
+    rotate_a_token,
+    reuse_a_token,
+    place_an_order_with_a_key,
+    place_an_order_with_a_key_that_expired,
+]
+
 COPIED: dict[str, list[Record]] = {
     "accounts": [
         AccountRecord(BOB.id, AccountKind.OPEN, BOB.username, BOB.password_hash),
@@ -254,6 +273,14 @@ class AtomicityContract:
 
         A step is whatever may fail by itself: a statement, a put, a commit. A storage that takes no
         steps is left as it is.
+        """
+        return nullcontext()
+
+    def conflict_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        """Call `failure.step` before each step, with an error after which the storage repeats.
+
+        Such as a serialization failure or a deadlock. A storage that repeats nothing is left as it
+        is.
         """
         return nullcontext()
 
@@ -295,6 +322,26 @@ class AtomicityContract:
         await furnish(storage)
         await self.changes_all_or_nothing(storage, write)
 
+    @pytest.mark.parametrize("write", WRITES_OF_SEVERAL_RECORDS, ids=lambda write: write.__name__)
+    async def test_a_write_that_is_cancelled_happens_whole_or_not_at_all(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        """A client that disconnects cancels its request, wherever it waits."""
+        await furnish(storage)
+        before = await everything(storage)
+        assert await write(storage, 1)
+        after = await everything(storage)
+        for turns in (1, 2, 3, 5, 8):
+            await self.empty(storage)
+            await furnish(storage)
+            task = asyncio.ensure_future(write(storage, 1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            assert await settled(storage) in (before, after)
+
     async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
         await furnish(storage)
         for i in (200, 201, 202):
@@ -308,10 +355,52 @@ class AtomicityContract:
 
     async def test_a_load_that_fails_at_any_step_leaves_nothing(self, storage: Storage) -> None:
         async def load(storage: Storage, attempt: int) -> bool:
-            await storage.loader.load([ALICE, BOB], [an_order(1), his(2)])
+            await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), his(2)]))
             return True
 
         await self.changes_all_or_nothing(storage, load)
+        assert await storage.users.get(BOB.id) == BOB
+        assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == his(2)
+
+    @pytest.mark.parametrize(
+        "write", [*WRITES_OF_SEVERAL_RECORDS, change_an_order], ids=lambda write: write.__name__
+    )
+    async def test_a_write_that_meets_a_conflict_at_any_step_happens_once_or_not_at_all(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        """The storage may repeat the write by itself, or fail."""
+        await furnish(storage)
+        before = await all_records(storage)
+        assert await write(storage, 1)
+        after = await all_records(storage)
+        for step in count(1):
+            await self.empty(storage)
+            await furnish(storage)
+            failure = Failure(step)
+            with self.conflict_at(storage, failure):
+                done = False
+                with suppress(StorageUnavailable):
+                    done = await write(storage, 1)
+            assert await all_records(storage) == (after if done else before)
+            if not failure.happened:
+                break
+
+    async def test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails(
+        self, storage: Storage
+    ) -> None:
+        """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
+        for step in count(1):
+            await self.empty(storage)
+            failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), his(2)]
+            with self.conflict_at(storage, failure):
+                try:
+                    await storage.loader.load(iter(users), iter(orders))
+                except StorageUnavailable:
+                    users, orders = [], []
+            assert await storage.archive.count(AccountRecord) == len(users)
+            assert same(await all_of(storage, "orders"), orders)
+            if not failure.happened:
+                break
 
     async def test_a_copy_that_fails_at_any_step_stays_where_it_was(self, storage: Storage) -> None:
         for name, records in COPIED.items():

@@ -1,5 +1,6 @@
 """What every clock does."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -16,3 +17,13 @@ class ClockContract:
 
     def test_the_time_is_aware_and_in_utc(self, clock: Clock) -> None:
         assert clock.now().utcoffset() == timedelta(0)
+
+    def test_the_time_is_in_utc_wherever_the_machine_is(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            offset = clock.now().utcoffset()
+        time.tzset()
+        assert offset == timedelta(0)

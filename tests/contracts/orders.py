@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -146,6 +147,16 @@ class OrderRepositoryContract:
         assert await storage.orders.add(second, owner=ALICE.id, key=a_key(other)) == second
         assert await storage.orders.add(placed(13), owner=ALICE.id, key=a_key(other)) == second
 
+    @pytest.mark.parametrize("length", [64, 128, 191, 255])
+    async def test_keys_that_differ_in_the_last_character_are_different(
+        self, storage: Storage, length: int
+    ) -> None:
+        await storage.loader.load([ALICE], [])
+        for i in (1, 2):
+            key = a_key("k" * (length - 1) + str(i))
+            assert await storage.orders.add(placed(i), owner=ALICE.id, key=key) == placed(i)
+            assert await storage.orders.add(placed(9), owner=ALICE.id, key=key) == placed(i)
+
     async def test_of_many_with_one_key_at_once_one_is_placed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         results = await asyncio.gather(
@@ -214,6 +225,25 @@ class OrderRepositoryContract:
         fresh = placed(12)
         assert await storage.orders.add(fresh, owner=ALICE.id, key=a_key()) == fresh
         assert await storage.orders.add(placed(owner=BOB.id), owner=BOB.id) is not None
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"placed_at": AT + timedelta(microseconds=1)},
+            {"lines": (CUPS, CUPS, TEAPOT)},
+            {"lines": (CUPS, replace(TEAPOT, name="another"), CUPS)},
+            {"lines": (CUPS, TEAPOT)},
+        ],
+        ids=["placed_at", "lines in another order", "a name", "fewer lines"],
+    )
+    async def test_an_order_that_differs_in_anything_is_another(
+        self, storage: Storage, changes: dict[str, Any]
+    ) -> None:
+        await storage.loader.load([ALICE], [])
+        await storage.orders.add(placed(), owner=ALICE.id)
+        with pytest.raises(OrderIdTaken):
+            await storage.orders.add(replace(placed(), **changes), owner=ALICE.id)
+        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
     async def test_nobody_places_an_order_of_somebody_else(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
@@ -293,6 +323,25 @@ class OrderRepositoryContract:
                 if status in {None, order.status} and 5 <= order.id < 25
             ]
 
+    async def test_a_page_is_full_while_there_are_more_orders(self, storage: Storage) -> None:
+        """The limit counts what is returned, whatever is left out before it."""
+        old = [placed(i, at=AT + timedelta(seconds=i)) for i in range(1, 11)]
+        new = [
+            replace(placed(i, at=AT + timedelta(seconds=i)), status=OrderStatus.CANCELLED)
+            for i in range(11, 21)
+        ]
+        await storage.loader.load([ALICE, BOB], [*old, *new, placed(21, owner=BOB.id)])
+        for limit in (1, 3, 10):
+            page = await storage.orders.page(owner=ALICE.id, limit=limit)
+            assert list(page) == new[::-1][:limit]
+            page = await storage.orders.page(owner=ALICE.id, status=OrderStatus.PLACED, limit=limit)
+            assert list(page) == old[::-1][:limit]
+            before = Position(new[0].placed_at, new[0].id)
+            page = await storage.orders.page(
+                owner=ALICE.id, status=OrderStatus.PLACED, since=AT, before=before, limit=limit
+            )
+            assert list(page) == old[::-1][:limit]
+
     async def test_the_ends_of_time_are_listed(self, storage: Storage) -> None:
         first = placed(1, at=datetime.min.replace(tzinfo=UTC))
         last = placed(MAX_ID, at=datetime.max.replace(tzinfo=UTC))
@@ -314,6 +363,12 @@ class OrderRepositoryContract:
         for status, there in ((OrderStatus.SHIPPED, shipped), (OrderStatus.PAID, an_order(8))):
             listed = await storage.orders.page(owner=ALICE.id, status=status, limit=3)
             assert list(listed) == [there]
+
+    async def test_a_change_to_the_same_is_returned(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [placed()])
+        same = await storage.orders.update(OrderId(11), owner=ALICE.id, change=replace)
+        assert same == placed()
+        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
     async def test_an_order_of_someone_else_is_not_changed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [an_order(7)])

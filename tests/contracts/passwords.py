@@ -1,11 +1,14 @@
 """What every password hasher does."""
 
+import time
+
 import pytest
 
 from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
 
 GUESSES = ["a", "pässwörd", "x" * 72, "x" * 73, "x" * 4096, "é" * 2048, "🗝️ and words"]
+NO_HASHES = ["", "!", "no hash", "$2b$99$short", "$2b$12$" + "\0" * 53]
 
 
 class PasswordHasherContract:
@@ -19,6 +22,17 @@ class PasswordHasherContract:
     def outdated(self) -> PasswordHash:
         """Return a hash of `old password` that is weaker than the hasher's own."""
         raise NotImplementedError
+
+    def work(self, hasher: PasswordHasher) -> float:
+        """Return how much this process has hashed so far, in any unit: seconds of processors."""
+        return time.process_time()
+
+    async def work_of(self, hasher: PasswordHasher, stored: PasswordHash | None) -> float:
+        await hasher.verify(Password("guess"), stored)  # the first may take longer
+        before = self.work(hasher)
+        for _ in range(10):
+            await hasher.verify(Password("guess"), stored)
+        return self.work(hasher) - before
 
     @pytest.mark.parametrize("secret", GUESSES, ids=len)
     async def test_a_password_matches_its_own_hash(
@@ -56,7 +70,20 @@ class PasswordHasherContract:
     async def test_nobody_matches_nothing(self, hasher: PasswordHasher) -> None:
         assert await hasher.verify(Password("guess"), None) == Verification(matches=False)
 
-    @pytest.mark.parametrize("stored", ["", "!", "no hash", "$2b$99$short", "$2b$12$" + "\0" * 53])
+    async def test_an_account_that_does_not_exist_costs_the_same_work(
+        self, hasher: PasswordHasher
+    ) -> None:
+        work = await self.work_of(hasher, await hasher.hash(Password("secret")))
+        assert work / 2 < await self.work_of(hasher, None) < work * 2
+
+    @pytest.mark.parametrize("stored", NO_HASHES)
+    async def test_what_is_no_hash_costs_the_same_work(
+        self, hasher: PasswordHasher, stored: str
+    ) -> None:
+        work = await self.work_of(hasher, await hasher.hash(Password("secret")))
+        assert work / 2 < await self.work_of(hasher, PasswordHash(stored)) < work * 2
+
+    @pytest.mark.parametrize("stored", NO_HASHES)
     async def test_what_is_no_hash_matches_nothing(
         self, hasher: PasswordHasher, stored: str
     ) -> None:

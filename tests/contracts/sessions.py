@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from application.errors import OrdersOpen
+from application.ports.archive import AccountKind, AccountRecord, Bookmark, SessionRecord
 from application.ports.sessions import Rotation, Verdict
 from application.ports.storage import Storage
 from application.refresh_token import RefreshToken, TokenDigest
@@ -153,6 +154,40 @@ class SessionRepositoryContract:
         ]
         assert await live(storage, alice.id, at=NOW + timedelta(days=30)) == []
 
+    async def test_the_latest_used_sessions_are_listed_when_there_are_more(
+        self, storage: Storage, alice: User
+    ) -> None:
+        """The limit counts what is returned, after sorting and without what is over."""
+        for number in range(1, 10):
+            used = NOW + timedelta(seconds=number)
+            session = replace(a_session(number, alice.id), last_used_at=used)
+            await start(storage, session, token=number)
+        for number in (8, 9):
+            await storage.sessions.end(
+                a_session(number).id, user=alice.id, why=Ending.REVOKED, at=NOW
+            )
+        listed = await storage.sessions.live(alice.id, at=NOW, limit=3)
+        assert [session.id[-1] for session in listed] == ["7", "6", "5"]
+
+    async def test_an_expired_session_is_not_listed(self, storage: Storage, alice: User) -> None:
+        """Even though its refresh token has a later time."""
+        soon = NOW + timedelta(days=1)
+        await start(storage, replace(a_session(1, alice.id), expires_at=soon), token=1)
+        assert await live(storage, alice.id, at=soon - timedelta(microseconds=1)) == ["1"]
+        assert await live(storage, alice.id, at=soon) == []
+
+    async def test_a_session_is_listed_by_its_newest_token(
+        self, storage: Storage, alice: User
+    ) -> None:
+        """A used token renews nothing, however long it would have lived."""
+        await start(storage, a_session(1, alice.id), token=1)
+        soon = NOW + timedelta(days=1)
+        rotation = await storage.sessions.rotate(
+            digest(1), digest(2), sealed=b"s" * 32, at=NOW, expires_at=soon, grace=GRACE
+        )
+        assert rotation.verdict is Verdict.ROTATED
+        assert await live(storage, alice.id, at=soon) == []
+
     async def test_a_session_that_cannot_be_renewed_is_not_listed(
         self, storage: Storage, alice: User
     ) -> None:
@@ -190,6 +225,38 @@ class SessionRepositoryContract:
         repeated = await rotate(storage, 1, 3, at=soon, sealed=b"2" * 32)
         assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
         assert await storage.sessions.of_token(digest(3)) is None
+
+    async def test_a_repeated_rotation_changes_nothing(self, storage: Storage, alice: User) -> None:
+        """The grace time runs from the first use, however often the token is repeated."""
+        await start(storage, a_session(user=alice.id), token=1)
+        await rotate(storage, 1, 2, sealed=b"1" * 32)
+        for seconds in (3, 6, 9):
+            at = NOW + timedelta(seconds=seconds)
+            repeated = await rotate(storage, 1, 2 + seconds, at=at, sealed=b"2" * 32)
+            assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
+            assert await storage.sessions.of_token(digest(1)) == a_session(user=alice.id)
+            assert await storage.sessions.sealed_successor(digest(1)) == b"1" * 32
+        assert await rotate(storage, 1, 3, at=NOW + GRACE) == Rotation(Verdict.REUSED)
+
+    async def test_a_token_that_expired_after_its_use_is_repeated(
+        self, storage: Storage, alice: User
+    ) -> None:
+        await start(storage, a_session(user=alice.id), token=1)
+        in_time = NOW + timedelta(days=10) - timedelta(seconds=1)
+        await rotate(storage, 1, 2, at=in_time, sealed=b"1" * 32)
+        repeated = await rotate(storage, 1, 3, at=in_time + timedelta(seconds=2))
+        assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
+
+    async def test_an_expired_session_is_not_ended_by_reuse(
+        self, storage: Storage, alice: User
+    ) -> None:
+        session = replace(a_session(user=alice.id), expires_at=NOW + timedelta(days=1))
+        await start(storage, session, token=1)
+        await rotate(storage, 1, 2)
+        for token in (1, 2):
+            rotation = await rotate(storage, token, 3, at=session.expires_at)
+            assert rotation == Rotation(Verdict.DEAD)
+        assert await storage.sessions.ended_since(NOW) == {}
 
     async def test_what_is_sealed_is_told_while_it_is_kept(
         self, storage: Storage, alice: User
@@ -303,6 +370,85 @@ class SessionRepositoryContract:
             a_session(3).id: times[2],
         }
 
+    async def test_every_ending_is_kept_with_its_time_and_reason(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        """By whatever method a session ended."""
+        carol = await storage.users.add(Username("carol"), HASH)
+        for number, user in ((1, alice), (2, bob), (3, carol), (4, carol)):
+            await start(storage, a_session(number, user.id), token=number)
+        await rotate(storage, 1, 11)
+        at = [NOW + timedelta(minutes=i) for i in range(5)]
+        await rotate(storage, 1, 12, at=at[1])
+        new = PasswordHash("new")
+        await storage.users.change_password(carol.id, old=HASH, new=new, keep=None, at=at[2])
+        await start(storage, a_session(5, alice.id), token=5)
+        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=at[3])
+        await storage.users.close(bob.id, password_hash=HASH, at=at[4])
+        assert await storage.sessions.ended_since(NOW) == {
+            a_session(1).id: at[1],
+            a_session(2).id: at[4],
+            a_session(3).id: at[2],
+            a_session(4).id: at[2],
+            a_session(5).id: at[3],
+        }
+        records, _ = await storage.archive.read(SessionRecord, limit=9)
+        assert {int(record.session.id): record.ending for record in records} == {
+            1: Ending.REUSE,
+            2: Ending.ACCOUNT_CLOSED,
+            3: Ending.PASSWORD_CHANGED,
+            4: Ending.PASSWORD_CHANGED,
+            5: Ending.SIGNED_OUT,
+        }
+
+    async def test_an_ending_is_never_overwritten(self, storage: Storage, alice: User) -> None:
+        await start(storage, a_session(1, alice.id), token=1)
+        session, later = a_session(1).id, NOW + timedelta(hours=1)
+        assert await storage.sessions.end(session, user=alice.id, why=Ending.REVOKED, at=NOW)
+        assert not await storage.sessions.end(
+            session, user=alice.id, why=Ending.SIGNED_OUT, at=later
+        )
+        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=later)
+        new = PasswordHash("new")
+        await storage.users.change_password(alice.id, old=HASH, new=new, keep=None, at=later)
+        await storage.users.close(alice.id, password_hash=new, at=later)
+        records, _ = await storage.archive.read(SessionRecord, limit=9)
+        assert [(record.ended_at, record.ending) for record in records] == [(NOW, Ending.REVOKED)]
+        assert await storage.sessions.ended_since(NOW) == {session: NOW}
+
+    async def test_an_expired_session_is_not_ended(self, storage: Storage, alice: User) -> None:
+        session = a_session(1, alice.id)
+        await start(storage, session, token=1)
+        at = session.expires_at
+        assert not await storage.sessions.end(session.id, user=alice.id, why=Ending.REVOKED, at=at)
+        assert await storage.sessions.end_all(alice.id, why=Ending.REVOKED, at=at) == []
+        assert await storage.sessions.ended_since(NOW) == {}
+
+    async def test_endings_are_returned_however_many_there_are(self, storage: Storage) -> None:
+        numbers = range(1, 1_101)
+        mark = Bookmark("f" * 64, "sessions", "a place")
+        account = AccountRecord(UserId(1), AccountKind.OPEN, Username("alice"), HASH)
+        await storage.archive.write([account], bookmark=mark)
+        await storage.archive.write(
+            [SessionRecord(a_session(number), NOW, Ending.REVOKED) for number in numbers],
+            bookmark=mark,
+        )
+        await storage.archive.finish()
+        ended = await storage.sessions.ended_since(NOW)
+        assert ended == {a_session(number).id: NOW for number in numbers}
+
+    async def test_every_address_stays_familiar(self, storage: Storage, alice: User) -> None:
+        addresses = ["2001:db8::1", "192.0.2.1", "198.51.100.7"]
+        for number, address in enumerate(addresses):
+            await start(
+                storage, replace(a_session(number, alice.id), address=address), token=number
+            )
+        assert [await storage.sessions.is_familiar(alice.id, each) for each in addresses] == [
+            True,
+            True,
+            True,
+        ]
+
     async def test_an_address_is_familiar_for_good_and_to_its_user(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
@@ -364,6 +510,29 @@ class SessionRepositoryContract:
         await start(storage, a_session(1, alice.id), token=1)
         await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
         assert await storage.sessions.forget(over_by=NOW, limit=10) == 1
+
+    async def test_a_session_is_not_forgotten_before_it_is_over(
+        self, storage: Storage, alice: User
+    ) -> None:
+        """One that cannot be renewed any more may still be in use."""
+        session = a_session(1, alice.id)
+        await start(storage, session, token=1)
+        before = session.expires_at - timedelta(microseconds=1)
+        assert await storage.sessions.forget(over_by=before, limit=9) == 0
+        assert await storage.sessions.is_live(session.id, user=alice.id, at=before)
+        assert await storage.sessions.forget(over_by=session.expires_at, limit=9) == 1
+
+    async def test_forgotten_sessions_are_counted_without_their_tokens(
+        self, storage: Storage, alice: User
+    ) -> None:
+        for number in (1, 2, 3):
+            await start(storage, a_session(number, alice.id), token=number)
+            for token in range(5):
+                old = number if not token else 10 * number + token - 1
+                await rotate(storage, old, 10 * number + token)
+        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        counts = [await storage.sessions.forget(over_by=NOW, limit=2) for _ in range(3)]
+        assert counts == [2, 1, 0]
 
     async def test_no_more_sessions_are_forgotten_than_was_said(
         self, storage: Storage, alice: User

@@ -6,15 +6,16 @@ from typing import TypeVar
 
 import pytest
 
-from application.errors import OrdersOpen, StorageNotEmpty, UsernameTaken
+from application.errors import OrdersOpen, StorageNotEmpty, StorageUnavailable, UsernameTaken
 from application.ports.storage import Storage
 from domain.order import Order, OrderId, OrderStatus
+from domain.session import Ending
 from domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.atomicity import AtomicityContract
-from tests.contracts.orders import OrderRepositoryContract
+from tests.contracts.orders import OrderRepositoryContract, ship
 from tests.contracts.races import RacesContract
-from tests.contracts.sessions import NOW, SessionRepositoryContract, a_session, digest
+from tests.contracts.sessions import NOW, SessionRepositoryContract, a_session, digest, live
 from tests.contracts.values import ValuesContract
 from tests.samples import ALICE, BOB, an_order
 
@@ -66,6 +67,35 @@ class StorageContract(
         assert await other.users.find(Username("carol")) == carol
         await other.close()
 
+    async def test_a_change_by_another_process_is_visible(self, storage: Storage) -> None:
+        """Whatever a storage keeps in memory, it keeps no account, session or order for itself."""
+        await storage.loader.load([ALICE], [an_order()])
+        session, old = a_session(user=ALICE.id), ALICE.password_hash
+        assert await storage.sessions.start(
+            session, digest(1), token_expires_at=session.expires_at, password_hash=old
+        )
+
+        async def stored() -> tuple[object, ...]:
+            return (
+                await storage.users.find(ALICE.username),
+                await storage.users.get(ALICE.id),
+                await storage.sessions.is_live(session.id, user=ALICE.id, at=NOW),
+                await live(storage, ALICE.id),
+                await storage.orders.get_owned(OrderId(7), owner=ALICE.id),
+                list(await storage.orders.page(owner=ALICE.id, limit=2)),
+            )
+
+        assert await stored() == (ALICE, ALICE, True, ["1"], an_order(), [an_order()])
+        other = self.another(storage)
+        await other.open()
+        new = PasswordHash("new")
+        assert await other.users.replace_password_hash(ALICE.id, old=old, new=new)
+        assert await other.sessions.end(session.id, user=ALICE.id, why=Ending.REVOKED, at=NOW)
+        shipped = await other.orders.update(OrderId(7), owner=ALICE.id, change=ship)
+        await other.close()
+        alice = User(ALICE.id, ALICE.username, new)
+        assert await stored() == (alice, alice, False, [], shipped, [shipped])
+
     async def test_a_storage_that_was_never_opened_can_be_closed(self, storage: Storage) -> None:
         await self.another(storage).close()
 
@@ -98,6 +128,27 @@ class StorageContract(
     async def test_users_have_different_ids(self, storage: Storage) -> None:
         added = [await storage.users.add(Username(f"u{i}"), PasswordHash("h")) for i in range(5)]
         assert len({user.id for user in added}) == 5
+
+    @pytest.mark.parametrize(
+        ("name", "similar"),
+        [
+            ("strasse", "stra\u00dfe"),
+            ("zoe", "zo\u00eb"),
+            ("resume", "re\u0301sume\u0301"),
+            ("alice", "alice_"),
+            ("a1", "a01"),
+            ("n" * 63 + "1", "n" * 63 + "2"),
+        ],
+        ids=["sharp s", "diaeresis", "acute", "underscore", "leading zero", "last character"],
+    )
+    async def test_similar_names_are_of_different_accounts(
+        self, storage: Storage, name: str, similar: str
+    ) -> None:
+        first = await storage.users.add(Username(name), PasswordHash("first"))
+        assert await storage.users.find(Username(similar)) is None
+        second = await storage.users.add(Username(similar), PasswordHash("second"))
+        assert await storage.users.find(Username(name)) == first
+        assert await storage.users.find(Username(similar)) == second
 
     async def test_a_name_is_given_once(self, storage: Storage) -> None:
         first = await storage.users.add(Username("alice"), PasswordHash("first"))
@@ -164,7 +215,10 @@ class StorageContract(
             ("https://id.example", "Zoë"),
             ("https://id.example/", "zoë"),
             ("https://id.example/", "Zoe\u0308"),
+            ("https://id.example/", "Zoe"),
             ("https://id.example/", "Zoë "),
+            ("https://id.example/", " Zoë"),
+            ("https://ID.example/", "Zoë"),
             ("https://other.example/", "Zoë"),
         ],
     )
@@ -177,6 +231,16 @@ class StorageContract(
     async def test_a_subject_has_up_to_255_characters(self, storage: Storage) -> None:
         first = await storage.users.of_subject("i" * 255, "😀" * 255)
         assert await storage.users.of_subject("i" * 255, "😀" * 255) == first
+
+    @pytest.mark.parametrize(
+        ("issuer", "subject"), [("1", "2"), ("2", "1")], ids=["subject", "issuer"]
+    )
+    async def test_subjects_that_differ_in_the_last_character_are_different(
+        self, storage: Storage, issuer: str, subject: str
+    ) -> None:
+        first = await storage.users.of_subject("i" * 254 + "1", "😀" * 254 + "1")
+        other = await storage.users.of_subject("i" * 254 + issuer, "😀" * 254 + subject)
+        assert other != first
 
     async def test_a_subject_seen_many_times_at_once_has_one_account(
         self, storage: Storage
@@ -248,6 +312,36 @@ class StorageContract(
         orders = [an_order(i, owner=1 + i % 2) for i in range(1, 9)]
         await storage.loader.load(each([ALICE, BOB]), each(orders))
         assert read == [ALICE, BOB, *orders]
+
+    async def test_users_and_orders_are_read_once(self, storage: Storage) -> None:
+        users, orders = iter([ALICE, BOB]), iter([an_order(1), an_order(2, owner=2)])
+        await storage.loader.load(users, orders)
+        assert await storage.users.get(BOB.id) == BOB
+        assert list(await storage.orders.page(owner=BOB.id, limit=2)) == [an_order(2, owner=2)]
+
+    @pytest.mark.parametrize(
+        "error",
+        [StorageUnavailable("away"), ConnectionError("reset"), TimeoutError("late")],
+        ids=lambda error: type(error).__name__,
+    )
+    async def test_nothing_is_loaded_when_reading_fails(
+        self, storage: Storage, error: Exception
+    ) -> None:
+        """An iterator that failed is exhausted, so a second attempt would load only a part."""
+
+        def failing(values: Iterable[T]) -> Iterator[T]:
+            yield from values
+            raise error
+
+        for users, orders in (
+            (iter([ALICE]), failing([an_order()])),
+            (failing([ALICE]), iter([an_order()])),
+        ):
+            with pytest.raises((type(error), StorageUnavailable)):
+                await storage.loader.load(users, orders)
+            assert await storage.users.get(ALICE.id) is None
+            assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) is None
+        await storage.loader.load([ALICE], [an_order()])
 
     async def test_a_closed_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
@@ -327,3 +421,16 @@ class StorageContract(
         await storage.loader.load([ALICE, BOB], [])
         added = await storage.users.add(Username("carol"), PasswordHash("hash"))
         assert added.id not in {ALICE.id, BOB.id}
+
+    async def test_a_new_account_erases_none_when_loaded_ids_have_gaps(
+        self, storage: Storage
+    ) -> None:
+        """Ids are neither counted nor continued from the account that was loaded last."""
+        loaded = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (9, 2, 3, 5)]
+        await storage.loader.load(loaded, [])
+        added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
+        subjects = [await storage.users.of_subject("https://id.example", f"{i}") for i in range(8)]
+        assert len({*(user.id for user in [*loaded, *added]), *subjects}) == 20
+        for user in [*loaded, *added]:
+            assert await storage.users.get(user.id) == user
+            assert await storage.users.find(user.username) == user

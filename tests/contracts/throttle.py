@@ -168,6 +168,29 @@ class ThrottleContract:
                     raise RuntimeError("no hash today")
         assert not await is_shut(throttle, address=HERE)
 
+    @pytest.mark.parametrize("familiar", [False, True])
+    async def test_a_guess_that_is_cancelled_counts_nothing(
+        self, throttle: Throttle, *, familiar: bool
+    ) -> None:
+        """A client that disconnects frees the place of its guess."""
+
+        async def wait() -> None:
+            try:
+                async with throttle.attempt("alice", HERE, familiar=familiar):
+                    entered.set()
+                    await asyncio.Event().wait()
+            finally:
+                entered.set()
+
+        for _ in range(9):
+            entered = asyncio.Event()
+            task = asyncio.create_task(wait())
+            await entered.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not await is_shut(throttle, address=HERE, familiar=familiar)
+
     async def test_a_failure_counts_whatever_happens_after_it(self, throttle: Throttle) -> None:
         async def fail_twice() -> None:
             async with throttle.attempt("alice", HERE, familiar=False) as attempt:

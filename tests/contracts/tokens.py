@@ -59,6 +59,27 @@ class TokenIssuerContract:
         with pytest.raises(InvalidToken):
             await tokens.verify(token.value)
 
+    async def test_until_does_not_extend_a_token(
+        self, tokens: TokenIssuer, clock: SettableClock
+    ) -> None:
+        caller = Caller(UserId(1), "c")
+        token = tokens.issue(caller, until=clock.now() + timedelta(hours=1)).value
+        clock.advance(seconds=900)
+        with pytest.raises(InvalidToken):
+            await tokens.verify(token)
+
+    async def test_until_is_never_exceeded_by_a_fraction_of_a_second(
+        self, tokens: TokenIssuer, clock: SettableClock
+    ) -> None:
+        until = clock.now() + timedelta(seconds=59.5)
+        token = tokens.issue(Caller(UserId(1), "c"), until=until)
+        assert token.expires_in <= 59.5
+        clock.advance(seconds=58.5)
+        await tokens.verify(token.value)
+        clock.advance(seconds=1)
+        with pytest.raises(InvalidToken):
+            await tokens.verify(token.value)
+
     def test_no_two_tokens_are_the_same(self, tokens: TokenIssuer) -> None:
         caller = Caller(UserId(1), "c")
         assert tokens.issue(caller).value != tokens.issue(caller).value

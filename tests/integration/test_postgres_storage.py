@@ -58,6 +58,9 @@ class TestPostgresStorage(StorageContract):
     def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
         return failing_statements(failure, asyncpg.DiskFullError("failed by a test"))
 
+    def conflict_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        return failing_statements(failure, asyncpg.SerializationError("failed by a test"))
+
     async def empty(self, storage: Storage) -> None:
         await self.database.write(truncate)
 

@@ -47,6 +47,10 @@ class TestInstantPasswordHasher(PasswordHasherContract):
     def outdated(self) -> PasswordHash:
         return PasswordHash("1$salt$old password")
 
+    def work(self, hasher: PasswordHasher) -> float:
+        assert isinstance(hasher, InstantPasswordHasher)
+        return len(hasher.verified)
+
 
 class TestTableTokenIssuer(TokenIssuerContract):
     @pytest.fixture

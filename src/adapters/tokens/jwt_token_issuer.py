@@ -1,6 +1,5 @@
 """Access tokens of our own, as JWTs: RFC 9068 says what is in them."""
 
-import math
 import uuid
 from datetime import datetime, timedelta
 
@@ -52,7 +51,7 @@ class JwtTokenIssuer(TokenIssuer):
         now = int(self._clock.now().timestamp())
         expires = now + self._lifetime
         if until is not None:
-            expires = min(expires, math.ceil(until.timestamp()))
+            expires = min(expires, int(until.timestamp()))
         claims = {
             "iss": self._issuer,
             "aud": self._audience,

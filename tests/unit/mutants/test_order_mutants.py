@@ -1,0 +1,576 @@
+"""Faults of repositories of orders."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from adapters.memory import InMemoryOrderRepository, Tables
+from adapters.memory.orders import InMemoryStaffOrders
+from application.errors import OrderIdTaken
+from application.ports.orders import IdempotencyKey, Position
+from domain.order import Order, OrderId, OrderStatus
+from domain.user import UserId
+from tests.unit.mutants.kit import caught_by
+
+# Reading
+
+
+@caught_by("test_an_order_of_someone_else_is_not_found")
+class ReadsTheOrdersOfAnyOwner(InMemoryOrderRepository):
+    """The owner is not in the condition."""
+
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        orders = self._tables.orders.values()
+        return next((order for order in orders if order.id == order_id), None)
+
+
+@caught_by("test_a_change_by_another_process_is_visible")
+class CachesOrders(InMemoryOrderRepository):
+    """Another process changes the order, and this one keeps the old status."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self._cache: dict[tuple[UserId, OrderId], Order] = {}
+
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        if (owner, order_id) not in self._cache:
+            if (order := await super().get_owned(order_id, owner=owner)) is None:
+                return None
+            self._cache[owner, order_id] = order
+        return self._cache[owner, order_id]
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        self._cache.pop((owner, order_id), None)
+        return await super().update(order_id, owner=owner, change=change)
+
+
+@caught_by("test_an_owner_gets_the_whole_order")
+class LosesMicroseconds(InMemoryOrderRepository):
+    """The column keeps milliseconds."""
+
+    async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
+        order = await super().get_owned(order_id, owner=owner)
+        return order and _in_milliseconds(order)
+
+
+def _in_milliseconds(order: Order) -> Order:
+    at = order.placed_at
+    return replace(order, placed_at=at.replace(microsecond=at.microsecond // 1000 * 1000))
+
+
+# Listing
+
+
+class _Pages(InMemoryOrderRepository):
+    """Lists by what subclasses say."""
+
+    def _before(self, order: Order, before: Position) -> bool:
+        return (order.placed_at, order.id) < (before.placed_at, before.id)
+
+    def _since(self, order: Order, since: datetime) -> bool:
+        return order.placed_at >= since
+
+    def _of_status(self, order: Order, status: OrderStatus) -> bool:
+        return order.status is status
+
+    def _place(self, order: Order) -> tuple[object, ...]:
+        return order.placed_at, order.id
+
+    def _sorted(self, orders: list[Order]) -> list[Order]:
+        return sorted(orders, key=self._place, reverse=True)
+
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        orders = [
+            order
+            for order in self._tables.orders.values()
+            if order.owner == owner
+            and (status is None or self._of_status(order, status))
+            and (since is None or self._since(order, since))
+            and (before is None or self._before(order, before))
+        ]
+        return self._sorted(orders)[:limit]
+
+
+@caught_by("test_own_orders_are_listed_newest_first", "test_pages_have_every_order_once")
+class SortsByTimeAlone(_Pages):
+    """Orders of one time stand in any order."""
+
+    def _place(self, order: Order) -> tuple[object, ...]:
+        return (order.placed_at,)
+
+
+@caught_by("test_ids_of_any_length_are_apart_and_in_order")
+class SortsIdsAsText(_Pages):
+    """`10` stands before `9`."""
+
+    def _place(self, order: Order) -> tuple[object, ...]:
+        return order.placed_at, str(order.id)
+
+
+@caught_by("test_pages_have_every_order_once")
+class RepeatsTheOrderAtThePosition(_Pages):
+    """`before` is inclusive."""
+
+    def _before(self, order: Order, before: Position) -> bool:
+        return (order.placed_at, order.id) <= (before.placed_at, before.id)
+
+
+@caught_by("test_pages_have_every_order_once")
+class SkipsOrdersOfTheSameTime(_Pages):
+    """Only times are compared with the position."""
+
+    def _before(self, order: Order, before: Position) -> bool:
+        return order.placed_at < before.placed_at
+
+
+@caught_by("test_pages_have_every_order_once")
+class ComparesTimeAndIdApart(_Pages):
+    """An earlier order with a larger id is on no page."""
+
+    def _before(self, order: Order, before: Position) -> bool:
+        return order.placed_at <= before.placed_at and order.id < before.id
+
+
+@caught_by("test_a_page_is_of_a_status_and_a_time", "test_the_ends_of_time_are_listed")
+class LeavesOutOrdersPlacedAtSince(_Pages):
+    """`since` is exclusive."""
+
+    def _since(self, order: Order, since: datetime) -> bool:
+        return order.placed_at > since
+
+
+@caught_by("test_a_page_is_full_while_there_are_more_orders")
+class FiltersAfterTheLimit(_Pages):
+    """A page of one status is empty where the newest orders have another."""
+
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        page = await super().page(owner=owner, since=since, before=before, limit=limit)
+        return [order for order in page if status in {None, order.status}]
+
+
+@caught_by("test_a_page_is_full_while_there_are_more_orders")
+class ReturnsTheOldestOrders(_Pages):
+    """The limit is applied before the page is sorted."""
+
+    def _sorted(self, orders: list[Order]) -> list[Order]:
+        return super()._sorted(orders[:3])
+
+
+@caught_by("test_a_page_is_full_while_there_are_more_orders")
+class CountsThePositionIntoTheLimit(_Pages):
+    """The order at the position is read, counted and left out."""
+
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        return await super().page(
+            owner=owner,
+            status=status,
+            since=since,
+            before=before,
+            limit=limit - (before is not None),
+        )
+
+
+@caught_by("test_a_change_is_stored")
+class ListsByTheStatusAtPlacing(InMemoryOrderRepository):
+    """The index by status is not updated."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self._statuses: dict[tuple[UserId, OrderId], OrderStatus] = {}
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        order = await self.get_owned(order_id, owner=owner)
+        if order:
+            self._statuses.setdefault((owner, order_id), order.status)
+        return await super().update(order_id, owner=owner, change=change)
+
+    async def page(
+        self,
+        *,
+        owner: UserId,
+        status: OrderStatus | None = None,
+        since: datetime | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[Order]:
+        page = await super().page(owner=owner, since=since, before=before, limit=10**6)
+        found = [
+            order
+            for order in page
+            if status in {None, self._statuses.get((owner, order.id), order.status)}
+        ]
+        return found[:limit]
+
+
+# Placing
+
+
+class _Adding(InMemoryOrderRepository):
+    """Places orders by what subclasses say."""
+
+    async def _pause(self) -> None:
+        pass
+
+    def _key(self, owner: UserId, key: IdempotencyKey) -> tuple[UserId, str]:
+        return owner, key.value
+
+    def _stands(self, expires_at: datetime, at: datetime) -> bool:
+        return expires_at > at
+
+    def _may_order(self, owner: UserId) -> bool:
+        return owner in self._tables.users or owner in self._tables.external
+
+    def _is_same(self, there: Order, order: Order) -> bool:
+        return there.as_placed == order.as_placed
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        tables = self._tables
+        if order.owner != owner:
+            raise ValueError("the order is somebody else's")
+        if not self._may_order(owner):
+            return None
+        if key and (known := tables.keys.get(self._key(owner, key))):
+            order_id, expires_at = known
+            if self._stands(expires_at, order.placed_at):
+                return tables.orders.get((owner, order_id))
+        await self._pause()
+        there = tables.orders.setdefault((owner, order.id), order)
+        if not self._is_same(there, order):
+            raise OrderIdTaken
+        if key and there is order:
+            tables.keys[self._key(owner, key)] = order.id, key.expires_at
+        return there
+
+
+@caught_by(
+    "test_of_many_with_one_key_at_once_one_is_placed",
+    "test_of_many_with_one_key_by_two_ways_one_is_placed",
+)
+class LooksForAKeyBeforeItWrites(_Adding):
+    """Each of many finds no key."""
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(0)
+
+
+@caught_by("test_a_key_that_expired_is_given_anew")
+class KeepsAKeyThatExpires(_Adding):
+    """A key stands at `expires_at` too."""
+
+    def _stands(self, expires_at: datetime, at: datetime) -> bool:
+        return expires_at >= at
+
+
+@caught_by("test_a_key_stands_for_one_order")
+class LetsKeysExpireOnTheSameDay(_Adding):
+    """Only dates are compared."""
+
+    def _stands(self, expires_at: datetime, at: datetime) -> bool:
+        return expires_at.date() > at.date()
+
+
+@caught_by("test_everybody_has_keys_of_their_own", "test_what_is_joined_is_not_mixed_up")
+class SharesKeysAmongOwners(_Adding):
+    """The key is unique without its owner."""
+
+    def _key(self, owner: UserId, key: IdempotencyKey) -> tuple[UserId, str]:
+        return UserId(1), key.value
+
+
+@caught_by("test_keys_are_compared_exactly[A wish]")
+class ComparesKeysWithoutCase(_Adding):
+    """A collation without case."""
+
+    def _key(self, owner: UserId, key: IdempotencyKey) -> tuple[UserId, str]:
+        return owner, key.value.lower()
+
+
+@caught_by("test_keys_are_compared_exactly[a wish ]")
+class ComparesKeysWithoutSpacesAtTheEnd(_Adding):
+    """A column of type `CHAR`."""
+
+    def _key(self, owner: UserId, key: IdempotencyKey) -> tuple[UserId, str]:
+        return owner, key.value.rstrip()
+
+
+@caught_by("test_keys_that_differ_in_the_last_character_are_different[255]")
+class ComparesTheFirst64CharactersOfKeys(_Adding):
+    """The column is shorter than a key."""
+
+    def _key(self, owner: UserId, key: IdempotencyKey) -> tuple[UserId, str]:
+        return owner, key.value[:64]
+
+
+@caught_by("test_nothing_is_placed_without_an_account")
+class PlacesOrdersForClosedAccounts(_Adding):
+    """A closed account is an account."""
+
+    def _may_order(self, owner: UserId) -> bool:
+        return self._tables.has_account(owner)
+
+
+@caught_by("test_whom_another_issuer_knows_places_orders")
+class RefusesOrdersOfSubjects(_Adding):
+    """Only accounts with a password may order."""
+
+    def _may_order(self, owner: UserId) -> bool:
+        return owner in self._tables.users
+
+
+@caught_by("test_what_has_changed_since_is_not_placed_again")
+class TakesAChangedOrderForAnother(_Adding):
+    """A repeated attempt fails once the order has changed."""
+
+    def _is_same(self, there: Order, order: Order) -> bool:
+        return there == order
+
+
+@caught_by("test_an_id_that_the_owner_has_given_is_taken")
+class TakesAnyOrderOfTheIdForTheSame(_Adding):
+    """`INSERT ... ON CONFLICT DO NOTHING`, and the order that is there is returned."""
+
+    def _is_same(self, there: Order, order: Order) -> bool:
+        return True
+
+
+@caught_by("test_an_order_that_differs_in_anything_is_another[placed_at]")
+class ComparesOnlyTheLinesOfOrders(_Adding):
+    """An order placed at another time is taken for the same."""
+
+    def _is_same(self, there: Order, order: Order) -> bool:
+        return there.lines == order.lines
+
+
+@caught_by("test_an_order_that_differs_in_anything_is_another[lines in another order]")
+class ComparesTheTotalsOfOrders(_Adding):
+    """The same lines in another order are taken for the same."""
+
+    def _is_same(self, there: Order, order: Order) -> bool:
+        return (there.placed_at, there.total) == (order.placed_at, order.total)
+
+
+@caught_by("test_an_id_that_the_owner_has_given_is_taken")
+class KeepsTheKeyOfARefusedOrder(InMemoryOrderRepository):
+    """The key is stored first, and stays when the order is refused."""
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        try:
+            return await super().add(order, owner=owner, key=key)
+        except OrderIdTaken:
+            if key:
+                self._tables.keys[owner, key.value] = order.id, key.expires_at
+            raise
+
+
+@caught_by("test_placing_the_same_again_gives_no_key_to_it")
+class GivesAKeyToAnOrderThatIsThere(InMemoryOrderRepository):
+    """An order placed without a key gets one from a repeated attempt."""
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        added = await super().add(order, owner=owner, key=key)
+        if added and key:
+            self._tables.keys[owner, key.value] = added.id, key.expires_at
+        return added
+
+
+@caught_by("test_a_key_stands_for_the_order_as_it_is_now")
+class StoresTheAnswerWithTheKey(InMemoryOrderRepository):
+    """A repeated attempt gets the order as it was placed."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self._answers: dict[tuple[UserId, str], Order] = {}
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        added = await super().add(order, owner=owner, key=key)
+        if added and key:
+            return self._answers.setdefault((owner, key.value), added)
+        return added
+
+
+@caught_by("test_a_write_that_is_cancelled_happens_whole_or_not_at_all[place_an_order_with_a_key]")
+class StoresTheKeyInASecondStep(InMemoryOrderRepository):
+    """A client that disconnects leaves an order without its key."""
+
+    async def add(
+        self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
+    ) -> Order | None:
+        added = await super().add(order, owner=owner, key=key)
+        if key and added is order:
+            stored = self._tables.keys.pop((owner, key.value))
+            await asyncio.sleep(0)
+            self._tables.keys[owner, key.value] = stored
+        return added
+
+
+# Changing
+
+
+@caught_by(
+    "test_of_many_who_change_an_order_at_once_one_does", "test_no_change_of_an_order_is_lost"
+)
+class ReadsAnOrderBeforeItWrites(InMemoryOrderRepository):
+    """The later of two changes overwrites the first."""
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        order = self._tables.orders.get((owner, order_id))
+        await asyncio.sleep(0)
+        if order is None:
+            return None
+        changed = change(order)
+        changed = replace(order, status=changed.status, version=changed.version)
+        self._tables.orders[owner, order_id] = changed
+        return changed
+
+
+@caught_by("test_no_change_of_an_order_is_lost")
+class ComparesTheStatusBeforeItWrites(InMemoryOrderRepository):
+    """A change that keeps the status goes unnoticed."""
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        orders = self._tables.orders
+        while order := orders.get((owner, order_id)):
+            await asyncio.sleep(0)
+            changed = change(order)
+            if orders[owner, order_id].status is order.status:
+                changed = replace(order, status=changed.status, version=changed.version)
+                orders[owner, order_id] = changed
+                return changed
+        return None
+
+
+@caught_by("test_an_order_keeps_all_but_status_and_version")
+class StoresTheWholeChange(InMemoryOrderRepository):
+    """Lines and time may change too."""
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        order = self._tables.orders.get((owner, order_id))
+        if order is None:
+            return None
+        changed = self._tables.orders[owner, order_id] = change(order)
+        return changed
+
+
+@caught_by("test_an_order_of_someone_else_is_not_changed")
+class ChangesTheOrdersOfAnyOwner(InMemoryOrderRepository):
+    """The owner is not in the condition."""
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        owners = [owner, *(each for each, some in self._tables.orders if some == order_id)]
+        return await super().update(order_id, owner=owners[-1], change=change)
+
+
+@caught_by("test_a_change_to_the_same_is_returned")
+class TakesNoChangeForNoOrder(InMemoryOrderRepository):
+    """MySQL counts no row where the new values are the old ones."""
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        order = await self.get_owned(order_id, owner=owner)
+        changed = await super().update(order_id, owner=owner, change=change)
+        return None if changed == order else changed
+
+
+@caught_by("test_a_change_that_is_refused_changes_nothing")
+class HidesThatAChangeIsRefused(InMemoryOrderRepository):
+    """What `change` raises is taken for no order."""
+
+    async def update(
+        self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
+    ) -> Order | None:
+        try:
+            return await super().update(order_id, owner=owner, change=change)
+        except Exception:  # noqa: BLE001 - the fault
+            return None
+
+
+# Forgetting
+
+
+@caught_by("test_keys_that_expired_are_forgotten", "test_a_key_is_forgotten_by_one_of_many")
+class ForgetsKeysWithoutALimit(InMemoryOrderRepository):
+    """One call removes all of them."""
+
+    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+        return await super().forget_keys(expired_by=expired_by, limit=10**6)
+
+
+@caught_by("test_keys_that_expired_are_forgotten")
+class KeepsKeysThatExpireThen(InMemoryOrderRepository):
+    """`expired_by` is exclusive."""
+
+    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+        keys = self._tables.keys
+        expired = [key for key, (_, at) in keys.items() if at < expired_by][:limit]
+        for key in expired:
+            del keys[key]
+        return len(expired)
+
+
+@caught_by("test_keys_that_expired_are_forgotten")
+class ForgetsOrdersWithTheirKeys(InMemoryOrderRepository):
+    """`ON DELETE CASCADE` in the wrong direction."""
+
+    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+        before = dict(self._tables.keys)
+        count = await super().forget_keys(expired_by=expired_by, limit=limit)
+        for owner, value in before.keys() - self._tables.keys.keys():
+            del self._tables.orders[owner, before[owner, value][0]]
+        return count
+
+
+# Staff
+
+
+@caught_by("test_staff_find_the_owners_of_an_id", "test_what_is_loaded_is_used_as_what_was_placed")
+class FindsOneOwner(InMemoryStaffOrders):
+    """Ids are taken for unique."""
+
+    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+        return (await super().owners_of(order_id))[:1]

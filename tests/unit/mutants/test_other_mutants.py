@@ -1,0 +1,371 @@
+"""Faults of throttles, password hashers, token issuers, clocks and key publishers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import cache
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from adapters.clock import SystemClock
+from adapters.tokens.key_source import StaticKeys
+from adapters.tokens.signing_key import SigningKey
+from application.errors import InvalidToken, Throttled
+from application.ports.passwords import Attempt, Verification
+from application.ports.tokens import AccessToken, Caller, Jwks
+from domain.scope import Scope
+from domain.user import Password, PasswordHash, UserId
+from tests.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
+from tests.unit.mutants.kit import caught_by
+
+# Throttles
+
+
+@caught_by("test_a_guess_that_nobody_judged_counts_nothing")
+class CountsWhatWasNotJudged(CountingThrottle):
+    """A hasher that is overloaded blocks accounts."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        async with super().attempt(username, address, familiar=familiar) as attempt:
+            try:
+                yield attempt
+            finally:
+                attempt.matched = bool(attempt.matched)
+
+
+@caught_by("test_a_guess_that_is_cancelled_counts_nothing")
+class KeepsThePlaceOfACancelledGuess(CountingThrottle):
+    """Clients that disconnect shut an account until the service is started again."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        under_way = self._under_way
+        async with super().attempt(username, address, familiar=familiar) as attempt:
+            try:
+                yield attempt
+            except Exception:
+                raise
+            except BaseException:
+                self._under_way = under_way + under_way  # one of two is released
+                raise
+
+
+@caught_by("test_a_match_forgets_nothing_of_the_account_elsewhere")
+class ForgetsTheAccountOnAMatch(CountingThrottle):
+    """Frequent sign-ins hide the guesses of others."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        async with super().attempt(username, address, familiar=familiar) as attempt:
+            yield attempt
+        if attempt.matched:
+            self._failures.pop(("account", username), None)
+
+
+@caught_by("test_a_match_forgets_nothing_of_the_address")
+class ForgetsTheAddressOnAMatch(CountingThrottle):
+    """An attacker with an account of their own guesses without end."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        async with super().attempt(username, address, familiar=familiar) as attempt:
+            yield attempt
+        if attempt.matched:
+            self._failures.pop(("address", address), None)
+
+
+@caught_by("test_many_at_once_get_no_further_than_one_after_another")
+class CountsOnlyWhatIsOver(CountingThrottle):
+    """Many guesses at once get in."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        self._under_way.clear()
+        async with super().attempt(username, address, familiar=familiar) as attempt:
+            self._under_way.clear()
+            yield attempt
+        self._under_way.clear()
+
+
+@caught_by("test_a_familiar_address_is_shut_by_the_accounts_own_failures_there")
+class NeverShutsAFamiliarAddress(CountingThrottle):
+    """A user who has signed in from an address may guess there without end."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        if familiar:
+            yield Attempt()
+            return
+        async with super().attempt(username, address, familiar=familiar) as attempt:
+            yield attempt
+
+
+@caught_by(
+    "test_names_that_differ_in_case_or_width_are_one", "test_spellings_of_one_account_are_one"
+)
+class CountsNamesAsTheyAreWritten(CountingThrottle):
+    """Each spelling has guesses of its own."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        name = username.encode("utf-8", "surrogatepass").hex()
+        async with super().attempt(name, address, familiar=familiar) as attempt:
+            yield attempt
+
+
+@caught_by(
+    "test_an_ipv6_address_counts_as_its_64", "test_so_many_accounts_are_opened_from_an_address"
+)
+class CountsWholeAddresses(CountingThrottle):
+    """One IPv6 client has 2^64 addresses."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        async with super().attempt(username, f"={address}", familiar=familiar) as attempt:
+            yield attempt
+
+    async def count_sign_up(self, address: str) -> None:
+        await super().count_sign_up(f"={address}")
+
+
+@caught_by("test_so_many_accounts_are_opened_from_an_address")
+class CountsSignUpsAsFailures(CountingThrottle):
+    """Opening accounts shuts the address for signing in."""
+
+    async def count_sign_up(self, address: str) -> None:
+        await super().count_sign_up(address)
+        for tally in [tally for tally in self._failures if tally[0] == "sign-up"]:
+            self._failures["address", *tally[1:]] = self._failures[tally]
+
+
+@caught_by("test_a_refusal_counts_nothing")
+class CountsRefusals(CountingThrottle):
+    """A client that asks again and again shuts its address."""
+
+    @asynccontextmanager
+    async def attempt(
+        self, username: str, address: str, *, familiar: bool
+    ) -> AsyncIterator[Attempt]:
+        try:
+            async with super().attempt(username, address, familiar=familiar) as attempt:
+                yield attempt
+        except Throttled:
+            self._failures["address", address].append(self._clock.now())
+            raise
+
+
+# Password hashers
+
+
+@caught_by("test_an_account_that_does_not_exist_costs_the_same_work")
+class SkipsTheWorkForNoAccount(InstantPasswordHasher):
+    """The time of the answer says which accounts exist."""
+
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        if stored is None:
+            return Verification(matches=False)
+        return await super().verify(password, stored)
+
+
+@caught_by("test_what_is_no_hash_costs_the_same_work[no hash]")
+class SkipsTheWorkForNoHash(InstantPasswordHasher):
+    """The time of the answer says which accounts have no password."""
+
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        if stored is not None and "$" not in stored[1:]:
+            return Verification(matches=False)
+        return await super().verify(password, stored)
+
+
+@caught_by("test_the_last_character_counts_at_any_length[73]")
+class HashesTheFirst72Characters(InstantPasswordHasher):
+    """What bcrypt does."""
+
+    async def hash(self, password: Password) -> PasswordHash:
+        return await super().hash(Password(password.secret[:72]))
+
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        return await super().verify(Password(password.secret[:72]), stored)
+
+
+@caught_by("test_two_hashes_of_one_password_differ")
+class HashesWithoutSalt(InstantPasswordHasher):
+    """Equal passwords have equal hashes."""
+
+    async def hash(self, password: Password) -> PasswordHash:
+        return PasswordHash(f"{self._work}$salt${password.secret}")
+
+
+@caught_by("test_case_and_spaces_count")
+class StripsPasswords(InstantPasswordHasher):
+    """As a form would."""
+
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        return await super().verify(Password(password.secret.strip()), stored)
+
+
+@caught_by("test_a_password_matches_its_own_hash")
+class UpgradesEveryHash(InstantPasswordHasher):
+    """Each sign-in writes a new hash."""
+
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        verification = await super().verify(password, stored)
+        upgraded = await self.hash(password) if verification.matches else None
+        return Verification(verification.matches, upgraded)
+
+
+@caught_by("test_a_match_with_a_weaker_hash_brings_a_stronger_one")
+class NeverUpgradesAHash(InstantPasswordHasher):
+    """A raised cost has no effect on those who have a hash."""
+
+    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+        return Verification((await super().verify(password, stored)).matches)
+
+
+# Token issuers
+
+
+@caught_by("test_a_token_is_refused_from_the_second_it_expires")
+class AcceptsATokenAtItsLastMoment(TableTokenIssuer):
+    """The time of expiry is inclusive."""
+
+    async def verify(self, token: str) -> Caller:
+        caller, expires = self._issued.get(token, (None, None))
+        if caller is None or expires is None or expires < self._clock.now():
+            raise InvalidToken("unknown or expired")
+        return caller
+
+
+@caught_by("test_a_token_dies_with_what_it_is_for")
+class AcceptsATokenAfterUntil(TableTokenIssuer):
+    """Only the lifetime of tokens counts."""
+
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
+        token = super().issue(caller)
+        left = (until - self._clock.now()).total_seconds() if until else token.expires_in
+        return AccessToken(token.value, min(token.expires_in, int(left)))
+
+
+@caught_by("test_until_does_not_extend_a_token")
+class LetsUntilExtendAToken(TableTokenIssuer):
+    """A token lives as long as its session, whatever `expires_in` says."""
+
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
+        token = super().issue(caller, until=until)
+        if until is not None:
+            self._issued[token.value] = (caller, until)
+        return token
+
+
+@caught_by("test_until_is_never_exceeded_by_a_fraction_of_a_second")
+class RoundsUntilUp(TableTokenIssuer):
+    """A token has whole seconds, and the last of them is not over at `until`."""
+
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
+        if until is not None:
+            until = until.replace(microsecond=0) + timedelta(seconds=bool(until.microsecond))
+        return super().issue(caller, until=until)
+
+
+@caught_by("test_a_token_comes_back_as_the_caller")
+class LosesTheScope(TableTokenIssuer):
+    """Every token grants everything."""
+
+    async def verify(self, token: str) -> Caller:
+        caller = await super().verify(token)
+        return Caller(caller.id, caller.client_id, frozenset(Scope), caller.session)
+
+
+@caught_by(f"test_a_token_comes_back_as_the_caller[{2**63 - 1}]")
+class ReadsIdsAsFloatingPoint(TableTokenIssuer):
+    """As JavaScript reads numbers of JSON."""
+
+    async def verify(self, token: str) -> Caller:
+        caller = await super().verify(token)
+        return Caller(UserId(int(float(caller.id))), caller.client_id, caller.scope, caller.session)
+
+
+@caught_by("test_a_token_is_in_no_repr")
+class ShowsTokens(TableTokenIssuer):
+    """A log line with the answer has the token in it."""
+
+    def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
+        class Shown(AccessToken):
+            def __repr__(self) -> str:
+                return self.value
+
+        token = super().issue(caller, until=until)
+        return Shown(token.value, token.expires_in)
+
+
+# Clocks
+
+
+@caught_by("test_the_time_is_aware_and_in_utc")
+class TellsANaiveTime(SystemClock):
+    """`datetime.utcnow()`."""
+
+    def now(self) -> datetime:
+        return super().now().replace(tzinfo=None)
+
+
+@caught_by("test_the_time_is_in_utc_wherever_the_machine_is")
+class TellsTheLocalTime(SystemClock):
+    """On a machine in UTC there is no difference."""
+
+    def now(self) -> datetime:
+        return super().now().astimezone()
+
+
+# Public keys
+
+
+@cache
+def _signing_key() -> SigningKey:
+    return SigningKey.from_pem(
+        ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+class Keys(StaticKeys):
+    def __init__(self) -> None:
+        super().__init__(_signing_key())
+
+
+@caught_by("test_nothing_private_is_published")
+class PublishesThePrivateKey(Keys):
+    """A JWK as the library writes the whole pair."""
+
+    def jwks(self) -> Jwks:
+        return {"keys": [{**key, "d": "c2VjcmV0"} for key in super().jwks()["keys"]]}
+
+
+@caught_by("test_every_key_says_what_it_is_for")
+class PublishesKeysWithoutTheirUse(Keys):
+    """A client may encrypt with it."""
+
+    def jwks(self) -> Jwks:
+        keys = super().jwks()["keys"]
+        return {"keys": [{name: key[name] for name in key.keys() - {"use"}} for key in keys]}

@@ -1,0 +1,644 @@
+"""Faults of repositories of sessions."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from adapters.memory import InMemorySessionRepository, Tables
+from adapters.memory.tables import StoredToken
+from application.ports.sessions import Rotation, Verdict
+from application.refresh_token import TokenDigest
+from domain.session import Ending, Session, SessionId
+from domain.user import PasswordHash, UserId
+from tests.unit.mutants.kit import caught_by
+
+# Starting
+
+
+@caught_by(
+    "test_no_session_starts_with_a_password_that_changed",
+    "test_nobody_signs_in_with_a_password_that_is_being_changed",
+)
+class StartsSessionsWithAnyPassword(InMemorySessionRepository):
+    """The hash is not compared."""
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        if session.user not in self._tables.users:
+            return False
+        self._tables.sessions[session.id] = session
+        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return True
+
+
+@caught_by("test_nobody_signs_in_with_a_password_that_is_being_changed")
+class ComparesTheHashBeforeItStarts(InMemorySessionRepository):
+    """The password changes between the comparison and the write."""
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        user = self._tables.users.get(session.user)
+        if user is None or user.password_hash != password_hash:
+            return False
+        await asyncio.sleep(0)
+        self._tables.sessions[session.id] = session
+        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return True
+
+
+@caught_by("test_a_write_that_is_cancelled_happens_whole_or_not_at_all[start_a_session]")
+class StoresTheTokenInASecondStep(InMemorySessionRepository):
+    """A client that disconnects leaves a session without a token."""
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+    ) -> bool:
+        user = self._tables.users.get(session.user)
+        if user is None or user.password_hash != password_hash:
+            return False
+        self._tables.sessions[session.id] = session
+        await asyncio.sleep(0)
+        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return True
+
+
+# Rotating
+
+
+class _Rotating(InMemorySessionRepository):
+    """Rotates by what subclasses say."""
+
+    async def _pause(self) -> None:
+        pass
+
+    def _is_repeated(self, age: timedelta, grace: timedelta) -> bool:
+        return age < grace
+
+    def _repeat(self, stored: StoredToken, at: datetime, sealed: bytes) -> None:
+        pass
+
+    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+        return self._tables.is_live(session, at)
+
+    def _is_unexpired(self, stored: StoredToken, at: datetime) -> bool:
+        return at < stored.expires_at
+
+    def _end_reused(self, session: Session, at: datetime) -> None:
+        self._tables.end([session], Ending.REUSE, at)
+
+    def _renew(self, session: Session, at: datetime) -> Session:
+        return replace(session, last_used_at=at)
+
+    def _next(self, stored: StoredToken, expires_at: datetime) -> StoredToken:
+        return StoredToken(stored.session, expires_at)
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        stored = self._tables.tokens.get(old)
+        session = await self.of_token(old)
+        if stored is None or session is None or not self._is_live(session, stored, at):
+            return Rotation(Verdict.DEAD)
+        used_at = stored.used_at
+        await self._pause()
+        if used_at is not None:
+            if self._is_repeated(at - used_at, grace):
+                self._repeat(stored, at, sealed)
+                return Rotation(Verdict.REPEATED, stored.sealed)
+            self._end_reused(session, at)
+            return Rotation(Verdict.REUSED)
+        if not self._is_unexpired(stored, at):
+            return Rotation(Verdict.DEAD)
+        stored.used_at, stored.sealed = at, sealed
+        self._tables.tokens[new] = self._next(stored, expires_at)
+        self._tables.sessions[session.id] = self._renew(session, at)
+        return Rotation(Verdict.ROTATED, sealed)
+
+
+@caught_by("test_of_50_who_rotate_at_once_one_does", "test_of_many_who_rotate_by_two_ways_one_does")
+class ReadsATokenBeforeItRotates(_Rotating):
+    """Each of many finds the token unused."""
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(0)
+
+
+@caught_by("test_reuse_ends_the_session")
+class RepeatsWhenTheGraceIsOver(_Rotating):
+    """The grace time is inclusive."""
+
+    def _is_repeated(self, age: timedelta, grace: timedelta) -> bool:
+        return age <= grace
+
+
+@caught_by("test_a_repeated_rotation_changes_nothing")
+class StartsTheGraceAgain(_Rotating):
+    """A copy that is used every few seconds is never found out."""
+
+    def _repeat(self, stored: StoredToken, at: datetime, sealed: bytes) -> None:
+        stored.used_at = at
+
+
+@caught_by("test_a_repeated_rotation_changes_nothing")
+class StoresTheSuccessorOfARepetition(_Rotating):
+    """The first client gets a token that does not exist."""
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        rotation = await super().rotate(
+            old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
+        )
+        if rotation.verdict is Verdict.REPEATED:
+            self._tables.tokens[old].sealed = sealed
+        return rotation
+
+
+@caught_by("test_a_repeated_rotation_changes_nothing")
+class CountsARepetitionAsUse(_Rotating):
+    """`last_used_at` moves."""
+
+    def _repeat(self, stored: StoredToken, at: datetime, sealed: bytes) -> None:
+        sessions = self._tables.sessions
+        sessions[stored.session] = replace(sessions[stored.session], last_used_at=at)
+
+
+@caught_by("test_reuse_ends_the_session")
+class LetsAReusedSessionLive(_Rotating):
+    """Only the token is refused."""
+
+    def _end_reused(self, session: Session, at: datetime) -> None:
+        pass
+
+
+@caught_by("test_reuse_ends_the_session")
+class EndsEverySessionOnReuse(_Rotating):
+    """A copied token of one session ends the others."""
+
+    def _end_reused(self, session: Session, at: datetime) -> None:
+        self._tables.end(self._tables.sessions_of(session.user), Ending.REUSE, at)
+
+
+@caught_by("test_every_ending_is_kept_with_its_time_and_reason")
+class RecordsReuseAsRevocation(_Rotating):
+    """The reason is lost."""
+
+    def _end_reused(self, session: Session, at: datetime) -> None:
+        self._tables.end([session], Ending.REVOKED, at)
+
+
+@caught_by("test_an_expired_session_is_not_ended_by_reuse")
+class EndsExpiredSessionsOnReuse(_Rotating):
+    """A session that is over ends a second time."""
+
+    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+        return session.id not in self._tables.endings and (
+            stored.used_at is not None or at < session.expires_at
+        )
+
+    def _end_reused(self, session: Session, at: datetime) -> None:
+        self._tables.endings[session.id] = at, Ending.REUSE
+
+
+@caught_by("test_a_session_dies_with_its_time", "test_an_expired_session_is_not_ended_by_reuse")
+class RotatesInExpiredSessions(_Rotating):
+    """Only endings are looked at."""
+
+    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+        return session.id not in self._tables.endings
+
+
+@caught_by("test_a_token_dies_with_its_time_or_its_session")
+class RotatesAnExpiredToken(_Rotating):
+    """The token's time is inclusive."""
+
+    def _is_unexpired(self, stored: StoredToken, at: datetime) -> bool:
+        return at <= stored.expires_at
+
+
+@caught_by("test_a_token_that_expired_after_its_use_is_repeated")
+class RefusesToRepeatAnExpiredToken(_Rotating):
+    """A token that was used in its last second cannot be repeated in the grace time."""
+
+    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+        in_grace = stored.used_at and at - stored.used_at < timedelta(seconds=10)
+        if in_grace and not self._is_unexpired(stored, at):
+            return False
+        return super()._is_live(session, stored, at)
+
+
+@caught_by("test_a_token_is_rotated_once")
+class ExtendsTheSessionWithEachRotation(_Rotating):
+    """A session can be renewed for ever."""
+
+    def _renew(self, session: Session, at: datetime) -> Session:
+        return replace(session, last_used_at=at, expires_at=at + timedelta(days=30))
+
+
+@caught_by("test_a_token_is_rotated_once")
+class ForgetsWhenASessionWasUsed(_Rotating):
+    """`last_used_at` stays."""
+
+    def _renew(self, session: Session, at: datetime) -> Session:
+        return session
+
+
+@caught_by("test_a_session_that_cannot_be_renewed_is_not_listed")
+class GivesTheNewTokenTheOldTime(_Rotating):
+    """Each successor dies with the first token."""
+
+    def _next(self, stored: StoredToken, expires_at: datetime) -> StoredToken:
+        return StoredToken(stored.session, stored.expires_at)
+
+
+@caught_by("test_what_is_told_again_outlives_the_next_rotation")
+class KeepsOneSuccessorPerSession(InMemorySessionRepository):
+    """The next rotation erases what was sealed beside the token before."""
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        rotation = await super().rotate(
+            old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
+        )
+        if rotation.verdict is Verdict.ROTATED:
+            tokens = self._tables.tokens
+            for digest, token in tokens.items():
+                if digest != old and token.session == tokens[old].session:
+                    token.sealed = None
+        return rotation
+
+
+@caught_by("test_reuse_is_seen_however_late")
+class RemovesUsedTokens(InMemorySessionRepository):
+    """Only the latest two tokens of a session are kept, so an old copy is merely unknown."""
+
+    async def rotate(
+        self,
+        old: TokenDigest,
+        new: TokenDigest,
+        *,
+        sealed: bytes,
+        at: datetime,
+        expires_at: datetime,
+        grace: timedelta,
+    ) -> Rotation:
+        rotation = await super().rotate(
+            old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
+        )
+        if rotation.verdict is Verdict.ROTATED:
+            tokens = self._tables.tokens
+            session = tokens[old].session
+            for digest in [d for d in tokens if tokens[d].session == session]:
+                if digest not in {old, new}:
+                    del tokens[digest]
+        return rotation
+
+
+# Listing
+
+
+class _Listing(InMemorySessionRepository):
+    """Lists by what subclasses say."""
+
+    def _is_live(self, session: Session, at: datetime) -> bool:
+        return self._tables.is_live(session, at)
+
+    def _renewable(self, token: StoredToken, at: datetime) -> bool:
+        return token.used_at is None and at < token.expires_at
+
+    def _cut(self, sessions: list[Session], at: datetime, limit: int) -> list[Session]:
+        return sorted(sessions, key=lambda each: each.last_used_at, reverse=True)[:limit]
+
+    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+        tokens = self._tables.tokens.values()
+        renewable = {token.session for token in tokens if self._renewable(token, at)}
+        sessions = [
+            session
+            for session in self._tables.sessions_of(user)
+            if self._is_live(session, at) and session.id in renewable
+        ]
+        return self._cut(sessions, at, limit)
+
+
+@caught_by("test_the_latest_used_sessions_are_listed_when_there_are_more")
+class ListsTheFirstSessionsSorted(_Listing):
+    """The limit is applied before the list is sorted."""
+
+    def _cut(self, sessions: list[Session], at: datetime, limit: int) -> list[Session]:
+        return super()._cut(sessions[:limit], at, limit)
+
+
+@caught_by("test_the_latest_used_sessions_are_listed_when_there_are_more")
+class CountsEndedSessionsIntoTheLimit(_Listing):
+    """Sessions that ended take the places of live ones."""
+
+    def _is_live(self, session: Session, at: datetime) -> bool:
+        return True
+
+    def _cut(self, sessions: list[Session], at: datetime, limit: int) -> list[Session]:
+        some = super()._cut(sessions, at, limit)
+        return [session for session in some if self._tables.is_live(session, at)]
+
+
+@caught_by("test_an_expired_session_is_not_listed")
+class ListsExpiredSessions(_Listing):
+    """Only the refresh token's time is looked at."""
+
+    def _is_live(self, session: Session, at: datetime) -> bool:
+        return session.id not in self._tables.endings
+
+
+@caught_by("test_a_session_is_listed_by_its_newest_token")
+class ListsSessionsByAnyToken(_Listing):
+    """A used token that has not expired keeps the session listed."""
+
+    def _renewable(self, token: StoredToken, at: datetime) -> bool:
+        return at < token.expires_at
+
+
+@caught_by("test_a_session_that_cannot_be_renewed_is_not_listed")
+class ListsSessionsThatCannotBeRenewed(_Listing):
+    """The refresh token's time is not looked at."""
+
+    def _renewable(self, token: StoredToken, at: datetime) -> bool:
+        return True
+
+
+# Being live
+
+
+@caught_by("test_a_session_is_ended_by_its_user_once")
+class IgnoresWhoseSessionIsLive(InMemorySessionRepository):
+    """The user is not in the condition."""
+
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        stored = self._tables.sessions.get(session)
+        return stored is not None and self._tables.is_live(stored, at)
+
+
+@caught_by("test_a_session_dies_with_its_time")
+class LetsASessionLiveAtItsLastMoment(InMemorySessionRepository):
+    """`expires_at` is inclusive."""
+
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        moment = timedelta(microseconds=1)
+        return await super().is_live(session, user=user, at=at - moment if at.year > 1 else at)
+
+
+@caught_by("test_a_change_by_another_process_is_visible")
+class CachesLiveSessions(InMemorySessionRepository):
+    """Another process ends the session, and this one accepts it until it expires."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self._live: set[tuple[SessionId, UserId]] = set()
+
+    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+        if (session, user) in self._live and at < self._tables.sessions[session].expires_at:
+            return True
+        live = await super().is_live(session, user=user, at=at)
+        if live:
+            self._live.add((session, user))
+        return live
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        self._live.discard((session, user))
+        return await super().end(session, user=user, why=why, at=at)
+
+
+# Addresses
+
+
+class _Familiar(InMemorySessionRepository):
+    """Compares addresses by `_site`."""
+
+    def _site(self, address: str) -> str:
+        raise NotImplementedError
+
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        site = self._site(address)
+        return any(self._site(each.address) == site for each in self._tables.sessions_of(user))
+
+
+@caught_by("test_an_address_is_familiar_for_good_and_to_its_user")
+class ComparesWholeAddresses(_Familiar):
+    """An IPv6 client changes its address every day."""
+
+    def _site(self, address: str) -> str:
+        return address.removeprefix("::ffff:")
+
+
+@caught_by("test_an_ipv4_address_is_familiar_however_it_is_written")
+class ComparesAddressesAsTheyAreWritten(_Familiar):
+    """An IPv4 address in an IPv6 one is another."""
+
+    def _site(self, address: str) -> str:
+        return "2001:db8::" if address.startswith("2001:db8::") else address
+
+
+@caught_by("test_every_address_stays_familiar")
+class RemembersTheLastAddress(InMemorySessionRepository):
+    """A column of the account with one address."""
+
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        mine = self._tables.sessions_of(user)[-1:]
+        return bool(mine) and mine[0].address == address
+
+
+@caught_by("test_an_address_is_familiar_for_good_and_to_its_user")
+class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
+    """Only live sessions make an address familiar."""
+
+    async def is_familiar(self, user: UserId, address: str) -> bool:
+        ended = self._tables.endings
+        live = [each for each in self._tables.sessions_of(user) if each.id not in ended]
+        return bool(live) and await super().is_familiar(user, address)
+
+
+# Ending
+
+
+@caught_by("test_a_session_is_ended_by_its_user_once")
+class EndsTheSessionsOfAnyUser(InMemorySessionRepository):
+    """The user is not in the condition."""
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        stored = self._tables.sessions.get(session)
+        return bool(stored and self._tables.end([stored], why, at))
+
+
+@caught_by("test_a_session_is_ended_by_its_user_once")
+class EndsASessionTwice(InMemorySessionRepository):
+    """The second end succeeds too."""
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        self._tables.endings.pop(session, None)
+        return await super().end(session, user=user, why=why, at=at)
+
+
+@caught_by("test_an_ending_is_never_overwritten")
+class OverwritesTheFirstEnding(InMemorySessionRepository):
+    """The second end fails, and yet its time and reason are stored."""
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        ended = await super().end(session, user=user, why=why, at=at)
+        if session in self._tables.endings:
+            self._tables.endings[session] = at, why
+        return ended
+
+
+@caught_by("test_an_expired_session_is_not_ended")
+class EndsExpiredSessions(InMemorySessionRepository):
+    """Only endings are looked at."""
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        stored = self._tables.sessions.get(session)
+        if stored is None or stored.user != user or session in self._tables.endings:
+            return False
+        self._tables.endings[session] = at, why
+        return True
+
+
+@caught_by("test_of_many_who_end_a_session_at_once_one_does")
+class ReadsASessionBeforeItEnds(InMemorySessionRepository):
+    """Each of many finds the session live."""
+
+    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+        live = await self.is_live(session, user=user, at=at)
+        await asyncio.sleep(0)
+        if live:
+            self._tables.endings[session] = at, why
+        return live
+
+
+@caught_by("test_endings_are_told_from_a_time_on", "test_reuse_ends_the_session")
+class LeavesOutSessionsEndedThen(InMemorySessionRepository):
+    """`ended_since` is exclusive."""
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        return {each: when for each, (when, _) in self._tables.endings.items() if when > at}
+
+
+@caught_by("test_every_ending_is_kept_with_its_time_and_reason")
+class ReturnsOnlySessionsThatUsersEnded(InMemorySessionRepository):
+    """Sessions that ended with an account or a password are left out."""
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        by_users = {Ending.REVOKED, Ending.SIGNED_OUT, Ending.REUSE}
+        return {
+            session: when
+            for session, (when, why) in self._tables.endings.items()
+            if when >= at and why in by_users
+        }
+
+
+@caught_by("test_endings_are_returned_however_many_there_are")
+class ReturnsTheFirst100Endings(InMemorySessionRepository):
+    """A query with a limit."""
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        return dict([*(await super().ended_since(at)).items()][:100])
+
+
+# Forgetting
+
+
+@caught_by("test_what_is_forgotten_is_unknown")
+class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
+    """No foreign key removes them."""
+
+    async def of_token(self, token: TokenDigest) -> Session | None:
+        stored = self._tables.tokens.get(token)
+        return self._tables.sessions.get(stored.session) if stored else None
+
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        tokens = dict(self._tables.tokens)
+        count = await super().forget(over_by=over_by, limit=limit)
+        self._tables.tokens.update(tokens)
+        return count
+
+
+@caught_by("test_a_session_that_ended_and_expired_is_over_by_the_sooner")
+class ForgetsByExpiryAlone(InMemorySessionRepository):
+    """A session that ended is kept until it expires."""
+
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        endings, self._tables.endings = self._tables.endings, {}
+        count = await super().forget(over_by=over_by, limit=limit)
+        sessions = self._tables.sessions
+        self._tables.endings = {key: value for key, value in endings.items() if key in sessions}
+        return count
+
+
+@caught_by("test_a_session_is_not_forgotten_before_it_is_over")
+class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
+    """Access tokens of the session may still be in use, and its address is no longer familiar."""
+
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        tables = self._tables
+        for session in tables.sessions.values():
+            mine = [token for token in tables.tokens.values() if token.session == session.id]
+            if all(token.expires_at <= over_by for token in mine):
+                tables.endings.setdefault(session.id, (over_by, Ending.REVOKED))
+        return await super().forget(over_by=over_by, limit=limit)
+
+
+@caught_by("test_no_more_sessions_are_forgotten_than_was_said")
+class ForgetsSessionsWithoutALimit(InMemorySessionRepository):
+    """One call removes all of them."""
+
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        return await super().forget(over_by=over_by, limit=10**6)
+
+
+@caught_by("test_forgotten_sessions_are_counted_without_their_tokens")
+class LimitsTokensInTheirPlace(InMemorySessionRepository):
+    """The limit holds for the tokens of the sessions."""
+
+    async def forget(self, *, over_by: datetime, limit: int) -> int:
+        tables = self._tables
+        most = max((self._tokens(session) for session in tables.sessions), default=1)
+        return await super().forget(over_by=over_by, limit=max(1, limit // most))
+
+    def _tokens(self, session: SessionId) -> int:
+        return sum(token.session == session for token in self._tables.tokens.values())

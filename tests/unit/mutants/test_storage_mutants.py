@@ -1,0 +1,318 @@
+"""Faults of loaders, archives, and storages as a whole."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+from adapters.memory import InMemoryStorage
+from adapters.memory.archive import InMemoryArchive, _add
+from adapters.memory.orders import InMemoryBulkLoader
+from application.errors import StorageNotEmpty, StorageUnavailable
+from application.ports.archive import (
+    AccountRecord,
+    Bookmark,
+    KeyRecord,
+    R,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from domain.order import Order
+from domain.user import User
+from tests.unit.mutants.kit import ConflictingLoader, caught_by
+
+# Loading
+
+
+@caught_by("test_nothing_is_loaded_when_reading_fails[StorageUnavailable]")
+class TriesALoadAgain(InMemoryBulkLoader):
+    """The second attempt finds the iterators exhausted, and loads nothing."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        try:
+            await super().load(users, orders)
+        except StorageUnavailable:
+            await super().load(users, orders)
+
+
+@caught_by("test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails")
+class RepeatsALoadWithoutWhatItHasRead(ConflictingLoader):
+    """After a conflict with another transaction, the iterators are exhausted."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        await self.attempt(iter(users), iter(orders))
+
+
+@caught_by("test_a_load_that_fails_leaves_nothing", "test_users_that_cannot_be_read_are_not_loaded")
+class LoadsWhatItHasRead(InMemoryBulkLoader):
+    """What was read before the failure stays."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        if not self._tables.is_empty:
+            raise StorageNotEmpty
+        for user in users:
+            self._tables.users[user.id] = user
+        for order in orders:
+            self._tables.orders[order.owner, order.id] = order
+
+
+@caught_by("test_users_are_read_before_orders")
+class ReadsOrdersBeforeUsers(InMemoryBulkLoader):
+    """Whoever generates both has to make the users first."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        read = list(orders)
+        await super().load(users, read)
+
+
+@caught_by("test_users_and_orders_are_read_once")
+class ReadsTwice(InMemoryBulkLoader):
+    """The first reading counts, for a progress bar."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        sum(1 for _ in users)
+        sum(1 for _ in orders)
+        await super().load(users, orders)
+
+
+@caught_by("test_what_does_not_fit_together_is_not_loaded[one order]")
+class LoadsTheLaterOfTwoOrders(InMemoryBulkLoader):
+    """An upsert."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        some = list(users)
+        await super().load(some, {(order.owner, order.id): order for order in orders}.values())
+
+
+@caught_by("test_what_does_not_fit_together_is_not_loaded[no owner]")
+class LoadsOrdersWithoutTheirOwner(InMemoryBulkLoader):
+    """No foreign key."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        some, others = list(users), list(orders)
+        ids = {user.id for user in some}
+        await super().load(some, [order for order in others if order.owner in ids])
+        self._tables.orders.update({(order.owner, order.id): order for order in others})
+
+
+@caught_by(
+    "test_a_closed_account_makes_a_storage_not_empty",
+    "test_a_subjects_account_makes_a_storage_not_empty",
+)
+class LooksOnlyForOpenAccounts(InMemoryBulkLoader):
+    """A storage with closed accounts or subjects is taken for empty."""
+
+    async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
+        tables = self._tables
+        kept = set(tables.closed), set(tables.external)
+        tables.closed, tables.external = set(), set()
+        try:
+            await super().load(users, orders)
+        finally:
+            tables.closed |= kept[0]
+            tables.external |= kept[1]
+
+
+# Moving
+
+
+class _Placed(InMemoryArchive):
+    """Reads by places that subclasses make."""
+
+    def _place(self, number: int, record: Record) -> str:
+        raise NotImplementedError
+
+    async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
+        records, _ = await super().read(kind, limit=10**6)
+        places = [self._place(number, record) for number, record in enumerate(records)]
+        behind = [
+            (place, record) for place, record in zip(places, records, strict=True) if place > after
+        ][:limit]
+        return [record for _, record in behind], behind[-1][0] if behind else after
+
+
+@caught_by("test_no_record_is_left_out_while_others_are_removed")
+class ReadsByOffset(_Placed):
+    """A record that is removed between two pages hides another."""
+
+    def _place(self, number: int, record: Record) -> str:
+        return f"{number:09}"
+
+
+@caught_by("test_the_longest_records_have_places")
+class WritesLongPlaces(_Placed):
+    """A place in hexadecimal digits is twice as long, and more in UTF-8."""
+
+    def _place(self, number: int, record: Record) -> str:
+        match record:
+            case SubjectRecord():
+                return f"{number:09}" + (record.issuer + record.subject).encode().hex()
+            case _:
+                return f"{number:09}"
+
+
+@caught_by("test_no_record_is_left_out_where_a_page_ends")
+class ReadsOrdersByTheirOwner(_Placed):
+    """Orders of one owner have one place."""
+
+    def _place(self, number: int, record: Record) -> str:
+        return f"{record.owner:019}" if isinstance(record, Order) else f"{number:09}"
+
+
+@caught_by("test_what_use_stores_is_read_as_records")
+class LeavesOutUsedTokens(InMemoryArchive):
+    """Only what is still of use is copied, so reuse is not seen after a copy."""
+
+    async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
+        records, place = await super().read(kind, after=after, limit=limit)
+        return [
+            record
+            for record in records
+            if not isinstance(record, RefreshTokenRecord) or record.used_at is None
+        ], place
+
+
+@caught_by(
+    "test_a_record_that_is_there_is_not_written_again[a refresh token]",
+    "test_a_record_that_is_there_is_not_written_again[a session]",
+    "test_a_record_that_is_there_is_not_written_again[a key]",
+)
+class OverwritesRecords(InMemoryArchive):
+    """An upsert."""
+
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        for record in records:
+            match record:
+                case RefreshTokenRecord():
+                    self._tables.tokens.pop(record.digest, None)
+                case SessionRecord():
+                    self._tables.sessions.pop(record.session.id, None)
+                case KeyRecord():
+                    self._tables.keys.pop((record.owner, record.key.value), None)
+                case _:
+                    pass
+        await super().write(records, bookmark=bookmark)
+
+
+@caught_by("test_a_record_that_is_there_is_not_written_again[an account of the same name]")
+class WritesTwoAccountsOfOneName(InMemoryArchive):
+    """The name is not unique."""
+
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        tables = self._tables
+        names = {r.username for r in records if isinstance(r, AccountRecord) and r.username}
+        same = {user.id: user for user in tables.users.values() if user.username in names}
+        for user in same:
+            del tables.users[user]
+        await super().write(records, bookmark=bookmark)
+        tables.users.update(same)
+
+
+@caught_by("test_what_refers_to_nothing_is_not_written[a session]")
+class WritesSessionsWithoutTheirUser(InMemoryArchive):
+    """No foreign key."""
+
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        sessions = [record for record in records if isinstance(record, SessionRecord)]
+        await super().write([r for r in records if r not in sessions], bookmark=bookmark)
+        for session, ended_at, ending in map(attrgetter("session", "ended_at", "ending"), sessions):
+            self._tables.sessions[session.id] = session
+            if ended_at and ending:
+                self._tables.endings[session.id] = ended_at, ending
+
+
+@caught_by("test_records_and_bookmark_are_written_in_one_step")
+class WritesWhatFits(InMemoryArchive):
+    """Records before the one that is refused stay."""
+
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        if self._tables.bookmark is None and not self._tables.is_empty:
+            raise StorageNotEmpty
+        for record in records:
+            _add(self._tables, record)
+        self._tables.bookmark = bookmark
+
+
+@caught_by("test_records_and_bookmark_are_written_in_one_step")
+class WritesTheBookmarkFirst(InMemoryArchive):
+    """A copy that goes on behind the bookmark leaves the refused records out."""
+
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        if self._tables.bookmark is None and not self._tables.is_empty:
+            raise StorageNotEmpty
+        self._tables.bookmark = bookmark
+        await super().write(records, bookmark=bookmark)
+
+
+@caught_by("test_sessions_that_were_written_are_used_like_any_others")
+class WritesSessionsAsLive(InMemoryArchive):
+    """A copy lets sessions live that had ended."""
+
+    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+        await super().write(records, bookmark=bookmark)
+        for record in records:
+            if isinstance(record, SessionRecord):
+                self._tables.endings.pop(record.session.id, None)
+
+
+@caught_by("test_a_storage_with_half_a_copy_opens_for_the_copy_alone")
+class OpensWithHalfACopy(InMemoryStorage):
+    """The bookmark is not looked at."""
+
+    async def open(self, *, unfinished: bool = False) -> None:
+        await super().open(unfinished=True)
+
+
+# Life
+
+
+@caught_by("test_the_secret_is_the_same_for_all_who_use_it", "test_many_may_migrate_at_once")
+class DrawsASecretInEachProcess(InMemoryStorage):
+    """Cursors of one process are refused by another."""
+
+    async def secret(self) -> bytes:
+        self._drawn = getattr(self, "_drawn", None) or secrets.token_bytes(32)
+        return self._drawn
+
+
+@caught_by("test_the_secret_is_the_same_for_all_who_use_it")
+class DrawsTheSecretAgainWhenMigrating(InMemoryStorage):
+    """A deployment makes all cursors invalid."""
+
+    async def migrate(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+
+@caught_by("test_the_secret_is_the_same_for_all_who_use_it")
+class ReturnsAShortSecret(InMemoryStorage):
+    """16 bytes."""
+
+    async def secret(self) -> bytes:
+        return self._secret[:16]
+
+
+@caught_by("test_migrating_again_changes_nothing")
+class MigratesByMakingTablesAnew(InMemoryStorage):
+    """`DROP TABLE IF EXISTS`."""
+
+    async def migrate(self) -> None:
+        self.tables.orders.clear()
+
+
+@caught_by("test_what_is_stored_is_there_after_closing_and_opening")
+class LosesEverythingWhenClosed(InMemoryStorage):
+    """Nothing is written to the disk."""
+
+    async def close(self) -> None:
+        self.tables.users.clear()
+
+
+@caught_by("test_closing_twice_is_closing_once")
+class ClosesOnce(InMemoryStorage):
+    """The pool is gone the second time."""
+
+    async def close(self) -> None:
+        if getattr(self, "_closed", False):
+            raise StorageUnavailable("the pool is closed")
+        self._closed = True
