@@ -331,7 +331,7 @@ class MixesUpWhoHasOpenOrders(InMemoryUserRepository):
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
     ) -> Sequence[SessionId] | None:
-        if any(order.status.is_open for order in self._tables.orders.values()):
+        if any(order.is_open for order in self._tables.orders.values()):
             raise OrdersOpen
         return await super().close(user_id, password_hash=password_hash, at=at)
 
@@ -345,7 +345,7 @@ class LooksForOpenOrdersBeforeItCloses(InMemoryUserRepository):
     ) -> Sequence[SessionId] | None:
         tables = self._tables
         orders = tables.orders.values()
-        if any(order.owner == user_id and order.status.is_open for order in orders):
+        if any(order.owner == user_id and order.is_open for order in orders):
             raise OrdersOpen
         await asyncio.sleep(0)
         user = tables.users.get(user_id)
