@@ -92,8 +92,10 @@ def test_a_user_is_added_with_the_password_in_the_environment(migrated: Path) ->
         (
             "a b",
             PASSWORD,
-            "A user name has letters, digits and ASCII punctuation, and no spaces;"
-            " it cannot have U+0020 (SPACE) at position 2.",
+            (
+                "A user name has letters, digits and ASCII punctuation, and no spaces;"
+                " it cannot have U+0020 (SPACE) at position 2."
+            ),
         ),
         ("", PASSWORD, "A user name has 1 to 64 characters."),
         ("alice", "x" * 4097, "A password has at most 4096 bytes."),

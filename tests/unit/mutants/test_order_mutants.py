@@ -203,7 +203,7 @@ class ListsByTheStatusAtPlacing(InMemoryOrderRepository):
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
-        self._statuses: dict[tuple[UserId, OrderId], OrderStatus] = {}
+        self._statuses: dict[tuple[UserId, OrderId], str] = {}
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
