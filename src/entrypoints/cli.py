@@ -102,7 +102,7 @@ def serve(
     check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
-        _serve("entrypoints.asgi:create", listening, container, workers=workers)
+        _serve("entrypoints.asgi:create_for_serve", listening, container, workers=workers)
 
 
 @cli.command()
