@@ -219,20 +219,21 @@ def test_seeding_wants_a_password(migrated: Path) -> None:
 
 
 def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
-    process = subprocess.Popen(
+    database = migrated / ".ordergate" / "ordergate.db"
+    with subprocess.Popen(
         [sys.executable, "-m", "entrypoints", "seed", "--users", "9", "--orders", "50000000"],
         cwd=migrated,
         env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
         stderr=subprocess.PIPE,
         text=True,
-    )
-    database = migrated / ".ordergate" / "ordergate.db"
-    wait_until(lambda: is_locked(database))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(SECONDS) == 130
-    assert process.stderr is not None
-    assert process.stderr.read() == "ordergate: interrupted\n"
-    process.stderr.close()
+    ) as process:
+        try:
+            wait_until(lambda: is_locked(database))
+            process.send_signal(signal.SIGINT)
+            _, output = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()  # it would go on for an hour
+    assert (process.returncode, output) == (130, "ordergate: interrupted\n")
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
 

@@ -269,9 +269,12 @@ def test_signal_during_seed_leaves_an_empty_database(home: Path) -> None:
     shutil.rmtree(state)
     assert ordergate("migrate", cwd=home).returncode == 0
     process = command("seed", "--users", 9, "--orders", 50_000_000, cwd=home)
-    wait_until((state / "ordergate.db-wal").exists)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=SECONDS)
+    try:
+        wait_until((state / "ordergate.db-wal").exists)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()  # it would go on for an hour
     assert process.returncode == 128 + signal.SIGTERM
     assert names(state) == {"ordergate.db"}
     seeded_again = ordergate(
