@@ -49,6 +49,7 @@ DEMO_ORDERS = 20
 T = TypeVar("T")
 
 _INTERRUPTED = 130
+_LAST_PORT = 65_535
 _UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """Without a file's name, these are about standard output: adapters name their files."""
 
@@ -68,7 +69,9 @@ cli.add_typer(cli_orders.orders, name="orders")
 cli.add_typer(cli_storage.storage)
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 lets the system choose.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=_LAST_PORT, help="The port; 0 lets the system choose.")
+]
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the option's value over
@@ -119,7 +122,9 @@ def demo(port: Port = 8000) -> None:
         }
     )
     configure_logging(settings)
-    with server.listen("127.0.0.1", port) as listening:
+    other = port - 1 if port == _LAST_PORT else port + 1
+    advice = f"choose another: `make demo PORT={other}`, or `ordergate demo --port {other}`"
+    with server.listen("127.0.0.1", port, advice=advice) as listening:
         make_home(settings.home.parent)
         settings = settings.model_copy(update={"issuer": server.url_of(listening)})
         container = Container(settings=settings)

@@ -30,10 +30,11 @@ class CannotListen(Exception):
     """The address is taken, not of this machine, or not to be had; the message says which."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
     """Bind a TCP socket and let connections queue on it; port 0 lets the system choose.
 
-    It comes first, so that a taken port is known before anything starts. Raises `CannotListen`.
+    It comes first, so that a taken port is known before anything starts. Raises `CannotListen`,
+    which ends with the `advice`.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -45,9 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "that is not an address"
-        raise CannotListen(
-            f"cannot listen on {host} port {port}: {reason}; choose another"
-        ) from None
+        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; {advice}") from None
     return listening
 
 

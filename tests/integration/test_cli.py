@@ -457,12 +457,21 @@ def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reaso
     assert complaint(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
 
 
-def test_a_taken_port_is_told(migrated: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("serve", "choose another with --port"),
+        ("demo", "choose another: `make demo PORT={other}`, or `ordergate demo --port {other}`"),
+    ],
+)
+def test_a_taken_port_is_an_error_that_says_how_to_choose_another(
+    migrated: Path, command: str, advice: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = ordergate("serve", "--port", port, cwd=migrated)
-    expected = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another"
-    assert complaint(result).startswith(expected)
+        result = ordergate(command, "--port", port, cwd=migrated)
+    reason = f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert complaint(result) == f"{reason}; {advice.format(other=port + 1)}"
 
 
 @pytest.mark.parametrize("host", ["a" * 300, "é..x", "nowhere.invalid"])
