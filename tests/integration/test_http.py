@@ -315,7 +315,7 @@ async def test_an_id_that_cannot_be_one_is_named(client: httpx.AsyncClient, orde
     assert body["detail"] == f"id {detail}"
 
 
-@pytest.mark.parametrize("order_id", [each for each in BAD_IDS if each != "1%0A"])
+@pytest.mark.parametrize("order_id", BAD_IDS)
 async def test_an_id_in_the_path_is_held_to_the_same(
     client: httpx.AsyncClient, order_id: str
 ) -> None:
