@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.http.errors import INTERNAL, SHUTTING_DOWN, of_status
 from entrypoints.http.problems import MEDIA_TYPE, Problem
+from entrypoints.http.request_heads import head_problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {
@@ -38,7 +39,7 @@ class Envelope:
     The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
     one; it is returned, logged and part of every problem. An exception nobody expected is logged
     and answered as 500; what a shutdown cuts off is answered as 503; an error that some layer
-    answered in another shape leaves as a problem.
+    answered in another shape leaves as a problem. A malformed head reaches no other layer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -52,6 +53,9 @@ class Envelope:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)
+        if problem := head_problem(scope):
+            await answer.send_problem(problem)
+            return
         try:
             await self.app(scope, receive, answer.send)
         except ClientDisconnect:

@@ -74,9 +74,15 @@ def oauth_problem(
 MAX_HEAD_BYTES = 65_536
 """The largest request line and headers together, to one read from the socket."""
 
+MAX_HEAD_FIELDS = 100
+"""The most header fields of a request."""
+
 MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
 HEAD_TOO_LARGE = Problem(
     431, f"The request line and headers exceed {MAX_HEAD_BYTES} bytes.", "headers-too-large"
+)
+TOO_MANY_FIELDS = Problem(
+    431, f"The request has more than {MAX_HEAD_FIELDS} header fields.", "headers-too-large"
 )
 
 INTERNAL = Problem(500, "Something went wrong on our side; the request id helps us find it.")
@@ -261,6 +267,8 @@ def invalid_header(name: str, rule: str) -> Problem:
     """Make a problem of a header that cannot be read; `rule` says what it is."""
     return Problem(400, f"The header {name} {rule}.", "invalid-header")
 
+
+INVALID_HOST = invalid_header("Host", "must be sent once, as a host and perhaps a port")
 
 _WORDS = {
     "list_type": "must be a list",

@@ -1,8 +1,10 @@
 """The compiled routes of an application, found before all others."""
 
+import re
+
 from fastapi import FastAPI
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import Match
+from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.http.body_limit import BodyLimit
@@ -19,11 +21,18 @@ class RouteTable:
     parameters in it, and both before routes that are not compiled. What comes to a mounted
     application is handed on. A body has at most `max_body_size` bytes, and is not looked at where
     it is of a GET that reads none.
+
+    The routes of `of` match whole paths from now on; those of included routers do as Starlette's.
     """
 
     def __init__(self, app: ASGIApp, of: FastAPI, max_body_size: int) -> None:
         self._app = app
         self._with_body = BodyLimit(self._answer, max_body_size)
+        for route in of.routes:
+            if isinstance(route, Mount | Route):
+                # Starlette's patterns end in `$`, which matches before a final newline too.
+                whole = route.path_regex.pattern.removesuffix("$") + r"\Z"
+                route.path_regex = re.compile(whole)
         routes = [
             route for route in of.routes if isinstance(route, CompiledRoute) and route.is_compiled
         ]
