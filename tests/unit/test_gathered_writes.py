@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
+from socket import socketpair
 
 import pytest
 
+from entrypoints.http import gathered_writes
 from entrypoints.http.gathered_writes import GatheredWrites
 
 
@@ -84,3 +86,25 @@ async def test_nothing_is_sent_to_one_who_has_gone(socket: Sending) -> None:
     await a_step()
     gathered.close()
     assert socket.sent == []
+
+
+async def test_closing_waits_for_a_client_that_is_still_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathered_writes, "LINGER_SECONDS", 0.01)
+    reader, writer = await asyncio.open_connection(sock=(pair := socketpair())[0])
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+        asyncio.Protocol, pair[1]
+    )
+    gathered = GatheredWrites(transport, lambda: True)
+    gathered.write(b"last words")
+    gathered.close()
+    gathered.close()
+    gathered.write(b"too late")
+    assert gathered.is_closing()
+    assert not transport.is_closing()
+    assert await reader.read() == b"last words"
+    async with asyncio.timeout(10):
+        while not transport.is_closing():  # noqa: ASYNC110 - the transport sets no event
+            await asyncio.sleep(0.001)
+    writer.close()

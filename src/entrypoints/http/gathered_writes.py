@@ -1,9 +1,12 @@
 """Writes that are made one after the other, sent as one."""
 
 import asyncio
+from collections.abc import Callable
 
 _ENOUGH = 65_536
 """Bytes that wait for no more to come."""
+LINGER_SECONDS = 2
+"""How long a client that is still sending may take to read its last answer."""
 
 
 class GatheredWrites:
@@ -11,13 +14,22 @@ class GatheredWrites:
 
     uvicorn writes the head of an answer and its body apart: two system calls here and two packets
     for the client, where one of each is enough.
+
+    A socket that is closed before all input is read is reset, and the reset discards answers that
+    the client has not read. While `expects_more()`, closing ends the sending side alone, discards
+    input for at most `LINGER_SECONDS`, and then closes (RFC 9112, section 9.6).
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, expects_more: Callable[[], bool] = lambda: False
+    ) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._written: list[bytes] = []
         self._size = 0
+        self._expects_more = expects_more
+        self.closed = False
+        """Whether this side has closed it, and waits at most for the other."""
 
     def write(self, data: bytes) -> None:
         """Keep it until this step is over, or until there is enough."""
@@ -30,26 +42,40 @@ class GatheredWrites:
 
     def close(self) -> None:
         """Send what was written, and close."""
+        if self.closed:
+            return
         self._send()
-        self._transport.close()
+        self.closed = True
+        if self._transport.is_closing():
+            return
+        if self._expects_more() and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER_SECONDS, self._transport.close)
+        else:
+            self._transport.close()
 
     def is_closing(self) -> bool:
         """Say whether it was closed, on either side."""
-        return self._transport.is_closing()
+        return self.closed or self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         """Tell what the transport tells."""
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
-        """Read no more for now."""
-        self._transport.pause_reading()
+        """Read no more for now; input of a closed connection is read to be discarded."""
+        if not self.closed:
+            self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
-        self._transport.resume_reading()
+        if not self.closed:
+            self._transport.resume_reading()
 
     def _send(self) -> None:
         written, self._written, self._size = self._written, [], 0
-        if written and not self._transport.is_closing():  # else nobody is there any more
+        if (
+            written and not self.closed and not self._transport.is_closing()
+        ):  # else the client cannot get it
             self._transport.writelines(written)
