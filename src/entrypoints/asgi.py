@@ -3,6 +3,8 @@
 `uvicorn --factory --no-proxy-headers entrypoints.asgi:create` serves it.
 """
 
+import logging
+
 from fastapi import FastAPI
 
 from entrypoints.container import Container
@@ -10,9 +12,28 @@ from entrypoints.http.app import create_app
 from entrypoints.logs import configure_logging
 from entrypoints.settings import SettingsError, load_settings
 
+_LEFT_TO_THE_SERVER = (
+    "size of a head before it is complete",
+    "number of pipelined requests",
+    "time to send a head",
+)
+"""Bounds that `BoundedHttpProtocol` has, and that no application can have."""
+
+_log = logging.getLogger("ordergate.server")
+
 
 def create() -> FastAPI:
-    """Make the application that the environment's settings describe.
+    """Make the application for any server; log which bounds are left to that server.
+
+    Raises what `create_for_serve` raises.
+    """
+    app = create_for_serve()
+    _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
+    return app
+
+
+def create_for_serve() -> FastAPI:
+    """Make the application that the environment's settings describe, for `ordergate serve`.
 
     Wrong settings end the process with one line that names them all.
     """

@@ -94,7 +94,7 @@ def serve(
     check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
-        _serve("entrypoints.asgi:create", listening, workers=workers)
+        _serve("entrypoints.asgi:create_for_serve", listening, workers=workers)
 
 
 @cli.command()
