@@ -1,8 +1,9 @@
 """Cancel one of your own orders."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from application.caller_limit import CallerLimit, writes
 from application.errors import OrderChanged, OrderNotFound
 from application.ports.orders import OrderRepository
 from domain.order import Order, OrderId, OrderStatus
@@ -14,10 +15,12 @@ class CancelOrder:
     """Cancel an order of its owner's, and return it.
 
     Raises `OrderNotFound` for none and for somebody else's; `OrderChanged` unless its version is
-    one of `versions`, where they are given; `InvalidStep` when it has gone too far.
+    one of `versions`, where they are given; `InvalidStep` when it has gone too far;
+    `TooManyRequests` beyond `limit_of_caller`.
     """
 
     orders: OrderRepository
+    limit_of_caller: CallerLimit = field(default_factory=writes)
 
     async def __call__(
         self, order_id: OrderId, *, owner: UserId, versions: Container[int] | None = None
@@ -27,7 +30,8 @@ class CancelOrder:
                 raise OrderChanged
             return order.advanced_to(OrderStatus.CANCELLED)
 
-        cancelled = await self.orders.update(order_id, owner=owner, change=cancel)
+        async with self.limit_of_caller.turn(owner):
+            cancelled = await self.orders.update(order_id, owner=owner, change=cancel)
         if cancelled is None:
             raise OrderNotFound
         return cancelled

@@ -22,6 +22,7 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── UsernameTaken           an account of that name exists
     ├── RecordUnreadable        what is stored cannot be read
     ├── RecordRefused           a storage cannot hold what another one holds
+    ├── TooManyRequests         the user has too much under way; try again later
     ├── Overloaded              the work was refused before it began; try again later
     ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
     │   ├── OutcomeUnknown      the same, after a change that may have been made
@@ -139,6 +140,10 @@ class RecordRefused(ApplicationError):
 
     def __init__(self, record: str, reason: str) -> None:
         super().__init__(f"the {record} cannot be stored there: {reason}")
+
+
+class TooManyRequests(ApplicationError):
+    """The user has as many requests under way as one user may have; nothing was done."""
 
 
 class Overloaded(ApplicationError):

@@ -1,9 +1,10 @@
 """List one's own orders, a page at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from application.caller_limit import CallerLimit, reads_of_lists
 from application.ports.orders import OrderRepository, Position
 from domain.order import Order, OrderStatus
 from domain.user import UserId
@@ -27,9 +28,11 @@ class ListOwnOrders:
     """Return up to `limit` orders of the owner's that stand before a position, newest first.
 
     Of `status` alone, and placed at `since` or later. There are fewer on a page of large orders.
+    Raises `TooManyRequests` beyond `limit_of_caller`.
     """
 
     orders: OrderRepository
+    limit_of_caller: CallerLimit = field(default_factory=reads_of_lists)
 
     async def __call__(
         self,
@@ -38,6 +41,17 @@ class ListOwnOrders:
         status: OrderStatus | None = None,
         since: datetime | None = None,
         before: Position | None = None,
+        limit: int,
+    ) -> Page:
+        async with self.limit_of_caller.turn(owner):
+            return await self._page(owner, status, since, before, limit)
+
+    async def _page(
+        self,
+        owner: UserId,
+        status: OrderStatus | None,
+        since: datetime | None,
+        before: Position | None,
         limit: int,
     ) -> Page:
         page: list[Order] = []

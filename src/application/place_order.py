@@ -1,9 +1,10 @@
 """Place an order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from application.caller_limit import CallerLimit, writes
 from application.errors import InvalidToken, KeyReused, OrderIdTaken
 from application.ports.clock import Clock
 from application.ports.orders import IdempotencyKey, OrderRepository
@@ -20,13 +21,14 @@ class PlaceOrder:
 
     The same lines under the same `key`, within `key_life`, are the same order, whatever became of
     it since. Raises `KeyReused` for other lines under it, `InvalidOrder`, and `InvalidToken` when
-    the account has been closed meanwhile.
+    the account has been closed meanwhile, and `TooManyRequests` beyond `limit_of_caller`.
     """
 
     orders: OrderRepository
     clock: Clock
     key_life: timedelta
     new_id: Callable[[], OrderId] = new_order_id
+    limit_of_caller: CallerLimit = field(default_factory=writes)
 
     async def __call__(
         self, lines: tuple[OrderLine, ...], *, owner: UserId, key: str | None = None
@@ -36,7 +38,8 @@ class PlaceOrder:
         for _ in range(ATTEMPTS):
             order = Order.place(self.new_id(), owner, now, lines)
             try:
-                stored = await self.orders.add(order, owner=owner, key=once)
+                async with self.limit_of_caller.turn(owner):
+                    stored = await self.orders.add(order, owner=owner, key=once)
             except OrderIdTaken:
                 continue
             if stored is None:

@@ -1,8 +1,9 @@
 """Renew the tokens of a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from application.authenticate_user import Grant
+from application.caller_limit import CallerLimit, writes
 from application.errors import ApplicationError, InvalidGrant, InvalidScope
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
@@ -29,7 +30,8 @@ class RefreshSession:
     the session, because one of the two who hold the token has stolen it (RFC 9700, section
     4.14.2). Raises `InvalidGrant` for that, for every token that is not live, for another client
     than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for
-    more than the session has. A narrower scope narrows the access token alone.
+    more than the session has; `TooManyRequests` beyond `limit_of_caller`. A narrower scope narrows
+    the access token alone.
     """
 
     sessions: SessionRepository
@@ -37,6 +39,7 @@ class RefreshSession:
     clock: Clock
     audit: Audit
     rules: SessionRules
+    limit_of_caller: CallerLimit = field(default_factory=writes)
 
     async def __call__(
         self,
@@ -71,14 +74,15 @@ class RefreshSession:
             raise error
         now = self.clock.now()
         new = RefreshToken.new()
-        rotation = await self.sessions.rotate(
-            old.digest,
-            new.digest,
-            sealed=old.seal(new),
-            at=now,
-            expires_at=now + self.rules.idle,
-            grace=self.rules.grace,
-        )
+        async with self.limit_of_caller.turn(session.user):
+            rotation = await self.sessions.rotate(
+                old.digest,
+                new.digest,
+                sealed=old.seal(new),
+                at=now,
+                expires_at=now + self.rules.idle,
+                grace=self.rules.grace,
+            )
         if rotation.verdict is Verdict.REUSED:
             record(AuditEvent.REUSE_SEEN)
             record(AuditEvent.SESSION_ENDED, Ending.REUSE.value)

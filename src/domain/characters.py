@@ -1,5 +1,6 @@
 """Characters of text that comes in: which of them may be stored, and how errors name them."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -9,15 +10,20 @@ _KINDS = {
     "Co": "a private-use character",
     "Cn": "a character that is not assigned",
 }
-_NEVER_WRITTEN = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
-_NONCHARACTERS = frozenset(map(chr, range(0xFDD0, 0xFDF0))) | {
-    chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
-}
+_NEVER_WRITTEN = re.compile(
+    "[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\U000f0000-\U0010ffff"
+    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
+"""Cc, Zl, Zp, Cs, Co and noncharacters, which are the same in every version of Unicode."""
 _UNSEEN = frozenset({"Zs", "Cf"})
 _CLOSED_BY = dict.fromkeys("\u202a\u202b\u202d\u202e", "\u202c") | dict.fromkeys(
     "\u2066\u2067\u2068", "\u2069"
 )
 """Bidirectional embeddings, overrides and isolates → what ends them (UAX #9, section 2)."""
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+MAX_DIRECTIONS = 32
+"""The most characters of a text that open or close a direction: an order has 100 names."""
 
 MAX_MARKS = 30
 """The most combining characters in a row: that of the Stream-Safe Text Format (UAX #15, 13)."""
@@ -45,37 +51,47 @@ def is_quickly_normalized(text: str) -> bool:
     return True
 
 
-def is_printable(character: str) -> bool:
-    """Say whether it is a letter, mark, digit, symbol, punctuation or the ASCII space."""
-    return character.isprintable()
+def unprintable_at(text: str) -> int | None:
+    """Return the first index of what is no letter, mark, digit, symbol, punctuation or space.
 
-
-def is_written(character: str) -> bool:
-    """Say whether people write it: RFC 8264's FreeformClass, and beyond it what that leaves out.
-
-    These are format characters, which join emoji and letters and mark directions, and characters
-    that this version of Unicode does not assign, such as an emoji that is newer. Controls,
-    surrogates, private use, noncharacters and line separators are not written.
+    The space is ASCII's.
     """
-    category = unicodedata.category(character)
-    return category not in _NEVER_WRITTEN and character not in _NONCHARACTERS
+    if text.isprintable():
+        return None
+    return next(i for i, character in enumerate(text) if not character.isprintable())
 
 
-def first_flaw(text: str, allowed: Callable[[str], bool]) -> str | None:
+def unwritten_at(text: str) -> int | None:
+    """Return the first index of what people do not write.
+
+    They write RFC 8264's FreeformClass, and beyond it what that leaves out: format characters,
+    which join emoji and letters and mark directions, and characters that this version of Unicode
+    does not assign, such as an emoji that is newer. Controls, surrogates, private use,
+    noncharacters and line separators are not written.
+    """
+    match = _NEVER_WRITTEN.search(text)
+    return match.start() if match else None
+
+
+def first_flaw(text: str, refused_at: Callable[[str], int | None]) -> str | None:
     """Say what is wrong with text that is shown to people; `None` for nothing.
 
-    Every character is `allowed`, one of them can be seen, and every direction that is opened is
-    closed, so that the text does not reorder what stands after it.
+    `refused_at` finds no character, one of them can be seen, and each of at most `MAX_DIRECTIONS`
+    directions that are opened is closed, so that the text does not reorder what stands after it.
     """
     if text.isprintable() and not text.isspace():  # as nearly all text
         return None
-    for place, character in enumerate(text):
-        if not allowed(character):
-            return f"has {character_at(text, place)}, which is not allowed"
-    if all(unicodedata.category(character) in _UNSEEN for character in text):
+    refused = refused_at(text)
+    if refused is not None:
+        return f"has {character_at(text, refused)}, which is not allowed"
+    if _UNSEEN.issuperset(map(unicodedata.category, text)):
         return "has no character that can be seen"
+    directions = [match.start() for match in _DIRECTION.finditer(text)]
+    if len(directions) > MAX_DIRECTIONS:
+        return f"changes its direction more than {MAX_DIRECTIONS} times"
     opened: list[int] = []
-    for place, character in enumerate(text):
+    for place in directions:
+        character = text[place]
         if character in _CLOSED_BY:
             opened.append(place)
         elif opened and character == _CLOSED_BY[text[opened[-1]]]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType, Self
 
-from domain.characters import first_flaw, is_printable, is_written
+from domain.characters import first_flaw, unprintable_at, unwritten_at
 from domain.errors import InvalidOrder, InvalidStep
 from domain.money import Money
 from domain.user import MAX_ID, UserId
@@ -76,17 +76,19 @@ class OrderLine:
         The SKU has 1 to `MAX_SKU_LENGTH` printable characters and the name 1 to `MAX_NAME_LENGTH`
         of those that people write; the quantity is 1 to `MAX_QUANTITY`.
         """
-        _check_text("A SKU", sku, MAX_SKU_LENGTH, is_printable)
-        _check_text("A product's name", name, MAX_NAME_LENGTH, is_written)
+        _check_text("A SKU", sku, MAX_SKU_LENGTH, unprintable_at)
+        _check_text("A product's name", name, MAX_NAME_LENGTH, unwritten_at)
         if not 0 < quantity <= MAX_QUANTITY:
             raise InvalidOrder(f"A quantity is 1 to {MAX_QUANTITY}.")
         return cls(sku, name, quantity, unit_price)
 
 
-def _check_text(what: str, text: str, longest: int, allowed: Callable[[str], bool]) -> None:
+def _check_text(
+    what: str, text: str, longest: int, refused_at: Callable[[str], int | None]
+) -> None:
     if not 0 < len(text) <= longest:
         raise InvalidOrder(f"{what} has 1 to {longest} characters.")
-    if flaw := first_flaw(text, allowed):
+    if flaw := first_flaw(text, refused_at):
         raise InvalidOrder(f"{what} {flaw}.")
 
 

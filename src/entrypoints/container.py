@@ -24,6 +24,7 @@ from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
 from application.add_user import AddUser
 from application.advance_order import AdvanceOrder
 from application.authenticate_user import AuthenticateUser
+from application.caller_limit import writes
 from application.cancel_order import CancelOrder
 from application.change_password import ChangePassword
 from application.close_account import CloseAccount
@@ -347,14 +348,16 @@ class Container(containers.DeclarativeContainer):
     close_account = providers.ThreadSafeSingleton(
         CloseAccount, users, confirm_password, clock, audit
     )
+    limit_of_writes = providers.ThreadSafeSingleton(writes)
     place_order = providers.ThreadSafeSingleton(
         PlaceOrder,
         orders,
         clock,
         key_life=providers.Factory(timedelta, seconds=settings.provided.idempotency_seconds),
+        limit_of_caller=limit_of_writes,
     )
     list_own_orders = providers.ThreadSafeSingleton(ListOwnOrders, orders)
-    cancel_order = providers.ThreadSafeSingleton(CancelOrder, orders)
+    cancel_order = providers.ThreadSafeSingleton(CancelOrder, orders, limit_of_writes)
     advance_order = providers.ThreadSafeSingleton(AdvanceOrder, orders, staff_orders)
     get_own_order = providers.ThreadSafeSingleton(GetOwnOrder, orders)
     purge_storage = providers.ThreadSafeSingleton(PurgeStorage, orders, sessions, clock)

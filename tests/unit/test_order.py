@@ -106,6 +106,7 @@ def test_a_name_is_what_people_write(name: str) -> None:
         ("a\u202eb", r"does not close U\+202E (RIGHT-TO-LEFT OVERRIDE) at position 2"),
         ("\u2067a\u202c", r"does not close U\+2067 (RIGHT-TO-LEFT ISOLATE) at position 1"),
         ("\u2066\u202aa\u2069\u202c", r"does not close U\+2066"),
+        ("\u202aa\u202c" * 17, r"changes its direction more than 32 times"),
     ],
 )
 def test_a_refused_name_says_which_character_is_wrong(name: str, flaw: str) -> None:

@@ -37,6 +37,7 @@ from application.errors import (
     StorageNotEmpty,
     StorageUnavailable,
     Throttled,
+    TooManyRequests,
     UnstorableValue,
     UnsupportedTokenType,
     UsernameTaken,
@@ -193,6 +194,12 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "record-unreadable",
     ),
     RecordRefused: Problem(409, "The storage cannot hold a record.", "record-refused"),
+    TooManyRequests: Problem(
+        429,
+        "Too many of your requests are under way; wait for their answers.",
+        "too-many-requests",
+        headers={"Retry-After": "1"},
+    ),
     Overloaded: oauth_problem(
         503,
         "temporarily_unavailable",

@@ -12,6 +12,7 @@ from application.errors import (
     InvalidScope,
     Overloaded,
     Throttled,
+    TooManyRequests,
     UnsupportedTokenType,
 )
 from domain.scope import ALL_SCOPES, Scope
@@ -187,6 +188,7 @@ def _form_of(model: type[BaseModel]) -> dict[str, Any]:
         INVALID_CLIENT,
         NOT_A_FORM,
         Throttled,
+        TooManyRequests,
         Overloaded,
     ),
     openapi_extra=_form_of(LoginForm),

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
-from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFound
+from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFound, TooManyRequests
 from application.ports.orders import Position
 from domain.errors import InvalidMoney, InvalidStep
 from domain.order import Order, OrderId
@@ -87,7 +87,9 @@ def _caching(order: Order) -> Mapping[str, str]:
     name="place_order",
     summary="Place an order",
     status_code=201,
-    responses=problems(NOT_JSON, MALFORMED_KEY, KeyReused, _WRONG_LINE, _TOO_MUCH, OrderIdTaken)
+    responses=problems(
+        NOT_JSON, MALFORMED_KEY, KeyReused, _WRONG_LINE, _TOO_MUCH, OrderIdTaken, TooManyRequests
+    )
     | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
 )
 async def place_order(
@@ -112,7 +114,7 @@ async def _order_list(
     "/orders",
     name="list_orders",
     summary="List your orders",
-    responses=problems(INVALID_CURSOR)
+    responses=problems(INVALID_CURSOR, TooManyRequests)
     | with_headers(200, "A page of your orders, newest first.", Link=_LINK),
 )
 async def list_orders(
@@ -201,6 +203,7 @@ async def read_order_by_query(
     responses=problems(
         OrderNotFound,
         OrderChanged,
+        TooManyRequests,
         WEAK_TAG,
         EXCLUDED,
         _NOT_CANCELLED,

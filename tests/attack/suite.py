@@ -1,0 +1,97 @@
+"""What one hostile client does to the others: their latency, and the memory of the server.
+
+Latency is a ratio in one run: beside the hostile client, to that beside an ordinary one that is as
+busy as it can be. Both take a processor, and a server, away from whoever measures.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.attack.clients import PASSWORD
+
+GROWTH_MIB = 96
+"""The most that one client may add to the memory of a server."""
+
+RATIO = 12
+"""The most by which one client may delay others. The faults that this suite is for made it
+hundreds: an event loop that was held for tens of milliseconds, or a queue that all shared."""
+
+FEWEST = 20
+"""Requests of the other client that must be answered meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a client did: others' latency in seconds (95 % were faster), and MiB of memory."""
+
+    name: str
+    seconds: float
+    answered: int
+    growth_mib: int
+
+
+@contextmanager
+def client_process(name: str, url: str, token: str) -> Iterator[None]:
+    """Run a client in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.attack.clients", name, url, token],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+        assert process.poll() is None, f"the client that {name} has ended"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def token_of(url: str, username: str) -> str:
+    """Sign in, and return the access token."""
+    form = {"username": username, "password": PASSWORD}
+    answer = httpx.post(f"{url}/login", data=form, timeout=60)
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def effect_of(name: str, url: str, pid: int, tokens: tuple[str, str], *, seconds: float) -> Effect:
+    """Measure another client's reads while the client `name` is at work for so long."""
+    attacker, other = tokens
+    before, most = resident_mib(pid), 0
+    with (
+        client_process(name, url, attacker),
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {other}"}) as client,
+    ):
+        _wait_for_load(client)
+        latencies: list[float] = []
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline or len(latencies) < FEWEST:
+            started = time.perf_counter()
+            assert client.get("/orders/2", timeout=60).status_code == 200
+            latencies.append(time.perf_counter() - started)
+            most = max(most, resident_mib(pid))
+    latencies.sort()
+    return Effect(name, latencies[int(len(latencies) * 0.95)], len(latencies), most - before)
+
+
+def _wait_for_load(client: httpx.Client) -> None:
+    """Let the client's process start: that takes as long as importing what it needs."""
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:
+        client.get("/livez", timeout=60)
+
+
+def resident_mib(pid: int) -> int:
+    """Return the memory that a process has, in MiB; 0 where there is no /proc."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0
+    line = next(each for each in status.read_text().splitlines() if each.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
