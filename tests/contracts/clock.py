@@ -16,3 +16,7 @@ class ClockContract:
 
     def test_the_time_is_aware_and_in_utc(self, clock: Clock) -> None:
         assert clock.now().utcoffset() == timedelta(0)
+
+    def test_time_never_goes_back(self, clock: Clock) -> None:
+        times = [clock.now() for _ in range(1_000)]
+        assert times == sorted(times)
