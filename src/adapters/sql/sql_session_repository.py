@@ -113,7 +113,7 @@ class SqlSessionRepository(SessionRepository):
         )
         query = select(*_SESSION).where(col(SessionRow.user_id) == user, _is_live(at), renewable)
         return await self._sessions(
-            query.order_by(col(SessionRow.last_used_at).desc()).limit(limit)
+            query.order_by(col(SessionRow.last_used_at).desc()).limit(limit), large=True
         )
 
     async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
@@ -168,7 +168,7 @@ class SqlSessionRepository(SessionRepository):
         query = select(col(SessionRow.id), col(SessionRow.ended_at)).where(
             col(SessionRow.ended_at) >= at
         )
-        rows = await self._database.read(lambda c: c.execute(query).all(), large=True)
+        rows = await self._database.read(lambda c: c.execute(query).all(), shared=True)
         # A time that cannot be read is no reason to accept the session's tokens.
         return {
             SessionId(row.id): row.ended_at if isinstance(row.ended_at, datetime) else at
@@ -207,9 +207,12 @@ class SqlSessionRepository(SessionRepository):
 
         return await self._database.write(work)
 
-    async def _sessions(self, query: Select[*tuple[Any, ...]]) -> list[Session]:
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return list(readable(rows, session_of))
+    async def _sessions(
+        self, query: Select[*tuple[Any, ...]], *, large: bool = False
+    ) -> list[Session]:
+        return await self._database.read(
+            lambda c: list(readable(c.execute(query).all(), session_of)), large=large
+        )
 
 
 def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
