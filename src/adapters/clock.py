@@ -1,13 +1,52 @@
-"""The computer's clock."""
+"""The computer's clock, which never goes back within a process."""
 
+import logging
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from application.ports.clock import Clock
 
+_log = logging.getLogger("ordergate.server")
+
+_NANOSECONDS = 1_000_000_000
+_TOLERANCE = 1 * _NANOSECONDS
+_DRIFT = 1_000
+"""The wall clock may lag by so much, and by that part of the time that passed: NTP corrects it."""
+
 
 class SystemClock(Clock):
-    """Real time, in UTC."""
+    """The wall clock in UTC, or what it would show if it had not been set back.
+
+    It follows the wall clock forward. After the wall clock was set back, time goes on at the rate
+    of the monotonic clock until the wall clock has caught up, so that what has expired stays
+    expired. A new process starts from the wall clock. The first change of more than a second is
+    logged. Any thread may call it.
+
+    `wall` and `monotonic` return nanoseconds, as the functions of `time` do.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._latest = (wall(), monotonic())  # one tuple, so that no thread reads half a change
+        self._warned = False
 
     def now(self) -> datetime:
-        """Tell the time, to the microsecond."""
-        return datetime.now(UTC)
+        """Return the time, to the microsecond."""
+        latest, latest_tick = self._latest
+        tick = self._monotonic()
+        wall = self._wall()
+        passed = tick - latest_tick
+        lag = latest + passed - wall
+        if lag > 0 and (wall < latest or lag > _TOLERANCE + passed // _DRIFT):
+            if lag > _TOLERANCE and not self._warned:
+                self._warned = True
+                _log.warning("clock_set_back", extra={"seconds": lag // _NANOSECONDS})
+            wall += lag
+        self._latest = (wall, tick)
+        return datetime.fromtimestamp(wall / _NANOSECONDS, UTC)

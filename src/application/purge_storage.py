@@ -1,16 +1,18 @@
 """Remove what has served its time."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from application.ports.clock import Clock
 from application.ports.orders import OrderRepository
 from application.ports.sessions import SessionRepository
 
-_KEYS = 1_000
-_SESSIONS = 50
-"""So many go in one step: a session may have thousands of refresh tokens, and writers wait."""
+STEP = 250
+"""The most rows that one step removes: other writes wait for the end of a step."""
+
+_PAUSE_SECONDS = 0.005
+"""Between two steps: a process that waits for the lock of a SQLite file asks every millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +37,19 @@ class PurgeStorage:
 
     async def __call__(self, *, keep_sessions: timedelta) -> Purged:
         now = self.clock.now()
-        return Purged(
-            keys=await _all(
-                lambda: self.orders.forget_keys(expired_by=now, limit=_KEYS),
-            ),
-            sessions=await _all(
-                lambda: self.sessions.forget(over_by=now - keep_sessions, limit=_SESSIONS),
-            ),
-        )
+        keys = await self._purge_keys(now)
+        return Purged(keys, await self._purge_sessions(now - keep_sessions))
 
+    async def _purge_keys(self, expired_by: datetime) -> int:
+        keys = 0
+        while removed := await self.orders.forget_keys(expired_by=expired_by, limit=STEP):
+            keys += removed
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return keys
 
-async def _all(forget_some: Callable[[], Awaitable[int]]) -> int:
-    forgotten = 0
-    while some := await forget_some():
-        forgotten += some
-    return forgotten
+    async def _purge_sessions(self, over_by: datetime) -> int:
+        sessions = 0
+        while any(removed := await self.sessions.forget(over_by=over_by, limit=STEP)):
+            sessions += removed.sessions
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return sessions

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,9 +12,14 @@ from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
 from application.ports.tokens import Caller
 from domain.session import SessionId
+from domain.user import UserId
 
 _OVERLAP = timedelta(seconds=60)
 """How late an ending may be seen: clocks of hosts that differ, and commits that take their time."""
+
+
+def _same() -> Hashable:
+    return None
 
 
 class Revocation(Protocol):
@@ -57,6 +62,11 @@ class WithinBound:
     through one after the other, under load the last would wait for seconds. `lifetime` is the
     longest that a token is accepted; older endings are forgotten. `ticks` are seconds that only
     rise.
+
+    `identity` is that of the storage. When it changes, all endings are read again before the next
+    answer, and each session is looked up once, as long as tokens issued before are alive: a session
+    that began after the new storage was copied is unknown there, and the id of its user may be
+    another user's.
     """
 
     sessions: SessionRepository
@@ -64,22 +74,37 @@ class WithinBound:
     bound: timedelta
     lifetime: timedelta
     ticks: Callable[[], float] = time.monotonic
+    identity: Callable[[], Hashable] = _same
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
     _asked_at: datetime | None = None
     _asked_at_tick: float = float("-inf")
+    _asked_identity: Hashable = None
     _asking: asyncio.Task[None] | None = None
+    _replaced_at: datetime | None = None
+    _found: set[SessionId] = field(default_factory=set)
 
     async def check(self, caller: Caller) -> None:
         """Look the session up among those that have ended."""
         # By a clock that nobody sets: the bound is one of time that passes.
         came_at_tick = self.ticks()
-        while came_at_tick - self._asked_at_tick >= self.bound.total_seconds():
+        while (
+            came_at_tick - self._asked_at_tick >= self.bound.total_seconds()
+            or self.identity() != self._asked_identity
+        ):
             if self._asking is None:
                 self._asking = asyncio.create_task(self._ask())
                 self._asking.add_done_callback(self._answered)
             await asyncio.shield(self._asking)
         if caller.session is None or caller.session in self._ended:
             raise InvalidToken("its session has ended")
+        if self._replaced_at is not None and caller.session not in self._found:
+            await self._find(caller.session, caller.id)
+
+    async def _find(self, session: SessionId, user: UserId) -> None:
+        """Look up a session in a storage that replaced another."""
+        if not await self.sessions.is_live(session, user=user, at=self.clock.now()):
+            raise InvalidToken("its session is not stored")
+        self._found.add(session)
 
     def _answered(self, asking: asyncio.Task[None]) -> None:
         self._asking = None
@@ -87,10 +112,18 @@ class WithinBound:
             asking.exception()  # it was told to those who wait, if anybody still does
 
     async def _ask(self) -> None:
-        now, tick = self.clock.now(), self.ticks()
+        now, tick, identity = self.clock.now(), self.ticks(), self.identity()
+        if identity != self._asked_identity:
+            if self._asked_at is not None or self._replaced_at is not None:
+                self._replaced_at = now
+            self._asked_at = None
+            self._found = set()
         oldest = now - self.lifetime - _OVERLAP
         asked_at = oldest if self._asked_at is None else min(now, self._asked_at)
         since = max(oldest, asked_at - _OVERLAP)
         known = self._ended | dict(await self.sessions.ended_since(since))
         self._ended = {session: at for session, at in known.items() if at > oldest}
         self._asked_at, self._asked_at_tick = now, tick
+        self._asked_identity = identity
+        if self._replaced_at is not None and self._replaced_at <= oldest:
+            self._replaced_at, self._found = None, set()

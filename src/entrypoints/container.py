@@ -39,7 +39,6 @@ from application.list_sessions import ListSessions
 from application.place_order import PlaceOrder
 from application.ports.clock import Clock
 from application.ports.passwords import Throttle
-from application.ports.sessions import SessionRepository
 from application.ports.storage import Storage
 from application.ports.storage_file import StorageFile
 from application.ports.tokens import TokenVerifier
@@ -218,17 +217,23 @@ def _throttle(settings: Settings) -> Throttle:
     )
 
 
-def _revocation(settings: Settings, sessions: SessionRepository, clock: Clock) -> Revocation:
+def _revocation(settings: Settings, storage: Storage, clock: Clock) -> Revocation:
     if not settings.signs_in:
         return UntilExpiry()
     match settings.revocation:
         case "until-expiry":
             return UntilExpiry()
         case "at-once":
-            return AtOnce(sessions, clock)
+            return AtOnce(storage.sessions, clock)
         case seconds:
             lifetime = timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
-            return WithinBound(sessions, clock, timedelta(seconds=seconds), lifetime)
+            return WithinBound(
+                storage.sessions,
+                clock,
+                timedelta(seconds=seconds),
+                lifetime,
+                identity=storage.identity,
+            )
 
 
 def _is_revocable(settings: Settings) -> bool:
@@ -292,6 +297,7 @@ class Container(containers.DeclarativeContainer):
         audience=settings.provided.audience,
         leeway=providers.Factory(timedelta, seconds=settings.provided.leeway_seconds),
         jwt_type=settings.provided.jwt_type,
+        identity=storage.provided.identity,
     )
     verifier: providers.Provider[Any] = providers.Selector(
         providers.Callable(_verifier_of, settings), tokens=tokens, external_tokens=external_tokens
@@ -314,7 +320,7 @@ class Container(containers.DeclarativeContainer):
         common=providers.ThreadSafeSingleton(CommonPasswords),
     )
     revocation: providers.Provider[Any] = providers.ThreadSafeSingleton(
-        _revocation, settings, sessions, clock
+        _revocation, settings, storage, clock
     )
 
     add_user = providers.ThreadSafeSingleton(

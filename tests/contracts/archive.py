@@ -302,7 +302,8 @@ class ArchiveContract:
         assert await rotate(1) == Rotation(Verdict.REPEATED, b"s" * 32)
         assert await rotate(2) == Rotation(Verdict.ROTATED, b"t" * 32)
         assert await rotate(3) == Rotation(Verdict.DEAD)
-        assert await sessions.forget(over_by=AT, limit=9) == 1
+        forgotten = await sessions.forget(over_by=AT, limit=9)
+        assert forgotten.sessions == 1
 
     @pytest.mark.parametrize("limit", [1, 2, 3])
     async def test_no_record_is_left_out_where_a_page_ends(
@@ -348,7 +349,8 @@ class ArchiveContract:
         for record in page:
             session = record.session
             await storage.sessions.end(session.id, user=session.user, why=Ending.REVOKED, at=AT)
-        assert await storage.sessions.forget(over_by=AT, limit=9) == 2
+        forgotten = await storage.sessions.forget(over_by=AT, limit=9)
+        assert forgotten.sessions == 2
         while page:
             page, place = await storage.archive.read(SessionRecord, after=place, limit=2)
             seen += page

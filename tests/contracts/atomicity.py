@@ -188,7 +188,7 @@ async def end_all_sessions(storage: Storage, attempt: int) -> bool:
 
 
 async def forget_sessions(storage: Storage, attempt: int) -> bool:
-    return await storage.sessions.forget(over_by=session(1).expires_at, limit=9) == 4
+    return any(await storage.sessions.forget(over_by=session(1).expires_at, limit=9))
 
 
 async def place_an_order(storage: Storage, attempt: int) -> bool:

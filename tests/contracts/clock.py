@@ -27,3 +27,7 @@ class ClockContract:
             offset = clock.now().utcoffset()
         time.tzset()
         assert offset == timedelta(0)
+
+    def test_time_never_goes_back(self, clock: Clock) -> None:
+        times = [clock.now() for _ in range(1_000)]
+        assert times == sorted(times)

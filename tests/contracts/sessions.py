@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from application.errors import OrdersOpen
 from application.ports.archive import AccountKind, AccountRecord, Bookmark, SessionRecord
-from application.ports.sessions import Rotation, Verdict
+from application.ports.sessions import Forgotten, Rotation, Verdict
 from application.ports.storage import Storage
 from application.refresh_token import RefreshToken, TokenDigest
 from domain.order import FINAL_STATUSES, OrderStatus
@@ -500,7 +500,7 @@ class SessionRepositoryContract:
         await start(storage, a_session(4, alice.id), token=4)
         await rotate(storage, old=1, new=5)
         await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
-        forgotten = await storage.sessions.forget(over_by=NOW - early, limit=10)
+        forgotten = (await storage.sessions.forget(over_by=NOW - early, limit=10)).sessions
         left = [number for number in range(1, 6) if await storage.sessions.of_token(digest(number))]
         assert (forgotten, left) == ((0, [1, 2, 3, 4, 5]) if early else (2, [2, 4]))
 
@@ -509,7 +509,7 @@ class SessionRepositoryContract:
     ) -> None:
         await start(storage, a_session(1, alice.id), token=1)
         await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
-        assert await storage.sessions.forget(over_by=NOW, limit=10) == 1
+        assert await storage.sessions.forget(over_by=NOW, limit=10) == Forgotten(1, 1)
 
     async def test_a_session_is_not_forgotten_before_it_is_over(
         self, storage: Storage, alice: User
@@ -518,37 +518,38 @@ class SessionRepositoryContract:
         session = a_session(1, alice.id)
         await start(storage, session, token=1)
         before = session.expires_at - timedelta(microseconds=1)
-        assert await storage.sessions.forget(over_by=before, limit=9) == 0
+        assert await storage.sessions.forget(over_by=before, limit=9) == Forgotten(0, 0)
         assert await storage.sessions.is_live(session.id, user=alice.id, at=before)
-        assert await storage.sessions.forget(over_by=session.expires_at, limit=9) == 1
+        assert await storage.sessions.forget(over_by=session.expires_at, limit=9) == Forgotten(1, 1)
 
-    async def test_forgotten_sessions_are_counted_without_their_tokens(
+    async def test_forget_removes_no_more_rows_than_its_limit(
         self, storage: Storage, alice: User
     ) -> None:
-        for number in (1, 2, 3):
+        for number in range(1, 4):
             await start(storage, a_session(number, alice.id), token=number)
-            for token in range(5):
-                old = number if not token else 10 * number + token - 1
-                await rotate(storage, old, 10 * number + token)
+        for number in range(10, 16):
+            await rotate(storage, old=number - 1 if number > 10 else 1, new=number)
         await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        counts = [await storage.sessions.forget(over_by=NOW, limit=2) for _ in range(3)]
-        assert counts == [2, 1, 0]
+        steps = [await storage.sessions.forget(over_by=NOW, limit=4) for _ in range(4)]
+        assert [sum(step) <= 4 for step in steps] == [True] * 4
+        assert (sum(s.sessions for s in steps), sum(s.tokens for s in steps)) == (3, 9)
+        assert await storage.sessions.forget(over_by=NOW, limit=4) == Forgotten(0, 0)
 
-    async def test_no_more_sessions_are_forgotten_than_was_said(
+    async def test_forget_keeps_a_session_while_it_has_tokens(
         self, storage: Storage, alice: User
     ) -> None:
-        for number in range(1, 6):
-            await start(storage, a_session(number, alice.id), token=number)
+        await start(storage, a_session(1, alice.id), token=1)
+        await rotate(storage, old=1, new=2)
         await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        counts = [await storage.sessions.forget(over_by=NOW, limit=2) for _ in range(4)]
-        assert counts == [2, 2, 1, 0]
+        steps = [await storage.sessions.forget(over_by=NOW, limit=1) for _ in range(4)]
+        assert steps == [Forgotten(0, 1), Forgotten(0, 1), Forgotten(1, 0), Forgotten(0, 0)]
 
     async def test_what_is_forgotten_is_unknown(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
         await start(storage, session, token=1)
         await rotate(storage, old=1, new=2)
         await storage.sessions.end(session.id, user=alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        await storage.sessions.forget(over_by=NOW, limit=1)
+        await storage.sessions.forget(over_by=NOW, limit=3)
         assert not await storage.sessions.is_familiar(alice.id, session.address)
         assert not await storage.sessions.is_live(session.id, user=alice.id, at=NOW)
         assert await storage.sessions.ended_since(NOW) == {}
@@ -564,8 +565,9 @@ class SessionRepositoryContract:
         counts = await asyncio.gather(
             *(storage.sessions.forget(over_by=NOW, limit=5) for _ in range(4))
         )
-        left = await storage.sessions.forget(over_by=NOW, limit=10)
-        assert sum(counts) + left == 10
+        while any(step := await storage.sessions.forget(over_by=NOW, limit=10)):
+            counts.append(step)
+        assert [sum(each) for each in zip(*counts, strict=True)] == [10, 10]
         tokens = [await storage.sessions.of_token(digest(number)) for number in range(1, 11)]
         assert tokens == [None] * 10
 

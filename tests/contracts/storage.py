@@ -99,6 +99,14 @@ class StorageContract(
     async def test_a_storage_that_was_never_opened_can_be_closed(self, storage: Storage) -> None:
         await self.another(storage).close()
 
+    async def test_identity_stays_the_same_while_the_storage_is_used(
+        self, storage: Storage
+    ) -> None:
+        before = storage.identity()
+        await storage.users.add(Username("alice"), PasswordHash("hash"))
+        await storage.ping()
+        assert storage.identity() == before
+
     async def test_the_secret_is_the_same_for_all_who_use_it(self, storage: Storage) -> None:
         secret = await storage.secret()
         assert len(secret) == 32

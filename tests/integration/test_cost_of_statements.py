@@ -20,9 +20,10 @@ from sqlalchemy import Engine, event
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
 from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
-from application.ports.sessions import SessionRepository
+from application.ports.sessions import Forgotten, SessionRepository
 from application.ports.storage import Storage
 from application.ports.users import UserRepository
+from application.purge_storage import STEP
 from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId, OrderStatus
 from domain.session import Ending, Session, SessionId
@@ -49,6 +50,9 @@ LATER_SECONDS = int((LATER - FIRST).total_seconds())
 
 MOST_INSTRUCTIONS = 20_000
 """Of SQLite's virtual machine; a page of 50 orders takes about 5,000."""
+
+MOST_INSTRUCTIONS_OF_A_ROW = 400
+"""Of SQLite's virtual machine, for a row that `purge` removes."""
 
 MOST_BLOCKS = 500
 """Of PostgreSQL, of 8 KiB each; a page of 50 orders takes about 250."""
@@ -240,6 +244,30 @@ async def test_no_method_reads_much_on_sqlite(
             costs[name] = 100 * (counted[0] - before)
         await storage.close()
     assert {name: cost for name, cost in costs.items() if cost > MOST_INSTRUCTIONS} == {}
+
+
+async def test_each_step_of_purge_costs_the_same_on_sqlite(
+    skewed_file: Path, tmp_path: Path
+) -> None:
+    """However many tokens a session has, and however many steps were before."""
+    shutil.copy(skewed_file, tmp_path / "copy.db")
+    storage = SqlStorage(SqliteDatabase(tmp_path / "copy.db"))
+    await storage.sessions.end(LIVE, user=BUSY, why=Ending.SIGNED_OUT, at=FIRST)
+    removed = Forgotten(0, 0)
+    with counting_instructions() as counted:
+        costs = []
+        while True:
+            before = counted[0]
+            step = await storage.sessions.forget(over_by=NOW - timedelta(days=1), limit=STEP)
+            if not any(step):
+                break
+            costs.append(100 * (counted[0] - before))
+            removed = Forgotten(*map(sum, zip(removed, step, strict=True)))
+    await storage.close()
+    assert removed.tokens == TOKENS + 2
+    assert removed.sessions >= SESSIONS
+    assert len(costs) <= sum(removed) // STEP + 2
+    assert max(costs) < MOST_INSTRUCTIONS_OF_A_ROW * STEP
 
 
 # PostgreSQL

@@ -447,6 +447,27 @@ async def test_nobody_waits_for_a_connection_for_ever(postgres_url: str) -> None
     await database.close()
 
 
+async def test_shared_reads_go_on_when_every_connection_is_in_use(postgres_url: str) -> None:
+    """All requests wait for what has ended; no client's reads hold it up."""
+    database = database_at(postgres_url, pool_size=2, pool_seconds=0.5)
+    storage = SqlStorage(database)
+    go_on = asyncio.Event()
+    began = asyncio.Barrier(3)
+
+    def hold(connection: Connection) -> None:
+        await_only(began.wait())
+        await_only(go_on.wait())
+
+    reads = [asyncio.create_task(database.read(hold, large=True)) for _ in range(2)]
+    await began.wait()
+    for _ in range(3):
+        assert await storage.sessions.ended_since(datetime(2026, 1, 1, tzinfo=UTC)) == {}
+    await within(5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool")
+    go_on.set()
+    await asyncio.gather(*reads)
+    await storage.close()
+
+
 async def test_writes_that_wait_leave_connections_to_reads(postgres_url: str) -> None:
     database = database_at(postgres_url, pool_size=4, pool_seconds=0.5)
     storage = SqlStorage(database)

@@ -284,7 +284,7 @@ async def test_what_is_over_is_found_by_indexes(
 ) -> None:
     statements, storage = Statements(many), SqlStorage(many)
     by = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
-    forgotten = await storage.sessions.forget(over_by=by, limit=50)
+    forgotten = sum(await storage.sessions.forget(over_by=by, limit=50))
     forgotten += await storage.orders.forget_keys(expired_by=by, limit=50)
     assert forgotten == (100 if days else 0)
     plans = await statements.plans(mode)

@@ -29,6 +29,7 @@ from adapters.sql.sqlite_database import SqliteDatabase
 from application.errors import SchemaNotCurrent, StorageUnavailable
 from application.ports.archive import AccountKind, AccountRecord, KeyRecord, SessionRecord
 from application.ports.orders import IdempotencyKey
+from application.ports.sessions import Forgotten
 from application.ports.storage import Storage
 from domain.order import Order, OrderId
 from domain.session import Ending, Session, SessionId
@@ -246,7 +247,7 @@ async def test_what_is_over_is_found_by_indexes(migrated: SqliteDatabase) -> Non
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        assert await storage.sessions.forget(over_by=over[0], limit=50) == 2
+        assert await storage.sessions.forget(over_by=over[0], limit=50) == Forgotten(2, 0)
         assert await storage.orders.forget_keys(expired_by=over[0], limit=50) == 1
     finally:
         event.remove(Engine, "before_cursor_execute", note)

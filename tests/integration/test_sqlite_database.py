@@ -25,6 +25,7 @@ from adapters.sql.sqlite_file import make_private
 from application.errors import StorageUnavailable
 from domain.order import MAX_LINES, Order, OrderId
 from domain.user import PasswordHash, UserId, Username
+from tests.integration.conftest import SECONDS
 from tests.samples import ALICE, TEAPOT, an_order
 
 
@@ -340,6 +341,23 @@ async def test_point_reads_go_on_beside_a_large_read(
     await reading
     assert len(gaps) > 5
     assert max(gaps) < 0.1
+
+
+async def test_shared_reads_go_on_beside_large_reads(full: SqlStorage) -> None:
+    """All requests wait for what has ended; no client's pages hold it up."""
+    go_on = threading.Event()
+
+    def hold(connection: Connection) -> None:
+        assert connection.execute(text("SELECT 1")).all()
+        assert go_on.wait(SECONDS)
+
+    reads = [asyncio.create_task(full._database.read(hold, large=True)) for _ in range(20)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(SECONDS / 2):
+        assert await full.sessions.ended_since(datetime(2026, 1, 1, tzinfo=UTC)) == {}
+    assert not any(each.done() for each in reads)
+    go_on.set()
+    await asyncio.gather(*reads)
 
 
 async def test_closing_waits_for_a_large_read(full: SqlStorage) -> None:

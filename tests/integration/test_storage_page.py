@@ -16,6 +16,7 @@ import lmdb
 import pytest
 
 from application.errors import SchemaNotCurrent, StorageUnavailable
+from application.ports.sessions import Forgotten
 from application.ports.storage import Storage
 from domain.session import Ending
 from domain.user import PasswordHash, Username
@@ -260,12 +261,14 @@ async def test_a_session_that_is_forgotten_leaves_no_key(storage: Any) -> None:
         assert await start(storage, number, ALICE.id, ALICE.password_hash)
     await rotate(storage, 1, 4, AT)
     await storage.sessions.end(session(1).id, user=ALICE.id, why=Ending.REVOKED, at=AT)
-    assert await storage.sessions.forget(over_by=AT, limit=9) == 1
+    assert await storage.sessions.forget(over_by=AT, limit=9) == Forgotten(1, 2)
     left = await storage.sessions.live(ALICE.id, at=AT, limit=9)
     assert {each.id for each in left} == {session(2).id, session(3).id}
     over = session(2).expires_at
-    assert await storage.sessions.forget(over_by=over - timedelta(microseconds=1), limit=9) == 0
-    assert [await storage.sessions.forget(over_by=over, limit=1) for _ in range(3)] == [1, 1, 0]
+    early = over - timedelta(microseconds=1)
+    assert await storage.sessions.forget(over_by=early, limit=9) == Forgotten(0, 0)
+    steps = [await storage.sessions.forget(over_by=over, limit=2) for _ in range(3)]
+    assert steps == [Forgotten(1, 1), Forgotten(1, 1), Forgotten(0, 0)]
     assert keys() == before
 
 

@@ -214,3 +214,78 @@ async def test_endings_are_forgotten_when_no_token_can_be_alive(world: World) ->
 async def test_a_token_of_no_session_is_not_ours(world: World) -> None:
     with pytest.raises(InvalidToken):
         await within(world).check(Caller(UserId(1), "shop"))
+
+
+# Another storage in the place of the open one
+
+
+def within_storages(world: World, identities: list[int]) -> WithinBound:
+    return WithinBound(
+        world.storage.sessions,
+        world.clock,
+        bound=timedelta(seconds=10),
+        lifetime=timedelta(minutes=15),
+        ticks=lambda: 0.0,
+        identity=lambda: identities[-1],
+    )
+
+
+async def test_endings_are_read_again_when_the_storage_is_another(world: World) -> None:
+    identities = [1]
+    check = within_storages(world, identities).check
+    caller = await world.caller(await world.sign_in())
+    world.clock.advance(minutes=5)
+    await check(caller)
+    identities.append(2)
+    await check(caller)
+    first, second = asked(world)
+    assert first == second
+
+
+async def test_session_is_refused_when_another_storage_does_not_have_it(world: World) -> None:
+    identities = [1]
+    check = within_storages(world, identities).check
+    kept = await world.caller(await world.sign_in())
+    missing = await world.caller(await world.sign_in())
+    assert missing.session is not None
+    assert isinstance(world.storage, InMemoryStorage)
+    await check(missing)
+    identities.append(2)
+    session = world.storage.tables.sessions.pop(missing.session)
+    for _ in range(2):
+        await check(kept)
+        with pytest.raises(InvalidToken):
+            await check(missing)
+    world.storage.tables.sessions[missing.session] = session
+    await check(missing)
+
+
+async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(world: World) -> None:
+    identities = [1]
+    check = within_storages(world, identities).check
+    caller = await world.caller(await world.sign_in())
+    assert isinstance(world.storage.sessions, CountedSessions)
+    await check(caller)
+    identities.append(2)
+    world.storage.sessions.reachable = False
+    with pytest.raises(StorageUnavailable):
+        await check(caller)
+    world.storage.sessions.reachable = True
+    await check(caller)
+    first, _, third = asked(world)
+    assert first == third
+
+
+async def test_sessions_are_looked_up_until_no_earlier_token_can_be_alive(world: World) -> None:
+    identities = [1]
+    revocation = within_storages(world, identities)
+    caller = await world.caller(await world.sign_in())
+    await revocation.check(caller)
+    identities.append(2)
+    await revocation.check(caller)
+    assert revocation._found == {caller.session}
+    world.clock.advance(minutes=16)
+    revocation._asked_at_tick = float("-inf")
+    await revocation.check(caller)
+    assert revocation._found == set()
+    assert revocation._replaced_at is None

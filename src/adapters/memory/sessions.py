@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from adapters.memory.tables import StoredToken, Tables
-from application.ports.sessions import Rotation, SessionRepository, Verdict
+from application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
 from domain.address import site_of
 from domain.session import Ending, Session, SessionId
@@ -113,19 +113,20 @@ class InMemorySessionRepository(SessionRepository):
         """Look through all endings."""
         return {session: when for session, (when, _) in self._tables.endings.items() if when >= at}
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
         """Look through all, then through their tokens."""
         tables = self._tables
-        over = [
-            session.id
+        over = {
+            session.id: None
             for session in tables.sessions.values()
             if session.expires_at <= over_by
             or (session.id in tables.endings and tables.endings[session.id][0] <= over_by)
-        ]
-        forgotten = set(over[:limit])
-        for digest in [d for d, token in tables.tokens.items() if token.session in forgotten]:
+        }
+        tokens = [digest for digest, token in tables.tokens.items() if token.session in over]
+        for digest in tokens[:limit]:
             del tables.tokens[digest]
-        for session in forgotten:
+        sessions = list(over)[: max(0, limit - len(tokens))]
+        for session in sessions:
             del tables.sessions[session]
             tables.endings.pop(session, None)
-        return len(forgotten)
+        return Forgotten(len(sessions), len(tokens[:limit]))

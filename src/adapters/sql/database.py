@@ -1,7 +1,7 @@
 """What the repositories need of a SQL engine."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Insert, Select
@@ -22,12 +22,23 @@ class Database(Protocol):
     """
 
     @abstractmethod
-    async def read(self, work: Callable[[Connection], T], *, large: bool = False) -> T:
+    async def read(
+        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
+    ) -> T:
         """Run one statement that reads, outside any transaction.
 
-        A `large` one may find thousands of rows: it runs where it holds up nobody, and the work
-        makes of the rows what is to be made of them.
+        A `large` one may find thousands of rows: it runs outside the event loop where the engine is
+        in this process, and so does the conversion of the rows, which is part of the work. All
+        requests wait for a `shared` one: it may be as large, and never queues behind a read or a
+        write that is not shared.
         """
+
+    def identity(self) -> Hashable:
+        """Return what tells the open database from another that took its place.
+
+        It changes at the first use of the other, which raises `StorageUnavailable`.
+        """
+        return None
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Run work that only reads, in a database that may be another program's.

@@ -3,12 +3,14 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
 import asyncpg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -33,11 +35,16 @@ CONNECT_SECONDS = 3.0
 ATTEMPTS = 5
 """How often work is tried that may succeed soon."""
 
+_FOR_SHARED_READS = 1
+"""Connections beyond the pool that are opened for shared reads when all of the pool are in use."""
+
 _KEPT_FOR_READS = 2
 """Connections that no write takes: those that wait for one owner's row hold up nobody's reads."""
 
 _FIRST_PAUSE_SECONDS = 0.05
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
+
+_ALL_IN_USE = words_for(PoolTimeoutError())
 
 _WAIT_FOR_STANDBYS = text(
     "SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''"
@@ -66,6 +73,8 @@ class PostgresDatabase(Database):
     may take. After one that was lost while COMMIT was under way, only repeatable work is; other
     work is `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
 
+    When all connections are in use, a shared read opens one more and closes it.
+
     A connection that was idle for more than `idle_seconds` is not used again. Work for which one
     of the pool does not answer in time is repeated once, on a new connection.
 
@@ -86,12 +95,13 @@ class PostgresDatabase(Database):
         self._engine = _engine(
             self._connect,
             pool_size=pool_size,
-            max_overflow=0,
+            max_overflow=_FOR_SHARED_READS,
             pool_timeout=pool_seconds,
             pool_use_lifo=True,  # or a few requests would keep every connection half idle
         )
         self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
         self._pool_seconds = pool_seconds
+        self._not_shared = asyncio.Semaphore(pool_size)
         self._writes = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._under_way = 0
@@ -103,6 +113,7 @@ class PostgresDatabase(Database):
         work: Callable[[Connection], T],
         *,
         large: bool = False,  # noqa: ARG002 - the server is what reads
+        shared: bool = False,
     ) -> T:
         """Run one statement, again if the connection is lost."""
 
@@ -110,21 +121,36 @@ class PostgresDatabase(Database):
             async with self._reads.connect() as connection:
                 return await self._run(connection, work)
 
-        return await self._until_done(once)
+        if shared:
+            return await self._until_done(once)
+        async with self._turn(self._not_shared, _ALL_IN_USE):
+            return await self._until_done(once)
 
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
         """Run a transaction; the work decides by the rows it locks, and waits for those."""
-        try:
-            async with asyncio.timeout(self._pool_seconds):
-                await self._writes.acquire()
-        except TimeoutError:
-            raise StorageUnavailable("PostgreSQL: too many writes are waiting") from None
-        try:
+        async with (
+            self._turn(self._writes, "too many writes are waiting"),
+            self._turn(self._not_shared, _ALL_IN_USE),
+        ):
             return await self._until_done(
                 lambda: self._transaction(self._engine, work), repeatable=repeatable
             )
+
+    @asynccontextmanager
+    async def _turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
+        """Hold a turn, and wait for one as long as for a connection."""
+        try:
+            if turns.locked():
+                async with asyncio.timeout(self._pool_seconds):
+                    await turns.acquire()
+            else:
+                await turns.acquire()
+        except TimeoutError:
+            raise StorageUnavailable(f"PostgreSQL: {refusal}") from None
+        try:
+            yield
         finally:
-            self._writes.release()
+            turns.release()
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read, and commit what makes COMMIT wait for the synchronous standbys, if there are any.

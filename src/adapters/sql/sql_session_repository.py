@@ -8,6 +8,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Delete,
     Select,
     and_,
     bindparam,
@@ -23,7 +24,7 @@ from sqlmodel import col
 from adapters.sql.database import Database
 from adapters.sql.rows import readable, session_of, session_row
 from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
-from application.ports.sessions import Rotation, SessionRepository, Verdict
+from application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
 from application.refresh_token import TokenDigest
 from domain.address import site_of
 from domain.session import Ending, Session, SessionId
@@ -112,7 +113,7 @@ class SqlSessionRepository(SessionRepository):
         )
         query = select(*_SESSION).where(col(SessionRow.user_id) == user, _is_live(at), renewable)
         return await self._sessions(
-            query.order_by(col(SessionRow.last_used_at).desc()).limit(limit)
+            query.order_by(col(SessionRow.last_used_at).desc()).limit(limit), large=True
         )
 
     async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
@@ -167,40 +168,51 @@ class SqlSessionRepository(SessionRepository):
         query = select(col(SessionRow.id), col(SessionRow.ended_at)).where(
             col(SessionRow.ended_at) >= at
         )
-        rows = await self._database.read(lambda c: c.execute(query).all(), large=True)
+        rows = await self._database.read(lambda c: c.execute(query).all(), shared=True)
         # A time that cannot be read is no reason to accept the session's tokens.
         return {
             SessionId(row.id): row.ended_at if isinstance(row.ended_at, datetime) else at
             for row in rows
         }
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
-        """Choose rows by the index on one time, then on the other; their tokens go first."""
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+        """Choose sessions by the index on one time, then on the other; tokens go first."""
 
-        def work(connection: Connection) -> int:
-            forgotten = 0
+        def work(connection: Connection) -> Forgotten:
+            sessions = tokens = 0
             # One OR of both would be read from end to end: bitmaps are off on PostgreSQL.
             for time in (col(SessionRow.ended_at), col(SessionRow.expires_at)):
+                room = limit - sessions - tokens
                 over = (
                     select(col(SessionRow.id))
                     .where(time <= over_by)
                     .order_by(time)
-                    .limit(limit - forgotten)
+                    .limit(room)
                     .with_for_update(skip_locked=True)  # for another that forgets
                 )
                 ids = connection.scalars(over).all()
-                connection.execute(
-                    delete(RefreshTokenRow).where(col(RefreshTokenRow.session_id).in_(ids))
+                of_these = (
+                    select(col(RefreshTokenRow.digest))
+                    .where(col(RefreshTokenRow.session_id).in_(ids))
+                    .limit(room)
                 )
-                connection.execute(delete(SessionRow).where(col(SessionRow.id).in_(ids)))
-                forgotten += len(ids)
-            return forgotten
+                digests = connection.scalars(of_these).all()
+                _delete_each(connection, _FORGET_TOKEN, digests)
+                # When there is room left, none of these sessions has a token any more.
+                emptied = ids[: room - len(digests)]
+                _delete_each(connection, _FORGET_SESSION, emptied)
+                tokens += len(digests)
+                sessions += len(emptied)
+            return Forgotten(sessions, tokens)
 
         return await self._database.write(work)
 
-    async def _sessions(self, query: Select[*tuple[Any, ...]]) -> list[Session]:
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return list(readable(rows, session_of))
+    async def _sessions(
+        self, query: Select[*tuple[Any, ...]], *, large: bool = False
+    ) -> list[Session]:
+        return await self._database.read(
+            lambda c: list(readable(c.execute(query).all(), session_of)), large=large
+        )
 
 
 def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
@@ -223,6 +235,15 @@ def end_sessions(
         .returning(col(SessionRow.id))
     )
     return [SessionId(row.id) for row in connection.execute(statement)]
+
+
+_FORGET_TOKEN = delete(RefreshTokenRow).where(col(RefreshTokenRow.digest) == bindparam("key"))
+_FORGET_SESSION = delete(SessionRow).where(col(SessionRow.id) == bindparam("key"))
+
+
+def _delete_each(connection: Connection, statement: Delete, keys: Sequence[str | bytes]) -> None:
+    if keys:
+        connection.execute(statement, [{"key": key} for key in keys])
 
 
 def _rotate(

@@ -1,5 +1,7 @@
 """A SQL storage: migrated by one command, opened only when its schema is current."""
 
+from collections.abc import Hashable
+
 from sqlalchemy import Connection, select, text
 from sqlmodel import col
 
@@ -68,6 +70,10 @@ class SqlStorage(Storage):
         """Read the revision: SELECT 1 alone would not touch a SQLite file."""
         await self._database.check()
         await self._database.read(lambda connection: connection.scalar(text(REVISIONS)))
+
+    def identity(self) -> Hashable:
+        """Ask the database."""
+        return self._database.identity()
 
     async def secret(self) -> bytes:
         """Read the row that the migration wrote."""

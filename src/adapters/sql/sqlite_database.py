@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -11,17 +12,16 @@ from sqlalchemy.exc import DBAPIError
 from adapters.files import is_file
 from adapters.sql.database import Database, Rows, T, Values
 from adapters.sql.sqlite_file import (
-    FileIdentity,
     engine_errors,
     engine_of,
     file_errors,
-    identity_of,
     make_private,
     unavailable,
 )
 from adapters.sql.sqlite_reader import SqliteReader
 from adapters.sql.sqlite_statement import SqliteStatement
 from adapters.sql.sqlite_writer import SqliteWriter
+from adapters.sql.watched_file import WatchedConnection, WatchedFile
 from application.errors import StorageUnavailable
 
 _SCHEME = "sqlite:///"
@@ -37,19 +37,22 @@ class SqliteDatabase(Database):
 
     A read is a single statement outside any transaction, run in the event loop on a connection that
     is kept: an embedded point read takes microseconds, less than a hop to a thread, and waits for
-    no write. A large read has a thread and a connection of its own. Writes run on another thread,
-    and are committed together when several wait.
+    no write. Large reads have a thread and a connection of their own, and shared reads another.
+    Writes run on a third thread, and are committed together when several wait.
+
+    A file that replaced the open one is noticed at the next use, which raises `StorageUnavailable`,
+    and is used from then on if its schema is current.
 
     Whatever the engine reports beside a broken constraint is raised as `StorageUnavailable`.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine = engine_of(path)
-        self._reader: Connection | None = None
+        self._file = WatchedFile(path)
+        self._reader = WatchedConnection(self._file)
         self._statements: dict[Select[Any] | Insert, SqliteStatement] = {}
-        self._opened: FileIdentity = None
         self._large_reader: SqliteReader | None = None
+        self._shared_reader: SqliteReader | None = None
         self._writer: SqliteWriter | None = None
 
     def __str__(self) -> str:
@@ -73,11 +76,18 @@ class SqliteDatabase(Database):
         with file_errors(self._path):
             return is_file(self._path)
 
+    def identity(self) -> int:
+        """Return how often the file was found replaced."""
+        return self._file.generation
+
     async def check(self) -> None:
-        """Let the open file go if it was replaced."""
-        if self._reader is not None and self._opened != identity_of(self._path):
-            self._close_reader()
-            raise StorageUnavailable(f"{self._path}: replaced or removed while it was open")
+        """Let go of a file that was replaced, and open the one that is there."""
+        with engine_errors(self._path):
+            if not self._reader.is_current():
+                with suppress(StorageUnavailable):
+                    self._reader.current()
+            self._reader.current()
+        self._file.note_presence()
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Read on a connection of its own that is not configured."""
@@ -88,9 +98,17 @@ class SqliteDatabase(Database):
             return work(connection)
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
-        """Make the file if there is none, and migrate on the writing thread."""
+        """Make the file if there is none, and migrate on a writing thread.
+
+        A writer of its own: that of the others takes no file whose schema is not current in the
+        place of another.
+        """
         make_private(self._path)
-        await self.write(work)
+        writer = SqliteWriter(WatchedFile(self._path))
+        try:
+            await writer.run(work)
+        finally:
+            await writer.close()
 
     async def write(
         self,
@@ -100,22 +118,28 @@ class SqliteDatabase(Database):
     ) -> T:
         """Run a write on the writing thread."""
         if self._writer is None:
-            self._writer = SqliteWriter(self._path)
+            self._writer = SqliteWriter(self._file)
         return await self._writer.run(work)
 
-    async def read(self, work: Callable[[Connection], T], *, large: bool = False) -> T:
-        """Run one statement that reads, here or on the thread for large ones."""
+    async def read(
+        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
+    ) -> T:
+        """Run one statement that reads, here or on the thread for such reads."""
+        if shared:
+            if self._shared_reader is None:
+                self._shared_reader = SqliteReader(self._file, "sqlite-shared-reader")
+            return await self._shared_reader.run(work)
         if large:
             if self._large_reader is None:
-                self._large_reader = SqliteReader(self._path)
+                self._large_reader = SqliteReader(self._file, "sqlite-reader")
             return await self._large_reader.run(work)
         with engine_errors(self._path):
-            return work(self._connected())
+            return work(self._reader.current())
 
     async def rows(self, query: Select[Any], values: Values) -> Rows:
         """Read here."""
         try:
-            return self.run(self._connected(), query, values)
+            return self.run(self._reader.current(), query, values)
         except (DBAPIError, sqlite3.Error) as error:
             raise unavailable(error, self._path) from error
 
@@ -123,26 +147,17 @@ class SqliteDatabase(Database):
         """Run it past what SQLAlchemy does for each execution."""
         known = self._statements.get(statement)
         if known is None:
-            known = self._statements[statement] = SqliteStatement(statement, self._engine.dialect)
+            known = self._statements[statement] = SqliteStatement(
+                statement, self._reader.engine.dialect
+            )
         driver = connection.connection.driver_connection
         return known.run(cast("sqlite3.Connection", driver), *each)
 
     async def close(self) -> None:
         """Wait for what is under way and let the file go."""
-        threads = (self._large_reader, self._writer)
-        self._large_reader = self._writer = None
-        self._close_reader()
+        threads = (self._large_reader, self._shared_reader, self._writer)
+        self._large_reader = self._shared_reader = self._writer = None
         for each in threads:
             if each is not None:
                 await each.close()
-
-    def _connected(self) -> Connection:
-        if self._reader is None:
-            self._opened = identity_of(self._path)
-            self._reader = self._engine.connect()
-        return self._reader
-
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._reader.close()

@@ -28,10 +28,10 @@ FileIdentity = tuple[int, int] | None
 """Tells a file from another that took its place; `None` where there is none."""
 
 
-def identity_of(path: Path) -> FileIdentity:
-    """Tell which file is there now."""
+def identity_of(path: str | Path) -> FileIdentity:
+    """Return the identity of the file that is there now."""
     try:
-        file = path.stat()
+        file = os.stat(path)  # noqa: PTH116 - at every request; pathlib takes longer
     except OSError:
         return None
     return file.st_dev, file.st_ino
@@ -121,7 +121,7 @@ def engine_errors(path: Path) -> Iterator[None]:
 def unavailable(error: Exception, path: Path) -> StorageUnavailable:
     """Make an error of what the engine reports, without the statement and its values."""
     if isinstance(error, StorageUnavailable):
-        return StorageUnavailable(*error.args)
+        return type(error)(*error.args)
     if is_damage(error):
         return StorageUnavailable(f"SQLite: {_reported(error)}; {damaged(path)}")
     reason = f"SQLite: {_reported(error)} ({path})"

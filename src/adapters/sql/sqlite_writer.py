@@ -9,24 +9,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from adapters.sql.database import T
 from adapters.sql.sqlite_file import (
     BUSY_SECONDS,
-    FileIdentity,
     engine_errors,
-    engine_of,
-    identity_of,
     is_busy,
     unavailable,
 )
-from application.errors import StorageUnavailable
+from adapters.sql.watched_file import WatchedConnection, WatchedFile
+from application.errors import OutcomeUnknown, StorageUnavailable
 
 MAX_GROUP = 256
 """The most works that one commit stores."""
@@ -76,10 +73,10 @@ class SqliteWriter:
     asked for, and all whose time is over are told together.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: WatchedFile) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(
-            target=_Committer(path, self._jobs).run, name="sqlite-writer", daemon=True
+            target=_Committer(file, self._jobs).run, name="sqlite-writer", daemon=True
         )
         self._thread.start()
 
@@ -104,13 +101,11 @@ class SqliteWriter:
 class _Committer:
     """What the thread does."""
 
-    def __init__(self, path: Path, jobs: "SimpleQueue[_Job | None]") -> None:
-        self._path = path
+    def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:
+        self._path = file.path
         self._jobs = jobs
         self._put_back: deque[_Job | None] = deque()
-        self._engine: Engine = engine_of(path, busy_seconds=0)
-        self._connection: Connection | None = None
-        self._opened: FileIdentity = None
+        self._connection = WatchedConnection(file, busy_seconds=0)
         self._let_go_at = 0.0
 
     def run(self) -> None:
@@ -120,7 +115,7 @@ class _Committer:
             try:
                 open_ended = self._commit(group)
             except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
-                self._disconnect()
+                self._connection.close()
                 if is_busy(error):
                     group += self._overdue()
                 for each in group:
@@ -130,7 +125,7 @@ class _Committer:
             _tell(group)
             if not open_ended:
                 break
-        self._disconnect()
+        self._connection.close()
 
     def _next(self) -> _Job | None:
         """Wait for a job; when one is there at once, leave the lock to others now and then."""
@@ -172,6 +167,11 @@ class _Committer:
                 group.append(job)
                 self._run(connection, engine, job)
         engine.execute("COMMIT")
+        if not self._connection.is_current():
+            raise OutcomeUnknown(
+                f"SQLite: {self._path} was replaced or removed during a change, which may be"
+                " missing from it; look before trying again"
+            )
         return open_ended
 
     def _begin(self, first: _Job) -> Connection:
@@ -188,20 +188,10 @@ class _Committer:
                 return connection
 
     def _connect(self) -> Connection:
-        now = identity_of(self._path)
-        if self._connection is not None and now != self._opened:
-            self._disconnect()
-        if self._connection is None:
-            self._connection = self._engine.connect()
-            self._connection.begin()  # for Alembic, which would begin a transaction otherwise
-            self._opened = now
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with suppress(Exception):  # the file may be gone, and what was begun with it
-                connection.close()
+        connection = self._connection.current()
+        if not connection.in_transaction():
+            connection.begin()  # for Alembic, which would begin a transaction otherwise
+        return connection
 
     def _run(self, connection: Connection, engine: sqlite3.Connection, job: _Job) -> None:
         if job.future.cancelled():

@@ -1,5 +1,6 @@
 """Access tokens of another issuer: verified with the keys it publishes, and never made here."""
 
+from collections.abc import Callable, Hashable
 from datetime import timedelta
 
 from adapters.tokens.jws import key_id
@@ -25,7 +26,8 @@ class ExternalTokenVerifier(TokenVerifier):
 
     `jwt_type` is what access tokens must say they are: `at+jwt` (RFC 9068), or `jwt`, with which
     `JWT` and nothing at all pass too; then `aud` alone tells an ID token apart. The caller is the
-    account of `sub`, opened on first sight; the client is `client_id`, else `azp`.
+    account of `sub`, opened on first sight; the client is `client_id`, else `azp`. Accounts are
+    remembered while `identity`, that of the storage, is the same.
     """
 
     def __init__(
@@ -38,11 +40,14 @@ class ExternalTokenVerifier(TokenVerifier):
         audience: str,
         leeway: timedelta,
         jwt_type: str,
+        identity: Callable[[], Hashable],
     ) -> None:
         self._keys = keys
         self._users = users
         self._issuer = issuer
+        self._identity = identity
         self._known: dict[str, UserId] = {}
+        self._known_in = identity()
         self._verifier = JwtTokenVerifier(
             _subject,
             clock=clock,
@@ -64,12 +69,15 @@ class ExternalTokenVerifier(TokenVerifier):
         return Caller(await self._account(subject), client_id, scope)
 
     async def _account(self, subject: str) -> UserId:
-        if subject not in self._known:
+        if (identity := self._identity()) != self._known_in:
+            self._known, self._known_in = {}, identity
+        known = self._known
+        if subject not in known:
             user = await self._users.of_subject(self._issuer, subject)
-            if len(self._known) >= MAX_KNOWN_SUBJECTS:
-                del self._known[next(iter(self._known))]
-            self._known[subject] = user
-        return self._known[subject]
+            if len(known) >= MAX_KNOWN_SUBJECTS:
+                del known[next(iter(known))]
+            known[subject] = user
+        return known[subject]
 
 
 def _subject(claims: Claims) -> tuple[str, str, frozenset[Scope]]:

@@ -10,4 +10,7 @@ class Clock(Protocol):
 
     @abstractmethod
     def now(self) -> datetime:
-        """Tell the time, aware and in UTC."""
+        """Return the time, aware and in UTC, never earlier than a call before returned.
+
+        What has expired by this clock stays expired, whatever the computer's clock is set to.
+        """

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from application.refresh_token import TokenDigest
 from domain.session import Ending, Session, SessionId
@@ -27,6 +27,13 @@ class Rotation:
 
     verdict: Verdict
     sealed: bytes | None = field(default=None, repr=False)
+
+
+class Forgotten(NamedTuple):
+    """How many sessions and refresh tokens one step removed."""
+
+    sessions: int
+    tokens: int
 
 
 class SessionRepository(Protocol):
@@ -109,9 +116,10 @@ class SessionRepository(Protocol):
         """Return all sessions that were ended at that time or later, and when."""
 
     @abstractmethod
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
-        """Remove up to `limit` sessions that ended or expired by then, and all of their tokens.
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+        """Remove up to `limit` tokens and sessions of those that ended or expired by then.
 
-        Returns how many sessions it were. Their tokens are as unknown as any other text, and their
-        addresses are no longer familiar.
+        A session goes after the last of its tokens. Both counts are 0 when nothing was left to
+        remove. The tokens are as unknown as any other text, and the addresses of the sessions are
+        no longer familiar.
         """

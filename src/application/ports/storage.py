@@ -1,7 +1,7 @@
 """Whatever keeps users, sessions and orders."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 from application.ports.archive import Archive
@@ -62,3 +62,12 @@ class Storage(Protocol):
     @abstractmethod
     async def secret(self) -> bytes:
         """Return 32 bytes drawn when this storage was made, the same for all who use it."""
+
+    def identity(self) -> Hashable:
+        """Return what tells this storage from another that took its place while it was open.
+
+        As long as it is the same, so are the secret, the ids of accounts, and what is known of
+        sessions. It changes at the first use of the other, which raises `StorageUnavailable`. It is
+        called at every request.
+        """
+        return None

@@ -78,12 +78,13 @@ def _microseconds(time: datetime) -> int:
 
 
 async def _cursors(request: Request) -> Cursors:
-    """Ask the storage for its secret once."""
+    """Read the secret of the storage once, and again when another took the storage's place."""
     state = request.app.state
-    if not hasattr(state, "cursors"):
-        storage: Storage = state.container.storage()
-        state.cursors = Cursors(await storage.secret())
-    cursors: Cursors = state.cursors
+    storage: Storage = state.container.storage()
+    identity = storage.identity()
+    if not hasattr(state, "cursors") or state.cursors[0] != identity:
+        state.cursors = (identity, Cursors(await storage.secret()))
+    cursors: Cursors = state.cursors[1]
     return cursors
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from adapters.memory import InMemorySessionRepository, Tables
 from adapters.memory.tables import StoredToken
-from application.ports.sessions import Rotation, Verdict
+from application.ports.sessions import Forgotten, Rotation, Verdict
 from application.refresh_token import TokenDigest
 from domain.session import Ending, Session, SessionId
 from domain.user import PasswordHash, UserId
@@ -591,7 +591,7 @@ class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
         stored = self._tables.tokens.get(token)
         return self._tables.sessions.get(stored.session) if stored else None
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
         tokens = dict(self._tables.tokens)
         count = await super().forget(over_by=over_by, limit=limit)
         self._tables.tokens.update(tokens)
@@ -602,7 +602,7 @@ class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
 class ForgetsByExpiryAlone(InMemorySessionRepository):
     """A session that ended is kept until it expires."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
         endings, self._tables.endings = self._tables.endings, {}
         count = await super().forget(over_by=over_by, limit=limit)
         sessions = self._tables.sessions
@@ -614,7 +614,7 @@ class ForgetsByExpiryAlone(InMemorySessionRepository):
 class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
     """Access tokens of the session may still be in use, and its address is no longer familiar."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
         tables = self._tables
         for session in tables.sessions.values():
             mine = [token for token in tables.tokens.values() if token.session == session.id]
@@ -623,22 +623,17 @@ class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
         return await super().forget(over_by=over_by, limit=limit)
 
 
-@caught_by("test_no_more_sessions_are_forgotten_than_was_said")
+@caught_by("test_forget_removes_no_more_rows_than_its_limit")
 class ForgetsSessionsWithoutALimit(InMemorySessionRepository):
     """One call removes all of them."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
         return await super().forget(over_by=over_by, limit=10**6)
 
 
-@caught_by("test_forgotten_sessions_are_counted_without_their_tokens")
-class LimitsTokensInTheirPlace(InMemorySessionRepository):
-    """The limit holds for the tokens of the sessions."""
+@caught_by("test_forget_removes_no_more_rows_than_its_limit")
+class ForgetsSessionsWithAllOfTheirTokens(InMemorySessionRepository):
+    """The limit counts sessions alone."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> int:
-        tables = self._tables
-        most = max((self._tokens(session) for session in tables.sessions), default=1)
-        return await super().forget(over_by=over_by, limit=max(1, limit // most))
-
-    def _tokens(self, session: SessionId) -> int:
-        return sum(token.session == session for token in self._tables.tokens.values())
+    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+        return await super().forget(over_by=over_by, limit=limit + len(self._tables.tokens))
