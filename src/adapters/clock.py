@@ -9,10 +9,9 @@ from application.ports.clock import Clock
 
 _log = logging.getLogger("ordergate.server")
 
-_NANOSECONDS = 1_000_000_000
-_TOLERANCE = 1 * _NANOSECONDS
-_DRIFT = 1_000
-"""The wall clock may lag by so much, and by that part of the time that passed: NTP corrects it."""
+_TOLERANCE = 1.0
+_DRIFT = 0.001
+"""The wall clock may lag by so many seconds and that part of the time that passed, as by NTP."""
 
 
 class SystemClock(Clock):
@@ -23,13 +22,13 @@ class SystemClock(Clock):
     expired. A new process starts from the wall clock. The first change of more than a second is
     logged. Any thread may call it.
 
-    `wall` and `monotonic` return nanoseconds, as the functions of `time` do.
+    `wall` and `monotonic` return seconds, as the functions of `time` do.
     """
 
     def __init__(
         self,
-        wall: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], int] = time.monotonic_ns,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
@@ -43,10 +42,10 @@ class SystemClock(Clock):
         wall = self._wall()
         passed = tick - latest_tick
         lag = latest + passed - wall
-        if lag > 0 and (wall < latest or lag > _TOLERANCE + passed // _DRIFT):
+        if lag > 0 and (wall < latest or lag > _TOLERANCE + passed * _DRIFT):
             if lag > _TOLERANCE and not self._warned:
                 self._warned = True
-                _log.warning("clock_set_back", extra={"seconds": lag // _NANOSECONDS})
+                _log.warning("clock_set_back", extra={"seconds": round(lag)})
             wall += lag
         self._latest = (wall, tick)
-        return datetime.fromtimestamp(wall / _NANOSECONDS, UTC)
+        return datetime.fromtimestamp(wall, UTC)

@@ -164,6 +164,9 @@ class WatchedConnection:
         )
         self._connection: Connection | None = None
         self._opened = _Opened(None, ())
+        # Apart, for the comparison at every request.
+        self._name = os.fspath(file.path)
+        self._identity: FileIdentity = None
 
     def current(self) -> Connection:
         """Return a connection to the file that is at the path now.
@@ -171,13 +174,13 @@ class WatchedConnection:
         Raises `StorageUnavailable` when the open file was removed, or replaced by one that cannot
         be used, and what the engine reports. If the same file comes back, it is used on.
         """
-        if self._connection is not None and self._file.identity() == self._opened.file:
+        if self._connection is not None and identity_of(self._name) == self._identity:
             return self._connection
         return self._open()
 
     def is_current(self) -> bool:
         """Say whether the path still names the open file."""
-        return self._file.identity() == self._opened.file
+        return identity_of(self._name) == self._identity
 
     def close(self) -> None:
         """Let the file go; may be called twice."""
@@ -191,7 +194,7 @@ class WatchedConnection:
             raise self._file.missing()
         connection, opened = self._file.connect(self.engine, old)
         self.close()
-        self._connection, self._opened = connection, opened
+        self._connection, self._opened, self._identity = connection, opened, opened.file
         return connection
 
 
