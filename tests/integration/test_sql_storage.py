@@ -307,13 +307,14 @@ async def test_any_file_name_is_one(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).is_file()
 
 
-async def test_every_folder_that_is_made_is_the_owners_alone(tmp_path: Path) -> None:
+async def test_folder_of_the_file_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    """Folders above it get the modes that the umask allows."""
     before = os.umask(0)
     try:
         await SqlStorage(SqliteDatabase(tmp_path / "a" / "b" / "orders.db")).migrate()
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o777
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
     files = (tmp_path / "a" / "b").iterdir()
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}

@@ -65,7 +65,7 @@ async def test_a_page_is_one_range_of_an_index_and_sorts_nothing(
     found = re.fullmatch(f"SEARCH orders USING INDEX {search}", orders)
     assert found is not None, orders
     assert set(found[1].split(" AND ")) == {"(placed_at,id)<(?,?)", "placed_at>?"}
-    assert lines == "SEARCH order_lines USING PRIMARY KEY (owner_id=? AND order_id=?)"
+    assert lines == "SEARCH order_lines USING PRIMARY KEY (owner_id=? AND order_id=?) LEFT-JOIN"
 
 
 @pytest.mark.parametrize("status", [None, OrderStatus.PAID])
