@@ -21,5 +21,5 @@ def create() -> FastAPI:
         settings = load_settings(Container.flaws_in())
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
-    configure_logging(settings)
+    configure_logging(settings, buffered=True)
     return create_app(Container(settings=settings))
