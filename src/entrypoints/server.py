@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from entrypoints.http.protocol import BoundedHttpProtocol
+from entrypoints.descriptors import ReservingHttpProtocol, raise_limit
 from entrypoints.logs import flush_log
 from entrypoints.signals import Terminated
 from entrypoints.supervisor import Supervisor
@@ -130,12 +130,13 @@ def serve(
     can be served by several workers. `database` names the database for the log. Returns False when
     the application could not start.
     """
+    raise_limit()
     config = _Config(
         app,
         factory=isinstance(app, str),
         workers=workers,
         backlog=_BACKLOG,
-        http=BoundedHttpProtocol,
+        http=ReservingHttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
