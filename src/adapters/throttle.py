@@ -1,5 +1,6 @@
 """Failed sign-ins, counted with the `limits` library in memory or in a Redis that all share."""
 
+import asyncio
 import hashlib
 import logging
 import math
@@ -27,6 +28,12 @@ T = TypeVar("T")
 
 _REDIS_SECONDS = 1.0
 """How long Redis may take to answer, and how long it is left alone after it did not."""
+_SLOW_SECONDS = 0.5
+"""How long an answer may take that does not make Redis be left alone."""
+_WARNING_SECONDS = 60.0
+_PROBE = RateLimitItemPerSecond(1, 1, "probe")
+"""A counter of nothing, to see whether Redis takes writes."""
+_NO_NUMBER = ("WRONGTYPE", "value is not an integer", "would overflow")
 _DIGEST_CHARACTERS = 32
 
 _log = logging.getLogger("ordergate.throttle")
@@ -65,6 +72,7 @@ class LimitsThrottle(Throttle):
         self._redis = _counters(self._pool) if self._pool else None
         self._lost = False
         self._left_alone_until = 0.0
+        self._next_counter_warning = 0.0
 
     @asynccontextmanager
     async def attempt(
@@ -131,25 +139,55 @@ class LimitsThrottle(Throttle):
         await self._ask(lambda counters: counters.hit(*tally))
 
     async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
-        """Ask Redis, or this process's memory where there is none that answers."""
+        """Ask Redis, or this process's memory where there is none that answers.
+
+        Whatever Redis does, no sign-in fails for it, and the limits hold in this process. After
+        an answer that is missing or slow it is left alone for a second: a sign-in waits 1 s for one
+        and less than 0.5 s for each other. Then it is used again once it takes a write: one that is
+        full, or a replica, answers reads, and by them alone the limits would never be reached.
+        """
         if self._redis is None or time.monotonic() < self._left_alone_until:
             return await question(self._memory)
         if self._lost:  # one guess tries, and the others do not wait for it
             self._left_alone_until = time.monotonic() + _REDIS_SECONDS
+        began = time.monotonic()
         try:
-            answer = await question(self._redis)
-        except (StorageError, OSError) as error:
-            self._left_alone_until = time.monotonic() + _REDIS_SECONDS
-            if not self._lost:
-                self._lost = True
+            async with asyncio.timeout(_REDIS_SECONDS):
+                if self._lost:
+                    await self._redis.hit(_PROBE)
+                answer = await question(self._redis)
+        except Exception as raised:  # noqa: BLE001 - it may answer with anything, in any protocol
+            error = raised.storage_error if isinstance(raised, StorageError) else raised
+            is_slow = time.monotonic() - began > _SLOW_SECONDS
+            if _is_about_one_counter(error) and not is_slow:
+                self._warn_of_counter(error)
+            else:
                 # The kind alone: a message may repeat parts of the URL.
-                kind = type(error.storage_error if isinstance(error, StorageError) else error)
-                _log.warning("throttle_counts_alone", extra={"error": kind.__name__})
+                self._leave_alone(type(error).__name__)
             return await question(self._memory)
-        if self._lost:
+        if time.monotonic() - began > _SLOW_SECONDS:
+            self._leave_alone("SlowAnswer")
+        elif self._lost:
             self._lost, self._left_alone_until = False, 0.0
             _log.info("throttle_counts_with_others")
         return answer
+
+    def _leave_alone(self, reason: str) -> None:
+        self._left_alone_until = time.monotonic() + _REDIS_SECONDS
+        if not self._lost:
+            self._lost = True
+            _log.warning("throttle_counts_alone", extra={"error": reason})
+
+    def _warn_of_counter(self, error: Exception) -> None:
+        """Warn once a minute: guesses at one account ask for the same counter each time."""
+        if time.monotonic() >= self._next_counter_warning:
+            self._next_counter_warning = time.monotonic() + _WARNING_SECONDS
+            _log.warning("throttle_counter_unusable", extra={"error": type(error).__name__})
+
+
+def _is_about_one_counter(error: Exception) -> bool:
+    """Say whether Redis answers, and what it keeps under the key is no number (`limits` reads)."""
+    return isinstance(error, ValueError) or any(words in str(error) for words in _NO_NUMBER)
 
 
 def _pool(url: str) -> "ConnectionPool":

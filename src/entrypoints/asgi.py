@@ -42,5 +42,5 @@ def create_for_serve() -> FastAPI:
         settings = load_settings(Container.flaws_in())
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
-    configure_logging(settings)
+    configure_logging(settings, buffered=True)
     return create_app(Container(settings=settings))

@@ -222,6 +222,7 @@ def _ask_password() -> str:
 def _serve(
     app: Callable[..., Any] | str, listening: socket, container: Container, *, workers: int = 1
 ) -> None:
+    configure_logging(container.settings(), buffered=True)
     if not server.serve(app, listening, database=container.database().name, workers=workers):
         raise Failure("the server did not start; the log says why")
 

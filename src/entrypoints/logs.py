@@ -6,6 +6,7 @@ import re
 import sys
 from datetime import UTC, datetime
 
+from entrypoints.log_buffer import BufferedHandler
 from entrypoints.settings import Settings
 
 _BARE = re.compile(r"[^\s\"'\\=]+")
@@ -13,14 +14,17 @@ _NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_me
 """What a record has by itself, and the second copy of its message that uvicorn adds."""
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send everything that is logged through one formatter."""
+def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
+    """Send everything that is logged through one formatter.
+
+    `buffered` is for servers: no request waits until a line is written. Commands lose no line.
+    """
     as_text = settings.log_format == "text" or (
         settings.log_format == "auto" and sys.stderr.isatty()
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     root = logging.getLogger()
+    handler = _buffered(root) if buffered else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
     root.setLevel(settings.log_level.upper())
     logging.getLogger("ordergate.audit").setLevel(logging.INFO)  # a record is no chatter
@@ -33,6 +37,23 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # httpx tells at INFO that it asked; what came of it is told by who asked.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _buffered(root: logging.Logger) -> logging.Handler:
+    """Return the handler that there is already, or a new one where standard error is a file."""
+    for handler in root.handlers:
+        if isinstance(handler, BufferedHandler):
+            return handler
+    try:
+        return BufferedHandler(sys.stderr)
+    except (AttributeError, OSError, ValueError):  # it is closed, or only in memory
+        return logging.StreamHandler(sys.stderr) if sys.stderr else logging.NullHandler()
+
+
+def flush_log() -> None:
+    """Let what was logged be written, as far as standard error takes it within a second."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 class JsonFormatter(logging.Formatter):

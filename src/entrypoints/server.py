@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from threading import Event, Thread
+from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
-from entrypoints.http.protocol import BoundedHttpProtocol
+from entrypoints.descriptors import ReservingHttpProtocol, raise_limit
+from entrypoints.logs import flush_log
 from entrypoints.signals import Terminated
+from entrypoints.supervisor import Supervisor
 
 _BACKLOG = 2048
 _DRAIN_SECONDS = 10
@@ -57,6 +58,15 @@ def url_of(listening: socket.socket) -> str:
 
 
 class _Config(uvicorn.Config):
+    def configure_logging(self) -> None:
+        """Let a worker write the last lines of its log before uvicorn's repeated SIGTERM ends it.
+
+        `entrypoints.asgi` configures the log itself.
+        """
+        super().configure_logging()
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGTERM, _flush_and_end)
+
     def load(self) -> None:
         """Load the application, in the process that serves it.
 
@@ -69,6 +79,12 @@ class _Config(uvicorn.Config):
         super().load()
         gc.freeze()
         gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
+
+
+def _flush_and_end(number: int, _frame: FrameType | None) -> None:
+    flush_log()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def _drain_when_the_supervisor_ends() -> None:
@@ -113,12 +129,13 @@ def serve(
     can be served by several workers. `database` names the database for the log. Returns False when
     the application could not start.
     """
+    raise_limit()
     config = _Config(
         app,
         factory=isinstance(app, str),
         workers=workers,
         backlog=_BACKLOG,
-        http=BoundedHttpProtocol,
+        http=ReservingHttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -132,16 +149,19 @@ def serve(
     # The socket itself, not its number: uvicorn takes a number for a Unix socket, leaves Nagle's
     # algorithm on, and every answer on a kept connection comes 40 ms late.
     # uvicorn raises the signal again after it has drained.
-    with suppress(KeyboardInterrupt, Terminated):
-        if workers > 1:
-            return _supervise(Multiprocess(config, sockets=[listening]))
-        server = _Server(config)
-        server.run(sockets=[listening])
-        return server.started
+    try:
+        with suppress(KeyboardInterrupt, Terminated):
+            if workers > 1:
+                return _supervise(Supervisor(config, sockets=[listening]))
+            server = _Server(config)
+            server.run(sockets=[listening])
+            return server.started
+    finally:
+        flush_log()
     return True
 
 
-def _supervise(supervisor: Multiprocess) -> bool:
+def _supervise(supervisor: Supervisor) -> bool:
     """Run the workers. Ctrl-C and the end of a terminal reach their process group as a whole.
 
     Workers inherit a mask that blocks both signals, so that none of them ends while it is starting,
@@ -152,4 +172,4 @@ def _supervise(supervisor: Multiprocess) -> bool:
     resource_tracker.ensure_running()  # its start unblocks SIGINT, so it is first
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     supervisor.run()
-    return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
+    return not supervisor.has_failed

@@ -104,11 +104,16 @@ class Server:
 
     @classmethod
     def start(
-        cls, *arguments: object, cwd: Path, module: str = "entrypoints", **settings: object
+        cls,
+        *arguments: object,
+        cwd: Path,
+        module: str = "entrypoints",
+        prefix: tuple[str, ...] = (),
+        **settings: object,
     ) -> "Server":
         server = cls(
             subprocess.Popen(
-                [sys.executable, "-m", module, *map(str, arguments), "--port", "0"],
+                [*prefix, sys.executable, "-m", module, *map(str, arguments), "--port", "0"],
                 cwd=cwd,
                 env=clean_environment(**settings),
                 stdout=subprocess.PIPE,

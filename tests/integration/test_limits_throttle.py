@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -211,6 +212,134 @@ async def test_a_redis_that_says_nothing_holds_up_one_guess_for_a_second(
         assert time.monotonic() - started < 3
         await throttle.close()
     assert [vars(record)["error"] for record in caplog.records] == ["TimeoutError"]
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+JUNK: dict[str, Callable[["redis.Redis", str], object]] = {
+    "text": lambda client, key: client.set(key, "junk"),
+    "bytes": lambda client, key: client.set(key, b"\xff\x00"),
+    "a fraction": lambda client, key: client.set(key, "1.5"),
+    "a list": lambda client, key: client.rpush(key, "junk"),
+    "a hash": lambda client, key: client.hset(key, "junk", "1"),
+}
+
+
+@pytest.mark.parametrize("kind", JUNK)
+async def test_counter_that_is_no_number_is_kept_in_memory(
+    valkey: ValkeyServer, client: "redis.Redis", caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    throttle = a_throttle(url_of(valkey))
+    await guess(throttle, "alice")
+    for key in list(client.scan_iter()):
+        client.delete(str(key))
+        JUNK[kind](client, str(key))
+    for _ in range(3):
+        assert not await is_shut(throttle, "alice")
+        await guess(throttle, "alice")
+    assert await is_shut(throttle, "alice")
+    await guess(throttle, "bob", "203.0.113.7")
+    await guess(throttle, "bob", "203.0.113.7", matched=True)
+    assert client.dbsize() == 5  # the others are counted in Valkey
+    assert messages(caplog) == ["throttle_counter_unusable"]
+    await throttle.close()
+
+
+REFUSALS = {
+    "OOM": ("maxmemory", "1"),
+    "NOREPLICAS": ("min-replicas-to-write", "1"),
+}
+
+
+@pytest.mark.parametrize("name", [*REFUSALS, "READONLY"])
+async def test_redis_that_takes_no_writes_does_not_disable_the_throttle(
+    client: "redis.Redis", caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    with ValkeyServer() as server:
+        admin: redis.Redis = redis.Redis(host=server.host, port=server.port)
+        if name == "READONLY":
+            admin.replicaof("127.0.0.1", 1)
+        else:
+            admin.config_set(*REFUSALS[name])
+        throttle = a_throttle(url_of(server))
+        for _ in range(3):
+            assert not await is_shut(throttle)
+            await guess(throttle)
+            throttle._left_alone_until = 0.0  # as after a second
+        throttle._left_alone_until = 0.0
+        assert await is_shut(throttle)
+        assert messages(caplog) == ["throttle_counts_alone"]
+        await throttle.close()
+        admin.close()
+
+
+ANSWERS = {
+    "HTTP": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "NOAUTH": b"-NOAUTH Authentication required.\r\n",
+    "LOADING": b"-LOADING the dataset is in memory soon\r\n",
+    "an empty list": b"*0\r\n",
+    "a map": b"%1\r\n+a\r\n+b\r\n",
+    "a huge string": b"$99999999999\r\nx",
+    "zeros": b"\0" * 100,
+    "an odd number": b":x\r\n",
+    "deep lists": b"*1\r\n" * 50_000,
+}
+
+
+@asynccontextmanager
+async def answering(answer: bytes, *, seconds: float = 0) -> AsyncIterator[int]:
+    """Listen on a port, and answer everything with the same bytes after a while."""
+
+    talks: list[asyncio.Task[object] | None] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        with suppress(OSError):
+            while await reader.read(65_536):
+                await asyncio.sleep(seconds)
+                writer.write(answer)
+                await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.wait_for(asyncio.gather(*filter(None, talks)), SECONDS)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_no_answer_of_a_server_fails_a_guess_or_disables_the_throttle(
+    caplog: pytest.LogCaptureFixture, answer: str
+) -> None:
+    async with answering(ANSWERS[answer]) as port:
+        throttle = a_throttle(f"redis://127.0.0.1:{port}")
+        await guess(throttle, "bob", matched=True)
+        for _ in range(3):
+            assert not await is_shut(throttle)
+            await guess(throttle)
+            throttle._left_alone_until = 0.0  # as after a second
+        throttle._left_alone_until = 0.0
+        assert await is_shut(throttle)
+        assert len(messages(caplog)) == 1
+        await throttle.close()
+
+
+async def test_slow_redis_holds_up_a_guess_once_and_costs_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with answering(b":0\r\n", seconds=0.7) as port:
+        throttle = a_throttle(f"redis://127.0.0.1:{port}?protocol=2&lib_name=&lib_version=")
+        began = time.monotonic()
+        for _ in range(3):
+            await guess(throttle)
+        assert time.monotonic() - began < 7 * 0.7  # of 21 questions
+        await throttle.close()
+    assert messages(caplog) == ["throttle_counts_alone"]
 
 
 async def test_two_workers_of_a_server_count_together(

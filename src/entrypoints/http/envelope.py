@@ -1,6 +1,7 @@
 """What every answer has, whoever made it: a request id, careful headers, and errors as problems."""
 
 import asyncio
+import errno
 import logging
 import re
 import secrets
@@ -10,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http.errors import INTERNAL, SHUTTING_DOWN, of_status
+from entrypoints.http.errors import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN, of_status
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 from entrypoints.http.request_heads import head_problem
 
@@ -29,6 +30,7 @@ _RAW_HEADERS = [
 ]
 _ID = b"x-request-id"
 _FIRST_ERROR = 400
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 
 _log = logging.getLogger("ordergate.http")
 
@@ -38,8 +40,9 @@ class Envelope:
 
     The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
     one; it is returned, logged and part of every problem. An exception nobody expected is logged
-    and answered as 500; what a shutdown cuts off is answered as 503; an error that some layer
-    answered in another shape leaves as a problem. A malformed head reaches no other layer.
+    and answered as 500, or as 503 if it is a lack of file descriptors; what a shutdown cuts off is
+    answered as 503; an error that some layer answered in another shape leaves as a problem. A
+    malformed head reaches no other layer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -64,12 +67,12 @@ class Envelope:
             if answer.started:
                 raise
             await answer.send_problem(SHUTTING_DOWN)
-        except Exception:
+        except Exception as error:
             where = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
             _log.exception("unexpected_error", extra=where)
             if answer.started:
                 raise
-            await answer.send_problem(INTERNAL)
+            await answer.send_problem(NO_DESCRIPTORS if _lacks_descriptors(error) else INTERNAL)
 
 
 class _Answer:
@@ -114,6 +117,14 @@ class _Answer:
         completed.append((_ID, self._request_id.encode()))
         completed += [header for header in _RAW_HEADERS if header[0] not in names]
         return completed
+
+
+def _lacks_descriptors(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _request_id(scope: Scope) -> str:

@@ -98,6 +98,13 @@ SHUTTING_DOWN = Problem(
     headers={"Retry-After": "1"},
 )
 
+NO_DESCRIPTORS = Problem(
+    503,
+    "The service has too many files and connections open; try again soon.",
+    "overloaded",
+    headers={"Retry-After": "1"},
+)
+
 MISSING_TOKEN = Problem(
     401,
     "Send an access token as Authorization: Bearer; /docs says where tokens come from.",
