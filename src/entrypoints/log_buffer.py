@@ -81,15 +81,17 @@ class BufferedHandler(logging.Handler):
         """Write what is queued, as many whole lines at a time as a pipe keeps together."""
         lines: list[bytes] = []
         while True:
+            # Read first: lines that are queued later stand behind those that are dropped by now.
+            dropped_before = self._dropped
             try:
                 item = self._queue.get(block=not lines)
             except Empty:
                 self._write(lines)
-                self._report(self._dropped)
+                self._report(dropped_before)
                 continue
             if isinstance(item, Event):
                 self._write(lines)
-                self._report(self._dropped)
+                self._report(dropped_before)
                 item.set()
                 continue
             text, dropped = item
