@@ -22,7 +22,7 @@ PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick install check crash bench bench-quick bench-check format lock clean dead
+.PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 crash: $(READY) ## Kill servers 200 times each while orders are placed, and see that none is lost
 	@$(RUN) tests.integration.crashes $(CRASH)
 	@$(RUN) tests.integration.crashes --postgres $(CRASH)
+
+attack: $(READY) ## Run hostile clients for 20 seconds each, and measure what they do to others
+	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/test_hostile_clients.py tests/integration/test_http_pipelining.py
 
 bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (an hour)
 	@$(RUN) bench --json docs/performance.json --svg docs/performance.svg $(BENCH)
