@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 from application.errors import InvalidToken, Throttled
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.passwords import Attempt, PasswordHasher, Throttle, Verification
+from application.ports.passwords import (
+    Attempt,
+    PasswordHasher,
+    Requester,
+    Throttle,
+    Verification,
+)
 from application.ports.tokens import AccessToken, Caller, TokenIssuer
 from domain.address import site_of
 from domain.session import SessionId
@@ -43,11 +49,16 @@ class InstantPasswordHasher(PasswordHasher):
         self.hashed = 0
         self.pause = False
 
-    async def hash(self, password: Password) -> PasswordHash:
+    async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         self.hashed += 1
         return PasswordHash(f"{self._work}${secrets.token_hex(8)}${password.secret}")
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         self.verified.append(stored)
         if self.pause:  # so that others get as far
             await asyncio.sleep(0)

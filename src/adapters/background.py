@@ -7,16 +7,18 @@ from contextlib import suppress
 _NICE = 19
 
 
-def stand_back() -> None:
-    """Let all other threads of this service go before the one that calls.
+def stand_back(thread: int = 0) -> None:
+    """Lower a thread, by its native id, or the calling one to idle scheduling priority.
 
     A thread that is merely nice may finish its slice of some milliseconds when the event loop wakes
-    up; an idle one stops at once. But musl knows none, and a sandbox may forbid either: then it is
-    left as it is. So it is elsewhere than on Linux, where a priority is a whole process's.
+    up; an idle one stops immediately. It stops for other programs too: beside busy ones it hardly
+    runs, and an unprivileged process cannot raise it again. musl has no scheduling classes, and a
+    sandbox may forbid either call; then the thread stays as it is. On other systems than Linux,
+    where a priority is a whole process's, this does nothing.
     """
     if sys.platform != "linux":
         return
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+        os.setpriority(os.PRIO_PROCESS, thread, _NICE)
     with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))

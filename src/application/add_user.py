@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from application.errors import Throttled
 from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.passwords import PasswordHasher, Requester, Throttle
 from application.ports.users import UserRepository
 from domain.password_rules import PasswordRules
 from domain.user import Password, User, Username
@@ -28,9 +28,11 @@ class AddUser:
     async def __call__(self, username: str, password: str, *, origin: Origin | None = None) -> User:
         name, secret = Username.new(username), Password.new(password)
         self.rules.check(secret, name)
+        requester = None
         if origin is not None:
             await self._admit(origin)
-        user = await self.users.add(name, await self.hasher.hash(secret))
+            requester = Requester.at(origin.address, name.value, known=False)
+        user = await self.users.add(name, await self.hasher.hash(secret, requester))
         self.audit.record(AuditEvent.ACCOUNT_OPENED, origin=origin, user=user.id)
         return user
 

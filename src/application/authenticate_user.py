@@ -7,7 +7,7 @@ from application.errors import InvalidCredentials, StorageUnavailable, Throttled
 from application.find_account import find_account
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.passwords import PasswordHasher, Requester, Throttle
 from application.ports.sessions import SessionRepository
 from application.ports.tokens import AccessToken, Caller, TokenIssuer
 from application.ports.users import UserRepository
@@ -103,18 +103,23 @@ class AuthenticateUser:
     ) -> User | None:
         """Return the user, with the hash that is stored now, if the password is theirs."""
         familiar = await self.sessions.is_familiar(user.id if user else _NOBODY, origin.address)
+        requester = Requester.at(origin.address, username, known=familiar)
         async with self.throttle.attempt(username, origin.address, familiar=familiar) as attempt:
             try:
                 guess = Password.guess(password)
             except InvalidPassword:
                 guess, user = _NO_PASSWORD, None
-            verification = await self.hasher.verify(guess, user.password_hash if user else None)
+            verification = await self.hasher.verify(
+                guess, user.password_hash if user else None, requester
+            )
             attempt.matched = user is not None and verification.matches
         if user is None or not verification.matches:
             return None
-        return await self._upgraded(user, guess, verification.upgraded)
+        return await self._upgraded(user, guess, verification.upgraded, requester)
 
-    async def _upgraded(self, user: User, guess: Password, new: PasswordHash | None) -> User | None:
+    async def _upgraded(
+        self, user: User, guess: Password, new: PasswordHash | None, requester: Requester
+    ) -> User | None:
         if new is None:
             return user
         try:
@@ -127,6 +132,6 @@ class AuthenticateUser:
             return replace(user, password_hash=new)
         # Somebody was faster: another sign-in with the same upgrade, or a change of the password.
         current = await self.users.get(user.id)
-        if current is None or not (await self.hasher.verify(guess, current.password_hash)).matches:
-            return None
-        return current
+        stored = current.password_hash if current else None  # it is closed: the same work
+        again = await self.hasher.verify(guess, stored, requester)
+        return current if again.matches else None

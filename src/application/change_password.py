@@ -6,7 +6,7 @@ from application.confirm_password import ATTEMPTS, ConfirmPassword
 from application.errors import WrongPassword
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
-from application.ports.passwords import PasswordHasher
+from application.ports.passwords import PasswordHasher, Requester
 from application.ports.tokens import Caller
 from application.ports.users import UserRepository
 from domain.password_rules import PasswordRules
@@ -36,10 +36,11 @@ class ChangePassword:
             account = await self.confirm_password(current, caller=caller, origin=origin)
             secret = Password.new(new)
             self.rules.check(secret, account.username)
+            requester = Requester.at(origin.address, account.username.value, known=True)
             ended = await self.users.change_password(
                 caller.id,
                 old=account.password_hash,
-                new=await self.hasher.hash(secret),
+                new=await self.hasher.hash(secret, requester),
                 keep=caller.session,
                 at=self.clock.now(),
             )

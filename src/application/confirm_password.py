@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.errors import Throttled, WrongPassword
 from application.get_account import GetAccount
 from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.passwords import PasswordHasher, Throttle
+from application.ports.passwords import PasswordHasher, Requester, Throttle
 from application.ports.tokens import Caller
 from application.ports.users import UserRepository
 from domain.errors import InvalidPassword
@@ -38,7 +38,7 @@ class ConfirmPassword:
         session = f"the session {caller.session}"  # which can be no user name
         try:
             async with self.throttle.attempt(session, origin.address, familiar=False) as attempt:
-                attempt.matched = await self._matches(password, account)
+                attempt.matched = await self._matches(password, account, origin)
         except Throttled:
             self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=user)
             raise
@@ -49,9 +49,10 @@ class ConfirmPassword:
             raise WrongPassword
         return account
 
-    async def _matches(self, password: str, account: User) -> bool:
+    async def _matches(self, password: str, account: User, origin: Origin) -> bool:
         try:
             guess = Password.guess(password)
         except InvalidPassword:
             return False
-        return (await self.hasher.verify(guess, account.password_hash)).matches
+        requester = Requester.at(origin.address, account.username.value, known=True)
+        return (await self.hasher.verify(guess, account.password_hash, requester)).matches

@@ -10,7 +10,7 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
     ├── UnsupportedTokenType    a token of this kind cannot be revoked here
     ├── KeysUnavailable         the keys that tokens are verified with cannot be had
     ├── KeyRefused              a step that a signing key cannot take, or not yet
-    ├── Throttled               too many wrong guesses; try again later
+    ├── Throttled               too many attempts; try again later
     ├── InvalidScope            a scope that does not exist, or was never granted
     ├── SessionNotFound         there is no such session among the user's
     ├── OrdersOpen              an account with orders under way is not closed
@@ -82,13 +82,13 @@ class KeyRefused(ApplicationError):
 
 
 class Throttled(ApplicationError):
-    """Too many wrong guesses at passwords; this one was not looked at.
+    """Too many attempts at a password failed, or are under way; this one was not looked at.
 
     `retry_after` is the number of whole seconds, at least 1, after which one will be.
     """
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"too many wrong guesses; try again in {retry_after} s")
+        super().__init__(f"too many attempts; try again in {retry_after} s")
         self.retry_after = retry_after
 
 

@@ -149,7 +149,8 @@ class Settings(BaseSettings):
     """Threads of each worker that hash passwords. Default: one per processor that it may use."""
 
     hashing_queue: int = Field(default=64, ge=0, le=10_000)
-    """Sign-ins of each worker that may wait for a hashing thread; one more is answered 503."""
+    """Passwords of each worker that may wait for a hashing thread; past it, those that ask for most
+    are answered 503."""
 
     sign_in_failures_per_account: int = Field(default=10, ge=1, le=100_000)
     """Failed sign-ins that shut an account, except where its user has signed in before; there, as

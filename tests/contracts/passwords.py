@@ -1,10 +1,12 @@
 """What every password hasher does."""
 
+import asyncio
 import time
 
 import pytest
 
-from application.ports.passwords import PasswordHasher, Verification
+from application.errors import Throttled
+from application.ports.passwords import PasswordHasher, Requester, Verification
 from domain.user import Password, PasswordHash
 
 GUESSES = ["a", "pässwörd", "x" * 72, "x" * 73, "x" * 4096, "é" * 2048, "🗝️ and words"]
@@ -105,3 +107,34 @@ class PasswordHasherContract:
         self, hasher: PasswordHasher, outdated: PasswordHash
     ) -> None:
         assert await hasher.verify(Password("wrong"), outdated) == Verification(matches=False)
+
+    async def test_a_requester_changes_no_answer(self, hasher: PasswordHasher) -> None:
+        requester = Requester.at("192.0.2.1", "alice", known=True)
+        stored = await hasher.hash(Password("secret words"), requester)
+        right = await hasher.verify(Password("secret words"), stored, requester)
+        wrong = await hasher.verify(Password("other words"), stored, requester)
+        assert (right.matches, wrong.matches) == (True, False)
+
+    async def test_a_flood_for_one_account_refuses_only_its_own_work(
+        self, hasher: PasswordHasher
+    ) -> None:
+        requesters = [Requester.at("192.0.2.1", "mallory", known=True)] * 76
+        requesters += [
+            Requester.at("192.0.2.1", "mallory", known=False),
+            Requester.at("192.0.2.1", "bob", known=True),
+        ]
+        *flood, stranger, other = await asyncio.gather(
+            *(hasher.verify(Password("guess"), None, requester) for requester in requesters),
+            return_exceptions=True,
+        )
+        assert stranger == other == Verification(matches=False)
+        assert all(
+            answer == other or (isinstance(answer, Throttled) and answer.retry_after >= 1)
+            for answer in flood
+        )
+
+    def test_requesters_are_told_apart_as_the_throttle_does(self) -> None:
+        one = Requester.at("2001:db8:0:1::1", "Zo\u00eb", known=False)
+        assert one == Requester.at("2001:db8:0:1::2", "ZOE\u0308", known=False)
+        assert one != Requester.at("2001:db8:0:2::1", "Zo\u00eb", known=False)
+        assert one != Requester.at("2001:db8:0:1::1", "zoe", known=False)

@@ -109,8 +109,14 @@ class Server:
         cwd: Path,
         module: str = "entrypoints",
         prefix: tuple[str, ...] = (),
+        new_session: bool = True,
         **settings: object,
     ) -> "Server":
+        """Start it in a session of its own, or only in a process group of its own.
+
+        Linux shares the processors out evenly between sessions (sched(7), autogroup). Priorities of
+        a server count against other programs of its session only.
+        """
         server = cls(
             subprocess.Popen(
                 [*prefix, sys.executable, "-m", module, *map(str, arguments), "--port", "0"],
@@ -119,7 +125,8 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                start_new_session=True,
+                start_new_session=new_session,
+                process_group=None if new_session else 0,
             )
         )
         server._reader = threading.Thread(target=server._read, daemon=True)

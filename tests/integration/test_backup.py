@@ -428,6 +428,17 @@ def test_a_sound_file_a_missing_and_an_empty_one_have_no_damage(home: Path) -> N
     assert not (home / "missing.db").exists()
 
 
+def test_only_a_check_in_the_background_is_of_idle_priority(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowered = []
+    monkeypatch.setattr("adapters.sql.sqlite_backup.stand_back", lambda *_: lowered.append(1))
+    assert SqliteFile(home / DATABASE).check(seconds=10)
+    assert not lowered
+    assert SqliteFile(home / DATABASE).check(seconds=None)
+    assert lowered
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

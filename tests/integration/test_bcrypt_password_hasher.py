@@ -168,7 +168,7 @@ async def test_hashing_stands_back_behind_the_event_loop() -> None:
     policies = {}
     for behind in (True, False):
         hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1, behind=behind)
-        policies[behind] = await hasher._run(seen)
+        policies[behind] = await hasher._threads.run(seen)
         hasher.close()
     assert policies == {True: (os.SCHED_IDLE, 19), False: seen()}
 
@@ -184,7 +184,11 @@ def test_only_a_server_hashes_behind_everything_else(
     }[started]
     policy = "import asyncio, os; policy = lambda: os.sched_getscheduler(0) == os.SCHED_IDLE"
     told = subprocess.run(
-        [sys.executable, "-c", f"{make}; {policy}; print(asyncio.run(it.hasher()._run(policy)))"],
+        [
+            sys.executable,
+            "-c",
+            f"{make}; {policy}; print(asyncio.run(it.hasher()._threads.run(policy)))",
+        ],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,

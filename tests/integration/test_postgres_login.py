@@ -17,6 +17,7 @@ from adapters.sql.postgres_password_file import (
 )
 from adapters.sql.sql_storage import SqlStorage
 from application.errors import StorageUnavailable, UnstorableValue
+from application.ports.passwords import Requester
 from application.ports.storage import Storage
 from domain.user import Password, PasswordHash, Username
 from entrypoints.container import Container
@@ -340,7 +341,7 @@ async def test_value_that_cannot_be_stored_is_not_worth_another_attempt(postgres
 
 
 class NulHasher(InstantPasswordHasher):
-    async def hash(self, password: Password) -> PasswordHash:
+    async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         return PasswordHash("a\0b")
 
 

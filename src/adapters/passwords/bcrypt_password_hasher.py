@@ -1,22 +1,12 @@
 """Passwords hashed with bcrypt, through passlib's `CryptContext` (the libpass distribution)."""
 
-import asyncio
-import math
 import re
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
-from typing import TypeVar
 
 from passlib.context import CryptContext
 
-from adapters.background import stand_back
-from application.errors import Overloaded
-from application.ports.passwords import PasswordHasher, Verification
+from adapters.passwords.hashing_threads import HashingThreads
+from application.ports.passwords import PasswordHasher, Requester, Verification
 from domain.user import Password, PasswordHash
-
-T = TypeVar("T")
 
 _PLAIN_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _BCRYPT_SHA256 = re.compile(
@@ -33,9 +23,8 @@ class BcryptPasswordHasher(PasswordHasher):
     bcrypt, so every byte of a long password counts; plain bcrypt knows 72 bytes, and here a longer
     guess never matches a plain hash made elsewhere.
 
-    Hashing runs on `threads` threads of its own, bcrypt without the GIL, while at most `queue` more
-    jobs wait; one more raises `Overloaded` at once. With `behind`, on Linux, they run while a
-    processor has nothing else of this service to do, and hardly ever where none is idle.
+    Hashing runs on `HashingThreads`, bcrypt without the GIL, with the `threads`, `queue` and
+    `behind` described there.
     """
 
     def __init__(self, *, cost: int, threads: int, queue: int, behind: bool = True) -> None:
@@ -46,25 +35,26 @@ class BcryptPasswordHasher(PasswordHasher):
             bcrypt_sha256__default_rounds=cost,
             bcrypt_sha256__min_rounds=cost,
         )
-        self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix="hashing", initializer=stand_back if behind else None
-        )
-        self._threads = threads
-        self._room = threads + queue
-        self._lock = Lock()
-        self._seconds_a_job = 0.0
+        self._threads = HashingThreads(threads=threads, queue=queue, behind=behind)
 
-    async def hash(self, password: Password) -> PasswordHash:
+    async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         """Hash with a new random salt of 128 bits."""
-        return PasswordHash(await self._run(lambda: self._context.hash(password.secret)))
+        return PasswordHash(
+            await self._threads.run(lambda: self._context.hash(password.secret), requester)
+        )
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         """Compare; every refusal costs at least 2^cost rounds, whatever is stored."""
-        return await self._run(lambda: self._verify(password.secret, stored))
+        return await self._threads.run(lambda: self._verify(password.secret, stored), requester)
 
     def close(self) -> None:
         """Let the threads go once their work is done, and drop the jobs that wait."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _verify(self, guess: str, stored: PasswordHash | None) -> Verification:
         cost = _cost_of(stored)
@@ -84,33 +74,6 @@ class BcryptPasswordHasher(PasswordHasher):
 
     def _work(self, cost: int) -> None:
         self._context.handler("bcrypt_sha256").using(rounds=cost).hash("")
-
-    async def _run(self, job: Callable[[], T]) -> T:
-        def timed() -> T:
-            started = time.perf_counter()
-            try:
-                return job()
-            finally:
-                self._seconds_a_job = time.perf_counter() - started
-
-        with self._lock:
-            if self._room <= 0:
-                raise Overloaded(retry_after=self._time_until_room())
-            self._room -= 1
-        try:
-            future = self._pool.submit(timed)
-        except RuntimeError:
-            self._leave()
-            raise
-        future.add_done_callback(lambda _: self._leave())
-        return await asyncio.wrap_future(future)
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._room += 1
-
-    def _time_until_room(self) -> int:
-        return max(1, math.ceil(self._seconds_a_job / self._threads))
 
 
 def _cost_of(stored: PasswordHash | None) -> int | None:

@@ -55,8 +55,10 @@ class SqliteFile(StorageFile):
     def check(self, *, seconds: float | None) -> bool:
         """Run PRAGMA quick_check on a thread, and interrupt it when the time is over.
 
-        A SQLite before 3.41 hears that late, and looks on in the background for a while. The
-        thread stands back, as do those that hash passwords, who would wait for it otherwise.
+        A SQLite before 3.41 notices that late, and continues in the background for a while. What
+        runs in the background is of idle priority, as hashing is, which would wait for it
+        otherwise. A check that the caller waits for is not: beside busy programs it would take all
+        its time.
         """
         if not self._path.exists():
             return True
@@ -66,7 +68,8 @@ class SqliteFile(StorageFile):
             connection = connect(self._path)
 
         def look() -> None:
-            stand_back()
+            if seconds is None:
+                stand_back()
             with closing(connection):
                 try:
                     found.extend(row[0] for row in connection.execute("PRAGMA quick_check(1)"))
@@ -77,6 +80,8 @@ class SqliteFile(StorageFile):
         looking.start()
         looking.join(seconds)
         if looking.is_alive():
+            if looking.native_id is not None:
+                stand_back(looking.native_id)
             with suppress(sqlite3.ProgrammingError):  # it ended just now
                 connection.interrupt()
             return False

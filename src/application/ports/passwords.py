@@ -3,9 +3,10 @@
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
-from domain.user import Password, PasswordHash
+from domain.address import site_of
+from domain.user import Password, PasswordHash, counted_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +17,43 @@ class Verification:
     upgraded: PasswordHash | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """The client that a password is hashed for: its network, and the account it works on.
+
+    `known` says whether the client has a session of the account, or its user has signed in from
+    that network before. So strangers take no places from those who know the account.
+    """
+
+    network: str
+    account: str
+    known: bool
+
+    @classmethod
+    def at(cls, address: str, username: str, *, known: bool) -> Self:
+        """Make the requester of an IP address and a user name, as a client wrote them."""
+        return cls(site_of(address), counted_as(username), known)
+
+
 class PasswordHasher(Protocol):
-    """Slow, salted password hashes. Work past a bound raises `Overloaded` before it begins."""
+    """Slow, salted password hashes, computed for all requesters in turn.
+
+    Both methods raise `Overloaded` before any work begins when too much waits; the requesters that
+    have most waiting are refused first. They raise `Throttled` when too much is under way for one
+    account. Work without a requester, as of a command, has only the first bound.
+    """
 
     @abstractmethod
-    async def hash(self, password: Password) -> PasswordHash:
+    async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         """Hash a password with a new salt at the configured cost."""
 
     @abstractmethod
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         """Compare a guess with a stored hash.
 
         `None` stands for an account that does not exist: it never matches and costs the same work,

@@ -12,7 +12,7 @@ from adapters.clock import SystemClock
 from adapters.tokens.key_source import StaticKeys
 from adapters.tokens.signing_key import SigningKey
 from application.errors import InvalidToken, Throttled
-from application.ports.passwords import Attempt, Verification
+from application.ports.passwords import Attempt, Requester, Verification
 from application.ports.tokens import AccessToken, Caller, Jwks
 from domain.scope import Scope
 from domain.user import Password, PasswordHash, UserId
@@ -179,7 +179,12 @@ class CountsRefusals(CountingThrottle):
 class SkipsTheWorkForNoAccount(InstantPasswordHasher):
     """The time of the answer says which accounts exist."""
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         if stored is None:
             return Verification(matches=False)
         return await super().verify(password, stored)
@@ -189,7 +194,12 @@ class SkipsTheWorkForNoAccount(InstantPasswordHasher):
 class SkipsTheWorkForNoHash(InstantPasswordHasher):
     """The time of the answer says which accounts have no password."""
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         if stored is not None and "$" not in stored[1:]:
             return Verification(matches=False)
         return await super().verify(password, stored)
@@ -199,10 +209,15 @@ class SkipsTheWorkForNoHash(InstantPasswordHasher):
 class HashesTheFirst72Characters(InstantPasswordHasher):
     """What bcrypt does."""
 
-    async def hash(self, password: Password) -> PasswordHash:
+    async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         return await super().hash(Password(password.secret[:72]))
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         return await super().verify(Password(password.secret[:72]), stored)
 
 
@@ -210,7 +225,7 @@ class HashesTheFirst72Characters(InstantPasswordHasher):
 class HashesWithoutSalt(InstantPasswordHasher):
     """Equal passwords have equal hashes."""
 
-    async def hash(self, password: Password) -> PasswordHash:
+    async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         return PasswordHash(f"{self._work}$salt${password.secret}")
 
 
@@ -218,7 +233,12 @@ class HashesWithoutSalt(InstantPasswordHasher):
 class StripsPasswords(InstantPasswordHasher):
     """As a form would."""
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         return await super().verify(Password(password.secret.strip()), stored)
 
 
@@ -226,7 +246,12 @@ class StripsPasswords(InstantPasswordHasher):
 class UpgradesEveryHash(InstantPasswordHasher):
     """Each sign-in writes a new hash."""
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         verification = await super().verify(password, stored)
         upgraded = await self.hash(password) if verification.matches else None
         return Verification(verification.matches, upgraded)
@@ -236,7 +261,12 @@ class UpgradesEveryHash(InstantPasswordHasher):
 class NeverUpgradesAHash(InstantPasswordHasher):
     """A raised cost has no effect on those who have a hash."""
 
-    async def verify(self, password: Password, stored: PasswordHash | None) -> Verification:
+    async def verify(
+        self,
+        password: Password,
+        stored: PasswordHash | None,
+        requester: Requester | None = None,
+    ) -> Verification:
         return Verification((await super().verify(password, stored)).matches)
 
 

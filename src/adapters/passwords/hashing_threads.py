@@ -1,0 +1,246 @@
+"""Threads that hash passwords: shared out fairly, and behind the event loop."""
+
+import asyncio
+import math
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
+
+from adapters.background import stand_back
+from adapters.passwords.fair_queue import FairQueue
+from application.errors import Overloaded, Throttled
+from application.ports.passwords import Requester
+
+T = TypeVar("T")
+
+_PER_ACCOUNT = 10
+"""Jobs of one account that may wait or run at a time."""
+_UNNAMED = Requester("", "", known=True)
+
+_STARVED = 1 / 6
+"""Yielding threads that get less of one processor than this, all together, are starved.
+
+Beside busy programs they get about a hundredth; a fair share beside five is a sixth.
+"""
+_BUSY = 1 / 2
+"""A service that uses more of one processor than this beside its hashing starves it by itself."""
+_WINDOW_OF_A_JOB = 1 / 8
+_WINDOW_SECONDS = 0.01, 0.05
+"""How long is measured before a job is started again: a part of what it takes, within bounds."""
+
+
+class _Job(NamedTuple):
+    work: Callable[[], Any]
+    requester: Requester
+    answer: "asyncio.Future[Any]"
+
+
+class _Used(NamedTuple):
+    """Seconds on the wall's clock, and of processors: yielding threads, and all but hashing."""
+
+    wall: float
+    yielding: float
+    service: float
+
+
+def _path(requester: Requester) -> tuple[str, bool, str]:
+    return requester.network, requester.known, requester.account
+
+
+class HashingThreads:
+    """Runs jobs for one event loop, `threads` at a time, while at most `queue` more wait.
+
+    Jobs wait in a `FairQueue`: networks are served in turn, in each of them those who are known and
+    all others, and of these each account. A job that finds no place, or has to give its place up,
+    raises `Overloaded`. An eleventh job of an account raises `Throttled`; those who know the
+    account are counted apart. A job must have no effect but its result: it may run twice.
+
+    With `behind`, on Linux, the threads are of the idle scheduling class: they run while a
+    processor has nothing else to do, so the event loop never waits for one. The kernel counts other
+    programs as something to do. Therefore their progress is measured: where others take the
+    processors, and not this service, a job is started a second time on a thread of the normal
+    class, of which there are half as many. The first result counts. Only a privileged process can
+    move a thread out of the idle class, which is why a job is started again and not moved.
+    """
+
+    def __init__(self, *, threads: int, queue: int, behind: bool) -> None:
+        watched = behind and sys.platform == "linux"
+        self._yielding = _Lane(threads, "hashing", stand_back if behind else None)
+        self._competing = _Lane(max(1, threads // 2), "hashing-starved") if watched else None
+        self._waiting: FairQueue[_Job] = FairQueue(queue)
+        self._under_way: Counter[tuple[str, bool]] = Counter()
+        self._seconds_a_job = 0.0
+        self._window = _WINDOW_SECONDS[1]
+        self._before = _Used(0.0, 0.0, 0.0)
+        self._watch: asyncio.TimerHandle | None = None
+
+    async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
+        """Return what the job returns, or raise what it raises."""
+        job = _Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())
+        account = job.requester.account, job.requester.known
+        if requester is not None and self._under_way[account] >= _PER_ACCOUNT:
+            raise Throttled(retry_after=self._seconds_until_room())
+        self._put(job)
+        self._under_way[account] += 1
+        try:
+            self._start_jobs()
+            result: T = await job.answer
+            return result
+        finally:
+            self._waiting.discard(job, _path(job.requester))
+            self._under_way[account] -= 1
+            if not self._under_way[account]:
+                del self._under_way[account]
+
+    def close(self) -> None:
+        """Let the threads go once their work is done, and cancel the jobs that wait."""
+        while self._waiting:
+            self._waiting.take().answer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._yielding.close()
+        if self._competing is not None:
+            self._competing.close()
+
+    def _put(self, job: _Job) -> None:
+        if self._waiting.is_full and not self._yielding.has_room:
+            displaced = self._waiting.make_room_for(_path(job.requester))
+            overloaded = Overloaded(retry_after=self._seconds_until_room())
+            if displaced is None:
+                raise overloaded
+            if not displaced.answer.done():
+                displaced.answer.set_exception(overloaded)
+        self._waiting.put(job, _path(job.requester))
+
+    def _start_jobs(self) -> None:
+        """Start the jobs that threads are free for."""
+        while self._waiting and self._competing and self._competing.has_room and self._starved():
+            self._start(self._waiting.take(), self._competing)
+        while self._waiting and self._yielding.has_room:
+            if not self._yielding.jobs:
+                self._watch_from_now()
+            self._start(self._waiting.take(), self._yielding)
+        if self._watch is None and self._under_way:
+            self._watch_from_now()
+
+    def _start(self, job: _Job, lane: "_Lane") -> None:
+        loop = job.answer.get_loop()
+
+        def ended(future: "Future[Any]") -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(self._end, job, future)
+
+        lane.start(job, self._timed(job.work)).add_done_callback(ended)
+
+    def _timed(self, work: Callable[[], T]) -> Callable[[], T]:
+        def timed() -> T:
+            started = time.thread_time()
+            try:
+                return work()
+            finally:
+                self._seconds_a_job = time.thread_time() - started
+
+        return timed
+
+    def _end(self, job: _Job, future: "Future[Any]") -> None:
+        if not job.answer.done():
+            if future.cancelled():
+                job.answer.cancel()
+            elif (error := future.exception()) is not None:
+                job.answer.set_exception(error)
+            else:
+                job.answer.set_result(future.result())
+        self._start_jobs()
+
+    # The watch: it runs while jobs wait for yielding threads, and measures what these get.
+
+    def _watch_from_now(self) -> None:
+        if self._competing is None:
+            return
+        if self._watch is not None:
+            self._watch.cancel()
+        self._before = self._used()
+        least, most = _WINDOW_SECONDS
+        self._window = max(least, min(self._seconds_a_job * _WINDOW_OF_A_JOB or most, most))
+        self._watch = asyncio.get_running_loop().call_later(self._window, self._look)
+
+    def _look(self) -> None:
+        """Start a job again, or one that waits, if the yielding threads are starved."""
+        self._watch = None
+        unanswered = [job for job in self._yielding.jobs if not job.answer.done()]
+        if not unanswered and not self._waiting:
+            return
+        if self._competing and self._competing.has_room and self._starved():
+            started = self._competing.jobs
+            again = [job for job in unanswered if job not in started]
+            if again or self._waiting:
+                self._start(again[0] if again else self._waiting.take(), self._competing)
+        self._watch_from_now()
+
+    def _used(self) -> _Used:
+        yielding = self._yielding.processor_seconds()
+        competing = self._competing.processor_seconds() if self._competing else 0.0
+        return _Used(time.monotonic(), yielding, time.process_time() - yielding - competing)
+
+    def _starved(self) -> bool:
+        """Whether yielding threads have work and others than this service take the processors."""
+        if not self._yielding.jobs:
+            return False
+        now, before = self._used(), self._before
+        wall = now.wall - before.wall
+        return (
+            wall > self._window * 0.9  # less says nothing
+            and now.yielding - before.yielding < wall * _STARVED
+            and now.service - before.service < wall * _BUSY
+        )
+
+    def _seconds_until_room(self) -> int:
+        return max(1, math.ceil(self._seconds_a_job / self._yielding.threads))
+
+
+class _Lane:
+    """Threads of one scheduling class, and the jobs that run on them."""
+
+    def __init__(self, threads: int, name: str, prepare: Callable[[], None] | None = None) -> None:
+        self.threads = threads
+        self._prepare = prepare
+        self._clocks: list[int] = []
+        self._running: dict[Future[Any], _Job] = {}
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=self._initialize
+        )
+
+    @property
+    def jobs(self) -> Sequence[_Job]:
+        """The jobs under way, the longest first."""
+        for future in [future for future in self._running if future.done()]:
+            del self._running[future]
+        return list(self._running.values())
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.jobs) < self.threads
+
+    def start(self, job: _Job, work: Callable[[], T]) -> "Future[T]":
+        """Run the work on a thread; the caller has seen that there is room."""
+        future = self._pool.submit(work)
+        self._running[future] = job
+        return future
+
+    def processor_seconds(self) -> float:
+        """Return what the threads used since they were started."""
+        return math.fsum(map(time.clock_gettime, self._clocks))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _initialize(self) -> None:
+        if self._prepare is not None:
+            self._prepare()
+        if sys.platform == "linux":
+            self._clocks.append(time.pthread_getcpuclockid(threading.get_ident()))

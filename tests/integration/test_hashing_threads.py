@@ -1,0 +1,167 @@
+import asyncio
+import sys
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import bcrypt
+import pytest
+
+from adapters.passwords.hashing_threads import HashingThreads, _Used
+from application.errors import Overloaded, Throttled
+from application.ports.passwords import Requester
+from tests.integration.conftest import wait_until
+
+SALT = bcrypt.gensalt(4)
+
+
+def hash_once() -> None:
+    bcrypt.hashpw(b"password", SALT)
+
+
+@pytest.fixture
+async def one_thread() -> AsyncIterator[tuple[HashingThreads, threading.Event]]:
+    """Return one thread with twenty places to wait; it is busy until the event is set."""
+    threads, go_on = HashingThreads(threads=1, queue=20, behind=False), threading.Event()
+    busy = asyncio.create_task(threads.run(go_on.wait))
+    await asyncio.sleep(0)
+    yield threads, go_on
+    go_on.set()
+    await busy
+    threads.close()
+
+
+async def run_all(
+    threads: HashingThreads, go_on: threading.Event, requesters: list[Requester]
+) -> tuple[list[str], Counter[str]]:
+    """Run one hash for each, in this order; return the accounts served in turn, and all answers."""
+    served: list[str] = []
+
+    async def run(requester: Requester) -> str:
+        def work() -> None:
+            hash_once()
+            served.append(requester.account)
+
+        try:
+            await threads.run(work, requester)
+        except (Overloaded, Throttled) as refusal:
+            assert refusal.retry_after >= 1
+            return f"{requester.account} {type(refusal).__name__}"
+        return f"{requester.account} served"
+
+    jobs = [asyncio.create_task(run(requester)) for requester in requesters]
+    await asyncio.sleep(0)
+    go_on.set()
+    return served, Counter(await asyncio.gather(*jobs))
+
+
+def client(account: str, network: str = "192.0.2.1", *, known: bool = True) -> Requester:
+    return Requester(network, account, known)
+
+
+async def test_an_account_has_ten_jobs_under_way_from_any_number_of_networks(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    flood = [client("mallory", f"192.0.2.{number}") for number in range(76)]
+    _, answers = await run_all(*one_thread, [*flood, client("bob")])
+    assert answers == {"mallory served": 10, "mallory Throttled": 66, "bob served": 1}
+
+
+async def test_strangers_leave_the_places_of_an_account_to_those_who_know_it(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    strangers = [client("alice", "198.51.100.7", known=False) for _ in range(76)]
+    _, answers = await run_all(*one_thread, [*strangers, client("alice")])
+    assert answers == {"alice served": 11, "alice Throttled": 66}
+
+
+async def test_a_network_that_fills_the_queue_gives_way_to_others(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    flood = [client(f"user{number}", "198.51.100.7", known=False) for number in range(76)]
+    served, answers = await run_all(*one_thread, [*flood, client("bob"), client("carol")])
+    assert answers["bob served"] == answers["carol served"] == 1
+    assert sum(answers.values()) == 78
+    assert served.index("bob") <= 1
+    assert served.index("carol") <= 3
+    assert len(served) == 20
+
+
+async def test_strangers_that_fill_the_queue_give_way_to_known_clients_of_their_network(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    flood = [client(f"user{number}", known=False) for number in range(76)]
+    served, answers = await run_all(*one_thread, [*flood, client("bob")])
+    assert answers["bob served"] == 1
+    assert served.index("bob") <= 1
+
+
+async def test_an_account_that_has_been_served_may_come_again(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    threads, go_on = one_thread
+    await run_all(threads, go_on, [client("alice")] * 20)
+    _, answers = await run_all(threads, go_on, [client("alice")] * 5)
+    assert answers == {"alice served": 5}
+
+
+async def test_a_job_that_fails_fails_its_caller_alone(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    def fail() -> None:
+        raise ValueError("no hash today")
+
+    threads, go_on = one_thread
+    go_on.set()
+    with pytest.raises(ValueError, match="no hash today"):
+        await threads.run(fail)
+    await threads.run(hash_once)
+
+
+async def test_close_cancels_the_jobs_that_wait() -> None:
+    threads, go_on = HashingThreads(threads=1, queue=10, behind=False), threading.Event()
+    jobs = [asyncio.create_task(threads.run(go_on.wait)) for _ in range(3)]
+    await asyncio.sleep(0)
+    threads.close()
+    go_on.set()
+    results = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [isinstance(result, asyncio.CancelledError) for result in results] == [False, True, True]
+
+
+class MeasuredThreads(HashingThreads):
+    """Reads shares of a processor from the test in place of clocks: this machine has neighbours."""
+
+    def __init__(self, yielding: float, service: float) -> None:
+        super().__init__(threads=1, queue=10, behind=True)
+        self._shares = yielding, service
+        self.readings = 0
+
+    def _used(self) -> _Used:
+        self.readings += 1
+        yielding, service = self._shares
+        return _Used(self.readings, self.readings * yielding, self.readings * service)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
+@pytest.mark.parametrize(
+    ("yielding", "service", "starved"),
+    [(0.0, 0.0, True), (0.1, 0.4, True), (0.2, 0.0, False), (0.0, 0.6, False)],
+)
+async def test_a_job_is_started_again_only_where_other_programs_take_the_processors(
+    *, yielding: float, service: float, starved: bool
+) -> None:
+    go_on, names = threading.Event(), []
+
+    def work() -> None:
+        names.append(threading.current_thread().name)
+        go_on.wait()
+
+    threads = MeasuredThreads(yielding, service)
+    job = asyncio.create_task(threads.run(work))
+    await asyncio.to_thread(
+        wait_until, lambda: threads.readings >= 10 and len(names) >= 1 + starved
+    )
+    go_on.set()
+    await job
+    threads.close()
+    assert names == ["hashing_0", "hashing-starved_0"][: 1 + starved]
