@@ -24,9 +24,10 @@ _ANY = "*"
 # Possessive, so that no input makes it go back and forth; the list may have empty elements (5.6.1).
 _ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[!#-~\x80-\xff]*+"[ \t]*+)?(,|\Z)')
 # A proxy that compresses an answer changes its strong tag: `"1"` becomes `"1-gzip"` (Apache, Caddy,
-# lighttpd), `"1--gzip"` (Jetty) or `"1;gzip"` (Django), and comes back as that.
+# lighttpd), `"1--gzip"` (Jetty) or `"1;gzip"` (Django), and comes back as that. The group is not
+# possessive: Python before 3.11.5 then matches a part of a suffix (gh-106052).
 _OWN = re.compile(
-    r'(?:W/)?"([1-9][0-9]{0,18})(?:(?:--?|;)(?:br|bzip2|compress|deflate|gzip|x-gzip|zstd))*+"'
+    r'(?:W/)?"([1-9][0-9]{0,18})(?:(?:--?|;)(?:br|bzip2|compress|deflate|gzip|x-gzip|zstd))*"'
 )
 ETAG = header("The version of the order, as a strong entity tag.", '"1"')
 
