@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
-from tests.attack.suite import GROWTH_MIB, RATIO, Effect, effect_of, token_of
+from tests.attack.suite import BUSY_RATIO, GROWTH_MIB, RATIO, Effect, effect_of, token_of
 from tests.integration.conftest import PATIENT, Server, ordergate
 
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "1"))
+MOST = RATIO if "ATTACK_SECONDS" in os.environ else BUSY_RATIO
 ORDINARY = "reads its order"
 
 
@@ -47,6 +48,6 @@ def test_a_hostile_client_delays_others_little_and_takes_little_memory(
     for _ in range(3):
         ordinary, hostile = measured(attacked, tokens, ORDINARY), measured(attacked, tokens, name)
         found.append((round(hostile.seconds / ordinary.seconds, 1), hostile.growth_mib))
-        if found[-1][0] < RATIO and found[-1][1] < GROWTH_MIB:
+        if found[-1][0] < MOST and found[-1][1] < GROWTH_MIB:
             return
     pytest.fail(f"ratios of latency, and MiB: {found}")

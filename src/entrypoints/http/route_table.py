@@ -90,4 +90,5 @@ class RouteTable:
 
 
 async def _raise(scope: Scope, _receive: Receive, _send: Send) -> None:
-    raise scope[_ERROR]
+    # Kept there, it would be in a cycle with its traceback, and so would the body: for megabytes.
+    raise scope.pop(_ERROR)
