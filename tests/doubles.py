@@ -40,17 +40,20 @@ class InstantPasswordHasher(PasswordHasher):
     """Writes a hash as `work$salt$password`; hashes of less `work` are due for an upgrade.
 
     `hashed` counts the hashes made; `verified` lists what was compared, `None` for nobody's hash,
-    so that a test can see that an unknown account cost the same work.
+    so that a test can see that an unknown account cost the same work. `requesters` lists for which
+    client each call was.
     """
 
     def __init__(self, work: int = 2) -> None:
         self._work = work
         self.verified: list[PasswordHash | None] = []
+        self.requesters: list[Requester | None] = []
         self.hashed = 0
         self.pause = False
 
     async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         self.hashed += 1
+        self.requesters.append(requester)
         return PasswordHash(f"{self._work}${secrets.token_hex(8)}${password.secret}")
 
     async def verify(
@@ -60,6 +63,7 @@ class InstantPasswordHasher(PasswordHasher):
         requester: Requester | None = None,
     ) -> Verification:
         self.verified.append(stored)
+        self.requesters.append(requester)
         if self.pause:  # so that others get as far
             await asyncio.sleep(0)
         work, _, rest = (stored or "").partition("$")
@@ -67,7 +71,9 @@ class InstantPasswordHasher(PasswordHasher):
         if not dollar or secret != password.secret:
             return Verification(matches=False)
         due = int(work) < self._work
-        return Verification(matches=True, upgraded=await self.hash(password) if due else None)
+        return Verification(
+            matches=True, upgraded=await self.hash(password, requester) if due else None
+        )
 
 
 class TableTokenIssuer(TokenIssuer):

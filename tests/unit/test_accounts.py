@@ -15,6 +15,7 @@ from application.errors import (
     WrongPassword,
 )
 from application.ports.audit import AuditEvent, Origin
+from application.ports.passwords import Requester
 from application.ports.tokens import Caller
 from domain.errors import InvalidPassword, InvalidUsername, WeakPassword
 from domain.order import FINAL_STATUSES, OrderId, OrderStatus
@@ -42,6 +43,19 @@ async def test_a_taken_name_costs_the_same_work(world: World) -> None:
     with pytest.raises(UsernameTaken):
         await world.add_user("ａlicE", PASSWORD)
     assert world.hasher.hashed == 2
+
+
+async def test_each_hash_is_computed_for_its_client_and_account(world: World) -> None:
+    stranger, known = (Requester.at(HOME.address, "alice", known=known) for known in (False, True))
+    await world.add_user("alice", PASSWORD, origin=HOME)
+    await world.sign_in("ALICE")
+    caller = await world.caller(await world.sign_in("alice"))
+    assert world.hasher.requesters == [stranger, stranger, known]
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    await world.close_account(NEW_PASSWORD, caller=caller, origin=HOME)
+    assert world.hasher.requesters[3:] == [known] * 3
+    await world.add_user("by-the-operator", PASSWORD)
+    assert world.hasher.requesters[-1] is None
 
 
 async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(

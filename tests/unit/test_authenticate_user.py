@@ -185,3 +185,20 @@ async def test_a_password_that_is_changed_while_it_is_hashed_signs_nobody_in() -
     await world.add_alice()
     with pytest.raises(InvalidCredentials):
         await world.sign_in()
+
+
+class ClosingUserRepository(InMemoryUserRepository):
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        del self._tables.users[user_id]
+        return False
+
+
+async def test_sign_in_is_refused_when_the_account_is_closed_during_an_upgrade() -> None:
+    storage = InMemoryStorage()
+    storage.users = ClosingUserRepository(storage.tables)
+    world = World(storage)
+    await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in()
