@@ -57,6 +57,8 @@ def request_for(
                 sent["url"] = path.replace("{id}", str(order_id))
             case "query", "id":
                 sent["params"]["id"] = order_id
+            case "header", "If-None-Match" if method != "get":
+                sent["headers"]["If-None-Match"] = '"999"'  # a change of any version but that
             case "header", name:
                 sent["headers"][name] = example or '"1"'
             case other:
