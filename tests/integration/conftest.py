@@ -64,7 +64,9 @@ def clean_environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     SECRETS.update(
-        str(settings[name]) for name in ("PASSWORD", "SIGNING_SECRET") if name in settings
+        str(settings[name])
+        for name in ("PASSWORD", "SIGNING_SECRET")
+        if str(settings.get(name, "")).strip()  # blank in tests of blank settings
     )
     return kept | {PREFIX + name: str(value) for name, value in settings.items()}
 

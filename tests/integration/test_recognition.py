@@ -140,7 +140,7 @@ def test_commands_refuse_another_programs_file_in_one_line(
 ) -> None:
     make(tmp_path / "shop.db", [*at("0005"), *ITS_SHOP])
     url = f"sqlite:///{tmp_path}/shop.db"
-    result = ordergate(*command, cwd=tmp_path, DATABASE_URL=url, PASSWORD="a pot of tea at four")
+    result = ordergate(*command, cwd=tmp_path, DATABASE_URL=url, PASSWORD="a pot of tea at five")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert ANOTHER in line
