@@ -16,7 +16,7 @@ QUIET := --quiet --disable-pip-version-check --no-deps
 # So is one whose interpreter is gone.
 DEAD := $(if $(shell $(VENV)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
-# Those whom bench/ compares with have an environment of their own.
+# The projects that bench/ compares with have an environment of their own.
 PEERS := .venv-bench
 PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)

@@ -22,14 +22,14 @@ _MODULUS = 2**256
 
 
 class Stage(StrEnum):
-    """What a copy is at: writing records, then reading those of both storages anew."""
+    """What a copy is at: writing records, then reading those of both storages again."""
 
     COPYING = "copying"
     VERIFYING = "verifying"
 
 
 Watch = Callable[[Stage, int, int], None]
-"""Is told how many records are done, and of how many."""
+"""Receives the stage, how many records are done, and of how many."""
 
 
 def _nobody(_stage: Stage, _done: int, _total: int) -> None:
@@ -41,7 +41,7 @@ class CopyStorage:
     """Copy a storage into an empty one, or go on where the last attempt came to.
 
     Both are open, the target as one that may be unfinished. Until a copy is finished the target
-    does not open to serve. Then everything is read anew from both, and compared by count and by
+    does not open to serve. Then everything is read again from both, and compared by count and by
     checksum. Returns the number of records by the name of their kind.
 
     Raises `StorageNotEmpty`, `CopyUnfinished` for the unfinished copy of another storage, and

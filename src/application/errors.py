@@ -62,7 +62,7 @@ class WrongPassword(ApplicationError):
 class InvalidToken(ApplicationError):
     """The token is malformed, forged, expired or meant for somebody else.
 
-    The message says which, for a log; callers of the API are told no more than `invalid_token`.
+    The message says which, for a log; callers of the API receive `invalid_token` alone.
     """
 
 
@@ -71,7 +71,7 @@ class UnsupportedTokenType(ApplicationError):
 
 
 class KeysUnavailable(ApplicationError):
-    """The issuer of tokens does not tell its keys, and none that it told before fits."""
+    """The keys of the issuer cannot be fetched, and no key fetched before fits."""
 
 
 class KeyRefused(ApplicationError):

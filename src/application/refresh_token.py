@@ -22,7 +22,7 @@ class RefreshToken:
 
     Its digest is stored and the token is not. A rotated token has its successor sealed beside it:
     XORed with a key that only the old token gives, used for that one successor. So whoever holds
-    the old token can be told the same successor again, and who reads the storage learns nothing.
+    the old token can receive the same successor again, and who reads the storage learns nothing.
     """
 
     entropy: bytes = field(repr=False)

@@ -58,8 +58,8 @@ class WithinBound:
 
     An ending that is stored is obeyed `bound` later at the latest, by every worker and host: a
     request that comes when the answer is older waits for a new one, and fails with
-    `StorageUnavailable` rather than be believed. All that wait are told at once; were they let
-    through one after the other, under load the last would wait for seconds. `lifetime` is the
+    `StorageUnavailable` rather than be believed. All that wait go on at once; if they went on
+    one after the other, the last would wait for seconds under load. `lifetime` is the
     longest that a token is accepted; older endings are forgotten. `ticks` are seconds that only
     rise.
 
@@ -109,7 +109,7 @@ class WithinBound:
     def _answered(self, asking: asyncio.Task[None]) -> None:
         self._asking = None
         if not asking.cancelled():
-            asking.exception()  # it was told to those who wait, if anybody still does
+            asking.exception()  # those who wait, if any, have received it
 
     async def _ask(self) -> None:
         now, tick, identity = self.clock.now(), self.ticks(), self.identity()

@@ -110,12 +110,12 @@ def settings_of_copy(settings: Settings) -> Settings:
 
 async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
     try:
-        with _told_as("--from"):
+        with _reported_as("--from"):
             await source.open()
-        with _told_as("--to"):
+        with _reported_as("--to"):
             await target.migrate()
             await target.open(unfinished=True)
-        with _progress() as progress, _told_as("one of the databases"):
+        with _progress() as progress, _reported_as("one of the databases"):
             return await CopyStorage(source, target)(watch=_Bars(progress))
     except StorageNotEmpty:
         raise Failure("--to: the database is not empty; copy into a new one") from None
@@ -125,7 +125,7 @@ async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
 
 
 @contextmanager
-def _told_as(name: str) -> Iterator[None]:
+def _reported_as(name: str) -> Iterator[None]:
     """Say which of two storages refused."""
     try:
         yield

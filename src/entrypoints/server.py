@@ -28,7 +28,7 @@ _log = logging.getLogger("ordergate.server")
 
 
 class CannotListen(Exception):
-    """The address is taken, not of this machine, or not to be had; the message says which."""
+    """The address is taken, not of this machine, or not permitted; the message says which."""
 
 
 def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:

@@ -124,7 +124,7 @@ class OrderRepositoryContract:
         cancelled = await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
         assert await storage.orders.add(placed(12), owner=ALICE.id, key=a_key()) == cancelled
 
-    async def test_a_key_that_expired_is_given_anew(self, storage: Storage) -> None:
+    async def test_a_key_that_expired_may_be_used_again(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         later = placed(12, at=AT + DAY)
@@ -204,7 +204,7 @@ class OrderRepositoryContract:
         assert await storage.users.close(ALICE.id, password_hash=hash_, at=AT) == []
         assert await storage.orders.add(placed(12), owner=ALICE.id, key=a_key()) is None
 
-    async def test_a_key_that_expired_may_be_given_anew_and_then_not_forgotten(
+    async def test_a_key_that_expired_may_be_used_again_and_is_then_kept(
         self, storage: Storage
     ) -> None:
         await storage.loader.load([ALICE], [])

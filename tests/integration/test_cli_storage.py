@@ -122,7 +122,7 @@ def test_a_target_that_is_not_empty_is_left_as_it_is(shop: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_copied_is_told_why(
+def test_the_refusal_of_a_copy_says_why(
     shop: Path, source: str, target: str, status: int, reason: str
 ) -> None:
     result = ordergate("copy", "--from", source, "--to", target, cwd=shop)

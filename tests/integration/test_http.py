@@ -175,7 +175,7 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         ),
     ],
 )
-async def test_a_request_that_is_wrong_in_itself_is_told_how(
+async def test_a_wrong_request_is_answered_with_its_error_code(
     client: httpx.AsyncClient, form: str, error: str, detail: str
 ) -> None:
     response = await client.post(
@@ -385,7 +385,7 @@ async def test_without_a_token_the_challenge_is_bare(
 @pytest.mark.parametrize(
     "token", ["x", "a.b.c", "é", "\xa0x", "x" * 10_000, "a b", "..", "eyJhbGciOiJub25lIn0.e30."]
 )
-async def test_a_token_that_cannot_be_trusted_is_told_so(
+async def test_a_token_that_cannot_be_trusted_is_answered_invalid_token(
     client: httpx.AsyncClient, token: str
 ) -> None:
     response = await client.get(

@@ -362,7 +362,7 @@ async def test_too_many_wrong_guesses_are_429_whether_or_not_the_account_exists(
         ("orders:read", "DELETE", "/sessions", "account"),
     ],
 )
-async def test_a_token_without_the_scope_is_told_which_it_lacks(
+async def test_the_refusal_of_a_token_names_the_scope_it_lacks(
     client: httpx.AsyncClient, scope: str, method: str, address: str, needed: str
 ) -> None:
     tokens = await sign_in(client, scope=scope)

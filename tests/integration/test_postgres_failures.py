@@ -545,7 +545,7 @@ async def test_an_error_tells_nothing_of_the_values(storage: SqlStorage, postgre
     assert "INSERT" not in f"{refusal.value}{refusal.value.__cause__}"
 
 
-async def test_a_password_is_not_told(postgres_url: str) -> None:
+async def test_no_message_holds_a_password(postgres_url: str) -> None:
     parts = urlsplit(postgres_url)
     url = parts._replace(netloc=parts.netloc.replace(parts.password or "", "wr0ng")).geturl()
     with pytest.raises(StorageUnavailable, match="28P01") as refusal:

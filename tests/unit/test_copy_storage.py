@@ -160,7 +160,7 @@ async def test_a_target_that_is_not_empty_is_refused(orders: int) -> None:
     assert await records_of(target) == before
 
 
-async def test_a_change_of_what_was_copied_already_is_seen_and_told() -> None:
+async def test_a_change_of_what_was_copied_already_is_reported() -> None:
     source, target = await a_source(), InMemoryStorage()
 
     def change(stage: Stage, done: int, _total: int) -> None:

@@ -298,7 +298,7 @@ def _rotate(
 def _note_use(
     connection: Connection, session: SessionId, at: datetime, *, forget: datetime
 ) -> None:
-    """Store when a session was last used, and forget successors that nobody is told again."""
+    """Store when a session was last used, and forget successors that are not returned again."""
     connection.execute(
         update(SessionRow).where(col(SessionRow.id) == session).values(last_used_at=at)
     )

@@ -29,7 +29,7 @@ from domain.user import PasswordHash, User, UserId, Username
 class SqlUserRepository(UserRepository):
     """The table `users`; the unique name decides who was first.
 
-    `external_subjects` leads to the accounts of people whom another issuer knows.
+    `external_subjects` leads to the accounts of the subjects of another issuer.
     """
 
     def __init__(self, database: Database) -> None:

@@ -45,7 +45,7 @@ def connect(
 ) -> sqlite3.Connection:
     """Open a file that exists, outside any transaction. Raises `sqlite3.Error`."""
     return sqlite3.connect(
-        # A mode without c: a file that is gone is not made anew, empty and readable by others.
+        # A mode without c: a missing file is not created, empty and readable by others.
         f"file:{quote(os.fspath(path))}?mode={mode}",
         uri=True,
         timeout=busy_seconds,

@@ -12,7 +12,7 @@ from adapters.sql.database import Rows, Values
 class SqliteStatement:
     """Runs one SELECT or INSERT with other values each time; an INSERT names all its columns.
 
-    SQLAlchemy prepares an execution anew each time, which takes several times as long as SQLite
+    SQLAlchemy prepares every execution, which takes several times as long as SQLite
     takes for what is found by key. Values and columns are converted as it would.
     """
 

@@ -31,7 +31,7 @@ MAX_GROUP = 256
 MAX_WAITING = 10_000
 """The most works that wait in this process."""
 
-# A thread that waits for another process's lock asks for it anew so often. SQLite's own waiting
+# A thread that waits for another process's lock asks for it again so often. SQLite's own waiting
 # sleeps up to 100 ms at a time, and hardly ever wakes while the lock is free.
 _RANDOM = secrets.SystemRandom()
 _LEAST_POLL_SECONDS, _MOST_POLL_SECONDS = 0.0005, 0.001
@@ -70,7 +70,7 @@ class SqliteWriter:
     `StorageUnavailable`. A work whose caller was cancelled before it began is skipped.
 
     While another process keeps the lock, each work waits for it `BUSY_SECONDS` from when it was
-    asked for, and all whose time is over are told together.
+    asked for, and all whose time is over fail together.
     """
 
     def __init__(self, file: WatchedFile) -> None:

@@ -51,7 +51,7 @@ class UserRow(SQLModel, table=True):
     """An account; AUTOINCREMENT, so that an id is never given twice.
 
     The row of a closed account stays for its orders; its name becomes `CLOSED` and its id. That of
-    somebody whom another issuer knows is `EXTERNAL` and a random UUID. Nobody can type either,
+    a subject of another issuer is `EXTERNAL` and a random UUID. Nobody can type either,
     since no user name has a space.
     """
 
@@ -108,7 +108,7 @@ class RefreshTokenRow(SQLModel, table=True):
 
 
 class ExternalSubjectRow(SQLModel, table=True):
-    """Whose account it is whom another issuer knows as `subject`."""
+    """The account of `subject`, whose tokens another issuer signs."""
 
     __tablename__ = "external_subjects"
     __table_args__ = {"sqlite_with_rowid": False}

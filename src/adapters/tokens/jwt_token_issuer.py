@@ -16,8 +16,8 @@ class JwtTokenIssuer(TokenIssuer):
     """Signs with the key whose turn it is, and believes only what keys of ours signed.
 
     `issuer` and `audience` are the `iss` and `aud` written and required; a token lives `lifetime`,
-    and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the session. Keys
-    that are not to be had are told when this is made, as `keys` tells it.
+    and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the session.
+    Making it raises what `keys` raises where the keys cannot be read.
     """
 
     def __init__(

@@ -59,7 +59,7 @@ class KeyRing(KeySource):
     use leaves it with the keys it has.
 
     `token_life` is how long a token is believed after it was signed, leeway included; `ticks` are
-    seconds that only rise. Every method raises `KeyRefused` where there are no keys to be had or
+    seconds that only rise. Every method raises `KeyRefused` where keys cannot be read or
     changed; the message holds no key material.
     """
 
@@ -163,7 +163,7 @@ class KeyRing(KeySource):
                     known = self._load()
                     _log.info("keys_loaded", extra={"signing": known.signing.kid})
         except Exception as error:  # noqa: BLE001 - nothing in a file may stop those who serve
-            if str(error) != self._flaw:  # else it was told before
+            if str(error) != self._flaw:  # else it was logged before
                 _log.warning("keys_unusable", extra={"reason": str(error)})
             self._flaw = str(error)
         else:

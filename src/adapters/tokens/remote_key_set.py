@@ -14,7 +14,7 @@ from adapters.tokens.jwk import KeySet
 from application.errors import KeysUnavailable
 
 FRESH_SECONDS = 300
-"""How long keys are used before they are fetched anew."""
+"""How long keys are used before they are fetched again."""
 
 STALE_SECONDS = 2 * FRESH_SECONDS
 """How old keys may be that are used without waiting for new ones, while the issuer is up."""
@@ -40,7 +40,7 @@ class RemoteKeySet:
     There is one fetch at a time. Only who needs a key that is not there waits for it: the first
     requests of all, a token that names an unknown `kid`, and the first requests after so long a
     quiet that a key may have been withdrawn without anybody noticing. Forged ones cannot hammer
-    the issuer. While it is down, or answers with something that is no good set, the keys it told
+    the issuer. While it is down, or answers with something that is no good set, the keys fetched
     before stay in use; one line of the log says when that begins and one when it ends. It belongs
     to one event loop. `monotonic` counts seconds.
     """

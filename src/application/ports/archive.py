@@ -34,7 +34,7 @@ class AccountRecord:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRecord:
-    """Whose account it is whom another issuer knows as `subject`."""
+    """The account of `subject`, whose tokens another issuer signs."""
 
     issuer: str
     subject: str

@@ -58,7 +58,7 @@ class UserRepository(Protocol):
 
     @abstractmethod
     async def of_subject(self, issuer: str, subject: str) -> UserId:
-        """Return the account of somebody whom another issuer knows, opened on first sight.
+        """Return the account of a subject of another issuer, opened on first sight.
 
         Both are text of 1 to 255 characters, compared exactly (RFC 7519, section 4.1.2); of many
         who ask at once all get the same account. It has no user name and no password, so nobody

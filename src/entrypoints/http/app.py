@@ -43,7 +43,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        container.verifier()  # a key that cannot sign is told before the first request
+        container.verifier()  # a key that cannot sign is reported before the first request
         if settings.signs_in:  # modules are loaded while there are descriptors for them
             container.hasher()
             container.throttle()

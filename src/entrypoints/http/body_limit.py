@@ -1,4 +1,4 @@
-"""A bound for bodies, told before anything is done."""
+"""A bound for bodies, checked before anything is done."""
 
 from contextlib import suppress
 

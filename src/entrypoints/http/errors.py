@@ -180,7 +180,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     ),
     OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
     OrderChanged: Problem(
-        412, "The order has changed; read it again and decide anew.", "order-changed"
+        412, "The order has changed; read it again, then decide.", "order-changed"
     ),
     OrderIdTaken: Problem(
         503,

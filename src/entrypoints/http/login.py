@@ -238,7 +238,7 @@ async def login(
 async def revoke(
     request: Request, revoke_token: RevokeTokenCase, origin: RequestOrigin
 ) -> Response:
-    """End the session that a token belongs to; nobody is told whether there was one."""
+    """End the session that a token belongs to; the answer is the same where there was none."""
     form = await read_form(request)
     client_id = client_of(request, form)
     if not form.get("token"):

@@ -84,7 +84,7 @@ class Plan:
                 value = await step.read(request, errors)
             else:
                 arguments = step.arguments(values)
-                # As FastAPI does: what lacks a value is not called, and all flaws are told at once.
+                # As FastAPI does: what lacks a value is not called, and all flaws are reported.
                 lacks = errors and (step is last or _LACKING in arguments)
                 value = _LACKING if lacks else await step.function(*arguments)
             values.append(value)

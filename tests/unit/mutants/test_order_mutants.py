@@ -284,7 +284,7 @@ class LooksForAKeyBeforeItWrites(_Adding):
         await asyncio.sleep(0)
 
 
-@caught_by("test_a_key_that_expired_is_given_anew")
+@caught_by("test_a_key_that_expired_may_be_used_again")
 class KeepsAKeyThatExpires(_Adding):
     """A key stands at `expires_at` too."""
 

@@ -1,4 +1,4 @@
-"""Accounts of people whom another issuer knows."""
+"""Accounts of the subjects of another issuer."""
 
 import sqlalchemy as sa
 from alembic import op
