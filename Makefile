@@ -96,10 +96,17 @@ define CHECK_PYTHON
 	{ echo "$(PYTHON) cannot make environments; install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 endef
 
+# remove FOLDER: say once, and not for each file, that another user made it.
+define remove
+{ test ! -e $(1) || test -w $(1) || \
+	{ echo "$(1) belongs to another user; remove it as that user, or work in a clone of your own" >&2; exit 1; }; }; \
+	rm -rf $(1)
+endef
+
 $(LOCKED): requirements-dev.lock $(DEAD)
 	@$(CHECK_PYTHON)
 	@echo "Making $(VENV) from $< with $$($(PYTHON) --version) (once)..."
-	@rm -rf $(VENV)
+	@$(call remove,$(VENV))
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python tools/install.py $<
 	@touch "$@"
@@ -111,7 +118,7 @@ $(READY): $(LOCKED) pyproject.toml
 $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
 	@$(CHECK_PYTHON)
 	@echo "Making $(PEERS) from $< with $$($(PYTHON) --version) (once)..."
-	@rm -rf $(PEERS)
+	@$(call remove,$(PEERS))
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python tools/install.py $<
 	@touch "$@"

@@ -34,6 +34,7 @@ from entrypoints.command import (
     container_of_settings,
     container_of_sign_in,
     migrate_storage,
+    whole_number,
     with_storage,
 )
 from entrypoints.container import Container, make_home
@@ -70,7 +71,12 @@ cli.add_typer(cli_storage.storage)
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[
-    int, typer.Option(min=0, max=_LAST_PORT, help="The port; 0 lets the system choose.")
+    int,
+    typer.Option(
+        parser=whole_number(0, _LAST_PORT),
+        metavar="NUMBER",
+        help=f"The port, up to {_LAST_PORT}; 0 lets the system choose.",
+    ),
 ]
 
 
@@ -95,7 +101,12 @@ def options(
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Worker processes.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(1, 256), metavar="NUMBER", help="Worker processes, up to 256."
+        ),
+    ] = 1,
     wait: Wait = None,
 ) -> None:
     """Serve the API on a storage whose schema is current."""

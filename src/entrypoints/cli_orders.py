@@ -8,7 +8,7 @@ from application.errors import OrderNotFound, OwnerNotNamed
 from application.find_account import find_account
 from domain.order import Order, OrderId, OrderStatus
 from domain.user import MAX_ID, UserId
-from entrypoints.command import Failure, container_of_settings, with_storage
+from entrypoints.command import Failure, container_of_settings, whole_number, with_storage
 from entrypoints.container import Container
 
 orders = typer.Typer(help="Orders.", no_args_is_help=True)
@@ -18,7 +18,9 @@ _MAX_NAMED = 10
 
 @orders.command("advance")
 def advance_order(
-    order_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=MAX_ID, help="The order.")],
+    order_id: Annotated[
+        int, typer.Argument(metavar="ID", parser=whole_number(1, MAX_ID), help="The order.")
+    ],
     status: Annotated[
         OrderStatus, typer.Argument(metavar="STATUS", help=f"{', '.join(OrderStatus)}.")
     ],
@@ -26,7 +28,10 @@ def advance_order(
         str | None, typer.Option(metavar="NAME", help="Whose order it is, by user name.")
     ] = None,
     owner_id: Annotated[
-        int | None, typer.Option(min=1, max=MAX_ID, help="Whose order it is, by account id.")
+        int | None,
+        typer.Option(
+            parser=whole_number(1, MAX_ID), metavar="ID", help="Whose order it is, by account id."
+        ),
     ] = None,
 ) -> None:
     """Give an order the status that follows.

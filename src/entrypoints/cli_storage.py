@@ -25,7 +25,13 @@ from application.errors import (
 )
 from application.ports.storage import Storage
 from domain.order import Order
-from entrypoints.command import Failure, container_of_settings, migrate_storage, with_storage
+from entrypoints.command import (
+    Failure,
+    container_of_settings,
+    migrate_storage,
+    whole_number,
+    with_storage,
+)
 from entrypoints.container import storage_of
 from entrypoints.settings import Settings, password_given
 from entrypoints.signals import Terminated
@@ -52,8 +58,22 @@ def migrate(wait: Wait = None) -> None:
 
 @storage.command()
 def seed(
-    users: Annotated[int, typer.Option(min=1, max=10_000_000, help="Users user1 to userN.")],
-    orders: Annotated[int, typer.Option(min=0, max=1_000_000_000, help="Orders 1 to M.")],
+    users: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(1, 10_000_000),
+            metavar="N",
+            help="Users user1 to userN, 10000000 at most.",
+        ),
+    ],
+    orders: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(0, 1_000_000_000),
+            metavar="M",
+            help="Orders 1 to M, 1000000000 at most.",
+        ),
+    ],
 ) -> None:
     """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
 
@@ -165,9 +185,10 @@ def purge(
     keep_sessions_days: Annotated[
         int,
         typer.Option(
-            min=_LEAST_KEPT_DAYS,
-            max=36_500,
-            help="For how many days sessions are kept after they ended or expired.",
+            parser=whole_number(_LEAST_KEPT_DAYS, 36_500),
+            metavar="DAYS",
+            help=f"Days that sessions are kept after they ended or expired, {_LEAST_KEPT_DAYS} "
+            "to 36500.",
         ),
     ] = 90,
 ) -> None:

@@ -21,6 +21,9 @@ T = TypeVar("T")
 _CHECK_SECONDS = 2.0
 """How long the start may wait for a look at the database's file."""
 
+_MOST_DIGITS = 20
+"""The most digits of a number on the command line; those of the largest id are 19."""
+
 _log = logging.getLogger("ordergate.storage")
 
 
@@ -33,6 +36,22 @@ def file_path(text: str) -> Path:
     if flaw := path_flaw(text):
         raise typer.BadParameter(f"the path {flaw}")
     return Path(text)
+
+
+def whole_number(least: int, most: int) -> Callable[[str | int], int]:
+    """Return what reads a number from `least` to `most` in decimal digits on the command line.
+
+    It raises `typer.BadParameter` for anything else.
+    """
+
+    def parse(text: str | int) -> int:  # a default is an int already
+        digits = str(text)
+        plain = digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS
+        if not plain or not least <= int(digits) <= most:
+            raise typer.BadParameter(f"must be a whole number from {least} to {most}")
+        return int(digits)
+
+    return parse
 
 
 def container_of_settings() -> Container:

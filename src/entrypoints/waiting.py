@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from application.errors import ApplicationError, SchemaNotCurrent, StorageUnavailable
+from entrypoints.command import whole_number
 from entrypoints.container import Container
 
 _DEFAULT_SECONDS = 60
@@ -22,8 +23,7 @@ Wait = Annotated[
     int | None,
     typer.Option(
         "--wait",
-        min=0,
-        max=86_400,
+        parser=whole_number(0, 86_400),
         metavar="[SECONDS]",
         show_default=False,
         help="Wait for a database server that starts later, 60 s if no number is given.",

@@ -490,12 +490,24 @@ def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:
     [
         (["serv"], "No such command 'serv'."),
         (["serve", "--prot", "1"], "No such option: --prot"),
-        (["serve", "--port", "many"], "Invalid value for '--port'"),
-        (["serve", "--port", "65536"], "Invalid value for '--port'"),
-        (["serve", "--workers", "0"], "Invalid value for '--workers'"),
+        (
+            ["serve", "--port", "many"],
+            "Invalid value for '--port': must be a whole number from 0 to 65535",
+        ),
+        (["serve", "--port", "65536"], "Invalid value for '--port': must be"),
+        (["serve", "--port", "-1"], "Invalid value for '--port': must be"),
+        (["serve", "--port", "9" * 5000], "Invalid value for '--port': must be"),
+        (["serve", "--port", "8_0"], "Invalid value for '--port': must be"),
+        (["serve", "--wait", "86401"], "Invalid value for '--wait': must be"),
+        (["serve", "--workers", "0"], "Invalid value for '--workers': must be"),
+        (["orders", "advance", "first", "shipped"], "Invalid value for 'ID': must be"),
+        (
+            ["purge", "--keep-sessions-days", "soon"],
+            "Invalid value for '--keep-sessions-days': must",
+        ),
         (["users", "add"], "Missing argument 'NAME'."),
         (["seed", "--users", "1"], "Missing option '--orders'."),
-        (["seed", "--users", "0", "--orders", "1"], "Invalid value for '--users'"),
+        (["seed", "--users", "0", "--orders", "1"], "Invalid value for '--users': must be"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
