@@ -20,7 +20,7 @@ TABLES = (
     "idempotency_keys", "copies",
 )  # fmt: skip
 ORDERS = 20_000
-RANDOM = random.Random(20_260_501)  # noqa: S311 - moments, no secrets
+RANDOM = random.Random(20_260_501)
 
 
 def complaint(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
@@ -32,8 +32,7 @@ def complaint(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
 def contents(file: Path) -> dict[str, list[tuple[object, ...]]]:
     with closing(sqlite3.connect(file)) as database:
         return {
-            table: sorted(database.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608 - ours
-            for table in TABLES
+            table: sorted(database.execute(f"SELECT * FROM {table}").fetchall()) for table in TABLES
         }
 
 
@@ -42,7 +41,7 @@ def rows(file: Path, table: str) -> int:
         return -1
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
-            (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
+            (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
             return int(count)
     except sqlite3.OperationalError:  # no such table yet
         return -1
@@ -187,7 +186,9 @@ def test_what_is_over_is_purged_and_nothing_else(shop: Path) -> None:
 def test_sessions_are_kept_as_long_as_is_said(shop: Path) -> None:
     result = ordergate("purge", "--keep-sessions-days", 36_500, cwd=shop)
     assert result.stdout == "Removed 1 idempotency keys and 0 sessions.\n"
-    assert "equal to 2" in complaint(ordergate("purge", "--keep-sessions-days", 1, cwd=shop), 2)
+    assert "from 2 to 36500" in complaint(
+        ordergate("purge", "--keep-sessions-days", 1, cwd=shop), 2
+    )
 
 
 # Orders of staff

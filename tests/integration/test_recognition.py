@@ -1,13 +1,17 @@
 """Databases of other programs are refused, and left as they are."""
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import Connection, inspect
 
+from adapters.sql.database import Database
 from adapters.sql.recognition import ForeignSchema, recognize
 from adapters.sql.sql_storage import SqlStorage
 from adapters.sql.sqlite_database import SqliteDatabase
@@ -121,6 +125,46 @@ async def _rows(url: str, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in await connection.fetch(query)]
     finally:
         await connection.close()
+
+
+def sqlite_at(place: str) -> SqliteDatabase:
+    return SqliteDatabase(Path(place))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str], Database], str]:
+    """Return what opens an empty database, and where it is."""
+    if request.param == "postgres":
+        return database_at, request.getfixturevalue("bare_postgres_url")
+    file = tmp_path / "orders.db"
+    make(file, ["PRAGMA journal_mode = WAL"])
+    return sqlite_at, str(file)
+
+
+async def test_a_schema_is_examined_as_it_was_before_another_process_migrated(
+    empty: tuple[Callable[[str], Database], str],
+) -> None:
+    """Or `serve` beside `migrate` would take Ordergate's own tables for another program's."""
+    opened, place = empty
+
+    async def migrate() -> None:
+        storage = SqlStorage(opened(place))
+        await storage.migrate()
+        await storage.close()
+
+    def tables(connection: Connection) -> list[str]:
+        return inspect(connection).get_table_names()
+
+    def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
+        before = tables(connection)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(lambda: asyncio.run(migrate())).result()
+        return before, tables(connection)
+
+    database = opened(place)
+    assert await database.examine(look_twice) == ([], [])
+    assert "secrets" in await database.examine(tables)
+    await database.close()
 
 
 async def test_tables_of_other_names_may_share_the_database(tmp_path: Path) -> None:

@@ -40,12 +40,13 @@ class Database(Protocol):
         """
         return None
 
+    @abstractmethod
     async def examine(self, work: Callable[[Connection], T]) -> T:
-        """Run work that only reads, in a database that may be another program's.
+        """Run statements that only read, in a database that may be another program's.
 
-        Nothing of the database changes, not even how it keeps its journal.
+        They see one snapshot, which a migration by another process does not change. Nothing of
+        the database changes, not even how it keeps its journal.
         """
-        return await self.read(work)
 
     async def rows(self, query: Select[Any], values: Values) -> Rows:
         """Read the few rows of a query that is made once."""

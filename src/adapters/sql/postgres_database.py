@@ -46,6 +46,8 @@ _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory o
 
 _ALL_IN_USE = words_for(PoolTimeoutError())
 
+_ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
 _WAIT_FOR_STANDBYS = text(
     "SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''"
     " THEN pg_logical_emit_message(true, 'ordergate', '') END"
@@ -166,6 +168,15 @@ class PostgresDatabase(Database):
             return found
 
         return await self.write(wait, repeatable=True)
+
+    async def examine(self, work: Callable[[Connection], T]) -> T:
+        """Read in a transaction, whose statements would each see what was committed before it."""
+
+        def in_one_snapshot(connection: Connection) -> T:
+            connection.execute(_ONE_SNAPSHOT)
+            return work(connection)
+
+        return await self.write(in_one_snapshot, repeatable=True)
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Run the work behind an advisory lock, for as long as it takes."""

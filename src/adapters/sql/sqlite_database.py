@@ -95,6 +95,7 @@ class SqliteDatabase(Database):
             engine_errors(self._path),
             engine_of(self._path, configured=False).connect() as connection,
         ):
+            connection.exec_driver_sql("BEGIN")
             return work(connection)
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:

@@ -117,13 +117,14 @@ class WatchedFile:
 
     def _accept(self, connection: Connection, file: FileIdentity) -> _Opened:
         if self._accepted is not None and file != self._accepted:
+            connection.exec_driver_sql("BEGIN")
             try:
                 revision = stored_revision(connection)
             except SchemaNotCurrent as error:
                 raise StorageUnavailable(
                     f"{self.path}: replaced while it was open; {error}"
                 ) from None
-            connection.rollback()  # the transaction that SQLAlchemy took for begun
+            connection.rollback()
             if revision != HEAD:
                 raise StorageUnavailable(
                     f"{self.path}: replaced while it was open, by a database whose schema is not"
