@@ -17,7 +17,7 @@ class Ending(StrEnum):
     REVOKED = "revoked"
     SIGNED_OUT = "signed out"
     REUSE = "reuse of a refresh token"
-    PASSWORD_CHANGED = "password changed"  # noqa: S105 - a reason, no password
+    PASSWORD_CHANGED = "password changed"
     ACCOUNT_CLOSED = "account closed"
 
 

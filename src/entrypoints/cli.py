@@ -44,7 +44,7 @@ from entrypoints.server import CannotListen
 from entrypoints.settings import SettingsError, load_settings, password_given
 from entrypoints.waiting import Wait, WaitingCommand, wait_for_schema
 
-DEMO_PASSWORD = "ordergate-demo"  # noqa: S105 - printed for whoever tries the demo
+DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
 
 T = TypeVar("T")

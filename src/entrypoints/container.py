@@ -79,25 +79,25 @@ class DatabaseInUse(NamedTuple):
 
 
 def _postgres_flaw(url: str) -> str | None:
-    from adapters.sql.postgres_url import flaw_in  # noqa: PLC0415 - as below
+    from adapters.sql.postgres_url import flaw_in
 
     return flaw_in(url)
 
 
 def _postgres_name(url: str) -> str:
-    from adapters.sql.postgres_url import address_in  # noqa: PLC0415 - as below
+    from adapters.sql.postgres_url import address_in
 
     return address_in(url)
 
 
 async def _postgres_reason_to_wait(url: str) -> str | None:
-    from adapters.sql.postgres_readiness import reason_to_wait  # noqa: PLC0415 - as below
+    from adapters.sql.postgres_readiness import reason_to_wait
 
     return await reason_to_wait(url)
 
 
 def _postgres(url: str, settings: Settings) -> Storage:
-    from adapters.sql.postgres_database import (  # noqa: PLC0415 - SQLite starts faster without
+    from adapters.sql.postgres_database import (
         PostgresDatabase,
     )
 
@@ -180,13 +180,13 @@ def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
 
 
 def _remote_keys(url: str) -> object:
-    from adapters.tokens.remote_key_set import RemoteKeySet  # noqa: PLC0415 - brings an HTTP client
+    from adapters.tokens.remote_key_set import RemoteKeySet
 
     return RemoteKeySet(url)
 
 
 def _external_tokens(**parts: Any) -> TokenVerifier:  # noqa: ANN401 - as the provider hands them
-    from adapters.tokens.external_token_verifier import (  # noqa: PLC0415 - as above
+    from adapters.tokens.external_token_verifier import (
         ExternalTokenVerifier,
     )
 
@@ -206,7 +206,7 @@ def _key_flaw(file: str) -> str | None:
 
 
 def _throttle(settings: Settings) -> Throttle:
-    from adapters.throttle import LimitsThrottle  # noqa: PLC0415 - for the first sign-in
+    from adapters.throttle import LimitsThrottle
 
     url = settings.throttle_url
     return LimitsThrottle(

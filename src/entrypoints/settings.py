@@ -37,7 +37,7 @@ from entrypoints.variables import FILE_SUFFIX, Variable, read_variable
 PREFIX = "ORDERGATE_"
 
 _WHOSE_KEYS = ("signing_key_file", "signing_secret", "jwks_url")
-_PASSWORD = "PASSWORD"  # noqa: S105 - the name of a variable
+_PASSWORD = "PASSWORD"
 """What commands read by themselves with `password_given`, so that no settings object holds it."""
 
 UNSET = {

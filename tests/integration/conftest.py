@@ -26,6 +26,8 @@ PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS"
 LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what is looked at")
+
 LAST = {"test_nothing_secret_was_written_by_any_test", "test_no_promise_was_skipped"}
 SKIPPED: list[str] = []
 

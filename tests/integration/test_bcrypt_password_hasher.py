@@ -16,7 +16,7 @@ from application.errors import Overloaded
 from application.ports.passwords import PasswordHasher, Verification
 from domain.user import Password, PasswordHash
 from tests.contracts.passwords import PasswordHasherContract
-from tests.integration.conftest import clean_environment
+from tests.integration.conftest import clean_environment, on_linux
 
 COST = 5
 
@@ -159,7 +159,7 @@ async def test_every_refusal_costs_the_same_work() -> None:
         assert 0.75 < median / medians["wrong password"] < 1.33, (name, medians)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
+@on_linux
 async def test_hashing_stands_back_behind_the_event_loop() -> None:
     def seen() -> tuple[int, int]:
         nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
@@ -173,7 +173,7 @@ async def test_hashing_stands_back_behind_the_event_loop() -> None:
     assert policies == {True: (os.SCHED_IDLE, 19), False: seen()}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
+@on_linux
 @pytest.mark.parametrize(("started", "behind"), [("serve", True), ("users add", False)])
 def test_only_a_server_hashes_behind_everything_else(
     tmp_path: Path, *, started: str, behind: bool
@@ -198,7 +198,7 @@ def test_only_a_server_hashes_behind_everything_else(
     assert told.stdout == f"{behind}\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are not bound to processors here")
+@on_linux
 def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
     read = "from entrypoints.settings import Settings; print(Settings().hashing_threads)"
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"

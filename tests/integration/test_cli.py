@@ -24,6 +24,7 @@ from tests.integration.conftest import (
     SECONDS,
     Start,
     clean_environment,
+    on_linux,
     ordergate,
     wait_until,
 )
@@ -411,7 +412,7 @@ def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@on_linux
 def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(

@@ -181,7 +181,7 @@ INSERT INTO refresh_tokens VALUES
     (bytes('used lately'), 'live', at({LATER_SECONDS}), at({NOW_SECONDS} - 5), bytes('sealed')),
     (bytes('unused'), 'live', at({LATER_SECONDS}), NULL, NULL);
 DROP TABLE numbers;
-"""  # noqa: S608 - numbers from above
+"""
 """Fills the tables; `numbers` has those from 1 to `ORDERS`, `at` makes a time of seconds."""
 
 

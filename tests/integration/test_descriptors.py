@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +9,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.conftest import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
+from tests.integration.conftest import (
+    PASSWORD,
+    SECONDS,
+    Server,
+    Start,
+    on_linux,
+    ordergate,
+    wait_until,
+)
 
 SETTINGS = {"BCRYPT_COST": 4, "LOG_FORMAT": "json", "PASSWORD": PASSWORD}
 UNCOMMON = "violet kettles hum at dusk 8"
@@ -64,7 +71,7 @@ def test_clients_that_hold_many_connections_leave_descriptors_to_the_server(
     assert "unexpected_error" not in "".join(server.output)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has prlimit and /proc")
+@on_linux
 def test_no_request_is_500_while_the_process_has_no_descriptors(folder: Path, start: Start) -> None:
     server = start("serve", cwd=folder, **SETTINGS)
 

@@ -1,5 +1,4 @@
 import asyncio
-import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,7 +9,7 @@ import pytest
 from adapters.passwords.hashing_threads import HashingThreads, _Used
 from application.errors import Overloaded, Throttled
 from application.ports.passwords import Requester
-from tests.integration.conftest import wait_until
+from tests.integration.conftest import on_linux, wait_until
 
 SALT = bcrypt.gensalt(4)
 
@@ -142,7 +141,7 @@ class MeasuredThreads(HashingThreads):
         return _Used(self.readings, self.readings * yielding, self.readings * service)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own here")
+@on_linux
 @pytest.mark.parametrize(
     ("yielding", "service", "starved"),
     [(0.0, 0.0, True), (0.1, 0.4, True), (0.2, 0.0, False), (0.0, 0.6, False)],

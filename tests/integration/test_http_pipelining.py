@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.conftest import PASSWORD, SECONDS, Server, Start, ordergate
+from tests.integration.conftest import PASSWORD, SECONDS, Server, Start, on_linux, ordergate
 from tests.integration.test_server import say
 
 GROWTH_MIB = 64
@@ -24,8 +23,6 @@ FORM = (
     b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
 )
-
-needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +80,7 @@ def flood(server: Server, connection: socket.socket, pieces: Iterator[bytes], *,
     return max(most, resident_mib(server))
 
 
-@needs_proc
+@on_linux
 @pytest.mark.parametrize("read", [True, False], ids=["read", "unread"])
 @pytest.mark.parametrize(
     "pieces",
@@ -110,7 +107,7 @@ def test_flood_of_one_connection_costs_little_memory_and_blocks_no_other(
     assert most - before < GROWTH_MIB
 
 
-@needs_proc
+@on_linux
 @pytest.mark.parametrize("field", [b"X: " + b"x" * 65_000, b"a:\r\n" * 16_000])
 def test_unfinished_heads_cost_what_they_are_long(
     start: Start, tmp_path: Path, field: bytes

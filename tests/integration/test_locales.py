@@ -98,7 +98,7 @@ def test_a_password_is_asked_for_in_every_locale(
     if pid == 0:
         os.chdir(tmp_path)
         arguments = [sys.executable, "-m", "entrypoints", "users", "add", "zoë"]
-        os.execve(sys.executable, arguments, environment)  # noqa: S606 - no shell is wanted
+        os.execve(sys.executable, arguments, environment)
     shown = b""
     for prompt in (b"Password: ", b"Repeat for confirmation: "):
         while not shown.endswith(prompt):

@@ -70,7 +70,7 @@ async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.
 
 async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110 - it is another process's
+        while not await condition():
             await asyncio.sleep(0.01)
 
 

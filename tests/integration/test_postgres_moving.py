@@ -87,7 +87,7 @@ async def test_a_shop_moves_to_postgresql_and_back_and_is_the_same(
         stderr=subprocess.PIPE,
     )
     async with asyncio.timeout(SECONDS):
-        while process.returncode is None and await orders_at(watcher) <= 0:  # noqa: ASYNC110 - another process
+        while process.returncode is None and await orders_at(watcher) <= 0:
             await asyncio.sleep(0.001)
     process.kill()
     WRITTEN.extend(written.decode() for written in await process.communicate())
@@ -119,7 +119,7 @@ async def test_a_copy_waits_longer_than_a_request(
         await rival.execute("LOCK TABLE orders")
         copying = asyncio.create_task(run(*copy, cwd=shop, DATABASE_STATEMENT_SECONDS=1))
         async with asyncio.timeout(SECONDS):
-            while not copying.done() and not await watcher.fetchval(waits):  # noqa: ASYNC110 - another process
+            while not copying.done() and not await watcher.fetchval(waits):
                 await asyncio.sleep(0.01)
         assert not copying.done()
     await rival.close()

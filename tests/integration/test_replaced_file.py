@@ -347,5 +347,5 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
 async def more_acknowledged(ledger: Ledger) -> None:
     enough = len(ledger.acknowledged) + 50
     async with asyncio.timeout(SECONDS):
-        while len(ledger.acknowledged) < enough:  # noqa: ASYNC110 - other tasks fill it
+        while len(ledger.acknowledged) < enough:
             await asyncio.sleep(0.01)

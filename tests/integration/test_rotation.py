@@ -124,7 +124,7 @@ async def test_no_request_fails_during_a_rotation_under_load(
 
     async def seen(kid: str) -> None:
         async with asyncio.timeout(SECONDS):
-            while kid not in signed_by:  # noqa: ASYNC110 - the clients tell nobody
+            while kid not in signed_by:
                 await asyncio.sleep(0.01)
 
     clients = [asyncio.create_task(use(f"user{1 + i % 3}", 1 + i % 3)) for i in range(4)]

@@ -21,6 +21,7 @@ from tests.integration.conftest import (
     Server,
     Start,
     clean_environment,
+    on_linux,
     ordergate,
     wait_until,
 )
@@ -44,8 +45,6 @@ def can_be_process_1() -> bool:
 needs_process_1 = pytest.mark.skipif(
     not can_be_process_1(), reason="a process namespace needs Linux and its permission"
 )
-
-needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the children")
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +329,7 @@ def test_ctrl_c_ends_the_demo_with_0(tmp_path: Path, start: Start) -> None:
     assert "ordergate: " not in "".join(server.output)
 
 
-@needs_proc
+@on_linux
 def test_workers_of_a_killed_supervisor_answer_what_has_begun_and_end(
     migrated: Path, start: Start
 ) -> None:
@@ -348,7 +347,7 @@ def test_workers_of_a_killed_supervisor_answer_what_has_begun_and_end(
     assert "Traceback" not in "".join(server.output)
 
 
-@needs_proc
+@on_linux
 def test_ctrl_c_while_workers_start_ends_them_quietly(migrated: Path, start: Start) -> None:
     server = start("serve", "--workers", 2, cwd=migrated, **CHEAP)
     wait_until(lambda: len(children(server.process.pid)) > 2)  # the resource tracker is one

@@ -79,7 +79,7 @@ class TestSqliteStorage(StorageContract):
                 "users",
                 "copies",
             ):
-                connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from above
+                connection.execute(text(f"DELETE FROM {table}"))
 
         await self.database.write(delete)
 

@@ -105,6 +105,6 @@ async def test_closing_waits_for_a_client_that_is_still_sending(
     assert not transport.is_closing()
     assert await reader.read() == b"last words"
     async with asyncio.timeout(10):
-        while not transport.is_closing():  # noqa: ASYNC110 - the transport sets no event
+        while not transport.is_closing():
             await asyncio.sleep(0.001)
     writer.close()

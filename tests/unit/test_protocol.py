@@ -69,7 +69,7 @@ class Connection:
 
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(SECONDS):
-            while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            while not condition():
                 await asyncio.sleep(0.001)
 
     async def to_end(self) -> list[str]:

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, insert, inspect, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    insert,
+    inspect,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel
 
@@ -35,14 +44,14 @@ def insert_rows(
             raise
 
 
-def _refuse_unless_held(table: Any, row: Mapping[str, Any]) -> None:  # noqa: ANN401 - FromClause
+def _refuse_unless_held(table: FromClause, row: Mapping[str, Any]) -> None:
     for column in table.c:
         if flaw := _flaw(column, row.get(column.key)):
             keys = ", ".join(f"{key.key} {row[key.key]}" for key in table.primary_key)
             raise RecordRefused(f"row of {table} with {keys}", f"{column.key} {flaw}")
 
 
-def _flaw(column: Column[Any], value: object) -> str | None:
+def _flaw(column: ColumnElement[Any], value: object) -> str | None:
     """Say why a column cannot hold a value."""
     if isinstance(value, str):
         longest: int | None = getattr(column.type, "length", None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     Select,
     and_,
@@ -50,7 +51,7 @@ An order without lines, which cannot be read, has a row without values of a line
 """
 
 
-def _page(*of: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - conditions as SQLAlchemy has them
+def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     place = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
     before = tuple_(*(bindparam(each.key, type_=each.type) for each in place.clauses))
     orders = (

@@ -200,4 +200,4 @@ class SecretRow(SQLModel, table=True):
     value: bytes = Field(max_length=32)
 
 
-STORAGE_SECRET = "storage"  # noqa: S105 - the name of one
+STORAGE_SECRET = "storage"

@@ -38,7 +38,7 @@ def parse_json_object(data: bytes) -> dict[str, object]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - every flaw is a ValueError
+        raise ValueError("not a JSON object")
     return value
 
 

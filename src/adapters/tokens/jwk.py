@@ -185,5 +185,5 @@ def _rsa_key(e: int, n: int) -> RSAPublicKey:
 def _bytes(jwk: Mapping[str, object], member: str) -> bytes:
     text = jwk.get(member)
     if not isinstance(text, str):
-        raise ValueError(f"{member} is missing or not text")  # noqa: TRY004 - every flaw is one
+        raise ValueError(f"{member} is missing or not text")
     return decode_base64url(text)

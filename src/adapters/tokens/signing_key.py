@@ -20,7 +20,7 @@ from adapters.tokens.weaknesses import rsa_weakness
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-SECRET_KID = "secret"  # noqa: S105 - a name
+SECRET_KID = "secret"
 """What every secret is called: a thumbprint of it would let anybody test guesses."""
 
 _ALGORITHMS = get_default_algorithms()
@@ -119,7 +119,7 @@ class SigningKey:
     def private_jwk(self) -> dict[str, str]:
         """Write the private key as a JWK (RFC 7517). A secret is not written: ValueError."""
         if isinstance(self.key, bytes):
-            raise ValueError("a secret is kept by whoever set it")  # noqa: TRY004 - not its type
+            raise ValueError("a secret is kept by whoever set it")
         return _jwk(self.algorithm, self.key) | self._names()
 
     def _names(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ class AuditEvent(StrEnum):
     REFRESH_REFUSED = "refresh_refused"
     REUSE_SEEN = "reuse_seen"
     SESSION_ENDED = "session_ended"
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - an event
+    PASSWORD_CHANGED = "password_changed"
     ACCOUNT_OPENED = "account_opened"
     ACCOUNT_CLOSED = "account_closed"
     KEY_ROTATED = "key_rotated"

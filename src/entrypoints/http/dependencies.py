@@ -33,7 +33,7 @@ from entrypoints.http.problems import ProblemError
 from entrypoints.settings import Settings
 
 
-def from_container(name: str) -> Any:  # noqa: ANN401 - FastAPI types Depends as Any
+def from_container(name: str) -> object:
     """Depend on the container's provider of that name."""
 
     async def provide(request: Request) -> object:

@@ -217,7 +217,7 @@ async def login(
     response.headers["Pragma"] = "no-cache"
     return TokenOut(
         access_token=given.access.value,
-        token_type="bearer",  # noqa: S106 - a word of RFC 6750
+        token_type="bearer",
         expires_in=given.access.expires_in,
         refresh_token=given.refresh.text,
         scope=" ".join(sorted(given.scope)),

@@ -154,7 +154,7 @@ def _merge(responses: Responses, added: Responses) -> None:
         responses[status] = merged
 
 
-def _write_exactly(node: Any) -> None:  # noqa: ANN401 - any part of a JSON document
+def _write_exactly(node: object) -> None:
     """Put the largest id back: FastAPI's model of the document keeps bounds as floats."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict) and node.get("maximum") == float(MAX_ID):
