@@ -1,19 +1,23 @@
-"""Hostile clients: each takes what it can get of one server until it is cancelled.
+"""Hostile clients: each takes what it can get of one server until it is terminated.
 
-    python -m tests.attack.clients NAME URL TOKEN      (what the suite starts as a process)
+    python -m tests.attack.clients NAME CONNECTIONS URL TOKEN  (what the suite starts as a process)
 
-Each is one client: one address, and at most one account, whose access token is TOKEN.
+Each is one client: one address, and at most one account, whose access token is TOKEN. When it ends
+it writes how many answers of each status it read, as JSON.
 """
 
 import asyncio
 import json
 import random
+import signal
 import socket
 import struct
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle, islice
 from urllib.parse import urlencode, urlsplit
 
 PASSWORD = "the password of all test users"
@@ -27,6 +31,8 @@ class Target:
     host: str
     port: int
     token: str
+    statuses: Counter[int] = field(default_factory=Counter)
+    """How many answers of each status were read."""
 
     def request(self, line: str, body: bytes = b"", *fields: str) -> bytes:
         """Return a request of the account's."""
@@ -59,6 +65,7 @@ class Target:
                 while True:
                     writer.write(request)
                     head = await reader.readuntil(b"\r\n\r\n")
+                    self.statuses[int(head.split(maxsplit=2)[1])] += 1
                     fields = head.lower().partition(b"content-length:")[2]
                     await reader.readexactly(int(fields.partition(b"\r\n")[0] or 0))
                     if b"connection: close" in head.lower():
@@ -85,13 +92,49 @@ async def _discard(reader: asyncio.StreamReader) -> None:
             pass
 
 
-def many(
-    connections: int, request: Callable[[Target], bytes]
-) -> Callable[[Target], Awaitable[object]]:
-    """Return a client that repeats a request on so many connections."""
-    return lambda target: asyncio.gather(
-        *(target.repeat(request(target)) for _ in range(connections))
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What a client does on some connections, and the statuses that show that it gets that far."""
+
+    connections: int
+    attack: Callable[[Target], Awaitable[object]]
+    statuses: frozenset[int] = frozenset()
+
+
+Request = Callable[[Target], bytes]
+
+
+def many(connections: int, *requests: Request, statuses: set[int]) -> Client:
+    """Return a client that repeats a request on each of so many connections."""
+    return Client(
+        connections,
+        lambda target: asyncio.gather(
+            *(target.repeat(request(target)) for request in islice(cycle(requests), connections))
+        ),
+        frozenset(statuses),
     )
+
+
+def ordinary(connections: int) -> Client:
+    """Return a client that reads an order: others' latency is compared with what it costs them."""
+    return many(connections, lambda target: target.request("GET /orders/1"), statuses={200})
+
+
+def sign_in_as(username: str, password: str = PASSWORD) -> Request:
+    """Return what makes a request to sign in."""
+    return lambda target: target.form("/login", username=username, password=password)
+
+
+def confirm(password: str) -> Request:
+    """Return what makes a request that confirms a password, and changes nothing."""
+    document = {"current_password": password, "new_password": "too short"}
+    return lambda target: target.json("PUT /me/password", document)
+
+
+def sign_up(number: int) -> Request:
+    """Return what makes a request for an account."""
+    document = {"username": f"newcomer{number}", "password": "tulips in a blue jar"}
+    return lambda target: target.json("POST /users", document)
 
 
 async def trickle(target: Target) -> None:
@@ -126,73 +169,87 @@ async def vanish(target: Target) -> None:
     await asyncio.gather(*(one() for _ in range(16)))
 
 
-_LINE = {"sku": "POT", "name": "\u202a\u202c" * 99 + "\u00a0a", "quantity": 1, "unit_price": "1.00"}
+_NAME = "\u202a\u202c" * 16 + "e\u0323\u0307" * 56  # as many changes of direction as one may have
+_LINE = {"sku": "POT", "name": _NAME, "quantity": 1, "unit_price": "1.00"}
 _PIPELINED = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 2_000
 _CHUNKED = (
     b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
 )
 
-CLIENTS: dict[str, Callable[[Target], Awaitable[object]]] = {
-    "pipelines": lambda target: target.stream(b"", _PIPELINED, read=True),
-    "pipelines and reads nothing": lambda target: target.stream(b"", _PIPELINED),
-    "sends a body in chunks of one byte": lambda target: target.stream(
-        _CHUNKED, b"1\r\nx\r\n" * 10_000
+CLIENTS = {
+    "pipelines": Client(1, lambda target: target.stream(b"", _PIPELINED, read=True)),
+    "pipelines and reads nothing": Client(1, lambda target: target.stream(b"", _PIPELINED)),
+    "sends a body in chunks of one byte": Client(
+        1, lambda target: target.stream(_CHUNKED, b"1\r\nx\r\n" * 10_000)
     ),
-    "sends heads slowly": trickle,
-    "vanishes": vanish,
-    "lists large pages": many(16, lambda target: target.request("GET /orders?limit=200")),
+    "sends heads slowly": Client(1, trickle),
+    "vanishes": Client(1, vanish),
+    "lists large pages": many(
+        16, lambda target: target.request("GET /orders?limit=200"), statuses={200}
+    ),
     "places orders with the worst names": many(
-        8, lambda target: target.json("POST /orders", {"currency": "EUR", "lines": [_LINE] * 100})
+        8,
+        lambda target: target.json("POST /orders", {"currency": "EUR", "lines": [_LINE] * 100}),
+        statuses={201},
     ),
     "places orders that are refused": many(
         8,
         lambda target: target.json(
             "POST /orders", {"currency": "EUR", "lines": [{**_LINE, "quantity": 0}] * 100}
         ),
+        statuses={422},
     ),
-    "nests JSON": many(8, lambda target: target.json("POST /orders", b"[" * 200_000)),
+    "nests JSON": many(
+        8, lambda target: target.json("POST /orders", b"[" * 200_000), statuses={400}
+    ),
     "signs up with marks": many(
         8,
         lambda target: target.json(
             "POST /users", {"username": "x" * 256, "password": "\u0300\u0316" * 2_048}
         ),
+        statuses={422},
     ),
-    "guesses passwords": many(
-        32, lambda target: target.form("/login", username="user1", password="wrong")
+    "signs up": many(100, *map(sign_up, range(100)), statuses={201, 409}),
+    "guesses passwords": many(32, sign_in_as("user1", "wrong"), statuses={400, 429}),
+    "signs in": many(76, sign_in_as("user1"), statuses={200, 429}),
+    "signs in to four accounts": many(
+        16, *(sign_in_as(f"user{number}") for number in range(1, 5)), statuses={200}
     ),
-    "signs in": many(76, lambda target: target.form("/login", username="user1", password=PASSWORD)),
-    "confirms its password": many(
-        76,
-        lambda target: target.json(
-            "PUT /me/password", {"current_password": PASSWORD, "new_password": "too short"}
-        ),
-    ),
+    "confirms its password": many(76, confirm(PASSWORD), statuses={422, 429}),
+    "confirms a wrong password": many(76, confirm("wrong"), statuses={403, 429}),
     "forges tokens": many(
-        16, lambda target: target.request("GET /me").replace(b"\r\n\r\n", b"x\r\n\r\n")
+        16,
+        lambda target: target.request("GET /me").replace(b"\r\n\r\n", b"x\r\n\r\n"),
+        statuses={401},
     ),
     "sends many entity tags": many(
         8,
         lambda target: target.request(
-            "GET /orders/1", b"", "If-None-Match: " + ", ".join(f'"{i}"' for i in range(7_000))
+            "GET /orders/1", b"", "If-None-Match: " + ", ".join(f'"x{i}"' for i in range(7_000))
         ),
+        statuses={200},
     ),
     "sends many parameters": many(
-        16, lambda target: target.request("GET /orders?" + "&".join(["a=b"] * 10_000))
+        16,
+        lambda target: target.request("GET /orders?" + "&".join(["a=b"] * 10_000)),
+        statuses={422},
     ),
 }
 """Hostile clients by what they do."""
 
-ORDINARY = many(1, lambda target: target.request("GET /orders/1"))
-"""A client that is as busy as one connection lets it: others' latency is compared with its."""
 
-
-async def main(name: str, url: str, token: str) -> None:
-    """Attack until the process is killed."""
+async def main(name: str, connections: str, url: str, token: str) -> None:
+    """Attack until the process is terminated."""
     random.seed(name)
     address = urlsplit(url)
-    client = CLIENTS.get(name, ORDINARY)
-    await client(Target(address.hostname or "", address.port or 0, token))
+    client = CLIENTS.get(name) or ordinary(int(connections))
+    target = Target(address.hostname or "", address.port or 0, token)
+    attack = asyncio.ensure_future(client.attack(target))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attack.cancel)
+    with suppress(asyncio.CancelledError):
+        await attack
+    sys.stdout.write(json.dumps(target.statuses))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """What one hostile client does to the others: their latency, and the memory of the server.
 
 Latency is a ratio in one run: beside the hostile client, to that beside an ordinary one that is as
-busy as it can be. Both take a processor, and a server, away from whoever measures.
+busy as it can be on as many connections. Both take a processor, and turns of the server, away from
+whoever measures.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -14,17 +16,15 @@ from pathlib import Path
 
 import httpx
 
-from tests.attack.clients import PASSWORD
+from tests.attack.clients import CLIENTS, PASSWORD
 
 GROWTH_MIB = 96
 """The most that one client may add to the memory of a server."""
 
 RATIO = 12
-"""The most by which one client may delay others on a quiet machine."""
+"""The most by which one client may delay others."""
 
-BUSY_RATIO = 200
-"""The same where other programs take the processors, as beside other tests. The faults that this
-suite is for delayed others by 400 and more: a queue that all shared, or a loop that was held."""
+ORDINARY = "reads its order"
 
 FEWEST = 20
 """Requests of the other client that must be answered meanwhile."""
@@ -32,25 +32,31 @@ FEWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a client did: others' latency in seconds (95 % were faster), and MiB of memory."""
+    """What a client did: others' latency in seconds (95 % were faster), and MiB of memory.
 
-    name: str
+    `statuses` are those of the answers that the client itself read.
+    """
+
     seconds: float
-    answered: int
     growth_mib: int
+    statuses: set[int]
 
 
 @contextmanager
-def client_process(name: str, url: str, token: str) -> Iterator[None]:
-    """Run a client in a process of its own."""
+def client_process(name: str, url: str, token: str, connections: int = 1) -> Iterator[set[int]]:
+    """Run a client in a process of its own; the set has what it was answered once it has ended."""
+    statuses: set[int] = set()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.attack.clients", name, url, token],
-        stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "tests.attack.clients", name, str(connections), url, token],
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield
+        yield statuses
         assert process.poll() is None, f"the client that {name} has ended"
+        process.terminate()
+        written, _ = process.communicate(timeout=60)
+        statuses.update(map(int, json.loads(written)))
     finally:
         process.kill()
         process.wait()
@@ -64,12 +70,30 @@ def token_of(url: str, username: str) -> str:
     return token
 
 
-def effect_of(name: str, url: str, pid: int, tokens: tuple[str, str], *, seconds: float) -> Effect:
+def ratio_of(
+    name: str, url: str, pid: int, tokens: tuple[str, str], *, seconds: float
+) -> tuple[float, Effect]:
+    """Measure a hostile client; return others' latency beside it to that beside an ordinary one."""
+    connections = CLIENTS[name].connections
+    usual = effect_of(ORDINARY, url, pid, tokens, seconds=seconds, connections=connections)
+    effect = effect_of(name, url, pid, tokens, seconds=seconds)
+    return effect.seconds / usual.seconds, effect
+
+
+def effect_of(
+    name: str,
+    url: str,
+    pid: int,
+    tokens: tuple[str, str],
+    *,
+    seconds: float,
+    connections: int = 1,
+) -> Effect:
     """Measure another client's reads while the client `name` is at work for so long."""
     attacker, other = tokens
     before, most = resident_mib(pid), 0
     with (
-        client_process(name, url, attacker),
+        client_process(name, url, attacker, connections) as statuses,
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {other}"}) as client,
     ):
         _wait_for_load(client)
@@ -81,7 +105,7 @@ def effect_of(name: str, url: str, pid: int, tokens: tuple[str, str], *, seconds
             latencies.append(time.perf_counter() - started)
             most = max(most, resident_mib(pid))
     latencies.sort()
-    return Effect(name, latencies[int(len(latencies) * 0.95)], len(latencies), most - before)
+    return Effect(latencies[int(len(latencies) * 0.95)], most - before, statuses)
 
 
 def _wait_for_load(client: httpx.Client) -> None:

@@ -1,7 +1,9 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from typing import TypeVar
 
 import bcrypt
 import pytest
@@ -10,6 +12,8 @@ from adapters.passwords.hashing_threads import HashingThreads, _Used
 from application.errors import Overloaded, Throttled
 from application.ports.passwords import Requester
 from tests.integration.conftest import on_linux, wait_until
+
+T = TypeVar("T")
 
 SALT = bcrypt.gensalt(4)
 
@@ -128,7 +132,10 @@ async def test_close_cancels_the_jobs_that_wait() -> None:
 
 
 class MeasuredThreads(HashingThreads):
-    """Reads shares of a processor from the test in place of clocks: this machine has neighbours."""
+    """Reads shares of a processor from the test in place of clocks: this machine has neighbours.
+
+    Each reading is a second later than the one before, and each job takes two.
+    """
 
     def __init__(self, yielding: float, service: float) -> None:
         super().__init__(threads=1, queue=10, behind=True)
@@ -140,27 +147,47 @@ class MeasuredThreads(HashingThreads):
         yielding, service = self._shares
         return _Used(self.readings, self.readings * yielding, self.readings * service)
 
+    def _timed(self, work: Callable[[], T]) -> Callable[[], T]:
+        self._seconds_a_job = 2.0
+        return work
+
+    async def run_until(self, done: Callable[[list[int]], bool]) -> list[int]:
+        """Run one job until `done`; return the readings at which threads that compete began it."""
+        go_on, began = threading.Event(), []
+
+        def work() -> None:
+            if threading.current_thread().name.startswith("hashing-starved"):
+                began.append(self.readings)
+            go_on.wait()
+
+        job = asyncio.create_task(self.run(work))
+        await asyncio.to_thread(wait_until, lambda: done(began))
+        go_on.set()
+        await job
+        return began
+
 
 @on_linux
 @pytest.mark.parametrize(
     ("yielding", "service", "starved"),
-    [(0.0, 0.0, True), (0.1, 0.4, True), (0.2, 0.0, False), (0.0, 0.6, False)],
+    [(0.0, 0.0, True), (0.1, 0.4, True), (0.0, 0.6, True), (0.2, 0.0, False), (0.2, 0.6, False)],
 )
-async def test_a_job_is_started_again_only_where_other_programs_take_the_processors(
+async def test_a_job_is_started_again_where_yielding_threads_are_starved(
     *, yielding: float, service: float, starved: bool
 ) -> None:
-    go_on, names = threading.Event(), []
-
-    def work() -> None:
-        names.append(threading.current_thread().name)
-        go_on.wait()
-
     threads = MeasuredThreads(yielding, service)
-    job = asyncio.create_task(threads.run(work))
-    await asyncio.to_thread(
-        wait_until, lambda: threads.readings >= 10 and len(names) >= 1 + starved
-    )
-    go_on.set()
-    await job
+    began = await threads.run_until(lambda began: threads.readings >= 10 and len(began) >= starved)
     threads.close()
-    assert names == ["hashing_0", "hashing-starved_0"][: 1 + starved]
+    assert len(began) == starved
+
+
+@on_linux
+@pytest.mark.parametrize(("service", "pause"), [(0.0, 0), (0.6, 20)])
+async def test_jobs_take_a_tenth_of_a_processor_from_their_own_service(
+    service: float, pause: int
+) -> None:
+    threads = MeasuredThreads(0.0, service)
+    times = [(await threads.run_until(bool))[0] for _ in range(3)]
+    threads.close()
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert all(pause <= each < pause + 15 for each in pauses)

@@ -29,6 +29,8 @@ Beside busy programs they get about a hundredth; a fair share beside five is a s
 """
 _BUSY = 1 / 2
 """A service that uses more of one processor than this beside its hashing starves it by itself."""
+_SHARE = 1 / 10
+"""What jobs may take of one processor from a service that starves them by itself."""
 _WINDOW_OF_A_JOB = 1 / 8
 _WINDOW_SECONDS = 0.01, 0.05
 """How long is measured before a job is started again: a part of what it takes, within bounds."""
@@ -62,10 +64,11 @@ class HashingThreads:
 
     With `behind`, on Linux, the threads are of the idle scheduling class: they run while a
     processor has nothing else to do, so the event loop never waits for one. The kernel counts other
-    programs as something to do. Therefore their progress is measured: where others take the
-    processors, and not this service, a job is started a second time on a thread of the normal
-    class, of which there are half as many. The first result counts. Only a privileged process can
-    move a thread out of the idle class, which is why a job is started again and not moved.
+    programs as something to do. Therefore their progress is measured: where they are starved, a job
+    is started a second time on a thread of the normal class, of which there are half as many. The
+    first result counts. Where this service alone takes the processors, that is done for a tenth of
+    one processor's time. Only a privileged process can move a thread out of the idle class, which
+    is why a job is started again and not moved.
     """
 
     def __init__(self, *, threads: int, queue: int, behind: bool) -> None:
@@ -77,6 +80,7 @@ class HashingThreads:
         self._seconds_a_job = 0.0
         self._window = _WINDOW_SECONDS[1]
         self._before = _Used(0.0, 0.0, 0.0)
+        self._competed_at = -math.inf
         self._watch: asyncio.TimerHandle | None = None
 
     async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
@@ -119,8 +123,8 @@ class HashingThreads:
 
     def _start_jobs(self) -> None:
         """Start the jobs that threads are free for."""
-        while self._waiting and self._competing and self._competing.has_room and self._starved():
-            self._start(self._waiting.take(), self._competing)
+        while self._waiting and (lane := self._lane_that_may_compete()):
+            self._start_competing(self._waiting.take(), lane)
         while self._waiting and self._yielding.has_room:
             if not self._yielding.jobs:
                 self._watch_from_now()
@@ -175,11 +179,10 @@ class HashingThreads:
         unanswered = [job for job in self._yielding.jobs if not job.answer.done()]
         if not unanswered and not self._waiting:
             return
-        if self._competing and self._competing.has_room and self._starved():
-            started = self._competing.jobs
-            again = [job for job in unanswered if job not in started]
+        if lane := self._lane_that_may_compete():
+            again = [job for job in unanswered if job not in lane.jobs]
             if again or self._waiting:
-                self._start(again[0] if again else self._waiting.take(), self._competing)
+                self._start_competing(again[0] if again else self._waiting.take(), lane)
         self._watch_from_now()
 
     def _used(self) -> _Used:
@@ -187,17 +190,24 @@ class HashingThreads:
         competing = self._competing.processor_seconds() if self._competing else 0.0
         return _Used(time.monotonic(), yielding, time.process_time() - yielding - competing)
 
-    def _starved(self) -> bool:
-        """Whether yielding threads have work and others than this service take the processors."""
-        if not self._yielding.jobs:
-            return False
+    def _lane_that_may_compete(self) -> "_Lane | None":
+        """Return the threads of the normal class if those that yield are starved."""
+        if not (self._competing and self._competing.has_room and self._yielding.jobs):
+            return None
         now, before = self._used(), self._before
         wall = now.wall - before.wall
-        return (
-            wall > self._window * 0.9  # less says nothing
-            and now.yielding - before.yielding < wall * _STARVED
-            and now.service - before.service < wall * _BUSY
-        )
+        if wall < self._window * 0.9:  # it says nothing
+            return None
+        if now.yielding - before.yielding > wall * _STARVED:
+            return None
+        if now.service - before.service < wall * _BUSY:
+            return self._competing
+        share_used = now.wall < self._competed_at + self._seconds_a_job / _SHARE
+        return None if share_used else self._competing
+
+    def _start_competing(self, job: _Job, lane: "_Lane") -> None:
+        self._competed_at = self._used().wall
+        self._start(job, lane)
 
     def _seconds_until_room(self) -> int:
         return max(1, math.ceil(self._seconds_a_job / self._yielding.threads))

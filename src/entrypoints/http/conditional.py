@@ -5,9 +5,9 @@ Other resources have no entity tag.
 """
 
 import re
-from collections.abc import Collection, Container
+from collections.abc import Container
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -21,14 +21,14 @@ from entrypoints.http.plan import Guard, all_of
 from entrypoints.http.problems import Problem, ProblemError
 
 _ANY = "*"
-# Possessive, so that no input makes it go back and forth; the list may have empty elements (5.6.1).
-_ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[!#-~\x80-\xff]*+"[ \t]*+)?(,|\Z)')
+_TAG = r'(?:W/)?"[!#-~\x80-\xff]*+"'
+_TAGS = re.compile(_TAG)
+_ELEMENT = rf"[ \t]*+(?:{_TAG}[ \t]*+)?"
+_LIST = re.compile(f"(?:{_ELEMENT},)*{_ELEMENT}")  # it may have empty elements (5.6.1)
 # A proxy that compresses an answer changes its strong tag: `"1"` becomes `"1-gzip"` (Apache, Caddy,
 # lighttpd), `"1--gzip"` (Jetty) or `"1;gzip"` (Django), and comes back as that. The group is not
 # possessive: Python before 3.11.5 then matches a part of a suffix (gh-106052).
-_OWN = re.compile(
-    r'(?:W/)?"([1-9][0-9]{0,18})(?:(?:--?|;)(?:br|bzip2|compress|deflate|gzip|x-gzip|zstd))*"'
-)
+_END_OF_OWN = re.compile(r'(?:(?:--?|;)(?:br|bzip2|compress|deflate|gzip|x-gzip|zstd))*"')
 ETAG = header("The version of the order, as a strong entity tag.", '"1"')
 
 
@@ -55,36 +55,46 @@ def entity_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def _version(tag: str) -> int | None:
-    """Read the version from one of our tags, with or without the suffixes of proxies."""
-    own = _OWN.fullmatch(tag)
-    return int(own[1]) if own else None
-
-
 @dataclass(frozen=True, slots=True)
 class EntityTags:
-    """Tags as they are written, or `*`."""
+    """A list of entity tags, or `*`, as it was sent."""
 
-    tags: Collection[str]
+    text: str
 
-    def match(self, version: int) -> bool:
-        """Compare weakly, as `If-None-Match` does (RFC 9110, section 8.8.3.2)."""
-        return _ANY in self.tags or any(_version(tag) == version for tag in self.tags)
+    @classmethod
+    def read(cls, name: str, values: list[str]) -> Self:
+        """Read every field of that name, which are one list. Raises a problem 400 for another."""
+        text = ", ".join(values).strip(" \t")
+        if text != _ANY and not ('"' in text and _LIST.fullmatch(text)):
+            raise ProblemError(
+                invalid_header(name, f"is {_ANY} or a list of entity tags such as {entity_tag(7)}")
+            )
+        return cls(text)
 
-
-@dataclass(frozen=True, slots=True)
-class ExpectedVersions(Container[int]):
-    """The versions whose tags were sent; compared strongly, so that a weak tag names none."""
-
-    tags: Collection[str]
+    @property
+    def are_any(self) -> bool:
+        """Whether the text is `*`."""
+        return self.text == _ANY
 
     @property
     def are_weak(self) -> bool:
-        """Whether every tag is weak, so that none can match."""
-        return all(tag.startswith("W/") for tag in self.tags)
+        """Whether every tag is weak, so that none can match strongly."""
+        return all(tag.startswith("W/") for tag in _TAGS.findall(self.text))
 
-    def __contains__(self, version: object) -> bool:
-        return any(_version(tag) == version for tag in self.tags if not tag.startswith("W/"))
+    def match(self, version: int, *, strongly: bool = False) -> bool:
+        """Compare with one of our tags, with or without the suffixes of proxies.
+
+        `If-None-Match` compares weakly, and `If-Match` strongly (RFC 9110, section 8.8.3.2).
+        """
+        if self.are_any:
+            return True
+        beginning, end = f'"{version}', 0
+        while (start := self.text.find(beginning, end)) >= 0:
+            end = start + len(beginning)
+            is_weak = self.text.startswith("W/", max(0, start - 2), start)
+            if not (strongly and is_weak) and _END_OF_OWN.match(self.text, end):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +102,10 @@ class Preconditions(Container[int]):
     """The conditions of one request, in the order of RFC 9110, section 13.2.2.
 
     A route evaluates them after its other checks (13.2.1): an order that does not exist is 404.
-    `None` stands for a header that was not sent and for `If-Match: *`.
+    `None` stands for a header that was not sent.
     """
 
-    if_match: ExpectedVersions | None
+    if_match: EntityTags | None
     if_none_match: EntityTags | None
 
     def is_unmodified(self, version: int) -> bool:
@@ -105,42 +115,16 @@ class Preconditions(Container[int]):
 
     def __contains__(self, version: object) -> bool:
         """Return True for a version that may be changed. Raises a problem 412 for any other."""
+        if not isinstance(version, int):
+            return False
         self._require_match(version)
-        if (
-            self.if_none_match is not None
-            and isinstance(version, int)
-            and self.if_none_match.match(version)
-        ):
+        if self.if_none_match is not None and self.if_none_match.match(version):
             raise ProblemError(EXCLUDED)
         return True
 
-    def _require_match(self, version: object) -> None:
-        if self.if_match is not None and version not in self.if_match:
+    def _require_match(self, version: int) -> None:
+        if self.if_match is not None and not self.if_match.match(version, strongly=True):
             raise ProblemError(WEAK_TAG if self.if_match.are_weak else PROBLEMS[OrderChanged])
-
-
-def entity_tags(name: str, values: list[str]) -> frozenset[str]:
-    """Read `*` or a list of entity tags from every field of that name, which are one list.
-
-    Raises a problem 400 for anything else.
-    """
-    text = ", ".join(values)
-    if text.strip(" \t") == _ANY:
-        return frozenset({_ANY})
-    tags, position = set(), 0
-    while element := _ELEMENT.match(text, position):
-        tags.add((element[1] or "").rstrip(" \t"))
-        position = element.end()
-        if not element[2]:
-            break
-    else:
-        tags.clear()
-    tags.discard("")
-    if not tags:
-        raise ProblemError(
-            invalid_header(name, f"is {_ANY} or a list of entity tags such as {entity_tag(7)}")
-        )
-    return frozenset(tags)
 
 
 async def _preconditions(
@@ -165,14 +149,13 @@ async def _preconditions(
 ) -> Preconditions | None:
     if if_match is None and if_none_match is None:
         return None
-    expected, excluded = None, None
-    if if_match is not None:
-        tags = entity_tags("If-Match", field_values(request, b"if-match"))
-        expected = None if _ANY in tags else ExpectedVersions(tags)
-    if if_none_match is not None:
-        values = field_values(request, b"if-none-match")
-        excluded = EntityTags(entity_tags("If-None-Match", values))
-    return Preconditions(expected, excluded)
+
+    def sent(name: str, value: str | None) -> EntityTags | None:
+        if value is None:
+            return None
+        return EntityTags.read(name, field_values(request, name.lower().encode()))
+
+    return Preconditions(sent("If-Match", if_match), sent("If-None-Match", if_none_match))
 
 
 IfConditions = Annotated[Preconditions | None, Depends(_preconditions)]
