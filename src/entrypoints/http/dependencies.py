@@ -28,7 +28,7 @@ from application.revoke_token import RevokeToken
 from domain.scope import Scope
 from entrypoints.http.compiled_route import CompiledRoute, query_names
 from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION, insufficient_scope
-from entrypoints.http.fields import field_values
+from entrypoints.http.fields import field_values, query_parameters
 from entrypoints.http.problems import ProblemError
 from entrypoints.settings import Settings
 
@@ -136,7 +136,7 @@ async def _refuse_stray_parameters(request: Request) -> None:
         return
     if request.scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
         raise RequestValidationError([{"loc": ("query", ""), "msg": _TOO_MANY_PARAMETERS}])
-    given = [name for name, _ in request.query_params.multi_items()]
+    given = [name for name, _ in query_parameters(request)]
     route = request.scope["route"]
     known = route.query_names if isinstance(route, CompiledRoute) else query_names(route)
     if len(set(given)) == len(given) and known.issuperset(given):

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrypoints.http.fields import field_values
+from entrypoints.http.fields import field_values, query_parameters
 
 _PLACES = {
     "path_params": "path_params",
@@ -59,15 +59,16 @@ class Plan:
     ) -> None:
         scoped = [each for each in all_of(route) if each.security_scopes_param_name]
         self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
-        self._steps: list[_Param | _Body | _Call] = []
+        # Each is one of the three: looking which is faster than asking for a type.
+        self._steps: list[tuple[_Call | None, _Param | None, _Body | None]] = []
         self._route = route
         self._read_body = read_body
         # The first values are the request and the response, then what is fixed.
         self._scopes = {id(each): 2 + place for place, each in enumerate(scoped)}
         self._known: dict[Any, int] = {}
         self._add(route)
-        if guard is not None:
-            self._steps[-1] = _guard(guard, cast("_Call", self._steps[-1]))
+        last = cast("_Call", self._steps.pop()[0])
+        self._last = last if guard is None else _guard(guard, last)
 
     async def run(self, request: Request, response: object) -> object:
         """Take every step and return what the route returns.
@@ -76,21 +77,21 @@ class Plan:
         """
         values: list[Any] = [request, response, *self._fixed]
         errors: list[Any] = []
-        last = self._steps[-1]
-        for step in self._steps:
-            if isinstance(step, _Param):
-                value = step.read(request, errors)
-            elif isinstance(step, _Body):
-                value = await step.read(request, errors)
-            else:
-                arguments = step.arguments(values)
+        value: object
+        for call, param, body in self._steps:
+            if call is not None:
+                arguments = call.arguments(values)
                 # As FastAPI does: what lacks a value is not called, and all flaws are reported.
-                lacks = errors and (step is last or _LACKING in arguments)
-                value = _LACKING if lacks else await step.function(*arguments)
+                lacks = errors and _LACKING in arguments
+                value = _LACKING if lacks else await call.function(*arguments)
+            elif param is not None:
+                value = param.read(request, errors)
+            elif body is not None:
+                value = await body.read(request, errors)
             values.append(value)
         if errors:
             raise RequestValidationError(errors)
-        return values[-1]
+        return await self._last.function(*self._last.arguments(values))
 
     def _add(self, dependant: Dependant) -> int:
         """Add what a dependency needs, then itself, and return the place of its value."""
@@ -107,20 +108,27 @@ class Plan:
         places = {each.name: self._add(each) for each in dependant.dependencies}
         for fields, where in _PLACES.items():
             for field in getattr(dependant, fields):
-                places[field.name] = self._step(_Param(field, where))
+                places[field.name] = self._step(param=_Param(field, where))
         if dependant.body_params:
             if dependant is not self._route or self._read_body is None:
                 raise NotSimpleError
             (field, *more) = dependant.body_params
-            places[field.name] = self._step(_Body(field, self._read_body, alone=not more))
+            body = _Body(field, self._read_body, alone=not more)
+            places[field.name] = self._step(body=body)
         places[dependant.request_param_name or dependant.http_connection_param_name] = 0
         places[dependant.response_param_name] = 1
         places[dependant.security_scopes_param_name] = self._scopes.get(id(dependant), 0)
-        self._known[key] = self._step(_call(function, places))
+        self._known[key] = self._step(call=_call(function, places))
         return self._known[key]
 
-    def _step(self, step: "_Param | _Body | _Call") -> int:
-        self._steps.append(step)
+    def _step(
+        self,
+        *,
+        call: "_Call | None" = None,
+        param: "_Param | None" = None,
+        body: "_Body | None" = None,
+    ) -> int:
+        self._steps.append((call, param, body))
         return 1 + len(self._fixed) + len(self._steps)
 
 
@@ -147,10 +155,13 @@ class _Param:
 
     def read(self, request: Request, errors: list[Any]) -> object:
         """Return its value, or add what is wrong with it."""
+        value: Any
         if self._where == "headers":
             value = next(iter(field_values(request, self._name)), None)
+        elif self._where == "query_params":
+            value = dict(query_parameters(request)).get(self._loc[1])
         else:
-            value = getattr(request, self._where).get(self._loc[1])
+            value = request.path_params.get(self._loc[1])
         if value is None:
             if self._default is not Undefined:
                 return self._default
