@@ -83,6 +83,7 @@ class PostgresServer:
                 self.stop()
                 raise NoPostgresError(log)
             if self._process is None or self._process.poll() is not None:
+                self.stop()
                 self._launch()
             time.sleep(0.02)
 
