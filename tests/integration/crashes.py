@@ -31,6 +31,7 @@ from tests.integration.conftest import PASSWORD, PATIENT, Server, ordergate
 from tests.postgres import PostgresServer, binaries
 
 CLIENTS = 8
+_ATTEMPTS = 5
 SETTINGS: dict[str, Any] = {"BCRYPT_COST": 4, "ACCESS_TOKEN_SECONDS": 86_400, **PATIENT}
 
 
@@ -78,12 +79,18 @@ async def client(number: int, ledger: Ledger, token: dict[str, str]) -> None:
 
 
 async def stored(url: str, token: dict[str, str]) -> list[tuple[str, int]]:
-    """List every order: its SKU and its id."""
+    """List every order: its SKU and its id.
+
+    503 asks to try again, as each worker does once after its file was replaced.
+    """
     found: list[tuple[str, int]] = []
     async with httpx.AsyncClient(base_url=url, headers=token, timeout=30) as http:
         path = "/orders?limit=200"
         while path:
             answer = await http.get(path)
+            for _ in range(_ATTEMPTS):
+                if answer.status_code == 503:
+                    answer = await http.get(path)
             assert answer.status_code == 200, answer.text
             found += [(each["lines"][0]["sku"], each["id"]) for each in answer.json()["orders"]]
             path = answer.links.get("next", {}).get("url", "")

@@ -469,7 +469,9 @@ async def test_a_body_has_a_bound(client: httpx.AsyncClient, address: str, kind:
     for content in (b"x" * 270_000, chunks()):
         response = await client.post(address, content=content, headers=headers)
         assert response.status_code == 413
-        problem(response)
+        body = problem(response)
+        assert body["title"] == "Content Too Large"
+        assert body["detail"] == "The request body is too large."
     response = await client.post(address, content=b"a=" + b"x" * 262_142, headers=headers)
     assert response.status_code == 400
 

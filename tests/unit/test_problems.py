@@ -51,6 +51,21 @@ def test_a_problem_is_written_as_rfc_9457_says() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (404, "Not Found"),
+        (413, "Content Too Large"),
+        (414, "URI Too Long"),
+        (416, "Range Not Satisfiable"),
+        (422, "Unprocessable Content"),
+        (599, "Error"),
+    ],
+)
+def test_titles_are_the_phrases_of_rfc_9110_on_every_python(status: int, phrase: str) -> None:
+    assert of_status(status).body("the-id")["title"] == phrase
+
+
 def test_an_error_nobody_expected_tells_nothing() -> None:
     assert problem_of(RuntimeError("SELECT secret FROM /etc/passwd")) == INTERNAL
 

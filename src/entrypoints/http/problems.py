@@ -11,10 +11,19 @@ from starlette.responses import Response
 MEDIA_TYPE = "application/problem+json"
 
 
+_PHRASES = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Phrases of RFC 9110 for which Python before 3.13 has those of older standards."""
+
+
 def phrase_of(status: int) -> str:
     """Return the words of a status (RFC 9110, section 15); any status may be answered."""
     try:
-        return http.HTTPStatus(status).phrase
+        return _PHRASES.get(status) or http.HTTPStatus(status).phrase
     except ValueError:
         return "Error"
 
