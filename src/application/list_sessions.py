@@ -1,8 +1,9 @@
 """See where one is signed in."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from application.caller_limit import CallerLimit, reads_of_lists
 from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
 from domain.session import Session
@@ -13,10 +14,15 @@ MAX_SESSIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Return the user's live sessions, the latest used first, and at most `MAX_SESSIONS`."""
+    """Return the user's live sessions, the latest used first, and at most `MAX_SESSIONS`.
+
+    Raises `TooManyRequests` beyond `limit_of_caller`.
+    """
 
     sessions: SessionRepository
     clock: Clock
+    limit_of_caller: CallerLimit = field(default_factory=reads_of_lists)
 
     async def __call__(self, *, user: UserId) -> Sequence[Session]:
-        return await self.sessions.live(user, at=self.clock.now(), limit=MAX_SESSIONS)
+        async with self.limit_of_caller.turn(user):
+            return await self.sessions.live(user, at=self.clock.now(), limit=MAX_SESSIONS)

@@ -226,7 +226,7 @@ CLIENTS = {
     "sends many entity tags": many(
         8,
         lambda target: target.request(
-            "GET /orders/1", b"", "If-None-Match: " + ", ".join(f'"x{i}"' for i in range(7_000))
+            "GET /orders/1", b"", "If-None-Match: " + ", ".join(['"1-brx"'] * 900)
         ),
         statuses={200},
     ),

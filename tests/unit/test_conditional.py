@@ -64,13 +64,13 @@ def test_anything_else_is_told_what_it_should_be(text: str) -> None:
         read(text)
     assert error.value.problem.status == 400
     assert error.value.problem.detail == (
-        'The header If-Match is * or a list of entity tags such as "7".'
+        'The header If-Match is * or a list of entity tags such as "7", of at most 8192 characters.'
     )
 
 
-def test_a_long_header_is_read_in_no_time() -> None:
-    assert not read('"",' * 20_000).match(7)
-    for long in (" " * 60_000 + "x", "," * 60_000, '"' * 60_000, 'W/"' * 20_000):
+def test_a_list_has_at_most_8192_characters() -> None:
+    assert read('"7",' * 2_047 + '"99"').match(99)
+    for long in ('"7",' * 2_048 + '"99"', " " * 60_000 + "x", "," * 60_000, '"' * 60_000):
         with pytest.raises(ProblemError):
             read(long)
 
@@ -143,4 +143,4 @@ def test_a_tag_with_another_suffix_matches_nothing(tag: str) -> None:
 
 
 def test_a_tag_of_many_suffixes_is_compared_in_linear_time() -> None:
-    assert not names(7, f'"7{"-gzip" * 12_000}x"', f'"{"7" * 60_000}-gzip"')
+    assert not names(7, f'"7{"-gzip" * 1_200}x"', f'"{"7" * 1_500}-gzip"')

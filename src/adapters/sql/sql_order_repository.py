@@ -91,8 +91,8 @@ _FORGET_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
-# A page of more orders may have a thousand lines, which take longer than a hop to a thread.
-_FEW = 10
+# More orders may have hundreds of lines, which take longer than a hop to a thread.
+_FEW = 2
 
 
 class SqlOrderRepository(OrderRepository):

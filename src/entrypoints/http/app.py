@@ -11,7 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
 from entrypoints.http.body_limit import BodyLimit
-from entrypoints.http.client_address import trusted_hosts
+from entrypoints.http.client_address import BoundedForwarding, trusted_hosts
 from entrypoints.http.compiled_route import add_routes
 from entrypoints.http.envelope import Envelope
 from entrypoints.http.errors import install_error_handlers
@@ -106,6 +106,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     if settings.trusted_proxies:
         trusted = trusted_hosts(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+        app.add_middleware(BoundedForwarding)
     install_error_handlers(app)
     install_openapi(app, signs_in=settings.signs_in)
     return app

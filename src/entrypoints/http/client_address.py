@@ -12,8 +12,11 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, ip_network
 
 import uvicorn.config
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+_HEADER = b"x-forwarded-for"
+_MAX_BYTES = 1_024
+"""What is read of all its fields, from the right: 20 addresses of the longest form."""
 _DEFAULTS = ("127.0.0.1", "127.0.0.1,::1")
 
 _log = logging.getLogger("ordergate.server")
@@ -30,6 +33,26 @@ def trusted_hosts(networks: Iterable[str]) -> list[str]:
         if isinstance(network, IPv4Network):
             hosts.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
     return hosts
+
+
+class BoundedForwarding:
+    """Cuts `X-Forwarded-For` to its last part before it is read.
+
+    A proxy appends to what the client sent, so the left may be of any length and content.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers = scope.get("headers", ())
+        sent = b",".join(value for name, value in headers if name == _HEADER)
+        if len(sent) > _MAX_BYTES:
+            _, _, last = sent[-_MAX_BYTES:].partition(b",")
+            others = [header for header in headers if header[0] != _HEADER]
+            scope = {**scope, "headers": [*others, (_HEADER, last)]}
+        await self.app(scope, receive, send)
 
 
 def _unwrapped(app: ASGIApp, trusted_hosts: object = _DEFAULTS[0]) -> ASGIApp:

@@ -128,14 +128,22 @@ AccountHolder = Annotated[Caller, authorized(Scope.ACCOUNT)]
 
 
 _MAX_PARAMETERS = 32
+_MAX_QUERY_BYTES = 8_192
+"""What any recipient supports (RFC 9110, section 4.1)."""
+_QUERY_TOO_LONG = f"has more than {_MAX_QUERY_BYTES} bytes"
 _TOO_MANY_PARAMETERS = f"has more than {_MAX_PARAMETERS} parameters"
 
 
 async def _refuse_stray_parameters(request: Request) -> None:
     if not request.scope["query_string"]:
         return
-    if request.scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
-        raise RequestValidationError([{"loc": ("query", ""), "msg": _TOO_MANY_PARAMETERS}])
+    query = request.scope["query_string"]
+    for refused, why in (
+        (query.count(b"&") >= _MAX_PARAMETERS, _TOO_MANY_PARAMETERS),
+        (len(query) > _MAX_QUERY_BYTES, _QUERY_TOO_LONG),
+    ):
+        if refused:
+            raise RequestValidationError([{"loc": ("query", ""), "msg": why}])
     given = [name for name, _ in query_parameters(request)]
     route = request.scope["route"]
     known = route.query_names if isinstance(route, CompiledRoute) else query_names(route)

@@ -32,7 +32,9 @@ def read_key(values: list[str]) -> str | None:
     if not values:
         return None
     (value, *more) = values
-    if _STRING.fullmatch(value):
+    if len(value) > 2 * _MAX_LENGTH + 2:  # with each character escaped, and quotes
+        key = ""
+    elif _STRING.fullmatch(value):
         key = _ESCAPED.sub(r"\1", value[1:-1])
     else:
         key = value if _BARE.fullmatch(value) else ""

@@ -2,7 +2,8 @@
 
 import base64
 import re
-from urllib.parse import parse_qsl, unquote_plus
+from contextlib import suppress
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
 
@@ -18,6 +19,10 @@ FIRST_PARTY = "first-party"
 
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}")
 _MAX_FIELDS = 32
+_MAX_FORM_BYTES = 65_536
+"""Enough for the longest password and name, each of whose bytes is percent-encoded."""
+_MAX_CREDENTIALS = 2_048
+"""Enough for the longest `client_id`, percent-encoded, in Base64."""
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 INVALID_CLIENT = oauth_problem(
@@ -45,23 +50,31 @@ async def read_form(request: Request) -> dict[str, str]:
     if media_type != FORM:
         raise ProblemError(NOT_A_FORM)
     body = await request.body()
+    if len(body) > _MAX_FORM_BYTES:
+        raise invalid_request(f"A form has at most {_MAX_FORM_BYTES} bytes.")
     try:
         text = body.decode()
         if _STRAY_PERCENT.search(text):
             raise invalid_request("A % in the form must be written as %25.")
         if text.count("&") >= _MAX_FIELDS:
             raise invalid_request(f"A form has at most {_MAX_FIELDS} fields.")
-        fields = (
-            parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
-            if text
-            else []
-        )
+        fields = [_field(each) for each in body.split(b"&")] if body else []
     except ValueError:
         raise invalid_request(f"The body is not a well-formed {FORM} in UTF-8.") from None
     form = dict(fields)
     if len(form) < len(fields):
         raise invalid_request("A form field is repeated; send each once.")
     return form
+
+
+def _field(encoded: bytes) -> tuple[str, str]:
+    """Read a name and a value. urllib's own reader takes 20 times as long for the worst text."""
+    name, equals, value = (
+        unquote_to_bytes(part).decode() for part in encoded.replace(b"+", b" ").partition(b"=")
+    )
+    if not equals:
+        raise ValueError
+    return name, value
 
 
 def client_of(request: Request, form: dict[str, str]) -> str | None:
@@ -90,16 +103,16 @@ def scope_of(form: dict[str, str]) -> frozenset[Scope] | None:
     words = asked.split(" ")
     if not ALL_SCOPES.issuperset(words):
         raise InvalidScope
-    return frozenset(map(Scope, words))
+    return frozenset(map(Scope, set(words)))
 
 
 def _basic(credentials: str) -> tuple[str, str]:
-    try:
-        client_id, colon, secret = (
-            base64.b64decode(credentials.strip(" "), validate=True).decode().partition(":")
-        )
-        if colon and not _STRAY_PERCENT.search(client_id + secret):
-            return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
-    except ValueError:
-        pass
+    if len(credentials) <= _MAX_CREDENTIALS:
+        with suppress(ValueError):
+            text = base64.b64decode(credentials.strip(" "), validate=True).decode()
+            client_id, colon, secret = text.partition(":")
+            if colon and not _STRAY_PERCENT.search(text):
+                return unquote_plus(client_id, errors="strict"), unquote_plus(
+                    secret, errors="strict"
+                )
     raise invalid_request("The header Authorization holds no Basic credentials.")

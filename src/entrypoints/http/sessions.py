@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.errors import SessionNotFound
+from application.errors import SessionNotFound, TooManyRequests
 from domain.session import Session, SessionId
 from entrypoints.http.conditional import UNTAGGED
 from entrypoints.http.dependencies import (
@@ -61,7 +61,12 @@ class SessionOut(BaseModel):
         )
 
 
-@router.get("/sessions", name="list_sessions", summary="See where you are signed in")
+@router.get(
+    "/sessions",
+    name="list_sessions",
+    summary="See where you are signed in",
+    responses=problems(TooManyRequests),
+)
 async def list_sessions(user: AccountHolder, list_sessions: ListSessionsCase) -> list[SessionOut]:
     """Return your live sessions, the latest used first, and at most 100."""
     return [SessionOut.of(session, user.session) for session in await list_sessions(user=user.id)]

@@ -1,7 +1,7 @@
 """JSON bodies, read strictly: what can be read in two ways is refused, not guessed."""
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -20,6 +20,8 @@ from entrypoints.http.problems import ProblemError
 _JSON = "application/json"
 _MAX_MEMBERS = 32
 """Of one object; none that is read here has as many, and each unknown one is work."""
+_MAX_VALUES = 2_000
+"""Objects and fractions of one body, each of which takes Python's code; no order has as many."""
 _MAX_EXPONENT = 18
 """Of an integer below 2^63; converting one of a million digits would take minutes."""
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
@@ -39,7 +41,7 @@ async def _read_json(request: Request) -> object:
     if text.startswith("\ufeff"):
         raise HTTPException(400, "The JSON body begins with a byte order mark; send it without.")
     try:
-        return _DECODER.decode(text)
+        return _decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise HTTPException(400, f"The JSON body is broken at {where}: {error.msg}.") from None
@@ -83,6 +85,29 @@ class _StrictRequest(Request):
         return await _read_json(self)
 
 
+def _decode(text: str) -> object:
+    left = iter(range(_MAX_VALUES))
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        _count(left)
+        return _once(pairs)
+
+    def number(digits: str) -> int | float:
+        _count(left)
+        return _number(digits)
+
+    return json.JSONDecoder(
+        object_pairs_hook=members, parse_constant=_no_such_number, parse_float=number
+    ).decode(text)
+
+
+def _count(left: Iterator[int]) -> None:
+    if next(left, None) is None:
+        raise HTTPException(
+            400, f"The JSON body has more than {_MAX_VALUES} objects and fractions."
+        )
+
+
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(pairs) > _MAX_MEMBERS:
         raise HTTPException(400, f"An object of the JSON body has at most {_MAX_MEMBERS} members.")
@@ -106,8 +131,3 @@ def _number(text: str) -> int | float:
         if number.adjusted() <= _MAX_EXPONENT and number == number.to_integral_value():
             return int(number)
     return float(text)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_once, parse_constant=_no_such_number, parse_float=_number
-)
