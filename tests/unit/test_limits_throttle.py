@@ -1,5 +1,8 @@
+import time
+
 import pytest
 
+from adapters import throttle as module
 from adapters.throttle import LimitsThrottle
 from application.errors import Throttled
 from application.ports.passwords import Throttle
@@ -27,3 +30,39 @@ async def test_nothing_is_kept_of_guesses_that_are_over() -> None:
     await guess(throttle, matched=True)
     await guess(throttle, matched=None)
     assert not throttle._under_way
+
+
+async def test_a_count_takes_no_longer_with_many_counters() -> None:
+    """Compared in one run: the memory of the library looked at every counter each time."""
+    throttle = LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
+
+    async def seconds_of_1000(first: int) -> float:
+        began = time.thread_time()
+        for number in range(first, first + 1_000):
+            await throttle.count_sign_up(f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1")
+        return time.thread_time() - began
+
+    times = [await seconds_of_1000(first) for first in range(0, 60_000, 1_000)]
+    assert min(times[-10:]) < 5 * min(times[:10])
+
+
+async def test_the_number_of_counters_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_COUNTERS", 10)
+    throttle = LimitsThrottle(per_account=3, per_address=1, window_seconds=60)
+    for number in range(100):
+        await throttle.count_sign_up(f"192.0.2.{number}")
+    with pytest.raises(Throttled):
+        await throttle.count_sign_up("192.0.2.99")
+    assert await throttle._memory.storage.reset() == 10
+
+
+async def test_a_window_ends_by_a_clock_that_is_never_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    throttle = LimitsThrottle(per_account=3, per_address=1, window_seconds=60)
+    await throttle.count_sign_up(HERE)
+    wall, ticks = time.time(), time.monotonic()
+    monkeypatch.setattr(time, "time", lambda: wall + 3_600)
+    with pytest.raises(Throttled) as refusal:
+        await throttle.count_sign_up(HERE)
+    assert refusal.value.retry_after == 60
+    monkeypatch.setattr(time, "monotonic", lambda: ticks + 61)
+    await throttle.count_sign_up(HERE)
