@@ -16,6 +16,8 @@ from entrypoints.settings import SettingsError, load_settings
 _LEFT_TO_THE_SERVER = (
     "size of a head before it is complete",
     "number of pipelined requests",
+    "order of answers beside a malformed request",
+    "form of a request target",
     "time to send a head",
 )
 """Bounds that `BoundedHttpProtocol` has, and that no application can have."""

@@ -156,6 +156,9 @@ INSERT INTO users (username, password_hash) VALUES
     ('user1', 'hash'), ('user2', 'hash'), ('another', 'hash');
 INSERT INTO orders (owner_id, id, status, placed_at, currency, version)
     SELECT 1, n, CASE n % 3 WHEN 0 THEN 'paid' ELSE 'placed' END, at(n), 'EUR', 1 FROM numbers;
+INSERT INTO orders (owner_id, id, status, placed_at, currency, version)
+    SELECT 3, n, CASE n % 2 WHEN 0 THEN 'cancelled' ELSE 'delivered' END, at(n), 'EUR', 1
+    FROM numbers WHERE n <= {TOKENS};
 INSERT INTO order_lines (owner_id, order_id, position, sku, name, quantity, unit_price)
     SELECT owner_id, id, 0, 'TEA', 'Tea', 1, 980 FROM orders;
 INSERT INTO idempotency_keys (owner_id, key, order_id, expires_at)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -146,7 +146,7 @@ def _has_open_orders(user_id: UserId) -> ColumnElement[bool]:
     """Match orders in every other status than the final ones, whatever version wrote it.
 
     Each range between final statuses begins at one place of the index; NOT IN would go through all
-    orders.
+    orders, and so would PostgreSQL without the order.
     """
     status = col(OrderRow.status)
     final = sorted(FINAL_STATUSES)
@@ -155,7 +155,8 @@ def _has_open_orders(user_id: UserId) -> ColumnElement[bool]:
         *(and_(status > low, status < high) for low, high in pairwise(final)),
         status > final[-1],
     ]
-    return or_(*(exists().where(col(OrderRow.owner_id) == user_id, each) for each in ranges))
+    mine = select(status).where(col(OrderRow.owner_id) == user_id).order_by(status).limit(1)
+    return or_(*(mine.where(each).scalar_subquery().is_not(None) for each in ranges))
 
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:
