@@ -42,7 +42,7 @@ class World:
     After so many `failures` an account is slowed, and after twice as many an address.
     """
 
-    def __init__(self, storage: Storage, *, failures: int = 3) -> None:
+    def __init__(self, storage: Storage, *, failures: int = 3, most_sessions: int = 9) -> None:
         self.storage = storage
         self.clock = SettableClock()
         self.hasher = InstantPasswordHasher(work=2)
@@ -52,7 +52,10 @@ class World:
         )
         self.audit = RecordedAudit()
         rules = SessionRules(
-            idle=timedelta(days=10), lifetime=timedelta(days=30), grace=timedelta(seconds=10)
+            idle=timedelta(days=10),
+            lifetime=timedelta(days=30),
+            grace=timedelta(seconds=10),
+            limit=most_sessions,
         )
         passwords = PasswordRules(min_length=15, common={"passwordpassword1"})
         users, sessions, clock, audit = storage.users, storage.sessions, self.clock, self.audit

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from application.ended_sessions import record_ended
 from application.errors import InvalidCredentials, StorageUnavailable, Throttled
 from application.find_account import find_account
 from application.ports.audit import Audit, AuditEvent, Origin
@@ -14,7 +15,7 @@ from application.ports.users import UserRepository
 from application.refresh_token import RefreshToken
 from domain.errors import InvalidPassword
 from domain.scope import Scope
-from domain.session import Session, SessionId, SessionRules
+from domain.session import Ending, Session, SessionId, SessionRules
 from domain.user import Password, PasswordHash, User, UserId
 
 _NOBODY = UserId(0)
@@ -87,14 +88,17 @@ class AuthenticateUser:
             expires_at=now + self.rules.lifetime,
         )
         refresh = RefreshToken.new()
-        if not await self.sessions.start(
+        surplus = await self.sessions.start(
             session,
             refresh.digest,
             token_expires_at=now + self.rules.idle,
             password_hash=user.password_hash,
-        ):
+            limit=self.rules.limit,
+        )
+        if surplus is None:
             return None
         self.audit.record(AuditEvent.SIGNED_IN, origin=origin, user=user.id, session=session.id)
+        record_ended(self.audit, surplus, Ending.TOO_MANY, user=user.id, origin=origin)
         caller = Caller(user.id, client_id, scope, session.id)
         return Grant(self.tokens.issue(caller, until=session.expires_at), refresh, scope)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from application.confirm_password import ATTEMPTS, ConfirmPassword
+from application.ended_sessions import record_ended
 from application.errors import WrongPassword
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
@@ -51,11 +52,4 @@ class ChangePassword:
         self.audit.record(
             AuditEvent.PASSWORD_CHANGED, origin=origin, user=caller.id, session=caller.session
         )
-        for session in ended:
-            self.audit.record(
-                AuditEvent.SESSION_ENDED,
-                origin=origin,
-                user=caller.id,
-                session=session,
-                detail=Ending.PASSWORD_CHANGED.value,
-            )
+        record_ended(self.audit, ended, Ending.PASSWORD_CHANGED, user=caller.id, origin=origin)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from application.confirm_password import ATTEMPTS, ConfirmPassword
+from application.ended_sessions import record_ended
 from application.errors import WrongPassword
 from application.ports.audit import Audit, AuditEvent, Origin
 from application.ports.clock import Clock
@@ -36,12 +37,5 @@ class CloseAccount:
                 break
         if ended is None:
             raise WrongPassword
-        for session in ended:
-            self.audit.record(
-                AuditEvent.SESSION_ENDED,
-                origin=origin,
-                user=user,
-                session=session,
-                detail=Ending.ACCOUNT_CLOSED.value,
-            )
+        record_ended(self.audit, ended, Ending.ACCOUNT_CLOSED, user=user, origin=origin)
         self.audit.record(AuditEvent.ACCOUNT_CLOSED, origin=origin, user=user)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from application.ports.audit import Audit, AuditEvent, Origin
+from application.ended_sessions import record_ended
+from application.ports.audit import Audit, Origin
 from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
 from domain.session import Ending
@@ -19,11 +20,4 @@ class EndAllSessions:
 
     async def __call__(self, *, user: UserId, origin: Origin) -> None:
         ended = await self.sessions.end_all(user, why=Ending.SIGNED_OUT, at=self.clock.now())
-        for session in ended:
-            self.audit.record(
-                AuditEvent.SESSION_ENDED,
-                origin=origin,
-                user=user,
-                session=session,
-                detail=Ending.SIGNED_OUT.value,
-            )
+        record_ended(self.audit, ended, Ending.SIGNED_OUT, user=user, origin=origin)

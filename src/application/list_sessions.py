@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from application.caller_limit import CallerLimit, reads_of_lists
 from application.ports.clock import Clock
 from application.ports.sessions import SessionRepository
-from domain.session import Session
+from domain.session import MAX_SESSIONS, Session
 from domain.user import UserId
-
-MAX_SESSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Return the user's live sessions, the latest used first, and at most `MAX_SESSIONS`.
+    """Return the user's live sessions, the latest used first.
 
     Raises `TooManyRequests` beyond `limit_of_caller`.
     """

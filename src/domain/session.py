@@ -19,6 +19,7 @@ class Ending(StrEnum):
     REUSE = "reuse of a refresh token"
     PASSWORD_CHANGED = "password changed"
     ACCOUNT_CLOSED = "account closed"
+    TOO_MANY = "too many sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,18 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
-    """How long sessions live.
+    """How long sessions live, and how many.
 
     A refresh token that is not used for `idle` is void; after `lifetime` somebody must sign in
     again; and for `grace` after a refresh, the old token gives the same new one again.
+    A sign-in beyond `limit` live sessions of a user, `MAX_SESSIONS` at most, ends those that expire
+    first.
     """
 
     idle: timedelta
     lifetime: timedelta
     grace: timedelta
+    limit: int
+
+
+MAX_SESSIONS = 1_000

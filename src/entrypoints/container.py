@@ -313,6 +313,7 @@ class Container(containers.DeclarativeContainer):
         idle=providers.Factory(timedelta, seconds=settings.provided.refresh_idle_seconds),
         lifetime=providers.Factory(timedelta, seconds=settings.provided.session_seconds),
         grace=providers.Factory(timedelta, seconds=settings.provided.refresh_grace_seconds),
+        limit=settings.provided.sessions_per_user,
     )
     password_rules = providers.ThreadSafeSingleton(
         PasswordRules,

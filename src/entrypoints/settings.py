@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from domain.password_rules import LEAST_MIN_LENGTH
+from domain.session import MAX_SESSIONS
 from entrypoints.service_links import service_links
 from entrypoints.setting_values import (
     ExistingFile,
@@ -124,6 +125,9 @@ class Settings(BaseSettings):
 
     session_seconds: int = Field(default=7_776_000, ge=60, le=315_360_000)
     """How long a session can be renewed before somebody must sign in again, in seconds."""
+
+    sessions_per_user: int = Field(default=200, ge=1, le=MAX_SESSIONS)
+    """How many live sessions a user can have; a sign-in beyond it ends those that expire first."""
 
     refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
     """How long a refresh token that was used gives the same answer again, in seconds."""

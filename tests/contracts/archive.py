@@ -186,7 +186,7 @@ class ArchiveContract:
         old, new = TokenDigest(b"o" * 32), TokenDigest(b"n" * 32)
         dies = AT + timedelta(hours=1)
         await storage.sessions.start(
-            session, old, token_expires_at=dies, password_hash=PasswordHash("hash")
+            session, old, token_expires_at=dies, password_hash=PasswordHash("hash"), limit=100
         )
         await storage.sessions.rotate(
             old, new, sealed=b"s" * 32, at=AT, expires_at=dies, grace=timedelta(seconds=10)

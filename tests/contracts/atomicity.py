@@ -76,12 +76,20 @@ def his(order_id: int, at: datetime = AT) -> Order:
 
 
 async def start(storage: Storage, number: int, user: UserId, password_hash: PasswordHash) -> bool:
-    return await storage.sessions.start(
+    return await start_within(storage, number, user, password_hash, limit=100) == []
+
+
+async def start_within(
+    storage: Storage, number: int, user: UserId, password_hash: PasswordHash, *, limit: int
+) -> list[SessionId] | None:
+    ended = await storage.sessions.start(
         session(number, user),
         digest(number),
         token_expires_at=AT + timedelta(days=9),
         password_hash=password_hash,
+        limit=limit,
     )
+    return None if ended is None else sorted(ended)
 
 
 async def rotate(storage: Storage, old: int, new: int, at: datetime) -> Verdict:
@@ -171,6 +179,12 @@ async def start_a_session(storage: Storage, attempt: int) -> bool:
     return await start(storage, 100 + attempt, BOB.id, BOB.password_hash)
 
 
+async def start_a_session_in_the_place_of_another(storage: Storage, attempt: int) -> bool:
+    hash_ = BOB.password_hash
+    ended = await start_within(storage, 100 + attempt, BOB.id, hash_, limit=1)
+    return ended == [session(4).id]
+
+
 async def rotate_a_token(storage: Storage, attempt: int) -> bool:
     return await rotate(storage, 2, 100 + attempt, SOON) is Verdict.ROTATED
 
@@ -220,6 +234,7 @@ WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
     change_a_password,
     close_an_account,
     start_a_session,
+    start_a_session_in_the_place_of_another,
     rotate_a_token,
     reuse_a_token,
     end_a_session,
@@ -235,6 +250,7 @@ WRITES_OF_SEVERAL_RECORDS = [
     change_a_password,
     close_an_account,
     start_a_session,
+    start_a_session_in_the_place_of_another,
     rotate_a_token,
     reuse_a_token,
     place_an_order_with_a_key,

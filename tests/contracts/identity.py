@@ -27,6 +27,7 @@ from tests.world import HOME, NEW_PASSWORD, PASSWORD, World
 
 T = TypeVar("T")
 
+SESSIONS = 4
 IDLE = timedelta(days=10)
 LIFETIME = timedelta(days=30)
 GRACE = timedelta(seconds=10)
@@ -64,7 +65,7 @@ class IdentityMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.world = World(self.storage(), failures=1_000_000)
+        self.world = World(self.storage(), failures=1_000_000, most_sessions=SESSIONS)
         self.password = PASSWORD
         self.sessions: list[ModelSession] = []
         self.alice: User = self.run(self.world.add_alice())
@@ -106,6 +107,10 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(target=tokens)
     def sign_in(self) -> ModelToken:
+        self.world.clock.advance(seconds=1)  # no two sessions expire at the same time
+        live = [session for session in self.sessions if self.is_live(session)]
+        live.sort(key=lambda session: session.expires_at)
+        self.end(*live[: max(0, len(live) - SESSIONS + 1)])
         grant = self.run(self.world.sign_in(password=self.password))
         caller = self.run(self.world.caller(grant))
         assert caller.session is not None

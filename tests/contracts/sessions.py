@@ -43,11 +43,15 @@ def a_session(number: int = 1, user: int = 1) -> Session:
 
 
 async def start(storage: Storage, session: Session, token: int) -> None:
-    assert await storage.sessions.start(
-        session,
-        digest(token),
-        token_expires_at=NOW + timedelta(days=10),
-        password_hash=HASH,
+    assert (
+        await storage.sessions.start(
+            session,
+            digest(token),
+            token_expires_at=NOW + timedelta(days=10),
+            password_hash=HASH,
+            limit=100,
+        )
+        is not None
     )
 
 
@@ -120,8 +124,11 @@ class SessionRepositoryContract:
             expires_at=expires_at,
         )
         token = RefreshToken.new().digest
-        assert await storage.sessions.start(
-            session, token, token_expires_at=expires_at, password_hash=HASH
+        assert (
+            await storage.sessions.start(
+                session, token, token_expires_at=expires_at, password_hash=HASH, limit=100
+            )
+            is not None
         )
         assert await storage.sessions.of_token(token) == session
 
@@ -132,11 +139,45 @@ class SessionRepositoryContract:
             (a_session(user=alice.id), PasswordHash("old hash")),
             (a_session(user=alice.id + 99), HASH),
         ):
-            assert not await storage.sessions.start(
-                session, digest(1), token_expires_at=NOW, password_hash=stored
+            assert (
+                await storage.sessions.start(
+                    session, digest(1), token_expires_at=NOW, password_hash=stored, limit=100
+                )
+                is None
             )
         assert await live(storage, alice.id) == []
         assert await storage.sessions.of_token(digest(1)) is None
+
+    async def test_beyond_the_limit_the_sessions_that_expire_first_end(
+        self, storage: Storage, alice: User, bob: User
+    ) -> None:
+        """Neither those of others nor those that are over are counted."""
+
+        async def start_one(number: int, user: User, days: int, limit: int) -> list[str]:
+            expires_at = NOW + timedelta(days=days)
+            session = replace(a_session(number, user.id), expires_at=expires_at)
+            ended = await storage.sessions.start(
+                session,
+                digest(number),
+                token_expires_at=expires_at,
+                password_hash=HASH,
+                limit=limit,
+            )
+            assert ended is not None
+            return sorted(session[-1] for session in ended)
+
+        for number, user, days in ((1, bob, 1), (2, alice, 0), (3, alice, 9)):
+            assert await start_one(number, user, days, limit=3) == []
+        await storage.sessions.end(a_session(3).id, user=alice.id, why=Ending.REVOKED, at=NOW)
+        for number, days in ((4, 7), (5, 5), (6, 6)):
+            assert await start_one(number, alice, days, limit=3) == []
+        assert await start_one(7, alice, 3, limit=3) == ["5"]
+        assert sorted(await live(storage, alice.id)) == ["4", "6", "7"]
+        assert await start_one(8, alice, 8, limit=2) == ["6", "7"]
+        assert sorted(await live(storage, alice.id)) == ["4", "8"]
+        assert await live(storage, bob.id) == ["1"]
+        ended = await storage.sessions.ended_since(NOW)
+        assert sorted(session[-1] for session in ended) == ["3", "5", "6", "7"]
 
     async def test_sessions_are_listed_for_their_user_the_latest_used_first(
         self, storage: Storage, alice: User, bob: User

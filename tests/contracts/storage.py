@@ -71,8 +71,15 @@ class StorageContract(
         """Whatever a storage keeps in memory, it keeps no account, session or order for itself."""
         await storage.loader.load([ALICE], [an_order()])
         session, old = a_session(user=ALICE.id), ALICE.password_hash
-        assert await storage.sessions.start(
-            session, digest(1), token_expires_at=session.expires_at, password_hash=old
+        assert (
+            await storage.sessions.start(
+                session,
+                digest(1),
+                token_expires_at=session.expires_at,
+                password_hash=old,
+                limit=100,
+            )
+            is not None
         )
 
         async def stored() -> tuple[object, ...]:
@@ -287,8 +294,15 @@ class StorageContract(
             assert not await storage.users.change_password(
                 user_id, old=old, new=PasswordHash("new"), keep=None, at=NOW
             )
-            assert not await storage.sessions.start(
-                a_session(user=user_id), digest(1), token_expires_at=NOW, password_hash=old
+            assert (
+                await storage.sessions.start(
+                    a_session(user=user_id),
+                    digest(1),
+                    token_expires_at=NOW,
+                    password_hash=old,
+                    limit=100,
+                )
+                is None
             )
             assert await storage.users.close(user_id, password_hash=old, at=NOW) is None
         assert await storage.sessions.of_token(digest(1)) is None

@@ -180,8 +180,15 @@ class ValuesContract:
             SessionId(uuid4().hex), ALICE.id, "shop", "::1", frozenset(), at, at, at + DAY
         )
         token, new = RefreshToken.new().digest, RefreshToken.new().digest
-        assert await storage.sessions.start(
-            session, token, token_expires_at=at + DAY, password_hash=ALICE.password_hash
+        assert (
+            await storage.sessions.start(
+                session,
+                token,
+                token_expires_at=at + DAY,
+                password_hash=ALICE.password_hash,
+                limit=100,
+            )
+            is not None
         )
         await storage.sessions.rotate(
             token, new, sealed=b"s" * 32, at=at, expires_at=at + DAY, grace=DAY
@@ -206,8 +213,11 @@ class ValuesContract:
         end = at + timedelta(microseconds=1)
         session = Session(SessionId(uuid4().hex), alice.id, "shop", "::1", frozenset(), at, at, end)
         token = RefreshToken.new().digest
-        assert await storage.sessions.start(
-            session, token, token_expires_at=end, password_hash=alice.password_hash
+        assert (
+            await storage.sessions.start(
+                session, token, token_expires_at=end, password_hash=alice.password_hash, limit=100
+            )
+            is not None
         )
         assert await storage.sessions.of_token(token) == session
         assert await storage.sessions.is_live(session.id, user=alice.id, at=at)

@@ -1,7 +1,8 @@
 """What each method of the repositories costs on data that is skewed.
 
-One user has a million orders and 50,000 sessions that ended; one session has 200,000 refresh tokens
-that were used. A plan that is good for evenly spread rows reads all of them.
+One user has a million orders, as many live sessions as a user can have, 50,000 that ended and
+50,000 that expired; one session has 200,000 refresh tokens that were used. A plan that is good for
+evenly spread rows reads all of them.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from application.ports.users import UserRepository
 from application.purge_storage import STEP
 from application.refresh_token import TokenDigest
 from domain.order import Order, OrderId, OrderStatus
-from domain.session import Ending, Session, SessionId
+from domain.session import MAX_SESSIONS, Ending, Session, SessionId
 from domain.user import PasswordHash, UserId, Username
 from tests.postgres import Databases, database_at, execute
 from tests.samples import TEAPOT
@@ -56,6 +58,18 @@ MOST_INSTRUCTIONS_OF_A_ROW = 400
 
 MOST_BLOCKS = 500
 """Of PostgreSQL, of 8 KiB each; a page of 50 orders takes about 250."""
+
+EACH_SESSION = {"sessions.live", "users.change_password"}
+"""Calls that read or end each live session of a user who has as many as the settings allow."""
+
+
+def most_instructions(call: str) -> int:
+    return 100 * MAX_SESSIONS if call in EACH_SESSION else MOST_INSTRUCTIONS
+
+
+def most_blocks(call: str) -> int:
+    return 20 * MAX_SESSIONS if call in EACH_SESSION else MOST_BLOCKS
+
 
 Call = Callable[[Storage], Awaitable[object]]
 
@@ -108,6 +122,11 @@ CALLS: dict[str, Call] = {
     "users.replace_password_hash": lambda s: s.users.replace_password_hash(
         QUIET, old=HASH, new=PasswordHash("hash ")
     ),
+    "sessions.start, beyond the limit": lambda s: s.sessions.start(
+        replace(a_session(BUSY), id=SessionId("surplus")), TokenDigest(b"surplus"),
+        token_expires_at=LATER, password_hash=PasswordHash("hash"), limit=MAX_SESSIONS,
+    ),
+    "sessions.live": lambda s: s.sessions.live(BUSY, at=NOW, limit=100),
     "users.change_password": lambda s: s.users.change_password(
         BUSY, old=HASH, new=PasswordHash("another"), keep=LIVE, at=NOW
     ),
@@ -115,11 +134,9 @@ CALLS: dict[str, Call] = {
     "users.of_subject": lambda s: s.users.of_subject("https://id.example", "somebody"),
     "sessions.start": lambda s: s.sessions.start(
         a_session(QUIET), TokenDigest(b"start"), token_expires_at=LATER,
-        password_hash=PasswordHash("hash "),
-    ),
+        password_hash=PasswordHash("hash "), limit=100),
     "sessions.of_token": lambda s: s.sessions.of_token(UNUSED),
     "sessions.is_used": lambda s: s.sessions.is_used(UNUSED),
-    "sessions.live": lambda s: s.sessions.live(BUSY, at=NOW, limit=100),
     "sessions.is_live": lambda s: s.sessions.is_live(LIVE, user=BUSY, at=NOW),
     "sessions.is_familiar": lambda s: s.sessions.is_familiar(BUSY, "198.51.100.1"),
     "sessions.sealed_successor": lambda s: s.sessions.sealed_successor(USED_LATELY),
@@ -176,6 +193,13 @@ INSERT INTO sessions
     SELECT id, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(0), at({LATER_SECONDS}),
         NULL, NULL
     FROM (SELECT 'live' AS id UNION SELECT 'other') AS names;
+INSERT INTO sessions
+    SELECT 'live' || n, 1, 'shop', '192.0.2.1', '192.0.2.1', '', at(0), at(n), at({LATER_SECONDS}),
+        NULL, NULL
+    FROM numbers WHERE n <= {MAX_SESSIONS} - 2;
+INSERT INTO refresh_tokens
+    SELECT bytes('live ' || n), 'live' || n, at({LATER_SECONDS}), NULL, NULL
+    FROM numbers WHERE n <= {MAX_SESSIONS} - 2;
 INSERT INTO refresh_tokens
     SELECT bytes('used ' || n), 'live', at({LATER_SECONDS}), at(n), NULL
     FROM numbers WHERE n <= {TOKENS};
@@ -246,7 +270,7 @@ async def test_no_method_reads_much_on_sqlite(
             await call(storage)
             costs[name] = 100 * (counted[0] - before)
         await storage.close()
-    assert {name: cost for name, cost in costs.items() if cost > MOST_INSTRUCTIONS} == {}
+    assert {name: cost for name, cost in costs.items() if cost > most_instructions(name)} == {}
 
 
 async def test_each_step_of_purge_costs_the_same_on_sqlite(
@@ -343,4 +367,4 @@ async def test_no_method_reads_much_on_postgresql(copied_url: str, mode: str) ->
             await call(storage)
             costs[name] = counted[0] - before
     await storage.close()
-    assert {name: cost for name, cost in costs.items() if cost > MOST_BLOCKS} == {}
+    assert {name: cost for name, cost in costs.items() if cost > most_blocks(name)} == {}

@@ -237,6 +237,7 @@ async def test_nobody_signs_in_with_a_password_that_is_being_changed(
                 TokenDigest(b"d" * 32),
                 token_expires_at=session.expires_at,
                 password_hash=ALICE.password_hash,
+                limit=100,
             )
         )
         await somebody_waits(rival)

@@ -60,8 +60,15 @@ async def start_session(storage: SqlStorage, name: str, token: RefreshToken) -> 
         SessionId(name), ALICE.id, "client", "192.0.2.1", frozenset({Scope.ORDERS_READ}),
         AT, AT, LATER,
     )  # fmt: skip
-    assert await storage.sessions.start(
-        session, token.digest, token_expires_at=LATER, password_hash=ALICE.password_hash
+    assert (
+        await storage.sessions.start(
+            session,
+            token.digest,
+            token_expires_at=LATER,
+            password_hash=ALICE.password_hash,
+            limit=100,
+        )
+        is not None
     )
     return session.id
 

@@ -222,11 +222,15 @@ def session(name: str, user: UserId = ALICE.id) -> Session:
 
 
 async def start(storage: SqlStorage, name: str) -> None:
-    assert await storage.sessions.start(
-        session(name),
-        TokenDigest(name.encode()),
-        token_expires_at=NOW + timedelta(days=30),
-        password_hash=ALICE.password_hash,
+    assert (
+        await storage.sessions.start(
+            session(name),
+            TokenDigest(name.encode()),
+            token_expires_at=NOW + timedelta(days=30),
+            password_hash=ALICE.password_hash,
+            limit=100,
+        )
+        is not None
     )
 
 

@@ -74,6 +74,25 @@ async def test_everywhere_is_everywhere(world: World) -> None:
     assert [event for event, *_ in world.audit.events].count(AuditEvent.SESSION_ENDED) == 3
 
 
+async def test_a_sign_in_beyond_the_limit_ends_the_session_that_expires_first() -> None:
+    world = World(InMemoryStorage(), most_sessions=2)
+    await world.add_alice()
+    first = await world.sign_in()
+    caller = await world.caller(first)
+    world.clock.advance(minutes=1)
+    second = await world.sign_in()
+    world.clock.advance(minutes=1)
+    third = await world.sign_in(origin=ELSEWHERE)
+    with pytest.raises(InvalidToken):
+        await world.caller(first)
+    for grant in (second, third):
+        await world.caller(grant)
+    ending = (
+        AuditEvent.SESSION_ENDED, ELSEWHERE, caller.id, caller.session, "too many sessions"
+    )  # fmt: skip
+    assert ending in world.audit.events
+
+
 @pytest.mark.parametrize("kind", ["refresh", "access"])
 async def test_a_token_that_is_revoked_ends_its_session(world: World, kind: str) -> None:
     grant = await world.sign_in()

@@ -25,14 +25,19 @@ class InMemorySessionRepository(SessionRepository):
         *,
         token_expires_at: datetime,
         password_hash: PasswordHash,
-    ) -> bool:
+        limit: int,
+    ) -> Sequence[SessionId] | None:
         """Store both if the hash still is this."""
         user = self._tables.users.get(session.user)
         if user is None or user.password_hash != password_hash:
-            return False
+            return None
+        at = session.started_at
+        live = [s for s in self._tables.sessions_of(user.id) if self._tables.is_live(s, at)]
+        live.sort(key=lambda session: session.expires_at, reverse=True)
+        surplus = self._tables.end(live[limit - 1 :], Ending.TOO_MANY, at)
         self._tables.sessions[session.id] = session
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
-        return True
+        return surplus
 
     async def of_token(self, token: TokenDigest) -> Session | None:
         """Look the digest up."""

@@ -55,7 +55,8 @@ class SqlSessionRepository(SessionRepository):
         *,
         token_expires_at: datetime,
         password_hash: PasswordHash,
-    ) -> bool:
+        limit: int,
+    ) -> Sequence[SessionId] | None:
         """Insert the session behind the user's row, whose hash cannot change meanwhile."""
         still = (
             select(col(UserRow.id))
@@ -63,12 +64,13 @@ class SqlSessionRepository(SessionRepository):
             .with_for_update(read=True)
         )
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> Sequence[SessionId] | None:
             if connection.scalar(still) is None:
-                return False
+                return None
+            surplus = _end_surplus(connection, session, limit)
             connection.execute(insert(SessionRow), session_row(session))
             _add_token(connection, token, session.id, token_expires_at)
-            return True
+            return surplus
 
         return await self._database.write(work)
 
@@ -236,6 +238,23 @@ def end_sessions(
     )
     return [SessionId(row.id) for row in connection.execute(statement)]
 
+
+def _end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
+    """End those beyond the limit in the order of `ix_sessions_live`, a number of them at once."""
+    at = new.started_at
+    surplus = (
+        select(col(SessionRow.id))
+        .where(col(SessionRow.user_id) == new.user, _is_live(at))
+        .order_by(col(SessionRow.expires_at).desc())
+        .offset(limit - 1)
+        .limit(_MOST_SURPLUS)
+    )
+    ids = connection.scalars(surplus).all()
+    return end_sessions(connection, col(SessionRow.id).in_(ids), Ending.TOO_MANY, at) if ids else ()
+
+
+_MOST_SURPLUS = 1_000
+"""There are more where a copy brought them; the next sign-in goes on."""
 
 _FORGET_TOKEN = delete(RefreshTokenRow).where(col(RefreshTokenRow.digest) == bindparam("key"))
 _FORGET_SESSION = delete(SessionRow).where(col(SessionRow.id) == bindparam("key"))

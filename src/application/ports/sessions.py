@@ -51,10 +51,13 @@ class SessionRepository(Protocol):
         *,
         token_expires_at: datetime,
         password_hash: PasswordHash,
-    ) -> bool:
-        """Store a session and its first token if the user's hash still is this; say whether.
+        limit: int,
+    ) -> Sequence[SessionId] | None:
+        """Store a session and its first token, or return None if the user's hash is not this.
 
-        One step, so that nobody signs in with a password that is being changed.
+        One step, so that nobody signs in with a password that is being changed. Where the user
+        would have more than `limit` live sessions at its `started_at`, those that expire first end
+        as `Ending.TOO_MANY`; they are returned. Calls at the same time may leave a few more.
         """
 
     @abstractmethod

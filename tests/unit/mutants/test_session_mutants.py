@@ -30,12 +30,13 @@ class StartsSessionsWithAnyPassword(InMemorySessionRepository):
         *,
         token_expires_at: datetime,
         password_hash: PasswordHash,
-    ) -> bool:
+        limit: int,
+    ) -> Sequence[SessionId] | None:
         if session.user not in self._tables.users:
-            return False
+            return None
         self._tables.sessions[session.id] = session
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
-        return True
+        return ()
 
 
 @caught_by("test_nobody_signs_in_with_a_password_that_is_being_changed")
@@ -49,14 +50,15 @@ class ComparesTheHashBeforeItStarts(InMemorySessionRepository):
         *,
         token_expires_at: datetime,
         password_hash: PasswordHash,
-    ) -> bool:
+        limit: int,
+    ) -> Sequence[SessionId] | None:
         user = self._tables.users.get(session.user)
         if user is None or user.password_hash != password_hash:
-            return False
+            return None
         await asyncio.sleep(0)
         self._tables.sessions[session.id] = session
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
-        return True
+        return ()
 
 
 @caught_by("test_a_write_that_is_cancelled_happens_whole_or_not_at_all[start_a_session]")
@@ -70,14 +72,109 @@ class StoresTheTokenInASecondStep(InMemorySessionRepository):
         *,
         token_expires_at: datetime,
         password_hash: PasswordHash,
-    ) -> bool:
+        limit: int,
+    ) -> Sequence[SessionId] | None:
         user = self._tables.users.get(session.user)
         if user is None or user.password_hash != password_hash:
-            return False
+            return None
         self._tables.sessions[session.id] = session
         await asyncio.sleep(0)
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return ()
+
+
+class _EndingSurplus(InMemorySessionRepository):
+    """Ends what subclasses say when there are more sessions than the limit."""
+
+    def _counted(self, session: Session) -> bool:
+        return self._tables.is_live(session, session.started_at)
+
+    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
+        return sorted(live, key=lambda s: s.expires_at, reverse=True)[limit - 1 :]
+
+    async def start(
+        self,
+        session: Session,
+        token: TokenDigest,
+        *,
+        token_expires_at: datetime,
+        password_hash: PasswordHash,
+        limit: int,
+    ) -> Sequence[SessionId] | None:
+        user = self._tables.users.get(session.user)
+        if user is None or user.password_hash != password_hash:
+            return None
+        counted = [s for s in self._of(session.user) if self._counted(s)]
+        ended = self._tables.end(self._surplus(counted, limit), Ending.TOO_MANY, session.started_at)
+        await self._pause()
+        self._tables.sessions[session.id] = session
+        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        return ended
+
+    def _of(self, user: UserId) -> list[Session]:
+        return self._tables.sessions_of(user)
+
+    async def _pause(self) -> None:
+        pass
+
+
+@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+class StartsSessionsWithoutALimit(_EndingSurplus):
+    """Nothing is ended."""
+
+    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
+        return []
+
+
+@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+class StartsOneSessionMoreThanTheLimit(_EndingSurplus):
+    """The new session is not counted."""
+
+    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
+        return super()._surplus(live, limit + 1)
+
+
+@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+class EndsOneSessionOfMany(_EndingSurplus):
+    """There are still too many where there were more."""
+
+    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
+        return super()._surplus(live, limit)[-1:]
+
+
+@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+class EndsTheSessionThatStartedFirst(_EndingSurplus):
+    """The order of the rows decides."""
+
+    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
+        return live[: max(0, len(live) - limit + 1)]
+
+
+@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+class CountsSessionsThatAreOverIntoTheLimitOfLiveOnes(_EndingSurplus):
+    """Ended sessions push live ones out."""
+
+    def _counted(self, session: Session) -> bool:
         return True
+
+
+@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+class CountsSessionsOfAllUsers(_EndingSurplus):
+    """The user is not in the condition."""
+
+    def _of(self, user: UserId) -> list[Session]:
+        return list(self._tables.sessions.values())
+
+
+@caught_by(
+    "test_a_write_that_is_cancelled_happens_whole_or_not_at_all"
+    "[start_a_session_in_the_place_of_another]"
+)
+class EndsSurplusSessionsInAFirstStep(_EndingSurplus):
+    """A client that disconnects has lost a session and got none."""
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(0)
 
 
 # Rotating

@@ -1,0 +1,21 @@
+"""Record that sessions ended."""
+
+from collections.abc import Iterable
+
+from application.ports.audit import Audit, AuditEvent, Origin
+from domain.session import Ending, SessionId
+from domain.user import UserId
+
+
+def record_ended(
+    audit: Audit, sessions: Iterable[SessionId], why: Ending, *, user: UserId, origin: Origin
+) -> None:
+    """Record each of these sessions of the user as ended."""
+    for session in sessions:
+        audit.record(
+            AuditEvent.SESSION_ENDED,
+            origin=origin,
+            user=user,
+            session=session,
+            detail=why.value,
+        )
