@@ -18,7 +18,7 @@ from application.ports.passwords import (
     Verification,
 )
 from application.ports.tokens import AccessToken, Caller, TokenIssuer
-from domain.address import site_of
+from domain.address import customer_of, site_of
 from domain.session import SessionId
 from domain.user import Password, PasswordHash, UserId, counted_as
 
@@ -116,6 +116,8 @@ class CountingThrottle(Throttle):
             "address": per_address,
             "pair": per_account,
             "sign-up": per_address,
+            "customer": 10 * per_address,
+            "sign-up of customer": 10 * per_address,
         }
         self._failures: dict[tuple[str, ...], list[datetime]] = defaultdict(list)
         self._under_way: Counter[tuple[str, ...]] = Counter()
@@ -126,7 +128,7 @@ class CountingThrottle(Throttle):
     ) -> AsyncIterator[Attempt]:
         name, site = counted_as(username), site_of(address)
         pair: tuple[str, ...] = ("pair", name, site)
-        others: list[tuple[str, ...]] = [("account", name), ("address", site)]
+        others = [("account", name), *self._networks("address", "customer", address)]
         for tally in [pair] if familiar else others:
             self._refuse(tally)
         attempt = Attempt()
@@ -142,12 +144,16 @@ class CountingThrottle(Throttle):
                     self._failures[tally].append(self._clock.now())
 
     async def count_sign_up(self, address: str) -> None:
-        tally = ("sign-up", site_of(address))
-        self._refuse(tally)
-        self._failures[tally].append(self._clock.now())
+        for tally in self._networks("sign-up", "sign-up of customer", address):
+            self._refuse(tally)
+            self._failures[tally].append(self._clock.now())
 
     async def close(self) -> None:
         pass
+
+    def _networks(self, one: str, wider: str, address: str) -> list[tuple[str, ...]]:
+        site, customer = site_of(address), customer_of(address)
+        return [(one, site)] if customer == site else [(one, site), (wider, customer)]
 
     def _refuse(self, tally: tuple[str, ...]) -> None:
         now, most = self._clock.now(), self._most[tally[0]]

@@ -18,7 +18,7 @@ from limits.errors import StorageError
 
 from application.errors import Throttled
 from application.ports.passwords import Attempt, Throttle
-from domain.address import site_of
+from domain.address import customer_of, site_of
 from domain.user import counted_as
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _PROBE = RateLimitItemPerSecond(1, 1, "probe")
 """A counter of nothing, to see whether Redis takes writes."""
 _NO_NUMBER = ("WRONGTYPE", "value is not an integer", "would overflow")
 _DIGEST_CHARACTERS = 32
+_SITES_OF_A_CUSTOMER = 10
 _MAX_COUNTERS = 250_000
 """In memory, where they take about 75 MB; the one that began first is forgotten for another."""
 
@@ -53,7 +54,8 @@ class LimitsThrottle(Throttle):
 
     A window begins with its first failure. `per_account` also is the number of failures of one
     account from one address, and `per_address` that of accounts opened from an address. IPv6
-    addresses count by their /64; what is no IP address is counted as it is written.
+    addresses count by their /64, and ten times as many shut a /48; what is no IP address is
+    counted as it is written.
 
     `url` names a Redis, as in `redis://name:password@host:6379/0` (`rediss`: with TLS; `valkey` and
     `valkeys` are the same). It keeps digests, and neither names nor addresses. While it does not
@@ -66,8 +68,14 @@ class LimitsThrottle(Throttle):
     ) -> None:
         self._account = RateLimitItemPerSecond(per_account, window_seconds, "account")
         self._address = RateLimitItemPerSecond(per_address, window_seconds, "address")
+        self._customer = RateLimitItemPerSecond(
+            _SITES_OF_A_CUSTOMER * per_address, window_seconds, "customer"
+        )
         self._pair = RateLimitItemPerSecond(per_account, window_seconds, "account-at-address")
         self._sign_ups = RateLimitItemPerSecond(per_address, window_seconds, "sign-ups")
+        self._sign_ups_of_customer = RateLimitItemPerSecond(
+            _SITES_OF_A_CUSTOMER * per_address, window_seconds, "sign-ups-of-customer"
+        )
         self._under_way: Counter[_Tally] = Counter()
         self._memory = FixedWindowRateLimiter(_CountersInMemory())
         self._pool = _pool(url) if url else None
@@ -80,13 +88,14 @@ class LimitsThrottle(Throttle):
     async def attempt(
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
-        """Guard one guess; up to eight short questions to Redis, each answered within 1 s."""
-        name, site = counted_as(username), site_of(address)
-        account, at_address = _tally(self._account, name), _tally(self._address, site)
-        pair = _tally(self._pair, name, site)
+        """Guard one guess; up to ten short questions to Redis, each answered within 1 s."""
+        name = counted_as(username)
+        account = _tally(self._account, name)
+        at_address = _networks(self._address, self._customer, address)
+        pair = _tally(self._pair, name, site_of(address))
         attempt = Attempt()
-        with self._entered(account, at_address, pair) as ahead:
-            asked = (pair,) if familiar else (account, at_address)
+        with self._entered(account, *at_address, pair) as ahead:
+            asked = (pair,) if familiar else (account, *at_address)
             if seconds := max([await self._wait(tally, ahead[tally]) for tally in asked]):
                 raise Throttled(retry_after=seconds)
             try:
@@ -96,14 +105,14 @@ class LimitsThrottle(Throttle):
                 if attempt.matched:
                     await self._ask(lambda counters: counters.clear(*pair))
                 elif attempt.matched is not None:
-                    for tally in (account, at_address, pair):
+                    for tally in (account, *at_address, pair):
                         await self._count(tally)
 
     async def count_sign_up(self, address: str) -> None:
-        """Count in one step, by the address's site."""
-        tally = _tally(self._sign_ups, site_of(address))
-        if not await self._ask(lambda counters: counters.hit(*tally)):
-            raise Throttled(retry_after=await self._wait(tally, 0) or 1)
+        """Count in one step for each network of the address."""
+        for tally in _networks(self._sign_ups, self._sign_ups_of_customer, address):
+            if not await self._count(tally):
+                raise Throttled(retry_after=await self._wait(tally, 0) or 1)
 
     async def close(self) -> None:
         """Let the connections to Redis go; a later guess opens new ones."""
@@ -137,8 +146,8 @@ class LimitsThrottle(Throttle):
         seconds = math.ceil(window.reset_time - time.time() + 0.5)
         return max(1, min(seconds, tally.limit.get_expiry()))
 
-    async def _count(self, tally: _Tally) -> None:
-        await self._ask(lambda counters: counters.hit(*tally))
+    async def _count(self, tally: _Tally) -> bool:
+        return await self._ask(lambda counters: counters.hit(*tally))
 
     async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
         """Ask Redis, or this process's memory where there is none that answers.
@@ -241,6 +250,13 @@ class _CountersInMemory(Storage):
     async def clear(self, key: str) -> None:
         """Forget a counter."""
         self._windows.pop(key, None)
+
+
+def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:
+    """Return the counter of an address, and of IPv6 that of its customer's network."""
+    site, customer = site_of(address), customer_of(address)
+    tallies = [_tally(limit, site)]
+    return tallies if customer == site else [*tallies, _tally(of_customer, customer)]
 
 
 def _is_about_one_counter(error: Exception) -> bool:

@@ -3,11 +3,12 @@
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _SITE_BITS = 64
-"""The part of an IPv6 address that tells sites apart: one customer has all the rest."""
+"""The part of an IPv6 address that names a network: hosts choose all the rest."""
+_CUSTOMER_BITS = 48
 
 
 def site_of(address: str) -> str:
-    """Return what an address counts as: itself, or of IPv6 the network that one customer has.
+    """Return what an address counts as: itself, or of IPv6 its /64.
 
     An IPv4 address is the same however a socket writes it; what is no IP address is left as it is.
     """
@@ -20,3 +21,13 @@ def site_of(address: str) -> str:
     if ip.ipv4_mapped is not None:  # an IPv4 client of a socket that takes both
         return str(ip.ipv4_mapped)
     return str(ip_network((int(ip), _SITE_BITS), strict=False))
+
+
+def customer_of(address: str) -> str:
+    """Return the network that one customer may have: of IPv6 the /48, else what `site_of` says.
+
+    RIPE-690 recommends that providers delegate a /56 or a /48, so one customer has up to 65,536
+    sites.
+    """
+    site = site_of(address)
+    return str(ip_network(site).supernet(new_prefix=_CUSTOMER_BITS)) if "/" in site else site

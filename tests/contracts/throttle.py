@@ -84,6 +84,16 @@ class ThrottleContract:
         assert await is_shut(throttle, address=address)
         assert not await is_shut(throttle, address="2001:db8:0:2::1")
 
+    async def test_ten_times_as_many_failures_shut_an_ipv6_48(self, throttle: Throttle) -> None:
+        """Whoever has one has 65,536 networks of the size that counts as one address."""
+        for number in range(60):
+            address = f"2001:db8:0:{number:x}::1"
+            assert not await is_shut(throttle, f"user{number}", address)
+            await guess(throttle, f"user{number}", address)
+        assert await is_shut(throttle, address="2001:db8:0:ffff::1")
+        assert not await is_shut(throttle, address="2001:db8:0:ffff::1", familiar=True)
+        assert not await is_shut(throttle, address="2001:db8:1::1")
+
     async def test_an_ipv4_address_is_one_however_the_socket_writes_it(
         self, throttle: Throttle
     ) -> None:
@@ -267,6 +277,15 @@ class ThrottleContract:
         assert 1 <= refusal.value.retry_after <= 60
         await throttle.count_sign_up(HERE)
         assert not await is_shut(throttle, address="2001:db8::1")
+
+    async def test_ten_times_as_many_accounts_are_opened_from_an_ipv6_48(
+        self, throttle: Throttle
+    ) -> None:
+        for number in range(60):
+            await throttle.count_sign_up(f"2001:db8:0:{number:x}::1")
+        with pytest.raises(Throttled):
+            await throttle.count_sign_up("2001:db8:0:ffff::1")
+        await throttle.count_sign_up("2001:db8:1::1")
 
     async def test_closing_twice_is_closing_once(self, throttle: Throttle) -> None:
         await guess(throttle)

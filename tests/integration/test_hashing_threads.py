@@ -58,8 +58,10 @@ async def run_all(
     return served, Counter(await asyncio.gather(*jobs))
 
 
-def client(account: str, network: str = "192.0.2.1", *, known: bool = True) -> Requester:
-    return Requester(network, account, known)
+def client(
+    account: str, network: str = "192.0.2.1", *, known: bool = True, customer: str = ""
+) -> Requester:
+    return Requester(customer or network, network, account, known)
 
 
 async def test_an_account_has_ten_jobs_under_way_from_any_number_of_networks(
@@ -88,6 +90,19 @@ async def test_a_network_that_fills_the_queue_gives_way_to_others(
     assert served.index("bob") <= 1
     assert served.index("carol") <= 3
     assert len(served) == 20
+
+
+async def test_a_customer_with_many_networks_gives_way_to_others(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    flood = [
+        client(f"user{number}", f"2001:db8:0:{number}::/64", customer="2001:db8::/48")
+        for number in range(76)
+    ]
+    served, answers = await run_all(*one_thread, [*flood, client("bob"), client("carol")])
+    assert answers["bob served"] == answers["carol served"] == 1
+    assert served.index("bob") <= 1
+    assert served.index("carol") <= 3
 
 
 async def test_strangers_that_fill_the_queue_give_way_to_known_clients_of_their_network(

@@ -1,9 +1,11 @@
 """A SQLite file that is replaced while it is in use: what is read, stored and accepted then."""
 
 import asyncio
+import json
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -346,6 +348,45 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
     assert found <= in_file
     assert len(missing) <= len(clients), missing
     assert any("database_replaced" in line for line in server.output)
+
+
+async def test_an_order_whose_body_arrives_late_is_nobody_elses(
+    tmp_path: Path, start: Start
+) -> None:
+    """The file is replaced by one in which the caller's id is another person's."""
+    for name in ("here", "another"):
+        (tmp_path / name).mkdir()
+        assert ordergate("migrate", cwd=tmp_path / name).returncode == 0
+        seed = ("seed", "--users", 1, "--orders", 1)
+        done = ordergate(*seed, cwd=tmp_path / name, **SETTINGS, PASSWORD=PASSWORD)
+        assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "here").rglob("ordergate.db")
+    (another,) = (tmp_path / "another").rglob("ordergate.db")
+    server: Server = start("serve", cwd=tmp_path / "here", **SETTINGS)
+    token = token_of(server.url)["Authorization"]
+    line = {"sku": "late", "name": "Teapot", "quantity": 1, "unit_price": "1.00"}
+    body = json.dumps({"currency": "EUR", "lines": [line]})
+    url = httpx.URL(server.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        f"POST /orders HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        "Expect: 100-continue\r\nConnection: close\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(SECONDS), httpx.AsyncClient(base_url=server.url) as http:
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        read_from = time.monotonic()
+        another.rename(file)
+        accepted = slow = False
+        while not (accepted and slow):
+            accepted = (await http.get("/readyz")).status_code == 200 or accepted
+            slow = time.monotonic() > read_from + 0.2
+        writer.write(body.encode())
+        answer = await reader.read()
+    writer.close()
+    assert answer.split(b" ", 2)[1] == b"401", answer
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() == (1,)
 
 
 async def more_acknowledged(ledger: Ledger) -> None:

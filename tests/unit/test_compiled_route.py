@@ -266,6 +266,33 @@ async def test_no_body_is_read_for_one_who_is_refused() -> None:
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize(("slow_seconds", "calls"), [(-1, 2), (60, 1)])
+async def test_dependencies_are_called_again_after_a_slow_body(
+    slow_seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they return the second time is what the route gets."""
+    monkeypatch.setattr("entrypoints.http.plan._SLOW_BODY_SECONDS", slow_seconds)
+    numbers = count(1)
+
+    async def call() -> int:
+        return next(numbers)
+
+    async def caller(call: Annotated[int, Depends(call)]) -> str:
+        return f"caller of call {call}"
+
+    router = APIRouter(route_class=StrictJsonRoute)
+
+    @router.post("/tables/{id}")
+    async def add_table(id: int, table: Table, caller: Annotated[str, Depends(caller)]) -> str:
+        return f"{table.name} {id} {caller}"
+
+    app = FastAPI()
+    add_routes(app, router)
+    async with client_of(app) as client:
+        answer = await client.post("/tables/7", json={"name": "oak"})
+    assert answer.json() == f"oak 7 caller of call {calls}"
+
+
 def test_what_is_simple_is_compiled_and_nothing_else() -> None:
     app = FastAPI()
     for router in (routes(), odd_routes(), strict_routes()):

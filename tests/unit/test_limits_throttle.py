@@ -39,7 +39,7 @@ async def test_a_count_takes_no_longer_with_many_counters() -> None:
     async def seconds_of_1000(first: int) -> float:
         began = time.thread_time()
         for number in range(first, first + 1_000):
-            await throttle.count_sign_up(f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1")
+            await throttle.count_sign_up(f"2001:db8:{number:x}::1")
         return time.thread_time() - began
 
     times = [await seconds_of_1000(first) for first in range(0, 60_000, 1_000)]

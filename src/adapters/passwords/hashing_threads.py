@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _PER_ACCOUNT = 10
 """Jobs of one account that may wait or run at a time."""
-_UNNAMED = Requester("", "", known=True)
+_UNNAMED = Requester("", "", "", known=True)
 
 _STARVED = 1 / 6
 """Yielding threads that get less of one processor than this, all together, are starved.
@@ -50,16 +50,16 @@ class _Used(NamedTuple):
     service: float
 
 
-def _path(requester: Requester) -> tuple[str, bool, str]:
-    return requester.network, requester.known, requester.account
+def _path(requester: Requester) -> tuple[str, str, bool, str]:
+    return requester.customer, requester.network, requester.known, requester.account
 
 
 class HashingThreads:
     """Runs jobs for one event loop, `threads` at a time, while at most `queue` more wait.
 
-    Jobs wait in a `FairQueue`: networks are served in turn, in each of them those who are known and
-    all others, and of these each account. A job that finds no place, or has to give its place up,
-    raises `Overloaded`. An eleventh job of an account raises `Throttled`; those who know the
+    Jobs wait in a `FairQueue`: customers are served in turn, in each their networks, in each of
+    them those who are known and all others, and of these each account. A job that finds no place,
+    or has to give its place up, raises `Overloaded`. An eleventh job of an account raises `Throttled`; those who know the
     account are counted apart. A job must have no effect but its result: it may run twice.
 
     With `behind`, on Linux, the threads are of the idle scheduling class: they run while a

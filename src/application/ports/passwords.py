@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from domain.address import site_of
+from domain.address import customer_of, site_of
 from domain.user import Password, PasswordHash, counted_as
 
 
@@ -19,12 +19,14 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """The client that a password is hashed for: its network, and the account it works on.
+    """The client that a password is hashed for: its networks, and the account it works on.
 
-    `known` says whether the client has a session of the account, or its user has signed in from
-    that network before. So strangers take no places from those who know the account.
+    `network` is within that of its `customer`, or the same. `known` says whether the client
+    has a session of the account, or its user has signed in from that network before. So strangers
+    take no places from those who know the account.
     """
 
+    customer: str
     network: str
     account: str
     known: bool
@@ -32,7 +34,7 @@ class Requester:
     @classmethod
     def at(cls, address: str, username: str, *, known: bool) -> Self:
         """Make the requester of an IP address and a user name, as a client wrote them."""
-        return cls(site_of(address), counted_as(username), known)
+        return cls(customer_of(address), site_of(address), counted_as(username), known)
 
 
 class PasswordHasher(Protocol):
@@ -78,8 +80,9 @@ class Throttle(Protocol):
     ) -> AbstractAsyncContextManager[Attempt]:
         """Guard one guess: entering raises `Throttled` before any work is done.
 
-        Leaving counts a guess that did not match, against the account and against the address; one
-        that nobody judged counts nothing. Guesses under way are counted as if they would fail, so
+        Leaving counts a guess that did not match, against the account, against the address and,
+        of IPv6, against the /48, which has 10 times the limit of an address; one that nobody judged
+        counts nothing. Guesses under way are counted as if they would fail, so
         many at once get no further than one after another. Names count as `counted_as` says.
 
         At an address that is `familiar`, because the user has signed in there before, only the
@@ -92,7 +95,8 @@ class Throttle(Protocol):
     async def count_sign_up(self, address: str) -> None:
         """Count an account that is about to be opened from an address.
 
-        Raises `Throttled` after as many as an address may have failures, and counts none then.
+        Raises `Throttled` after as many as an address may have failures, or an IPv6 /48 10 times as
+        many, and counts none there then.
         """
 
     @abstractmethod

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from time import monotonic
 from typing import Any, cast
 
 from fastapi._compat import (
@@ -37,6 +38,9 @@ ReadBody = Callable[[Request], Awaitable[object]]
 """Reads what a body says; `NOTHING` for one that is empty. It may raise a problem."""
 NOTHING: Any = Undefined
 
+_SLOW_BODY_SECONDS = 0.1
+"""What was found out about a caller before a body took longer to arrive is found out again."""
+
 _LACKING: Any = object()
 
 
@@ -49,9 +53,10 @@ class Plan:
 
     Simple are coroutine functions whose parameters have one value each, in the path, the query or
     the headers; the route itself may take a model too, if there is something to read bodies with.
-    The body comes last, so that nothing of it is read for a caller who is refused. A `guard` runs
-    after everything else was read and checked. Raises `NotSimpleError` where anything else is among
-    the dependencies.
+    The body comes last, so that nothing of it is read for a caller who is refused. After a body
+    that took long to arrive all dependencies are called again: the caller's session may have ended,
+    or the storage been replaced. A `guard` runs after everything else was read and checked. Raises
+    `NotSimpleError` where anything else is among the dependencies.
     """
 
     def __init__(
@@ -87,11 +92,21 @@ class Plan:
             elif param is not None:
                 value = param.read(request, errors)
             elif body is not None:
+                began = monotonic()
                 value = await body.read(request, errors)
+                if monotonic() - began > _SLOW_BODY_SECONDS and not errors:
+                    await self._call_again(values)
             values.append(value)
         if errors:
             raise RequestValidationError(errors)
         return await self._last.function(*self._last.arguments(values))
+
+    async def _call_again(self, values: list[Any]) -> None:
+        """Replace the values of the dependencies that were called so far."""
+        first = 2 + len(self._fixed)
+        for place, (call, _, _) in enumerate(self._steps[: len(values) - first], first):
+            if call is not None:
+                values[place] = await call.function(*call.arguments(values))
 
     def _add(self, dependant: Dependant) -> int:
         """Add what a dependency needs, then itself, and return the place of its value."""

@@ -146,6 +146,17 @@ class CountsWholeAddresses(CountingThrottle):
         await super().count_sign_up(f"={address}")
 
 
+@caught_by(
+    "test_ten_times_as_many_failures_shut_an_ipv6_48",
+    "test_ten_times_as_many_accounts_are_opened_from_an_ipv6_48",
+)
+class CountsNoMoreThanAddresses(CountingThrottle):
+    """One customer has 65,536 networks that count as one address each."""
+
+    def _networks(self, one: str, wider: str, address: str) -> list[tuple[str, ...]]:
+        return super()._networks(one, wider, address)[:1]
+
+
 @caught_by("test_so_many_accounts_are_opened_from_an_address")
 class CountsSignUpsAsFailures(CountingThrottle):
     """Opening accounts shuts the address for signing in."""
