@@ -1,8 +1,7 @@
 """A bound on what one user has under way, so that no client takes a queue from all others."""
 
 from asyncio import Semaphore
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from application.errors import TooManyRequests
@@ -29,9 +28,12 @@ class CallerLimit:
         self._bound = under_way + waiting
         self._turns: dict[UserId, _Turns] = {}
 
-    @asynccontextmanager
-    async def turn(self, user: UserId) -> AsyncIterator[None]:
+    def turn(self, user: UserId) -> AbstractAsyncContextManager[None]:
         """Wait for a turn and hold it. Raises `TooManyRequests` where too many wait already."""
+        return _Turn(self, user)
+
+    async def enter(self, user: UserId) -> None:
+        """Wait for a turn, as `turn` does; `leave` must follow."""
         turns = self._turns.get(user)
         if turns is None:
             turns = self._turns[user] = _Turns(Semaphore(self._under_way))
@@ -39,12 +41,37 @@ class CallerLimit:
             raise TooManyRequests
         turns.requests += 1
         try:
-            async with turns.free:
-                yield
-        finally:
-            turns.requests -= 1
-            if not turns.requests:
-                del self._turns[user]
+            await turns.free.acquire()
+        except BaseException:
+            self._forget(user, turns)
+            raise
+
+    def leave(self, user: UserId) -> None:
+        """Give the turn to the next request."""
+        turns = self._turns[user]
+        turns.free.release()
+        self._forget(user, turns)
+
+    def _forget(self, user: UserId, turns: _Turns) -> None:
+        turns.requests -= 1
+        if not turns.requests:
+            del self._turns[user]
+
+
+class _Turn(AbstractAsyncContextManager[None]):
+    """A turn of a user; a generator in its place would cost each write several times as much."""
+
+    __slots__ = ("_limit", "_user")
+
+    def __init__(self, limit: CallerLimit, user: UserId) -> None:
+        self._limit = limit
+        self._user = user
+
+    async def __aenter__(self) -> None:
+        await self._limit.enter(self._user)
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._limit.leave(self._user)
 
 
 def reads_of_lists() -> CallerLimit:

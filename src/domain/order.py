@@ -4,7 +4,6 @@
 was stored under other rules, by another version of this program or of Unicode, is still an order.
 """
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import NewType, Self
 from domain.characters import first_flaw, unprintable_at, unwritten_at
 from domain.errors import InvalidOrder, InvalidStep
 from domain.money import Money
+from domain.random_numbers import random_128_bits
 from domain.user import MAX_ID, UserId
 
 OrderId = NewType("OrderId", int)
@@ -27,7 +27,7 @@ def new_order_id() -> OrderId:
 
     It tells nothing about other orders, and JavaScript reads it exactly (RFC 8259, section 6).
     """
-    return OrderId(2**_BITS + secrets.randbits(_BITS))
+    return OrderId(2**_BITS + random_128_bits() % 2**_BITS)
 
 
 MAX_LINES = 100

@@ -59,8 +59,9 @@ class HashingThreads:
 
     Jobs wait in a `FairQueue`: customers are served in turn, in each their networks, in each of
     them those who are known and all others, and of these each account. A job that finds no place,
-    or has to give its place up, raises `Overloaded`. An eleventh job of an account raises `Throttled`; those who know the
-    account are counted apart. A job must have no effect but its result: it may run twice.
+    or has to give its place up, raises `Overloaded`. An eleventh job of an account raises
+    `Throttled`; those who know the account are counted apart. A job must have no effect but its
+    result: it may run twice.
 
     With `behind`, on Linux, the threads are of the idle scheduling class: they run while a
     processor has nothing else to do, so the event loop never waits for one. The kernel counts other

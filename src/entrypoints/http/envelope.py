@@ -4,13 +4,13 @@ import asyncio
 import errno
 import logging
 import re
-import secrets
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.random_numbers import random_128_bits
 from entrypoints.http.errors import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN, of_status
 from entrypoints.http.problems import MEDIA_TYPE, Problem
 from entrypoints.http.request_heads import head_problem
@@ -131,4 +131,4 @@ def _request_id(scope: Scope) -> str:
     given: list[bytes] = [value for name, value in scope["headers"] if name == _ID]
     if len(given) == 1 and _REQUEST_ID.fullmatch(text := given[0].decode("latin-1")):
         return text
-    return secrets.token_hex(16)
+    return f"{random_128_bits():032x}"

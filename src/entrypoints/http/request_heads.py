@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
+from itertools import chain
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -48,11 +49,9 @@ def head_problem(scope: Scope) -> Problem | None:
     if len(fields) > MAX_HEAD_FIELDS:
         return TOO_MANY_FIELDS
     path = scope.get("raw_path") or quote(scope["path"]).encode()
-    size, hosts = len(path) + len(scope["query_string"]), []
-    for name, value in fields:
-        size += len(name) + len(value) + _FIELD_OVERHEAD
-        if name == b"host":
-            hosts.append(value)
+    size = len(path) + len(scope["query_string"]) + _FIELD_OVERHEAD * len(fields)
+    size += sum(map(len, chain.from_iterable(fields)))
+    hosts = [value for name, value in fields if name == b"host"]
     if size > MAX_HEAD_BYTES:
         return HEAD_TOO_LARGE
     if len(hosts) == 1:

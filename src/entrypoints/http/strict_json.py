@@ -1,7 +1,7 @@
 """JSON bodies, read strictly: what can be read in two ways is refused, not guessed."""
 
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,6 +22,8 @@ _MAX_MEMBERS = 32
 """Of one object; none that is read here has as many, and each unknown one is work."""
 _MAX_VALUES = 2_000
 """Objects and fractions of one body, each of which takes Python's code; no order has as many."""
+_LEAST_CHARACTERS = 3
+"""Of an object or a fraction, with what parts it from the next, as in `{},`."""
 _MAX_EXPONENT = 18
 """Of an integer below 2^63; converting one of a million digits would take minutes."""
 NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
@@ -86,26 +88,33 @@ class _StrictRequest(Request):
 
 
 def _decode(text: str) -> object:
+    if len(text) <= _MAX_VALUES * _LEAST_CHARACTERS:  # it cannot have more
+        return _DECODER.decode(text)
     left = iter(range(_MAX_VALUES))
 
+    def count() -> None:
+        if next(left, None) is None:
+            raise HTTPException(
+                400, f"The JSON body has more than {_MAX_VALUES} objects and fractions."
+            )
+
+    return _decoder(count).decode(text)
+
+
+def _decoder(count: Callable[[], None]) -> json.JSONDecoder:
+    """Make a decoder that calls `count` for each object and each fraction."""
+
     def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        _count(left)
+        count()
         return _once(pairs)
 
     def number(digits: str) -> int | float:
-        _count(left)
+        count()
         return _number(digits)
 
     return json.JSONDecoder(
         object_pairs_hook=members, parse_constant=_no_such_number, parse_float=number
-    ).decode(text)
-
-
-def _count(left: Iterator[int]) -> None:
-    if next(left, None) is None:
-        raise HTTPException(
-            400, f"The JSON body has more than {_MAX_VALUES} objects and fractions."
-        )
+    )
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -131,3 +140,8 @@ def _number(text: str) -> int | float:
         if number.adjusted() <= _MAX_EXPONENT and number == number.to_integral_value():
             return int(number)
     return float(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_such_number, parse_float=_number
+)
