@@ -31,7 +31,7 @@ ready: $(READY) ## Make the environment, and nothing else
 
 demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
 	@# Ctrl-C is how a demo ends: the shell outlives it, and 130 is no failure.
-	@trap : INT; env -u ORDERGATE_HOME $(RUN) entrypoints demo $(if $(PORT),--port $(PORT)) || test $$? = 130
+	@trap : INT; env -u ORDERGATE_HOME $(RUN) ordergate.entrypoints demo $(if $(PORT),--port $(PORT)) || test $$? = 130
 
 test: $(READY) ## Run every test
 	@$(RUN) pytest --cov --cov-report=term tests/unit
@@ -77,14 +77,14 @@ install: ## Install what serving needs, and no more, into a new environment (DIR
 	@"$(DIR)/bin/python" tools/install.py requirements.lock
 	@rm -rf build
 	@"$(DIR)/bin/python" -m pip install $(QUIET) --no-build-isolation .
-	@rm -rf build src/ordergate.egg-info
+	@rm -rf build ordergate.egg-info src/ordergate.egg-info
 	@echo "Installed; the command is $(DIR)/bin/ordergate"
 
 lock: $(READY) ## Resolve the locks from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
 	find bench src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
@@ -113,6 +113,7 @@ $(LOCKED): requirements-dev.lock $(DEAD)
 
 $(READY): $(LOCKED) pyproject.toml
 	@$(RUN) pip install $(QUIET) --no-build-isolation -e .
+	@mkdir -p $(VENV)/types && ln -sfn ../../src $(VENV)/types/ordergate # for type checkers and editors
 	@touch "$@"
 
 $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)

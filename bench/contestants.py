@@ -60,10 +60,10 @@ def _this(name: str, what: str, database: str) -> Contestant:
         name,
         what,
         OURS,
-        ("-m", "entrypoints", "serve", "--port", "{port}", "--workers", "{workers}"),
+        ("-m", "ordergate.entrypoints", "serve", "--port", "{port}", "--workers", "{workers}"),
         prepare=(
-            ("-m", "entrypoints", "migrate"),
-            ("-m", "entrypoints", "seed", "--users", str(USERS), "--orders", "{orders}"),
+            ("-m", "ordergate.entrypoints", "migrate"),
+            ("-m", "ordergate.entrypoints", "seed", "--users", str(USERS), "--orders", "{orders}"),
         ),
         database=database,
         environment={

@@ -18,13 +18,13 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from application.copy_storage import CopyStorage, Stage
-from domain.money import Money
-from domain.order import MAX_LINES, Order, OrderId, OrderLine, OrderStatus
-from domain.user import PasswordHash, User, UserId, Username
-from entrypoints.cli_storage import settings_of_copy
-from entrypoints.container import storage_of
-from entrypoints.settings import Settings
+from ordergate.application.copy_storage import CopyStorage, Stage
+from ordergate.domain.money import Money
+from ordergate.domain.order import MAX_LINES, Order, OrderId, OrderLine, OrderStatus
+from ordergate.domain.user import PasswordHash, User, UserId, Username
+from ordergate.entrypoints.cli_storage import settings_of_copy
+from ordergate.entrypoints.container import storage_of
+from ordergate.entrypoints.settings import Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = Money.parse("12.50", "EUR")

@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from application.ports.storage import Storage
-from domain.money import Money
-from domain.order import Order, OrderId, OrderLine, OrderStatus
-from domain.user import PasswordHash, UserId, Username
-from entrypoints.container import Container
-from entrypoints.settings import Settings
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.money import Money
+from ordergate.domain.order import Order, OrderId, OrderLine, OrderStatus
+from ordergate.domain.user import PasswordHash, UserId, Username
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.settings import Settings
 
 LINES = (
     OrderLine("POT-1", "Teapot, 1 l", 1, Money.parse("64.00", "EUR")),

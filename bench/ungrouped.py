@@ -6,11 +6,11 @@ python bench/ungrouped.py serve --port 8000
 import sys
 from importlib import import_module
 
-from entrypoints.__main__ import main
+from ordergate.entrypoints.__main__ import main
 
 if __name__ == "__main__":
-    writer = import_module("adapters.sql.sqlite_writer")
+    writer = import_module("ordergate.adapters.sql.sqlite_writer")
     if not hasattr(writer, "MAX_GROUP"):
-        sys.exit("adapters.sql.sqlite_writer has no MAX_GROUP any more: mend bench/ungrouped.py")
+        sys.exit(f"{writer.__name__} has no MAX_GROUP any more; change bench/ungrouped.py")
     writer.MAX_GROUP = 1  # type: ignore[attr-defined]  # how many writes one commit may take
     main()

@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from application.errors import InvalidToken, Throttled
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.clock import Clock
-from application.ports.passwords import (
+from ordergate.application.errors import InvalidToken, Throttled
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.passwords import (
     Attempt,
     PasswordHasher,
     Requester,
     Throttle,
     Verification,
 )
-from application.ports.tokens import AccessToken, Caller, TokenIssuer
-from domain.address import customer_of, site_of
-from domain.session import SessionId
-from domain.user import Password, PasswordHash, UserId, counted_as
+from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
+from ordergate.domain.address import customer_of, site_of
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import Password, PasswordHash, UserId, counted_as
 
 
 class SettableClock(Clock):

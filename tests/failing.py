@@ -8,8 +8,8 @@ from unittest.mock import patch
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
-from adapters.sql.database import Rows, Values
-from adapters.sql.sqlite_statement import SqliteStatement
+from ordergate.adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.sqlite_statement import SqliteStatement
 from tests.contracts.atomicity import Failure
 
 

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from adapters.sql.postgres_database import PostgresDatabase
-from adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.output import SECRETS
 
 T = TypeVar("T")

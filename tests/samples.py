@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from domain.money import MINOR_DIGITS, Money
-from domain.order import (
+from ordergate.domain.money import MINOR_DIGITS, Money
+from ordergate.domain.order import (
     MAX_NAME_LENGTH,
     MAX_QUANTITY,
     MAX_SKU_LENGTH,
@@ -15,7 +15,7 @@ from domain.order import (
     OrderLine,
     OrderStatus,
 )
-from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 
 ALICE = User(UserId(1), Username("alice"), PasswordHash("alice's hash"))
 BOB = User(UserId(2), Username("bob"), PasswordHash("bob's hash"))

@@ -2,26 +2,26 @@
 
 from datetime import timedelta
 
-from application.add_user import AddUser
-from application.authenticate_user import AuthenticateUser, Grant
-from application.change_password import ChangePassword
-from application.close_account import CloseAccount
-from application.confirm_password import ConfirmPassword
-from application.end_all_sessions import EndAllSessions
-from application.end_session import EndSession
-from application.get_account import GetAccount
-from application.identify_caller import IdentifyCaller
-from application.list_sessions import ListSessions
-from application.ports.audit import Origin
-from application.ports.storage import Storage
-from application.ports.tokens import Caller
-from application.refresh_session import RefreshSession
-from application.revocation import AtOnce
-from application.revoke_token import RevokeToken
-from domain.password_rules import PasswordRules
-from domain.scope import ALL_SCOPES, Scope
-from domain.session import SessionRules
-from domain.user import Password, PasswordHash, User, Username
+from ordergate.application.add_user import AddUser
+from ordergate.application.authenticate_user import AuthenticateUser, Grant
+from ordergate.application.change_password import ChangePassword
+from ordergate.application.close_account import CloseAccount
+from ordergate.application.confirm_password import ConfirmPassword
+from ordergate.application.end_all_sessions import EndAllSessions
+from ordergate.application.end_session import EndSession
+from ordergate.application.get_account import GetAccount
+from ordergate.application.identify_caller import IdentifyCaller
+from ordergate.application.list_sessions import ListSessions
+from ordergate.application.ports.audit import Origin
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.refresh_session import RefreshSession
+from ordergate.application.revocation import AtOnce
+from ordergate.application.revoke_token import RevokeToken
+from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.domain.session import SessionRules
+from ordergate.domain.user import Password, PasswordHash, User, Username
 from tests.doubles import (
     CountingThrottle,
     InstantPasswordHasher,

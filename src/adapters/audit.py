@@ -2,9 +2,9 @@
 
 import logging
 
-from application.ports.audit import Audit, AuditEvent, Origin
-from domain.session import SessionId
-from domain.user import UserId
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
 
 _log = logging.getLogger("ordergate.audit")
 

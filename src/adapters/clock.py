@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from application.ports.clock import Clock
+from ordergate.application.ports.clock import Clock
 
 _log = logging.getLogger("ordergate.server")
 

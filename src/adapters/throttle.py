@@ -16,10 +16,10 @@ from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
-from application.errors import Throttled
-from application.ports.passwords import Attempt, Throttle
-from domain.address import customer_of, site_of
-from domain.user import counted_as
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.passwords import Attempt, Throttle
+from ordergate.domain.address import customer_of, site_of
+from ordergate.domain.user import counted_as
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from application.errors import Throttled
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.passwords import PasswordHasher, Requester, Throttle
-from application.ports.users import UserRepository
-from domain.password_rules import PasswordRules
-from domain.user import Password, User, Username
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.user import Password, User, Username
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from application.errors import OrderNotFound, OwnerNotNamed
-from application.ports.orders import OrderRepository, StaffOrders
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import UserId
+from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.application.ports.orders import OrderRepository, StaffOrders
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,20 @@
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from application.ended_sessions import record_ended
-from application.errors import InvalidCredentials, StorageUnavailable, Throttled
-from application.find_account import find_account
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.clock import Clock
-from application.ports.passwords import PasswordHasher, Requester, Throttle
-from application.ports.sessions import SessionRepository
-from application.ports.tokens import AccessToken, Caller, TokenIssuer
-from application.ports.users import UserRepository
-from application.refresh_token import RefreshToken
-from domain.errors import InvalidPassword
-from domain.scope import Scope
-from domain.session import Ending, Session, SessionId, SessionRules
-from domain.user import Password, PasswordHash, User, UserId
+from ordergate.application.ended_sessions import record_ended
+from ordergate.application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from ordergate.application.find_account import find_account
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
+from ordergate.application.ports.users import UserRepository
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.errors import InvalidPassword
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, Session, SessionId, SessionRules
+from ordergate.domain.user import Password, PasswordHash, User, UserId
 
 _NOBODY = UserId(0)
 _NO_PASSWORD = Password("nobody's password")

@@ -4,8 +4,8 @@ from asyncio import Semaphore
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from application.errors import TooManyRequests
-from domain.user import UserId
+from ordergate.application.errors import TooManyRequests
+from ordergate.domain.user import UserId
 
 
 @dataclass(slots=True)

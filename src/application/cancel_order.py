@@ -3,11 +3,11 @@
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-from application.caller_limit import CallerLimit, writes
-from application.errors import OrderChanged, OrderNotFound
-from application.ports.orders import OrderRepository
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import UserId
+from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.errors import OrderChanged, OrderNotFound
+from ordergate.application.ports.orders import OrderRepository
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from application.confirm_password import ATTEMPTS, ConfirmPassword
-from application.ended_sessions import record_ended
-from application.errors import WrongPassword
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.clock import Clock
-from application.ports.tokens import Caller
-from application.ports.users import UserRepository
-from domain.session import Ending
+from ordergate.application.confirm_password import ATTEMPTS, ConfirmPassword
+from ordergate.application.ended_sessions import record_ended
+from ordergate.application.errors import WrongPassword
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.session import Ending
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from application.errors import Throttled, WrongPassword
-from application.get_account import GetAccount
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.passwords import PasswordHasher, Requester, Throttle
-from application.ports.tokens import Caller
-from application.ports.users import UserRepository
-from domain.errors import InvalidPassword
-from domain.user import Password, User
+from ordergate.application.errors import Throttled, WrongPassword
+from ordergate.application.get_account import GetAccount
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.errors import InvalidPassword
+from ordergate.domain.user import Password, User
 
 ATTEMPTS = 2
 """How often a password is confirmed where what it is for finds another hash.

@@ -9,14 +9,14 @@ from hashlib import sha256
 from operator import attrgetter, methodcaller
 from typing import Any
 
-from application.errors import CopyDiffers, CopyUnfinished, StorageNotEmpty
-from application.ports.archive import (
+from ordergate.application.errors import CopyDiffers, CopyUnfinished, StorageNotEmpty
+from ordergate.application.ports.archive import (
     KINDS,
     Archive,
     Bookmark,
     Record,
 )
-from application.ports.storage import Storage
+from ordergate.application.ports.storage import Storage
 
 _MODULUS = 2**256
 

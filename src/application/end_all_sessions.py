@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from application.ended_sessions import record_ended
-from application.ports.audit import Audit, Origin
-from application.ports.clock import Clock
-from application.ports.sessions import SessionRepository
-from domain.session import Ending
-from domain.user import UserId
+from ordergate.application.ended_sessions import record_ended
+from ordergate.application.ports.audit import Audit, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.domain.session import Ending
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

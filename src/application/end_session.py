@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from application.errors import SessionNotFound
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.clock import Clock
-from application.ports.sessions import SessionRepository
-from domain.session import Ending, SessionId
-from domain.user import UserId
+from ordergate.application.errors import SessionNotFound
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from application.ports.audit import Audit, AuditEvent, Origin
-from domain.session import Ending, SessionId
-from domain.user import UserId
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import UserId
 
 
 def record_ended(

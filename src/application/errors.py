@@ -36,7 +36,7 @@ The core knows no HTTP and no exit status; an entry point maps each of these onc
 
 from collections.abc import Sequence
 
-from domain.user import UserId
+from ordergate.domain.user import UserId
 
 
 class ApplicationError(Exception):

@@ -1,7 +1,7 @@
 """Find the account of a user name that somebody typed."""
 
-from application.ports.users import UserRepository
-from domain.user import User, Username
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.user import User, Username
 
 
 async def find_account(users: UserRepository, typed: str) -> User | None:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from application.errors import InvalidToken
-from application.ports.users import UserRepository
-from domain.user import User, UserId
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.user import User, UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from application.errors import OrderNotFound
-from application.ports.orders import OrderRepository
-from domain.order import Order, OrderId
-from domain.user import UserId
+from ordergate.application.errors import OrderNotFound
+from ordergate.application.ports.orders import OrderRepository
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from application.ports.tokens import Caller, TokenVerifier
-from application.revocation import Revocation
+from ordergate.application.ports.tokens import Caller, TokenVerifier
+from ordergate.application.revocation import Revocation
 
 
 @dataclass(frozen=True, slots=True)

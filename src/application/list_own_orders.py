@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from application.caller_limit import CallerLimit, reads_of_lists
-from application.ports.orders import OrderRepository, Position
-from domain.order import Order, OrderStatus
-from domain.user import UserId
+from ordergate.application.caller_limit import CallerLimit, reads_of_lists
+from ordergate.application.ports.orders import OrderRepository, Position
+from ordergate.domain.order import Order, OrderStatus
+from ordergate.domain.user import UserId
 
 MAX_LINES = 2_000
 """A page ends with the order that brings so many lines together, so that none is too large."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from application.caller_limit import CallerLimit, reads_of_lists
-from application.ports.clock import Clock
-from application.ports.sessions import SessionRepository
-from domain.session import MAX_SESSIONS, Session
-from domain.user import UserId
+from ordergate.application.caller_limit import CallerLimit, reads_of_lists
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.domain.session import MAX_SESSIONS, Session
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from application.caller_limit import CallerLimit, writes
-from application.errors import InvalidToken, KeyReused, OrderIdTaken
-from application.ports.clock import Clock
-from application.ports.orders import IdempotencyKey, OrderRepository
-from domain.order import Order, OrderId, OrderLine, new_order_id
-from domain.user import UserId
+from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.errors import InvalidToken, KeyReused, OrderIdTaken
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.orders import IdempotencyKey, OrderRepository
+from ordergate.domain.order import Order, OrderId, OrderLine, new_order_id
+from ordergate.domain.user import UserId
 
 ATTEMPTS = 3
 """How many ids are drawn before it is given up; one is taken once in many millions of orders."""

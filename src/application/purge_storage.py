@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from application.ports.clock import Clock
-from application.ports.orders import OrderRepository
-from application.ports.sessions import SessionRepository
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.orders import OrderRepository
+from ordergate.application.ports.sessions import SessionRepository
 
 STEP = 250
 """The most rows that one step removes: other writes wait for the end of a step."""

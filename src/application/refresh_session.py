@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from application.authenticate_user import Grant
-from application.caller_limit import CallerLimit, writes
-from application.errors import ApplicationError, InvalidGrant, InvalidScope
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.clock import Clock
-from application.ports.sessions import SessionRepository, Verdict
-from application.ports.tokens import Caller, TokenIssuer
-from application.refresh_token import RefreshToken
-from domain.scope import Scope
-from domain.session import Ending, SessionRules
+from ordergate.application.authenticate_user import Grant
+from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.errors import ApplicationError, InvalidGrant, InvalidScope
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository, Verdict
+from ordergate.application.ports.tokens import Caller, TokenIssuer
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, SessionRules
 
 MAX_SUCCESSORS = 16
 """How many successors of a repeated token are followed.

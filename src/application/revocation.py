@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from application.errors import InvalidToken
-from application.ports.clock import Clock
-from application.ports.sessions import SessionRepository
-from application.ports.tokens import Caller
-from domain.session import SessionId
-from domain.user import UserId
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
 
 _OVERLAP = timedelta(seconds=60)
 """How late an ending may be seen: clocks of hosts that differ, and commits that take their time."""

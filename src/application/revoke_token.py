@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from application.errors import InvalidGrant, InvalidToken, UnsupportedTokenType
-from application.ports.audit import Audit, AuditEvent, Origin
-from application.ports.clock import Clock
-from application.ports.sessions import SessionRepository
-from application.ports.tokens import TokenIssuer
-from application.refresh_token import RefreshToken
-from domain.session import Ending, SessionId
-from domain.user import UserId
+from ordergate.application.errors import InvalidGrant, InvalidToken, UnsupportedTokenType
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.tokens import TokenIssuer
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 
-from application.ports.passwords import PasswordHasher
-from application.ports.storage import BulkLoader
-from domain.money import Money
-from domain.order import Order, OrderId, OrderLine, OrderStatus
-from domain.user import Password, PasswordHash, User, UserId, Username
+from ordergate.application.ports.passwords import PasswordHasher
+from ordergate.application.ports.storage import BulkLoader
+from ordergate.domain.money import Money
+from ordergate.domain.order import Order, OrderId, OrderLine, OrderStatus
+from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 
 _FIRST_ORDER_AT = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 _CATALOGUE = [

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from domain.errors import InvalidMoney
+from ordergate.domain.errors import InvalidMoney
 
 MAX_MINOR = 2**63 - 1
 """The largest amount, in minor units: what a signed 64-bit column holds."""

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType, Self
 
-from domain.characters import first_flaw, unprintable_at, unwritten_at
-from domain.errors import InvalidOrder, InvalidStep
-from domain.money import Money
-from domain.random_numbers import random_128_bits
-from domain.user import MAX_ID, UserId
+from ordergate.domain.characters import first_flaw, unprintable_at, unwritten_at
+from ordergate.domain.errors import InvalidOrder, InvalidStep
+from ordergate.domain.money import Money
+from ordergate.domain.random_numbers import random_128_bits
+from ordergate.domain.user import MAX_ID, UserId
 
 OrderId = NewType("OrderId", int)
 """Identity of an order among its owner's: 1 to `MAX_ID`."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_lowercase
 
-from domain.errors import WeakPassword
-from domain.user import Password, Username
+from ordergate.domain.errors import WeakPassword
+from ordergate.domain.user import Password, Username
 
 LEAST_MIN_LENGTH = 8
 """NIST allows no shorter minimum, whatever else protects an account."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
-from domain.user import UserId
+from ordergate.domain.user import UserId
 
 SessionId = NewType("SessionId", str)
 """Identity of a session: a random UUID as 32 hexadecimal digits."""

@@ -11,8 +11,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import NewType, Self
 
-from domain.characters import MAX_MARKS, character_at, is_quickly_normalized
-from domain.errors import InvalidPassword, InvalidUsername
+from ordergate.domain.characters import MAX_MARKS, character_at, is_quickly_normalized
+from ordergate.domain.errors import InvalidPassword, InvalidUsername
 
 UserId = NewType("UserId", int)
 """Identity of a user: 1 to `MAX_ID`. It never changes and is never given twice."""

@@ -1,17 +1,18 @@
 """The application for any ASGI server.
 
-`uvicorn --factory entrypoints.asgi:create` serves it. A request comes from the connection's peer,
-whatever uvicorn's own options for proxies say; `ORDERGATE_TRUSTED_PROXIES` names proxies.
+`uvicorn --factory ordergate.entrypoints.asgi:create` serves it. A request comes from the
+connection's peer, whatever uvicorn's own options for proxies say; `ORDERGATE_TRUSTED_PROXIES` names
+proxies.
 """
 
 import logging
 
 from fastapi import FastAPI
 
-from entrypoints.container import Container
-from entrypoints.http.app import create_app
-from entrypoints.logs import configure_logging
-from entrypoints.settings import SettingsError, load_settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.logs import configure_logging
+from ordergate.entrypoints.settings import SettingsError, load_settings
 
 _LEFT_TO_THE_SERVER = (
     "size of a head before it is complete",

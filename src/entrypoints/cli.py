@@ -19,15 +19,15 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from application.errors import (
+from ordergate.application.errors import (
     ApplicationError,
     StorageNotEmpty,
     StorageUnavailable,
     UsernameTaken,
 )
-from domain.errors import DomainError
-from entrypoints import cli_backup, cli_keys, cli_orders, cli_storage, server
-from entrypoints.command import (
+from ordergate.domain.errors import DomainError
+from ordergate.entrypoints import cli_backup, cli_keys, cli_orders, cli_storage, server
+from ordergate.entrypoints.command import (
     Failure,
     check_file,
     check_storage,
@@ -37,12 +37,12 @@ from entrypoints.command import (
     whole_number,
     with_storage,
 )
-from entrypoints.container import Container, make_home
-from entrypoints.http.app import create_app
-from entrypoints.logs import configure_logging
-from entrypoints.server import CannotListen
-from entrypoints.settings import SettingsError, load_settings, password_given
-from entrypoints.waiting import Wait, WaitingCommand, wait_for_schema
+from ordergate.entrypoints.container import Container, make_home
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.logs import configure_logging
+from ordergate.entrypoints.server import CannotListen
+from ordergate.entrypoints.settings import SettingsError, load_settings, password_given
+from ordergate.entrypoints.waiting import Wait, WaitingCommand, wait_for_schema
 
 DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
@@ -116,7 +116,7 @@ def serve(
     check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
-        _serve("entrypoints.asgi:create_for_serve", listening, container, workers=workers)
+        _serve("ordergate.entrypoints.asgi:create_for_serve", listening, container, workers=workers)
 
 
 @cli.command()

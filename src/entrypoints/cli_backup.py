@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from application.ports.storage_file import Contents, StorageFile
-from entrypoints.command import Failure, container_of_settings, file_path
-from entrypoints.container import Container
+from ordergate.application.ports.storage_file import Contents, StorageFile
+from ordergate.entrypoints.command import Failure, container_of_settings, file_path
+from ordergate.entrypoints.container import Container
 
 _MEBIBYTE = 2**20
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from entrypoints.command import Failure, container_of_sign_in, file_path
-from entrypoints.settings import Settings
+from ordergate.entrypoints.command import Failure, container_of_sign_in, file_path
+from ordergate.entrypoints.settings import Settings
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
 

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from application.errors import OrderNotFound, OwnerNotNamed
-from application.find_account import find_account
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import MAX_ID, UserId
-from entrypoints.command import Failure, container_of_settings, whole_number, with_storage
-from entrypoints.container import Container
+from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.application.find_account import find_account
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import MAX_ID, UserId
+from ordergate.entrypoints.command import Failure, container_of_settings, whole_number, with_storage
+from ordergate.entrypoints.container import Container
 
 orders = typer.Typer(help="Orders.", no_args_is_help=True)
 

@@ -16,26 +16,26 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from application.copy_storage import CopyStorage, Stage
-from application.errors import (
+from ordergate.application.copy_storage import CopyStorage, Stage
+from ordergate.application.errors import (
     CopyUnfinished,
     SchemaNotCurrent,
     StorageNotEmpty,
     StorageUnavailable,
 )
-from application.ports.storage import Storage
-from domain.order import Order
-from entrypoints.command import (
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order
+from ordergate.entrypoints.command import (
     Failure,
     container_of_settings,
     migrate_storage,
     whole_number,
     with_storage,
 )
-from entrypoints.container import storage_of
-from entrypoints.settings import Settings, password_given
-from entrypoints.signals import Terminated
-from entrypoints.waiting import Wait, WaitingCommand, wait_for_server
+from ordergate.entrypoints.container import storage_of
+from ordergate.entrypoints.settings import Settings, password_given
+from ordergate.entrypoints.signals import Terminated
+from ordergate.entrypoints.waiting import Wait, WaitingCommand, wait_for_server
 
 storage = typer.Typer()
 

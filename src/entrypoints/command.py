@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import typer
 
-from application.errors import StorageUnavailable
-from application.ports.storage_file import StorageFile
-from entrypoints.container import Container
-from entrypoints.logs import configure_logging
-from entrypoints.plain_text import path_flaw
-from entrypoints.settings import load_settings
+from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.storage_file import StorageFile
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.logs import configure_logging
+from ordergate.entrypoints.plain_text import path_flaw
+from ordergate.entrypoints.settings import load_settings
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import asyncio
 import resource
 from contextlib import suppress
 
-from entrypoints.http.protocol import BoundedHttpProtocol
+from ordergate.entrypoints.http.protocol import BoundedHttpProtocol
 
 MOST = 65_536
 """So many are asked for, if the system allows that."""

@@ -6,8 +6,8 @@ import re
 import sys
 from datetime import UTC, datetime
 
-from entrypoints.log_buffer import BufferedHandler
-from entrypoints.settings import Settings
+from ordergate.entrypoints.log_buffer import BufferedHandler
+from ordergate.entrypoints.settings import Settings
 
 _BARE = re.compile(r"[^\s\"'\\=]+")
 _NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}

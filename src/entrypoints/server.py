@@ -15,10 +15,10 @@ from typing import Any
 
 import uvicorn
 
-from entrypoints.descriptors import ReservingHttpProtocol, raise_limit
-from entrypoints.logs import flush_log
-from entrypoints.signals import Terminated
-from entrypoints.supervisor import Supervisor
+from ordergate.entrypoints.descriptors import ReservingHttpProtocol, raise_limit
+from ordergate.entrypoints.logs import flush_log
+from ordergate.entrypoints.signals import Terminated
+from ordergate.entrypoints.supervisor import Supervisor
 
 _BACKLOG = 2048
 _DRAIN_SECONDS = 10
@@ -61,7 +61,7 @@ class _Config(uvicorn.Config):
     def configure_logging(self) -> None:
         """Let a worker write the last lines of its log before uvicorn's repeated SIGTERM ends it.
 
-        `entrypoints.asgi` configures the log itself.
+        `ordergate.entrypoints.asgi` configures the log itself.
         """
         super().configure_logging()
         if multiprocessing.parent_process() is not None:

@@ -17,10 +17,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from domain.password_rules import LEAST_MIN_LENGTH
-from domain.session import MAX_SESSIONS
-from entrypoints.service_links import service_links
-from entrypoints.setting_values import (
+from ordergate.domain.password_rules import LEAST_MIN_LENGTH
+from ordergate.domain.session import MAX_SESSIONS
+from ordergate.entrypoints.service_links import service_links
+from ordergate.entrypoints.setting_values import (
     ExistingFile,
     Folder,
     Issuer,
@@ -33,7 +33,7 @@ from entrypoints.setting_values import (
     RevocationBound,
     Secret,
 )
-from entrypoints.variables import FILE_SUFFIX, Variable, read_variable
+from ordergate.entrypoints.variables import FILE_SUFFIX, Variable, read_variable
 
 PREFIX = "ORDERGATE_"
 

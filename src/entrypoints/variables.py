@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from entrypoints.plain_text import is_blank, path_flaw
+from ordergate.entrypoints.plain_text import is_blank, path_flaw
 
 FILE_SUFFIX = "_FILE"
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from application.errors import ApplicationError, SchemaNotCurrent, StorageUnavailable
-from entrypoints.command import whole_number
-from entrypoints.container import Container
+from ordergate.application.errors import ApplicationError, SchemaNotCurrent, StorageUnavailable
+from ordergate.entrypoints.command import whole_number
+from ordergate.entrypoints.container import Container
 
 _DEFAULT_SECONDS = 60
 _FIRST_PAUSE_SECONDS = 0.1

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.errors import CopyUnfinished, OrdersOpen, StorageNotEmpty
-from application.ports.archive import (
+from ordergate.application.errors import CopyUnfinished, OrdersOpen, StorageNotEmpty
+from ordergate.application.ports.archive import (
     KINDS,
     AccountKind,
     AccountRecord,
@@ -21,14 +21,14 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from application.ports.orders import IdempotencyKey
-from application.ports.sessions import Rotation, Verdict
-from application.ports.storage import Storage
-from application.refresh_token import TokenDigest
-from domain.order import OrderId, OrderStatus
-from domain.scope import Scope
-from domain.session import Ending, Session, SessionId
-from domain.user import MAX_ID, PasswordHash, UserId, Username
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.sessions import Rotation, Verdict
+from ordergate.application.ports.storage import Storage
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import OrderId, OrderStatus
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
 from tests.samples import ALICE, an_order, orders
 
 MARK = Bookmark("f" * 64, "accounts", "a place")

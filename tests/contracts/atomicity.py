@@ -10,8 +10,8 @@ from itertools import count
 
 import pytest
 
-from application.errors import StorageUnavailable
-from application.ports.archive import (
+from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.archive import (
     KINDS,
     AccountKind,
     AccountRecord,
@@ -22,13 +22,13 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from application.ports.orders import IdempotencyKey
-from application.ports.sessions import Verdict
-from application.ports.storage import Storage
-from application.refresh_token import TokenDigest
-from domain.order import Order, OrderId, OrderStatus
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.sessions import Verdict
+from ordergate.application.ports.storage import Storage
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.contracts.archive import all_of, same
 from tests.samples import ALICE, BOB, an_order
 

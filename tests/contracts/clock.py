@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.ports.clock import Clock
+from ordergate.application.ports.clock import Clock
 
 
 class ClockContract:

@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from application.authenticate_user import Grant
-from application.errors import (
+from ordergate.application.authenticate_user import Grant
+from ordergate.application.errors import (
     ApplicationError,
     InvalidCredentials,
     InvalidGrant,
@@ -19,10 +19,10 @@ from application.errors import (
     SessionNotFound,
     WrongPassword,
 )
-from application.ports.storage import Storage
-from application.refresh_token import RefreshToken
-from domain.session import SessionId
-from domain.user import User
+from ordergate.application.ports.storage import Storage
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import User
 from tests.world import HOME, NEW_PASSWORD, PASSWORD, World
 
 T = TypeVar("T")

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from application.errors import OrderIdTaken, OrdersOpen
-from application.ports.orders import IdempotencyKey, Position
-from application.ports.storage import Storage
-from domain.errors import InvalidStep
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from ordergate.application.errors import OrderIdTaken, OrdersOpen
+from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.errors import InvalidStep
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.samples import ALICE, BOB, CUPS, TEAPOT, an_order, orders
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from application.errors import Throttled
-from application.ports.passwords import PasswordHasher, Requester, Verification
-from domain.user import Password, PasswordHash
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Verification
+from ordergate.domain.user import Password, PasswordHash
 
 GUESSES = ["a", "pässwörd", "x" * 72, "x" * 73, "x" * 4096, "é" * 2048, "🗝️ and words"]
 NO_HASHES = ["", "!", "no hash", "$2b$99$short", "$2b$12$" + "\0" * 53]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.tokens.jwk import KeySet
-from application.ports.tokens import PublicKeys
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.application.ports.tokens import PublicKeys
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 PUBLIC = {"kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"}

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from application.errors import OrderIdTaken, StorageNotEmpty, UsernameTaken
-from application.ports.orders import Position
-from application.ports.sessions import Verdict
-from application.ports.storage import Storage
-from domain.order import Order, OrderId
-from domain.session import Ending
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.application.errors import OrderIdTaken, StorageNotEmpty, UsernameTaken
+from ordergate.application.ports.orders import Position
+from ordergate.application.ports.sessions import Verdict
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.session import Ending
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.atomicity import AT, EVER, LATE, his, key, rotate, session, start
 from tests.samples import ALICE, BOB, TEAPOT, an_order
 

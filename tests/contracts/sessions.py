@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.errors import OrdersOpen
-from application.ports.archive import AccountKind, AccountRecord, Bookmark, SessionRecord
-from application.ports.sessions import Forgotten, Rotation, Verdict
-from application.ports.storage import Storage
-from application.refresh_token import RefreshToken, TokenDigest
-from domain.order import FINAL_STATUSES, OrderStatus
-from domain.scope import Scope
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.application.errors import OrdersOpen
+from ordergate.application.ports.archive import AccountKind, AccountRecord, Bookmark, SessionRecord
+from ordergate.application.ports.sessions import Forgotten, Rotation, Verdict
+from ordergate.application.ports.storage import Storage
+from ordergate.application.refresh_token import RefreshToken, TokenDigest
+from ordergate.domain.order import FINAL_STATUSES, OrderStatus
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.samples import an_order
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)

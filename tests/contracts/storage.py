@@ -6,11 +6,16 @@ from typing import TypeVar
 
 import pytest
 
-from application.errors import OrdersOpen, StorageNotEmpty, StorageUnavailable, UsernameTaken
-from application.ports.storage import Storage
-from domain.order import Order, OrderId, OrderStatus
-from domain.session import Ending
-from domain.user import MAX_ID, PasswordHash, User, UserId, Username
+from ordergate.application.errors import (
+    OrdersOpen,
+    StorageNotEmpty,
+    StorageUnavailable,
+    UsernameTaken,
+)
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.session import Ending
+from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.atomicity import AtomicityContract
 from tests.contracts.orders import OrderRepositoryContract, ship

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from application.errors import Throttled
-from application.ports.passwords import Throttle
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.passwords import Throttle
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 

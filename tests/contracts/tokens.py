@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.errors import InvalidToken
-from application.ports.tokens import Caller, TokenIssuer
-from domain.scope import Scope
-from domain.session import SessionId
-from domain.user import MAX_ID, UserId
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.tokens import Caller, TokenIssuer
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import MAX_ID, UserId
 from tests.doubles import SettableClock
 
 

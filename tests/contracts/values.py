@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from application.ports.orders import IdempotencyKey, Position
-from application.ports.storage import Storage
-from application.refresh_token import RefreshToken
-from domain.errors import InvalidUsername
-from domain.money import MAX_MINOR, Money
-from domain.order import (
+from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.storage import Storage
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.errors import InvalidUsername
+from ordergate.domain.money import MAX_MINOR, Money
+from ordergate.domain.order import (
     MAX_LINES,
     MAX_NAME_LENGTH,
     MAX_QUANTITY,
@@ -26,8 +26,8 @@ from domain.order import (
     OrderLine,
     OrderStatus,
 )
-from domain.session import Ending, Session, SessionId
-from domain.user import MAX_ID, MAX_USERNAME_LENGTH, PasswordHash, User, UserId, Username
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import MAX_ID, MAX_USERNAME_LENGTH, PasswordHash, User, UserId, Username
 from tests.samples import ALICE, TEAPOT, an_order
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from entrypoints.settings import PREFIX
+from ordergate.entrypoints.settings import PREFIX
 from tests.output import SECRETS, WRITTEN, Collector, collecting
 
 PASSWORD = "the password of all test users"
@@ -85,7 +85,7 @@ def ordergate(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "entrypoints", *map(str, arguments)],
+        [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**settings),
         stdin=subprocess.DEVNULL,
@@ -111,7 +111,7 @@ class Server:
         cls,
         *arguments: object,
         cwd: Path,
-        module: str = "entrypoints",
+        module: str = "ordergate.entrypoints",
         prefix: tuple[str, ...] = (),
         new_session: bool = True,
         **settings: object,

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.memory import InMemoryStorage
-from adapters.tokens.external_token_verifier import MAX_KNOWN_SUBJECTS
-from adapters.tokens.remote_key_set import RemoteKeySet
-from application.errors import InvalidToken
-from application.ports.tokens import Caller
-from domain.scope import Scope
-from domain.user import UserId
-from entrypoints.container import Container
-from entrypoints.http.app import create_app
-from entrypoints.settings import Settings
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.adapters.tokens.external_token_verifier import MAX_KNOWN_SUBJECTS
+from ordergate.adapters.tokens.remote_key_set import RemoteKeySet
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.scope import Scope
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD, SECONDS, Start, ordergate, wait_until
 from tests.integration.issuer import AUDIENCE, Issuer, issuing

@@ -11,10 +11,10 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
-from application.errors import Overloaded
-from application.ports.passwords import PasswordHasher, Verification
-from domain.user import Password, PasswordHash
+from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
+from ordergate.application.errors import Overloaded
+from ordergate.application.ports.passwords import PasswordHasher, Verification
+from ordergate.domain.user import Password, PasswordHash
 from tests.contracts.passwords import PasswordHasherContract
 from tests.integration.conftest import clean_environment, on_linux
 
@@ -179,8 +179,10 @@ def test_only_a_server_hashes_behind_everything_else(
     tmp_path: Path, *, started: str, behind: bool
 ) -> None:
     make = {
-        "serve": "from entrypoints.asgi import create; it = create().state.container",
-        "users add": "from entrypoints.command import container_of_sign_in as c; it = c()",
+        "serve": "from ordergate.entrypoints.asgi import create; it = create().state.container",
+        "users add": (
+            "from ordergate.entrypoints import command; it = command.container_of_sign_in()"
+        ),
     }[started]
     policy = "import asyncio, os; policy = lambda: os.sched_getscheduler(0) == os.SCHED_IDLE"
     told = subprocess.run(
@@ -200,7 +202,7 @@ def test_only_a_server_hashes_behind_everything_else(
 
 @on_linux
 def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
-    read = "from entrypoints.settings import Settings; print(Settings().hashing_threads)"
+    read = "from ordergate.entrypoints.settings import Settings; print(Settings().hashing_threads)"
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
     told = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
     assert told.stdout == b"1\n"

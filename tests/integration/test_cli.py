@@ -117,7 +117,7 @@ def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Pa
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> None:
-    command = f'"$0" -m entrypoints migrate {closed}'
+    command = f'"$0" -m ordergate.entrypoints migrate {closed}'
     result = subprocess.run(
         ["sh", "-c", command, sys.executable],
         cwd=migrated,
@@ -131,9 +131,9 @@ def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> N
 
 def test_ctrl_c_while_the_program_is_loaded_is_told_in_one_line(tmp_path: Path) -> None:
     code = """
-import types, entrypoints, entrypoints.__main__ as command
+import types, ordergate, ordergate.entrypoints.__main__ as command
 def interrupt(): raise KeyboardInterrupt
-entrypoints.cli = types.SimpleNamespace(main=interrupt)
+ordergate.entrypoints.cli = types.SimpleNamespace(main=interrupt)
 command.main()
 """
     result = subprocess.run(
@@ -162,7 +162,7 @@ class Terminal:
 def on_a_terminal(*arguments: str, cwd: Path, **settings: Any) -> Iterator[Terminal]:
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints", *arguments],
+        [sys.executable, "-m", "ordergate.entrypoints", *arguments],
         cwd=cwd,
         env=clean_environment(**settings),
         stdin=terminal,
@@ -222,7 +222,16 @@ def test_seeding_wants_a_password(migrated: Path) -> None:
 def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
     database = migrated / ".ordergate" / "ordergate.db"
     with subprocess.Popen(
-        [sys.executable, "-m", "entrypoints", "seed", "--users", "9", "--orders", "50000000"],
+        [
+            sys.executable,
+            "-m",
+            "ordergate.entrypoints",
+            "seed",
+            "--users",
+            "9",
+            "--orders",
+            "50000000",
+        ],
         cwd=migrated,
         env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
         stderr=subprocess.PIPE,
@@ -416,7 +425,7 @@ def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> 
 def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "entrypoints", "openapi"],
+            [sys.executable, "-m", "ordergate.entrypoints", "openapi"],
             cwd=tmp_path,
             env=clean_environment(),
             stdout=full,

@@ -134,7 +134,7 @@ def test_the_refusal_of_a_copy_says_why(
 def killed_copy(folder: Path, number: int, orders: int) -> int:
     """Start to copy, end it as soon as so many orders are there, and return its exit status."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints", "copy", "--from", SOURCE, "--to", TARGET],
+        [sys.executable, "-m", "ordergate.entrypoints", "copy", "--from", SOURCE, "--to", TARGET],
         cwd=folder,
         env=clean_environment(),
         stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ FORGED = "203.0.113.66"
 APP = """
 from fastapi import Request
 
-from entrypoints.asgi import create
+from ordergate.entrypoints.asgi import create
 
 app = create()
 
@@ -23,13 +23,13 @@ async def scheme(request: Request) -> str:
 PARENT = """
 from contextlib import asynccontextmanager
 
-import entrypoints.http.app
+import ordergate.entrypoints.http.app
 from fastapi import FastAPI
 
 
 @asynccontextmanager
 async def lifespan(parent):
-    from entrypoints.asgi import create
+    from ordergate.entrypoints.asgi import create
 
     child = create()
     parent.mount("/", child)
@@ -73,7 +73,7 @@ def address_of(url: str) -> str:
     "arguments",
     [
         ["own:app"],
-        ["--factory", "entrypoints.asgi:create"],
+        ["--factory", "ordergate.entrypoints.asgi:create"],
         ["--proxy-headers", "--forwarded-allow-ips", "*", "own:app"],
         ["--http", "h11", "--loop", "asyncio", "own:app"],
         ["parent:app"],

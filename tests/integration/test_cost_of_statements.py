@@ -19,17 +19,22 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from adapters.sql.sql_storage import SqlStorage
-from adapters.sql.sqlite_database import SqliteDatabase
-from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
-from application.ports.sessions import Forgotten, SessionRepository
-from application.ports.storage import Storage
-from application.ports.users import UserRepository
-from application.purge_storage import STEP
-from application.refresh_token import TokenDigest
-from domain.order import Order, OrderId, OrderStatus
-from domain.session import MAX_SESSIONS, Ending, Session, SessionId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.application.ports.orders import (
+    IdempotencyKey,
+    OrderRepository,
+    Position,
+    StaffOrders,
+)
+from ordergate.application.ports.sessions import Forgotten, SessionRepository
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.users import UserRepository
+from ordergate.application.purge_storage import STEP
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.session import MAX_SESSIONS, Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.postgres import Databases, database_at, execute
 from tests.samples import TEAPOT
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from domain.errors import InvalidMoney
-from entrypoints.http import errors, login
-from entrypoints.http.problems import Problem
-from entrypoints.settings import PREFIX, UNSET, Settings, secret_names
+from ordergate.domain.errors import InvalidMoney
+from ordergate.entrypoints.http import errors, login
+from ordergate.entrypoints.http.problems import Problem
+from ordergate.entrypoints.settings import PREFIX, UNSET, Settings, secret_names
 from tests.integration.conftest import SKIPPED, Start, clean_environment, ordergate
 
 ROOT = Path(__file__).parents[2]
@@ -217,7 +217,7 @@ def test_the_readmes_map_shows_the_house() -> None:
         assert name.rstrip("/") in there | {"src", "tests", "bench", "docs"}, name
     for folder in ("src", "src/adapters", "src/entrypoints"):
         for path in (ROOT / folder).iterdir():
-            if not path.name.startswith("__") and path.suffix != ".egg-info":
+            if not path.name.startswith("__") and path.suffix not in (".egg-info", ".typed"):
                 assert path.name in listing, path
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adapters.sql.sqlite_file import configure, connect
+from ordergate.adapters.sql.sqlite_file import configure, connect
 from tests.integration.conftest import PASSWORD, SECONDS, Start, clean_environment, ordergate
 from tests.integration.test_backup import execute
 from tests.integration.test_cli import CHEAP, complaint
@@ -78,13 +78,13 @@ def limited(size: int, *arguments: object, cwd: Path) -> Any:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    command = [sys.executable, "-m", "entrypoints", *map(str, arguments)]
+    command = [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)]
     return run(command, cwd, limit)
 
 
 def mounted(mounts: str, *arguments: object, cwd: Path, **settings: Any) -> Any:
     """Run a command after a shell script with mounts of its own."""
-    script = f'set -e; {mounts}; exec "$0" -m entrypoints "$@"'
+    script = f'set -e; {mounts}; exec "$0" -m ordergate.entrypoints "$@"'
     shell = ["unshare", "--mount", "sh", "-c", script, sys.executable, *map(str, arguments)]
     return run(shell, cwd, **settings)
 
@@ -131,7 +131,7 @@ def test_key_file_on_a_full_disk_is_named(home: Path) -> None:
         "cat /dev/zero >full/rest 2>/dev/null || true; cp full/signing-keys.json before"
     )
     after = "set +e; "
-    script = f'{mount}; {after}"$0" -m entrypoints keys new; echo $?; ls -A full'
+    script = f'{mount}; {after}"$0" -m ordergate.entrypoints keys new; echo $?; ls -A full'
     shell = ["unshare", "--mount", "sh", "-c", script, sys.executable]
     result = run(shell, home, HOME="full")
     assert result.stderr == (
@@ -181,8 +181,8 @@ def as_nobody(*arguments: object, cwd: Path) -> Any:
     """Run a command as a user who is not root, whoever may read the interpreter's own files."""
     code = f"""
 import os, sys
-import _strptime, alembic.command, entrypoints.cli, adapters.sql.migrator
-from entrypoints.__main__ import main
+import _strptime, alembic.command, ordergate.entrypoints.cli, ordergate.adapters.sql.migrator
+from ordergate.entrypoints.__main__ import main
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 main()
 """
@@ -297,7 +297,7 @@ def ordinary_umask() -> None:
 def test_folders_above_the_state_get_ordinary_modes(
     home: Path, command: list[str], settings: dict[str, str]
 ) -> None:
-    arguments = [sys.executable, "-m", "entrypoints", *command]
+    arguments = [sys.executable, "-m", "ordergate.entrypoints", *command]
     assert run(arguments, home, ordinary_umask, **settings).returncode == 0
     modes = [stat.S_IMODE((home / path).stat().st_mode) for path in ("a", "a/b", "a/b/home")]
     assert modes == [0o755, 0o755, 0o700]

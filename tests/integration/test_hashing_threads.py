@@ -8,9 +8,9 @@ from typing import TypeVar
 import bcrypt
 import pytest
 
-from adapters.passwords.hashing_threads import HashingThreads, _Used
-from application.errors import Overloaded, Throttled
-from application.ports.passwords import Requester
+from ordergate.adapters.passwords.hashing_threads import HashingThreads, _Used
+from ordergate.application.errors import Overloaded, Throttled
+from ordergate.application.ports.passwords import Requester
 from tests.integration.conftest import on_linux, wait_until
 
 T = TypeVar("T")

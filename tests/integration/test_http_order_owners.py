@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.user import MAX_ID
-from entrypoints.container import Container
-from entrypoints.http.app import create_app
-from entrypoints.settings import Settings
+from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.settings import Settings
 from tests.integration.conftest import Server
 from tests.integration.test_http import in_process, sign_in
 

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.memory import InMemoryStorage
-from domain.order import MAX_NAME_LENGTH, MAX_SKU_LENGTH, OrderId, OrderStatus
-from domain.user import UserId
-from entrypoints.container import Container
-from entrypoints.http.app import create_app
-from entrypoints.settings import Settings
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.domain.order import MAX_NAME_LENGTH, MAX_SKU_LENGTH, OrderId, OrderStatus
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher, SettableClock
 from tests.integration.conftest import PASSWORD, SECONDS, Server
 from tests.integration.issuer import AUDIENCE, issuing

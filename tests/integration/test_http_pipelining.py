@@ -213,7 +213,11 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("other")
     assert ordergate("migrate", cwd=folder).returncode == 0
     server = Server.start(
-        "--factory", "--no-proxy-headers", "entrypoints.asgi:create", cwd=folder, module="uvicorn"
+        "--factory",
+        "--no-proxy-headers",
+        "ordergate.entrypoints.asgi:create",
+        cwd=folder,
+        module="uvicorn",
     )
     yield server
     server.stop()

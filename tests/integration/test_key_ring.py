@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.clock import SystemClock
-from adapters.tokens.key_life import Status
-from adapters.tokens.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
-from adapters.tokens.signing_key import SigningKey
-from application.errors import KeyRefused
-from application.ports.tokens import PublicKeys
+from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.tokens.key_life import Status
+from ordergate.adapters.tokens.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.errors import KeyRefused
+from ordergate.application.ports.tokens import PublicKeys
 from tests.contracts.public_keys import PublicKeysContract
 from tests.doubles import SettableClock
 

@@ -36,7 +36,7 @@ def run(
     *arguments: str, cwd: Path, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "entrypoints", *arguments],
+        [sys.executable, "-m", "ordergate.entrypoints", *arguments],
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def test_a_password_is_asked_for_in_every_locale(
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)
-        arguments = [sys.executable, "-m", "entrypoints", "users", "add", "zoë"]
+        arguments = [sys.executable, "-m", "ordergate.entrypoints", "users", "add", "zoë"]
         os.execve(sys.executable, arguments, environment)
     shown = b""
     for prompt in (b"Password: ", b"Repeat for confirmation: "):

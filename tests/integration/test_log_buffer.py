@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 import httpx
 import pytest
 
-from entrypoints.log_buffer import FLUSH_SECONDS, MAX_CHARACTERS, BufferedHandler
+from ordergate.entrypoints.log_buffer import FLUSH_SECONDS, MAX_CHARACTERS, BufferedHandler
 from tests.integration.conftest import SECONDS, clean_environment, ordergate, wait_until
 
 URL = re.compile(r'"url": "http://127\.0\.0\.1:(\d+)"')
@@ -126,7 +126,7 @@ class Blocked:
     def __init__(self, folder: Path, *arguments: str) -> None:
         assert ordergate("migrate", cwd=folder).returncode == 0
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "entrypoints", "serve", "--port", "0", *arguments],
+            [sys.executable, "-m", "ordergate.entrypoints", "serve", "--port", "0", *arguments],
             cwd=folder,
             env=clean_environment(LOG_FORMAT="json"),
             stdout=subprocess.DEVNULL,
@@ -206,7 +206,7 @@ def test_server_answers_when_its_log_cannot_be_written(tmp_path: Path, redirecte
         [
             "/bin/sh",
             "-c",
-            f'exec "$0" -m entrypoints serve --port {port} {redirected}',
+            f'exec "$0" -m ordergate.entrypoints serve --port {port} {redirected}',
             sys.executable,
         ],
         cwd=tmp_path,

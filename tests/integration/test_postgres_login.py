@@ -10,19 +10,19 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from adapters.sql.postgres_password_file import (
+from ordergate.adapters.sql.postgres_password_file import (
     Login,
     PasswordFileIgnoredError,
     read_password,
 )
-from adapters.sql.sql_storage import SqlStorage
-from application.errors import StorageUnavailable, UnstorableValue
-from application.ports.passwords import Requester
-from application.ports.storage import Storage
-from domain.user import Password, PasswordHash, Username
-from entrypoints.container import Container
-from entrypoints.http.app import create_app
-from entrypoints.settings import Settings
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import StorageUnavailable, UnstorableValue
+from ordergate.application.ports.passwords import Requester
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.user import Password, PasswordHash, Username
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD as USER_PASSWORD
 from tests.integration.conftest import ordergate

@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from adapters.sql.sql_storage import SqlStorage
-from adapters.sql.sqlite_database import SqliteDatabase
-from application.ports.archive import KINDS, Record
-from application.ports.storage import Storage
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.application.ports.archive import KINDS, Record
+from ordergate.application.ports.storage import Storage
 from tests.contracts.archive import all_of
 from tests.integration.conftest import SECONDS, clean_environment, ordergate
 from tests.integration.test_cli_storage import SOURCE, TARGET, complaint, seeded
@@ -80,7 +80,7 @@ async def test_a_shop_moves_to_postgresql_and_back_and_is_the_same(
     there = ["copy", "--from", SOURCE, "--to", bare_postgres_url]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "entrypoints", *there),
+        *("-m", "ordergate.entrypoints", *there),
         cwd=shop,
         env=clean_environment(),
         stdout=subprocess.PIPE,

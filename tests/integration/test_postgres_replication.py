@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.sql.sql_storage import SqlStorage
-from application.errors import OutcomeUnknown
-from application.ports.archive import AccountKind, AccountRecord, Bookmark
-from application.ports.orders import IdempotencyKey
-from application.refresh_token import RefreshToken
-from domain.order import Order, OrderId, OrderStatus
-from domain.scope import Scope
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import OutcomeUnknown
+from ordergate.application.ports.archive import AccountKind, AccountRecord, Bookmark
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.integration.test_postgres_failures import eventually
 from tests.postgres import SynchronousPair, database_at, execute
 from tests.samples import ALICE, TEAPOT

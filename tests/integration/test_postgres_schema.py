@@ -15,16 +15,16 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event, inspect, text
 
-from adapters.sql.migrations import HEAD
-from adapters.sql.migrator import migration_config
-from adapters.sql.postgres_database import PostgresDatabase
-from adapters.sql.schema import METADATA
-from adapters.sql.sql_order_repository import SqlOrderRepository
-from adapters.sql.sql_storage import SqlStorage
-from application.errors import OrderIdTaken, SchemaNotCurrent, StorageUnavailable
-from application.ports.orders import IdempotencyKey, Position
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import PasswordHash, UserId, Username
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.schema import METADATA
+from ordergate.adapters.sql.sql_order_repository import SqlOrderRepository
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import OrderIdTaken, SchemaNotCurrent, StorageUnavailable
+from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.postgres import Databases, database_at, execute
 from tests.samples import CUPS, TEAPOT
 

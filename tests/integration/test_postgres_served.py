@@ -42,7 +42,7 @@ def test_a_database_that_is_away_is_told_without_its_password(tmp_path: Path) ->
 
 
 def test_who_uses_sqlite_does_not_load_the_driver() -> None:
-    lines = "import sys, entrypoints.container; print('asyncpg' in sys.modules)"
+    lines = "import sys, ordergate.entrypoints.container; print('asyncpg' in sys.modules)"
     asked = subprocess.run(
         [sys.executable, "-c", lines], capture_output=True, text=True, check=True
     )

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Connection, text
 
-from adapters.sql.postgres_database import PostgresDatabase
-from adapters.sql.sql_storage import SqlStorage
-from application.ports.storage import Storage
+from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.ports.storage import Storage
 from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from adapters.tokens.jwk import MAX_KEYS
-from adapters.tokens.remote_key_set import (
+from ordergate.adapters.tokens.jwk import MAX_KEYS
+from ordergate.adapters.tokens.remote_key_set import (
     FIRST_RETRY_SECONDS,
     FRESH_SECONDS,
     MAX_BYTES,
@@ -25,7 +25,7 @@ from adapters.tokens.remote_key_set import (
     STALE_SECONDS,
     RemoteKeySet,
 )
-from application.errors import KeysUnavailable
+from ordergate.application.errors import KeysUnavailable
 from tests.integration.conftest import SECONDS, wait_until
 from tests.integration.issuer import Issuer, issuing
 from tests.jose import SECRET, jwk_of, public_jwk

@@ -68,7 +68,7 @@ def command(
     *arguments: object, cwd: Path, prefix: list[str] | None = None
 ) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*(prefix or []), sys.executable, "-m", "entrypoints", *map(str, arguments)],
+        [*(prefix or []), sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
         stdout=subprocess.PIPE,
@@ -206,10 +206,10 @@ def test_signal_while_the_program_is_loaded_ends_it(
 ) -> None:
     code = f"""
 import signal, sys
-from entrypoints.__main__ import main
+from ordergate.entrypoints.__main__ import main
 class Finder:
     def find_spec(self, name, path, target=None):
-        if name == "entrypoints.cli":
+        if name == "ordergate.entrypoints.cli":
             signal.raise_signal({number})
 sys.meta_path.insert(0, Finder())
 main()
@@ -223,15 +223,15 @@ def test_signal_in_a_finalizer_ends_the_command(tmp_path: Path, number: int, rea
     """Python drops what a finalizer raises."""
     code = f"""
 import signal, sys, time, types
-import entrypoints
-from entrypoints.__main__ import main
+import ordergate.entrypoints
+from ordergate.entrypoints.__main__ import main
 class Finalized:
     def __del__(self):
         signal.raise_signal({number})
 def command():
     Finalized()
     time.sleep({SECONDS})
-entrypoints.cli = types.SimpleNamespace(main=command)
+ordergate.entrypoints.cli = types.SimpleNamespace(main=command)
 main()
 """
     result = run(code, tmp_path)
@@ -241,10 +241,10 @@ main()
 def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     code = """
 import signal, types
-import entrypoints
-from entrypoints.__main__ import main
+import ordergate.entrypoints
+from ordergate.entrypoints.__main__ import main
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-entrypoints.cli = types.SimpleNamespace(main=lambda: signal.raise_signal(signal.SIGHUP))
+ordergate.entrypoints.cli = types.SimpleNamespace(main=lambda: signal.raise_signal(signal.SIGHUP))
 main()
 """
     result = run(code, tmp_path)

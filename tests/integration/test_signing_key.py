@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from adapters.clock import SystemClock
-from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from adapters.tokens.key_source import StaticKeys
-from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
-from application.ports.tokens import Caller
-from domain.user import UserId
+from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from ordergate.adapters.tokens.key_source import StaticKeys
+from ordergate.adapters.tokens.signing_key import InvalidSigningKey, SigningKey
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.user import UserId
 from tests.jose import roca_key
 
 

@@ -18,22 +18,22 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 
-from adapters.sql.migrations import HEAD
-from adapters.sql.migrator import migration_config
-from adapters.sql.schema import METADATA
-from adapters.sql.sql_bulk_loader import SqlBulkLoader
-from adapters.sql.sql_order_repository import OWNED, SqlOrderRepository
-from adapters.sql.sql_storage import SqlStorage
-from adapters.sql.sql_user_repository import SqlUserRepository
-from adapters.sql.sqlite_database import SqliteDatabase
-from application.errors import SchemaNotCurrent, StorageUnavailable
-from application.ports.archive import AccountKind, AccountRecord, KeyRecord, SessionRecord
-from application.ports.orders import IdempotencyKey
-from application.ports.sessions import Forgotten
-from application.ports.storage import Storage
-from domain.order import Order, OrderId
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.schema import METADATA
+from ordergate.adapters.sql.sql_bulk_loader import SqlBulkLoader
+from ordergate.adapters.sql.sql_order_repository import OWNED, SqlOrderRepository
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sql_user_repository import SqlUserRepository
+from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
+from ordergate.application.ports.archive import AccountKind, AccountRecord, KeyRecord, SessionRecord
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.sessions import Forgotten
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.archive import MARK
 from tests.contracts.atomicity import Failure
 from tests.contracts.identity import STEPS, IdentityMachine

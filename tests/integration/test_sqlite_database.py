@@ -17,14 +17,14 @@ import pytest
 from sqlalchemy import Connection, Select, text
 from sqlalchemy.exc import IntegrityError
 
-from adapters.sql import sqlite_writer
-from adapters.sql.sql_order_repository import OWNED, PAGE
-from adapters.sql.sql_storage import SqlStorage
-from adapters.sql.sqlite_database import SqliteDatabase
-from adapters.sql.sqlite_file import make_private
-from application.errors import StorageUnavailable
-from domain.order import MAX_LINES, Order, OrderId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.adapters.sql import sqlite_writer
+from ordergate.adapters.sql.sql_order_repository import OWNED, PAGE
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite_file import make_private
+from ordergate.application.errors import StorageUnavailable
+from ordergate.domain.order import MAX_LINES, Order, OrderId
+from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.integration.conftest import SECONDS
 from tests.samples import ALICE, TEAPOT, an_order
 

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Select
 
-from adapters.sql.sql_order_repository import PAGE, PAGE_OF_STATUS
-from adapters.sql.sql_storage import SqlStorage
-from adapters.sql.sqlite_database import SqliteDatabase
-from application.ports.orders import Position
-from domain.order import OrderStatus
+from ordergate.adapters.sql.sql_order_repository import PAGE, PAGE_OF_STATUS
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.application.ports.orders import Position
+from ordergate.domain.order import OrderStatus
 from tests.integration.conftest import PASSWORD, Start, ordergate
 from tests.integration.test_cli import CHEAP
 from tests.samples import ALICE, BOB, TEAPOT, an_order

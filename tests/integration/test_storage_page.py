@@ -15,14 +15,14 @@ from typing import Any
 import lmdb
 import pytest
 
-from application.errors import SchemaNotCurrent, StorageUnavailable
-from application.ports.sessions import Forgotten
-from application.ports.storage import Storage
-from domain.session import Ending
-from domain.user import PasswordHash, Username
-from entrypoints import container
-from entrypoints.container import Container
-from entrypoints.settings import SettingsError, load_settings
+from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
+from ordergate.application.ports.sessions import Forgotten
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.session import Ending
+from ordergate.domain.user import PasswordHash, Username
+from ordergate.entrypoints import container
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.settings import SettingsError, load_settings
 from tests.contracts.atomicity import AT, Failure, rotate, session, start
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adapters.sql.postgres_readiness import reason_to_wait
+from ordergate.adapters.sql.postgres_readiness import reason_to_wait
 from tests.integration.conftest import (
     LISTENING,
     SECONDS,
@@ -81,7 +81,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
     def start(*arguments: object, url: str) -> Waiting:
         process = subprocess.Popen(
-            [sys.executable, "-m", "entrypoints", *map(str, arguments)],
+            [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
             cwd=tmp_path,
             env=clean_environment(DATABASE_URL=url, LOG_FORMAT="json"),
             stdout=subprocess.PIPE,

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from adapters.memory import InMemoryStorage, InMemoryUserRepository
-from application.errors import (
+from ordergate.adapters.memory import InMemoryStorage, InMemoryUserRepository
+from ordergate.application.errors import (
     InvalidCredentials,
     InvalidGrant,
     InvalidToken,
@@ -14,13 +14,13 @@ from application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from application.ports.audit import AuditEvent, Origin
-from application.ports.passwords import Requester
-from application.ports.tokens import Caller
-from domain.errors import InvalidPassword, InvalidUsername, WeakPassword
-from domain.order import FINAL_STATUSES, OrderId, OrderStatus
-from domain.session import SessionId
-from domain.user import Password, PasswordHash, User, UserId, Username
+from ordergate.application.ports.audit import AuditEvent, Origin
+from ordergate.application.ports.passwords import Requester
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.errors import InvalidPassword, InvalidUsername, WeakPassword
+from ordergate.domain.order import FINAL_STATUSES, OrderId, OrderStatus
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 from tests.samples import an_order
 from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
 

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.advance_order import AdvanceOrder
-from application.errors import OrderNotFound, OwnerNotNamed
-from domain.errors import InvalidStep
-from domain.order import OrderId, OrderStatus
-from domain.user import UserId
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.advance_order import AdvanceOrder
+from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.domain.errors import InvalidStep
+from ordergate.domain.order import OrderId, OrderStatus
+from ordergate.domain.user import UserId
 from tests.samples import ALICE, BOB, an_order
 
 SHIPPED = replace(an_order(7), status=OrderStatus.SHIPPED, version=2)

@@ -6,12 +6,12 @@ from contextlib import redirect_stderr
 
 import pytest
 
-from adapters.audit import LogAudit
-from application.ports.audit import AuditEvent, Origin
-from domain.session import SessionId
-from domain.user import UserId
-from entrypoints.logs import TextFormatter, configure_logging
-from entrypoints.settings import Settings
+from ordergate.adapters.audit import LogAudit
+from ordergate.application.ports.audit import AuditEvent, Origin
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.logs import TextFormatter, configure_logging
+from ordergate.entrypoints.settings import Settings
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory import InMemorySessionRepository, InMemoryStorage, InMemoryUserRepository
-from application.errors import InvalidCredentials, StorageUnavailable, Throttled
-from application.ports.audit import AuditEvent
-from application.ports.tokens import Caller
-from domain.scope import ALL_SCOPES, Scope
-from domain.session import Session
-from domain.user import Password, PasswordHash, UserId
+from ordergate.adapters.memory import (
+    InMemorySessionRepository,
+    InMemoryStorage,
+    InMemoryUserRepository,
+)
+from ordergate.application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.domain.session import Session
+from ordergate.domain.user import Password, PasswordHash, UserId
 from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
 
 

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from application.caller_limit import CallerLimit
-from application.errors import TooManyRequests
+from ordergate.application.caller_limit import CallerLimit
+from ordergate.application.errors import TooManyRequests
 from tests.samples import ALICE, BOB
 
 

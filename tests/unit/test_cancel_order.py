@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.cancel_order import CancelOrder
-from application.errors import OrderChanged, OrderNotFound
-from domain.errors import InvalidStep
-from domain.order import OrderId, OrderStatus
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.cancel_order import CancelOrder
+from ordergate.application.errors import OrderChanged, OrderNotFound
+from ordergate.domain.errors import InvalidStep
+from ordergate.domain.order import OrderId, OrderStatus
 from tests.samples import ALICE, BOB, an_order
 
 CANCELLED = replace(an_order(7), status=OrderStatus.CANCELLED, version=2)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.clock import SystemClock
-from adapters.tokens.jwk import KeySet
-from adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from adapters.tokens.signing_key import SigningKey
-from application.errors import InvalidToken
+from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.errors import InvalidToken
 from tests.jose import SECRET
 from tests.unit.test_jwt_token_issuer import CLAIMS, NOW, token
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.order import MAX_VERSION
-from entrypoints.http.conditional import EntityTags, entity_tag
-from entrypoints.http.problems import ProblemError
+from ordergate.domain.order import MAX_VERSION
+from ordergate.entrypoints.http.conditional import EntityTags, entity_tag
+from ordergate.entrypoints.http.problems import ProblemError
 
 versions = st.integers(1, MAX_VERSION)
 opaque = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters='"\x7f'))

@@ -5,12 +5,12 @@ import pytest
 from dependency_injector.errors import Error
 from fastapi import Request
 
-from adapters.memory import InMemoryStorage
-from application.ports.storage import Storage
-from entrypoints.container import Container
-from entrypoints.http import dependencies
-from entrypoints.http.app import create_app
-from entrypoints.settings import Settings
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.ports.storage import Storage
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http import dependencies
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.settings import Settings
 from tests.contracts.throttle import HERE, THERE, guess, is_shut
 from tests.doubles import SettableClock
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.memory import InMemoryStorage
-from application.copy_storage import CopyStorage, Stage, _Checksum
-from application.errors import (
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.copy_storage import CopyStorage, Stage, _Checksum
+from ordergate.application.errors import (
     CopyDiffers,
     CopyUnfinished,
     StorageNotEmpty,
     StorageUnavailable,
 )
-from application.ports.archive import (
+from ordergate.application.ports.archive import (
     KINDS,
     AccountKind,
     AccountRecord,
@@ -29,12 +29,12 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from application.ports.orders import IdempotencyKey
-from application.refresh_token import TokenDigest
-from domain.order import OrderStatus
-from domain.scope import Scope
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import OrderStatus
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.contracts.archive import AT, MARK, all_of, same, whole_storages
 from tests.samples import ALICE, BOB, an_order
 

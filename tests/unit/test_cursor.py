@@ -6,11 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from application.ports.orders import Position
-from domain.order import OrderStatus
-from domain.user import MAX_ID, UserId
-from entrypoints.http.cursor import INVALID_CURSOR, Cursors, OrderList
-from entrypoints.http.problems import ProblemError
+from ordergate.application.ports.orders import Position
+from ordergate.domain.order import OrderStatus
+from ordergate.domain.user import MAX_ID, UserId
+from ordergate.entrypoints.http.cursor import INVALID_CURSOR, Cursors, OrderList
+from ordergate.entrypoints.http.problems import ProblemError
 
 CURSORS = Cursors(b"the secret of a storage's cursor")
 ALICES = OrderList(UserId(1))

@@ -3,13 +3,13 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.clock import SystemClock
-from adapters.memory import InMemoryStorage, Tables
-from application.ports.clock import Clock
-from application.ports.passwords import PasswordHasher, Throttle
-from application.ports.storage import Storage
-from application.ports.tokens import TokenIssuer
-from domain.user import PasswordHash
+from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.memory import InMemoryStorage, Tables
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.tokens import TokenIssuer
+from ordergate.domain.user import PasswordHash
 from tests.contracts.clock import ClockContract
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.passwords import PasswordHasherContract

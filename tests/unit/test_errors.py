@@ -1,4 +1,4 @@
-from application.errors import SchemaNotCurrent
+from ordergate.application.errors import SchemaNotCurrent
 
 
 def test_schema_error_says_whether_a_migration_makes_the_schema_current() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.passwords.fair_queue import FairQueue
+from ordergate.adapters.passwords.fair_queue import FairQueue
 
 
 def filled(bound: int, *paths: str) -> FairQueue[str]:

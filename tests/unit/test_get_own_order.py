@@ -1,9 +1,9 @@
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.errors import OrderNotFound
-from application.get_own_order import GetOwnOrder
-from domain.order import OrderId
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import OrderNotFound
+from ordergate.application.get_own_order import GetOwnOrder
+from ordergate.domain.order import OrderId
 from tests.samples import ALICE, BOB, an_order
 
 

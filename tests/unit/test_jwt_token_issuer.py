@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.tokens.encoding import decode_base64url
-from adapters.tokens.jwk import KeySet
-from adapters.tokens.jws import MAX_TOKEN_LENGTH
-from adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from adapters.tokens.key_source import KeySource, StaticKeys
-from adapters.tokens.signing_key import SigningKey, new_private_key
-from adapters.tokens.weaknesses import MAX_MODULUS_BITS
-from application.errors import InvalidToken
-from application.ports.tokens import Caller, Jwks, PublicKeys, TokenIssuer
-from domain.scope import Scope
-from domain.session import SessionId
-from domain.user import MAX_ID, UserId
+from ordergate.adapters.tokens.encoding import decode_base64url
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH
+from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from ordergate.adapters.tokens.key_source import KeySource, StaticKeys
+from ordergate.adapters.tokens.signing_key import SigningKey, new_private_key
+from ordergate.adapters.tokens.weaknesses import MAX_MODULUS_BITS
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.tokens import Caller, Jwks, PublicKeys, TokenIssuer
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import MAX_ID, UserId
 from tests.contracts.public_keys import PublicKeysContract
 from tests.contracts.tokens import TokenIssuerContract
 from tests.doubles import SettableClock

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.tokens.jwk import MAX_KEYS, Algorithm
-from adapters.tokens.key_life import PUBLISH_SECONDS, RingKey, RingState, Status
-from adapters.tokens.signing_key import SigningKey
-from application.errors import KeyRefused
+from ordergate.adapters.tokens.jwk import MAX_KEYS, Algorithm
+from ordergate.adapters.tokens.key_life import PUBLISH_SECONDS, RingKey, RingState, Status
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.errors import KeyRefused
 from tests.doubles import SettableClock
 
 LIFE = timedelta(seconds=905)

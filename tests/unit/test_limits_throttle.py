@@ -2,10 +2,10 @@ import time
 
 import pytest
 
-from adapters import throttle as module
-from adapters.throttle import LimitsThrottle
-from application.errors import Throttled
-from application.ports.passwords import Throttle
+from ordergate.adapters import throttle as module
+from ordergate.adapters.throttle import LimitsThrottle
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.passwords import Throttle
 from tests.contracts.throttle import HERE, THERE, ThrottleContract, guess
 
 

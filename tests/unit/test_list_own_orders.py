@@ -3,10 +3,10 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.list_own_orders import MAX_LINES, ListOwnOrders, Page
-from application.ports.orders import Position
-from domain.order import Order, OrderId, OrderStatus
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.list_own_orders import MAX_LINES, ListOwnOrders, Page
+from ordergate.application.ports.orders import Position
+from ordergate.domain.order import Order, OrderId, OrderStatus
 from tests.samples import ALICE, BOB, TEAPOT, an_order
 
 START = an_order().placed_at

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidMoney
-from domain.money import MAX_MINOR, MINOR_DIGITS, WITHDRAWN_DIGITS, Money
+from ordergate.domain.errors import InvalidMoney
+from ordergate.domain.money import MAX_MINOR, MINOR_DIGITS, WITHDRAWN_DIGITS, Money
 from tests.samples import currencies
 
 amounts = st.builds(Money, st.integers(0, MAX_MINOR), currencies)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DomainError, InvalidMoney, InvalidOrder, InvalidStep
-from domain.money import MAX_MINOR, Money
-from domain.order import (
+from ordergate.domain.errors import DomainError, InvalidMoney, InvalidOrder, InvalidStep
+from ordergate.domain.money import MAX_MINOR, Money
+from ordergate.domain.order import (
     FINAL_STATUSES,
     MAX_LINES,
     MAX_NAME_LENGTH,
@@ -20,7 +20,7 @@ from domain.order import (
     OrderStatus,
     new_order_id,
 )
-from domain.user import MAX_ID, UserId
+from ordergate.domain.user import MAX_ID, UserId
 from tests.samples import CUPS, TEAPOT, an_order, orders
 
 AT = datetime(2026, 1, 1, 9, tzinfo=UTC)

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.passwords.common_passwords import CommonPasswords
-from domain.errors import InvalidPassword, WeakPassword
-from domain.password_rules import PasswordRules
-from domain.user import Password, Username
+from ordergate.adapters.passwords.common_passwords import CommonPasswords
+from ordergate.domain.errors import InvalidPassword, WeakPassword
+from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.user import Password, Username
 
 ALICE = Username("alice")
 RULES = PasswordRules(min_length=15, common={"password", "iloveyousomuch1!"})

@@ -3,12 +3,12 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.errors import InvalidToken, KeyReused, OrderIdTaken
-from application.place_order import ATTEMPTS, PlaceOrder
-from domain.errors import InvalidOrder
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import UserId
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import InvalidToken, KeyReused, OrderIdTaken
+from ordergate.application.place_order import ATTEMPTS, PlaceOrder
+from ordergate.domain.errors import InvalidOrder
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import UserId
 from tests.doubles import SettableClock
 from tests.samples import ALICE, BOB, CUPS, TEAPOT
 

@@ -2,7 +2,7 @@
 
 import inspect
 
-from application.ports.orders import OrderRepository
+from ordergate.application.ports.orders import OrderRepository
 
 _OF_NO_ORDER = {"forget_keys"}
 """Keys that have expired are removed for everybody; no order is touched."""

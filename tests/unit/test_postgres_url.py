@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.sql.postgres_url import each_host, flaw_in
+from ordergate.adapters.sql.postgres_url import each_host, flaw_in
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 import pytest
 from starlette.exceptions import HTTPException
 
-from application.errors import (
+from ordergate.application.errors import (
     ApplicationError,
     InvalidCredentials,
     Overloaded,
     RecordRefused,
     RecordUnreadable,
 )
-from domain.errors import DomainError, InvalidMoney, InvalidStep
-from entrypoints.http.errors import INTERNAL, PROBLEMS, of_status, problem_of
-from entrypoints.http.problems import Problem, ProblemDetails
+from ordergate.domain.errors import DomainError, InvalidMoney, InvalidStep
+from ordergate.entrypoints.http.errors import INTERNAL, PROBLEMS, of_status, problem_of
+from ordergate.entrypoints.http.problems import Problem, ProblemDetails
 
 
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

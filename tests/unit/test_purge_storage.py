@@ -1,10 +1,10 @@
 from datetime import timedelta
 
-from adapters.memory import InMemoryStorage
-from application.ports.orders import IdempotencyKey
-from application.purge_storage import Purged, PurgeStorage
-from domain.session import Ending
-from domain.user import PasswordHash, Username
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.purge_storage import Purged, PurgeStorage
+from ordergate.domain.session import Ending
+from ordergate.domain.user import PasswordHash, Username
 from tests.contracts.sessions import HASH, NOW, a_session, start
 from tests.doubles import SettableClock
 from tests.samples import an_order

@@ -3,8 +3,8 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from domain import random_numbers
-from domain.random_numbers import random_128_bits
+from ordergate.domain import random_numbers
+from ordergate.domain.random_numbers import random_128_bits
 
 
 def some(_: int = 0) -> list[int]:

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.errors import InvalidGrant, InvalidScope, InvalidToken
-from application.ports.audit import AuditEvent
-from application.refresh_session import MAX_SUCCESSORS
-from application.refresh_token import RefreshToken
-from domain.scope import Scope
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import InvalidGrant, InvalidScope, InvalidToken
+from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.refresh_session import MAX_SUCCESSORS
+from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.scope import Scope
 from tests.world import ELSEWHERE, HOME, World
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from adapters.tokens import jwt_token_verifier
-from adapters.tokens.jwk import KeySet
-from adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from adapters.tokens.signing_key import SigningKey
-from application.errors import InvalidToken
+from ordergate.adapters.tokens import jwt_token_verifier
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.errors import InvalidToken
 from tests.doubles import SettableClock
 from tests.jose import SECRET
 from tests.unit.test_jwt_token_issuer import CLAIMS, token

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
-from application.errors import InvalidToken, StorageUnavailable
-from application.ports.tokens import Caller
-from application.revocation import AtOnce, UntilExpiry, WithinBound
-from domain.session import SessionId
-from domain.user import UserId
+from ordergate.adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
+from ordergate.application.errors import InvalidToken, StorageUnavailable
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.revocation import AtOnce, UntilExpiry, WithinBound
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
 from tests.world import HOME, World
 
 

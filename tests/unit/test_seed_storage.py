@@ -2,12 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.errors import StorageNotEmpty
-from application.seed_storage import SeedStorage
-from domain.errors import InvalidPassword
-from domain.order import Order
-from domain.user import Password
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import StorageNotEmpty
+from ordergate.application.seed_storage import SeedStorage
+from ordergate.domain.errors import InvalidPassword
+from ordergate.domain.order import Order
+from ordergate.domain.user import Password
 from tests.doubles import InstantPasswordHasher
 
 

@@ -1,17 +1,17 @@
 import pytest
 
-from adapters.memory import InMemoryStorage
-from application.errors import (
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import (
     InvalidGrant,
     InvalidToken,
     SessionNotFound,
     UnsupportedTokenType,
 )
-from application.ports.audit import AuditEvent
-from application.ports.tokens import Caller
-from application.revoke_token import RevokeToken
-from domain.session import Ending, SessionId
-from domain.user import UserId
+from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.revoke_token import RevokeToken
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import UserId
 from tests.world import ELSEWHERE, HOME, World
 
 

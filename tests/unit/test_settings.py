@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from entrypoints.container import Container
-from entrypoints.settings import (
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.settings import (
     PREFIX,
     Settings,
     SettingsError,

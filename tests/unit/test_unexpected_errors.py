@@ -12,17 +12,17 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from adapters.memory import InMemoryOrderRepository, InMemoryStorage
-from application.errors import StorageUnavailable
-from application.ports.tokens import Caller
-from application.revocation import UntilExpiry
-from domain.order import Order, OrderId
-from domain.scope import ALL_SCOPES
-from domain.user import UserId
-from entrypoints.container import Container
-from entrypoints.http.app import create_app
-from entrypoints.logs import configure_logging
-from entrypoints.settings import Settings
+from ordergate.adapters.memory import InMemoryOrderRepository, InMemoryStorage
+from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.revocation import UntilExpiry
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.scope import ALL_SCOPES
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.logs import configure_logging
+from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 
 SECRET = "a secret of more than thirty-two bytes"

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DomainError, InvalidPassword, InvalidUsername
-from domain.money import Money
-from domain.order import OrderLine
-from domain.password_rules import PasswordRules
-from domain.user import MAX_PASSWORD_BYTES, MAX_USERNAME_LENGTH, Password, Username, counted_as
+from ordergate.domain.errors import DomainError, InvalidPassword, InvalidUsername
+from ordergate.domain.money import Money
+from ordergate.domain.order import OrderLine
+from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.user import (
+    MAX_PASSWORD_BYTES,
+    MAX_USERNAME_LENGTH,
+    Password,
+    Username,
+    counted_as,
+)
 from tests.samples import ALICE
 
 any_text = st.text(st.characters(), max_size=80)

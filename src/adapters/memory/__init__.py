@@ -5,13 +5,17 @@ Every method does its work without an `await` in the middle, so on one event loo
 
 import secrets
 
-from adapters.memory.archive import InMemoryArchive
-from adapters.memory.orders import InMemoryBulkLoader, InMemoryOrderRepository, InMemoryStaffOrders
-from adapters.memory.sessions import InMemorySessionRepository
-from adapters.memory.tables import Tables
-from adapters.memory.users import InMemoryUserRepository
-from application.errors import CopyUnfinished
-from application.ports.storage import Storage
+from ordergate.adapters.memory.archive import InMemoryArchive
+from ordergate.adapters.memory.orders import (
+    InMemoryBulkLoader,
+    InMemoryOrderRepository,
+    InMemoryStaffOrders,
+)
+from ordergate.adapters.memory.sessions import InMemorySessionRepository
+from ordergate.adapters.memory.tables import Tables
+from ordergate.adapters.memory.users import InMemoryUserRepository
+from ordergate.application.errors import CopyUnfinished
+from ordergate.application.ports.storage import Storage
 
 __all__ = [
     "InMemoryOrderRepository",

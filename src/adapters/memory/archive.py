@@ -5,9 +5,9 @@ from copy import copy
 from dataclasses import fields
 from typing import Any, cast
 
-from adapters.memory.tables import StoredToken, Tables
-from application.errors import StorageNotEmpty
-from application.ports.archive import (
+from ordergate.adapters.memory.tables import StoredToken, Tables
+from ordergate.application.errors import StorageNotEmpty
+from ordergate.application.ports.archive import (
     KINDS,
     AccountKind,
     AccountRecord,
@@ -20,9 +20,9 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from application.ports.orders import IdempotencyKey
-from domain.order import Order
-from domain.user import PasswordHash, User, Username
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.order import Order
+from ordergate.domain.user import PasswordHash, User, Username
 
 _NAMES = tuple(field.name for field in fields(Tables))
 

@@ -4,12 +4,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from adapters.memory.tables import Tables
-from application.errors import OrderIdTaken, StorageNotEmpty
-from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
-from application.ports.storage import BulkLoader
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import User, UserId
+from ordergate.adapters.memory.tables import Tables
+from ordergate.application.errors import OrderIdTaken, StorageNotEmpty
+from ordergate.application.ports.orders import (
+    IdempotencyKey,
+    OrderRepository,
+    Position,
+    StaffOrders,
+)
+from ordergate.application.ports.storage import BulkLoader
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import User, UserId
 
 
 class InMemoryOrderRepository(OrderRepository):

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from adapters.memory.tables import StoredToken, Tables
-from application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
-from application.refresh_token import TokenDigest
-from domain.address import site_of
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId
+from ordergate.adapters.memory.tables import StoredToken, Tables
+from ordergate.application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.address import site_of
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId
 
 
 class InMemorySessionRepository(SessionRepository):

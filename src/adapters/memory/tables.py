@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from application.ports.archive import Bookmark
-from application.refresh_token import TokenDigest
-from domain.order import Order, OrderId
-from domain.session import Ending, Session, SessionId
-from domain.user import User, UserId
+from ordergate.application.ports.archive import Bookmark
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import User, UserId
 
 
 @dataclass(slots=True)

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
-from adapters.memory.tables import Tables
-from application.errors import OrdersOpen, UsernameTaken
-from application.ports.users import UserRepository
-from domain.session import Ending, SessionId
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.adapters.memory.tables import Tables
+from ordergate.application.errors import OrdersOpen, UsernameTaken
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
 class InMemoryUserRepository(UserRepository):

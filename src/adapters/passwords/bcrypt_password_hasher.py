@@ -4,9 +4,9 @@ import re
 
 from passlib.context import CryptContext
 
-from adapters.passwords.hashing_threads import HashingThreads
-from application.ports.passwords import PasswordHasher, Requester, Verification
-from domain.user import Password, PasswordHash
+from ordergate.adapters.passwords.hashing_threads import HashingThreads
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Verification
+from ordergate.domain.user import Password, PasswordHash
 
 _PLAIN_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _BCRYPT_SHA256 = re.compile(

@@ -11,10 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from adapters.background import stand_back
-from adapters.passwords.fair_queue import FairQueue
-from application.errors import Overloaded, Throttled
-from application.ports.passwords import Requester
+from ordergate.adapters.background import stand_back
+from ordergate.adapters.passwords.fair_queue import FairQueue
+from ordergate.application.errors import Overloaded, Throttled
+from ordergate.application.ports.passwords import Requester
 
 T = TypeVar("T")
 

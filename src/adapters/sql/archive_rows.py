@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from adapters.sql.rows import check_types, session_of, session_row
-from adapters.sql.tables import CLOSED, EXTERNAL, NO_HASH
-from application.ports.archive import (
+from ordergate.adapters.sql.rows import check_types, session_of, session_row
+from ordergate.adapters.sql.tables import CLOSED, EXTERNAL, NO_HASH
+from ordergate.application.ports.archive import (
     AccountKind,
     AccountRecord,
     KeyRecord,
@@ -16,11 +16,11 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from application.ports.orders import IdempotencyKey
-from application.refresh_token import TokenDigest
-from domain.order import OrderId
-from domain.session import SessionId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import OrderId
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
 
 
 def account_row(account: AccountRecord) -> dict[str, Any]:

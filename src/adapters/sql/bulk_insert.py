@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import SQLModel
 
-from application.errors import RecordRefused
+from ordergate.application.errors import RecordRefused
 
 _MAX_ROWS = 5_000
 """Of one statement, so that it ends within the time that a server allows it."""

@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from application.errors import SchemaNotCurrent
+from ordergate.application.errors import SchemaNotCurrent
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
-from adapters.sql.postgres_errors import describe_driver_error
-from adapters.sql.postgres_password_file import (
+from ordergate.adapters.sql.postgres_errors import describe_driver_error
+from ordergate.adapters.sql.postgres_password_file import (
     Login,
     PasswordFileIgnoredError,
     password_file,

@@ -14,9 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.database import Database, T
-from adapters.sql.postgres_connection import PostgresConnection, connect
-from adapters.sql.postgres_errors import (
+from ordergate.adapters.sql.database import Database, T
+from ordergate.adapters.sql.postgres_connection import PostgresConnection, connect
+from ordergate.adapters.sql.postgres_errors import (
     FAILURES,
     cause_of,
     is_lost,
@@ -25,9 +25,9 @@ from adapters.sql.postgres_errors import (
     may_pass,
     words_for,
 )
-from adapters.sql.postgres_pool import ConnectionLimits
-from adapters.sql.postgres_url import each_host
-from application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
+from ordergate.adapters.sql.postgres_pool import ConnectionLimits
+from ordergate.adapters.sql.postgres_url import each_host
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
 
 CONNECT_SECONDS = 3.0
 """How long each host may take to accept a connection."""

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
-from adapters.sql.postgres_connection import PostgresConnection
+from ordergate.adapters.sql.postgres_connection import PostgresConnection
 
 MAX_AGE_SECONDS = 3_600.0
 """How old a connection may become, so that names are resolved again and roles are read again."""

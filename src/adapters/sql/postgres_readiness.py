@@ -4,9 +4,9 @@ import ssl
 
 import asyncpg
 
-from adapters.sql.postgres_database import CONNECT_SECONDS
-from adapters.sql.postgres_errors import words_for
-from adapters.sql.postgres_url import each_host
+from ordergate.adapters.sql.postgres_database import CONNECT_SECONDS
+from ordergate.adapters.sql.postgres_errors import words_for
+from ordergate.adapters.sql.postgres_url import each_host
 
 _NOT_YET = frozenset({"53300", "57P01", "57P02", "57P03"})
 """Too many connections; shutting down, crashed, starting up."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, inspect, text
 
-from application.errors import SchemaNotCurrent
+from ordergate.application.errors import SchemaNotCurrent
 
 VERSIONS = "alembic_version"
 _MADE_BY = {

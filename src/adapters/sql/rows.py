@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 from sqlmodel import col
 
-from adapters.sql.tables import OrderLineRow, OrderRow
-from application.errors import RecordUnreadable
-from domain.address import site_of
-from domain.money import Money
-from domain.order import Order, OrderId, OrderLine
-from domain.session import Session, SessionId
-from domain.user import User, UserId
+from ordergate.adapters.sql.tables import OrderLineRow, OrderRow
+from ordergate.application.errors import RecordUnreadable
+from ordergate.domain.address import site_of
+from ordergate.domain.money import Money
+from ordergate.domain.order import Order, OrderId, OrderLine
+from ordergate.domain.session import Session, SessionId
+from ordergate.domain.user import User, UserId
 
 S = TypeVar("S")
 T = TypeVar("T")

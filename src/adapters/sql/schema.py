@@ -7,7 +7,7 @@ service on SQLite starts faster without. What compares or migrates a database im
 from sqlalchemy import Index, text
 from sqlmodel import SQLModel, col
 
-from adapters.sql.tables import RefreshTokenRow, SessionRow
+from ordergate.adapters.sql.tables import RefreshTokenRow, SessionRow
 
 METADATA = SQLModel.metadata
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, col
 
-from adapters.sql.archive_rows import (
+from ordergate.adapters.sql.archive_rows import (
     account_of,
     account_row,
     key_of,
@@ -35,10 +35,10 @@ from adapters.sql.archive_rows import (
     subject_of,
     subject_row,
 )
-from adapters.sql.bulk_insert import insert_rows, skip_ids
-from adapters.sql.database import Database
-from adapters.sql.rows import LINE, ORDER_NAMES, line_rows, order_of, order_row
-from adapters.sql.tables import (
+from ordergate.adapters.sql.bulk_insert import insert_rows, skip_ids
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.rows import LINE, ORDER_NAMES, line_rows, order_of, order_row
+from ordergate.adapters.sql.tables import (
     CopyRow,
     ExternalSubjectRow,
     IdempotencyKeyRow,
@@ -48,9 +48,9 @@ from adapters.sql.tables import (
     SessionRow,
     UserRow,
 )
-from adapters.sql.unchecked_insert import insert_unchecked
-from application.errors import StorageNotEmpty
-from application.ports.archive import (
+from ordergate.adapters.sql.unchecked_insert import insert_unchecked
+from ordergate.application.errors import StorageNotEmpty
+from ordergate.application.ports.archive import (
     AccountRecord,
     Archive,
     Bookmark,
@@ -61,8 +61,8 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from domain.order import Order
-from domain.user import UserId
+from ordergate.domain.order import Order
+from ordergate.domain.user import UserId
 
 _Key = tuple[int | str | bytes, ...]
 _Rows = Iterable[Row[*tuple[Any, ...]]]

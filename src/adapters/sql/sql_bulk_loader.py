@@ -10,14 +10,14 @@ from typing import TypeVar
 from sqlalchemy import Connection, literal, select, text, union_all
 from sqlalchemy.exc import IntegrityError
 
-from adapters.sql.bulk_insert import insert_rows, skip_ids
-from adapters.sql.database import Database
-from adapters.sql.rows import line_rows, order_row, user_row
-from adapters.sql.tables import OrderLineRow, OrderRow, UserRow
-from application.errors import StorageNotEmpty, StorageUnavailable
-from application.ports.storage import BulkLoader
-from domain.order import Order
-from domain.user import User
+from ordergate.adapters.sql.bulk_insert import insert_rows, skip_ids
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.rows import line_rows, order_row, user_row
+from ordergate.adapters.sql.tables import OrderLineRow, OrderRow, UserRow
+from ordergate.application.errors import StorageNotEmpty, StorageUnavailable
+from ordergate.application.ports.storage import BulkLoader
+from ordergate.domain.order import Order
+from ordergate.domain.user import User
 
 T = TypeVar("T")
 

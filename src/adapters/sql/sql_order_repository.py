@@ -21,13 +21,18 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from adapters.sql.database import Database, Rows
-from adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row, readable
-from adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
-from application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
-from application.ports.orders import IdempotencyKey, OrderRepository, Position, StaffOrders
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import MAX_ID, UserId
+from ordergate.adapters.sql.database import Database, Rows
+from ordergate.adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row, readable
+from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
+from ordergate.application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
+from ordergate.application.ports.orders import (
+    IdempotencyKey,
+    OrderRepository,
+    Position,
+    StaffOrders,
+)
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import MAX_ID, UserId
 
 _OWNER: BindParameter[int] = bindparam("owner")
 _ORDER_ID: BindParameter[int] = bindparam("order_id")

@@ -21,14 +21,14 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from adapters.sql.database import Database
-from adapters.sql.rows import readable, session_of, session_row
-from adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
-from application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
-from application.refresh_token import TokenDigest
-from domain.address import site_of
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.rows import readable, session_of, session_row
+from ordergate.adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
+from ordergate.application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.address import site_of
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId
 
 _SESSION = (
     col(SessionRow.id),

@@ -5,17 +5,17 @@ from collections.abc import Hashable
 from sqlalchemy import Connection, select, text
 from sqlmodel import col
 
-from adapters.sql.database import Database
-from adapters.sql.migrations import HEAD
-from adapters.sql.recognition import REVISIONS, stored_revision
-from adapters.sql.sql_archive import SqlArchive
-from adapters.sql.sql_bulk_loader import SqlBulkLoader
-from adapters.sql.sql_order_repository import SqlOrderRepository, SqlStaffOrders
-from adapters.sql.sql_session_repository import SqlSessionRepository
-from adapters.sql.sql_user_repository import SqlUserRepository
-from adapters.sql.tables import STORAGE_SECRET, SecretRow
-from application.errors import CopyUnfinished, SchemaNotCurrent
-from application.ports.storage import Storage
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.recognition import REVISIONS, stored_revision
+from ordergate.adapters.sql.sql_archive import SqlArchive
+from ordergate.adapters.sql.sql_bulk_loader import SqlBulkLoader
+from ordergate.adapters.sql.sql_order_repository import SqlOrderRepository, SqlStaffOrders
+from ordergate.adapters.sql.sql_session_repository import SqlSessionRepository
+from ordergate.adapters.sql.sql_user_repository import SqlUserRepository
+from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
+from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent
+from ordergate.application.ports.storage import Storage
 
 
 class SqlStorage(Storage):
@@ -35,7 +35,7 @@ class SqlStorage(Storage):
 
         A database that is not Ordergate's is left as it is.
         """
-        from adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
+        from ordergate.adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
 
         def to_head(connection: Connection) -> None:
             _refuse_newer(stored_revision(connection))

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, upd
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from adapters.sql.database import Database
-from adapters.sql.sql_session_repository import end_sessions, has_password
-from adapters.sql.tables import (
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.sql_session_repository import end_sessions, has_password
+from ordergate.adapters.sql.tables import (
     CLOSED,
     EXTERNAL,
     NO_HASH,
@@ -20,11 +20,11 @@ from adapters.sql.tables import (
     SessionRow,
     UserRow,
 )
-from application.errors import OrdersOpen, StorageUnavailable, UsernameTaken
-from application.ports.users import UserRepository
-from domain.order import FINAL_STATUSES
-from domain.session import Ending, SessionId
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.application.errors import OrdersOpen, StorageUnavailable, UsernameTaken
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.order import FINAL_STATUSES
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
 class SqlUserRepository(UserRepository):

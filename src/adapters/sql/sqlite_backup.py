@@ -12,10 +12,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Self
 
-from adapters import files
-from adapters.background import stand_back
-from adapters.sql.migrations import HEAD
-from adapters.sql.recognition import (
+from ordergate.adapters import files
+from ordergate.adapters.background import stand_back
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.recognition import (
     COLUMNS_OF,
     REVISIONS,
     TABLES,
@@ -23,9 +23,9 @@ from adapters.sql.recognition import (
     ForeignSchema,
     recognize,
 )
-from adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read, run_interruptibly
-from adapters.sql.sqlite_database import path_in
-from adapters.sql.sqlite_file import (
+from ordergate.adapters.sql.sqlite_copy import copy_in, copy_out, opened_to_read, run_interruptibly
+from ordergate.adapters.sql.sqlite_database import path_in
+from ordergate.adapters.sql.sqlite_file import (
     JOURNALS,
     connect,
     damaged,
@@ -35,8 +35,8 @@ from adapters.sql.sqlite_file import (
     make_private,
     unavailable,
 )
-from application.errors import BackupRefused, StorageUnavailable
-from application.ports.storage_file import Contents, StorageFile
+from ordergate.application.errors import BackupRefused, StorageUnavailable
+from ordergate.application.ports.storage_file import Contents, StorageFile
 
 _HIDDEN = re.compile(r"\.ordergate-[0-9a-f]{16}")
 

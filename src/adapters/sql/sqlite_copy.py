@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from adapters.sql.sqlite_file import BUSY_SECONDS, configure, connect, is_damage
-from application.errors import BackupRefused, StorageUnavailable
+from ordergate.adapters.sql.sqlite_file import BUSY_SECONDS, configure, connect, is_damage
+from ordergate.application.errors import BackupRefused, StorageUnavailable
 
 T = TypeVar("T")
 

@@ -9,20 +9,20 @@ from typing import Any, Self, cast
 from sqlalchemy import Connection, Insert, Select
 from sqlalchemy.exc import DBAPIError
 
-from adapters.files import is_file
-from adapters.sql.database import Database, Rows, T, Values
-from adapters.sql.sqlite_file import (
+from ordergate.adapters.files import is_file
+from ordergate.adapters.sql.database import Database, Rows, T, Values
+from ordergate.adapters.sql.sqlite_file import (
     engine_errors,
     engine_of,
     file_errors,
     make_private,
     unavailable,
 )
-from adapters.sql.sqlite_reader import SqliteReader
-from adapters.sql.sqlite_statement import SqliteStatement
-from adapters.sql.sqlite_writer import SqliteWriter
-from adapters.sql.watched_file import WatchedConnection, WatchedFile
-from application.errors import StorageUnavailable
+from ordergate.adapters.sql.sqlite_reader import SqliteReader
+from ordergate.adapters.sql.sqlite_statement import SqliteStatement
+from ordergate.adapters.sql.sqlite_writer import SqliteWriter
+from ordergate.adapters.sql.watched_file import WatchedConnection, WatchedFile
+from ordergate.application.errors import StorageUnavailable
 
 _SCHEME = "sqlite:///"
 

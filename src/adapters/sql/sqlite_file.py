@@ -12,8 +12,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
-from adapters import files
-from application.errors import StorageUnavailable
+from ordergate.adapters import files
+from ordergate.application.errors import StorageUnavailable
 
 BUSY_SECONDS = 5.0
 """How long a write, or a read while the journal is recovered, waits for another process."""

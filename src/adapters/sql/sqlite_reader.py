@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection
 
-from adapters.sql.database import T
-from adapters.sql.sqlite_file import engine_errors
-from adapters.sql.watched_file import WatchedConnection, WatchedFile
+from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.sqlite_file import engine_errors
+from ordergate.adapters.sql.watched_file import WatchedConnection, WatchedFile
 
 
 class SqliteReader:

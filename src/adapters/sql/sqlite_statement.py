@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Dialect, Insert, Select
 from sqlalchemy.exc import IntegrityError
 
-from adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.database import Rows, Values
 
 
 class SqliteStatement:

@@ -15,15 +15,15 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from adapters.sql.database import T
-from adapters.sql.sqlite_file import (
+from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.sqlite_file import (
     BUSY_SECONDS,
     engine_errors,
     is_busy,
     unavailable,
 )
-from adapters.sql.watched_file import WatchedConnection, WatchedFile
-from application.errors import OutcomeUnknown, StorageUnavailable
+from ordergate.adapters.sql.watched_file import WatchedConnection, WatchedFile
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 
 MAX_GROUP = 256
 """The most works that one commit stores."""

@@ -12,9 +12,9 @@ from sqlalchemy import BigInteger, CheckConstraint, Dialect, ForeignKeyConstrain
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from domain.money import MAX_MINOR
-from domain.order import MAX_NAME_LENGTH, MAX_QUANTITY, MAX_SKU_LENGTH, OrderStatus
-from domain.user import MAX_USERNAME_LENGTH
+from ordergate.domain.money import MAX_MINOR
+from ordergate.domain.order import MAX_NAME_LENGTH, MAX_QUANTITY, MAX_SKU_LENGTH, OrderStatus
+from ordergate.domain.user import MAX_USERNAME_LENGTH
 
 # SQLite counts rows in a column that is declared INTEGER to the letter; its integers have 64 bits.
 _RowId = BigInteger().with_variant(Integer(), "sqlite")

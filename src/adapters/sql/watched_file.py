@@ -19,10 +19,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.migrations import HEAD
-from adapters.sql.recognition import stored_revision
-from adapters.sql.sqlite_file import FileIdentity, engine_of, identity_of
-from application.errors import SchemaNotCurrent, StorageUnavailable
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.recognition import stored_revision
+from ordergate.adapters.sql.sqlite_file import FileIdentity, engine_of, identity_of
+from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 
 _log = logging.getLogger("ordergate.storage")
 

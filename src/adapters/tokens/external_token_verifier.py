@@ -3,14 +3,18 @@
 from collections.abc import Callable, Hashable
 from datetime import timedelta
 
-from adapters.tokens.jws import key_id
-from adapters.tokens.jwt_token_verifier import ACCESS_TOKEN_TYPES, Claims, JwtTokenVerifier
-from adapters.tokens.remote_key_set import RemoteKeySet
-from application.ports.clock import Clock
-from application.ports.tokens import Caller, TokenVerifier
-from application.ports.users import UserRepository
-from domain.scope import Scope
-from domain.user import UserId
+from ordergate.adapters.tokens.jws import key_id
+from ordergate.adapters.tokens.jwt_token_verifier import (
+    ACCESS_TOKEN_TYPES,
+    Claims,
+    JwtTokenVerifier,
+)
+from ordergate.adapters.tokens.remote_key_set import RemoteKeySet
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.tokens import Caller, TokenVerifier
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.scope import Scope
+from ordergate.domain.user import UserId
 
 MAX_KNOWN_SUBJECTS = 10_000
 """How many accounts are remembered, so that not every request asks the storage."""

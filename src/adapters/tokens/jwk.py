@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from jwt.algorithms import get_default_algorithms
 
-from adapters.tokens.encoding import decode_base64url
-from adapters.tokens.weaknesses import ed25519_weakness, rsa_weakness
+from ordergate.adapters.tokens.encoding import decode_base64url
+from ordergate.adapters.tokens.weaknesses import ed25519_weakness, rsa_weakness
 
 Algorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
 Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey | bytes

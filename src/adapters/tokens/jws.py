@@ -1,8 +1,8 @@
 """Reading a signed token: JWS in compact serialization (RFC 7515), strictly."""
 
-from adapters.tokens.encoding import decode_base64url, parse_json_object
-from adapters.tokens.jwk import KeySet
-from application.errors import InvalidToken
+from ordergate.adapters.tokens.encoding import decode_base64url, parse_json_object
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.application.errors import InvalidToken
 
 MAX_TOKEN_LENGTH = 8192
 """In characters; a longer token is refused unread."""

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import jwt
 
-from adapters.tokens.jwt_token_verifier import Claims, JwtTokenVerifier
-from adapters.tokens.key_source import KeySource
-from application.errors import InvalidToken
-from application.ports.clock import Clock
-from application.ports.tokens import AccessToken, Caller, TokenIssuer
+from ordergate.adapters.tokens.jwt_token_verifier import Claims, JwtTokenVerifier
+from ordergate.adapters.tokens.key_source import KeySource
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 
 
 class JwtTokenIssuer(TokenIssuer):

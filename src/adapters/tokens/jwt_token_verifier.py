@@ -9,14 +9,14 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Generic, TypeVar
 
-from adapters.tokens.encoding import parse_json_object
-from adapters.tokens.jwk import KeySet
-from adapters.tokens.jws import read_jws
-from application.errors import InvalidToken
-from application.ports.clock import Clock
-from domain.scope import ALL_SCOPES, Scope
-from domain.session import SessionId
-from domain.user import MAX_ID, UserId
+from ordergate.adapters.tokens.encoding import parse_json_object
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.tokens.jws import read_jws
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.clock import Clock
+from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import MAX_ID, UserId
 
 ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """The `typ` of an access token (RFC 9068, section 2.1), in lower case."""

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from adapters.tokens.jwk import MAX_KEYS, Algorithm
-from adapters.tokens.signing_key import SigningKey
-from application.errors import KeyRefused
-from application.ports.tokens import JWKS_MAX_AGE
+from ordergate.adapters.tokens.jwk import MAX_KEYS, Algorithm
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.errors import KeyRefused
+from ordergate.application.ports.tokens import JWKS_MAX_AGE
 
 PUBLISH_SECONDS = 2 * JWKS_MAX_AGE
 """How long a key is published before it signs: whoever keeps the JWK Set knows it by then."""

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from adapters import files
-from adapters.tokens.encoding import parse_json_object
-from adapters.tokens.jwk import Algorithm, KeySet
-from adapters.tokens.key_life import RingKey, RingState, Status
-from adapters.tokens.key_source import KeySource, jwks_of
-from adapters.tokens.signing_key import InvalidSigningKey, SigningKey
-from application.errors import KeyRefused
-from application.ports.audit import AuditEvent
-from application.ports.clock import Clock
-from application.ports.tokens import Jwks
+from ordergate.adapters import files
+from ordergate.adapters.tokens.encoding import parse_json_object
+from ordergate.adapters.tokens.jwk import Algorithm, KeySet
+from ordergate.adapters.tokens.key_life import RingKey, RingState, Status
+from ordergate.adapters.tokens.key_source import KeySource, jwks_of
+from ordergate.adapters.tokens.signing_key import InvalidSigningKey, SigningKey
+from ordergate.application.errors import KeyRefused
+from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.tokens import Jwks
 
 LOOK_SECONDS = 1.0
 """How old the keys of a running process may be."""

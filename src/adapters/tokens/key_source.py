@@ -4,9 +4,9 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Protocol
 
-from adapters.tokens.jwk import KeySet
-from adapters.tokens.signing_key import SigningKey
-from application.ports.tokens import Jwks, PublicKeys
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.ports.tokens import Jwks, PublicKeys
 
 
 class KeySource(PublicKeys, Protocol):

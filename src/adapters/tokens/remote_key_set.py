@@ -9,9 +9,9 @@ from functools import cached_property
 
 import httpx
 
-from adapters.tokens.encoding import parse_json_object
-from adapters.tokens.jwk import KeySet
-from application.errors import KeysUnavailable
+from ordergate.adapters.tokens.encoding import parse_json_object
+from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.application.errors import KeysUnavailable
 
 FRESH_SECONDS = 300
 """How long keys are used before they are fetched again."""

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import InvalidKeyError
 
-from adapters.files import reason
-from adapters.tokens.encoding import encode_base64url
-from adapters.tokens.jwk import MIN_SECRET_BYTES, Algorithm, VerifyingKey
-from adapters.tokens.weaknesses import rsa_weakness
+from ordergate.adapters.files import reason
+from ordergate.adapters.tokens.encoding import encode_base64url
+from ordergate.adapters.tokens.jwk import MIN_SECRET_BYTES, Algorithm, VerifyingKey
+from ordergate.adapters.tokens.weaknesses import rsa_weakness
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 

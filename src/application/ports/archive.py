@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from application.ports.orders import IdempotencyKey
-from application.refresh_token import TokenDigest
-from domain.order import Order, OrderId
-from domain.session import Session, SessionId
-from domain.user import PasswordHash, UserId, Username
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.session import Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
 
 
 class AccountKind(StrEnum):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from domain.session import SessionId
-from domain.user import UserId
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

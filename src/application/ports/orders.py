@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import UserId
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from domain.address import customer_of, site_of
-from domain.user import Password, PasswordHash, counted_as
+from ordergate.domain.address import customer_of, site_of
+from ordergate.domain.user import Password, PasswordHash, counted_as
 
 
 @dataclass(frozen=True, slots=True)

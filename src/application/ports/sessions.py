@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from application.refresh_token import TokenDigest
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId
 
 
 class Verdict(StrEnum):

@@ -4,12 +4,12 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable
 from typing import Protocol
 
-from application.ports.archive import Archive
-from application.ports.orders import OrderRepository, StaffOrders
-from application.ports.sessions import SessionRepository
-from application.ports.users import UserRepository
-from domain.order import Order
-from domain.user import User
+from ordergate.application.ports.archive import Archive
+from ordergate.application.ports.orders import OrderRepository, StaffOrders
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.order import Order
+from ordergate.domain.user import User
 
 
 class BulkLoader(Protocol):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from domain.scope import Scope
-from domain.session import SessionId
-from domain.user import UserId
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
 
 
 @dataclass(frozen=True, slots=True)

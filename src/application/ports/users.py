@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from domain.session import SessionId
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
 class UserRepository(Protocol):

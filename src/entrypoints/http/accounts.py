@@ -5,11 +5,17 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.errors import OrdersOpen, Overloaded, Throttled, UsernameTaken, WrongPassword
-from domain.errors import WeakPassword
-from domain.user import MAX_PASSWORD_BYTES, User
-from entrypoints.http.conditional import UNTAGGED
-from entrypoints.http.dependencies import (
+from ordergate.application.errors import (
+    OrdersOpen,
+    Overloaded,
+    Throttled,
+    UsernameTaken,
+    WrongPassword,
+)
+from ordergate.domain.errors import WeakPassword
+from ordergate.domain.user import MAX_PASSWORD_BYTES, User
+from ordergate.entrypoints.http.conditional import UNTAGGED
+from ordergate.entrypoints.http.dependencies import (
     AccountHolder,
     AddUserCase,
     ChangePasswordCase,
@@ -18,9 +24,9 @@ from entrypoints.http.dependencies import (
     RequestOrigin,
     strict_query,
 )
-from entrypoints.http.errors import problem_of
-from entrypoints.http.openapi import problems
-from entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
+from ordergate.entrypoints.http.errors import problem_of
+from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
 
 _options: dict[str, Any] = {
     "tags": ["account"],

@@ -9,15 +9,15 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
-from entrypoints.http.body_limit import BodyLimit
-from entrypoints.http.client_address import BoundedForwarding, trusted_hosts
-from entrypoints.http.compiled_route import add_routes
-from entrypoints.http.envelope import Envelope
-from entrypoints.http.errors import install_error_handlers
-from entrypoints.http.openapi import install_openapi
-from entrypoints.http.route_table import RouteTable
-from entrypoints.settings import Settings
+from ordergate.entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
+from ordergate.entrypoints.http.body_limit import BodyLimit
+from ordergate.entrypoints.http.client_address import BoundedForwarding, trusted_hosts
+from ordergate.entrypoints.http.compiled_route import add_routes
+from ordergate.entrypoints.http.envelope import Envelope
+from ordergate.entrypoints.http.errors import install_error_handlers
+from ordergate.entrypoints.http.openapi import install_openapi
+from ordergate.entrypoints.http.route_table import RouteTable
+from ordergate.entrypoints.settings import Settings
 
 _OF_SIGN_IN = (login, accounts, sessions, discovery)
 """Routers that are there only where people sign in here, and not with another issuer."""

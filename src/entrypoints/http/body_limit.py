@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from entrypoints.http.fields import field_values
+from ordergate.entrypoints.http.fields import field_values
 
 
 class BodyLimit(RequestBodyLimitMiddleware):

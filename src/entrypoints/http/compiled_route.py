@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from entrypoints.http.plan import Guard, NotSimpleError, Plan, ReadBody, all_of
+from ordergate.entrypoints.http.plan import Guard, NotSimpleError, Plan, ReadBody, all_of
 
 _PARTS = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
 """What makes FastAPI leave members out of an answer."""

@@ -13,12 +13,12 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.dependencies.models import Dependant
 from pydantic.json_schema import SkipJsonSchema
 
-from application.errors import OrderChanged
-from entrypoints.http.errors import PROBLEMS, invalid_header
-from entrypoints.http.fields import field_values
-from entrypoints.http.openapi import header
-from entrypoints.http.plan import Guard, all_of
-from entrypoints.http.problems import Problem, ProblemError
+from ordergate.application.errors import OrderChanged
+from ordergate.entrypoints.http.errors import PROBLEMS, invalid_header
+from ordergate.entrypoints.http.fields import field_values
+from ordergate.entrypoints.http.openapi import header
+from ordergate.entrypoints.http.plan import Guard, all_of
+from ordergate.entrypoints.http.problems import Problem, ProblemError
 
 _ANY = "*"
 _MAX_CHARACTERS = 8_192

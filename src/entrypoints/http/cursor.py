@@ -11,12 +11,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from application.ports.orders import Position
-from application.ports.storage import Storage
-from domain.order import OrderStatus
-from domain.user import UserId
-from entrypoints.http.errors import invalid_parameter
-from entrypoints.http.problems import ProblemError
+from ordergate.application.ports.orders import Position
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import OrderStatus
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.http.errors import invalid_parameter
+from ordergate.entrypoints.http.problems import ProblemError
 
 # A byte that tells the form, microseconds since 1970, the id; 33 bytes with the seal, so that
 # base64 has no bits to spare and each cursor one spelling.

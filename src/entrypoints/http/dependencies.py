@@ -8,29 +8,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
-from application.add_user import AddUser
-from application.authenticate_user import AuthenticateUser
-from application.cancel_order import CancelOrder
-from application.change_password import ChangePassword
-from application.close_account import CloseAccount
-from application.end_all_sessions import EndAllSessions
-from application.end_session import EndSession
-from application.get_account import GetAccount
-from application.get_own_order import GetOwnOrder
-from application.list_own_orders import ListOwnOrders
-from application.list_sessions import ListSessions
-from application.place_order import PlaceOrder
-from application.ports.audit import Origin
-from application.ports.storage import Storage
-from application.ports.tokens import Caller, PublicKeys
-from application.refresh_session import RefreshSession
-from application.revoke_token import RevokeToken
-from domain.scope import Scope
-from entrypoints.http.compiled_route import CompiledRoute, query_names
-from entrypoints.http.errors import MISSING_TOKEN, REPEATED_AUTHORIZATION, insufficient_scope
-from entrypoints.http.fields import field_values, query_parameters
-from entrypoints.http.problems import ProblemError
-from entrypoints.settings import Settings
+from ordergate.application.add_user import AddUser
+from ordergate.application.authenticate_user import AuthenticateUser
+from ordergate.application.cancel_order import CancelOrder
+from ordergate.application.change_password import ChangePassword
+from ordergate.application.close_account import CloseAccount
+from ordergate.application.end_all_sessions import EndAllSessions
+from ordergate.application.end_session import EndSession
+from ordergate.application.get_account import GetAccount
+from ordergate.application.get_own_order import GetOwnOrder
+from ordergate.application.list_own_orders import ListOwnOrders
+from ordergate.application.list_sessions import ListSessions
+from ordergate.application.place_order import PlaceOrder
+from ordergate.application.ports.audit import Origin
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.tokens import Caller, PublicKeys
+from ordergate.application.refresh_session import RefreshSession
+from ordergate.application.revoke_token import RevokeToken
+from ordergate.domain.scope import Scope
+from ordergate.entrypoints.http.compiled_route import CompiledRoute, query_names
+from ordergate.entrypoints.http.errors import (
+    MISSING_TOKEN,
+    REPEATED_AUTHORIZATION,
+    insufficient_scope,
+)
+from ordergate.entrypoints.http.fields import field_values, query_parameters
+from ordergate.entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.settings import Settings
 
 
 def from_container(name: str) -> object:

@@ -4,10 +4,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.ports.tokens import JWKS_MAX_AGE
-from domain.scope import Scope
-from entrypoints.http.compiled_route import CompiledRoute
-from entrypoints.http.dependencies import PublicKeysPort, SettingsInForce, strict_query
+from ordergate.application.ports.tokens import JWKS_MAX_AGE
+from ordergate.domain.scope import Scope
+from ordergate.entrypoints.http.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.dependencies import PublicKeysPort, SettingsInForce, strict_query
 
 _CACHING = f"public, max-age={JWKS_MAX_AGE}"
 _JWKS = "/.well-known/jwks.json"

@@ -10,10 +10,10 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.random_numbers import random_128_bits
-from entrypoints.http.errors import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN, of_status
-from entrypoints.http.problems import MEDIA_TYPE, Problem
-from entrypoints.http.request_heads import head_problem
+from ordergate.domain.random_numbers import random_128_bits
+from ordergate.entrypoints.http.errors import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN, of_status
+from ordergate.entrypoints.http.problems import MEDIA_TYPE, Problem
+from ordergate.entrypoints.http.request_heads import head_problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {

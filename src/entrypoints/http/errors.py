@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from application.errors import (
+from ordergate.application.errors import (
     ApplicationError,
     BackupRefused,
     CopyDiffers,
@@ -43,9 +43,9 @@ from application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from domain.errors import DomainError, InvalidStep
-from domain.scope import Scope
-from entrypoints.http.problems import Problem, ProblemError, phrase_of
+from ordergate.domain.errors import DomainError, InvalidStep
+from ordergate.domain.scope import Scope
+from ordergate.entrypoints.http.problems import Problem, ProblemError, phrase_of
 
 _FIRST_OF_OURS = 500
 MAX_FLAWS = 8

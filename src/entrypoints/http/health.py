@@ -5,8 +5,8 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from entrypoints.http.compiled_route import CompiledRoute
-from entrypoints.http.dependencies import StoragePort, strict_query
+from ordergate.entrypoints.http.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.dependencies import StoragePort, strict_query
 
 router = APIRouter(tags=["health"], dependencies=[strict_query], route_class=CompiledRoute)
 

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from pydantic.json_schema import SkipJsonSchema
 
-from entrypoints.http.errors import invalid_header
-from entrypoints.http.fields import field_values
-from entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.http.errors import invalid_header
+from ordergate.entrypoints.http.fields import field_values
+from ordergate.entrypoints.http.problems import ProblemError
 
 _NAME = "Idempotency-Key"
 _MAX_LENGTH = 255

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.errors import (
+from ordergate.application.errors import (
     InvalidCredentials,
     InvalidGrant,
     InvalidScope,
@@ -15,17 +15,17 @@ from application.errors import (
     TooManyRequests,
     UnsupportedTokenType,
 )
-from domain.scope import ALL_SCOPES, Scope
-from entrypoints.http.compiled_route import CompiledRoute
-from entrypoints.http.dependencies import (
+from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.entrypoints.http.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.dependencies import (
     AuthenticateUserCase,
     RefreshSessionCase,
     RequestOrigin,
     RevokeTokenCase,
     strict_query,
 )
-from entrypoints.http.errors import oauth_problem
-from entrypoints.http.oauth import (
+from ordergate.entrypoints.http.errors import oauth_problem
+from ordergate.entrypoints.http.oauth import (
     FIRST_PARTY,
     FORM,
     INVALID_CLIENT,
@@ -35,8 +35,8 @@ from entrypoints.http.oauth import (
     read_form,
     scope_of,
 )
-from entrypoints.http.openapi import problems
-from entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.problems import ProblemError
 
 router = APIRouter(tags=["authentication"], dependencies=[strict_query], route_class=CompiledRoute)
 

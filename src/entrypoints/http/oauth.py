@@ -7,11 +7,11 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
 
-from application.errors import InvalidScope
-from domain.scope import ALL_SCOPES, Scope
-from entrypoints.http.errors import oauth_problem
-from entrypoints.http.fields import field_values
-from entrypoints.http.problems import ProblemError
+from ordergate.application.errors import InvalidScope
+from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.entrypoints.http.errors import oauth_problem
+from ordergate.entrypoints.http.fields import field_values
+from ordergate.entrypoints.http.problems import ProblemError
 
 FORM = "application/x-www-form-urlencoded"
 FIRST_PARTY = "first-party"

@@ -5,15 +5,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from application.errors import (
+from ordergate.application.errors import (
     ApplicationError,
     InvalidToken,
     KeysUnavailable,
     OutcomeUnknown,
     StorageUnavailable,
 )
-from domain.user import MAX_ID
-from entrypoints.http.errors import (
+from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.http.errors import (
     HEAD_TOO_LARGE,
     INTERNAL,
     MALFORMED,
@@ -24,7 +24,7 @@ from entrypoints.http.errors import (
     invalid_parameter,
     of_status,
 )
-from entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
+from ordergate.entrypoints.http.problems import MEDIA_TYPE, Problem, ProblemDetails
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
 _BEARER = {

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from domain.errors import DomainError
-from domain.money import MINOR_DIGITS, Money
-from domain.order import (
+from ordergate.domain.errors import DomainError
+from ordergate.domain.money import MINOR_DIGITS, Money
+from ordergate.domain.order import (
     MAX_LINES,
     MAX_NAME_LENGTH,
     MAX_QUANTITY,
@@ -22,9 +22,9 @@ from domain.order import (
     OrderLine,
     OrderStatus,
 )
-from domain.user import MAX_ID
-from entrypoints.http.errors import MAX_FLAWS, invalid_parameter
-from entrypoints.http.problems import ProblemError
+from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.http.errors import MAX_FLAWS, invalid_parameter
+from ordergate.entrypoints.http.problems import ProblemError
 
 MAX_LIMIT = 200
 ID_RULE = f"must be a whole number from 1 to {MAX_ID}"

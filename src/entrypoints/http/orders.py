@@ -7,11 +7,17 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
-from application.errors import KeyReused, OrderChanged, OrderIdTaken, OrderNotFound, TooManyRequests
-from application.ports.orders import Position
-from domain.errors import InvalidMoney, InvalidStep
-from domain.order import Order, OrderId
-from entrypoints.http.conditional import (
+from ordergate.application.errors import (
+    KeyReused,
+    OrderChanged,
+    OrderIdTaken,
+    OrderNotFound,
+    TooManyRequests,
+)
+from ordergate.application.ports.orders import Position
+from ordergate.domain.errors import InvalidMoney, InvalidStep
+from ordergate.domain.order import Order, OrderId
+from ordergate.entrypoints.http.conditional import (
     ETAG,
     EXCLUDED,
     UNTAGGED,
@@ -19,8 +25,8 @@ from entrypoints.http.conditional import (
     IfConditions,
     entity_tag,
 )
-from entrypoints.http.cursor import INVALID_CURSOR, CursorsInUse, OrderList
-from entrypoints.http.dependencies import (
+from ordergate.entrypoints.http.cursor import INVALID_CURSOR, CursorsInUse, OrderList
+from ordergate.entrypoints.http.dependencies import (
     CancelOrderCase,
     GetOwnOrderCase,
     ListOwnOrdersCase,
@@ -29,10 +35,10 @@ from entrypoints.http.dependencies import (
     PlaceOrderCase,
     strict_query,
 )
-from entrypoints.http.errors import invalid_parameter, problem_of
-from entrypoints.http.idempotency import MALFORMED_KEY, Key
-from entrypoints.http.openapi import header, problems, with_headers
-from entrypoints.http.order_schemas import (
+from ordergate.entrypoints.http.errors import invalid_parameter, problem_of
+from ordergate.entrypoints.http.idempotency import MALFORMED_KEY, Key
+from ordergate.entrypoints.http.openapi import header, problems, with_headers
+from ordergate.entrypoints.http.order_schemas import (
     ID_RULE,
     IdInPath,
     IdInQuery,
@@ -44,7 +50,7 @@ from entrypoints.http.order_schemas import (
     PlacedBefore,
     PlacedFrom,
 )
-from entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
+from ordergate.entrypoints.http.strict_json import NOT_JSON, StrictJsonRoute
 
 router = APIRouter(
     tags=["orders"],

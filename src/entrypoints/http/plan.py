@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrypoints.http.fields import field_values, query_parameters
+from ordergate.entrypoints.http.fields import field_values, query_parameters
 
 _PLACES = {
     "path_params": "path_params",

@@ -17,16 +17,16 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from entrypoints.http.envelope import HEADERS
-from entrypoints.http.errors import (
+from ordergate.entrypoints.http.envelope import HEADERS
+from ordergate.entrypoints.http.errors import (
     HEAD_TOO_LARGE,
     MALFORMED,
     MAX_HEAD_BYTES,
     MAX_HEAD_FIELDS,
 )
-from entrypoints.http.gathered_writes import GatheredWrites
-from entrypoints.http.problems import Problem
-from entrypoints.http.request_heads import is_authority
+from ordergate.entrypoints.http.gathered_writes import GatheredWrites
+from ordergate.entrypoints.http.problems import Problem
+from ordergate.entrypoints.http.request_heads import is_authority
 
 PIECE_BYTES = 2_048
 """What the parser is given in one call: the bound on the requests that one call can queue."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-from entrypoints.http.errors import (
+from ordergate.entrypoints.http.errors import (
     HEAD_TOO_LARGE,
     INVALID_HOST,
     MAX_HEAD_BYTES,
@@ -16,7 +16,7 @@ from entrypoints.http.errors import (
     TOO_MANY_FIELDS,
     of_status,
 )
-from entrypoints.http.problems import Problem
+from ordergate.entrypoints.http.problems import Problem
 
 _MAX_AUTHORITY_BYTES = 261
 """A name of 255 characters (RFC 3986, section 3.2.2), and a port."""

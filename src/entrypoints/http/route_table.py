@@ -7,8 +7,8 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http.body_limit import BodyLimit
-from entrypoints.http.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.body_limit import BodyLimit
+from ordergate.entrypoints.http.compiled_route import CompiledRoute
 
 _ERROR = "ordergate.error"
 

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.errors import SessionNotFound, TooManyRequests
-from domain.session import Session, SessionId
-from entrypoints.http.conditional import UNTAGGED
-from entrypoints.http.dependencies import (
+from ordergate.application.errors import SessionNotFound, TooManyRequests
+from ordergate.domain.session import Session, SessionId
+from ordergate.entrypoints.http.conditional import UNTAGGED
+from ordergate.entrypoints.http.dependencies import (
     AccountHolder,
     EndAllSessionsCase,
     EndSessionCase,
@@ -17,9 +17,9 @@ from entrypoints.http.dependencies import (
     RequestOrigin,
     strict_query,
 )
-from entrypoints.http.errors import invalid_parameter
-from entrypoints.http.openapi import problems
-from entrypoints.http.strict_json import StrictJsonRoute
+from ordergate.entrypoints.http.errors import invalid_parameter
+from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.strict_json import StrictJsonRoute
 
 router = APIRouter(
     tags=["account"],

@@ -10,12 +10,12 @@ from fastapi import HTTPException, Request
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
-from entrypoints.http.compiled_route import CompiledRoute
-from entrypoints.http.conditional import untagged_guard
-from entrypoints.http.errors import MISSING_TOKEN, of_status
-from entrypoints.http.fields import field_values
-from entrypoints.http.plan import NOTHING, Guard, ReadBody, all_of
-from entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.http.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.conditional import untagged_guard
+from ordergate.entrypoints.http.errors import MISSING_TOKEN, of_status
+from ordergate.entrypoints.http.fields import field_values
+from ordergate.entrypoints.http.plan import NOTHING, Guard, ReadBody, all_of
+from ordergate.entrypoints.http.problems import ProblemError
 
 _JSON = "application/json"
 _MAX_MEMBERS = 32

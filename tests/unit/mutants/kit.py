@@ -12,15 +12,15 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
-from adapters.memory import InMemoryStorage, Tables
-from adapters.memory.orders import InMemoryBulkLoader
-from application.errors import ApplicationError
-from application.ports.clock import Clock
-from application.ports.passwords import PasswordHasher, Throttle
-from application.ports.storage import Storage
-from application.ports.tokens import PublicKeys, TokenIssuer
-from domain.order import Order
-from domain.user import PasswordHash, User
+from ordergate.adapters.memory import InMemoryStorage, Tables
+from ordergate.adapters.memory.orders import InMemoryBulkLoader
+from ordergate.application.errors import ApplicationError
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.tokens import PublicKeys, TokenIssuer
+from ordergate.domain.order import Order
+from ordergate.domain.user import PasswordHash, User
 from tests.contracts.atomicity import Failure
 from tests.contracts.clock import ClockContract
 from tests.contracts.passwords import PasswordHasherContract

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from adapters.memory import InMemoryOrderRepository, Tables
-from adapters.memory.orders import InMemoryStaffOrders
-from application.errors import OrderIdTaken
-from application.ports.orders import IdempotencyKey, Position
-from domain.order import Order, OrderId, OrderStatus
-from domain.user import UserId
+from ordergate.adapters.memory import InMemoryOrderRepository, Tables
+from ordergate.adapters.memory.orders import InMemoryStaffOrders
+from ordergate.application.errors import OrderIdTaken
+from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import UserId
 from tests.unit.mutants.kit import caught_by
 
 # Reading

@@ -8,14 +8,14 @@ from functools import cache
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from adapters.clock import SystemClock
-from adapters.tokens.key_source import StaticKeys
-from adapters.tokens.signing_key import SigningKey
-from application.errors import InvalidToken, Throttled
-from application.ports.passwords import Attempt, Requester, Verification
-from application.ports.tokens import AccessToken, Caller, Jwks
-from domain.scope import Scope
-from domain.user import Password, PasswordHash, UserId
+from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.tokens.key_source import StaticKeys
+from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.application.errors import InvalidToken, Throttled
+from ordergate.application.ports.passwords import Attempt, Requester, Verification
+from ordergate.application.ports.tokens import AccessToken, Caller, Jwks
+from ordergate.domain.scope import Scope
+from ordergate.domain.user import Password, PasswordHash, UserId
 from tests.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
 from tests.unit.mutants.kit import caught_by
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from adapters.memory import InMemorySessionRepository, Tables
-from adapters.memory.tables import StoredToken
-from application.ports.sessions import Forgotten, Rotation, Verdict
-from application.refresh_token import TokenDigest
-from domain.session import Ending, Session, SessionId
-from domain.user import PasswordHash, UserId
+from ordergate.adapters.memory import InMemorySessionRepository, Tables
+from ordergate.adapters.memory.tables import StoredToken
+from ordergate.application.ports.sessions import Forgotten, Rotation, Verdict
+from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.user import PasswordHash, UserId
 from tests.unit.mutants.kit import caught_by
 
 # Starting

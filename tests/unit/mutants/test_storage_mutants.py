@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from adapters.memory import InMemoryStorage
-from adapters.memory.archive import InMemoryArchive, _add
-from adapters.memory.orders import InMemoryBulkLoader
-from application.errors import StorageNotEmpty, StorageUnavailable
-from application.ports.archive import (
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.adapters.memory.archive import InMemoryArchive, _add
+from ordergate.adapters.memory.orders import InMemoryBulkLoader
+from ordergate.application.errors import StorageNotEmpty, StorageUnavailable
+from ordergate.application.ports.archive import (
     AccountRecord,
     Bookmark,
     KeyRecord,
@@ -18,8 +18,8 @@ from application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from domain.order import Order
-from domain.user import User
+from ordergate.domain.order import Order
+from ordergate.domain.user import User
 from tests.unit.mutants.kit import ConflictingLoader, caught_by
 
 # Loading

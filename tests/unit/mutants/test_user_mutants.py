@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from adapters.memory import InMemoryUserRepository, Tables
-from application.errors import OrdersOpen, UsernameTaken
-from domain.session import Ending, SessionId
-from domain.user import PasswordHash, User, UserId, Username
+from ordergate.adapters.memory import InMemoryUserRepository, Tables
+from ordergate.application.errors import OrdersOpen, UsernameTaken
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.unit.mutants.kit import caught_by
 
 # Ids

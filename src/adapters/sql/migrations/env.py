@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from adapters.sql.schema import METADATA
+from ordergate.adapters.sql.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

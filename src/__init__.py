@@ -1,0 +1,1 @@
+"""Ordergate: an authenticated order API, in ports and adapters."""
