@@ -18,13 +18,13 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ordergate.application.copy_storage import CopyStorage, Stage
+from ordergate.application.maintenance.copy_storage import CopyStorage, Stage
 from ordergate.domain.money import Money
 from ordergate.domain.order import MAX_LINES, Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from ordergate.entrypoints.cli_storage import settings_of_copy
+from ordergate.entrypoints.cli.storage import settings_of_copy
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import storage_of
-from ordergate.entrypoints.settings import Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = Money.parse("12.50", "EUR")

@@ -22,8 +22,8 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.money import Money
 from ordergate.domain.order import Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.user import PasswordHash, UserId, Username
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import Settings
 
 LINES = (
     OrderLine("POT-1", "Teapot, 1 l", 1, Money.parse("64.00", "EUR")),

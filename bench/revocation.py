@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 
 PASSWORD = "only for measuring"
 SETTINGS: tuple[Any, ...] = ("until-expiry", 10, "at-once")

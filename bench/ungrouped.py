@@ -9,7 +9,7 @@ from importlib import import_module
 from ordergate.entrypoints.__main__ import main
 
 if __name__ == "__main__":
-    writer = import_module("ordergate.adapters.sql.sqlite_writer")
+    writer = import_module("ordergate.adapters.sql.sqlite.writer")
     if not hasattr(writer, "MAX_GROUP"):
         sys.exit(f"{writer.__name__} has no MAX_GROUP any more; change bench/ungrouped.py")
     writer.MAX_GROUP = 1  # type: ignore[attr-defined]  # how many writes one commit may take

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from ordergate.adapters.sql.database import Rows, Values
-from ordergate.adapters.sql.sqlite_statement import SqliteStatement
+from ordergate.adapters.sql.sqlite.statement import SqliteStatement
 from tests.contracts.atomicity import Failure
 
 

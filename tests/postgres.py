@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.output import SECRETS
 

@@ -2,22 +2,22 @@
 
 from datetime import timedelta
 
-from ordergate.application.add_user import AddUser
-from ordergate.application.authenticate_user import AuthenticateUser, Grant
-from ordergate.application.change_password import ChangePassword
-from ordergate.application.close_account import CloseAccount
-from ordergate.application.confirm_password import ConfirmPassword
-from ordergate.application.end_all_sessions import EndAllSessions
-from ordergate.application.end_session import EndSession
-from ordergate.application.get_account import GetAccount
-from ordergate.application.identify_caller import IdentifyCaller
-from ordergate.application.list_sessions import ListSessions
+from ordergate.application.accounts.add_user import AddUser
+from ordergate.application.accounts.change_password import ChangePassword
+from ordergate.application.accounts.close_account import CloseAccount
+from ordergate.application.accounts.confirm_password import ConfirmPassword
+from ordergate.application.accounts.get_account import GetAccount
 from ordergate.application.ports.audit import Origin
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.refresh_session import RefreshSession
-from ordergate.application.revocation import AtOnce
-from ordergate.application.revoke_token import RevokeToken
+from ordergate.application.sessions.authenticate_user import AuthenticateUser, Grant
+from ordergate.application.sessions.end_all_sessions import EndAllSessions
+from ordergate.application.sessions.end_session import EndSession
+from ordergate.application.sessions.identify_caller import IdentifyCaller
+from ordergate.application.sessions.list_sessions import ListSessions
+from ordergate.application.sessions.refresh_session import RefreshSession
+from ordergate.application.sessions.revocation import AtOnce
+from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.domain.session import SessionRules

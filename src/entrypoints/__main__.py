@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from ordergate.entrypoints import signals
+from ordergate.entrypoints.server import signals
 
 
 def _use_utf_8() -> None:
@@ -25,7 +25,8 @@ def main() -> None:
         _use_utf_8()
         # Imports leave nothing behind, and looking for it takes a seventh of their time.
         gc.disable()
-        from ordergate.entrypoints import cli  # noqa: PLC0415 - it takes long enough to be interrupted
+        # It takes long enough to be interrupted.
+        from ordergate.entrypoints.cli import main as cli  # noqa: PLC0415
 
         gc.freeze()
         gc.enable()

@@ -9,10 +9,10 @@ import logging
 
 from fastapi import FastAPI
 
+from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.settings import SettingsError, load_settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.logs import configure_logging
-from ordergate.entrypoints.settings import SettingsError, load_settings
 
 _LEFT_TO_THE_SERVER = (
     "size of a head before it is complete",

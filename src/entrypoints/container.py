@@ -8,49 +8,49 @@ from typing import Any, NamedTuple
 
 from dependency_injector import containers, providers
 
-from ordergate.adapters.audit import LogAudit
-from ordergate.adapters.clock import SystemClock
-from ordergate.adapters.files import make_folder
+from ordergate.adapters.audit.log_audit import LogAudit
 from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from ordergate.adapters.passwords.common_passwords import CommonPasswords
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_backup import SqliteFile
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
-from ordergate.adapters.sql.sqlite_file import file_errors
+from ordergate.adapters.sql.sqlite.backup import SqliteFile
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.file import file_errors
+from ordergate.adapters.system.files import make_folder
+from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from ordergate.adapters.tokens.key_ring import KeyRing
-from ordergate.adapters.tokens.key_source import KeySource, StaticKeys
-from ordergate.adapters.tokens.signing_key import InvalidSigningKey, SigningKey
-from ordergate.application.add_user import AddUser
-from ordergate.application.advance_order import AdvanceOrder
-from ordergate.application.authenticate_user import AuthenticateUser
+from ordergate.adapters.tokens.keys.key_ring import KeyRing
+from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
+from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
+from ordergate.application.accounts.add_user import AddUser
+from ordergate.application.accounts.change_password import ChangePassword
+from ordergate.application.accounts.close_account import CloseAccount
+from ordergate.application.accounts.confirm_password import ConfirmPassword
+from ordergate.application.accounts.get_account import GetAccount
 from ordergate.application.caller_limit import writes
-from ordergate.application.cancel_order import CancelOrder
-from ordergate.application.change_password import ChangePassword
-from ordergate.application.close_account import CloseAccount
-from ordergate.application.confirm_password import ConfirmPassword
-from ordergate.application.end_all_sessions import EndAllSessions
-from ordergate.application.end_session import EndSession
-from ordergate.application.get_account import GetAccount
-from ordergate.application.get_own_order import GetOwnOrder
-from ordergate.application.identify_caller import IdentifyCaller
-from ordergate.application.list_own_orders import ListOwnOrders
-from ordergate.application.list_sessions import ListSessions
-from ordergate.application.place_order import PlaceOrder
+from ordergate.application.maintenance.purge_storage import PurgeStorage
+from ordergate.application.maintenance.seed_storage import SeedStorage
+from ordergate.application.orders.advance_order import AdvanceOrder
+from ordergate.application.orders.cancel_order import CancelOrder
+from ordergate.application.orders.get_own_order import GetOwnOrder
+from ordergate.application.orders.list_own_orders import ListOwnOrders
+from ordergate.application.orders.place_order import PlaceOrder
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import Throttle
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.application.ports.tokens import TokenVerifier
-from ordergate.application.purge_storage import PurgeStorage
-from ordergate.application.refresh_session import RefreshSession
-from ordergate.application.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
-from ordergate.application.revoke_token import RevokeToken
-from ordergate.application.seed_storage import SeedStorage
+from ordergate.application.sessions.authenticate_user import AuthenticateUser
+from ordergate.application.sessions.end_all_sessions import EndAllSessions
+from ordergate.application.sessions.end_session import EndSession
+from ordergate.application.sessions.identify_caller import IdentifyCaller
+from ordergate.application.sessions.list_sessions import ListSessions
+from ordergate.application.sessions.refresh_session import RefreshSession
+from ordergate.application.sessions.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
+from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.session import SessionRules
-from ordergate.entrypoints.plain_text import path_flaw, text_flaw
-from ordergate.entrypoints.settings import Settings, SettingsError
+from ordergate.entrypoints.config.plain_text import path_flaw, text_flaw
+from ordergate.entrypoints.config.settings import Settings, SettingsError
 
 
 class _Engine(NamedTuple):
@@ -79,25 +79,25 @@ class DatabaseInUse(NamedTuple):
 
 
 def _postgres_flaw(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres_url import flaw_in
+    from ordergate.adapters.sql.postgres.url import flaw_in
 
     return flaw_in(url)
 
 
 def _postgres_name(url: str) -> str:
-    from ordergate.adapters.sql.postgres_url import address_in
+    from ordergate.adapters.sql.postgres.url import address_in
 
     return address_in(url)
 
 
 async def _postgres_reason_to_wait(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres_readiness import reason_to_wait
+    from ordergate.adapters.sql.postgres.readiness import reason_to_wait
 
     return await reason_to_wait(url)
 
 
 def _postgres(url: str, settings: Settings) -> Storage:
-    from ordergate.adapters.sql.postgres_database import (
+    from ordergate.adapters.sql.postgres.database import (
         PostgresDatabase,
     )
 
@@ -180,7 +180,7 @@ def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
 
 
 def _remote_keys(url: str) -> object:
-    from ordergate.adapters.tokens.remote_key_set import RemoteKeySet
+    from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 
     return RemoteKeySet(url)
 
@@ -206,7 +206,7 @@ def _key_flaw(file: str) -> str | None:
 
 
 def _throttle(settings: Settings) -> Throttle:
-    from ordergate.adapters.throttle import LimitsThrottle
+    from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 
     url = settings.throttle_url
     return LimitsThrottle(

@@ -24,8 +24,8 @@ from ordergate.application.ports.archive import (
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.application.ports.sessions import Rotation, Verdict
 from ordergate.application.ports.storage import Storage
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username

@@ -25,8 +25,8 @@ from ordergate.application.ports.archive import (
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.application.ports.sessions import Verdict
 from ordergate.application.ports.storage import Storage
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.contracts.archive import all_of, same

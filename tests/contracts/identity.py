@@ -10,7 +10,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from ordergate.application.authenticate_user import Grant
 from ordergate.application.errors import (
     ApplicationError,
     InvalidCredentials,
@@ -20,7 +19,8 @@ from ordergate.application.errors import (
     WrongPassword,
 )
 from ordergate.application.ports.storage import Storage
-from ordergate.application.refresh_token import RefreshToken
+from ordergate.application.sessions.authenticate_user import Grant
+from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import User
 from tests.world import HOME, NEW_PASSWORD, PASSWORD, World

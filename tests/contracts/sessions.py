@@ -13,8 +13,8 @@ from ordergate.application.errors import OrdersOpen
 from ordergate.application.ports.archive import AccountKind, AccountRecord, Bookmark, SessionRecord
 from ordergate.application.ports.sessions import Forgotten, Rotation, Verdict
 from ordergate.application.ports.storage import Storage
-from ordergate.application.refresh_token import RefreshToken, TokenDigest
 from ordergate.domain.order import FINAL_STATUSES, OrderStatus
+from ordergate.domain.refresh_token import RefreshToken, TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from ordergate.application.ports.orders import IdempotencyKey, Position
 from ordergate.application.ports.storage import Storage
-from ordergate.application.refresh_token import RefreshToken
 from ordergate.domain.errors import InvalidUsername
 from ordergate.domain.money import MAX_MINOR, Money
 from ordergate.domain.order import (
@@ -26,6 +25,7 @@ from ordergate.domain.order import (
     OrderLine,
     OrderStatus,
 )
+from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import MAX_ID, MAX_USERNAME_LENGTH, PasswordHash, User, UserId, Username
 from tests.samples import ALICE, TEAPOT, an_order

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ordergate.entrypoints.settings import PREFIX
+from ordergate.entrypoints.config.settings import PREFIX
 from tests.output import SECRETS, WRITTEN, Collector, collecting
 
 PASSWORD = "the password of all test users"

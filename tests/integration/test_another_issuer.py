@@ -13,14 +13,14 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.tokens.external_token_verifier import MAX_KNOWN_SUBJECTS
-from ordergate.adapters.tokens.remote_key_set import RemoteKeySet
+from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import Scope
 from ordergate.domain.user import UserId
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD, SECONDS, Start, ordergate, wait_until
 from tests.integration.issuer import AUDIENCE, Issuer, issuing

@@ -14,10 +14,24 @@ ROOT = Path(__file__).parents[2]
 LINTER = Path(sys.executable).with_name("lint-imports")
 
 BREAKS = {
-    "Arrows point inward": ("application/get_own_order.py", "import ordergate.adapters.memory"),
+    "Arrows point inward": (
+        "application/orders/get_own_order.py",
+        "import ordergate.adapters.memory",
+    ),
     "Domain and application reach no framework": ("application/ports/clock.py", "import pydantic"),
-    "Adapters are imported by": ("entrypoints/http/orders.py", "import ordergate.adapters.memory"),
+    "Adapters are imported by": (
+        "entrypoints/http/orders/routes.py",
+        "import ordergate.adapters.memory",
+    ),
     "Adapters are independent": ("adapters/sql/tables.py", "import ordergate.adapters.memory"),
+    "SQLite and PostgreSQL are independent": (
+        "adapters/sql/postgres/database.py",
+        "import ordergate.adapters.sql.sqlite.database",
+    ),
+    "Routes of orders and of identity": (
+        "entrypoints/http/orders/routes.py",
+        "import ordergate.entrypoints.http.identity.login",
+    ),
     "The HTTP side does not know": (
         "entrypoints/http/app.py",
         "import ordergate.entrypoints.container",

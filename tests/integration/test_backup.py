@@ -15,19 +15,19 @@ import httpx
 import pytest
 from dependency_injector import providers
 
-from ordergate.adapters.sql import sqlite_backup
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_backup import SqliteFile
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
-from ordergate.adapters.sql.sqlite_file import configure, connect
+from ordergate.adapters.sql.sqlite import backup as sqlite_backup
+from ordergate.adapters.sql.sqlite.backup import SqliteFile
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.file import configure, connect
 from ordergate.application.errors import BackupRefused, StorageUnavailable
 from ordergate.application.ports.storage_file import Contents
 from ordergate.domain.order import OrderId
 from ordergate.domain.user import PasswordHash, Username
-from ordergate.entrypoints.cli_backup import storage_file
-from ordergate.entrypoints.command import Failure, check_file
+from ordergate.entrypoints.cli.backup import storage_file
+from ordergate.entrypoints.cli.runtime import Failure, check_file
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import Settings
 from tests.integration.conftest import PASSWORD, Start, ordergate
 from tests.integration.test_cli import CHEAP, complaint
 from tests.samples import ALICE, an_order
@@ -232,7 +232,7 @@ async def begun_restore(
         configure(connection)
         asks.set()
 
-    monkeypatch.setattr("ordergate.adapters.sql.sqlite_copy.configure", note)
+    monkeypatch.setattr("ordergate.adapters.sql.sqlite.copy.configure", note)
     file = SqliteFile(home / DATABASE)
     restoring = asyncio.create_task(
         asyncio.to_thread(file.restore, home / "backup.db", replace=replace)
@@ -383,7 +383,7 @@ def test_a_restore_is_seen_by_a_server_that_runs(home: Path, start: Start) -> No
 async def test_a_restore_waits_for_the_lock_and_gives_up_in_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ordergate.adapters.sql.sqlite_copy.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("ordergate.adapters.sql.sqlite.copy.BUSY_SECONDS", 0.05)
     file = SqliteFile(home / DATABASE)
     with closing(sqlite3.connect(home / DATABASE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -433,7 +433,7 @@ def test_only_a_check_in_the_background_is_of_idle_priority(
 ) -> None:
     lowered = []
     monkeypatch.setattr(
-        "ordergate.adapters.sql.sqlite_backup.stand_back", lambda *_: lowered.append(1)
+        "ordergate.adapters.sql.sqlite.backup.stand_back", lambda *_: lowered.append(1)
     )
     assert SqliteFile(home / DATABASE).check(seconds=10)
     assert not lowered
@@ -463,8 +463,8 @@ def test_a_look_that_takes_too_long_goes_on_and_says_what_it_finds(
         return connection
 
     damage(home / DATABASE)
-    monkeypatch.setattr("ordergate.adapters.sql.sqlite_backup.connect", slow)
-    monkeypatch.setattr("ordergate.entrypoints.command._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("ordergate.adapters.sql.sqlite.backup.connect", slow)
+    monkeypatch.setattr("ordergate.entrypoints.cli.runtime._CHECK_SECONDS", 0.01)
     file = providers.Object(SqliteFile(home / DATABASE))
     with caplog.at_level("INFO", "ordergate.storage"):
         check_file(Container(settings=Settings(home=home), storage_file=file))

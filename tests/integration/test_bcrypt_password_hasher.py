@@ -202,7 +202,8 @@ def test_only_a_server_hashes_behind_everything_else(
 
 @on_linux
 def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
-    read = "from ordergate.entrypoints.settings import Settings; print(Settings().hashing_threads)"
+    from_settings = "from ordergate.entrypoints.config.settings import Settings"
+    read = f"{from_settings}; print(Settings().hashing_threads)"
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
     told = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
     assert told.stdout == b"1\n"

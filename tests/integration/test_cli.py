@@ -133,7 +133,7 @@ def test_ctrl_c_while_the_program_is_loaded_is_told_in_one_line(tmp_path: Path) 
     code = """
 import types, ordergate, ordergate.entrypoints.__main__ as command
 def interrupt(): raise KeyboardInterrupt
-ordergate.entrypoints.cli = types.SimpleNamespace(main=interrupt)
+ordergate.entrypoints.cli.main = types.SimpleNamespace(main=interrupt)
 command.main()
 """
     result = subprocess.run(

@@ -20,7 +20,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.application.maintenance.purge_storage import STEP
 from ordergate.application.ports.orders import (
     IdempotencyKey,
     OrderRepository,
@@ -30,9 +31,8 @@ from ordergate.application.ports.orders import (
 from ordergate.application.ports.sessions import Forgotten, SessionRepository
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.users import UserRepository
-from ordergate.application.purge_storage import STEP
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import MAX_SESSIONS, Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.postgres import Databases, database_at, execute

@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from ordergate.domain.errors import InvalidMoney
-from ordergate.entrypoints.http import errors, login
-from ordergate.entrypoints.http.problems import Problem
-from ordergate.entrypoints.settings import PREFIX, UNSET, Settings, secret_names
+from ordergate.entrypoints.config.settings import PREFIX, UNSET, Settings, secret_names
+from ordergate.entrypoints.http.identity import login
+from ordergate.entrypoints.http.problems import errors
+from ordergate.entrypoints.http.problems.problem import Problem
 from tests.integration.conftest import SKIPPED, Start, clean_environment, ordergate
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ordergate.adapters.sql.sqlite_file import configure, connect
+from ordergate.adapters.sql.sqlite.file import configure, connect
 from tests.integration.conftest import PASSWORD, SECONDS, Start, clean_environment, ordergate
 from tests.integration.test_backup import execute
 from tests.integration.test_cli import CHEAP, complaint
@@ -181,7 +181,7 @@ def as_nobody(*arguments: object, cwd: Path) -> Any:
     """Run a command as a user who is not root, whoever may read the interpreter's own files."""
     code = f"""
 import os, sys
-import _strptime, alembic.command, ordergate.entrypoints.cli, ordergate.adapters.sql.migrator
+import _strptime, alembic.command, ordergate.entrypoints.cli.main, ordergate.adapters.sql.migrator
 from ordergate.entrypoints.__main__ import main
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 main()

@@ -11,9 +11,9 @@ import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from ordergate.adapters.memory import InMemoryStorage
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD, Server
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import Password, User, UserId, Username
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD, Server
 from tests.integration.test_http import in_process, problem, sign_in

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.integration.conftest import Server
 from tests.integration.test_http import in_process, sign_in
 

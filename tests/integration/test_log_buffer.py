@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 import httpx
 import pytest
 
-from ordergate.entrypoints.log_buffer import FLUSH_SECONDS, MAX_CHARACTERS, BufferedHandler
+from ordergate.entrypoints.config.log_buffer import FLUSH_SECONDS, MAX_CHARACTERS, BufferedHandler
 from tests.integration.conftest import SECONDS, clean_environment, ordergate, wait_until
 
 URL = re.compile(r'"url": "http://127\.0\.0\.1:(\d+)"')

@@ -17,20 +17,20 @@ from sqlalchemy import Connection, text
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
-from ordergate.adapters.sql import postgres_database
-from ordergate.adapters.sql.postgres_database import PostgresDatabase
-from ordergate.adapters.sql.postgres_url import each_host
+from ordergate.adapters.sql.postgres import database as postgres_database
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.postgres.url import each_host
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, User, Username
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD
 from tests.integration.test_http import problem, sign_in

@@ -11,17 +11,17 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from ordergate.adapters.sql import postgres_pool
-from ordergate.adapters.sql.postgres_connection import PostgresConnection
-from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.postgres import pool as postgres_pool
+from ordergate.adapters.sql.postgres.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.order import OrderId
 from ordergate.domain.user import PasswordHash, Username
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.test_postgres_failures import AT, Wire, an_order
 from tests.postgres import database_at

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ordergate.adapters.sql.postgres_password_file import (
+from ordergate.adapters.sql.postgres.password_file import (
     Login,
     PasswordFileIgnoredError,
     read_password,
@@ -20,9 +20,9 @@ from ordergate.application.errors import StorageUnavailable, UnstorableValue
 from ordergate.application.ports.passwords import Requester
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.user import Password, PasswordHash, Username
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD as USER_PASSWORD
 from tests.integration.conftest import ordergate

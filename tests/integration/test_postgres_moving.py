@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.archive import KINDS, Record
 from ordergate.application.ports.storage import Storage
 from tests.contracts.archive import all_of

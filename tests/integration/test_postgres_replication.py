@@ -9,8 +9,8 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown
 from ordergate.application.ports.archive import AccountKind, AccountRecord, Bookmark
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.refresh_token import RefreshToken
 from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username

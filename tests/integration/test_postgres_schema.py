@@ -17,9 +17,9 @@ from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event
 
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import migration_config
-from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
 from ordergate.adapters.sql.schema import METADATA
-from ordergate.adapters.sql.sql_order_repository import SqlOrderRepository
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OrderIdTaken, SchemaNotCurrent, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey, Position

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Connection, text
 
-from ordergate.adapters.sql.postgres_database import PostgresDatabase
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.ports.storage import Storage
 from tests.contracts.atomicity import Failure

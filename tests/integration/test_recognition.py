@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.recognition import ForeignSchema, recognize
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import SchemaNotCurrent
 from tests.integration.conftest import ordergate
 from tests.postgres import database_at, execute

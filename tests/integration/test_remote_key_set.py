@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ordergate.adapters.tokens.jwk import MAX_KEYS
-from ordergate.adapters.tokens.remote_key_set import (
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS
+from ordergate.adapters.tokens.keys.remote_key_set import (
     FIRST_RETRY_SECONDS,
     FRESH_SECONDS,
     MAX_BYTES,

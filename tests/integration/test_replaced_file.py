@@ -18,17 +18,17 @@ from fastapi import FastAPI, Request
 from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerifier
-from ordergate.adapters.tokens.remote_key_set import RemoteKeySet
+from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.refresh_token import TokenDigest
-from ordergate.application.revocation import WithinBound
+from ordergate.application.sessions.revocation import WithinBound
 from ordergate.domain.order import OrderId
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from ordergate.entrypoints.http.cursor import _cursors
+from ordergate.entrypoints.http.orders.cursor import _cursors
 from tests.doubles import SettableClock
 from tests.integration.conftest import PASSWORD, SECONDS, Server, Start, ordergate
 from tests.integration.crashes import SETTINGS, Ledger, client, stored, token_of

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import (
+from ordergate.entrypoints.config.settings import (
     PREFIX,
     SettingsError,
     load_settings,
     password_given,
     secret_names,
 )
+from ordergate.entrypoints.container import Container
 from tests.integration.conftest import PASSWORD, Start, ordergate
 
 SECRET = "a secret of more than thirty-two bytes"

@@ -209,7 +209,7 @@ import signal, sys
 from ordergate.entrypoints.__main__ import main
 class Finder:
     def find_spec(self, name, path, target=None):
-        if name == "ordergate.entrypoints.cli":
+        if name == "ordergate.entrypoints.cli.main":
             signal.raise_signal({number})
 sys.meta_path.insert(0, Finder())
 main()
@@ -231,7 +231,7 @@ class Finalized:
 def command():
     Finalized()
     time.sleep({SECONDS})
-ordergate.entrypoints.cli = types.SimpleNamespace(main=command)
+ordergate.entrypoints.cli.main = types.SimpleNamespace(main=command)
 main()
 """
     result = run(code, tmp_path)
@@ -244,7 +244,9 @@ import signal, types
 import ordergate.entrypoints
 from ordergate.entrypoints.__main__ import main
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-ordergate.entrypoints.cli = types.SimpleNamespace(main=lambda: signal.raise_signal(signal.SIGHUP))
+def command():
+    signal.raise_signal(signal.SIGHUP)
+ordergate.entrypoints.cli.main = types.SimpleNamespace(main=command)
 main()
 """
     result = run(code, tmp_path)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from ordergate.adapters.tokens.key_source import StaticKeys
-from ordergate.adapters.tokens.signing_key import InvalidSigningKey, SigningKey
+from ordergate.adapters.tokens.keys.key_source import StaticKeys
+from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.user import UserId
 from tests.jose import roca_key

@@ -18,14 +18,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 
+from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.repositories.sql_order_repository import OWNED, SqlOrderRepository
+from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
 from ordergate.adapters.sql.schema import METADATA
-from ordergate.adapters.sql.sql_bulk_loader import SqlBulkLoader
-from ordergate.adapters.sql.sql_order_repository import OWNED, SqlOrderRepository
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sql_user_repository import SqlUserRepository
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 from ordergate.application.ports.archive import AccountKind, AccountRecord, KeyRecord, SessionRecord
 from ordergate.application.ports.orders import IdempotencyKey

@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import Connection, Select, text
 from sqlalchemy.exc import IntegrityError
 
-from ordergate.adapters.sql import sqlite_writer
-from ordergate.adapters.sql.sql_order_repository import OWNED, PAGE
+from ordergate.adapters.sql.repositories.sql_order_repository import OWNED, PAGE
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
-from ordergate.adapters.sql.sqlite_file import make_private
+from ordergate.adapters.sql.sqlite import writer as sqlite_writer
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.file import make_private
 from ordergate.application.errors import StorageUnavailable
 from ordergate.domain.order import MAX_LINES, Order, OrderId
 from ordergate.domain.user import PasswordHash, UserId, Username

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Select
 
-from ordergate.adapters.sql.sql_order_repository import PAGE, PAGE_OF_STATUS
+from ordergate.adapters.sql.repositories.sql_order_repository import PAGE, PAGE_OF_STATUS
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.orders import Position
 from ordergate.domain.order import OrderStatus
 from tests.integration.conftest import PASSWORD, Start, ordergate

@@ -21,8 +21,8 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.session import Ending
 from ordergate.domain.user import PasswordHash, Username
 from ordergate.entrypoints import container
+from ordergate.entrypoints.config.settings import SettingsError, load_settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import SettingsError, load_settings
 from tests.contracts.atomicity import AT, Failure, rotate, session, start
 from tests.contracts.identity import STEPS, IdentityMachine
 from tests.contracts.storage import StorageContract

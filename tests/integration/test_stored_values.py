@@ -21,18 +21,18 @@ from sqlalchemy.exc import IntegrityError
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite_database import SqliteDatabase
-from ordergate.application.copy_storage import CopyStorage
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import RecordRefused, RecordUnreadable
+from ordergate.application.maintenance.copy_storage import CopyStorage
 from ordergate.application.ports.archive import AccountKind, AccountRecord, SessionRecord
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.money import Money
 from ordergate.domain.order import STEPS, Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.contracts.archive import MARK, all_of
 from tests.doubles import InstantPasswordHasher
 from tests.integration.conftest import PASSWORD, ordergate

@@ -99,7 +99,7 @@ def test_sigterm_ends_the_service_while_a_worker_waits_for_its_restart(
 
 FAILING = """
 import os, signal, socket, sys
-from ordergate.entrypoints import server
+from ordergate.entrypoints.server import serving as server
 
 def create():
     async def app(scope, receive, send):

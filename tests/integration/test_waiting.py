@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ordergate.adapters.sql.postgres_readiness import reason_to_wait
+from ordergate.adapters.sql.postgres.readiness import reason_to_wait
 from tests.integration.conftest import (
     LISTENING,
     SECONDS,

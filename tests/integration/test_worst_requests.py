@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from ordergate.adapters.memory import InMemoryStorage
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 
 PROXY = "10.9.9.9"

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.advance_order import AdvanceOrder
 from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.application.orders.advance_order import AdvanceOrder
 from ordergate.domain.errors import InvalidStep
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.user import UserId

@@ -6,12 +6,12 @@ from contextlib import redirect_stderr
 
 import pytest
 
-from ordergate.adapters.audit import LogAudit
+from ordergate.adapters.audit.log_audit import LogAudit
 from ordergate.application.ports.audit import AuditEvent, Origin
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
-from ordergate.entrypoints.logs import TextFormatter, configure_logging
-from ordergate.entrypoints.settings import Settings
+from ordergate.entrypoints.config.logs import TextFormatter, configure_logging
+from ordergate.entrypoints.config.settings import Settings
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.cancel_order import CancelOrder
 from ordergate.application.errors import OrderChanged, OrderNotFound
+from ordergate.application.orders.cancel_order import CancelOrder
 from ordergate.domain.errors import InvalidStep
 from ordergate.domain.order import OrderId, OrderStatus
 from tests.samples import ALICE, BOB, an_order

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from fastapi import Request
 
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 
 PROXY, OUTER_PROXY, CLIENT, FORGED = "10.0.0.9", "10.1.2.3", "203.0.113.5", "192.0.2.66"
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ordergate.adapters.clock import SystemClock
-from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
 from tests.jose import SECRET
 from tests.unit.test_jwt_token_issuer import CLAIMS, NOW, token

@@ -24,13 +24,14 @@ from fastapi.security import SecurityScopes
 from pydantic import BaseModel, Field, SecretStr
 
 from ordergate.adapters.memory import InMemoryStorage
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http import orders, sessions
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.http.compiled_route import CompiledRoute, add_routes
-from ordergate.entrypoints.http.route_table import RouteTable
-from ordergate.entrypoints.http.strict_json import StrictJsonRoute
-from ordergate.entrypoints.settings import Settings
+from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute, add_routes
+from ordergate.entrypoints.http.compiled.route_table import RouteTable
+from ordergate.entrypoints.http.identity import sessions
+from ordergate.entrypoints.http.orders import routes as orders
+from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 
 
 class Table(BaseModel):
@@ -271,7 +272,7 @@ async def test_dependencies_are_called_again_after_a_slow_body(
     slow_seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What they return the second time is what the route gets."""
-    monkeypatch.setattr("ordergate.entrypoints.http.plan._SLOW_BODY_SECONDS", slow_seconds)
+    monkeypatch.setattr("ordergate.entrypoints.http.compiled.plan._SLOW_BODY_SECONDS", slow_seconds)
     numbers = count(1)
 
     async def call() -> int:

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.domain.order import MAX_VERSION
-from ordergate.entrypoints.http.conditional import EntityTags, entity_tag
-from ordergate.entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.requests.conditional import EntityTags, entity_tag
 
 versions = st.integers(1, MAX_VERSION)
 opaque = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters='"\x7f'))

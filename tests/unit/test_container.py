@@ -7,10 +7,10 @@ from fastapi import Request
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.ports.storage import Storage
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http import dependencies
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.settings import Settings
 from tests.contracts.throttle import HERE, THERE, guess, is_shut
 from tests.doubles import SettableClock
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.copy_storage import CopyStorage, Stage, _Checksum
 from ordergate.application.errors import (
     CopyDiffers,
     CopyUnfinished,
     StorageNotEmpty,
     StorageUnavailable,
 )
+from ordergate.application.maintenance.copy_storage import CopyStorage, Stage, _Checksum
 from ordergate.application.ports.archive import (
     KINDS,
     AccountKind,
@@ -30,8 +30,8 @@ from ordergate.application.ports.archive import (
     SubjectRecord,
 )
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username

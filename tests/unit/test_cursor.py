@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ordergate.application.ports.orders import Position
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import MAX_ID, UserId
-from ordergate.entrypoints.http.cursor import INVALID_CURSOR, Cursors, OrderList
-from ordergate.entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, Cursors, OrderList
+from ordergate.entrypoints.http.problems.problem import ProblemError
 
 CURSORS = Cursors(b"the secret of a storage's cursor")
 ALICES = OrderList(UserId(1))

@@ -3,8 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from ordergate.adapters.clock import SystemClock
 from ordergate.adapters.memory import InMemoryStorage, Tables
+from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
 from ordergate.application.ports.storage import Storage

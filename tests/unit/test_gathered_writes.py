@@ -6,8 +6,8 @@ from socket import socketpair
 
 import pytest
 
-from ordergate.entrypoints.http import gathered_writes
-from ordergate.entrypoints.http.gathered_writes import GatheredWrites
+from ordergate.entrypoints.server import gathered_writes
+from ordergate.entrypoints.server.gathered_writes import GatheredWrites
 
 
 class Sending(asyncio.Transport):

@@ -2,7 +2,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import OrderNotFound
-from ordergate.application.get_own_order import GetOwnOrder
+from ordergate.application.orders.get_own_order import GetOwnOrder
 from ordergate.domain.order import OrderId
 from tests.samples import ALICE, BOB, an_order
 

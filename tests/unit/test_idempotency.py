@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.entrypoints.http.idempotency import MALFORMED_KEY, read_key
-from ordergate.entrypoints.http.problems import ProblemError
+from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.requests.idempotency import MALFORMED_KEY, read_key
 
 keys = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255)
 UUID = "8e03978e-40d5-43dd-bc93-6894a57f9324"

@@ -6,9 +6,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.adapters.tokens.jwk import MAX_KEYS, InvalidKeySet, KeySet, VerifyingKey
 from ordergate.adapters.tokens.jws import read_jws
-from ordergate.adapters.tokens.weaknesses import rsa_weakness
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, InvalidKeySet, KeySet, VerifyingKey
+from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
 from ordergate.application.errors import InvalidToken
 from tests.jose import KINDS, Jwk, encode, jwk_of, number, private_key, public_jwk, roca_key, sign
 

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.adapters.tokens.jwk import KeySet
 from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH, key_id, read_jws
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 from tests.jose import KINDS, SECRET, encode, private_key, public_jwk, sign, signature
 from tests.vectors import VECTORS
@@ -218,7 +218,7 @@ def test_a_signature_has_its_length(length: int) -> None:
 def test_an_es256_signature_is_not_der() -> None:
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-    from ordergate.adapters.tokens.encoding import decode_base64url
+    from ordergate.adapters.tokens.keys.encoding import decode_base64url
 
     header, payload, raw = sign("ES256").split(".")
     both = decode_base64url(raw)

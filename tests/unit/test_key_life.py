@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.adapters.tokens.jwk import MAX_KEYS, Algorithm
-from ordergate.adapters.tokens.key_life import PUBLISH_SECONDS, RingKey, RingState, Status
-from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, Algorithm
+from ordergate.adapters.tokens.keys.key_life import PUBLISH_SECONDS, RingKey, RingState, Status
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import KeyRefused
 from tests.doubles import SettableClock
 

@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from ordergate.adapters import throttle as module
-from ordergate.adapters.throttle import LimitsThrottle
+from ordergate.adapters.throttling import limits_throttle as module
+from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import Throttle
 from tests.contracts.throttle import HERE, THERE, ThrottleContract, guess

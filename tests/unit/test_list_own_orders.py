@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.list_own_orders import MAX_LINES, ListOwnOrders, Page
+from ordergate.application.orders.list_own_orders import MAX_LINES, ListOwnOrders, Page
 from ordergate.application.ports.orders import Position
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from tests.samples import ALICE, BOB, TEAPOT, an_order

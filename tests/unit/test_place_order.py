@@ -5,7 +5,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import InvalidToken, KeyReused, OrderIdTaken
-from ordergate.application.place_order import ATTEMPTS, PlaceOrder
+from ordergate.application.orders.place_order import ATTEMPTS, PlaceOrder
 from ordergate.domain.errors import InvalidOrder
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId

@@ -1,6 +1,6 @@
 import pytest
 
-from ordergate.adapters.sql.postgres_url import each_host, flaw_in
+from ordergate.adapters.sql.postgres.url import each_host, flaw_in
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from ordergate.application.errors import (
     RecordUnreadable,
 )
 from ordergate.domain.errors import DomainError, InvalidMoney, InvalidStep
-from ordergate.entrypoints.http.errors import INTERNAL, PROBLEMS, of_status, problem_of
-from ordergate.entrypoints.http.problems import Problem, ProblemDetails
+from ordergate.entrypoints.http.problems.errors import INTERNAL, PROBLEMS, of_status, problem_of
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemDetails
 
 
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

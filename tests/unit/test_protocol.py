@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from ordergate.entrypoints.http import protocol as protocol_module
-from ordergate.entrypoints.http.protocol import PIECE_BYTES, BoundedHttpProtocol
+from ordergate.entrypoints.server import http_protocol as protocol_module
+from ordergate.entrypoints.server.http_protocol import PIECE_BYTES, BoundedHttpProtocol
 
 SECONDS = 10
 SHORTEST = len(b"GET / HTTP/1.1\r\n\r\n")

@@ -1,8 +1,8 @@
 from datetime import timedelta
 
 from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.maintenance.purge_storage import Purged, PurgeStorage
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.purge_storage import Purged, PurgeStorage
 from ordergate.domain.session import Ending
 from ordergate.domain.user import PasswordHash, Username
 from tests.contracts.sessions import HASH, NOW, a_session, start

@@ -6,8 +6,8 @@ import pytest
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import InvalidGrant, InvalidScope, InvalidToken
 from ordergate.application.ports.audit import AuditEvent
-from ordergate.application.refresh_session import MAX_SUCCESSORS
-from ordergate.application.refresh_token import RefreshToken
+from ordergate.application.sessions.refresh_session import MAX_SUCCESSORS
+from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
 from tests.world import ELSEWHERE, HOME, World
 

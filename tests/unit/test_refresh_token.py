@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.application.refresh_token import RefreshToken
+from ordergate.domain.refresh_token import RefreshToken
 
 tokens = st.builds(RefreshToken, st.binary(min_size=32, max_size=32))
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.tokens import jwt_token_verifier
-from ordergate.adapters.tokens.jwk import KeySet
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
 from tests.doubles import SettableClock
 from tests.jose import SECRET

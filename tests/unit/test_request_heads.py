@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from ordergate.entrypoints.http.envelope import Envelope
-from ordergate.entrypoints.http.errors import MAX_HEAD_BYTES, MAX_HEAD_FIELDS
+from ordergate.entrypoints.http.middleware.envelope import Envelope
+from ordergate.entrypoints.http.problems.errors import MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 HOST = (b"host", b"shop.example")
 

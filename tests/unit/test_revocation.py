@@ -7,7 +7,7 @@ import pytest
 from ordergate.adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
 from ordergate.application.errors import InvalidToken, StorageUnavailable
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.revocation import AtOnce, UntilExpiry, WithinBound
+from ordergate.application.sessions.revocation import AtOnce, UntilExpiry, WithinBound
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
 from tests.world import HOME, World

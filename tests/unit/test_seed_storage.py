@@ -4,7 +4,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import StorageNotEmpty
-from ordergate.application.seed_storage import SeedStorage
+from ordergate.application.maintenance.seed_storage import SeedStorage
 from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.order import Order
 from ordergate.domain.user import Password

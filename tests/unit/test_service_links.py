@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import (
+from ordergate.entrypoints.config.settings import (
     PREFIX,
     Settings,
     SettingsError,
     load_settings,
     secret_names,
 )
+from ordergate.entrypoints.container import Container
 
 Port = tuple[int, str, str]
 """A number, a protocol and a name, which may be empty."""

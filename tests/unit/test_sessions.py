@@ -9,7 +9,7 @@ from ordergate.application.errors import (
 )
 from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.revoke_token import RevokeToken
+from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.session import Ending, SessionId
 from ordergate.domain.user import UserId
 from tests.world import ELSEWHERE, HOME, World

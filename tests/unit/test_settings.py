@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.settings import (
+from ordergate.entrypoints.config.settings import (
     PREFIX,
     Settings,
     SettingsError,
@@ -16,6 +15,7 @@ from ordergate.entrypoints.settings import (
     password_given,
     secret_names,
 )
+from ordergate.entrypoints.container import Container
 
 SECRET = "a secret of more than thirty-two bytes"
 

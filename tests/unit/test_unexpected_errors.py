@@ -15,14 +15,14 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from ordergate.adapters.memory import InMemoryOrderRepository, InMemoryStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.revocation import UntilExpiry
+from ordergate.application.sessions.revocation import UntilExpiry
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.scope import ALL_SCOPES
 from ordergate.domain.user import UserId
+from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.logs import configure_logging
-from ordergate.entrypoints.settings import Settings
 from tests.doubles import InstantPasswordHasher
 
 SECRET = "a secret of more than thirty-two bytes"

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from ordergate.adapters.memory.tables import StoredToken, Tables
 from ordergate.application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.address import site_of
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 

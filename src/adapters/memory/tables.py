@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ordergate.application.ports.archive import Bookmark
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import Order, OrderId
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import User, UserId
 

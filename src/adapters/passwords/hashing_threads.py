@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
-from ordergate.adapters.background import stand_back
 from ordergate.adapters.passwords.fair_queue import FairQueue
+from ordergate.adapters.system.background import stand_back
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import Requester
 

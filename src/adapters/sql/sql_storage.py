@@ -5,14 +5,17 @@ from collections.abc import Hashable
 from sqlalchemy import Connection, select, text
 from sqlmodel import col
 
+from ordergate.adapters.sql.bulk.sql_archive import SqlArchive
+from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.recognition import REVISIONS, stored_revision
-from ordergate.adapters.sql.sql_archive import SqlArchive
-from ordergate.adapters.sql.sql_bulk_loader import SqlBulkLoader
-from ordergate.adapters.sql.sql_order_repository import SqlOrderRepository, SqlStaffOrders
-from ordergate.adapters.sql.sql_session_repository import SqlSessionRepository
-from ordergate.adapters.sql.sql_user_repository import SqlUserRepository
+from ordergate.adapters.sql.repositories.sql_order_repository import (
+    SqlOrderRepository,
+    SqlStaffOrders,
+)
+from ordergate.adapters.sql.repositories.sql_session_repository import SqlSessionRepository
+from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
 from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
 from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent
 from ordergate.application.ports.storage import Storage

@@ -9,7 +9,7 @@ from ordergate.adapters.tokens.jwt_token_verifier import (
     Claims,
     JwtTokenVerifier,
 )
-from ordergate.adapters.tokens.remote_key_set import RemoteKeySet
+from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import Caller, TokenVerifier
 from ordergate.application.ports.users import UserRepository

@@ -1,7 +1,7 @@
 """Reading a signed token: JWS in compact serialization (RFC 7515), strictly."""
 
-from ordergate.adapters.tokens.encoding import decode_base64url, parse_json_object
-from ordergate.adapters.tokens.jwk import KeySet
+from ordergate.adapters.tokens.keys.encoding import decode_base64url, parse_json_object
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 
 MAX_TOKEN_LENGTH = 8192

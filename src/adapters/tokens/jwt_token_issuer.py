@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import jwt
 
 from ordergate.adapters.tokens.jwt_token_verifier import Claims, JwtTokenVerifier
-from ordergate.adapters.tokens.key_source import KeySource
+from ordergate.adapters.tokens.keys.key_source import KeySource
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer

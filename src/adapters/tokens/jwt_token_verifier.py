@@ -9,9 +9,9 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Generic, TypeVar
 
-from ordergate.adapters.tokens.encoding import parse_json_object
-from ordergate.adapters.tokens.jwk import KeySet
 from ordergate.adapters.tokens.jws import read_jws
+from ordergate.adapters.tokens.keys.encoding import parse_json_object
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 from ordergate.domain.scope import ALL_SCOPES, Scope

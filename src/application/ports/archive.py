@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.refresh_token import TokenDigest
 from ordergate.domain.order import Order, OrderId
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 

@@ -9,15 +9,17 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from ordergate.entrypoints.http import accounts, discovery, docs, health, login, orders, sessions
-from ordergate.entrypoints.http.body_limit import BodyLimit
-from ordergate.entrypoints.http.client_address import BoundedForwarding, trusted_hosts
-from ordergate.entrypoints.http.compiled_route import add_routes
-from ordergate.entrypoints.http.envelope import Envelope
-from ordergate.entrypoints.http.errors import install_error_handlers
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.compiled.compiled_route import add_routes
+from ordergate.entrypoints.http.compiled.route_table import RouteTable
+from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
+from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
+from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
+from ordergate.entrypoints.http.middleware.envelope import Envelope
 from ordergate.entrypoints.http.openapi import install_openapi
-from ordergate.entrypoints.http.route_table import RouteTable
-from ordergate.entrypoints.settings import Settings
+from ordergate.entrypoints.http.orders import routes as orders
+from ordergate.entrypoints.http.problems.errors import install_error_handlers
+from ordergate.entrypoints.http.service import docs, health
 
 _OF_SIGN_IN = (login, accounts, sessions, discovery)
 """Routers that are there only where people sign in here, and not with another issuer."""

@@ -8,33 +8,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
-from ordergate.application.add_user import AddUser
-from ordergate.application.authenticate_user import AuthenticateUser
-from ordergate.application.cancel_order import CancelOrder
-from ordergate.application.change_password import ChangePassword
-from ordergate.application.close_account import CloseAccount
-from ordergate.application.end_all_sessions import EndAllSessions
-from ordergate.application.end_session import EndSession
-from ordergate.application.get_account import GetAccount
-from ordergate.application.get_own_order import GetOwnOrder
-from ordergate.application.list_own_orders import ListOwnOrders
-from ordergate.application.list_sessions import ListSessions
-from ordergate.application.place_order import PlaceOrder
+from ordergate.application.accounts.add_user import AddUser
+from ordergate.application.accounts.change_password import ChangePassword
+from ordergate.application.accounts.close_account import CloseAccount
+from ordergate.application.accounts.get_account import GetAccount
+from ordergate.application.orders.cancel_order import CancelOrder
+from ordergate.application.orders.get_own_order import GetOwnOrder
+from ordergate.application.orders.list_own_orders import ListOwnOrders
+from ordergate.application.orders.place_order import PlaceOrder
 from ordergate.application.ports.audit import Origin
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import Caller, PublicKeys
-from ordergate.application.refresh_session import RefreshSession
-from ordergate.application.revoke_token import RevokeToken
+from ordergate.application.sessions.authenticate_user import AuthenticateUser
+from ordergate.application.sessions.end_all_sessions import EndAllSessions
+from ordergate.application.sessions.end_session import EndSession
+from ordergate.application.sessions.list_sessions import ListSessions
+from ordergate.application.sessions.refresh_session import RefreshSession
+from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.scope import Scope
-from ordergate.entrypoints.http.compiled_route import CompiledRoute, query_names
-from ordergate.entrypoints.http.errors import (
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute, query_names
+from ordergate.entrypoints.http.problems.errors import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
     insufficient_scope,
 )
-from ordergate.entrypoints.http.fields import field_values, query_parameters
-from ordergate.entrypoints.http.problems import ProblemError
-from ordergate.entrypoints.settings import Settings
+from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.requests.fields import field_values, query_parameters
 
 
 def from_container(name: str) -> object:

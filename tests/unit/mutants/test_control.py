@@ -2,7 +2,7 @@
 
 import pytest
 
-from ordergate.adapters.clock import SystemClock
+from ordergate.adapters.system.system_clock import SystemClock
 from tests.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
 from tests.unit.mutants.kit import (
     ConflictingLoader,

@@ -8,9 +8,9 @@ from functools import cache
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from ordergate.adapters.clock import SystemClock
-from ordergate.adapters.tokens.key_source import StaticKeys
-from ordergate.adapters.tokens.signing_key import SigningKey
+from ordergate.adapters.system.system_clock import SystemClock
+from ordergate.adapters.tokens.keys.key_source import StaticKeys
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken, Throttled
 from ordergate.application.ports.passwords import Attempt, Requester, Verification
 from ordergate.application.ports.tokens import AccessToken, Caller, Jwks

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from ordergate.adapters.memory import InMemorySessionRepository, Tables
 from ordergate.adapters.memory.tables import StoredToken
 from ordergate.application.ports.sessions import Forgotten, Rotation, Verdict
-from ordergate.application.refresh_token import TokenDigest
+from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Ending, Session, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 from tests.unit.mutants.kit import caught_by

@@ -1,0 +1,120 @@
+"""Records of the archive as rows of their tables; orders are in `rows`."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from ordergate.adapters.sql.rows import check_types, session_of, session_row
+from ordergate.adapters.sql.tables import CLOSED, EXTERNAL, NO_HASH
+from ordergate.application.ports.archive import (
+    AccountKind,
+    AccountRecord,
+    KeyRecord,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.order import OrderId
+from ordergate.domain.refresh_token import TokenDigest
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
+
+
+def account_row(account: AccountRecord) -> dict[str, Any]:
+    """Return the row of any account; one that nobody signs in to has a name that is none."""
+    if account.username is not None and account.password_hash is not None:
+        name, password_hash = account.username.value, account.password_hash
+    elif account.kind is AccountKind.OPEN:
+        raise ValueError("an open account has a name and a hash")
+    else:
+        closed = account.kind is AccountKind.CLOSED
+        name = f"{CLOSED}{account.id}" if closed else f"{EXTERNAL}{uuid.uuid4().hex}"
+        password_hash = PasswordHash(NO_HASH)
+    return {"id": account.id, "username": name, "password_hash": password_hash}
+
+
+def account_of(row: Row[Any]) -> AccountRecord:
+    """Return what a row of `users` says. Raises `RecordUnreadable`, as all that read rows."""
+    user = UserId(row.id)
+    check_types(f"account {user}", row, username=str, password_hash=str)
+    if row.username.startswith(CLOSED):
+        return AccountRecord(user, AccountKind.CLOSED)
+    if row.username.startswith(EXTERNAL):
+        return AccountRecord(user, AccountKind.EXTERNAL)
+    return AccountRecord(
+        user, AccountKind.OPEN, Username(row.username), PasswordHash(row.password_hash)
+    )
+
+
+def subject_row(record: SubjectRecord) -> dict[str, Any]:
+    """Return the row of a subject of another issuer's."""
+    return {"issuer": record.issuer, "subject": record.subject, "user_id": record.user}
+
+
+def subject_of(row: Row[Any]) -> SubjectRecord:
+    """Return what a row of `external_subjects` says."""
+    check_types(f"subject of account {row.user_id}", row, issuer=str, subject=str)
+    return SubjectRecord(row.issuer, row.subject, UserId(row.user_id))
+
+
+def session_record_row(record: SessionRecord) -> dict[str, Any]:
+    """Return the row of a session that ended or did not."""
+    ending = str(record.ending) if record.ending is not None else None
+    return {**session_row(record.session), "ended_at": record.ended_at, "ending": ending}
+
+
+def session_record_of(row: Row[Any]) -> SessionRecord:
+    """Return what a row of `sessions` says."""
+    check_types(f"session {row.id}", row, ended_at=datetime | None, ending=str | None)
+    return SessionRecord(session_of(row), row.ended_at, row.ending)
+
+
+def refresh_token_row(record: RefreshTokenRecord) -> dict[str, Any]:
+    """Return the row of a refresh token."""
+    return {
+        "digest": record.digest,
+        "session_id": record.session,
+        "expires_at": record.expires_at,
+        "used_at": record.used_at,
+        "sealed_successor": record.sealed,
+    }
+
+
+def refresh_token_of(row: Row[Any]) -> RefreshTokenRecord:
+    """Return what a row of `refresh_tokens` says."""
+    check_types(
+        f"refresh token of session {row.session_id}",
+        row,
+        expires_at=datetime,
+        used_at=datetime | None,
+        sealed_successor=bytes | None,
+    )
+    return RefreshTokenRecord(
+        TokenDigest(row.digest),
+        SessionId(row.session_id),
+        row.expires_at,
+        row.used_at,
+        row.sealed_successor,
+    )
+
+
+def key_row(record: KeyRecord) -> dict[str, Any]:
+    """Return the row of an idempotency key."""
+    return {
+        "owner_id": record.owner,
+        "key": record.key.value,
+        "order_id": record.order_id,
+        "expires_at": record.key.expires_at,
+    }
+
+
+def key_of(row: Row[Any]) -> KeyRecord:
+    """Return what a row of `idempotency_keys` says."""
+    record = f"idempotency key of order {row.order_id} of account {row.owner_id}"
+    check_types(record, row, order_id=int, expires_at=datetime)
+    return KeyRecord(
+        UserId(row.owner_id), IdempotencyKey(row.key, row.expires_at), OrderId(row.order_id)
+    )

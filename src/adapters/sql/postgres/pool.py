@@ -1,0 +1,86 @@
+"""Which connections of a pool are still fit to use: a balancer drops idle ones without a word."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Protocol
+from weakref import WeakSet
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
+
+from ordergate.adapters.sql.postgres.connection import PostgresConnection
+
+MAX_AGE_SECONDS = 3_600.0
+"""How old a connection may become, so that names are resolved again and roles are read again."""
+
+_GOODBYE_SECONDS = 1.0
+
+
+class _Adapted(Protocol):
+    """SQLAlchemy's wrapper of a connection."""
+
+    driver_connection: PostgresConnection
+
+
+class ConnectionLimits:
+    """Replaces a connection on checkout that is closed, too old, or was idle for too long.
+
+    It compares times and sends nothing, so that a checkout costs no trip to the server.
+    """
+
+    def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
+        self._idle_seconds = idle_seconds
+        self._silence_at = float("-inf")
+        self._connections: WeakSet[PostgresConnection] = WeakSet()
+        self._retired: set[asyncio.Task[None]] = set()
+        event.listen(pool, "connect", self._on_connect)
+        event.listen(pool, "checkin", self._on_checkin)
+        event.listen(pool, "checkout", self._on_checkout)
+        event.listen(pool, "invalidate", self._on_invalidate)
+
+    def note_silence(self) -> None:
+        """Trust no connection that is idle now: one of them has gone silent."""
+        self._silence_at = time.monotonic()
+
+    async def close(self) -> None:
+        """Close every connection, all at the same time: silent ones do not answer a goodbye."""
+        await asyncio.gather(*self._retired, *map(_say_goodbye, self._connections))
+
+    def _on_connect(self, connection: _Adapted, _: object) -> None:
+        self._connections.add(connection.driver_connection)
+
+    def _on_invalidate(self, connection: _Adapted, _: object, error: object) -> None:
+        # SQLAlchemy would wait for the answer to a goodbye. A COMMIT that waits for a standby needs
+        # that time: the driver cancels it, or its session would stay.
+        driver = connection.driver_connection
+        if isinstance(error, TimeoutError) and not driver.committing:
+            driver.terminate()
+
+    def _on_checkin(self, connection: _Adapted | None, _: object) -> None:
+        if connection is not None:  # else it was invalidated
+            connection.driver_connection.idle_since = time.monotonic()
+
+    def _on_checkout(self, connection: _Adapted, _: object, __: object) -> None:
+        driver = connection.driver_connection
+        if driver.idle_since is None:
+            return
+        now = time.monotonic()
+        if (
+            now - driver.idle_since > self._idle_seconds
+            or driver.idle_since <= self._silence_at
+            or now - driver.opened_at > MAX_AGE_SECONDS
+            or driver.is_closed()
+        ):
+            goodbye = asyncio.get_running_loop().create_task(_say_goodbye(driver))
+            self._retired.add(goodbye)
+            goodbye.add_done_callback(self._retired.discard)
+            raise DisconnectionError
+
+
+async def _say_goodbye(driver: PostgresConnection) -> None:
+    """Close a connection as the protocol asks, so that the server does not log it as lost."""
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        await driver.close(timeout=_GOODBYE_SECONDS)

@@ -1,0 +1,58 @@
+"""Whether a PostgreSQL server accepts connections yet."""
+
+import ssl
+
+import asyncpg
+
+from ordergate.adapters.sql.postgres.database import CONNECT_SECONDS
+from ordergate.adapters.sql.postgres.errors import words_for
+from ordergate.adapters.sql.postgres.url import each_host
+
+_NOT_YET = frozenset({"53300", "57P01", "57P02", "57P03"})
+"""Too many connections; shutting down, crashed, starting up."""
+
+_CONNECTION = "08"
+_PROTOCOL_VIOLATION = "08P01"
+
+
+async def reason_to_wait(url: str) -> str | None:
+    """Connect once to each host in turn, and say why none accepts a connection yet.
+
+    `None` means that waiting changes nothing: a host accepted one, or refused for a reason that
+    stays, such as a wrong password or a database that does not exist.
+    """
+    reason = None
+    for host in each_host(url):
+        try:
+            connection = await asyncpg.connect(host, timeout=CONNECT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - opening the database says what else is wrong
+            if not _is_temporary(error, socket_file=_is_socket_file(host)):
+                return None
+            reason = reason or words_for(error)
+        else:
+            await connection.close()
+            return None
+    return reason
+
+
+def _is_temporary(error: Exception, *, socket_file: bool) -> bool:
+    state: str | None = getattr(error, "sqlstate", None)
+    match error:
+        case asyncpg.TargetServerAttributeNotMatched():
+            return True
+        case _ if state:
+            return state in _NOT_YET or (
+                state.startswith(_CONNECTION) and state != _PROTOCOL_VIOLATION
+            )
+        case ssl.SSLError() | PermissionError():
+            return False
+        case FileNotFoundError():  # of the socket, or of a certificate
+            return socket_file
+        case ConnectionError():
+            return "SSL" not in str(error)
+        case _:  # a refusal, a name that is not known yet, no route, no answer in time
+            return isinstance(error, OSError)
+
+
+def _is_socket_file(url: str) -> bool:
+    return url.split("/")[2].rpartition("@")[2].lower().startswith("%2f")

@@ -1,0 +1,169 @@
+"""Accounts in SQL."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.repositories.sql_session_repository import end_sessions, has_password
+from ordergate.adapters.sql.tables import (
+    CLOSED,
+    EXTERNAL,
+    NO_HASH,
+    ExternalSubjectRow,
+    OrderRow,
+    SessionRow,
+    UserRow,
+)
+from ordergate.application.errors import OrdersOpen, StorageUnavailable, UsernameTaken
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.order import FINAL_STATUSES
+from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
+
+
+class SqlUserRepository(UserRepository):
+    """The table `users`; the unique name decides who was first.
+
+    `external_subjects` leads to the accounts of the subjects of another issuer.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, username: Username) -> User | None:
+        """Read one row by its unique name."""
+        query = select(col(UserRow.id), col(UserRow.password_hash)).where(
+            col(UserRow.username) == username.value, col(UserRow.password_hash) != NO_HASH
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return User(UserId(row.id), username, PasswordHash(row.password_hash)) if row else None
+
+    async def add(self, username: Username, password_hash: PasswordHash) -> User:
+        """Insert one row."""
+        values = {"username": username.value, "password_hash": password_hash}
+        statement = insert(UserRow).values(values).returning(col(UserRow.id))
+        try:
+            row = await self._database.write(lambda connection: connection.execute(statement).one())
+            return User(UserId(row.id), username, password_hash)
+        except IntegrityError:
+            raise UsernameTaken from None
+
+    async def get(self, user_id: UserId) -> User | None:
+        """Read one row by its key, unless nobody can sign in to it."""
+        query = select(col(UserRow.username), col(UserRow.password_hash)).where(
+            col(UserRow.id) == user_id
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None or row.username.startswith((CLOSED, EXTERNAL)):
+            return None
+        return User(user_id, Username(row.username), PasswordHash(row.password_hash))
+
+    async def replace_password_hash(
+        self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
+    ) -> bool:
+        """Update the row on condition of its old value."""
+        return await self._database.write(
+            lambda connection: _update(connection, user_id, old, password_hash=new)
+        )
+
+    async def change_password(
+        self,
+        user_id: UserId,
+        *,
+        old: PasswordHash,
+        new: PasswordHash,
+        keep: SessionId | None,
+        at: datetime,
+    ) -> Sequence[SessionId] | None:
+        """Update the row of the user and those of the sessions in one transaction."""
+        others = and_(col(SessionRow.user_id) == user_id, col(SessionRow.id) != (keep or ""))
+
+        def work(connection: Connection) -> list[SessionId] | None:
+            if not _update(connection, user_id, old, password_hash=new):
+                return None
+            return end_sessions(connection, others, Ending.PASSWORD_CHANGED, at)
+
+        return await self._database.write(work)
+
+    async def close(
+        self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
+    ) -> Sequence[SessionId] | None:
+        """Overwrite name and hash, and end the sessions, in one transaction."""
+        open_orders = select(_has_open_orders(user_id))
+
+        def work(connection: Connection) -> list[SessionId] | None:
+            erased = {"username": f"{CLOSED}{user_id}", "password_hash": NO_HASH}
+            if not _update(connection, user_id, password_hash, **erased):
+                return None
+            if connection.scalar(open_orders):
+                raise OrdersOpen
+            return end_sessions(
+                connection, col(SessionRow.user_id) == user_id, Ending.ACCOUNT_CLOSED, at
+            )
+
+        return await self._database.write(work)
+
+    async def of_subject(self, issuer: str, subject: str) -> UserId:
+        """Read the row, or write both: the row's key decides who was first.
+
+        A row that is found may be of an attempt that was not confirmed. An id that is lost after
+        it was returned would be given to another account.
+        """
+        query = select(col(ExternalSubjectRow.user_id)).where(
+            col(ExternalSubjectRow.issuer) == issuer, col(ExternalSubjectRow.subject) == subject
+        )
+
+        def find(connection: Connection) -> UserId | None:
+            row = connection.execute(query).one_or_none()
+            return UserId(row.user_id) if row else None
+
+        def add(connection: Connection) -> UserId:
+            account = insert(UserRow).values(_nobodys()).returning(col(UserRow.id))
+            user_id = UserId(connection.execute(account).one().id)
+            values = {"issuer": issuer, "subject": subject, "user_id": user_id}
+            connection.execute(insert(ExternalSubjectRow).values(values))
+            return user_id
+
+        known = await self._database.confirmed(find)
+        if known is not None:
+            return known
+        try:
+            return await self._database.write(add, repeatable=True)
+        except IntegrityError:  # another attempt was first, and has committed
+            known = await self._database.confirmed(find)
+        if known is None:
+            raise StorageUnavailable("the account of a subject was removed while it was opened")
+        return known
+
+
+def _has_open_orders(user_id: UserId) -> ColumnElement[bool]:
+    """Match orders in every other status than the final ones, whatever version wrote it.
+
+    Each range between final statuses begins at one place of the index; NOT IN would go through all
+    orders, and so would PostgreSQL without the order.
+    """
+    status = col(OrderRow.status)
+    final = sorted(FINAL_STATUSES)
+    ranges = [
+        status < final[0],
+        *(and_(status > low, status < high) for low, high in pairwise(final)),
+        status > final[-1],
+    ]
+    mine = select(status).where(col(OrderRow.owner_id) == user_id).order_by(status).limit(1)
+    return or_(*(mine.where(each).scalar_subquery().is_not(None) for each in ranges))
+
+
+def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:
+    statement = update(UserRow).where(has_password(user_id, old)).values(values)
+    return connection.execute(statement).rowcount == 1
+
+
+def _nobodys() -> dict[str, str]:
+    """Return the row of an account that nobody can sign in to here: the hash fits no password."""
+    return {"username": f"{EXTERNAL}{uuid.uuid4().hex}", "password_hash": NO_HASH}

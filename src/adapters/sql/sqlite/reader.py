@@ -1,0 +1,36 @@
+"""A thread that reads a SQLite file beside the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Connection
+
+from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.sqlite.file import engine_errors
+from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, WatchedFile
+
+
+class SqliteReader:
+    """A thread with one connection. Reads follow each other in the order of their calls.
+
+    A read whose caller is cancelled before it began is skipped.
+    """
+
+    def __init__(self, file: WatchedFile, name: str) -> None:
+        self._file = file
+        self._connection = WatchedConnection(file)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run a read and return what it returned."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
+
+    async def close(self) -> None:
+        """Wait for all reads that were asked for before, and let the file go."""
+        await asyncio.to_thread(self._thread.shutdown)
+        self._connection.close()
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with engine_errors(self._file.path):
+            return work(self._connection.current())

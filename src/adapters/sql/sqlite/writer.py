@@ -1,0 +1,227 @@
+"""The one writer of a SQLite file in this process: works that wait are committed together."""
+
+import asyncio
+import secrets
+import sqlite3
+import time
+from asyncio import AbstractEventLoop, Future
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, cast
+
+from sqlalchemy import Connection
+
+from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.sqlite.file import (
+    BUSY_SECONDS,
+    engine_errors,
+    is_busy,
+    unavailable,
+)
+from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, WatchedFile
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
+
+MAX_GROUP = 256
+"""The most works that one commit stores."""
+
+MAX_WAITING = 10_000
+"""The most works that wait in this process."""
+
+# A thread that waits for another process's lock asks for it again so often. SQLite's own waiting
+# sleeps up to 100 ms at a time, and hardly ever wakes while the lock is free.
+_RANDOM = secrets.SystemRandom()
+_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS = 0.0005, 0.001
+
+# A writer that never runs out of works leaves the lock free for longer than a poll takes, so often.
+_TURN_SECONDS, _PAUSE_SECONDS = 0.03, 0.002
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[Connection], Any]
+    loop: AbstractEventLoop
+    future: "Future[Any]"
+    result: Any = None
+    error: BaseException | None = field(default=None)
+    queued_at: float = field(default_factory=time.monotonic)
+
+    def is_overdue(self) -> bool:
+        return time.monotonic() > self.queued_at + BUSY_SECONDS
+
+    def tell(self) -> None:
+        if self.future.done():  # its caller gave up
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class SqliteWriter:
+    """A thread with a queue and one connection, kept as long as the file is the same.
+
+    It begins a transaction, runs every work that waits within a savepoint of its own, and tells
+    their callers after the commit, of whichever event loop they are. A work that raises is rolled
+    back alone; when the transaction fails, none is stored and each caller gets
+    `StorageUnavailable`. A work whose caller was cancelled before it began is skipped.
+
+    While another process keeps the lock, each work waits for it `BUSY_SECONDS` from when it was
+    asked for, and all whose time is over fail together.
+    """
+
+    def __init__(self, file: WatchedFile) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = Thread(
+            target=_Committer(file, self._jobs).run, name="sqlite-writer", daemon=True
+        )
+        self._thread.start()
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Run a work and return what it returned once that is on the disk.
+
+        When too many wait already it is `StorageUnavailable` at once.
+        """
+        if self._jobs.qsize() >= MAX_WAITING:
+            raise StorageUnavailable(f"SQLite: {MAX_WAITING} writes wait already; try again later")
+        loop = asyncio.get_running_loop()
+        future: Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, loop, future))
+        return await future
+
+    async def close(self) -> None:
+        """Wait for all that was queued before, and let the file go."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+
+class _Committer:
+    """What the thread does."""
+
+    def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:
+        self._path = file.path
+        self._jobs = jobs
+        self._put_back: deque[_Job | None] = deque()
+        self._connection = WatchedConnection(file, busy_seconds=0)
+        self._let_go_at = 0.0
+
+    def run(self) -> None:
+        """Commit group after group, until there is `None` in the queue."""
+        while job := self._next():
+            group = [job]
+            try:
+                open_ended = self._commit(group)
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+                self._connection.close()
+                if is_busy(error):
+                    group += self._overdue()
+                for each in group:
+                    each.error = unavailable(error, self._path)
+                    each.error.__cause__ = error
+                open_ended = True
+            _tell(group)
+            if not open_ended:
+                break
+        self._connection.close()
+
+    def _next(self) -> _Job | None:
+        """Wait for a job; when one is there at once, leave the lock to others now and then."""
+        with suppress(Empty):
+            job = self._take()
+            if time.monotonic() - self._let_go_at > _TURN_SECONDS:
+                time.sleep(_PAUSE_SECONDS)
+                self._let_go_at = time.monotonic()
+            return job
+        job = self._jobs.get()
+        self._let_go_at = time.monotonic()
+        return job
+
+    def _take(self) -> _Job | None:
+        """Take what is there at once. Raises `Empty`."""
+        return self._put_back.popleft() if self._put_back else self._jobs.get_nowait()
+
+    def _overdue(self) -> Iterator[_Job]:
+        """Take those whose time is over; they stand first, since all have as long."""
+        with suppress(Empty):
+            while (job := self._take()) and job.is_overdue():
+                yield job
+            self._put_back.append(job)
+
+    def _commit(self, group: list[_Job]) -> bool:
+        """Run the first job and those that wait by then; say whether more may come."""
+        connection = self._begin(group[0])
+        engine = _engine_connection(connection)
+        self._run(connection, engine, group[0])
+        open_ended = True
+        while open_ended and len(group) < MAX_GROUP:
+            try:
+                job = self._take()
+            except Empty:
+                break
+            if job is None:
+                open_ended = False
+            else:
+                group.append(job)
+                self._run(connection, engine, job)
+        engine.execute("COMMIT")
+        if not self._connection.is_current():
+            raise OutcomeUnknown(
+                f"SQLite: {self._path} was replaced or removed during a change, which may be"
+                " missing from it; look before trying again"
+            )
+        return open_ended
+
+    def _begin(self, first: _Job) -> Connection:
+        """Take the write lock. Raises the engine's error when another process keeps it."""
+        while True:
+            try:
+                connection = self._connect()
+                _engine_connection(connection).execute("BEGIN IMMEDIATE")
+            except Exception as error:
+                if not is_busy(error) or first.is_overdue():
+                    raise
+                time.sleep(_RANDOM.uniform(_LEAST_POLL_SECONDS, _MOST_POLL_SECONDS))
+            else:
+                return connection
+
+    def _connect(self) -> Connection:
+        connection = self._connection.current()
+        if not connection.in_transaction():
+            connection.begin()  # for Alembic, which would begin a transaction otherwise
+        return connection
+
+    def _run(self, connection: Connection, engine: sqlite3.Connection, job: _Job) -> None:
+        if job.future.cancelled():
+            return
+        engine.execute("SAVEPOINT work")
+        try:
+            with engine_errors(self._path):
+                job.result = job.work(connection)
+        except Exception as error:
+            job.error = error
+            if not engine.in_transaction:
+                raise  # the engine has rolled back more than this work
+            engine.execute("ROLLBACK TO work")
+        engine.execute("RELEASE work")
+
+
+def _engine_connection(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)
+
+
+def _tell(group: list[_Job]) -> None:
+    """Wake each event loop once for all of its callers."""
+    of_loops: dict[AbstractEventLoop, list[_Job]] = {}
+    for job in group:
+        of_loops.setdefault(job.loop, []).append(job)
+    for loop, jobs in of_loops.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell_all, jobs)
+
+
+def _tell_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.tell()

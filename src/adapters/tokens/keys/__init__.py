@@ -1,0 +1,1 @@
+"""Signing keys: how they are read, kept, rotated and fetched."""

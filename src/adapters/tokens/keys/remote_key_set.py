@@ -1,0 +1,160 @@
+"""The keys of another issuer, fetched from where it publishes them (RFC 7517, section 5)."""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from functools import cached_property
+
+import httpx
+
+from ordergate.adapters.tokens.keys.encoding import parse_json_object
+from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.application.errors import KeysUnavailable
+
+FRESH_SECONDS = 300
+"""How long keys are used before they are fetched again."""
+
+STALE_SECONDS = 2 * FRESH_SECONDS
+"""How old keys may be that are used without waiting for new ones, while the issuer is up."""
+
+RETRY_SECONDS = 10
+"""The least time between fetches that failed, and between those that an unknown `kid` asks for."""
+
+FIRST_RETRY_SECONDS = 1
+"""The same while there are no keys at all."""
+
+TIMEOUT_SECONDS = 5.0
+"""How long a fetch may take, from looking the host up to the last byte."""
+
+MAX_BYTES = 1_048_576
+"""The largest answer that is read."""
+
+_log = logging.getLogger("ordergate.keys")
+
+
+class RemoteKeySet:
+    """The JWK Set at `url`: kept, and fetched again in the background when it is no longer fresh.
+
+    There is one fetch at a time. Only who needs a key that is not there waits for it: the first
+    requests of all, a token that names an unknown `kid`, and the first requests after so long a
+    quiet that a key may have been withdrawn without anybody noticing. Forged ones cannot hammer
+    the issuer. While it is down, or answers with something that is no good set, the keys fetched
+    before stay in use; one line of the log says when that begins and one when it ends. It belongs
+    to one event loop. `monotonic` counts seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._url = url
+        self._monotonic = monotonic
+        self._timeout = timeout
+        self._keys: KeySet | None = None
+        self._failure: str | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._due = self._unknown_due = self._fetched_at = -float("inf")
+
+    async def keys(self, kid: str | None) -> KeySet:
+        """Return the set, fetched first if it does not hold `kid` and may be fetched.
+
+        Raises `KeysUnavailable` when there is none, and for an unknown `kid` when the issuer does
+        not answer, since it may have a key of that name by now.
+        """
+        now = self._monotonic()
+        stale = self._failure is None and now >= self._fetched_at + STALE_SECONDS
+        missing = not self._holds(kid) or stale
+        if self._fetching is None:
+            if now >= self._due:
+                self._start(now)
+            elif missing and self._keys is not None and now >= self._unknown_due:
+                self._unknown_due = now + RETRY_SECONDS
+                self._start(now)
+        if missing and self._fetching is not None:
+            await asyncio.wait([self._fetching])  # who goes away does not take the fetch along
+        if self._keys is None or (self._failure is not None and not self._holds(kid)):
+            raise KeysUnavailable(f"the keys of the issuer: {self._failure}")
+        return self._keys
+
+    async def close(self) -> None:
+        """Give up a fetch under way; may be called twice."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
+
+    def _holds(self, kid: str | None) -> bool:
+        if self._keys is None:
+            return False
+        return kid is None or any(key.kid == kid for key in self._keys.keys)
+
+    def _start(self, now: float) -> None:
+        pause = FIRST_RETRY_SECONDS if self._keys is None else RETRY_SECONDS
+        self._due = now + self._timeout + pause  # whatever becomes of it
+        self._fetching = asyncio.create_task(self._fetch(pause))
+
+    async def _fetch(self, pause: float) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                keys = _key_set(await self._download())
+        except TimeoutError:
+            self._note(f"no whole answer within {self._timeout:g} s")
+            self._due = self._monotonic() + pause
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            self._note(f"{type(error).__name__}: {error}")
+            self._due = self._monotonic() + pause
+        else:
+            self._note(None)
+            self._keys = keys
+            self._fetched_at = self._monotonic()
+            self._due = self._monotonic() + FRESH_SECONDS
+        finally:
+            self._fetching = None
+
+    async def _download(self) -> bytes:
+        async with (
+            # A client for each fetch: they are minutes apart, and a connection would not last.
+            # The environment names no proxy and no password for it.
+            httpx.AsyncClient(verify=self._trust, timeout=self._timeout, trust_env=False) as client,
+            client.stream(
+                "GET",
+                self._url,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            ) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise ValueError(f"the status is {response.status_code}")
+            body = bytearray()
+            async for part in response.aiter_raw():  # as sent: what is small stays small
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise ValueError(f"the answer has more than {MAX_BYTES} bytes")
+            return bytes(body)
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """The certificate authorities that httpx brings, or those of SSL_CERT_FILE."""
+        return httpx.create_ssl_context()
+
+    def _note(self, failure: str | None) -> None:
+        if failure is not None and self._failure is None:
+            _log.warning("keys_unavailable", extra={"url": self._url, "reason": failure})
+        elif failure is None and self._failure is not None:
+            _log.warning("keys_available", extra={"url": self._url})
+        self._failure = failure
+
+
+def _key_set(body: bytes) -> KeySet:
+    """Read a JWK Set of public keys. Raises ValueError, also for a published private key."""
+    document = parse_json_object(body)
+    if "keys" not in document:
+        raise ValueError("the answer is no JWK Set")
+    keys = KeySet.from_jwks(document)
+    members = document["keys"]
+    if isinstance(members, list) and any({"d", "k"} & set(jwk) for jwk in members):
+        raise ValueError("the set holds a private key, which everybody knows by now")
+    return keys

@@ -1,0 +1,153 @@
+"""The keys that tokens are signed with: PEM files, private JSON Web Keys, and secrets."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import InvalidKeyError
+
+from ordergate.adapters.system.files import reason
+from ordergate.adapters.tokens.keys.encoding import encode_base64url
+from ordergate.adapters.tokens.keys.jwk import MIN_SECRET_BYTES, Algorithm, VerifyingKey
+from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
+
+PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+SECRET_KID = "secret"
+"""What every secret is called: a thumbprint of it would let anybody test guesses."""
+
+_ALGORITHMS = get_default_algorithms()
+_REQUIRED = {"EdDSA": "crv kty x", "ES256": "crv kty x y", "RS256": "e kty n"}
+"""The members that name a public key (RFC 7638, section 3.2; RFC 8037, section 2)."""
+
+
+class InvalidSigningKey(ValueError):
+    """A key that cannot sign; the message says why and what can, and holds no key material."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key or a secret, the one algorithm it is used with, and its id.
+
+    The id of a key pair is its RFC 7638 thumbprint, that of a secret is `SECRET_KID`.
+    """
+
+    algorithm: Algorithm
+    key: PrivateKey | bytes = field(repr=False)
+    kid: str
+
+    @classmethod
+    def from_secret(cls, secret: str) -> Self:
+        """Sign with HS256. Raises `InvalidSigningKey` for fewer than 32 bytes of UTF-8."""
+        key = secret.encode()
+        if len(key) < MIN_SECRET_BYTES:
+            raise InvalidSigningKey(f"a signing secret has at least {MIN_SECRET_BYTES} bytes")
+        return cls("HS256", key, SECRET_KID)
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> Self:
+        """Read an unencrypted private key; the algorithm follows from its kind.
+
+        Ed25519 → EdDSA, P-256 → ES256, RSA → RS256. Raises `InvalidSigningKey` for anything else,
+        and for RSA keys that no verifier should accept.
+        """
+        try:
+            key = serialization.load_pem_private_key(pem, password=None)
+        except TypeError:
+            raise InvalidSigningKey("the key is encrypted; store it without a passphrase") from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise InvalidSigningKey("this is not a PEM file with a private key") from None
+        return cls._of(key)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Read a PEM file. Raises `InvalidSigningKey`, also when the file cannot be read."""
+        try:
+            return cls.from_pem(path.read_bytes())
+        except OSError as error:
+            raise InvalidSigningKey(f"cannot be read: {reason(error, path)}") from None
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
+        """Read what `private_jwk` wrote. Raises `InvalidSigningKey` for anything else."""
+        if jwk.get("alg") not in _REQUIRED:
+            raise InvalidSigningKey(f"alg is none of {', '.join(_REQUIRED)}")
+        try:
+            private = _ALGORITHMS[str(jwk["alg"])].from_jwk(dict(jwk))
+        except (InvalidKeyError, TypeError, ValueError, UnsupportedAlgorithm):
+            raise InvalidSigningKey("this is not a private JWK") from None
+        key = cls._of(private)
+        if (key.algorithm, key.kid) != (jwk["alg"], jwk.get("kid")):
+            raise InvalidSigningKey("alg or kid is another key's")
+        return key
+
+    @classmethod
+    def new(cls, algorithm: Algorithm) -> Self:
+        """Make a key pair for EdDSA, ES256 or RS256 (4096 bits)."""
+        return cls._of(new_private_key(algorithm))
+
+    @classmethod
+    def _of(cls, key: object) -> Self:
+        if isinstance(key, ed25519.Ed25519PrivateKey):
+            return cls("EdDSA", key, _thumbprint("EdDSA", key))
+        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+            return cls("ES256", key, _thumbprint("ES256", key))
+        if isinstance(key, rsa.RSAPrivateKey):
+            if weakness := rsa_weakness(key.public_key()):
+                raise InvalidSigningKey(f"the RSA key is weak: {weakness}")
+            return cls("RS256", key, _thumbprint("RS256", key))
+        raise InvalidSigningKey("the key must be Ed25519, EC on P-256, or RSA")
+
+    def verifying(self) -> VerifyingKey:
+        """Return the key that verifies what this one signs."""
+        public = self.key if isinstance(self.key, bytes) else self.key.public_key()
+        return VerifyingKey(self.kid, self.algorithm, public)
+
+    def public_jwk(self) -> dict[str, str] | None:
+        """Write the public key as a JWK (RFC 7517) for publishing; a secret has none."""
+        if isinstance(self.key, bytes):
+            return None
+        return _jwk(self.algorithm, self.key.public_key()) | self._names()
+
+    def private_jwk(self) -> dict[str, str]:
+        """Write the private key as a JWK (RFC 7517). A secret is not written: ValueError."""
+        if isinstance(self.key, bytes):
+            raise ValueError("a secret is kept by whoever set it")
+        return _jwk(self.algorithm, self.key) | self._names()
+
+    def _names(self) -> dict[str, str]:
+        return {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+
+def new_private_key(algorithm: Algorithm) -> PrivateKey:
+    """Make a key pair for EdDSA, ES256 or RS256 (4096 bits). HS256 has no key pair: ValueError."""
+    match algorithm:
+        case "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "RS256":
+            return rsa.generate_private_key(public_exponent=65537, key_size=4096)
+        case _:
+            raise ValueError("HS256 signs with a secret, not with a key pair")
+
+
+def _jwk(algorithm: Algorithm, key: object) -> dict[str, str]:
+    members: dict[str, Any] = _ALGORITHMS[algorithm].to_jwk(key, as_dict=True)
+    # PyJWT adds it for RSA alone; `use` says the same for every kind.
+    return {name: value for name, value in members.items() if name != "key_ops"}
+
+
+def _thumbprint(algorithm: Algorithm, key: PrivateKey) -> str:
+    """Name a public key by the SHA-256 of its required members (RFC 7638, RFC 8037)."""
+    jwk = _jwk(algorithm, key.public_key())
+    members = {name: jwk[name] for name in _REQUIRED[algorithm].split()}
+    document = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+    return encode_base64url(hashlib.sha256(document).digest())

@@ -1,0 +1,55 @@
+"""Change one's own password."""
+
+from dataclasses import dataclass
+
+from ordergate.application.accounts.confirm_password import ATTEMPTS, ConfirmPassword
+from ordergate.application.ended_sessions import record_ended
+from ordergate.application.errors import WrongPassword
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.passwords import PasswordHasher, Requester
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.session import Ending
+from ordergate.domain.user import Password
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """Replace the caller's password, and end all their sessions but this one.
+
+    Raises `WrongPassword` when the current one is not theirs (or was changed meanwhile),
+    `InvalidPassword` and `WeakPassword` for a new one that cannot be had, and what
+    `ConfirmPassword` raises.
+    """
+
+    users: UserRepository
+    hasher: PasswordHasher
+    confirm_password: ConfirmPassword
+    rules: PasswordRules
+    clock: Clock
+    audit: Audit
+
+    async def __call__(self, current: str, new: str, *, caller: Caller, origin: Origin) -> None:
+        ended = None
+        for _ in range(ATTEMPTS):
+            account = await self.confirm_password(current, caller=caller, origin=origin)
+            secret = Password.new(new)
+            self.rules.check(secret, account.username)
+            requester = Requester.at(origin.address, account.username.value, known=True)
+            ended = await self.users.change_password(
+                caller.id,
+                old=account.password_hash,
+                new=await self.hasher.hash(secret, requester),
+                keep=caller.session,
+                at=self.clock.now(),
+            )
+            if ended is not None:
+                break
+        if ended is None:
+            raise WrongPassword
+        self.audit.record(
+            AuditEvent.PASSWORD_CHANGED, origin=origin, user=caller.id, session=caller.session
+        )
+        record_ended(self.audit, ended, Ending.PASSWORD_CHANGED, user=caller.id, origin=origin)

@@ -1,0 +1,1 @@
+"""What callers and staff do with orders."""

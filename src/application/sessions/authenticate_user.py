@@ -1,0 +1,141 @@
+"""Sign in with a user name and a password."""
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from ordergate.application.ended_sessions import record_ended
+from ordergate.application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from ordergate.application.find_account import find_account
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
+from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
+from ordergate.application.ports.users import UserRepository
+from ordergate.domain.errors import InvalidPassword
+from ordergate.domain.refresh_token import RefreshToken
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, Session, SessionId, SessionRules
+from ordergate.domain.user import Password, PasswordHash, User, UserId
+
+_NOBODY = UserId(0)
+_NO_PASSWORD = Password("nobody's password")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a client gets: a token to use, one to renew it with, and what the first is good for."""
+
+    access: AccessToken
+    refresh: RefreshToken
+    scope: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticateUser:
+    """Begin a session for a user name and a password.
+
+    Raises `InvalidCredentials` whichever of the two is wrong, after the same work: an unknown name,
+    or text that cannot be a name or a password, costs one hash like a wrong password. Raises
+    `Throttled` before any hashing after too many wrong guesses, and `Overloaded` when too many
+    sign-ins wait. A hash weaker than new ones is replaced on the way if it can be.
+    """
+
+    users: UserRepository
+    sessions: SessionRepository
+    hasher: PasswordHasher
+    tokens: TokenIssuer
+    throttle: Throttle
+    clock: Clock
+    audit: Audit
+    rules: SessionRules
+
+    async def __call__(
+        self,
+        username: str,
+        password: str,
+        *,
+        client_id: str,
+        scope: frozenset[Scope],
+        origin: Origin,
+    ) -> Grant:
+        found = await find_account(self.users, username)
+        known = found.id if found else None
+        try:
+            user = await self._judge(found, username, password, origin)
+        except Throttled:
+            self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=known)
+            raise
+        grant = await self._begin(user, client_id, scope, origin) if user else None
+        if grant is None:
+            self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=known)
+            raise InvalidCredentials
+        return grant
+
+    async def _begin(
+        self, user: User, client_id: str, scope: frozenset[Scope], origin: Origin
+    ) -> Grant | None:
+        """Begin a session, unless the password was changed meanwhile."""
+        now = self.clock.now()
+        session = Session(
+            id=SessionId(uuid4().hex),
+            user=user.id,
+            client_id=client_id,
+            address=origin.address,
+            scope=scope,
+            started_at=now,
+            last_used_at=now,
+            expires_at=now + self.rules.lifetime,
+        )
+        refresh = RefreshToken.new()
+        surplus = await self.sessions.start(
+            session,
+            refresh.digest,
+            token_expires_at=now + self.rules.idle,
+            password_hash=user.password_hash,
+            limit=self.rules.limit,
+        )
+        if surplus is None:
+            return None
+        self.audit.record(AuditEvent.SIGNED_IN, origin=origin, user=user.id, session=session.id)
+        record_ended(self.audit, surplus, Ending.TOO_MANY, user=user.id, origin=origin)
+        caller = Caller(user.id, client_id, scope, session.id)
+        return Grant(self.tokens.issue(caller, until=session.expires_at), refresh, scope)
+
+    async def _judge(
+        self, user: User | None, username: str, password: str, origin: Origin
+    ) -> User | None:
+        """Return the user, with the hash that is stored now, if the password is theirs."""
+        familiar = await self.sessions.is_familiar(user.id if user else _NOBODY, origin.address)
+        requester = Requester.at(origin.address, username, known=familiar)
+        async with self.throttle.attempt(username, origin.address, familiar=familiar) as attempt:
+            try:
+                guess = Password.guess(password)
+            except InvalidPassword:
+                guess, user = _NO_PASSWORD, None
+            verification = await self.hasher.verify(
+                guess, user.password_hash if user else None, requester
+            )
+            attempt.matched = user is not None and verification.matches
+        if user is None or not verification.matches:
+            return None
+        return await self._upgraded(user, guess, verification.upgraded, requester)
+
+    async def _upgraded(
+        self, user: User, guess: Password, new: PasswordHash | None, requester: Requester
+    ) -> User | None:
+        if new is None:
+            return user
+        try:
+            replaced = await self.users.replace_password_hash(
+                user.id, old=user.password_hash, new=new
+            )
+        except StorageUnavailable:
+            return user  # it can wait for the next sign-in
+        if replaced:
+            return replace(user, password_hash=new)
+        # Somebody was faster: another sign-in with the same upgrade, or a change of the password.
+        current = await self.users.get(user.id)
+        stored = current.password_hash if current else None  # it is closed: the same work
+        again = await self.hasher.verify(guess, stored, requester)
+        return current if again.matches else None

@@ -1,0 +1,112 @@
+"""Renew the tokens of a session."""
+
+from dataclasses import dataclass, field
+
+from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.errors import ApplicationError, InvalidGrant, InvalidScope
+from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.sessions import SessionRepository, Verdict
+from ordergate.application.ports.tokens import Caller, TokenIssuer
+from ordergate.application.sessions.authenticate_user import Grant
+from ordergate.domain.refresh_token import RefreshToken
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Ending, SessionRules
+
+MAX_SUCCESSORS = 16
+"""How many successors of a repeated token are followed.
+
+Two tabs that refresh together are one or two tokens apart. A longer chain is a client's that
+refreshes without pause, and each of its repeats would read the whole chain.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSession:
+    """Exchange a refresh token for an access token and the next one (RFC 6749, section 6).
+
+    Everybody who asks with one token within the grace time gets the same successor, or that one's
+    if it is used already, so a lost answer or two tabs at once sign nobody out. Asking later ends
+    the session, because one of the two who hold the token has stolen it (RFC 9700, section
+    4.14.2). Raises `InvalidGrant` for that, for every token that is not live, for another client
+    than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for
+    more than the session has; `TooManyRequests` beyond `limit_of_caller`. A narrower scope narrows
+    the access token alone.
+    """
+
+    sessions: SessionRepository
+    tokens: TokenIssuer
+    clock: Clock
+    audit: Audit
+    rules: SessionRules
+    limit_of_caller: CallerLimit = field(default_factory=writes)
+
+    async def __call__(
+        self,
+        refresh_token: str,
+        *,
+        client_id: str | None,
+        scope: frozenset[Scope] | None,
+        origin: Origin,
+    ) -> Grant:
+        old = RefreshToken.parse(refresh_token)
+        session = await self.sessions.of_token(old.digest) if old else None
+        if old is None or session is None:
+            self.audit.record(AuditEvent.REFRESH_REFUSED, origin=origin)
+            raise InvalidGrant
+
+        def record(event: AuditEvent, detail: str = "") -> None:
+            self.audit.record(
+                event, origin=origin, user=session.user, session=session.id, detail=detail
+            )
+
+        # Scopes that this program does not know stay with the session, and are in no token.
+        known = frozenset(each for each in Scope if each in session.scope)
+        granted = known if scope is None else scope
+        refusal: tuple[type[ApplicationError], str] | None = None
+        if client_id not in {None, session.client_id}:
+            refusal = InvalidGrant, "another client"
+        elif not granted or not granted <= known:
+            refusal = InvalidScope, "more scope"
+        if refusal and not await self.sessions.is_used(old.digest):  # else it may be reuse
+            error, detail = refusal
+            record(AuditEvent.REFRESH_REFUSED, detail)
+            raise error
+        now = self.clock.now()
+        new = RefreshToken.new()
+        async with self.limit_of_caller.turn(session.user):
+            rotation = await self.sessions.rotate(
+                old.digest,
+                new.digest,
+                sealed=old.seal(new),
+                at=now,
+                expires_at=now + self.rules.idle,
+                grace=self.rules.grace,
+            )
+        if rotation.verdict is Verdict.REUSED:
+            record(AuditEvent.REUSE_SEEN)
+            record(AuditEvent.SESSION_ENDED, Ending.REUSE.value)
+        if rotation.sealed is None or refusal:
+            record(AuditEvent.REFRESH_REFUSED, rotation.verdict.value)
+            raise InvalidGrant
+        newest = await self._newest(old.unseal(rotation.sealed))
+        if newest is None:
+            record(AuditEvent.REFRESH_REFUSED, "too many refreshes since")
+            raise InvalidGrant
+        record(AuditEvent.REFRESHED, rotation.verdict.value)
+        caller = Caller(session.user, session.client_id, granted, session.id)
+        access = self.tokens.issue(caller, until=session.expires_at)
+        return Grant(access, newest, granted)
+
+    async def _newest(self, token: RefreshToken) -> RefreshToken | None:
+        """Follow the successors of a token that is used already, all in the grace time.
+
+        A client that got a used token would end its session with the next refresh. Returns `None`
+        after `MAX_SUCCESSORS`.
+        """
+        for _ in range(MAX_SUCCESSORS):
+            sealed = await self.sessions.sealed_successor(token.digest)
+            if sealed is None:
+                return token
+            token = token.unseal(sealed)
+        return None

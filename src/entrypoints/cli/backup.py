@@ -1,0 +1,59 @@
+"""`ordergate backup` and `ordergate restore`: the database's file, while servers use it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ordergate.application.ports.storage_file import Contents, StorageFile
+from ordergate.entrypoints.cli.runtime import Failure, container_of_settings, file_path
+from ordergate.entrypoints.container import Container
+
+_MEBIBYTE = 2**20
+
+backups = typer.Typer()
+
+
+@backups.command()
+def backup(
+    file: Annotated[
+        Path, typer.Argument(parser=file_path, metavar="FILE", help="The file to write; a new one.")
+    ],
+) -> None:
+    """Write all that is stored into a file, and check it; servers go on meanwhile."""
+    contents = storage_file(container_of_settings()).backup(file)
+    typer.echo(f"Wrote {_described(contents)} to {file}; it is sound.")
+
+
+@backups.command()
+def restore(
+    file: Annotated[
+        Path,
+        typer.Argument(parser=file_path, metavar="FILE", help="What `ordergate backup` wrote."),
+    ],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Even if there are users or orders: they are lost.")
+    ] = False,
+) -> None:
+    """Put what a backup holds in the place of all that is stored."""
+    contents = storage_file(container_of_settings()).restore(file, replace=replace)
+    typer.echo(f"Restored {_described(contents)} from {file}.")
+    if not contents.is_current:
+        typer.echo("Its schema is older: run `ordergate migrate`.")
+
+
+def storage_file(container: Container) -> StorageFile:
+    """Return the file that everything is stored in. Raises `Failure` where it is none."""
+    file: StorageFile | None = container.storage_file()
+    if file is None:
+        raise Failure(
+            "this database is no file: back it up and restore it with its own tools, "
+            "which for PostgreSQL are pg_dump and pg_restore"
+        )
+    return file
+
+
+def _described(contents: Contents) -> str:
+    size = contents.size / _MEBIBYTE
+    return f"{contents.accounts} users and {contents.orders} orders ({size:.1f} MiB)"

@@ -1,0 +1,199 @@
+"""`ordergate migrate`, `seed`, `copy` and `purge`: what is done to the storage as a whole."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ordergate.application.errors import (
+    CopyUnfinished,
+    SchemaNotCurrent,
+    StorageNotEmpty,
+    StorageUnavailable,
+)
+from ordergate.application.maintenance.copy_storage import CopyStorage, Stage
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order
+from ordergate.entrypoints.cli.runtime import (
+    Failure,
+    container_of_settings,
+    migrate_storage,
+    whole_number,
+    with_storage,
+)
+from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
+from ordergate.entrypoints.config.settings import Settings, password_given
+from ordergate.entrypoints.container import storage_of
+from ordergate.entrypoints.server.signals import Terminated
+
+storage = typer.Typer()
+
+_STATEMENT_SECONDS = 3_600
+"""How long a statement of a copy may take: nobody waits for it, and counting takes minutes."""
+
+# An access token lives for a day at most, and for five minutes more where clocks differ. The
+# session that it belongs to has to be known to have ended for as long.
+_LEAST_KEPT_DAYS = 2
+
+
+@storage.command(cls=WaitingCommand)
+def migrate(wait: Wait = None) -> None:
+    """Create the schema, or bring it to this version; safe to repeat."""
+    container = container_of_settings()
+    wait_for_server(container, wait)
+    migrate_storage(container)
+    typer.echo(f"The schema of {container.database().name} is current.")
+
+
+@storage.command()
+def seed(
+    users: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(1, 10_000_000),
+            metavar="N",
+            help="Users user1 to userN, 10000000 at most.",
+        ),
+    ],
+    orders: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(0, 1_000_000_000),
+            metavar="M",
+            help="Orders 1 to M, 1000000000 at most.",
+        ),
+    ],
+) -> None:
+    """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
+
+    All users have the password in ORDERGATE_PASSWORD or its _FILE.
+    """
+    container = container_of_settings()
+    password = password_given()
+    if password is None:
+        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
+    with _progress() as progress:
+
+        def watch(made: Iterator[Order]) -> Iterable[Order]:
+            return progress.track(made, total=orders, description="orders")
+
+        with_storage(
+            container,
+            lambda: container.seed_storage()(
+                users=users, orders=orders, password=password, watch=watch
+            ),
+        )
+    typer.echo(f"Loaded {users} users and {orders} orders.")
+
+
+@storage.command("copy")
+def copy_storage(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="What is copied.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database.")],
+) -> None:
+    """Copy everything into an empty database, and verify it; run it again to go on.
+
+    URLs are like ORDERGATE_DATABASE_URL. Stop whatever writes to either database before.
+    """
+    container = container_of_settings()
+    flaw_in = container.flaws_in()["database_url"]
+    for option, url in (("--from", source), ("--to", target)):
+        if flaw := flaw_in(url):
+            raise typer.BadParameter(f"{option} {flaw}")
+    if source == target:
+        raise typer.BadParameter("--from and --to name the same database")
+    settings = settings_of_copy(container.settings())
+    try:
+        counts = asyncio.run(_copy(storage_of(source, settings), storage_of(target, settings)))
+    except (KeyboardInterrupt, Terminated):
+        typer.echo("Run the same command again to go on.", err=True)
+        raise
+    what = ", ".join(f"{count} {name}" for name, count in counts.items())
+    typer.echo(f"Copied and verified {what}.")
+
+
+def settings_of_copy(settings: Settings) -> Settings:
+    """Return settings under which both storages of a copy are opened."""
+    return settings.model_copy(update={"database_statement_seconds": _STATEMENT_SECONDS})
+
+
+async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
+    try:
+        with _reported_as("--from"):
+            await source.open()
+        with _reported_as("--to"):
+            await target.migrate()
+            await target.open(unfinished=True)
+        with _progress() as progress, _reported_as("one of the databases"):
+            return await CopyStorage(source, target)(watch=_Bars(progress))
+    except StorageNotEmpty:
+        raise Failure("--to: the database is not empty; copy into a new one") from None
+    finally:
+        await source.close()
+        await target.close()
+
+
+@contextmanager
+def _reported_as(name: str) -> Iterator[None]:
+    """Say which of two storages refused."""
+    try:
+        yield
+    except (CopyUnfinished, SchemaNotCurrent, StorageUnavailable) as error:
+        raise Failure(f"{name}: {error}") from None
+
+
+class _Bars:
+    """A bar for each stage of a copy."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks = {stage: progress.add_task(stage, total=None, start=False) for stage in Stage}
+
+    def __call__(self, stage: Stage, done: int, total: int) -> None:
+        task = self._tasks[stage]
+        self._progress.start_task(task)
+        self._progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show bars on a terminal, and nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+@storage.command()
+def purge(
+    keep_sessions_days: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number(_LEAST_KEPT_DAYS, 36_500),
+            metavar="DAYS",
+            help=f"Days that sessions are kept after they ended or expired, {_LEAST_KEPT_DAYS} "
+            "to 36500.",
+        ),
+    ] = 90,
+) -> None:
+    """Remove expired idempotency keys, and sessions that are over; made for cron."""
+    container = container_of_settings()
+    keep = timedelta(days=keep_sessions_days)
+    purged = with_storage(container, lambda: container.purge_storage()(keep_sessions=keep))
+    typer.echo(f"Removed {purged.keys} idempotency keys and {purged.sessions} sessions.")

@@ -1,0 +1,147 @@
+"""What the value of a setting must be, and the words for it where it is not."""
+
+import re
+from contextlib import suppress
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
+from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
+
+from ordergate.entrypoints.config.plain_text import is_blank, path_flaw, text_flaw
+
+_MIN_SECRET_BYTES = 32
+_REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
+_REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
+_MAX_REVOCATION_SECONDS = 3_600
+_HOST = r"([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])"
+_LOOPBACK = r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])"
+_PORT = r"(:[0-9]{1,5})?"
+_ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
+_JWKS_URL = re.compile(rf"(https://{_HOST}|http://{_LOOPBACK}){_PORT}/[!$-~]{{0,1024}}")
+_ISSUER = re.compile(rf"{_ORIGIN.pattern}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
+_NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_MAX_ISSUER_LENGTH = 255
+
+
+def _origin(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin):
+        raise PydanticCustomError("origin", "must be origins such as https://shop.example")
+    return origin
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    with suppress(ValueError):  # of a port; its text may be part of a password
+        url = urlsplit(secret.get_secret_value())
+        if (
+            url.scheme in _REDIS_SCHEMES
+            and url.hostname
+            and url.port != 0
+            and _REDIS_DATABASE.fullmatch(url.path)
+            and not {"?", "#"} & set(secret.get_secret_value())
+        ):
+            return secret
+    raise PydanticCustomError(
+        "url", "must look like rediss://name:password@host:6379/0, with other characters as %23"
+    )
+
+
+def _network(text: str) -> str:
+    with suppress(ValueError):
+        network = ip_network(text)
+        if network.prefixlen:
+            return str(network)
+    raise PydanticCustomError(
+        "network", "must be IP addresses or networks such as 10.0.0.0/8, and not everybody's"
+    )
+
+
+def _jwks_url(url: str) -> str:
+    with suppress(ValueError):  # the port is too large, or what is in brackets no address
+        if _JWKS_URL.fullmatch(url) and urlsplit(url).port != 0:
+            return url
+    raise PydanticCustomError(
+        "url", "must be a URL such as https://id.example/jwks; http is for this computer alone"
+    )
+
+
+def _plain_path(path: object) -> object:
+    if flaw := path_flaw(str(path)):
+        raise PydanticCustomError("path", "{flaw}", {"flaw": flaw})
+    return path
+
+
+def _plain_secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if flaw := "is blank" if is_blank(text) else text_flaw(text):
+        raise PydanticCustomError("secret", "{flaw}", {"flaw": flaw})
+    return secret
+
+
+def _existing_file(path: Path) -> Path:
+    with suppress(OSError):  # a folder that is closed to us holds no file for us
+        if path.is_file():
+            return path
+    raise PydanticCustomError(
+        "file",
+        "must name a file that exists; `openssl genpkey -algorithm ed25519 -out FILE` makes one",
+    )
+
+
+def _long_secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode(errors="surrogateescape")) < _MIN_SECRET_BYTES:
+        raise PydanticCustomError(
+            "secret", "must have 32 bytes or more; `openssl rand -hex 32` makes one"
+        )
+    return secret
+
+
+def _revocation(value: object) -> object:
+    if value in {"until-expiry", "at-once"}:
+        return value
+    if isinstance(value, int | str) and re.fullmatch("[1-9][0-9]{0,3}", str(value)):
+        seconds = int(value)
+        if seconds <= _MAX_REVOCATION_SECONDS:
+            return seconds
+    raise PydanticCustomError(
+        "revocation",
+        f"must be until-expiry, at-once, or whole seconds from 1 to {_MAX_REVOCATION_SECONDS}",
+    )
+
+
+def _comma_separated(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise PydanticCustomError("name", "must be 1 to 255 printable ASCII characters, no spaces")
+    return name
+
+
+def _issuer(url: str) -> str:
+    if not _ISSUER.fullmatch(url) or len(url) > _MAX_ISSUER_LENGTH:
+        raise PydanticCustomError(
+            "issuer",
+            "must be a URL such as https://orders.example: http or https, "
+            f"at most {_MAX_ISSUER_LENGTH} characters, no query and no fragment",
+        )
+    return url
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Network = Annotated[str, AfterValidator(_network)]
+Folder = Annotated[Path, BeforeValidator(_plain_path)]
+Secret = Annotated[SecretStr, AfterValidator(_plain_secret)]
+RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+JwksUrl = Annotated[str, AfterValidator(_jwks_url)]
+ExistingFile = Annotated[Path, BeforeValidator(_plain_path), AfterValidator(_existing_file)]
+LongSecret = Annotated[Secret, AfterValidator(_long_secret)]
+RevocationBound = Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)]

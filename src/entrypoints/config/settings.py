@@ -1,0 +1,339 @@
+"""All configuration: read once from the environment, checked as a whole before anything starts."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ordergate.domain.password_rules import LEAST_MIN_LENGTH
+from ordergate.domain.session import MAX_SESSIONS
+from ordergate.entrypoints.config.service_links import service_links
+from ordergate.entrypoints.config.setting_values import (
+    ExistingFile,
+    Folder,
+    Issuer,
+    JwksUrl,
+    LongSecret,
+    Name,
+    Networks,
+    Origins,
+    RedisUrl,
+    RevocationBound,
+    Secret,
+)
+from ordergate.entrypoints.config.variables import FILE_SUFFIX, Variable, read_variable
+
+PREFIX = "ORDERGATE_"
+
+_WHOSE_KEYS = ("signing_key_file", "signing_secret", "jwks_url")
+_PASSWORD = "PASSWORD"
+"""What commands read by themselves with `password_given`, so that no settings object holds it."""
+
+UNSET = {
+    "database_url": "ordergate.db in HOME",
+    "throttle_url": "memory of each worker",
+}
+"""What is used where a setting is unset and its default is not a value."""
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used: `problems` names every one, a line each, and no value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+_MAX_HASHING_THREADS = 64
+_WHOLE_NUMBER = re.compile("-?[0-9]+")
+
+
+def _processors() -> int:
+    """Count those that this process may run on: more threads would wait for each other."""
+    allowed = os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1)
+    return min(len(allowed), _MAX_HASHING_THREADS)
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Each is the environment variable `ORDERGATE_` + its name.
+
+    A secret can also be in a file, which `ORDERGATE_` + its name + `_FILE` names.
+    Read them with `load_settings`, which turns every mistake into one `SettingsError`.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Folder = Path(".ordergate")
+    """The folder of state: the embedded database, and the signing keys made for you."""
+
+    database_url: Secret | None = None
+    """Where users and orders are: `sqlite:///` and a path, or
+    `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`. Default:
+    `ordergate.db` in `HOME`."""
+
+    database_pool_size: int = Field(default=10, ge=1, le=1_000)
+    """Connections to PostgreSQL that each worker has at most."""
+
+    database_pool_seconds: int = Field(default=5, ge=1, le=300)
+    """How long a request waits for one of them before it is answered 503, in seconds."""
+
+    database_statement_seconds: int = Field(default=5, ge=1, le=300)
+    """How long PostgreSQL may take for a statement, in seconds; half as long for a lock."""
+
+    database_idle_seconds: int = Field(default=60, ge=1, le=86_400)
+    """How long a connection to PostgreSQL may be idle and still be used, in seconds; less than
+    balancers and firewalls on the way allow."""
+
+    signing_key_file: ExistingFile | None = None
+    """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC
+    P-256, or RSA of 2048 bits or more. Default: none."""
+
+    signing_secret: LongSecret | None = None
+    """Instead of keys: a secret of 32 bytes or more, for HS256. Default: none."""
+
+    jwks_url: JwksUrl | None = None
+    """Where another issuer publishes its keys: with it this service signs nobody in and believes
+    that issuer, whose `iss` is `ISSUER`. Default: none."""
+
+    jwt_type: Literal["at+jwt", "jwt"] = "at+jwt"
+    """The `typ` that access tokens of another issuer have: `at+jwt` as RFC 9068 says, or `jwt` for
+    an issuer that writes `JWT` or nothing."""
+
+    issuer: Issuer = "http://127.0.0.1:8000"
+    """`iss` of tokens: the URL that clients know this service by, where its metadata is found."""
+
+    audience: Name = "ordergate"
+    """`aud` of tokens: the API they are meant for."""
+
+    access_token_seconds: int = Field(default=900, ge=1, le=86_400)
+    """How long an access token is accepted, in seconds."""
+
+    refresh_idle_seconds: int = Field(default=1_209_600, ge=60, le=31_536_000)
+    """How long a refresh token may lie unused before somebody must sign in again, in seconds."""
+
+    session_seconds: int = Field(default=7_776_000, ge=60, le=315_360_000)
+    """How long a session can be renewed before somebody must sign in again, in seconds."""
+
+    sessions_per_user: int = Field(default=200, ge=1, le=MAX_SESSIONS)
+    """How many live sessions a user can have; a sign-in beyond it ends those that expire first."""
+
+    refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
+    """How long a refresh token that was used gives the same answer again, in seconds."""
+
+    revocation: RevocationBound = 10
+    """How soon the access tokens of an ended session stop: within so many seconds, `at-once` (one
+    more query for each request), or `until-expiry`."""
+
+    sign_up: bool = True
+    """Whether people may open accounts for themselves: `true` or `false`."""
+
+    min_password_length: int = Field(default=15, ge=LEAST_MIN_LENGTH, le=64)
+    """The fewest characters of a password that somebody chooses."""
+
+    leeway_seconds: int = Field(default=5, ge=0, le=300)
+    """How far clocks may differ when a token's times are checked, in seconds."""
+
+    bcrypt_cost: int = Field(default=12, ge=4, le=20)
+    """Binary logarithm of bcrypt's rounds. Raising it upgrades hashes as people sign in; lowering
+    it lets the time of a refusal tell which accounts are older."""
+
+    hashing_threads: int = Field(default=_processors(), ge=1, le=_MAX_HASHING_THREADS)
+    """Threads of each worker that hash passwords. Default: one per processor that it may use."""
+
+    hashing_queue: int = Field(default=64, ge=0, le=10_000)
+    """Passwords of each worker that may wait for a hashing thread; past it, those that ask for most
+    are answered 503."""
+
+    sign_in_failures_per_account: int = Field(default=10, ge=1, le=100_000)
+    """Failed sign-ins that shut an account, except where its user has signed in before; there, as
+    many of its own shut it."""
+
+    sign_in_failures_per_address: int = Field(default=100, ge=1, le=100_000)
+    """Failed sign-ins that shut an address, an IPv6 /64 being one, to accounts new to it; and the
+    accounts that may be opened from it in the same time."""
+
+    sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
+    """How long after the first of them failures count, in seconds."""
+
+    throttle_url: RedisUrl | None = None
+    """A Redis or Valkey in which workers and hosts count failed sign-ins together: `redis://` or
+    `rediss://`, a host and a database. Default: memory of each worker."""
+
+    trusted_proxies: Networks = ()
+    """IP addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` says where
+    a request comes from. Whoever is in a network named here can say anything. Default: none."""
+
+    idempotency_seconds: int = Field(default=86_400, ge=60, le=31_536_000)
+    """How long an `Idempotency-Key` stands for the order that was placed with it, in seconds."""
+
+    max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
+    """The largest request body, in bytes."""
+
+    cors_origins: Origins = ()
+    """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe log line that is written: `debug`, `info`, `warning` or `error`. The audit
+    is written at any."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """Log lines as `json` or as `text`; `auto` is text on a terminal."""
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]  # it is called by names alone
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment by the rules of `load_settings`, and no file of settings."""
+        given = {name: variable.text for name, variable in _read_environment().items()}
+        return init_settings, InitSettingsSource(settings_cls, given)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_unusual_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what only Python reads as a number, such as `1_000`, ` 7` and `7.0`."""
+        is_number = cls.model_fields[str(info.field_name)].annotation is int
+        if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
+            raise PydanticCustomError("int_form", "must be a whole number")
+        return value
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether people sign in here, and not with another issuer."""
+        return self.jwks_url is None
+
+    @property
+    def storage_url(self) -> str:
+        """`database_url`, or that of the embedded database."""
+        if self.database_url is None:
+            return f"sqlite:///{self.home / 'ordergate.db'}"
+        return self.database_url.get_secret_value()
+
+    @property
+    def signing_keys_file(self) -> Path:
+        """Where the signing keys are kept when none is configured."""
+        return self.home / "signing-keys.json"
+
+
+def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settings:
+    """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
+
+    `flaws_in` has, by the name of a setting, what says what is wrong with its value, or `None`.
+    Variables that have the form of a Kubernetes service link are ignored.
+    """
+    given = _read_environment()
+    usable = {name: variable for name, variable in given.items() if not variable.problem}
+    problems = _unknown_names()
+    problems += [variable.problem for variable in given.values() if variable.problem]
+    if (password := read_variable(os.environ, PREFIX + _PASSWORD)) and password.problem:
+        problems.append(password.problem)
+    keys = [given[name].name for name in _WHOSE_KEYS if name in given]
+    if len(keys) > 1:
+        problems.append(f"{' and '.join(keys)} exclude each other")
+    if "jwks_url" in usable and "issuer" not in given:
+        problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
+    settings, flaws = None, {}
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        flaws = {
+            str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
+            for flaw in error.errors(include_input=False, include_url=False, include_context=False)
+        }
+    for name, flaw_in in flaws_in.items():
+        if name in usable and name not in flaws and (flaw := flaw_in(usable[name].text)):
+            flaws[name] = flaw
+    problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+def password_given() -> str | None:
+    """Return the password in `ORDERGATE_PASSWORD`, or in the file that its `_FILE` names.
+
+    Returns `None` when neither is set. Raises `SettingsError`.
+    """
+    variable = read_variable(
+        os.environ, PREFIX + _PASSWORD, secret=True, unset="give it a password"
+    )
+    if variable is not None and variable.problem:
+        raise SettingsError([variable.problem])
+    return variable.text if variable else None
+
+
+def _read_environment() -> dict[str, Variable]:
+    """Return the variable of each setting that has one, by the name of the setting."""
+    read = {
+        name: read_variable(
+            os.environ,
+            PREFIX + name.upper(),
+            secret=_is_secret(field.annotation),
+            unset=f"unset it for the default ({_default_of(name)})",
+        )
+        for name, field in Settings.model_fields.items()
+    }
+    return {name: variable for name, variable in read.items() if variable is not None}
+
+
+def secret_names() -> list[str]:
+    """Return the names of the variables that may be given as a file, without prefix and suffix."""
+    fields = Settings.model_fields.items()
+    return [*(name.upper() for name, field in fields if _is_secret(field.annotation)), _PASSWORD]
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
+
+
+def _default_of(name: str) -> str:
+    default = Settings.model_fields[name].default
+    if default is None or default == ():
+        return UNSET.get(name, "none")
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _unknown_names() -> list[str]:
+    """Say of each variable that begins as ours do and is none of ours what is wrong with it."""
+    known = {name.upper() for name in Settings.model_fields} | {_PASSWORD}
+    known |= {name + FILE_SUFFIX for name in secret_names()}
+    ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+    unknown = sorted(ours.keys() - {PREFIX + name for name in known})
+    links = service_links({name: ours[name] for name in unknown})
+    return [_unknown(name, known) for name in unknown if name not in links]
+
+
+def _words(name: str, kind: str, message: str) -> str:
+    """Say what a setting must be; our own validators have said so already."""
+    field = Settings.model_fields[name]
+    if kind.startswith("bool_"):
+        return "must be true or false"
+    if kind.startswith("int_") or kind in {"greater_than_equal", "less_than_equal"}:
+        least, most = (
+            next(getattr(bound, end) for bound in field.metadata if hasattr(bound, end))
+            for end in ("ge", "le")
+        )
+        return f"must be a whole number from {least} to {most}"
+    if kind == "literal_error":
+        return f"must be one of {', '.join(get_args(field.annotation))}"
+    return message
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    nearest = get_close_matches(name.upper().removeprefix(PREFIX), sorted(known), n=1)
+    hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+    return f"{name} is not a setting{hint}"

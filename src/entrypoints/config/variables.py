@@ -1,0 +1,100 @@
+"""Environment variables: the text that each holds, or what is wrong with it.
+
+A secret `X` can also be given as `X_FILE`, the path of a file that holds it: so Docker and
+Kubernetes hand secrets to a container.
+"""
+
+import errno
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ordergate.entrypoints.config.plain_text import is_blank, path_flaw
+
+FILE_SUFFIX = "_FILE"
+
+_MAX_FILE_BYTES = 65_536
+_LAST_NEWLINE = re.compile(r"\r?\n\Z")
+
+
+_NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+
+class _UnusableFileError(Exception):
+    """Why the file of a secret cannot be used."""
+
+
+class Variable(NamedTuple):
+    """A variable that is set: its whole name, and its text or a problem.
+
+    The problem is a line that names the variable and never quotes a value.
+    """
+
+    name: str
+    text: str = ""
+    problem: str | None = None
+
+
+def read_variable(
+    environment: Mapping[str, str], name: str, *, secret: bool = False, unset: str = "unset it"
+) -> Variable | None:
+    """Read a variable; if it is a secret, also the file that `name` + `_FILE` names.
+
+    Returns `None` when neither is set. `unset` says what to do about a blank one.
+    """
+    by_file = name + FILE_SUFFIX
+    if secret and by_file in environment:
+        if name in environment:
+            return Variable(name, problem=f"{name} and {by_file} exclude each other")
+        return _from_file(by_file, environment[by_file])
+    if name not in environment:
+        return None
+    text = environment[name]
+    problem = _problem(name, text, unset)
+    return Variable(name, problem=problem) if problem else Variable(name, text)
+
+
+def _problem(name: str, text: str, unset: str) -> str | None:
+    if any("\ud800" <= character <= "\udfff" for character in text):  # Python hides bytes so
+        return f"{name} is not UTF-8"
+    return f"{name} is blank; {unset}" if is_blank(text) else None
+
+
+def _from_file(name: str, path: str) -> Variable:
+    problem = _problem(name, path, "unset it, or name a file that holds the value")
+    if problem:
+        return Variable(name, problem=problem)
+    try:
+        return Variable(name, _LAST_NEWLINE.sub("", _content(path)))
+    except _UnusableFileError as error:
+        return Variable(name, problem=f"{name}: {error}")
+
+
+def _content(path: str) -> str:
+    """Return the text of a file. Raises `_UnusableFileError` that never quotes it."""
+    if flaw := path_flaw(path):
+        raise _UnusableFileError(f"the path {flaw}")
+    try:
+        # Every worker reads it again, so a pipe will not do; opening one could wait forever.
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise _UnusableFileError(f"{path} is not a regular file")
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        if error.errno in _NO_SUCH_FILE and not path.startswith(("/", ".")):
+            # It may be the secret itself, put into the wrong variable.
+            raise _UnusableFileError(
+                "there is no such file; it must be the path of a file that holds the value"
+            ) from None
+        raise _UnusableFileError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > _MAX_FILE_BYTES:
+        raise _UnusableFileError(f"{path} has more than {_MAX_FILE_BYTES} bytes")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise _UnusableFileError(f"{path} is not UTF-8") from None
+    if is_blank(text):
+        raise _UnusableFileError(f"{path} is blank")
+    return text

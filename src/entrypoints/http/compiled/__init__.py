@@ -1,0 +1,1 @@
+"""Routes that resolve their dependencies at startup."""

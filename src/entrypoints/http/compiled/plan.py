@@ -1,0 +1,268 @@
+"""The dependencies of a route as a list of steps."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from time import monotonic
+from typing import Any, cast
+
+from fastapi._compat import (
+    ModelField,
+    Undefined,
+    field_annotation_is_sequence,
+    get_missing_field_error,
+    lenient_issubclass,
+)
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Body, Param
+from fastapi.security import SecurityScopes
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ordergate.entrypoints.http.requests.fields import field_values, query_parameters
+
+_PLACES = {
+    "path_params": "path_params",
+    "query_params": "query_params",
+    "header_params": "headers",
+}
+"""Where FastAPI keeps the fields of parameters, and the request their values."""
+_NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
+
+Guard = Callable[[Request], Response | None]
+"""Checks a request just before the route's own function runs; a response replaces its result."""
+ReadBody = Callable[[Request], Awaitable[object]]
+"""Reads what a body says; `NOTHING` for one that is empty. It may raise a problem."""
+NOTHING: Any = Undefined
+
+_SLOW_BODY_SECONDS = 0.1
+"""What was found out about a caller before a body took longer to arrive is found out again."""
+
+_LACKING: Any = object()
+
+
+class NotSimpleError(Exception):
+    """A route or a dependency is of a kind that is left to FastAPI."""
+
+
+class Plan:
+    """What is to be done for a request of a route, each step of which adds a value.
+
+    Simple are coroutine functions whose parameters have one value each, in the path, the query or
+    the headers; the route itself may take a model too, if there is something to read bodies with.
+    The body comes last, so that nothing of it is read for a caller who is refused. After a body
+    that took long to arrive all dependencies are called again: the caller's session may have ended,
+    or the storage been replaced. A `guard` runs after everything else was read and checked. Raises
+    `NotSimpleError` where anything else is among the dependencies.
+    """
+
+    def __init__(
+        self, route: Dependant, read_body: ReadBody | None = None, guard: Guard | None = None
+    ) -> None:
+        scoped = [each for each in all_of(route) if each.security_scopes_param_name]
+        self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
+        # Each is one of the three: looking which is faster than asking for a type.
+        self._steps: list[tuple[_Call | None, _Param | None, _Body | None]] = []
+        self._route = route
+        self._read_body = read_body
+        # The first values are the request and the response, then what is fixed.
+        self._scopes = {id(each): 2 + place for place, each in enumerate(scoped)}
+        self._known: dict[Any, int] = {}
+        self._add(route)
+        last = cast("_Call", self._steps.pop()[0])
+        self._last = last if guard is None else _guard(guard, last)
+
+    async def run(self, request: Request, response: object) -> object:
+        """Take every step and return what the route returns.
+
+        Raises `RequestValidationError` for flaws of parameters, and whatever a function raises.
+        """
+        values: list[Any] = [request, response, *self._fixed]
+        errors: list[Any] = []
+        value: object
+        for call, param, body in self._steps:
+            if call is not None:
+                arguments = call.arguments(values)
+                # As FastAPI does: what lacks a value is not called, and all flaws are reported.
+                lacks = errors and _LACKING in arguments
+                value = _LACKING if lacks else await call.function(*arguments)
+            elif param is not None:
+                value = param.read(request, errors)
+            elif body is not None:
+                began = monotonic()
+                value = await body.read(request, errors)
+                if monotonic() - began > _SLOW_BODY_SECONDS and not errors:
+                    await self._call_again(values)
+            values.append(value)
+        if errors:
+            raise RequestValidationError(errors)
+        return await self._last.function(*self._last.arguments(values))
+
+    async def _call_again(self, values: list[Any]) -> None:
+        """Replace the values of the dependencies that were called so far."""
+        first = 2 + len(self._fixed)
+        for place, (call, _, _) in enumerate(self._steps[: len(values) - first], first):
+            if call is not None:
+                values[place] = await call.function(*call.arguments(values))
+
+    def _add(self, dependant: Dependant) -> int:
+        """Add what a dependency needs, then itself, and return the place of its value."""
+        function = dependant.call
+        if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
+            raise NotSimpleError
+        if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
+            type(function).__call__  # of an instance; that of a class makes one
+        ):
+            raise NotSimpleError
+        key = (function, *_scopes(dependant))
+        if dependant.use_cache and key in self._known:
+            return self._known[key]
+        places = {each.name: self._add(each) for each in dependant.dependencies}
+        for fields, where in _PLACES.items():
+            for field in getattr(dependant, fields):
+                places[field.name] = self._step(param=_Param(field, where))
+        if dependant.body_params:
+            if dependant is not self._route or self._read_body is None:
+                raise NotSimpleError
+            (field, *more) = dependant.body_params
+            body = _Body(field, self._read_body, alone=not more)
+            places[field.name] = self._step(body=body)
+        places[dependant.request_param_name or dependant.http_connection_param_name] = 0
+        places[dependant.response_param_name] = 1
+        places[dependant.security_scopes_param_name] = self._scopes.get(id(dependant), 0)
+        self._known[key] = self._step(call=_call(function, places))
+        return self._known[key]
+
+    def _step(
+        self,
+        *,
+        call: "_Call | None" = None,
+        param: "_Param | None" = None,
+        body: "_Body | None" = None,
+    ) -> int:
+        self._steps.append((call, param, body))
+        return 1 + len(self._fixed) + len(self._steps)
+
+
+class _Param:
+    """A parameter of one value, found in the header or in an attribute of the request."""
+
+    __slots__ = ("_default", "_field", "_loc", "_name", "_where")
+
+    def __init__(self, field: ModelField, where: str) -> None:
+        info = cast("Param", field.field_info)
+        if (
+            not isinstance(info.validation_alias, str | None)
+            or info.validate_default
+            or info.default_factory
+            or field_annotation_is_sequence(info.annotation)
+            or lenient_issubclass(info.annotation, BaseModel)
+        ):
+            raise NotSimpleError
+        self._where = where
+        self._field = field
+        self._loc = (info.in_.value, field.validation_alias or field.alias)
+        self._name = self._loc[1].lower().encode() if where == "headers" else b""
+        self._default = field.get_default()
+
+    def read(self, request: Request, errors: list[Any]) -> object:
+        """Return its value, or add what is wrong with it."""
+        value: Any
+        if self._where == "headers":
+            value = next(iter(field_values(request, self._name)), None)
+        elif self._where == "query_params":
+            value = dict(query_parameters(request)).get(self._loc[1])
+        else:
+            value = request.path_params.get(self._loc[1])
+        if value is None:
+            if self._default is not Undefined:
+                return self._default
+            errors.append(get_missing_field_error(self._loc))
+            return _LACKING
+        value, wrong = self._field.validate(value, loc=self._loc)
+        if wrong:
+            errors.extend(wrong)
+            return _LACKING
+        return value
+
+
+class _Body:
+    """The model that a body is read as."""
+
+    __slots__ = ("_field", "_read")
+
+    def __init__(self, field: ModelField, read: ReadBody, *, alone: bool) -> None:
+        info = field.field_info
+        if (
+            not alone
+            or type(info) is not Body
+            or info.embed
+            or not info.is_required()
+            or not lenient_issubclass(info.annotation, BaseModel)
+        ):
+            raise NotSimpleError
+        self._field = field
+        self._read = read
+
+    async def read(self, request: Request, errors: list[Any]) -> object:
+        """Return the model, or add what is wrong with it."""
+        body = await self._read(request)
+        if body is NOTHING:
+            errors.append(get_missing_field_error(("body",)))
+            return _LACKING
+        value, wrong = self._field.validate(body, loc=("body",))
+        errors.extend(wrong)
+        return _LACKING if wrong else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A coroutine function, and which of the values before it are its arguments."""
+
+    function: Callable[..., Any]
+    arguments: Callable[[list[Any]], tuple[Any, ...]]
+
+
+def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Call:
+    """Take the arguments in the order of the function's parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    named = [each for each in parameters if each.name in places]
+    arguments = _picking([places[each.name] for each in named])
+    if not any(each.kind is each.KEYWORD_ONLY for each in named):
+        return _Call(function, arguments)
+    names = [each.name for each in named]
+
+    def by_name(*values: object) -> object:
+        return function(**dict(zip(names, values, strict=True)))
+
+    return _Call(by_name, arguments)
+
+
+def _guard(guard: Guard, call: _Call) -> _Call:
+    async def guarded(request: Request, *arguments: object) -> object:
+        return guard(request) or await call.function(*arguments)
+
+    return _Call(guarded, lambda values: (values[0], *call.arguments(values)))
+
+
+def _picking(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
+    match places:
+        case []:
+            return lambda _: ()
+        case [place]:
+            return lambda values: (values[place],)
+    return itemgetter(*places)
+
+
+def _scopes(dependant: Dependant) -> list[str]:
+    return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]
+
+
+def all_of(dependant: Dependant) -> Iterator[Dependant]:
+    """Go through a dependency and all that it depends on."""
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from all_of(inner)

@@ -1,0 +1,144 @@
+"""`/users` and `/me`: accounts that people open and look after themselves."""
+
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ordergate.application.errors import (
+    OrdersOpen,
+    Overloaded,
+    Throttled,
+    UsernameTaken,
+    WrongPassword,
+)
+from ordergate.domain.errors import WeakPassword
+from ordergate.domain.user import MAX_PASSWORD_BYTES, User
+from ordergate.entrypoints.http.dependencies import (
+    AccountHolder,
+    AddUserCase,
+    ChangePasswordCase,
+    CloseAccountCase,
+    GetAccountCase,
+    RequestOrigin,
+    strict_query,
+)
+from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.problems.errors import problem_of
+from ordergate.entrypoints.http.requests.conditional import UNTAGGED
+from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
+
+_options: dict[str, Any] = {
+    "tags": ["account"],
+    "dependencies": [strict_query],
+    "responses": problems(UNTAGGED),
+    "route_class": StrictJsonRoute,
+}
+sign_up = APIRouter(**_options)
+router = APIRouter(**_options)
+
+_TOO_SHORT = problem_of(WeakPassword("A password has at least 15 characters."))
+_Username = Annotated[str, Field(min_length=1, max_length=256, examples=["alice"])]
+_Password = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_PASSWORD_BYTES,
+        json_schema_extra={"format": "password"},
+        examples=["a pot of tea at four"],
+    ),
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class NewUser(_Body):
+    """An account to be opened."""
+
+    username: _Username
+    password: _Password
+
+
+class NewPassword(_Body):
+    """A password to be changed."""
+
+    current_password: _Password
+    new_password: _Password
+
+
+class Confirmation(_Body):
+    """The password of whoever asks."""
+
+    password: _Password
+
+
+class UserOut(BaseModel):
+    """An account."""
+
+    model_config = ConfigDict(title="User")
+
+    id: int = Field(ge=1, examples=[1])
+    username: str = Field(description="As it is stored: lower case, NFC.", examples=["alice"])
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """Write an account for the wire."""
+        return cls(id=user.id, username=user.username.value)
+
+
+@sign_up.post(
+    "/users",
+    name="add_user",
+    summary="Open an account",
+    status_code=201,
+    responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
+)
+async def add_user(
+    new: NewUser, add_user: AddUserCase, origin: RequestOrigin, response: Response
+) -> UserOut:
+    """Open an account; then sign in."""
+    user = await add_user(new.username, new.password, origin=origin)
+    response.headers["Location"] = "/me"
+    return UserOut.of(user)
+
+
+@router.get("/me", name="get_account", summary="See your account")
+async def get_account(user: AccountHolder, get_account: GetAccountCase) -> UserOut:
+    """Return your account."""
+    return UserOut.of(await get_account(user=user.id))
+
+
+@router.put(
+    "/me/password",
+    name="change_password",
+    summary="Change your password",
+    status_code=204,
+    responses=problems(WrongPassword, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
+)
+async def change_password(
+    new: NewPassword,
+    user: AccountHolder,
+    change_password: ChangePasswordCase,
+    origin: RequestOrigin,
+) -> None:
+    """Change your password and end all your other sessions."""
+    await change_password(new.current_password, new.new_password, caller=user, origin=origin)
+
+
+@router.delete(
+    "/me",
+    name="close_account",
+    summary="Close your account",
+    status_code=204,
+    responses=problems(WrongPassword, NOT_JSON, OrdersOpen, Throttled, Overloaded),
+)
+async def close_account(
+    confirmation: Confirmation,
+    user: AccountHolder,
+    close_account: CloseAccountCase,
+    origin: RequestOrigin,
+) -> None:
+    """End your sessions and erase your name and password. Your orders stay, and name nobody."""
+    await close_account(confirmation.password, caller=user, origin=origin)

@@ -1,0 +1,85 @@
+"""`/.well-known/…`: what clients, and services that verify our tokens, find out by themselves."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from ordergate.application.ports.tokens import JWKS_MAX_AGE
+from ordergate.domain.scope import Scope
+from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.dependencies import PublicKeysPort, SettingsInForce, strict_query
+
+_CACHING = f"public, max-age={JWKS_MAX_AGE}"
+_JWKS = "/.well-known/jwks.json"
+
+router = APIRouter(tags=["discovery"], dependencies=[strict_query], route_class=CompiledRoute)
+
+
+class JwkSetResponse(JSONResponse):
+    """JSON under the name that RFC 7517, section 8.5.2, gives it."""
+
+    media_type = "application/jwk-set+json"
+
+
+class JwkSet(BaseModel):
+    """Public keys (RFC 7517, section 5)."""
+
+    keys: list[dict[str, str]] = Field(
+        description="None where tokens are signed with a secret.",
+        examples=[[{"kty": "OKP", "crv": "Ed25519", "x": "…", "kid": "…", "alg": "EdDSA"}]],
+    )
+
+
+class ServerMetadata(BaseModel):
+    """What an OAuth2 client needs to know of this service (RFC 8414, section 2)."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
+
+    issuer: str = Field(description="`iss` of tokens.")
+    token_endpoint: str
+    revocation_endpoint: str
+    jwks_uri: str
+    service_documentation: str
+    scopes_supported: list[str]
+    response_types_supported: list[str] = Field(description="None: there is no login page here.")
+    grant_types_supported: list[str]
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint_auth_methods_supported: list[str]
+
+
+@router.get(
+    _JWKS,
+    name="jwks",
+    summary="Which keys sign tokens?",
+    response_class=JwkSetResponse,
+)
+async def jwks(keys: PublicKeysPort, response: Response) -> JwkSet:
+    """Return every key that a good token may be signed with, and those that will sign soon.
+
+    A key stands here for twice as long as an answer may be kept before it signs.
+    """
+    response.headers["Cache-Control"] = _CACHING
+    return JwkSet.model_validate(keys.jwks())
+
+
+@router.get(
+    "/.well-known/oauth-authorization-server",
+    name="server_metadata",
+    summary="What does an OAuth2 client need to know?",
+)
+async def server_metadata(settings: SettingsInForce, response: Response) -> ServerMetadata:
+    """Describe this service to OAuth2 clients (RFC 8414)."""
+    response.headers["Cache-Control"] = _CACHING
+    issuer = settings.issuer.removesuffix("/")
+    return ServerMetadata(
+        issuer=settings.issuer,
+        token_endpoint=f"{issuer}/login",
+        revocation_endpoint=f"{issuer}/revoke",
+        jwks_uri=f"{issuer}{_JWKS}",
+        service_documentation=f"{issuer}/docs",
+        scopes_supported=sorted(Scope),
+        response_types_supported=[],
+        grant_types_supported=["password", "refresh_token"],
+        token_endpoint_auth_methods_supported=["none"],
+        revocation_endpoint_auth_methods_supported=["none"],
+    )

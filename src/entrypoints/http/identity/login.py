@@ -1,0 +1,247 @@
+"""`POST /login` and `POST /revoke`: OAuth2's token endpoint, and revocation (RFC 7009)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ordergate.application.errors import (
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidScope,
+    Overloaded,
+    Throttled,
+    TooManyRequests,
+    UnsupportedTokenType,
+)
+from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.dependencies import (
+    AuthenticateUserCase,
+    RefreshSessionCase,
+    RequestOrigin,
+    RevokeTokenCase,
+    strict_query,
+)
+from ordergate.entrypoints.http.identity.oauth import (
+    FIRST_PARTY,
+    FORM,
+    INVALID_CLIENT,
+    NOT_A_FORM,
+    client_of,
+    missing_field,
+    read_form,
+    scope_of,
+)
+from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.problems.errors import oauth_problem
+from ordergate.entrypoints.http.problems.problem import ProblemError
+
+router = APIRouter(tags=["authentication"], dependencies=[strict_query], route_class=CompiledRoute)
+
+UNSUPPORTED_GRANT_TYPE = oauth_problem(
+    400,
+    "unsupported_grant_type",
+    "The only grant types here are password and refresh_token.",
+)
+MISSING_FIELD = missing_field("username").problem
+
+_SCOPES = f"({'|'.join(Scope)})"
+
+
+class LoginForm(BaseModel):
+    """What a client sends: a user name and a password, or a refresh token.
+
+    For the document alone, as `RevokeForm` is: `read_form` reads more strictly than pydantic.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "additionalProperties": {"type": "string"},
+            "anyOf": [
+                {
+                    "required": ["username", "password"],
+                    "properties": {"grant_type": {"const": "password"}},
+                },
+                {
+                    "required": ["grant_type", "refresh_token"],
+                    "properties": {"grant_type": {"const": "refresh_token"}},
+                },
+            ],
+        }
+    )
+
+    grant_type: Literal["password", "refresh_token"] = "password"
+    username: str = Field(default="", min_length=1, examples=["user1"])
+    password: str = Field(
+        default="",
+        min_length=1,
+        json_schema_extra={"format": "password"},
+        examples=["ordergate-demo"],
+    )
+    refresh_token: str = Field(default="", min_length=1, description="With its grant type.")
+    scope: str = Field(
+        default="",
+        pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
+        description="What the token is to be good for; all that there is, if empty.",
+    )
+    client_id: str = Field(
+        default="",
+        pattern=r"^[\x20-\x7e]*$",
+        max_length=255,
+        description="Names the client in the token.",
+    )
+
+
+class RevokeForm(BaseModel):
+    """What a client sends to give a token back."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
+
+    token: str = Field(min_length=1, description="A refresh token or an access token.")
+    token_type_hint: str = Field(default="", description="Not needed: the token tells.")
+    client_id: str = Field(default="", pattern=r"^[\x20-\x7e]*$", max_length=255)
+
+
+class TokenOut(BaseModel):
+    """What RFC 6749, section 5.1, says a client gets."""
+
+    model_config = ConfigDict(
+        title="Token",
+        json_schema_extra={
+            "examples": [
+                {
+                    "access_token": "eyJ…",
+                    "token_type": "bearer",
+                    "expires_in": 900,
+                    "refresh_token": "ogr_…",
+                    "scope": "account orders:read orders:write",
+                }
+            ]
+        },
+    )
+
+    access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")
+    token_type: Literal["bearer"]
+    expires_in: int = Field(description="Seconds until the access token expires.")
+    refresh_token: str = Field(description="Good for one refresh; the answer brings the next.")
+    scope: str = Field(description="What the access token is good for.")
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordGrant:
+    """A well-formed request for a session (RFC 6749, section 4.3)."""
+
+    username: str
+    password: str
+    client_id: str
+    scope: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """A well-formed request to renew one (RFC 6749, section 6)."""
+
+    refresh_token: str
+    client_id: str | None
+    scope: frozenset[Scope] | None
+
+
+async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
+    """Read the form. Raises `ProblemError` with the error that RFC 6749, section 5.2, names."""
+    form = await read_form(request)
+    match form.get("grant_type") or "password":
+        case "password":
+            required = ["username", "password"]
+        case "refresh_token":
+            required = ["refresh_token"]
+        case _:
+            raise ProblemError(UNSUPPORTED_GRANT_TYPE)
+    for name in required:
+        if not form.get(name):
+            raise missing_field(name)
+    scope, client_id = scope_of(form), client_of(request, form)
+    if required == ["refresh_token"]:
+        return RefreshGrant(form["refresh_token"], client_id, scope)
+    return PasswordGrant(
+        form["username"], form["password"], client_id or FIRST_PARTY, scope or ALL_SCOPES
+    )
+
+
+def _form_of(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+
+
+@router.post(
+    "/login",
+    name="login",
+    summary="Sign in, or renew a session",
+    response_description="Tokens",
+    responses=problems(
+        InvalidCredentials,
+        InvalidGrant,
+        MISSING_FIELD,
+        UNSUPPORTED_GRANT_TYPE,
+        InvalidScope,
+        INVALID_CLIENT,
+        NOT_A_FORM,
+        Throttled,
+        TooManyRequests,
+        Overloaded,
+    ),
+    openapi_extra=_form_of(LoginForm),
+)
+async def login(
+    grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
+    authenticate_user: AuthenticateUserCase,
+    refresh_session: RefreshSessionCase,
+    origin: RequestOrigin,
+    response: Response,
+) -> TokenOut:
+    """Exchange a user name and a password, or a refresh token, for tokens."""
+    if isinstance(grant, PasswordGrant):
+        given = await authenticate_user(
+            grant.username,
+            grant.password,
+            client_id=grant.client_id,
+            scope=grant.scope,
+            origin=origin,
+        )
+    else:
+        given = await refresh_session(
+            grant.refresh_token, client_id=grant.client_id, scope=grant.scope, origin=origin
+        )
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return TokenOut(
+        access_token=given.access.value,
+        token_type="bearer",
+        expires_in=given.access.expires_in,
+        refresh_token=given.refresh.text,
+        scope=" ".join(sorted(given.scope)),
+    )
+
+
+@router.post(
+    "/revoke",
+    name="revoke",
+    summary="Give a token back",
+    response_class=Response,
+    response_description="The session of the token has ended, or the token was good for nothing",
+    responses=problems(
+        UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
+    ),
+    openapi_extra=_form_of(RevokeForm),
+)
+async def revoke(
+    request: Request, revoke_token: RevokeTokenCase, origin: RequestOrigin
+) -> Response:
+    """End the session that a token belongs to; the answer is the same where there was none."""
+    form = await read_form(request)
+    client_id = client_of(request, form)
+    if not form.get("token"):
+        raise missing_field("token")
+    await revoke_token(form["token"], client_id=client_id, origin=origin)
+    return Response(headers={"Cache-Control": "no-store"})

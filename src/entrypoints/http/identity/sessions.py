@@ -1,0 +1,97 @@
+"""`/sessions`: where one is signed in."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from ordergate.application.errors import SessionNotFound, TooManyRequests
+from ordergate.domain.session import Session, SessionId
+from ordergate.entrypoints.http.dependencies import (
+    AccountHolder,
+    EndAllSessionsCase,
+    EndSessionCase,
+    ListSessionsCase,
+    RequestOrigin,
+    strict_query,
+)
+from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.problems.errors import invalid_parameter
+from ordergate.entrypoints.http.requests.conditional import UNTAGGED
+from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
+
+router = APIRouter(
+    tags=["account"],
+    dependencies=[strict_query],
+    responses=problems(UNTAGGED),
+    route_class=StrictJsonRoute,
+)
+
+_ID = "0f8fad5bd9cb469fa16570867728950e"
+_RULE = "String should match pattern '^[0-9a-f]{32}$'"
+
+
+class SessionOut(BaseModel):
+    """A session that is live."""
+
+    model_config = ConfigDict(title="Session")
+
+    id: str = Field(examples=[_ID])
+    started_at: datetime = Field(description="RFC 3339, UTC.")
+    last_used_at: datetime = Field(description="The latest sign-in or refresh; RFC 3339, UTC.")
+    expires_at: datetime = Field(description="When to sign in again at the latest.")
+    client_id: str = Field(examples=["first-party"])
+    address: str = Field(description="Where the sign-in came from.", examples=["192.0.2.7"])
+    scope: str = Field(examples=["account orders:read orders:write"])
+    current: bool = Field(description="Whether it is the one that asks.")
+
+    @classmethod
+    def of(cls, session: Session, current: SessionId | None) -> Self:
+        """Write a session for the wire."""
+        return cls(
+            id=session.id,
+            started_at=session.started_at,
+            last_used_at=session.last_used_at,
+            expires_at=session.expires_at,
+            client_id=session.client_id,
+            address=session.address,
+            scope=" ".join(sorted(session.scope)),
+            current=session.id == current,
+        )
+
+
+@router.get(
+    "/sessions",
+    name="list_sessions",
+    summary="See where you are signed in",
+    responses=problems(TooManyRequests),
+)
+async def list_sessions(user: AccountHolder, list_sessions: ListSessionsCase) -> list[SessionOut]:
+    """Return your live sessions, the latest used first, and at most 100."""
+    return [SessionOut.of(session, user.session) for session in await list_sessions(user=user.id)]
+
+
+@router.delete(
+    "/sessions/{id}",
+    name="end_session",
+    summary="Sign out of one session",
+    status_code=204,
+    responses=problems(SessionNotFound, invalid_parameter(("path", "id", _RULE))),
+)
+async def end_session(
+    id: Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=[_ID])],
+    user: AccountHolder,
+    end_session: EndSessionCase,
+    origin: RequestOrigin,
+) -> None:
+    """End a session of yours. Somebody else's is not found, like one that does not exist."""
+    await end_session(SessionId(id), user=user.id, origin=origin)
+
+
+@router.delete("/sessions", name="end_sessions", summary="Sign out everywhere", status_code=204)
+async def end_sessions(
+    user: AccountHolder, end_all_sessions: EndAllSessionsCase, origin: RequestOrigin
+) -> None:
+    """End all your sessions, this one included."""
+    await end_all_sessions(user=user.id, origin=origin)

@@ -1,0 +1,28 @@
+"""A bound for bodies, checked before anything is done."""
+
+from contextlib import suppress
+
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ordergate.entrypoints.http.requests.fields import field_values
+
+
+class BodyLimit(RequestBodyLimitMiddleware):
+    """Starlette's bound, and a body that says by itself that it is longer is refused at once.
+
+    Starlette notices it where the body is read, or else where the answer begins: who reads none
+    would have done what was asked by then.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            lengths = field_values(HTTPConnection(scope), b"content-length")
+            with suppress(ValueError):  # that is the server's to refuse
+                if any(int(length) > self.max_body_size for length in lengths):
+                    await Response(status_code=413)(scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)

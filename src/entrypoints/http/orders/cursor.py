@@ -1,0 +1,91 @@
+"""Cursors: where a page of a list ends, sealed so that they are good for that list alone."""
+
+import base64
+import hmac
+import json
+import re
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from ordergate.application.ports.orders import Position
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import OrderStatus
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.http.problems.errors import invalid_parameter
+from ordergate.entrypoints.http.problems.problem import ProblemError
+
+# A byte that tells the form, microseconds since 1970, the id; 33 bytes with the seal, so that
+# base64 has no bits to spare and each cursor one spelling.
+_POSITION = struct.Struct(">Bqq")
+_FORM = 1
+_SEAL_LENGTH = 16
+_TEXT = re.compile(r"[A-Za-z0-9_-]{44}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+INVALID_CURSOR = invalid_parameter(
+    ("query", "cursor", "is not one of this list; start again without it")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderList:
+    """What makes a list of orders this one: whose they are, and the filters."""
+
+    owner: UserId
+    status: OrderStatus | None = None
+    placed_from: datetime | None = None
+    placed_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Writes and reads cursors under the storage's secret.
+
+    A cursor is base64url of a position and of the HMAC-SHA-256, cut to 16 bytes, of the position
+    and the list. Nobody but who knows the secret can make one or use it for another list.
+    """
+
+    secret: bytes
+
+    def write(self, position: Position, of: OrderList) -> str:
+        """Seal a position of a list: 44 characters that a URL takes as they are."""
+        packed = _POSITION.pack(_FORM, _microseconds(position.placed_at), position.id)
+        return base64.urlsafe_b64encode(packed + self._seal(packed, of)).decode()
+
+    def read(self, cursor: str, of: OrderList) -> Position:
+        """Open a cursor of a list. Raises a problem 422 for anything else."""
+        sealed = base64.urlsafe_b64decode(cursor) if _TEXT.fullmatch(cursor) else b""
+        packed, seal = sealed[: _POSITION.size], sealed[_POSITION.size :]
+        if not hmac.compare_digest(seal, self._seal(packed, of)):
+            raise ProblemError(INVALID_CURSOR)
+        _, microseconds, order_id = _POSITION.unpack(packed)
+        return Position(_EPOCH + microseconds * _MICROSECOND, order_id)
+
+    def _seal(self, packed: bytes, of: OrderList) -> bytes:
+        times = (of.placed_from, of.placed_before)
+        bound = [of.owner, of.status, *(time and _microseconds(time) for time in times)]
+        message = b"order cursor" + packed + json.dumps(bound).encode()
+        return hmac.digest(self.secret, message, "sha256")[:_SEAL_LENGTH]
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND
+
+
+async def _cursors(request: Request) -> Cursors:
+    """Read the secret of the storage once, and again when another took the storage's place."""
+    state = request.app.state
+    storage: Storage = state.container.storage()
+    identity = storage.identity()
+    if not hasattr(state, "cursors") or state.cursors[0] != identity:
+        state.cursors = (identity, Cursors(await storage.secret()))
+    cursors: Cursors = state.cursors[1]
+    return cursors
+
+
+CursorsInUse = Annotated[Cursors, Depends(_cursors)]

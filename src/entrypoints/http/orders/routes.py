@@ -1,0 +1,230 @@
+"""`/orders`: one's own orders are placed, listed, read and cancelled."""
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
+
+from ordergate.application.errors import (
+    KeyReused,
+    OrderChanged,
+    OrderIdTaken,
+    OrderNotFound,
+    TooManyRequests,
+)
+from ordergate.application.ports.orders import Position
+from ordergate.domain.errors import InvalidMoney, InvalidStep
+from ordergate.domain.order import Order, OrderId
+from ordergate.entrypoints.http.dependencies import (
+    CancelOrderCase,
+    GetOwnOrderCase,
+    ListOwnOrdersCase,
+    OrderReader,
+    OrderWriter,
+    PlaceOrderCase,
+    strict_query,
+)
+from ordergate.entrypoints.http.openapi import header, problems, with_headers
+from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderList
+from ordergate.entrypoints.http.orders.schemas import (
+    ID_RULE,
+    IdInPath,
+    IdInQuery,
+    InStatus,
+    Limit,
+    OrderIn,
+    OrderOut,
+    OrderPageOut,
+    PlacedBefore,
+    PlacedFrom,
+)
+from ordergate.entrypoints.http.problems.errors import invalid_parameter, problem_of
+from ordergate.entrypoints.http.requests.conditional import (
+    ETAG,
+    EXCLUDED,
+    UNTAGGED,
+    WEAK_TAG,
+    IfConditions,
+    entity_tag,
+)
+from ordergate.entrypoints.http.requests.idempotency import MALFORMED_KEY, Key
+from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
+
+router = APIRouter(
+    tags=["orders"],
+    dependencies=[strict_query],
+    responses=problems(UNTAGGED),
+    route_class=StrictJsonRoute,
+)
+
+_DEFAULT_LIMIT = 50
+_NOT_CANCELLED = problem_of(
+    InvalidStep("The order is shipped: it may become delivered, not cancelled.")
+)
+_WRONG_LINE = invalid_parameter(
+    ("body", "lines.0", "An amount in JPY has at most 0 decimal places.")
+)
+_TOO_MUCH = problem_of(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
+_LOCATION = header("Where the order is.", "/orders/6021338105430031")
+_LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ…>; rel="next"')
+_UNCHANGED = with_headers(304, "You have it already.", ETag=ETAG)
+
+
+def _address(order: Order) -> str:
+    return f"/orders/{order.id}"
+
+
+def _caching(order: Order) -> Mapping[str, str]:
+    """Let only the caller store the order, and only with revalidation.
+
+    `no-transform` forbids proxies to compress it, which would weaken or remove its entity tag.
+    """
+    return {
+        "Cache-Control": "private, no-cache, no-transform",
+        "ETag": entity_tag(order.version),
+        "Vary": "Authorization",
+    }
+
+
+@router.post(
+    "/orders",
+    name="place_order",
+    summary="Place an order",
+    status_code=201,
+    responses=problems(
+        NOT_JSON, MALFORMED_KEY, KeyReused, _WRONG_LINE, _TOO_MUCH, OrderIdTaken, TooManyRequests
+    )
+    | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
+)
+async def place_order(
+    new: OrderIn, user: OrderWriter, key: Key, place_order: PlaceOrderCase, response: Response
+) -> OrderOut:
+    """Place an order. With a key, sending it again gives the first answer again."""
+    order = await place_order(new.order_lines(), owner=user.id, key=key)
+    response.headers.update({"Location": _address(order), **_caching(order)})
+    return OrderOut.of(order)
+
+
+async def _order_list(
+    user: OrderReader,
+    status: InStatus = None,
+    placed_from: PlacedFrom = None,
+    placed_before: PlacedBefore = None,
+) -> OrderList:
+    return OrderList(user.id, status, placed_from, placed_before)
+
+
+@router.get(
+    "/orders",
+    name="list_orders",
+    summary="List your orders",
+    responses=problems(INVALID_CURSOR, TooManyRequests)
+    | with_headers(200, "A page of your orders, newest first.", Link=_LINK),
+)
+async def list_orders(
+    request: Request,
+    response: Response,
+    wanted: Annotated[OrderList, Depends(_order_list)],
+    cursors: CursorsInUse,
+    list_own_orders: ListOwnOrdersCase,
+    *,
+    limit: Limit = _DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | SkipJsonSchema[None],
+        Query(description="Where the page before ended, of the same filters."),
+    ] = None,
+) -> OrderPageOut:
+    """Return a page of your orders, newest first. `next_cursor` and `Link` lead to the next."""
+    before = Position(wanted.placed_before, 0) if wanted.placed_before else None
+    if cursor is not None:
+        before = cursors.read(cursor, wanted)
+    page = await list_own_orders(
+        owner=wanted.owner,
+        status=wanted.status,
+        since=wanted.placed_from,
+        before=before,
+        limit=limit,
+    )
+    following = cursors.write(page.next, wanted) if page.next else None
+    if following is not None:
+        query = urlencode({**request.query_params, "limit": limit, "cursor": following})
+        response.headers["Link"] = f'</orders?{query}>; rel="next"'
+    return OrderPageOut(orders=[OrderOut.of(order) for order in page.orders], next_cursor=following)
+
+
+@router.get(
+    "/orders/{id}",
+    name="read_order",
+    summary="Read one of your orders",
+    response_model=OrderOut,
+    responses=problems(
+        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("path", "id", ID_RULE))
+    )
+    | with_headers(200, "The order.", ETag=ETAG)
+    | _UNCHANGED,
+)
+async def read_order(
+    id: IdInPath,
+    user: OrderReader,
+    conditions: IfConditions,
+    get_own_order: GetOwnOrderCase,
+    response: Response,
+) -> OrderOut | Response:
+    """Return an order of yours. Somebody else's is not found, like one that does not exist."""
+    order = await get_own_order(OrderId(id), owner=user.id)
+    if conditions is not None and conditions.is_unmodified(order.version):
+        return Response(status_code=304, headers=_caching(order))
+    response.headers.update(_caching(order))
+    return OrderOut.of(order)
+
+
+@router.get(
+    "/order",
+    name="read_order_by_query",
+    summary="Read one of your orders, by query",
+    response_model=OrderOut,
+    responses=problems(
+        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("query", "id", ID_RULE))
+    )
+    | with_headers(200, "The order.", ETag=ETAG)
+    | _UNCHANGED,
+)
+async def read_order_by_query(
+    id: IdInQuery,
+    user: OrderReader,
+    conditions: IfConditions,
+    get_own_order: GetOwnOrderCase,
+    response: Response,
+) -> OrderOut | Response:
+    """Return the same as `GET /orders/{id}`."""
+    return await read_order(id, user, conditions, get_own_order, response)
+
+
+@router.post(
+    "/orders/{id}/cancel",
+    name="cancel_order",
+    summary="Cancel one of your orders",
+    responses=problems(
+        OrderNotFound,
+        OrderChanged,
+        TooManyRequests,
+        WEAK_TAG,
+        EXCLUDED,
+        _NOT_CANCELLED,
+        invalid_parameter(("path", "id", ID_RULE)),
+    )
+    | with_headers(200, "The order, cancelled.", ETag=ETAG),
+)
+async def cancel_order(
+    id: IdInPath,
+    user: OrderWriter,
+    conditions: IfConditions,
+    cancel_order: CancelOrderCase,
+    response: Response,
+) -> OrderOut:
+    """Cancel an order of yours that is placed or paid; `If-Match` names the version seen."""
+    order = await cancel_order(OrderId(id), owner=user.id, versions=conditions)
+    response.headers.update({"Content-Location": _address(order), **_caching(order)})
+    return OrderOut.of(order)

@@ -1,0 +1,1 @@
+"""What is read of a request beside FastAPI: headers, preconditions and strict JSON."""

@@ -1,0 +1,192 @@
+"""Conditional requests (RFC 9110, section 13): entity tags, `If-Match` and `If-None-Match`.
+
+An order has one representation for each of its versions, so its version is its strong entity tag.
+Other resources have no entity tag.
+"""
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from fastapi import Depends, Header, Request, Response
+from fastapi.dependencies.models import Dependant
+from pydantic.json_schema import SkipJsonSchema
+
+from ordergate.application.errors import OrderChanged
+from ordergate.entrypoints.http.compiled.plan import Guard, all_of
+from ordergate.entrypoints.http.openapi import header
+from ordergate.entrypoints.http.problems.errors import PROBLEMS, invalid_header
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
+from ordergate.entrypoints.http.requests.fields import field_values
+
+_ANY = "*"
+_MAX_CHARACTERS = 8_192
+"""Of a list; comparing one that fills a head would hold the event loop for 5 ms."""
+_TAG = r'(?:W/)?"[!#-~\x80-\xff]*+"'
+_TAGS = re.compile(_TAG)
+_ELEMENT = rf"[ \t]*+(?:{_TAG}[ \t]*+)?"
+_LIST = re.compile(f"(?:{_ELEMENT},)*{_ELEMENT}")  # it may have empty elements (5.6.1)
+# A proxy that compresses an answer changes its strong tag: `"1"` becomes `"1-gzip"` (Apache, Caddy,
+# lighttpd), `"1--gzip"` (Jetty) or `"1;gzip"` (Django), and comes back as that. The group is not
+# possessive: Python before 3.11.5 then matches a part of a suffix (gh-106052).
+_END_OF_OWN = re.compile(r'(?:(?:--?|;)(?:br|bzip2|compress|deflate|gzip|x-gzip|zstd))*"')
+ETAG = header("The version of the order, as a strong entity tag.", '"1"')
+
+
+WEAK_TAG = Problem(
+    412,
+    "If-Match requires a strong entity tag (RFC 9110, section 13.1.1). A proxy that compresses may"
+    " have weakened it.",
+    "weak-entity-tag",
+)
+EXCLUDED = Problem(
+    412,
+    "The order has an entity tag that If-None-Match excludes. Read the order again.",
+    "precondition-failed",
+)
+UNTAGGED = Problem(
+    412,
+    "This resource has no entity tag. Send the request without If-Match and If-None-Match.",
+    "precondition-failed",
+)
+
+
+def entity_tag(version: int) -> str:
+    """Write the strong tag of a version (RFC 9110, section 8.8.3): `"7"`."""
+    return f'"{version}"'
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTags:
+    """A list of entity tags, or `*`, as it was sent."""
+
+    text: str
+
+    @classmethod
+    def read(cls, name: str, values: list[str]) -> Self:
+        """Read every field of that name, which are one list. Raises a problem 400 for another."""
+        text = ", ".join(values).strip(" \t")
+        if text != _ANY and not (
+            len(text) <= _MAX_CHARACTERS and '"' in text and _LIST.fullmatch(text)
+        ):
+            raise ProblemError(
+                invalid_header(
+                    name,
+                    f"is {_ANY} or a list of entity tags such as {entity_tag(7)},"
+                    f" of at most {_MAX_CHARACTERS} characters",
+                )
+            )
+        return cls(text)
+
+    @property
+    def are_any(self) -> bool:
+        """Whether the text is `*`."""
+        return self.text == _ANY
+
+    @property
+    def are_weak(self) -> bool:
+        """Whether every tag is weak, so that none can match strongly."""
+        return all(tag.startswith("W/") for tag in _TAGS.findall(self.text))
+
+    def match(self, version: int, *, strongly: bool = False) -> bool:
+        """Compare with one of our tags, with or without the suffixes of proxies.
+
+        `If-None-Match` compares weakly, and `If-Match` strongly (RFC 9110, section 8.8.3.2).
+        """
+        if self.are_any:
+            return True
+        beginning, end = f'"{version}', 0
+        while (start := self.text.find(beginning, end)) >= 0:
+            end = start + len(beginning)
+            is_weak = self.text.startswith("W/", max(0, start - 2), start)
+            if not (strongly and is_weak) and _END_OF_OWN.match(self.text, end):
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions(Container[int]):
+    """The conditions of one request, in the order of RFC 9110, section 13.2.2.
+
+    A route evaluates them after its other checks (13.2.1): an order that does not exist is 404.
+    `None` stands for a header that was not sent.
+    """
+
+    if_match: EntityTags | None
+    if_none_match: EntityTags | None
+
+    def is_unmodified(self, version: int) -> bool:
+        """Return whether a GET is answered 304. Raises a problem 412 where `If-Match` fails."""
+        self._require_match(version)
+        return self.if_none_match is not None and self.if_none_match.match(version)
+
+    def __contains__(self, version: object) -> bool:
+        """Return True for a version that may be changed. Raises a problem 412 for any other."""
+        if not isinstance(version, int):
+            return False
+        self._require_match(version)
+        if self.if_none_match is not None and self.if_none_match.match(version):
+            raise ProblemError(EXCLUDED)
+        return True
+
+    def _require_match(self, version: int) -> None:
+        if self.if_match is not None and not self.if_match.match(version, strongly=True):
+            raise ProblemError(WEAK_TAG if self.if_match.are_weak else PROBLEMS[OrderChanged])
+
+
+async def _preconditions(
+    request: Request,
+    if_match: Annotated[
+        str | SkipJsonSchema[None],
+        Header(
+            alias="If-Match",
+            description="Only if the order has one of these entity tags, or any for `*`; else 412.",
+            examples=['"1"'],
+        ),
+    ] = None,
+    if_none_match: Annotated[
+        str | SkipJsonSchema[None],
+        Header(
+            alias="If-None-Match",
+            description="Only if the order has none of these entity tags; else 304 for a GET and"
+            " 412 for any other method.",
+            examples=['"1"'],
+        ),
+    ] = None,
+) -> Preconditions | None:
+    if if_match is None and if_none_match is None:
+        return None
+
+    def sent(name: str, value: str | None) -> EntityTags | None:
+        if value is None:
+            return None
+        return EntityTags.read(name, field_values(request, name.lower().encode()))
+
+    return Preconditions(sent("If-Match", if_match), sent("If-None-Match", if_none_match))
+
+
+IfConditions = Annotated[Preconditions | None, Depends(_preconditions)]
+"""The preconditions of a request for an order; `None` for none."""
+
+
+def untagged_guard(route: Dependant, *, readable: bool) -> Guard | None:
+    """Make the check of preconditions for a route that evaluates none itself.
+
+    Its resource has no entity tag, so `If-Match` with a list of tags fails. `If-None-Match: *`
+    fails where the resource is `readable`, which means that it has a current representation.
+    """
+    if any(each.call is _preconditions for each in all_of(route)):
+        return None
+
+    def guard(request: Request) -> Response | None:
+        for name, value in request.scope["headers"]:
+            if name == b"if-match" and value.strip() != b"*":
+                raise ProblemError(UNTAGGED)
+            if name == b"if-none-match" and value.strip() == b"*" and readable:
+                if request.method == "GET":
+                    return Response(status_code=304)
+                raise ProblemError(UNTAGGED)
+        return None
+
+    return guard

@@ -1,0 +1,65 @@
+"""The header `Idempotency-Key` (IETF HTTPAPI working group's draft of that name)."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from pydantic.json_schema import SkipJsonSchema
+
+from ordergate.entrypoints.http.problems.errors import invalid_header
+from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.requests.fields import field_values
+
+_NAME = "Idempotency-Key"
+_MAX_LENGTH = 255
+_STRING = re.compile(r'"(?:[ !#-\[\]-~]|\\["\\])*+"')
+_BARE = re.compile(r"[!#-+\--~]++")
+_ESCAPED = re.compile(r"\\(.)")
+
+MALFORMED_KEY = invalid_header(
+    _NAME,
+    f'is sent once, as 1 to {_MAX_LENGTH} printable ASCII characters in quotes, such as "8e03978e"'
+    " (RFC 9651, section 3.3.3), or without them where none is a space, a comma or a quote",
+)
+
+
+def read_key(values: list[str]) -> str | None:
+    """Read the key from the fields of that name: a Structured Field String, or bare characters.
+
+    Many clients send the latter; both forms of a key are one key. Raises a problem 400 for anything
+    else, and for more than one field.
+    """
+    if not values:
+        return None
+    (value, *more) = values
+    if len(value) > 2 * _MAX_LENGTH + 2:  # with each character escaped, and quotes
+        key = ""
+    elif _STRING.fullmatch(value):
+        key = _ESCAPED.sub(r"\1", value[1:-1])
+    else:
+        key = value if _BARE.fullmatch(value) else ""
+    if more or not 0 < len(key) <= _MAX_LENGTH:
+        raise ProblemError(MALFORMED_KEY)
+    return key
+
+
+async def _key(
+    request: Request,
+    _: Annotated[
+        str | SkipJsonSchema[None],
+        Header(
+            alias=_NAME,
+            description="What you call this one wish: the same key and order give the first answer"
+            " again, and place nothing.",
+            examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+            json_schema_extra={
+                "pattern": r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--~]{1,255})$',
+            },
+        ),
+    ] = None,
+) -> str | None:
+    return read_key(field_values(request, b"idempotency-key"))
+
+
+Key = Annotated[str | None, Depends(_key)]
+"""The key, without quotes and escapes; `None` when none was sent."""

@@ -1,0 +1,85 @@
+"""What the head of a request must be, whatever server parsed it."""
+
+import re
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
+from itertools import chain
+from urllib.parse import quote
+
+from starlette.types import Scope
+
+from ordergate.entrypoints.http.problems.errors import (
+    HEAD_TOO_LARGE,
+    INVALID_HOST,
+    MAX_HEAD_BYTES,
+    MAX_HEAD_FIELDS,
+    TOO_MANY_FIELDS,
+    of_status,
+)
+from ordergate.entrypoints.http.problems.problem import Problem
+
+_MAX_AUTHORITY_BYTES = 261
+"""A name of 255 characters (RFC 3986, section 3.2.2), and a port."""
+_AUTHORITY = re.compile(
+    rb"(?:(?P<name>(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)|\[(?P<address>[0-9A-Fa-f:.]+)\])"
+    rb"(?::(?P<port>[0-9]{0,5}))?"
+    rb"[ \t]*"  # which httptools leaves at the end of a field value
+)
+_MAX_PORT = 65_535
+_FIELD_OVERHEAD = len(b": \r\n")
+
+_SECOND_SPELLING = re.compile(
+    rb"%2[DEF]|%3[0-9]|%[46][1-9A-F]|%[57][0-9A]|%5F|%7E"  # unreserved characters and /
+    rb"|/\.\.?(?:/|\Z)",  # dot segments
+    re.IGNORECASE,
+)
+"""What makes a path another spelling of one without it (RFC 3986, section 6.2.2)."""
+
+_NOT_FOUND = of_status(404)
+
+
+def head_problem(scope: Scope) -> Problem | None:
+    """Return what is wrong with the head of a request, or `None`.
+
+    A head that is too large is 431. A `Host` that is missing from HTTP/1.1, repeated or malformed
+    is 400 (RFC 9112, section 3.2). A path that is a second spelling of another is 404, so that the
+    rules which a proxy has for a path hold for every request that reaches it.
+    """
+    fields = scope["headers"]
+    if len(fields) > MAX_HEAD_FIELDS:
+        return TOO_MANY_FIELDS
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    size = len(path) + len(scope["query_string"]) + _FIELD_OVERHEAD * len(fields)
+    size += sum(map(len, chain.from_iterable(fields)))
+    hosts = [value for name, value in fields if name == b"host"]
+    if size > MAX_HEAD_BYTES:
+        return HEAD_TOO_LARGE
+    if len(hosts) == 1:
+        if not is_authority(hosts[0]):
+            return INVALID_HOST
+    elif hosts or scope["http_version"] == "1.1":
+        return INVALID_HOST
+    if (b"%" in path or b"/." in path) and _SECOND_SPELLING.search(path):
+        return _NOT_FOUND
+    return None
+
+
+def is_authority(value: bytes) -> bool:
+    """Say whether it is a host and perhaps a port (RFC 3986, section 3.2, without userinfo).
+
+    The host is not empty: RFC 9110, section 4.2.1.
+    """
+    return len(value) <= _MAX_AUTHORITY_BYTES and _matches_authority(value)
+
+
+@lru_cache(maxsize=256)
+def _matches_authority(value: bytes) -> bool:
+    found = _AUTHORITY.fullmatch(value)
+    if not found or int(found["port"] or 0) > _MAX_PORT:
+        return False
+    if found["address"]:
+        try:
+            IPv6Address(found["address"].decode())
+        except AddressValueError:
+            return False
+    return True

@@ -1,0 +1,147 @@
+"""JSON bodies, read strictly: what can be read in two ways is refused, not guessed."""
+
+import json
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from fastapi import HTTPException, Request
+from fastapi.security.base import SecurityBase
+from starlette.responses import Response
+
+from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.compiled.plan import NOTHING, Guard, ReadBody, all_of
+from ordergate.entrypoints.http.problems.errors import MISSING_TOKEN, of_status
+from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.requests.conditional import untagged_guard
+from ordergate.entrypoints.http.requests.fields import field_values
+
+_JSON = "application/json"
+_MAX_MEMBERS = 32
+"""Of one object; none that is read here has as many, and each unknown one is work."""
+_MAX_VALUES = 2_000
+"""Objects and fractions of one body, each of which takes Python's code; no order has as many."""
+_LEAST_CHARACTERS = 3
+"""Of an object or a fraction, with what parts it from the next, as in `{},`."""
+_MAX_EXPONENT = 18
+"""Of an integer below 2^63; converting one of a million digits would take minutes."""
+NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
+
+
+async def _read_json(request: Request) -> object:
+    media_type = next(iter(field_values(request, b"content-type")), "")
+    if media_type.partition(";")[0].strip().lower() != _JSON:
+        raise ProblemError(NOT_JSON)
+    body = await request.body()
+    if not body:
+        return NOTHING
+    try:
+        text = body.decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
+    except UnicodeDecodeError:
+        raise HTTPException(400, "The JSON body is not UTF-8.") from None
+    if text.startswith("\ufeff"):
+        raise HTTPException(400, "The JSON body begins with a byte order mark; send it without.")
+    try:
+        return _decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise HTTPException(400, f"The JSON body is broken at {where}: {error.msg}.") from None
+    except RecursionError:
+        raise HTTPException(400, "The JSON body is nested too deeply.") from None
+    except ValueError:  # a number of more digits than Python reads
+        raise HTTPException(400, "A number of the JSON body is too long.") from None
+
+
+class StrictJsonRoute(CompiledRoute):
+    """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
+
+    Refuses a body of another media type with 415, and with 400 one that is not UTF-8, a member
+    that is named twice (RFC 8259, section 4, leaves open which counts), and numbers that JSON does
+    not have, such as NaN. A route that wants a token reads no body without one.
+    """
+
+    def body_reader(self) -> ReadBody:
+        """Read strict JSON."""
+        return _read_json
+
+    def guard(self, *, readable: bool) -> Guard | None:
+        """Evaluate preconditions for a resource without an entity tag."""
+        return untagged_guard(self.dependant, readable=readable)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Handle requests whose `json` is strict, where FastAPI answers."""
+        handle, takes_json = super().get_route_handler(), self.body_field is not None
+        wants_token = any(isinstance(each.call, SecurityBase) for each in all_of(self.dependant))
+
+        async def strict(request: Request) -> Response:
+            if takes_json and wants_token and "authorization" not in request.headers:
+                raise ProblemError(MISSING_TOKEN)
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class _StrictRequest(Request):
+    async def json(self) -> object:
+        return await _read_json(self)
+
+
+def _decode(text: str) -> object:
+    if len(text) <= _MAX_VALUES * _LEAST_CHARACTERS:  # it cannot have more
+        return _DECODER.decode(text)
+    left = iter(range(_MAX_VALUES))
+
+    def count() -> None:
+        if next(left, None) is None:
+            raise HTTPException(
+                400, f"The JSON body has more than {_MAX_VALUES} objects and fractions."
+            )
+
+    return _decoder(count).decode(text)
+
+
+def _decoder(count: Callable[[], None]) -> json.JSONDecoder:
+    """Make a decoder that calls `count` for each object and each fraction."""
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        count()
+        return _once(pairs)
+
+    def number(digits: str) -> int | float:
+        count()
+        return _number(digits)
+
+    return json.JSONDecoder(
+        object_pairs_hook=members, parse_constant=_no_such_number, parse_float=number
+    )
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(pairs) > _MAX_MEMBERS:
+        raise HTTPException(400, f"An object of the JSON body has at most {_MAX_MEMBERS} members.")
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise HTTPException(400, "A member of the JSON body is repeated; send each once.")
+    return members
+
+
+def _no_such_number(_name: str) -> None:
+    raise HTTPException(400, "The JSON body has a number that is none in JSON.")
+
+
+def _number(text: str) -> int | float:
+    """Read `1.0` and `1e2` as integers, exactly; JSON Schema counts them so.
+
+    A number that is not integral, or beyond every integer that is read here, stays a float.
+    """
+    with suppress(InvalidOperation):  # an exponent of twenty digits
+        number = Decimal(text)
+        if number.adjusted() <= _MAX_EXPONENT and number == number.to_integral_value():
+            return int(number)
+    return float(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once, parse_constant=_no_such_number, parse_float=_number
+)

@@ -1,0 +1,30 @@
+"""`GET /livez` and `GET /readyz`: for whatever starts, restarts and routes to this process."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.dependencies import StoragePort, strict_query
+
+router = APIRouter(tags=["health"], dependencies=[strict_query], route_class=CompiledRoute)
+
+
+class Health(BaseModel):
+    """A sign of life."""
+
+    status: Literal["ok"]
+
+
+@router.get("/livez", name="livez", summary="Is the process alive?")
+async def livez() -> Health:
+    """Answer at once, asking nothing else: a failure means that the process should be restarted."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", name="readyz", summary="Can the process serve?")
+async def readyz(storage: StoragePort) -> Health:
+    """Ask the storage: 503 means that requests should go elsewhere for now."""
+    await storage.ping()
+    return Health(status="ok")

@@ -1,0 +1,1 @@
+"""Listening, HTTP/1.1 and worker processes."""

@@ -1,0 +1,302 @@
+"""HTTP/1.1 over uvicorn's protocol, with bounds on what a connection holds and answers in order."""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from ordergate.entrypoints.http.middleware.envelope import HEADERS
+from ordergate.entrypoints.http.problems.errors import (
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    MAX_HEAD_BYTES,
+    MAX_HEAD_FIELDS,
+)
+from ordergate.entrypoints.http.problems.problem import Problem
+from ordergate.entrypoints.http.requests.request_heads import is_authority
+from ordergate.entrypoints.server.gathered_writes import GatheredWrites
+
+PIECE_BYTES = 2_048
+"""What the parser is given in one call: the bound on the requests that one call can queue."""
+STEP_BYTES = 8_192
+"""What is parsed of a connection in one step of the loop, so that others get their turn."""
+HEAD_SECONDS = 30
+"""How long a connection may wait for its first request, or for the rest of a head."""
+
+_NOTHING = memoryview(b"")
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)", re.IGNORECASE)
+
+_log = logging.getLogger("ordergate.http")
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """A connection that holds little, and answers each request in its turn.
+
+    uvicorn resumes reading at each answer, also while requests are queued, so a client that
+    pipelines fills the memory. Here the parser gets `PIECE_BYTES` at a time, and none while a
+    request is queued; until then the rest of one read waits, and nothing more is read.
+
+    A head has at most `MAX_HEAD_BYTES`, to one piece, and `MAX_HEAD_FIELDS`. So has what precedes
+    a piece of a body. Trailers are dropped (RFC 9110, section 6.5.1). A refusal is sent when all
+    requests before it are answered, and closes the connection.
+    """
+
+    _rest = _NOTHING
+    _uncounted = 0
+    _unanswered = 0
+    _in_head = False
+    _timing_head = False
+    _in_body = False
+    _refusal: Problem | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection; the client has `HEAD_SECONDS` to send a request."""
+        self._gathered = GatheredWrites(cast("asyncio.Transport", transport), self._expects_more)
+        super().connection_made(cast("asyncio.Transport", self._gathered))
+        self.flow = _Flow(self.transport, self._resume)
+        self._limit_time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what waits."""
+        self._unset_keepalive_if_required()
+        self._rest = _NOTHING
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse as much as may be parsed now, and keep the rest of it."""
+        if self._refusal or self._gathered.closed:
+            return
+        if len(data) <= PIECE_BYTES and not self._rest and not self.pipeline:
+            self._parse(data)
+            self._limit_time()
+        else:
+            self._rest = memoryview(bytes(self._rest) + data if self._rest else data)
+            self._parse_rest()
+
+    def on_message_begin(self) -> None:
+        """Expect headers."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, and no trailer; of too many, one is enough to refuse the request."""
+        if self._in_head and len(self.headers) <= MAX_HEAD_FIELDS:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Begin a request, or queue it. Raises `ValueError` for a target that is malformed.
+
+        As uvicorn's, without its limit of connections and its web sockets, which are off here.
+        """
+        if b"#" in self.url or not self.url.startswith(b"/"):
+            _check_target(self.url)
+        target = httptools.parse_url(self.url)
+        version = self.parser.get_http_version()
+        path = target.path.decode("ascii")
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + target.path
+        scope["query_string"] = target.query or b""
+        self.cycle = cycle = _Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self._uncounted = 0
+        self._in_head = False
+        self._in_body = True
+        self._unanswered += 1
+        if self._unanswered == 1:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        """Begin the count again."""
+        self._uncounted = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._in_body = False
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Begin the next request, or send the refusal that comes after this answer."""
+        self._unanswered -= 1
+        super().on_response_complete()
+        if self._refusal and not self._unanswered:
+            self._send_refusal(self._refusal)
+
+    def _is_blocked(self) -> bool:
+        """Whether nothing may be parsed now: a request is queued, or much of a body is."""
+        return bool(self.pipeline) or (
+            self._unanswered > 0 and len(self.cycle.body) > HIGH_WATER_LIMIT
+        )
+
+    def _expects_more(self) -> bool:
+        """Whether the client may still be sending, so that a reset could take away its answers."""
+        return self._in_body or self._in_head or self._refusal is not None or self.flow.read_paused
+
+    def _limit_time(self) -> None:
+        """Close later if no request is under way; a head that has begun gets no more time."""
+        if self._unanswered:
+            self._timing_head = False
+            self._unset_keepalive_if_required()
+        elif not self._timing_head or self.timeout_keep_alive_task is None:
+            self._timing_head = self._in_head
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                HEAD_SECONDS, self.timeout_keep_alive_handler
+            )
+
+    def _resume(self) -> bool:
+        """Return whether the socket may be read; parse the rest first, when there is one."""
+        if self._refusal or self._is_blocked():
+            return False
+        if self._rest:
+            # Later: an answer that has just ended begins the next request after this.
+            self.loop.call_soon(self._parse_rest)
+            return False
+        return True
+
+    def _parse_rest(self) -> None:
+        """Parse until a request is queued, and read no more while something is left."""
+        if self.transport.is_closing():
+            return
+        step = max(len(self._rest) - STEP_BYTES, 0)
+        while len(self._rest) > step and not self._is_blocked():
+            piece, self._rest = self._rest[:PIECE_BYTES], self._rest[PIECE_BYTES:]
+            self._parse(piece)
+            if self._refusal or self.transport.is_closing():
+                self._rest = _NOTHING
+                return
+        self._limit_time()
+        if not self._rest and not self._is_blocked():
+            self.flow.resume_reading()
+            return
+        self.flow.pause_reading()
+        if not self._is_blocked():
+            self.loop.call_soon(self._parse_rest)
+
+    def _parse(self, piece: bytes | memoryview) -> None:
+        """Parse; refuse what is malformed, and too much without anything being complete."""
+        while piece:
+            self._uncounted += len(piece)
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:  # refused: what follows is HTTP too
+                piece = piece[upgrade.args[0] :]
+                continue
+            except httptools.HttpParserError:
+                self._refuse(MALFORMED)
+                return
+            break
+        if self._uncounted > MAX_HEAD_BYTES:
+            self._refuse(HEAD_TOO_LARGE)
+
+    def _refuse(self, problem: Problem) -> None:
+        """Parse no more; answer with this in the turn of the request that it is about."""
+        self._refusal = problem
+        self._rest = _NOTHING
+        self.flow.pause_reading()
+        if self._in_body and self.pipeline:  # it has not begun, and never does
+            self.pipeline.popleft()
+            self._unanswered -= 1
+        elif self._in_body and self._unanswered:
+            cast("_Cycle", self.cycle).break_off(partial(self._send_refusal, problem))
+        elif self._in_body:  # it has its answer
+            self.transport.close()
+        elif not self._unanswered:
+            self._send_refusal(problem)
+
+    def _send_refusal(self, problem: Problem) -> None:
+        request_id = uuid.uuid4().hex
+        where = {"request_id": request_id, "status": problem.status}
+        _log.info("request_refused", extra=where)
+        response = problem.response(request_id)
+        headers = {**response.headers, **HEADERS, "X-Request-ID": request_id, "Connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(
+            STATUS_LINE[problem.status] + head.encode("latin-1") + b"\r\n" + bytes(response.body)
+        )
+        self.transport.close()
+
+
+class _Flow(FlowControl):
+    """Flow control that resumes reading when the connection may hold more."""
+
+    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._may_read = may_read
+
+    def resume_reading(self) -> None:
+        """Read again, unless what was read already waits."""
+        if self.read_paused and self._may_read():
+            super().resume_reading()
+
+
+class _Cycle(RequestResponseCycle):
+    """A request whose body may turn out to be malformed while it is being answered."""
+
+    _refuse: Callable[[], None] | None = None
+
+    def break_off(self, refuse: Callable[[], None]) -> None:
+        """End the body: the application sees a client that has gone once it reads the body.
+
+        Then `refuse` is called. An application that does not read it answers as usual.
+        """
+        self._refuse = refuse
+        self.keep_alive = False
+        self.message_event.set()
+
+    async def receive(self) -> Any:  # noqa: ANN401 - as uvicorn's
+        """Return the next event."""
+        if self._refuse is None:
+            message = await super().receive()
+            if self._refuse is None:
+                return message
+        if not self.disconnected and not self.response_started:
+            self.disconnected = True
+            self._refuse()
+        return {"type": "http.disconnect"}
+
+
+def _check_target(target: bytes) -> None:
+    """Raise `ValueError` unless it is in absolute form with an authority, or `*`.
+
+    RFC 9112, section 3.2: a target has no fragment; user information is refused as RFC 9110,
+    section 4.2.4, recommends.
+    """
+    absolute = _ABSOLUTE_FORM.match(target)
+    if b"#" in target or not (target == b"*" or (absolute and is_authority(absolute[1]))):
+        raise ValueError

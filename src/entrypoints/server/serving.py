@@ -1,0 +1,175 @@
+"""Listening on an address, and serving an application there with uvicorn."""
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from threading import Event, Thread
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from ordergate.entrypoints.config.logs import flush_log
+from ordergate.entrypoints.server.descriptors import ReservingHttpProtocol, raise_limit
+from ordergate.entrypoints.server.signals import Terminated
+from ordergate.entrypoints.server.supervisor import Supervisor
+
+_BACKLOG = 2048
+_DRAIN_SECONDS = 10
+_ALLOCATIONS_UNTIL_COLLECTED = 20_000
+
+_log = logging.getLogger("ordergate.server")
+
+
+class CannotListen(Exception):
+    """The address is taken, not of this machine, or not permitted; the message says which."""
+
+
+def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
+    """Bind a TCP socket and let connections queue on it; port 0 lets the system choose.
+
+    It comes first, so that a taken port is known before anything starts. Raises `CannotListen`,
+    which ends with the `advice`.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "that is not an address"
+        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; {advice}") from None
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the address that a browser on this machine finds the socket at."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Config(uvicorn.Config):
+    def configure_logging(self) -> None:
+        """Let a worker write the last lines of its log before uvicorn's repeated SIGTERM ends it.
+
+        `ordergate.entrypoints.asgi` configures the log itself.
+        """
+        super().configure_logging()
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGTERM, _flush_and_end)
+
+    def load(self) -> None:
+        """Load the application, in the process that serves it.
+
+        What is there then stays, so the garbage collector need not walk all of it again and again,
+        which would hold up every request; and it looks less often for what requests leave behind.
+        """
+        if multiprocessing.parent_process() is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # uvicorn handles it now
+            _drain_when_the_supervisor_ends()
+        super().load()
+        gc.freeze()
+        gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
+
+
+def _flush_and_end(number: int, _frame: FrameType | None) -> None:
+    flush_log()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+def _drain_when_the_supervisor_ends() -> None:
+    """Wait on a thread for the end of the supervisor, and do as after SIGTERM.
+
+    A supervisor that was killed cannot end its workers. They would keep the port, and answer with
+    its settings beside the server that takes its place. The thread waits on a pipe whose other end
+    the supervisor holds.
+    """
+
+    def wait() -> None:
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None:
+            supervisor.join()
+        _log.error("the supervisor has ended; this worker ends too")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=wait, name="supervisor-watch", daemon=True).start()
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain after SIGHUP too, unless it is ignored as by `nohup`."""
+        with super().capture_signals():
+            previous = signal.getsignal(signal.SIGHUP)
+            if previous is not signal.SIG_IGN:
+                signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, previous)
+
+
+def serve(
+    app: Callable[..., Any] | str, listening: socket.socket, *, database: str, workers: int = 1
+) -> bool:
+    """Serve until SIGINT or SIGTERM, then finish what is under way within 10 s and return.
+
+    SIGHUP does the same to one process; of several workers, it replaces one after the other.
+    `app` is an ASGI application or, as `module:function`, the name of what makes one; only a name
+    can be served by several workers. `database` names the database for the log. Returns False when
+    the application could not start.
+    """
+    raise_limit()
+    config = _Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        backlog=_BACKLOG,
+        http=ReservingHttpProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    _log.info(
+        "listening", extra={"url": url_of(listening), "workers": workers, "database": database}
+    )
+    # The socket itself, not its number: uvicorn takes a number for a Unix socket, leaves Nagle's
+    # algorithm on, and every answer on a kept connection comes 40 ms late.
+    # uvicorn raises the signal again after it has drained.
+    try:
+        with suppress(KeyboardInterrupt, Terminated):
+            if workers > 1:
+                return _supervise(Supervisor(config, sockets=[listening]))
+            server = _Server(config)
+            server.run(sockets=[listening])
+            return server.started
+    finally:
+        flush_log()
+    return True
+
+
+def _supervise(supervisor: Supervisor) -> bool:
+    """Run the workers. Ctrl-C and the end of a terminal reach their process group as a whole.
+
+    Workers inherit a mask that blocks both signals, so that none of them ends while it is starting,
+    with a traceback and another one in its place. The supervisor ends them, or replaces them.
+    """
+    # Another thread receives what the main thread blocks; the handlers run in the main thread.
+    Thread(target=Event().wait, name="signal-receiver", daemon=True).start()
+    resource_tracker.ensure_running()  # its start unblocks SIGINT, so it is first
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    supervisor.run()
+    return not supervisor.has_failed
