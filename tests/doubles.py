@@ -18,9 +18,9 @@ from ordergate.application.ports.passwords import (
     Verification,
 )
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
-from ordergate.domain.address import customer_of, site_of
+from ordergate.domain.address import client_network, customer_network
 from ordergate.domain.session import SessionId
-from ordergate.domain.user import Password, PasswordHash, UserId, counted_as
+from ordergate.domain.user import Password, PasswordHash, UserId, throttle_key
 
 
 class SettableClock(Clock):
@@ -126,7 +126,7 @@ class CountingThrottle(Throttle):
     async def attempt(
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
-        name, site = counted_as(username), site_of(address)
+        name, site = throttle_key(username), client_network(address)
         pair: tuple[str, ...] = ("pair", name, site)
         others = [("account", name), *self._networks("address", "customer", address)]
         for tally in [pair] if familiar else others:
@@ -152,7 +152,7 @@ class CountingThrottle(Throttle):
         pass
 
     def _networks(self, one: str, wider: str, address: str) -> list[tuple[str, ...]]:
-        site, customer = site_of(address), customer_of(address)
+        site, customer = client_network(address), customer_network(address)
         return [(one, site)] if customer == site else [(one, site), (wider, customer)]
 
     def _refuse(self, tally: tuple[str, ...]) -> None:

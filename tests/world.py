@@ -2,21 +2,21 @@
 
 from datetime import timedelta
 
-from ordergate.application.accounts.add_user import AddUser
 from ordergate.application.accounts.change_password import ChangePassword
 from ordergate.application.accounts.close_account import CloseAccount
-from ordergate.application.accounts.confirm_password import ConfirmPassword
 from ordergate.application.accounts.get_account import GetAccount
+from ordergate.application.accounts.reauthenticate import Reauthenticate
+from ordergate.application.accounts.register_user import RegisterUser
 from ordergate.application.ports.audit import Origin
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.sessions.authenticate_user import AuthenticateUser, Grant
+from ordergate.application.sessions.authenticate_user import AuthenticateUser, IssuedTokens
 from ordergate.application.sessions.end_all_sessions import EndAllSessions
 from ordergate.application.sessions.end_session import EndSession
 from ordergate.application.sessions.identify_caller import IdentifyCaller
 from ordergate.application.sessions.list_sessions import ListSessions
 from ordergate.application.sessions.refresh_session import RefreshSession
-from ordergate.application.sessions.revocation import AtOnce
+from ordergate.application.sessions.revocation import ImmediateRevocation
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.scope import ALL_SCOPES, Scope
@@ -36,7 +36,7 @@ HOME = Origin("192.0.2.1", "request at home")
 ELSEWHERE = Origin("198.51.100.7", "request elsewhere")
 
 
-class World:
+class IdentityHarness:
     """`alice` has an account; sessions idle for 10 days and live for 30, the grace time is 10 s.
 
     After so many `failures` an account is slowed, and after twice as many an address.
@@ -59,22 +59,22 @@ class World:
         )
         passwords = PasswordRules(min_length=15, common={"passwordpassword1"})
         users, sessions, clock, audit = storage.users, storage.sessions, self.clock, self.audit
-        self.add_user = AddUser(users, self.hasher, passwords, self.throttle, audit)
+        self.register_user = RegisterUser(users, self.hasher, passwords, self.throttle, audit)
         self.authenticate_user = AuthenticateUser(
             users, sessions, self.hasher, self.tokens, self.throttle, clock, audit, rules
         )
         self.refresh_session = RefreshSession(sessions, self.tokens, clock, audit, rules)
         self.revoke_token = RevokeToken(sessions, self.tokens, clock, audit, revocable=True)
-        self.identify_caller = IdentifyCaller(self.tokens, AtOnce(sessions, clock))
+        self.identify_caller = IdentifyCaller(self.tokens, ImmediateRevocation(sessions, clock))
         self.list_sessions = ListSessions(sessions, clock)
         self.end_session = EndSession(sessions, clock, audit)
         self.end_all_sessions = EndAllSessions(sessions, clock, audit)
         self.get_account = GetAccount(users)
-        self.confirm_password = ConfirmPassword(users, self.hasher, self.throttle, audit)
+        self.reauthenticate = Reauthenticate(users, self.hasher, self.throttle, audit)
         self.change_password = ChangePassword(
-            users, self.hasher, self.confirm_password, passwords, clock, audit
+            users, self.hasher, self.reauthenticate, passwords, clock, audit
         )
-        self.close_account = CloseAccount(users, self.confirm_password, clock, audit)
+        self.close_account = CloseAccount(users, self.reauthenticate, clock, audit)
 
     async def add_alice(self, password_hash: PasswordHash | None = None) -> User:
         stored = password_hash or await self.hasher.hash(Password(PASSWORD))
@@ -88,7 +88,7 @@ class World:
         client_id: str = "shop",
         scope: frozenset[Scope] = ALL_SCOPES,
         origin: Origin = HOME,
-    ) -> Grant:
+    ) -> IssuedTokens:
         return await self.authenticate_user(
             username, password, client_id=client_id, scope=scope, origin=origin
         )
@@ -100,8 +100,8 @@ class World:
         client_id: str | None = None,
         scope: frozenset[Scope] | None = None,
         origin: Origin = HOME,
-    ) -> Grant:
+    ) -> IssuedTokens:
         return await self.refresh_session(token, client_id=client_id, scope=scope, origin=origin)
 
-    async def caller(self, grant: Grant) -> Caller:
+    async def caller(self, grant: IssuedTokens) -> Caller:
         return await self.identify_caller(grant.access.value)

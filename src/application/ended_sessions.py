@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
-from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import UserId
 
 
 def record_ended(
-    audit: Audit, sessions: Iterable[SessionId], why: Ending, *, user: UserId, origin: Origin
+    audit: Audit,
+    sessions: Iterable[SessionId],
+    reason: SessionEndReason,
+    *,
+    user: UserId,
+    origin: Origin,
 ) -> None:
     """Record each of these sessions of the user as ended."""
     for session in sessions:
@@ -17,5 +22,5 @@ def record_ended(
             origin=origin,
             user=user,
             session=session,
-            detail=why.value,
+            detail=reason.value,
         )

@@ -1,37 +1,6 @@
-"""What a use case or a port can answer instead of a result.
+"""What a use case or a port raises instead of returning a result.
 
-The core knows no HTTP and no exit status; an entry point maps each of these once.
-
-    ApplicationError
-    ├── InvalidCredentials      the user name and password do not belong together
-    ├── InvalidGrant            the refresh token gives nothing any more
-    ├── WrongPassword           the password given to confirm a change is not the user's
-    ├── InvalidToken            the bearer token cannot be trusted
-    ├── UnsupportedTokenType    a token of this kind cannot be revoked here
-    ├── KeysUnavailable         the keys that tokens are verified with cannot be had
-    ├── KeyRefused              a step that a signing key cannot take, or not yet
-    ├── Throttled               too many attempts; try again later
-    ├── InvalidScope            a scope that does not exist, or was never granted
-    ├── SessionNotFound         there is no such session among the user's
-    ├── OrdersOpen              an account with orders under way is not closed
-    ├── OrderChanged            the order is not the one that the caller knows
-    ├── OrderIdTaken            the owner has another order of that id
-    ├── OrderNotFound           there is no such order among the owner's
-    ├── OwnerNotNamed           several users have an order of that id
-    ├── KeyReused               an idempotency key stands for another order
-    ├── UsernameTaken           an account of that name exists
-    ├── RecordUnreadable        what is stored cannot be read
-    ├── RecordRefused           a storage cannot hold what another one holds
-    ├── TooManyRequests         the user has too much under way; try again later
-    ├── Overloaded              the work was refused before it began; try again later
-    ├── StorageUnavailable      the storage cannot be reached, or did not answer in time
-    │   ├── OutcomeUnknown      the same, after a change that may have been made
-    │   └── UnstorableValue     the storage cannot hold a value, now or later
-    ├── SchemaNotCurrent        the storage was made by another version of this program
-    ├── StorageNotEmpty         loading and copying want an empty storage
-    ├── BackupRefused           a backup is not made, or not restored
-    ├── CopyUnfinished          the storage is being copied into, or was and not to the end
-    └── CopyDiffers             what was copied is not what is in the source
+The core does not know HTTP or exit statuses; each entry point maps each error once.
 """
 
 from collections.abc import Sequence
@@ -70,11 +39,11 @@ class UnsupportedTokenType(ApplicationError):
     """Access tokens are believed until they expire, so they cannot be revoked."""
 
 
-class KeysUnavailable(ApplicationError):
+class IssuerKeysUnavailable(ApplicationError):
     """The keys of the issuer cannot be fetched, and no key fetched before fits."""
 
 
-class KeyRefused(ApplicationError):
+class SigningKeyError(ApplicationError):
     """A signing key cannot take this step of its life, or not yet, or the keys cannot be used.
 
     The message says why and what to do, and holds no key material.
@@ -96,7 +65,7 @@ class SessionNotFound(ApplicationError):
     """There is no such session among the user's, or it has ended."""
 
 
-class OrdersOpen(ApplicationError):
+class AccountHasOpenOrders(ApplicationError):
     """The account has orders that are neither delivered nor cancelled."""
 
 
@@ -112,7 +81,7 @@ class OrderIdTaken(ApplicationError):
     """The owner has another order of that id."""
 
 
-class OwnerNotNamed(ApplicationError):
+class AmbiguousOrderId(ApplicationError):
     """Several users have an order of that id; `owners` are they."""
 
     def __init__(self, owners: Sequence[UserId]) -> None:
@@ -120,7 +89,7 @@ class OwnerNotNamed(ApplicationError):
         self.owners = owners
 
 
-class KeyReused(ApplicationError):
+class IdempotencyKeyReused(ApplicationError):
     """The idempotency key stands for an order of other lines; nothing was placed."""
 
 

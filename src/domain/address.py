@@ -7,7 +7,7 @@ _SITE_BITS = 64
 _CUSTOMER_BITS = 48
 
 
-def site_of(address: str) -> str:
+def client_network(address: str) -> str:
     """Return what an address counts as: itself, or of IPv6 its /64.
 
     An IPv4 address is the same however a socket writes it; what is no IP address is left as it is.
@@ -23,11 +23,13 @@ def site_of(address: str) -> str:
     return str(ip_network((int(ip), _SITE_BITS), strict=False))
 
 
-def customer_of(address: str) -> str:
-    """Return the network that one customer may have: of IPv6 the /48, else what `site_of` says.
+def customer_network(address: str) -> str:
+    """Return the network that one customer may have.
+
+    It is the /48 of an IPv6 address, and for any other address the same as `client_network`.
 
     RIPE-690 recommends that providers delegate a /56 or a /48, so one customer has up to 65,536
     sites.
     """
-    site = site_of(address)
+    site = client_network(address)
     return str(ip_network(site).supernet(new_prefix=_CUSTOMER_BITS)) if "/" in site else site

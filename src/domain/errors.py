@@ -1,12 +1,4 @@
-"""The tree of broken rules.
-
-    DomainError
-    ├── InvalidMoney        an amount or a currency that cannot be
-    ├── InvalidOrder        an order or a line of one that breaks a rule of orders
-    ├── InvalidStep         a status that cannot follow the one an order has
-    ├── InvalidUsername     a user name that cannot be one
-    ├── InvalidPassword     a password that cannot be one
-    └── WeakPassword        a password that must not be chosen
+"""Errors of rules that are broken.
 
 Every message says what was wrong and what is allowed, and never repeats a password.
 """
@@ -24,7 +16,7 @@ class InvalidOrder(DomainError):
     """An order, or a line of one, that breaks a rule of orders."""
 
 
-class InvalidStep(DomainError):
+class InvalidTransition(DomainError):
     """A status that cannot follow the one that an order has."""
 
 

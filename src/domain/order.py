@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NewType, Self
 
 from ordergate.domain.characters import first_flaw, unprintable_at, unwritten_at
-from ordergate.domain.errors import InvalidOrder, InvalidStep
+from ordergate.domain.errors import InvalidOrder, InvalidTransition
 from ordergate.domain.money import Money
 from ordergate.domain.random_numbers import random_128_bits
 from ordergate.domain.user import MAX_ID, UserId
@@ -47,7 +47,7 @@ class OrderStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-STEPS: Mapping[str, tuple[OrderStatus, ...]] = {
+TRANSITIONS: Mapping[str, tuple[OrderStatus, ...]] = {
     OrderStatus.PLACED: (OrderStatus.PAID, OrderStatus.CANCELLED),
     OrderStatus.PAID: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
     OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
@@ -56,7 +56,7 @@ STEPS: Mapping[str, tuple[OrderStatus, ...]] = {
 }
 """The life of an order: each status, and those that may follow it."""
 
-FINAL_STATUSES = frozenset(status for status, following in STEPS.items() if not following)
+FINAL_STATUSES = frozenset(status for status, following in TRANSITIONS.items() if not following)
 """An order in any other status is open, also in one that only another version knows."""
 
 
@@ -150,18 +150,22 @@ class Order:
             return self
         return replace(self, status=OrderStatus.PLACED, version=1)
 
-    def advanced_to(self, status: OrderStatus) -> "Order":
-        """Take a step of its life. Raises `InvalidStep` for one that cannot follow."""
-        following = STEPS.get(self.status)
+    def transition_to(self, status: OrderStatus) -> "Order":
+        """Return the order with the new status. Raises `InvalidTransition` if it cannot follow."""
+        following = TRANSITIONS.get(self.status)
         if following is None:
-            raise InvalidStep(
+            raise InvalidTransition(
                 f"The order has the status {self.status!r}, which this version does not know;"
                 " another version of this service can change it."
             )
         if status not in following:
-            steps = " or ".join(following)
-            may = f"it may become {steps}, not {status}" if steps else "that is its end"
-            raise InvalidStep(f"The order is {OrderStatus(self.status)}: {may}.")
+            if not following:
+                raise InvalidTransition(f"The order is {self.status}, which is a final status.")
+            raise InvalidTransition(
+                f"The order is {self.status}; it may become {' or '.join(following)}, not {status}."
+            )
         if self.version >= MAX_VERSION:
-            raise InvalidStep(f"The order has been changed {MAX_VERSION} times: that is its end.")
+            raise InvalidTransition(
+                f"The order has been changed {MAX_VERSION} times, which is the most."
+            )
         return replace(self, status=status, version=self.version + 1)

@@ -11,7 +11,7 @@ SessionId = NewType("SessionId", str)
 """Identity of a session: a random UUID as 32 hexadecimal digits."""
 
 
-class Ending(StrEnum):
+class SessionEndReason(StrEnum):
     """Why a session ended before its time."""
 
     REVOKED = "revoked"

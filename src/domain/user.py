@@ -99,7 +99,7 @@ class Username:
         return self.value
 
 
-def counted_as(name: str) -> str:
+def throttle_key(name: str) -> str:
     """Return what text that stands for a user name is counted under.
 
     That is its prepared form, so that one account has one count however it is written. Text that

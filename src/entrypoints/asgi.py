@@ -42,7 +42,7 @@ def create_for_serve() -> FastAPI:
     Wrong settings end the process with one line that names them all.
     """
     try:
-        settings = load_settings(Container.flaws_in())
+        settings = load_settings(Container.setting_validators())
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
     configure_logging(settings, buffered=True)

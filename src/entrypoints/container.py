@@ -21,11 +21,11 @@ from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from ordergate.adapters.tokens.keys.key_ring import KeyRing
 from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
-from ordergate.application.accounts.add_user import AddUser
 from ordergate.application.accounts.change_password import ChangePassword
 from ordergate.application.accounts.close_account import CloseAccount
-from ordergate.application.accounts.confirm_password import ConfirmPassword
 from ordergate.application.accounts.get_account import GetAccount
+from ordergate.application.accounts.reauthenticate import Reauthenticate
+from ordergate.application.accounts.register_user import RegisterUser
 from ordergate.application.caller_limit import writes
 from ordergate.application.maintenance.purge_storage import PurgeStorage
 from ordergate.application.maintenance.seed_storage import SeedStorage
@@ -45,7 +45,12 @@ from ordergate.application.sessions.end_session import EndSession
 from ordergate.application.sessions.identify_caller import IdentifyCaller
 from ordergate.application.sessions.list_sessions import ListSessions
 from ordergate.application.sessions.refresh_session import RefreshSession
-from ordergate.application.sessions.revocation import AtOnce, Revocation, UntilExpiry, WithinBound
+from ordergate.application.sessions.revocation import (
+    BoundedRevocation,
+    ImmediateRevocation,
+    NoRevocation,
+    RevocationPolicy,
+)
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.session import SessionRules
@@ -61,7 +66,7 @@ class _Engine(NamedTuple):
     no connection yet, or returns `None`; it is for engines whose server may start later.
     """
 
-    flaw_in: Callable[[str], str | None]
+    url_error: Callable[[str], str | None]
     storage: Callable[[str, Settings], Storage]
     file: Callable[[str], StorageFile] | None = None
     name: Callable[[str], str] = lambda url: url.partition(":")[0]
@@ -79,9 +84,9 @@ class DatabaseInUse(NamedTuple):
 
 
 def _postgres_flaw(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.url import flaw_in
+    from ordergate.adapters.sql.postgres.url import url_error
 
-    return flaw_in(url)
+    return url_error(url)
 
 
 def _postgres_name(url: str) -> str:
@@ -115,7 +120,7 @@ _SQLITE = "sqlite:///"
 
 
 def _sqlite_flaw(url: str) -> str | None:
-    flaw = SqliteDatabase.flaw_in(url)
+    flaw = SqliteDatabase.url_error(url)
     if flaw is None and (in_path := path_flaw(url.removeprefix(_SQLITE))):
         return f"its path {in_path}"
     return flaw
@@ -139,7 +144,7 @@ def _database_flaw(url: str) -> str | None:
     if flaw := text_flaw(url):
         return flaw
     engine = _ENGINES.get(url.partition(":")[0])
-    return engine.flaw_in(url) if engine else f"must begin with {' or '.join(_ENGINES)}"
+    return engine.url_error(url) if engine else f"must begin with {' or '.join(_ENGINES)}"
 
 
 def make_home(home: Path) -> None:
@@ -194,7 +199,7 @@ def _external_tokens(**parts: Any) -> TokenVerifier:  # noqa: ANN401 - as the pr
 
 
 def _verifier_of(settings: Settings) -> str:
-    return "tokens" if settings.signs_in else "external_tokens"
+    return "tokens" if settings.issues_tokens else "external_tokens"
 
 
 def _key_flaw(file: str) -> str | None:
@@ -217,17 +222,17 @@ def _throttle(settings: Settings) -> Throttle:
     )
 
 
-def _revocation(settings: Settings, storage: Storage, clock: Clock) -> Revocation:
-    if not settings.signs_in:
-        return UntilExpiry()
+def _revocation(settings: Settings, storage: Storage, clock: Clock) -> RevocationPolicy:
+    if not settings.issues_tokens:
+        return NoRevocation()
     match settings.revocation:
         case "until-expiry":
-            return UntilExpiry()
+            return NoRevocation()
         case "at-once":
-            return AtOnce(storage.sessions, clock)
+            return ImmediateRevocation(storage.sessions, clock)
         case seconds:
             lifetime = timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
-            return WithinBound(
+            return BoundedRevocation(
                 storage.sessions,
                 clock,
                 timedelta(seconds=seconds),
@@ -303,7 +308,7 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(_verifier_of, settings), tokens=tokens, external_tokens=external_tokens
     )
 
-    flaws_in: providers.Provider[Any] = providers.Object(
+    setting_validators: providers.Provider[Any] = providers.Object(
         {"signing_key_file": _key_flaw, "database_url": _database_flaw}
     )
 
@@ -324,8 +329,8 @@ class Container(containers.DeclarativeContainer):
         _revocation, settings, storage, clock
     )
 
-    add_user = providers.ThreadSafeSingleton(
-        AddUser, users, hasher, password_rules, throttle, audit
+    register_user = providers.ThreadSafeSingleton(
+        RegisterUser, users, hasher, password_rules, throttle, audit
     )
     authenticate_user = providers.ThreadSafeSingleton(
         AuthenticateUser, users, sessions, hasher, tokens, throttle, clock, audit, session_rules
@@ -346,15 +351,11 @@ class Container(containers.DeclarativeContainer):
     end_session = providers.ThreadSafeSingleton(EndSession, sessions, clock, audit)
     end_all_sessions = providers.ThreadSafeSingleton(EndAllSessions, sessions, clock, audit)
     get_account = providers.ThreadSafeSingleton(GetAccount, users)
-    confirm_password = providers.ThreadSafeSingleton(
-        ConfirmPassword, users, hasher, throttle, audit
-    )
+    reauthenticate = providers.ThreadSafeSingleton(Reauthenticate, users, hasher, throttle, audit)
     change_password = providers.ThreadSafeSingleton(
-        ChangePassword, users, hasher, confirm_password, password_rules, clock, audit
+        ChangePassword, users, hasher, reauthenticate, password_rules, clock, audit
     )
-    close_account = providers.ThreadSafeSingleton(
-        CloseAccount, users, confirm_password, clock, audit
-    )
+    close_account = providers.ThreadSafeSingleton(CloseAccount, users, reauthenticate, clock, audit)
     limit_of_writes = providers.ThreadSafeSingleton(writes)
     place_order = providers.ThreadSafeSingleton(
         PlaceOrder,

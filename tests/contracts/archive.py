@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ordergate.application.errors import CopyUnfinished, OrdersOpen, StorageNotEmpty
+from ordergate.application.errors import AccountHasOpenOrders, CopyUnfinished, StorageNotEmpty
 from ordergate.application.ports.archive import (
-    KINDS,
+    RECORD_TYPES,
     AccountKind,
     AccountRecord,
-    Bookmark,
+    CopyCheckpoint,
     KeyRecord,
     Record,
     RefreshTokenRecord,
@@ -22,16 +22,16 @@ from ordergate.application.ports.archive import (
     SubjectRecord,
 )
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.ports.sessions import Rotation, Verdict
+from ordergate.application.ports.sessions import Rotation, RotationOutcome
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
 from tests.samples import ALICE, an_order, orders
 
-MARK = Bookmark("f" * 64, "accounts", "a place")
+MARK = CopyCheckpoint("f" * 64, "accounts", "a place")
 AT = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 times = st.datetimes(timezones=st.just(UTC))
@@ -52,7 +52,7 @@ def sessions(draw: st.DrawFn, number: int, user: UserId) -> SessionRecord:
         last_used_at=draw(times),
         expires_at=draw(times),
     )
-    ended = st.tuples(times, st.sampled_from(Ending))
+    ended = st.tuples(times, st.sampled_from(SessionEndReason))
     return SessionRecord(session, *draw(st.just((None, None)) | ended))
 
 
@@ -111,7 +111,7 @@ async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]
     records: list[Record] = []
     place = ""
     while True:
-        page, place = await storage.archive.read(KINDS[name], after=place, limit=limit)
+        page, place = await storage.archive.read(RECORD_TYPES[name], after=place, limit=limit)
         assert len(page) <= limit
         assert len(place) <= 1024
         if not page:
@@ -136,8 +136,8 @@ def a_token(number: int, session: Session, used_at: datetime | None = None) -> R
     )
 
 
-async def write(storage: Storage, *records: Record, bookmark: Bookmark = MARK) -> None:
-    await storage.archive.write(records, bookmark=bookmark)
+async def write(storage: Storage, *records: Record, checkpoint: CopyCheckpoint = MARK) -> None:
+    await storage.archive.write(records, checkpoint=checkpoint)
 
 
 def same(some: Sequence[object], others: Sequence[object]) -> bool:
@@ -169,15 +169,15 @@ class ArchiveContract:
     ) -> None:
         await self.empty(storage)
         for name, records in whole.items():
-            await storage.archive.write(records, bookmark=replace(MARK, kind=name))
+            await storage.archive.write(records, checkpoint=replace(MARK, kind=name))
         for name, records in whole.items():
             assert same(await all_of(storage, name, limit), records)
-            assert await storage.archive.count(KINDS[name]) == len(records)
+            assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
 
     async def test_what_use_stores_is_read_as_records(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
-        bob = await storage.users.of_subject("https://id.example", "bob")
+        bob = await storage.users.get_or_create_by_subject("https://id.example", "bob")
         await storage.users.close(carol.id, password_hash=PasswordHash("hash"), at=AT)
         session = Session(
             SessionId("a" * 32), alice.id, "shop", "192.0.2.1", frozenset(Scope), AT, AT, AT
@@ -191,18 +191,20 @@ class ArchiveContract:
         await storage.sessions.rotate(
             old, new, sealed=b"s" * 32, at=AT, expires_at=dies, grace=timedelta(seconds=10)
         )
-        await storage.sessions.end(session.id, user=alice.id, why=Ending.SIGNED_OUT, at=AT)
+        await storage.sessions.end(
+            session.id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
+        )
         order = an_order(owner=alice.id)
         key = IdempotencyKey("a wish", order.placed_at + timedelta(days=1))
         await storage.orders.add(order, owner=alice.id, key=key)
-        assert {name: await all_of(storage, name) for name in KINDS} == {
+        assert {name: await all_of(storage, name) for name in RECORD_TYPES} == {
             "accounts": [
                 AccountRecord(alice.id, AccountKind.OPEN, alice.username, alice.password_hash),
                 AccountRecord(carol.id, AccountKind.CLOSED),
                 AccountRecord(bob, AccountKind.EXTERNAL),
             ],
             "subjects": [SubjectRecord("https://id.example", "bob", bob)],
-            "sessions": [SessionRecord(session, AT, Ending.SIGNED_OUT)],
+            "sessions": [SessionRecord(session, AT, SessionEndReason.SIGNED_OUT)],
             "refresh tokens": [
                 RefreshTokenRecord(new, session.id, dies),
                 RefreshTokenRecord(old, session.id, dies, AT, b"s" * 32),
@@ -220,7 +222,7 @@ class ArchiveContract:
         alice = await storage.users.find(Username("alice"))
         assert alice is not None
         assert await storage.orders.get_owned(OrderId(7), owner=alice.id) == an_order(owner=4)
-        assert await storage.users.of_subject("https://id.example", "bob") == 9
+        assert await storage.users.get_or_create_by_subject("https://id.example", "bob") == 9
         assert await storage.orders.add(an_order(8, owner=9), owner=UserId(9)) is not None
 
     async def test_a_closed_account_that_was_written_takes_no_order(self, storage: Storage) -> None:
@@ -233,7 +235,7 @@ class ArchiveContract:
         await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
         await storage.archive.finish()
         bob = await storage.users.add(Username("bob"), PasswordHash("hash"))
-        subject = await storage.users.of_subject("https://id.example", "carol")
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "carol")
         assert len({1, 2, 3, bob.id, subject}) == 5
 
     async def test_a_new_account_erases_none_when_written_ids_have_gaps(
@@ -243,7 +245,10 @@ class ArchiveContract:
         await write(storage, *written)
         await storage.archive.finish()
         added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
-        subjects = [await storage.users.of_subject("https://id.example", f"{i}") for i in range(8)]
+        subjects = [
+            await storage.users.get_or_create_by_subject("https://id.example", f"{i}")
+            for i in range(8)
+        ]
         assert len({2, 3, 9, *(user.id for user in added), *subjects}) == 19
         for record in written:
             user = await storage.users.get(record.id)
@@ -266,28 +271,28 @@ class ArchiveContract:
         assert list(await storage.staff_orders.owners_of(placed.id)) == [1]
         again = replace(placed, id=OrderId(9))
         assert await storage.orders.add(again, owner=UserId(1), key=key) == placed
-        with pytest.raises(OrdersOpen):
+        with pytest.raises(AccountHasOpenOrders):
             await storage.users.close(UserId(1), password_hash=PasswordHash("hash"), at=AT)
-        assert await storage.orders.forget_keys(expired_by=key.expires_at, limit=9) == 1
+        assert await storage.orders.purge_expired_keys(expired_by=key.expires_at, limit=9) == 1
 
     async def test_sessions_that_were_written_are_used_like_any_others(
         self, storage: Storage
     ) -> None:
         live, over = a_session(1), replace(a_session(2), address="192.0.2.1")
         await write(storage, opened(1, "alice"))
-        await write(storage, SessionRecord(live), SessionRecord(over, AT, Ending.REVOKED))
+        await write(storage, SessionRecord(live), SessionRecord(over, AT, SessionEndReason.REVOKED))
         await write(storage, a_token(1, live, AT), a_token(2, live), a_token(3, over))
         await storage.archive.finish()
         sessions, user = storage.sessions, UserId(1)
-        assert list(await sessions.live(user, at=AT, limit=3)) == [live]
-        assert [await sessions.is_live(each.id, user=user, at=AT) for each in (live, over)] == [
+        assert list(await sessions.list_active(user, at=AT, limit=3)) == [live]
+        assert [await sessions.is_active(each.id, user=user, at=AT) for each in (live, over)] == [
             True,
             False,
         ]
         for address in ("::1", "192.0.2.1"):
-            assert await sessions.is_familiar(user, address)
+            assert await sessions.has_signed_in_from(user, address)
         assert await sessions.ended_since(AT) == {over.id: AT}
-        assert await sessions.of_token(TokenDigest((3).to_bytes(32))) == over
+        assert await sessions.get_by_refresh_token(TokenDigest((3).to_bytes(32))) == over
 
         async def rotate(old: int) -> Rotation:
             return await sessions.rotate(
@@ -299,10 +304,10 @@ class ArchiveContract:
                 grace=timedelta(seconds=10),
             )
 
-        assert await rotate(1) == Rotation(Verdict.REPEATED, b"s" * 32)
-        assert await rotate(2) == Rotation(Verdict.ROTATED, b"t" * 32)
-        assert await rotate(3) == Rotation(Verdict.DEAD)
-        forgotten = await sessions.forget(over_by=AT, limit=9)
+        assert await rotate(1) == Rotation(RotationOutcome.REPLAYED, b"s" * 32)
+        assert await rotate(2) == Rotation(RotationOutcome.ROTATED, b"t" * 32)
+        assert await rotate(3) == Rotation(RotationOutcome.INVALID)
+        forgotten = await sessions.purge_ended(over_by=AT, limit=9)
         assert forgotten.sessions == 1
 
     @pytest.mark.parametrize("limit", [1, 2, 3])
@@ -323,7 +328,7 @@ class ArchiveContract:
             for value in ("1", "11", "a", "A", "a ")
         ]
         for name, some in records.items():
-            await write(storage, *some, bookmark=replace(MARK, kind=name))
+            await write(storage, *some, checkpoint=replace(MARK, kind=name))
         for name, some in records.items():
             assert same(await all_of(storage, name, limit), some)
 
@@ -348,8 +353,10 @@ class ArchiveContract:
         seen = list(page)
         for record in page:
             session = record.session
-            await storage.sessions.end(session.id, user=session.user, why=Ending.REVOKED, at=AT)
-        forgotten = await storage.sessions.forget(over_by=AT, limit=9)
+            await storage.sessions.end(
+                session.id, user=session.user, reason=SessionEndReason.REVOKED, at=AT
+            )
+        forgotten = await storage.sessions.purge_ended(over_by=AT, limit=9)
         assert forgotten.sessions == 2
         while page:
             page, place = await storage.archive.read(SessionRecord, after=place, limit=2)
@@ -357,14 +364,14 @@ class ArchiveContract:
         assert same(seen, records)
 
     async def test_records_and_bookmark_are_written_in_one_step(self, storage: Storage) -> None:
-        assert await storage.archive.bookmark() is None
+        assert await storage.archive.checkpoint() is None
         await write(storage, opened(1, "alice"))
-        later = Bookmark(MARK.source, "orders", "x" * 1024)
-        await write(storage, an_order(), bookmark=later)
-        assert await storage.archive.bookmark() == later
+        later = CopyCheckpoint(MARK.source, "orders", "x" * 1024)
+        await write(storage, an_order(), checkpoint=later)
+        assert await storage.archive.checkpoint() == later
         with pytest.raises(ValueError, match="is there already"):
-            await write(storage, an_order(8), an_order(), bookmark=MARK)
-        assert await storage.archive.bookmark() == later
+            await write(storage, an_order(8), an_order(), checkpoint=MARK)
+        assert await storage.archive.checkpoint() == later
         assert await all_of(storage, "orders") == [an_order()]
 
     @pytest.mark.parametrize(
@@ -373,7 +380,7 @@ class ArchiveContract:
             opened(1, "another"),
             opened(9, "alice"),
             SubjectRecord("https://id.example", "bob", UserId(2)),
-            SessionRecord(a_session(1), AT, Ending.REVOKED),
+            SessionRecord(a_session(1), AT, SessionEndReason.REVOKED),
             a_token(1, a_session(1), AT),
             an_order(),
             KeyRecord(UserId(1), IdempotencyKey("a wish", AT + timedelta(days=1)), OrderId(7)),
@@ -397,10 +404,10 @@ class ArchiveContract:
         await write(storage, a_token(1, a_session(1)))
         await write(storage, an_order())
         await write(storage, KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(7)))
-        before = {name: await all_of(storage, name) for name in KINDS}
+        before = {name: await all_of(storage, name) for name in RECORD_TYPES}
         with pytest.raises(ValueError, match="is there already"):
             await write(storage, record)
-        assert {name: await all_of(storage, name) for name in KINDS} == before
+        assert {name: await all_of(storage, name) for name in RECORD_TYPES} == before
 
     @pytest.mark.parametrize(
         "record",
@@ -425,13 +432,13 @@ class ArchiveContract:
         await storage.loader.load([ALICE], [])
         with pytest.raises(StorageNotEmpty):
             await write(storage, opened(2, "bob"))
-        assert await storage.archive.bookmark() is None
+        assert await storage.archive.checkpoint() is None
         assert await storage.archive.count(AccountRecord) == 1
 
     async def test_after_the_end_of_a_copy_nothing_more_is_written(self, storage: Storage) -> None:
         await write(storage, opened(1, "alice"))
         await storage.archive.finish()
-        assert await storage.archive.bookmark() is None
+        assert await storage.archive.checkpoint() is None
         with pytest.raises(StorageNotEmpty):
             await write(storage, opened(2, "bob"))
 
@@ -443,7 +450,7 @@ class ArchiveContract:
         with pytest.raises(CopyUnfinished, match="ordergate copy"):
             await other.open()
         await other.open(unfinished=True)
-        assert await other.archive.bookmark() == MARK
+        assert await other.archive.checkpoint() == MARK
         await other.archive.finish()
         await other.open()
         await other.close()

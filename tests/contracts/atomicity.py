@@ -12,10 +12,10 @@ import pytest
 
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.archive import (
-    KINDS,
+    RECORD_TYPES,
     AccountKind,
     AccountRecord,
-    Bookmark,
+    CopyCheckpoint,
     KeyRecord,
     Record,
     RefreshTokenRecord,
@@ -23,11 +23,11 @@ from ordergate.application.ports.archive import (
     SubjectRecord,
 )
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.ports.sessions import Verdict
+from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.contracts.archive import all_of, same
 from tests.samples import ALICE, BOB, an_order
@@ -92,7 +92,7 @@ async def start_within(
     return None if ended is None else sorted(ended)
 
 
-async def rotate(storage: Storage, old: int, new: int, at: datetime) -> Verdict:
+async def rotate(storage: Storage, old: int, new: int, at: datetime) -> RotationOutcome:
     rotation = await storage.sessions.rotate(
         digest(old),
         digest(new),
@@ -101,17 +101,17 @@ async def rotate(storage: Storage, old: int, new: int, at: datetime) -> Verdict:
         expires_at=at + timedelta(days=9),
         grace=timedelta(seconds=10),
     )
-    return rotation.verdict
+    return rotation.outcome
 
 
-async def furnish(storage: Storage) -> None:
+async def seed_all(storage: Storage) -> None:
     """Store some of everything."""
     delivered = replace(an_order(1), status=OrderStatus.DELIVERED)
     await storage.loader.load([ALICE, BOB], [delivered, his(2)])
     for number in (1, 2, 3):
         assert await start(storage, number, ALICE.id, ALICE.password_hash)
     assert await start(storage, 4, BOB.id, BOB.password_hash)
-    assert await rotate(storage, 1, 5, AT) is Verdict.ROTATED
+    assert await rotate(storage, 1, 5, AT) is RotationOutcome.ROTATED
     assert await storage.orders.add(his(3), owner=BOB.id, key=key("old")) == his(3)
 
 
@@ -123,12 +123,12 @@ async def everything(storage: Storage) -> list[object]:
     return [
         [await users.find(Username(name)) for name in names],
         [await users.get(user) for user in ids],
-        [await sessions.of_token(digest(i)) for i in numbers],
+        [await sessions.get_by_refresh_token(digest(i)) for i in numbers],
         [await sessions.is_used(digest(i)) for i in numbers],
         [await sessions.sealed_successor(digest(i)) for i in numbers],
-        [await sessions.live(user, at=AT, limit=99) for user in ids],
-        [await sessions.is_live(session(i).id, user=ALICE.id, at=AT) for i in numbers],
-        [await sessions.is_familiar(user, "::1") for user in ids],
+        [await sessions.list_active(user, at=AT, limit=99) for user in ids],
+        [await sessions.is_active(session(i).id, user=ALICE.id, at=AT) for i in numbers],
+        [await sessions.has_signed_in_from(user, "::1") for user in ids],
         await sessions.ended_since(EVER),
         [await orders.get_owned(OrderId(i), owner=BOB.id) for i in numbers],
         [
@@ -143,8 +143,8 @@ async def everything(storage: Storage) -> list[object]:
 
 async def all_records(storage: Storage) -> list[object]:
     """Read what a copy would read, and how far a copy has come."""
-    records: list[object] = [await all_of(storage, name) for name in KINDS]
-    return [*records, await storage.archive.bookmark()]
+    records: list[object] = [await all_of(storage, name) for name in RECORD_TYPES]
+    return [*records, await storage.archive.checkpoint()]
 
 
 async def settled(storage: Storage) -> list[object]:
@@ -186,23 +186,28 @@ async def start_a_session_in_the_place_of_another(storage: Storage, attempt: int
 
 
 async def rotate_a_token(storage: Storage, attempt: int) -> bool:
-    return await rotate(storage, 2, 100 + attempt, SOON) is Verdict.ROTATED
+    return await rotate(storage, 2, 100 + attempt, SOON) is RotationOutcome.ROTATED
 
 
 async def reuse_a_token(storage: Storage, attempt: int) -> bool:
-    return await rotate(storage, 1, 100 + attempt, LATE) is Verdict.REUSED
+    return await rotate(storage, 1, 100 + attempt, LATE) is RotationOutcome.REUSED
 
 
 async def end_a_session(storage: Storage, attempt: int) -> bool:
-    return await storage.sessions.end(session(1).id, user=ALICE.id, why=Ending.REVOKED, at=AT)
+    return await storage.sessions.end(
+        session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+    )
 
 
 async def end_all_sessions(storage: Storage, attempt: int) -> bool:
-    return len(await storage.sessions.end_all(ALICE.id, why=Ending.SIGNED_OUT, at=AT)) == 3
+    return (
+        len(await storage.sessions.end_all(ALICE.id, reason=SessionEndReason.SIGNED_OUT, at=AT))
+        == 3
+    )
 
 
 async def forget_sessions(storage: Storage, attempt: int) -> bool:
-    return any(await storage.sessions.forget(over_by=session(1).expires_at, limit=9))
+    return any(await storage.sessions.purge_ended(over_by=session(1).expires_at, limit=9))
 
 
 async def place_an_order(storage: Storage, attempt: int) -> bool:
@@ -223,7 +228,7 @@ async def place_an_order_with_a_key_that_expired(storage: Storage, attempt: int)
 
 async def change_an_order(storage: Storage, attempt: int) -> bool:
     changed = await storage.orders.update(
-        OrderId(2), owner=BOB.id, change=lambda order: order.advanced_to(OrderStatus.CANCELLED)
+        OrderId(2), owner=BOB.id, change=lambda order: order.transition_to(OrderStatus.CANCELLED)
     )
     return changed == replace(his(2), status=OrderStatus.CANCELLED, version=2)
 
@@ -266,7 +271,7 @@ COPIED: dict[str, list[Record]] = {
     "subjects": [SubjectRecord("https://id.example", "carol", UserId(3))],
     "sessions": [
         SessionRecord(session(1, BOB.id)),
-        SessionRecord(session(2, BOB.id), AT, Ending.REVOKED),
+        SessionRecord(session(2, BOB.id), AT, SessionEndReason.REVOKED),
     ],
     "refresh tokens": [
         RefreshTokenRecord(digest(1), session(1).id, LATE, AT, SEALED),
@@ -335,7 +340,7 @@ class AtomicityContract:
     async def test_a_write_that_fails_at_any_step_changes_nothing(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
-        await furnish(storage)
+        await seed_all(storage)
         await self.changes_all_or_nothing(storage, write)
 
     @pytest.mark.parametrize("write", WRITES_OF_SEVERAL_RECORDS, ids=lambda write: write.__name__)
@@ -343,13 +348,13 @@ class AtomicityContract:
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         """A client that disconnects cancels its request, wherever it waits."""
-        await furnish(storage)
+        await seed_all(storage)
         before = await everything(storage)
         assert await write(storage, 1)
         after = await everything(storage)
         for turns in (1, 2, 3, 5, 8):
             await self.empty(storage)
-            await furnish(storage)
+            await seed_all(storage)
             task = asyncio.ensure_future(write(storage, 1))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -359,13 +364,13 @@ class AtomicityContract:
             assert await settled(storage) in (before, after)
 
     async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
-        await furnish(storage)
+        await seed_all(storage)
         for i in (200, 201, 202):
             await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
 
         async def forget(storage: Storage, attempt: int) -> bool:
             by = AT + timedelta(days=1)
-            return await storage.orders.forget_keys(expired_by=by, limit=9) == 4
+            return await storage.orders.purge_expired_keys(expired_by=by, limit=9) == 4
 
         await self.changes_all_or_nothing(storage, forget)
 
@@ -385,13 +390,13 @@ class AtomicityContract:
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         """The storage may repeat the write by itself, or fail."""
-        await furnish(storage)
+        await seed_all(storage)
         before = await all_records(storage)
         assert await write(storage, 1)
         after = await all_records(storage)
         for step in count(1):
             await self.empty(storage)
-            await furnish(storage)
+            await seed_all(storage)
             failure = Failure(step)
             with self.conflict_at(storage, failure):
                 done = False
@@ -424,19 +429,19 @@ class AtomicityContract:
             async def write(
                 storage: Storage, attempt: int, name: str = name, records: list[Record] = records
             ) -> bool:
-                bookmark = Bookmark("a storage", name, "a place")
-                await storage.archive.write(records, bookmark=bookmark)
+                checkpoint = CopyCheckpoint("a storage", name, "a place")
+                await storage.archive.write(records, checkpoint=checkpoint)
                 return True
 
             await self.changes_all_or_nothing(storage, write, all_records)
-            assert await storage.archive.count(KINDS[name]) == len(records)
+            assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
 
         async def finish(storage: Storage, attempt: int) -> bool:
             await storage.archive.finish()
             return True
 
         await self.changes_all_or_nothing(storage, finish, all_records)
-        assert await storage.archive.bookmark() is None
+        assert await storage.archive.checkpoint() is None
 
     @pytest.mark.parametrize("subject", [False, True])
     async def test_an_account_that_is_not_opened_at_any_step_is_not_there(
@@ -446,7 +451,9 @@ class AtomicityContract:
 
         async def work() -> bool:
             if subject:
-                return await storage.users.of_subject("https://id.example", "carol") > 0
+                return (
+                    await storage.users.get_or_create_by_subject("https://id.example", "carol") > 0
+                )
             return await add_a_user(storage, 1)
 
         for step in count(1):

@@ -19,11 +19,11 @@ from ordergate.application.errors import (
     WrongPassword,
 )
 from ordergate.application.ports.storage import Storage
-from ordergate.application.sessions.authenticate_user import Grant
+from ordergate.application.sessions.authenticate_user import IssuedTokens
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import User
-from tests.world import HOME, NEW_PASSWORD, PASSWORD, World
+from tests.world import HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class IdentityMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.world = World(self.storage(), failures=1_000_000, most_sessions=SESSIONS)
+        self.world = IdentityHarness(self.storage(), failures=1_000_000, most_sessions=SESSIONS)
         self.password = PASSWORD
         self.sessions: list[ModelSession] = []
         self.alice: User = self.run(self.world.add_alice())
@@ -88,14 +88,14 @@ class IdentityMachine(RuleBasedStateMachine):
     def now(self) -> datetime:
         return self.world.clock.now()
 
-    def is_live(self, session: ModelSession) -> bool:
+    def is_active(self, session: ModelSession) -> bool:
         return not session.ended and self.now < session.expires_at
 
     def end(self, *sessions: ModelSession) -> None:
         for session in sessions:
-            session.ended = session.ended or self.is_live(session)
+            session.ended = session.ended or self.is_active(session)
 
-    def model(self, grant: Grant, session: ModelSession) -> ModelToken:
+    def model(self, grant: IssuedTokens, session: ModelSession) -> ModelToken:
         session.renewable_until = self.now + IDLE
         return ModelToken(
             session,
@@ -108,7 +108,7 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(target=tokens)
     def sign_in(self) -> ModelToken:
         self.world.clock.advance(seconds=1)  # no two sessions expire at the same time
-        live = [session for session in self.sessions if self.is_live(session)]
+        live = [session for session in self.sessions if self.is_active(session)]
         live.sort(key=lambda session: session.expires_at)
         self.end(*live[: max(0, len(live) - SESSIONS + 1)])
         grant = self.run(self.world.sign_in(password=self.password))
@@ -134,14 +134,14 @@ class IdentityMachine(RuleBasedStateMachine):
         return self.refreshed(token)
 
     def refreshed(self, token: ModelToken, clients: int = 1) -> ModelToken:
-        async def all_at_once() -> list[Grant | BaseException]:
+        async def all_at_once() -> list[IssuedTokens | BaseException]:
             return await asyncio.gather(
                 *(self.world.refresh(token.refresh.text) for _ in range(clients)),
                 return_exceptions=True,
             )
 
         answers = self.run(all_at_once())
-        live = self.is_live(token.session)
+        live = self.is_active(token.session)
         if live and token.used_at is not None and self.now - token.used_at >= GRACE:
             self.end(token.session)
             live = False
@@ -149,7 +149,7 @@ class IdentityMachine(RuleBasedStateMachine):
         if not live or expired:
             assert {type(answer) for answer in answers} == {InvalidGrant}
             return token
-        grants = [answer for answer in answers if isinstance(answer, Grant)]
+        grants = [answer for answer in answers if isinstance(answer, IssuedTokens)]
         assert len(grants) == clients
         assert len({grant.refresh for grant in grants}) == 1
         if token.successor is None:
@@ -164,7 +164,7 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(token=tokens)
     def use(self, token: ModelToken) -> None:
         work = self.world.identify_caller(token.access)
-        if self.is_live(token.session) and self.now < token.access_expires_at:
+        if self.is_active(token.session) and self.now < token.access_expires_at:
             assert self.run(work).session == token.session.id
         else:
             self.fails(work, InvalidToken)
@@ -179,7 +179,7 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(token=tokens)
     def end_session(self, token: ModelToken) -> None:
         work = self.world.end_session(token.session.id, user=self.alice.id, origin=HOME)
-        if self.is_live(token.session):
+        if self.is_active(token.session):
             self.run(work)
             self.end(token.session)
         else:
@@ -192,7 +192,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(token=tokens, current=st.sampled_from([PASSWORD, NEW_PASSWORD]))
     def change_password(self, token: ModelToken, current: str) -> None:
-        if not self.is_live(token.session) or self.now >= token.access_expires_at:
+        if not self.is_active(token.session) or self.now >= token.access_expires_at:
             return
         caller = self.run(self.world.identify_caller(token.access))
         new = NEW_PASSWORD if self.password == PASSWORD else PASSWORD
@@ -216,7 +216,7 @@ class IdentityMachine(RuleBasedStateMachine):
         expected = {
             session.id
             for session in self.sessions
-            if self.is_live(session) and self.now < session.renewable_until
+            if self.is_active(session) and self.now < session.renewable_until
         }
         assert {session.id for session in listed} == expected
 
@@ -225,4 +225,4 @@ class IdentityMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-STEPS = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TRANSITIONS = settings(max_examples=60, stateful_step_count=30, deadline=None)

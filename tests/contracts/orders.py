@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ordergate.application.errors import OrderIdTaken, OrdersOpen
+from ordergate.application.errors import AccountHasOpenOrders, OrderIdTaken
 from ordergate.application.ports.orders import IdempotencyKey, Position
 from ordergate.application.ports.storage import Storage
-from ordergate.domain.errors import InvalidStep
+from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.samples import ALICE, BOB, CUPS, TEAPOT, an_order, orders
@@ -29,11 +29,11 @@ def a_key(value: str = "a wish", at: datetime = AT) -> IdempotencyKey:
 
 
 def ship(order: Order) -> Order:
-    return order.advanced_to(OrderStatus.SHIPPED)
+    return order.transition_to(OrderStatus.SHIPPED)
 
 
 def cancel(order: Order) -> Order:
-    return order.advanced_to(OrderStatus.CANCELLED)
+    return order.transition_to(OrderStatus.CANCELLED)
 
 
 class OrderRepositoryContract:
@@ -211,7 +211,7 @@ class OrderRepositoryContract:
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         later = placed(12, at=AT + DAY)
         await storage.orders.add(later, owner=ALICE.id, key=a_key(at=AT + DAY))
-        assert await storage.orders.forget_keys(expired_by=AT + DAY, limit=9) == 0
+        assert await storage.orders.purge_expired_keys(expired_by=AT + DAY, limit=9) == 0
         again = placed(13, at=AT + DAY)
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key(at=AT + DAY)) == later
 
@@ -260,7 +260,7 @@ class OrderRepositoryContract:
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) is None
 
     async def test_whom_another_issuer_knows_places_orders(self, storage: Storage) -> None:
-        subject = await storage.users.of_subject("https://id.example", "alice")
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
         order = placed(owner=subject)
         assert await storage.orders.add(order, owner=subject) == order
 
@@ -273,7 +273,7 @@ class OrderRepositoryContract:
             try:
                 closing = storage.users.close(user.id, password_hash=user.password_hash, at=AT)
                 return await closing is not None
-            except OrdersOpen:
+            except AccountHasOpenOrders:
                 return False
 
         async def place(user: User) -> bool:
@@ -378,7 +378,7 @@ class OrderRepositoryContract:
 
     async def test_a_change_that_is_refused_changes_nothing(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [placed()])
-        with pytest.raises(InvalidStep):
+        with pytest.raises(InvalidTransition):
             await storage.orders.update(OrderId(11), owner=ALICE.id, change=ship)
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
@@ -391,7 +391,7 @@ class OrderRepositoryContract:
         cancelled = await storage.orders.get_owned(OrderId(11), owner=ALICE.id)
         assert cancelled == replace(placed(), status=OrderStatus.CANCELLED, version=2)
         assert [result for result in results if isinstance(result, Order)] == [cancelled]
-        assert sum(isinstance(result, InvalidStep) for result in results) == 19
+        assert sum(isinstance(result, InvalidTransition) for result in results) == 19
 
     # Staff
 
@@ -409,9 +409,9 @@ class OrderRepositoryContract:
             key = a_key(str(i), at=AT + timedelta(seconds=i))
             await storage.orders.add(placed(i), owner=ALICE.id, key=key)
         by = AT + DAY + timedelta(seconds=4)
-        assert await storage.orders.forget_keys(expired_by=by, limit=3) == 3
-        assert await storage.orders.forget_keys(expired_by=by, limit=3) == 1
-        assert await storage.orders.forget_keys(expired_by=by, limit=3) == 0
+        assert await storage.orders.purge_expired_keys(expired_by=by, limit=3) == 3
+        assert await storage.orders.purge_expired_keys(expired_by=by, limit=3) == 1
+        assert await storage.orders.purge_expired_keys(expired_by=by, limit=3) == 0
         again = placed(100)
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key("1")) == again
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key("5")) == placed(5)

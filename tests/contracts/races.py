@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from ordergate.application.errors import OrderIdTaken, StorageNotEmpty, UsernameTaken
 from ordergate.application.ports.orders import Position
-from ordergate.application.ports.sessions import Verdict
+from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.atomicity import AT, EVER, LATE, his, key, rotate, session, start
 from tests.samples import ALICE, BOB, TEAPOT, an_order
@@ -89,7 +89,10 @@ class RacesContract:
     ) -> None:
         async with self.two(storage) as storages:
             ids = await asyncio.gather(
-                *(each.users.of_subject("https://id.example", "new") for each in storages)
+                *(
+                    each.users.get_or_create_by_subject("https://id.example", "new")
+                    for each in storages
+                )
             )
         assert len(set(ids)) == 1
 
@@ -103,7 +106,7 @@ class RacesContract:
             )
             subjects = await asyncio.gather(
                 *(
-                    each.users.of_subject("https://id.example", f"{i}")
+                    each.users.get_or_create_by_subject("https://id.example", f"{i}")
                     for i, each in enumerate(storages)
                 )
             )
@@ -131,7 +134,7 @@ class RacesContract:
             middle = MANY // 2
             results = await asyncio.gather(*starts[:middle], change(), *starts[middle:])
         assert results[middle]
-        assert list(await storage.sessions.live(ALICE.id, at=AT, limit=MANY)) == []
+        assert list(await storage.sessions.list_active(ALICE.id, at=AT, limit=MANY)) == []
 
     async def test_of_many_who_end_a_session_at_once_one_does(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
@@ -140,13 +143,18 @@ class RacesContract:
         async with self.two(storage) as storages:
             ended = await asyncio.gather(
                 *(
-                    each.sessions.end(session(1).id, user=ALICE.id, why=Ending.REVOKED, at=AT)
+                    each.sessions.end(
+                        session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+                    )
                     for each in storages
                 )
             )
             assert ended.count(True) == 1
             lists = await asyncio.gather(
-                *(each.sessions.end_all(ALICE.id, why=Ending.REVOKED, at=AT) for each in storages)
+                *(
+                    each.sessions.end_all(ALICE.id, reason=SessionEndReason.REVOKED, at=AT)
+                    for each in storages
+                )
             )
         assert [each for some in lists for each in some] == [session(2).id]
 
@@ -157,15 +165,17 @@ class RacesContract:
             verdicts = await asyncio.gather(
                 *(rotate(each, 1, 100 + i, AT) for i, each in enumerate(storages))
             )
-        assert sorted(verdicts) == [Verdict.REPEATED] * (MANY - 1) + [Verdict.ROTATED]
+        assert sorted(verdicts) == [RotationOutcome.REPLAYED] * (MANY - 1) + [
+            RotationOutcome.ROTATED
+        ]
 
     async def test_reuse_that_many_see_at_once_ends_a_session_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await start(storage, 1, ALICE.id, ALICE.password_hash)
-        assert await rotate(storage, 1, 2, AT) is Verdict.ROTATED
+        assert await rotate(storage, 1, 2, AT) is RotationOutcome.ROTATED
         async with self.two(storage) as storages:
             verdicts = await asyncio.gather(*(rotate(each, 1, 3, LATE) for each in storages))
-        assert sorted(verdicts) == [Verdict.DEAD] * (MANY - 1) + [Verdict.REUSED]
+        assert sorted(verdicts) == [RotationOutcome.INVALID] * (MANY - 1) + [RotationOutcome.REUSED]
         assert await storage.sessions.ended_since(EVER) == {session(1).id: LATE}
 
     # Orders
@@ -222,7 +232,7 @@ class RacesContract:
         by = AT + timedelta(days=1)
         forgotten = [
             await asyncio.gather(
-                *(storage.orders.forget_keys(expired_by=by, limit=7) for _ in range(MANY))
+                *(storage.orders.purge_expired_keys(expired_by=by, limit=7) for _ in range(MANY))
             )
             for _ in range(2)
         ]

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ordergate.application.errors import OrdersOpen
-from ordergate.application.ports.archive import AccountKind, AccountRecord, Bookmark, SessionRecord
-from ordergate.application.ports.sessions import Forgotten, Rotation, Verdict
+from ordergate.application.errors import AccountHasOpenOrders
+from ordergate.application.ports.archive import (
+    AccountKind,
+    AccountRecord,
+    CopyCheckpoint,
+    SessionRecord,
+)
+from ordergate.application.ports.sessions import Forgotten, Rotation, RotationOutcome
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import FINAL_STATUSES, OrderStatus
 from ordergate.domain.refresh_token import RefreshToken, TokenDigest
 from ordergate.domain.scope import Scope
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.samples import an_order
 
@@ -69,7 +74,7 @@ async def rotate(
 
 
 async def live(storage: Storage, user: int = 1, at: datetime = NOW) -> list[str]:
-    return [s.id[-1] for s in await storage.sessions.live(UserId(user), at=at, limit=100)]
+    return [s.id[-1] for s in await storage.sessions.list_active(UserId(user), at=at, limit=100)]
 
 
 class SessionRepositoryContract:
@@ -90,9 +95,9 @@ class SessionRepositoryContract:
     ) -> None:
         session = a_session(user=alice.id)
         await start(storage, session, token=1)
-        assert await storage.sessions.of_token(digest(1)) == session
-        assert await storage.sessions.live(alice.id, at=NOW, limit=100) == [session]
-        assert await storage.sessions.of_token(digest(2)) is None
+        assert await storage.sessions.get_by_refresh_token(digest(1)) == session
+        assert await storage.sessions.list_active(alice.id, at=NOW, limit=100) == [session]
+        assert await storage.sessions.get_by_refresh_token(digest(2)) is None
 
     @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
@@ -130,7 +135,7 @@ class SessionRepositoryContract:
             )
             is not None
         )
-        assert await storage.sessions.of_token(token) == session
+        assert await storage.sessions.get_by_refresh_token(token) == session
 
     async def test_no_session_starts_with_a_password_that_changed(
         self, storage: Storage, alice: User
@@ -146,7 +151,7 @@ class SessionRepositoryContract:
                 is None
             )
         assert await live(storage, alice.id) == []
-        assert await storage.sessions.of_token(digest(1)) is None
+        assert await storage.sessions.get_by_refresh_token(digest(1)) is None
 
     async def test_beyond_the_limit_the_sessions_that_expire_first_end(
         self, storage: Storage, alice: User, bob: User
@@ -168,7 +173,9 @@ class SessionRepositoryContract:
 
         for number, user, days in ((1, bob, 1), (2, alice, 0), (3, alice, 9)):
             assert await start_one(number, user, days, limit=3) == []
-        await storage.sessions.end(a_session(3).id, user=alice.id, why=Ending.REVOKED, at=NOW)
+        await storage.sessions.end(
+            a_session(3).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+        )
         for number, days in ((4, 7), (5, 5), (6, 6)):
             assert await start_one(number, alice, days, limit=3) == []
         assert await start_one(7, alice, 3, limit=3) == ["5"]
@@ -189,7 +196,9 @@ class SessionRepositoryContract:
             )
         await start(storage, a_session(4, bob.id), token=4)
         assert await live(storage, alice.id) == ["2", "1", "3"]
-        assert [s.id[-1] for s in await storage.sessions.live(alice.id, at=NOW, limit=2)] == [
+        assert [
+            s.id[-1] for s in await storage.sessions.list_active(alice.id, at=NOW, limit=2)
+        ] == [
             "2",
             "1",
         ]
@@ -205,9 +214,9 @@ class SessionRepositoryContract:
             await start(storage, session, token=number)
         for number in (8, 9):
             await storage.sessions.end(
-                a_session(number).id, user=alice.id, why=Ending.REVOKED, at=NOW
+                a_session(number).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
             )
-        listed = await storage.sessions.live(alice.id, at=NOW, limit=3)
+        listed = await storage.sessions.list_active(alice.id, at=NOW, limit=3)
         assert [session.id[-1] for session in listed] == ["7", "6", "5"]
 
     async def test_an_expired_session_is_not_listed(self, storage: Storage, alice: User) -> None:
@@ -226,7 +235,7 @@ class SessionRepositoryContract:
         rotation = await storage.sessions.rotate(
             digest(1), digest(2), sealed=b"s" * 32, at=NOW, expires_at=soon, grace=GRACE
         )
-        assert rotation.verdict is Verdict.ROTATED
+        assert rotation.outcome is RotationOutcome.ROTATED
         assert await live(storage, alice.id, at=soon) == []
 
     async def test_a_session_that_cannot_be_renewed_is_not_listed(
@@ -244,10 +253,10 @@ class SessionRepositoryContract:
     async def test_a_token_is_rotated_once(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(user=alice.id), token=1)
         later = NOW + timedelta(days=1)
-        assert await rotate(storage, 1, 2, at=later) == Rotation(Verdict.ROTATED, b"s" * 32)
+        assert await rotate(storage, 1, 2, at=later) == Rotation(RotationOutcome.ROTATED, b"s" * 32)
         session = replace(a_session(user=alice.id), last_used_at=later)
         for token in (1, 2):
-            assert await storage.sessions.of_token(digest(token)) == session
+            assert await storage.sessions.get_by_refresh_token(digest(token)) == session
 
     async def test_a_token_is_used_once_it_was_rotated(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(user=alice.id), token=1)
@@ -264,8 +273,8 @@ class SessionRepositoryContract:
         await rotate(storage, 1, 2, sealed=b"1" * 32)
         soon = NOW + GRACE - timedelta(microseconds=1)
         repeated = await rotate(storage, 1, 3, at=soon, sealed=b"2" * 32)
-        assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
-        assert await storage.sessions.of_token(digest(3)) is None
+        assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
+        assert await storage.sessions.get_by_refresh_token(digest(3)) is None
 
     async def test_a_repeated_rotation_changes_nothing(self, storage: Storage, alice: User) -> None:
         """The grace time runs from the first use, however often the token is repeated."""
@@ -274,10 +283,12 @@ class SessionRepositoryContract:
         for seconds in (3, 6, 9):
             at = NOW + timedelta(seconds=seconds)
             repeated = await rotate(storage, 1, 2 + seconds, at=at, sealed=b"2" * 32)
-            assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
-            assert await storage.sessions.of_token(digest(1)) == a_session(user=alice.id)
+            assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
+            assert await storage.sessions.get_by_refresh_token(digest(1)) == a_session(
+                user=alice.id
+            )
             assert await storage.sessions.sealed_successor(digest(1)) == b"1" * 32
-        assert await rotate(storage, 1, 3, at=NOW + GRACE) == Rotation(Verdict.REUSED)
+        assert await rotate(storage, 1, 3, at=NOW + GRACE) == Rotation(RotationOutcome.REUSED)
 
     async def test_a_token_that_expired_after_its_use_is_repeated(
         self, storage: Storage, alice: User
@@ -286,7 +297,7 @@ class SessionRepositoryContract:
         in_time = NOW + timedelta(days=10) - timedelta(seconds=1)
         await rotate(storage, 1, 2, at=in_time, sealed=b"1" * 32)
         repeated = await rotate(storage, 1, 3, at=in_time + timedelta(seconds=2))
-        assert repeated == Rotation(Verdict.REPEATED, b"1" * 32)
+        assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
 
     async def test_an_expired_session_is_not_ended_by_reuse(
         self, storage: Storage, alice: User
@@ -296,7 +307,7 @@ class SessionRepositoryContract:
         await rotate(storage, 1, 2)
         for token in (1, 2):
             rotation = await rotate(storage, token, 3, at=session.expires_at)
-            assert rotation == Rotation(Verdict.DEAD)
+            assert rotation == Rotation(RotationOutcome.INVALID)
         assert await storage.sessions.ended_since(NOW) == {}
 
     async def test_what_is_sealed_is_told_while_it_is_kept(
@@ -316,57 +327,67 @@ class SessionRepositoryContract:
         await rotate(storage, 1, 2, sealed=b"1" * 32)
         soon = NOW + timedelta(seconds=5)
         await rotate(storage, 2, 3, at=soon)
-        assert await rotate(storage, 1, 4, at=soon) == Rotation(Verdict.REPEATED, b"1" * 32)
+        assert await rotate(storage, 1, 4, at=soon) == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
 
     async def test_reuse_ends_the_session(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(1, alice.id), token=1)
         await start(storage, a_session(2, alice.id), token=2)
         await rotate(storage, 1, 3)
         late = NOW + GRACE
-        assert await rotate(storage, 1, 4, at=late) == Rotation(Verdict.REUSED)
+        assert await rotate(storage, 1, 4, at=late) == Rotation(RotationOutcome.REUSED)
         assert await live(storage, alice.id, at=late) == ["2"]
         assert await storage.sessions.ended_since(late) == {a_session(1).id: late}
         for token in (1, 3):
-            assert await rotate(storage, token, 5, at=late) == Rotation(Verdict.DEAD)
-        assert await storage.sessions.of_token(digest(1)) is not None
+            assert await rotate(storage, token, 5, at=late) == Rotation(RotationOutcome.INVALID)
+        assert await storage.sessions.get_by_refresh_token(digest(1)) is not None
 
     async def test_reuse_is_seen_however_late(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(user=alice.id), token=1)
         await rotate(storage, 1, 2)
         await rotate(storage, 2, 3, at=NOW + timedelta(days=9))
-        assert (await rotate(storage, 1, 4, at=NOW + timedelta(days=15))).verdict is Verdict.REUSED
+        assert (
+            await rotate(storage, 1, 4, at=NOW + timedelta(days=15))
+        ).outcome is RotationOutcome.REUSED
 
     async def test_a_token_dies_with_its_time_or_its_session(
         self, storage: Storage, alice: User
     ) -> None:
         for number in (1, 2):
             await start(storage, a_session(number, alice.id), token=number)
-        await storage.sessions.end(a_session(2).id, user=alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        assert await rotate(storage, 2, 3) == Rotation(Verdict.DEAD)
-        assert await rotate(storage, 9, 3) == Rotation(Verdict.DEAD)
+        await storage.sessions.end(
+            a_session(2).id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
+        )
+        assert await rotate(storage, 2, 3) == Rotation(RotationOutcome.INVALID)
+        assert await rotate(storage, 9, 3) == Rotation(RotationOutcome.INVALID)
         expired = NOW + timedelta(days=10)
-        assert await rotate(storage, 1, 3, at=expired) == Rotation(Verdict.DEAD)
+        assert await rotate(storage, 1, 3, at=expired) == Rotation(RotationOutcome.INVALID)
         in_time = expired - timedelta(microseconds=1)
-        assert (await rotate(storage, 1, 3, at=in_time)).verdict is Verdict.ROTATED
+        assert (await rotate(storage, 1, 3, at=in_time)).outcome is RotationOutcome.ROTATED
 
     async def test_a_session_dies_with_its_time(self, storage: Storage, alice: User) -> None:
         session = replace(a_session(user=alice.id), expires_at=NOW + timedelta(seconds=1))
         await start(storage, session, token=1)
-        assert await rotate(storage, 1, 2, at=session.expires_at) == Rotation(Verdict.DEAD)
-        assert not await storage.sessions.is_live(session.id, user=alice.id, at=session.expires_at)
+        assert await rotate(storage, 1, 2, at=session.expires_at) == Rotation(
+            RotationOutcome.INVALID
+        )
+        assert not await storage.sessions.is_active(
+            session.id, user=alice.id, at=session.expires_at
+        )
 
     async def test_of_50_who_rotate_at_once_one_does(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(user=alice.id), token=1)
         rotations = await asyncio.gather(
             *(rotate(storage, 1, 100 + i, sealed=bytes([i]) * 32) for i in range(50))
         )
-        verdicts = [rotation.verdict for rotation in rotations]
-        assert verdicts.count(Verdict.ROTATED) == 1
-        assert verdicts.count(Verdict.REPEATED) == 49
-        winner = verdicts.index(Verdict.ROTATED)
+        verdicts = [rotation.outcome for rotation in rotations]
+        assert verdicts.count(RotationOutcome.ROTATED) == 1
+        assert verdicts.count(RotationOutcome.REPLAYED) == 49
+        winner = verdicts.index(RotationOutcome.ROTATED)
         assert {rotation.sealed for rotation in rotations} == {bytes([winner]) * 32}
         stored = [
-            number for number in range(50) if await storage.sessions.of_token(digest(100 + number))
+            number
+            for number in range(50)
+            if await storage.sessions.get_by_refresh_token(digest(100 + number))
         ]
         assert stored == [winner]
 
@@ -379,32 +400,36 @@ class SessionRepositoryContract:
         session = a_session(1).id
 
         async def ends(user: User) -> bool:
-            return await storage.sessions.end(session, user=user.id, why=Ending.REVOKED, at=NOW)
+            return await storage.sessions.end(
+                session, user=user.id, reason=SessionEndReason.REVOKED, at=NOW
+            )
 
         assert not await ends(bob)
-        assert await storage.sessions.is_live(session, user=alice.id, at=NOW)
-        assert not await storage.sessions.is_live(session, user=bob.id, at=NOW)
+        assert await storage.sessions.is_active(session, user=alice.id, at=NOW)
+        assert not await storage.sessions.is_active(session, user=bob.id, at=NOW)
         assert await ends(alice)
         assert not await ends(alice)
-        assert not await storage.sessions.is_live(session, user=alice.id, at=NOW)
+        assert not await storage.sessions.is_active(session, user=alice.id, at=NOW)
 
     async def test_all_sessions_of_a_user_are_ended(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         for number, user in ((1, alice), (2, alice), (3, bob)):
             await start(storage, a_session(number, user.id), token=number)
-        ended = await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        ended = await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
         assert sorted(ended) == [a_session(1).id, a_session(2).id]
         assert await live(storage, alice.id) == []
         assert await live(storage, bob.id) == ["3"]
-        assert not await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        assert not await storage.sessions.end_all(
+            alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
+        )
 
     async def test_endings_are_told_from_a_time_on(self, storage: Storage, alice: User) -> None:
         times = [NOW + timedelta(microseconds=i) for i in (1, 2, 3)]
         for number, at in enumerate(times, start=1):
             await start(storage, a_session(number, alice.id), token=number)
             await storage.sessions.end(
-                a_session(number).id, user=alice.id, why=Ending.SIGNED_OUT, at=at
+                a_session(number).id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=at
             )
         assert await storage.sessions.ended_since(times[1]) == {
             a_session(2).id: times[1],
@@ -424,7 +449,7 @@ class SessionRepositoryContract:
         new = PasswordHash("new")
         await storage.users.change_password(carol.id, old=HASH, new=new, keep=None, at=at[2])
         await start(storage, a_session(5, alice.id), token=5)
-        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=at[3])
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=at[3])
         await storage.users.close(bob.id, password_hash=HASH, at=at[4])
         assert await storage.sessions.ended_since(NOW) == {
             a_session(1).id: at[1],
@@ -435,44 +460,52 @@ class SessionRepositoryContract:
         }
         records, _ = await storage.archive.read(SessionRecord, limit=9)
         assert {int(record.session.id): record.ending for record in records} == {
-            1: Ending.REUSE,
-            2: Ending.ACCOUNT_CLOSED,
-            3: Ending.PASSWORD_CHANGED,
-            4: Ending.PASSWORD_CHANGED,
-            5: Ending.SIGNED_OUT,
+            1: SessionEndReason.REUSE,
+            2: SessionEndReason.ACCOUNT_CLOSED,
+            3: SessionEndReason.PASSWORD_CHANGED,
+            4: SessionEndReason.PASSWORD_CHANGED,
+            5: SessionEndReason.SIGNED_OUT,
         }
 
     async def test_an_ending_is_never_overwritten(self, storage: Storage, alice: User) -> None:
         await start(storage, a_session(1, alice.id), token=1)
         session, later = a_session(1).id, NOW + timedelta(hours=1)
-        assert await storage.sessions.end(session, user=alice.id, why=Ending.REVOKED, at=NOW)
-        assert not await storage.sessions.end(
-            session, user=alice.id, why=Ending.SIGNED_OUT, at=later
+        assert await storage.sessions.end(
+            session, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
         )
-        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=later)
+        assert not await storage.sessions.end(
+            session, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=later
+        )
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=later)
         new = PasswordHash("new")
         await storage.users.change_password(alice.id, old=HASH, new=new, keep=None, at=later)
         await storage.users.close(alice.id, password_hash=new, at=later)
         records, _ = await storage.archive.read(SessionRecord, limit=9)
-        assert [(record.ended_at, record.ending) for record in records] == [(NOW, Ending.REVOKED)]
+        assert [(record.ended_at, record.ending) for record in records] == [
+            (NOW, SessionEndReason.REVOKED)
+        ]
         assert await storage.sessions.ended_since(NOW) == {session: NOW}
 
     async def test_an_expired_session_is_not_ended(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
         await start(storage, session, token=1)
         at = session.expires_at
-        assert not await storage.sessions.end(session.id, user=alice.id, why=Ending.REVOKED, at=at)
-        assert await storage.sessions.end_all(alice.id, why=Ending.REVOKED, at=at) == []
+        assert not await storage.sessions.end(
+            session.id, user=alice.id, reason=SessionEndReason.REVOKED, at=at
+        )
+        assert (
+            await storage.sessions.end_all(alice.id, reason=SessionEndReason.REVOKED, at=at) == []
+        )
         assert await storage.sessions.ended_since(NOW) == {}
 
     async def test_endings_are_returned_however_many_there_are(self, storage: Storage) -> None:
         numbers = range(1, 1_101)
-        mark = Bookmark("f" * 64, "sessions", "a place")
+        mark = CopyCheckpoint("f" * 64, "sessions", "a place")
         account = AccountRecord(UserId(1), AccountKind.OPEN, Username("alice"), HASH)
-        await storage.archive.write([account], bookmark=mark)
+        await storage.archive.write([account], checkpoint=mark)
         await storage.archive.write(
-            [SessionRecord(a_session(number), NOW, Ending.REVOKED) for number in numbers],
-            bookmark=mark,
+            [SessionRecord(a_session(number), NOW, SessionEndReason.REVOKED) for number in numbers],
+            checkpoint=mark,
         )
         await storage.archive.finish()
         ended = await storage.sessions.ended_since(NOW)
@@ -484,7 +517,9 @@ class SessionRepositoryContract:
             await start(
                 storage, replace(a_session(number, alice.id), address=address), token=number
             )
-        assert [await storage.sessions.is_familiar(alice.id, each) for each in addresses] == [
+        assert [
+            await storage.sessions.has_signed_in_from(alice.id, each) for each in addresses
+        ] == [
             True,
             True,
             True,
@@ -494,19 +529,19 @@ class SessionRepositoryContract:
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         await start(storage, a_session(1, alice.id), token=1)
-        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        assert await storage.sessions.is_familiar(alice.id, "2001:db8::1")
-        assert await storage.sessions.is_familiar(alice.id, "2001:db8::ffff:0:0:2")
-        assert not await storage.sessions.is_familiar(alice.id, "2001:db8:0:1::1")
-        assert not await storage.sessions.is_familiar(bob.id, "2001:db8::1")
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
+        assert await storage.sessions.has_signed_in_from(alice.id, "2001:db8::1")
+        assert await storage.sessions.has_signed_in_from(alice.id, "2001:db8::ffff:0:0:2")
+        assert not await storage.sessions.has_signed_in_from(alice.id, "2001:db8:0:1::1")
+        assert not await storage.sessions.has_signed_in_from(bob.id, "2001:db8::1")
 
     async def test_an_ipv4_address_is_familiar_however_it_is_written(
         self, storage: Storage, alice: User
     ) -> None:
         await start(storage, replace(a_session(1, alice.id), address="::ffff:192.0.2.1"), token=1)
-        assert await storage.sessions.is_familiar(alice.id, "192.0.2.1")
+        assert await storage.sessions.has_signed_in_from(alice.id, "192.0.2.1")
         for other in ("192.0.2.10", "192.0.2.", "::ffff:192.0.2.2", ""):
-            assert not await storage.sessions.is_familiar(alice.id, other)
+            assert not await storage.sessions.has_signed_in_from(alice.id, other)
 
     # Accounts
 
@@ -540,17 +575,25 @@ class SessionRepositoryContract:
         await start(storage, replace(a_session(3, alice.id), expires_at=NOW), token=3)
         await start(storage, a_session(4, alice.id), token=4)
         await rotate(storage, old=1, new=5)
-        await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
-        forgotten = (await storage.sessions.forget(over_by=NOW - early, limit=10)).sessions
-        left = [number for number in range(1, 6) if await storage.sessions.of_token(digest(number))]
+        await storage.sessions.end(
+            a_session(1).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+        )
+        forgotten = (await storage.sessions.purge_ended(over_by=NOW - early, limit=10)).sessions
+        left = [
+            number
+            for number in range(1, 6)
+            if await storage.sessions.get_by_refresh_token(digest(number))
+        ]
         assert (forgotten, left) == ((0, [1, 2, 3, 4, 5]) if early else (2, [2, 4]))
 
     async def test_a_session_that_ended_and_expired_is_over_by_the_sooner(
         self, storage: Storage, alice: User
     ) -> None:
         await start(storage, a_session(1, alice.id), token=1)
-        await storage.sessions.end(a_session(1).id, user=alice.id, why=Ending.REVOKED, at=NOW)
-        assert await storage.sessions.forget(over_by=NOW, limit=10) == Forgotten(1, 1)
+        await storage.sessions.end(
+            a_session(1).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+        )
+        assert await storage.sessions.purge_ended(over_by=NOW, limit=10) == Forgotten(1, 1)
 
     async def test_a_session_is_not_forgotten_before_it_is_over(
         self, storage: Storage, alice: User
@@ -559,9 +602,11 @@ class SessionRepositoryContract:
         session = a_session(1, alice.id)
         await start(storage, session, token=1)
         before = session.expires_at - timedelta(microseconds=1)
-        assert await storage.sessions.forget(over_by=before, limit=9) == Forgotten(0, 0)
-        assert await storage.sessions.is_live(session.id, user=alice.id, at=before)
-        assert await storage.sessions.forget(over_by=session.expires_at, limit=9) == Forgotten(1, 1)
+        assert await storage.sessions.purge_ended(over_by=before, limit=9) == Forgotten(0, 0)
+        assert await storage.sessions.is_active(session.id, user=alice.id, at=before)
+        assert await storage.sessions.purge_ended(over_by=session.expires_at, limit=9) == Forgotten(
+            1, 1
+        )
 
     async def test_forget_removes_no_more_rows_than_its_limit(
         self, storage: Storage, alice: User
@@ -570,31 +615,33 @@ class SessionRepositoryContract:
             await start(storage, a_session(number, alice.id), token=number)
         for number in range(10, 16):
             await rotate(storage, old=number - 1 if number > 10 else 1, new=number)
-        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        steps = [await storage.sessions.forget(over_by=NOW, limit=4) for _ in range(4)]
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
+        steps = [await storage.sessions.purge_ended(over_by=NOW, limit=4) for _ in range(4)]
         assert [sum(step) <= 4 for step in steps] == [True] * 4
         assert (sum(s.sessions for s in steps), sum(s.tokens for s in steps)) == (3, 9)
-        assert await storage.sessions.forget(over_by=NOW, limit=4) == Forgotten(0, 0)
+        assert await storage.sessions.purge_ended(over_by=NOW, limit=4) == Forgotten(0, 0)
 
     async def test_forget_keeps_a_session_while_it_has_tokens(
         self, storage: Storage, alice: User
     ) -> None:
         await start(storage, a_session(1, alice.id), token=1)
         await rotate(storage, old=1, new=2)
-        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        steps = [await storage.sessions.forget(over_by=NOW, limit=1) for _ in range(4)]
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
+        steps = [await storage.sessions.purge_ended(over_by=NOW, limit=1) for _ in range(4)]
         assert steps == [Forgotten(0, 1), Forgotten(0, 1), Forgotten(1, 0), Forgotten(0, 0)]
 
     async def test_what_is_forgotten_is_unknown(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
         await start(storage, session, token=1)
         await rotate(storage, old=1, new=2)
-        await storage.sessions.end(session.id, user=alice.id, why=Ending.SIGNED_OUT, at=NOW)
-        await storage.sessions.forget(over_by=NOW, limit=3)
-        assert not await storage.sessions.is_familiar(alice.id, session.address)
-        assert not await storage.sessions.is_live(session.id, user=alice.id, at=NOW)
+        await storage.sessions.end(
+            session.id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
+        )
+        await storage.sessions.purge_ended(over_by=NOW, limit=3)
+        assert not await storage.sessions.has_signed_in_from(alice.id, session.address)
+        assert not await storage.sessions.is_active(session.id, user=alice.id, at=NOW)
         assert await storage.sessions.ended_since(NOW) == {}
-        assert await rotate(storage, old=1, new=3) == Rotation(Verdict.DEAD)
+        assert await rotate(storage, old=1, new=3) == Rotation(RotationOutcome.INVALID)
         assert not await storage.sessions.is_used(digest(1))
 
     async def test_of_two_who_forget_at_once_both_come_to_an_end(
@@ -602,14 +649,16 @@ class SessionRepositoryContract:
     ) -> None:
         for number in range(1, 11):
             await start(storage, a_session(number, alice.id), token=number)
-        await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
         counts = await asyncio.gather(
-            *(storage.sessions.forget(over_by=NOW, limit=5) for _ in range(4))
+            *(storage.sessions.purge_ended(over_by=NOW, limit=5) for _ in range(4))
         )
-        while any(step := await storage.sessions.forget(over_by=NOW, limit=10)):
+        while any(step := await storage.sessions.purge_ended(over_by=NOW, limit=10)):
             counts.append(step)
         assert [sum(each) for each in zip(*counts, strict=True)] == [10, 10]
-        tokens = [await storage.sessions.of_token(digest(number)) for number in range(1, 11)]
+        tokens = [
+            await storage.sessions.get_by_refresh_token(digest(number)) for number in range(1, 11)
+        ]
         assert tokens == [None] * 10
 
     async def test_a_change_may_keep_no_session(self, storage: Storage, alice: User) -> None:
@@ -655,7 +704,7 @@ class SessionRepositoryContract:
         user = User(UserId(7), Username("carol"), HASH)
         await storage.loader.load([user], [replace(an_order(owner=7), status=status)])
         await start(storage, a_session(1, user=7), token=1)
-        with pytest.raises(OrdersOpen):
+        with pytest.raises(AccountHasOpenOrders):
             await storage.users.close(user.id, password_hash=HASH, at=NOW)
         assert await storage.users.find(user.username) == user
         assert await live(storage, user=7) == ["1"]

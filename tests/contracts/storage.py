@@ -7,14 +7,14 @@ from typing import TypeVar
 import pytest
 
 from ordergate.application.errors import (
-    OrdersOpen,
+    AccountHasOpenOrders,
     StorageNotEmpty,
     StorageUnavailable,
     UsernameTaken,
 )
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId, OrderStatus
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.atomicity import AtomicityContract
@@ -91,7 +91,7 @@ class StorageContract(
             return (
                 await storage.users.find(ALICE.username),
                 await storage.users.get(ALICE.id),
-                await storage.sessions.is_live(session.id, user=ALICE.id, at=NOW),
+                await storage.sessions.is_active(session.id, user=ALICE.id, at=NOW),
                 await live(storage, ALICE.id),
                 await storage.orders.get_owned(OrderId(7), owner=ALICE.id),
                 list(await storage.orders.page(owner=ALICE.id, limit=2)),
@@ -102,7 +102,9 @@ class StorageContract(
         await other.open()
         new = PasswordHash("new")
         assert await other.users.replace_password_hash(ALICE.id, old=old, new=new)
-        assert await other.sessions.end(session.id, user=ALICE.id, why=Ending.REVOKED, at=NOW)
+        assert await other.sessions.end(
+            session.id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=NOW
+        )
         shipped = await other.orders.update(OrderId(7), owner=ALICE.id, change=ship)
         await other.close()
         alice = User(ALICE.id, ALICE.username, new)
@@ -224,10 +226,12 @@ class StorageContract(
 
     async def test_a_subject_of_an_issuer_has_one_account(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        first = await storage.users.of_subject("https://id.example/", "auth0|7")
+        first = await storage.users.get_or_create_by_subject("https://id.example/", "auth0|7")
         assert 1 <= first <= MAX_ID
         assert first != alice.id
-        assert await storage.users.of_subject("https://id.example/", "auth0|7") == first
+        assert (
+            await storage.users.get_or_create_by_subject("https://id.example/", "auth0|7") == first
+        )
 
     @pytest.mark.parametrize(
         ("issuer", "subject"),
@@ -245,12 +249,12 @@ class StorageContract(
     async def test_issuers_and_subjects_are_compared_exactly(
         self, storage: Storage, issuer: str, subject: str
     ) -> None:
-        first = await storage.users.of_subject("https://id.example/", "Zoë")
-        assert await storage.users.of_subject(issuer, subject) != first
+        first = await storage.users.get_or_create_by_subject("https://id.example/", "Zoë")
+        assert await storage.users.get_or_create_by_subject(issuer, subject) != first
 
     async def test_a_subject_has_up_to_255_characters(self, storage: Storage) -> None:
-        first = await storage.users.of_subject("i" * 255, "😀" * 255)
-        assert await storage.users.of_subject("i" * 255, "😀" * 255) == first
+        first = await storage.users.get_or_create_by_subject("i" * 255, "😀" * 255)
+        assert await storage.users.get_or_create_by_subject("i" * 255, "😀" * 255) == first
 
     @pytest.mark.parametrize(
         ("issuer", "subject"), [("1", "2"), ("2", "1")], ids=["subject", "issuer"]
@@ -258,27 +262,32 @@ class StorageContract(
     async def test_subjects_that_differ_in_the_last_character_are_different(
         self, storage: Storage, issuer: str, subject: str
     ) -> None:
-        first = await storage.users.of_subject("i" * 254 + "1", "😀" * 254 + "1")
-        other = await storage.users.of_subject("i" * 254 + issuer, "😀" * 254 + subject)
+        first = await storage.users.get_or_create_by_subject("i" * 254 + "1", "😀" * 254 + "1")
+        other = await storage.users.get_or_create_by_subject(
+            "i" * 254 + issuer, "😀" * 254 + subject
+        )
         assert other != first
 
     async def test_a_subject_seen_many_times_at_once_has_one_account(
         self, storage: Storage
     ) -> None:
         ids = await asyncio.gather(
-            *(storage.users.of_subject("https://id.example", "new") for _ in range(20))
+            *(
+                storage.users.get_or_create_by_subject("https://id.example", "new")
+                for _ in range(20)
+            )
         )
         assert len(set(ids)) == 1
 
     async def test_a_subjects_account_takes_no_user_name(self, storage: Storage) -> None:
-        subject = await storage.users.of_subject("https://id.example", "alice")
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
         assert await storage.users.find(Username("alice")) is None
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        bob = await storage.users.of_subject("https://id.example", "bob")
+        bob = await storage.users.get_or_create_by_subject("https://id.example", "bob")
         assert len({subject, alice.id, bob}) == 3
 
     async def test_a_subjects_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
-        await storage.users.of_subject("https://id.example", "alice")
+        await storage.users.get_or_create_by_subject("https://id.example", "alice")
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([ALICE], [])
 
@@ -289,7 +298,7 @@ class StorageContract(
         """Neither to a subject's account nor to a closed one, whatever their hash is taken for."""
         closed = await storage.users.add(Username("alice"), PasswordHash("hash"))
         await storage.users.close(closed.id, password_hash=closed.password_hash, at=NOW)
-        subject = await storage.users.of_subject("https://id.example", "bob")
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "bob")
         old = PasswordHash(hash_)
         for user_id in (closed.id, subject):
             assert await storage.users.get(user_id) is None
@@ -310,8 +319,8 @@ class StorageContract(
                 is None
             )
             assert await storage.users.close(user_id, password_hash=old, at=NOW) is None
-        assert await storage.sessions.of_token(digest(1)) is None
-        assert await storage.users.of_subject("https://id.example", "bob") == subject
+        assert await storage.sessions.get_by_refresh_token(digest(1)) is None
+        assert await storage.users.get_or_create_by_subject("https://id.example", "bob") == subject
 
     async def test_the_id_of_a_closed_account_is_never_given_again(self, storage: Storage) -> None:
         gone = await storage.users.add(Username("alice"), PasswordHash("hash"))
@@ -319,7 +328,7 @@ class StorageContract(
         await storage.close()
         await storage.open()
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
-        subject = await storage.users.of_subject("https://id.example", "alice")
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
         assert len({gone.id, carol.id, subject}) == 3
 
     async def empty(self, storage: Storage) -> None:
@@ -394,7 +403,7 @@ class StorageContract(
         for status, orders in ((OrderStatus.PAID, [an_order(7)]), (OrderStatus.PLACED, [])):
             page = await storage.orders.page(owner=ALICE.id, status=status, limit=2)
             assert list(page) == orders
-        with pytest.raises(OrdersOpen):
+        with pytest.raises(AccountHasOpenOrders):
             await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=NOW)
         assert await storage.orders.add(an_order(7), owner=ALICE.id) == an_order(7)
 
@@ -456,7 +465,10 @@ class StorageContract(
         loaded = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (9, 2, 3, 5)]
         await storage.loader.load(loaded, [])
         added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
-        subjects = [await storage.users.of_subject("https://id.example", f"{i}") for i in range(8)]
+        subjects = [
+            await storage.users.get_or_create_by_subject("https://id.example", f"{i}")
+            for i in range(8)
+        ]
         assert len({*(user.id for user in [*loaded, *added]), *subjects}) == 20
         for user in [*loaded, *added]:
             assert await storage.users.get(user.id) == user

@@ -26,7 +26,7 @@ from ordergate.domain.order import (
     OrderStatus,
 )
 from ordergate.domain.refresh_token import RefreshToken
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, MAX_USERNAME_LENGTH, PasswordHash, User, UserId, Username
 from tests.samples import ALICE, TEAPOT, an_order
 
@@ -138,7 +138,7 @@ class ValuesContract:
         key = IdempotencyKey("~" * 255, LATEST)
         assert await storage.orders.add(order, owner=owner.id, key=key) == order
         paid = await storage.orders.update(
-            order.id, owner=owner.id, change=lambda order: order.advanced_to(OrderStatus.PAID)
+            order.id, owner=owner.id, change=lambda order: order.transition_to(OrderStatus.PAID)
         )
         assert paid == replace(order, status=OrderStatus.PAID, version=MAX_VERSION)
         assert await storage.orders.get_owned(order.id, owner=owner.id) == paid
@@ -193,10 +193,10 @@ class ValuesContract:
         await storage.sessions.rotate(
             token, new, sealed=b"s" * 32, at=at, expires_at=at + DAY, grace=DAY
         )
-        assert list(await storage.sessions.live(ALICE.id, at=at, limit=2)) == [session]
-        await storage.sessions.end_all(ALICE.id, why=Ending.REVOKED, at=at)
+        assert list(await storage.sessions.list_active(ALICE.id, at=at, limit=2)) == [session]
+        await storage.sessions.end_all(ALICE.id, reason=SessionEndReason.REVOKED, at=at)
         assert await storage.sessions.ended_since(at) == {session.id: at}
-        stored = await storage.sessions.of_token(new)
+        stored = await storage.sessions.get_by_refresh_token(new)
         assert stored == session
         times = [
             *(order.placed_at for order in page),
@@ -219,13 +219,15 @@ class ValuesContract:
             )
             is not None
         )
-        assert await storage.sessions.of_token(token) == session
-        assert await storage.sessions.is_live(session.id, user=alice.id, at=at)
-        assert not await storage.sessions.is_live(session.id, user=alice.id, at=end)
-        assert list(await storage.sessions.live(alice.id, at=at, limit=1)) == [session]
-        assert list(await storage.sessions.live(alice.id, at=end, limit=1)) == []
-        assert not await storage.sessions.end_all(alice.id, why=Ending.REVOKED, at=end)
-        assert await storage.sessions.end_all(alice.id, why=Ending.REVOKED, at=at) == [session.id]
+        assert await storage.sessions.get_by_refresh_token(token) == session
+        assert await storage.sessions.is_active(session.id, user=alice.id, at=at)
+        assert not await storage.sessions.is_active(session.id, user=alice.id, at=end)
+        assert list(await storage.sessions.list_active(alice.id, at=at, limit=1)) == [session]
+        assert list(await storage.sessions.list_active(alice.id, at=end, limit=1)) == []
+        assert not await storage.sessions.end_all(alice.id, reason=SessionEndReason.REVOKED, at=end)
+        assert await storage.sessions.end_all(alice.id, reason=SessionEndReason.REVOKED, at=at) == [
+            session.id
+        ]
         assert await storage.sessions.ended_since(EARLIEST) == {session.id: at}
 
     async def test_what_is_joined_is_not_mixed_up(self, storage: Storage) -> None:
@@ -238,9 +240,9 @@ class ValuesContract:
             key = IdempotencyKey(value, order.placed_at + DAY)
             assert await storage.orders.add(order, owner=owner, key=key) == order
         subjects = [("ab", "c"), ("a", "bc"), ("abc", "\\"), ("", "abc"), ('a","', "b")]
-        ids = [await storage.users.of_subject(*each) for each in subjects]
+        ids = [await storage.users.get_or_create_by_subject(*each) for each in subjects]
         assert len({*ids, *(person.id for person in people)}) == len(subjects) + len(people)
-        assert [await storage.users.of_subject(*each) for each in subjects] == ids
+        assert [await storage.users.get_or_create_by_subject(*each) for each in subjects] == ids
 
     async def test_an_order_keeps_all_but_status_and_version(self, storage: Storage) -> None:
         """Whatever else a change makes of it."""

@@ -433,7 +433,7 @@ def test_only_a_check_in_the_background_is_of_idle_priority(
 ) -> None:
     lowered = []
     monkeypatch.setattr(
-        "ordergate.adapters.sql.sqlite.backup.stand_back", lambda *_: lowered.append(1)
+        "ordergate.adapters.sql.sqlite.backup.run_at_idle_priority", lambda *_: lowered.append(1)
     )
     assert SqliteFile(home / DATABASE).check(seconds=10)
     assert not lowered

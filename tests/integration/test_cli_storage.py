@@ -219,7 +219,7 @@ def shared(shop: Path) -> Path:
         ((2, "paid", "--owner", "user1"), "there is no order 2 of user1"),
         ((2, "paid", "--owner-id", 7), "there is no order 2 of account 7"),
         ((2, "paid", "--owner", "nobody"), "there is no user nobody"),
-        ((1, "paid"), "The order is paid: it may become shipped or cancelled, not paid."),
+        ((1, "paid"), "The order is paid; it may become shipped or cancelled, not paid."),
         ((1, "paid", "--owner", "a b"), "there is no user a b"),
     ],
 )

@@ -33,7 +33,7 @@ from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import MAX_SESSIONS, Ending, Session, SessionId
+from ordergate.domain.session import MAX_SESSIONS, Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.postgres import Databases, database_at, execute
 from tests.samples import TEAPOT
@@ -64,7 +64,7 @@ MOST_INSTRUCTIONS_OF_A_ROW = 400
 MOST_BLOCKS = 500
 """Of PostgreSQL, of 8 KiB each; a page of 50 orders takes about 250."""
 
-EACH_SESSION = {"sessions.live", "users.change_password"}
+EACH_SESSION = {"sessions.list_active", "users.change_password"}
 """Calls that read or end each live session of a user who has as many as the settings allow."""
 
 
@@ -119,7 +119,7 @@ CALLS: dict[str, Call] = {
     "orders.update": lambda s: s.orders.update(
         OrderId(ORDERS), owner=BUSY, change=lambda order: order
     ),
-    "orders.forget_keys": lambda s: s.orders.forget_keys(expired_by=NOW, limit=50),
+    "orders.purge_expired_keys": lambda s: s.orders.purge_expired_keys(expired_by=NOW, limit=50),
     "staff_orders.owners_of": lambda s: s.staff_orders.owners_of(OrderId(7)),
     "users.find": lambda s: s.users.find(Username("user1")),
     "users.get": lambda s: s.users.get(BUSY),
@@ -131,30 +131,29 @@ CALLS: dict[str, Call] = {
         replace(a_session(BUSY), id=SessionId("surplus")), TokenDigest(b"surplus"),
         token_expires_at=LATER, password_hash=PasswordHash("hash"), limit=MAX_SESSIONS,
     ),
-    "sessions.live": lambda s: s.sessions.live(BUSY, at=NOW, limit=100),
+    "sessions.list_active": lambda s: s.sessions.list_active(BUSY, at=NOW, limit=100),
     "users.change_password": lambda s: s.users.change_password(
         BUSY, old=HASH, new=PasswordHash("another"), keep=LIVE, at=NOW
-    ),
-    "users.close": lambda s: s.users.close(UserId(3), password_hash=HASH, at=NOW),
-    "users.of_subject": lambda s: s.users.of_subject("https://id.example", "somebody"),
-    "sessions.start": lambda s: s.sessions.start(
+    ), "users.close": lambda s: s.users.close(UserId(3), password_hash=HASH, at=NOW),
+    "users.get_or_create_by_subject": lambda s:
+    s.users.get_or_create_by_subject("https://id.example", "somebody"), "sessions.start": lambda s:
+    s.sessions.start(
         a_session(QUIET), TokenDigest(b"start"), token_expires_at=LATER,
         password_hash=PasswordHash("hash "), limit=100),
-    "sessions.of_token": lambda s: s.sessions.of_token(UNUSED),
+    "sessions.get_by_refresh_token": lambda s: s.sessions.get_by_refresh_token(UNUSED),
     "sessions.is_used": lambda s: s.sessions.is_used(UNUSED),
-    "sessions.is_live": lambda s: s.sessions.is_live(LIVE, user=BUSY, at=NOW),
-    "sessions.is_familiar": lambda s: s.sessions.is_familiar(BUSY, "198.51.100.1"),
+    "sessions.is_active": lambda s: s.sessions.is_active(LIVE, user=BUSY, at=NOW),
+    "sessions.has_signed_in_from": lambda s: s.sessions.has_signed_in_from(BUSY, "198.51.100.1"),
     "sessions.sealed_successor": lambda s: s.sessions.sealed_successor(USED_LATELY),
     "sessions.rotate": rotate(UNUSED),
     "sessions.rotate, repeated": rotate(USED_LATELY),
     "sessions.rotate, unknown": rotate(TokenDigest(b"unknown")),
     "sessions.rotate, used long ago": rotate(USED_LONG_AGO),
     "sessions.end": lambda s: s.sessions.end(
-        SessionId("other"), user=BUSY, why=Ending.SIGNED_OUT, at=NOW
-    ),
-    "sessions.end_all": lambda s: s.sessions.end_all(BUSY, why=Ending.SIGNED_OUT, at=NOW),
-    "sessions.ended_since": lambda s: s.sessions.ended_since(NOW),
-    "sessions.forget": lambda s: s.sessions.forget(over_by=FIRST + timedelta(days=9), limit=50),
+        SessionId("other"), user=BUSY, reason=SessionEndReason.SIGNED_OUT, at=NOW
+    ), "sessions.end_all": lambda s: s.sessions.end_all(BUSY, reason=SessionEndReason.SIGNED_OUT,
+    at=NOW), "sessions.ended_since": lambda s: s.sessions.ended_since(NOW), "sessions.purge_ended":
+    lambda s: s.sessions.purge_ended(over_by=FIRST + timedelta(days=9), limit=50),
 }  # fmt: skip
 """One call of each method, in an order in which each finds what it needs."""
 
@@ -284,13 +283,13 @@ async def test_each_step_of_purge_costs_the_same_on_sqlite(
     """However many tokens a session has, and however many steps were before."""
     shutil.copy(skewed_file, tmp_path / "copy.db")
     storage = SqlStorage(SqliteDatabase(tmp_path / "copy.db"))
-    await storage.sessions.end(LIVE, user=BUSY, why=Ending.SIGNED_OUT, at=FIRST)
+    await storage.sessions.end(LIVE, user=BUSY, reason=SessionEndReason.SIGNED_OUT, at=FIRST)
     removed = Forgotten(0, 0)
     with counting_instructions() as counted:
         costs = []
         while True:
             before = counted[0]
-            step = await storage.sessions.forget(over_by=NOW - timedelta(days=1), limit=STEP)
+            step = await storage.sessions.purge_ended(over_by=NOW - timedelta(days=1), limit=STEP)
             if not any(step):
                 break
             costs.append(100 * (counted[0] - before))

@@ -229,7 +229,7 @@ def test_every_kind_of_problem_is_explained() -> None:
     problems = [
         *(value for module in (errors, login) for value in vars(module).values()),
         *errors.PROBLEMS.values(),
-        errors.problem_of(InvalidMoney()),
+        errors.to_problem(InvalidMoney()),
         errors.insufficient_scope(["account"]),
         errors.invalid_parameter(("query", "id", "is missing")),
     ]

@@ -166,7 +166,7 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         (
             "username=a&password=x&scope=%22",
             "invalid_scope",
-            "A scope is some of: orders:read orders:write account, of those granted.",
+            "A scope is unknown or was not granted; available: orders:read orders:write account.",
         ),
         (
             "username=a&password=x&client_id=%C3%A9",
@@ -602,7 +602,7 @@ async def test_the_document_names_operations_errors_and_the_scheme(
     assert {name: operation["operationId"] for name, operation in operations.items()} == {
         "POST /login": "login",
         "POST /revoke": "revoke",
-        "POST /users": "add_user",
+        "POST /users": "register_user",
         "GET /me": "get_account",
         "PUT /me/password": "change_password",
         "DELETE /me": "close_account",

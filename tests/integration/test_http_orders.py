@@ -490,8 +490,8 @@ async def test_what_has_gone_too_far_is_not_cancelled(
     again = await client.post(f"{order}/cancel", headers=alice)
     assert again.status_code == 409
     body = problem(again)
-    assert body["type"] == "urn:problem-type:ordergate:order-step-refused"
-    assert body["detail"] == ("The order is cancelled: that is its end.")
+    assert body["type"] == "urn:problem-type:ordergate:invalid-transition"
+    assert body["detail"] == "The order is cancelled, which is a final status."
     assert (await client.get(order, headers=alice)).headers["etag"] == '"2"'
 
 

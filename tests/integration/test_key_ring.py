@@ -14,7 +14,7 @@ from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.keys.key_life import Status
 from ordergate.adapters.tokens.keys.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
-from ordergate.application.errors import KeyRefused
+from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.tokens import PublicKeys
 from tests.contracts.public_keys import PublicKeysContract
 from tests.doubles import SettableClock
@@ -239,10 +239,10 @@ def test_a_file_that_is_wrong_is_told_before_anything_is_served(
     document = json.loads(file.read_text())
     document["keys"][0][member] = value
     file.write_text(json.dumps(document))
-    with pytest.raises(KeyRefused, match="cannot be read: ") as refusal:
+    with pytest.raises(SigningKeyError, match="cannot be read: ") as refusal:
         command.signing()
     assert secret not in str(refusal.value)
-    with pytest.raises(KeyRefused, match="cannot be read: "):
+    with pytest.raises(SigningKeyError, match="cannot be read: "):
         command.publish("EdDSA")
     assert json.loads(file.read_text()) == document
 
@@ -250,7 +250,7 @@ def test_a_file_that_is_wrong_is_told_before_anything_is_served(
 def test_where_no_keys_can_be_kept_it_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ring = KeyRing(tmp_path / "file" / "keys.json", clock=SettableClock(), token_life=LIFE)
-    with pytest.raises(KeyRefused, match="Not a directory"):
+    with pytest.raises(SigningKeyError, match="Not a directory"):
         ring.signing()
 
 
@@ -290,7 +290,7 @@ def test_tokens_are_waited_for_until_the_last_process_has_noticed(file: Path) ->
     old = ring.signing().kid
     ring.rotate(early=True)
     clock.advance(seconds=LIFE.total_seconds() + LOOK_SECONDS)
-    with pytest.raises(KeyRefused, match="are good until"):
+    with pytest.raises(SigningKeyError, match="are good until"):
         ring.retire(old)
     clock.advance(seconds=1)
     assert [(key.kid, key.status) for key in ring.retire(old)] == [(old, Status.GONE)]

@@ -19,7 +19,7 @@ from sqlalchemy.util import await_only
 
 from ordergate.adapters.sql.postgres import database as postgres_database
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
-from ordergate.adapters.sql.postgres.url import each_host
+from ordergate.adapters.sql.postgres.url import split_hosts
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
@@ -367,8 +367,8 @@ async def test_who_cancels_an_order_is_told_that_the_outcome_is_not_known(
             "type": "urn:problem-type:ordergate:outcome-unknown",
             "title": "Service Unavailable",
             "status": 503,
-            "detail": "The storage was lost while it made the change, and it is not known whether"
-            " it did; look before you try again.",
+            "detail": "The storage was lost during the change, which may have been made;"
+            " check before you try again.",
             "request_id": answer.headers["x-request-id"],
         }
         looked = await client.get(placed.headers["location"], headers=user)
@@ -665,5 +665,5 @@ async def test_ten_who_connect_at_once_all_pass_over_a_host_that_says_nothing(
     began = time.monotonic()
     assert await asyncio.gather(*reads) == [1] * 10
     assert time.monotonic() - began < 2 * postgres_database.CONNECT_SECONDS
-    assert database._hosts[0] == each_host(silent_first)[1]
+    assert database._hosts[0] == split_hosts(silent_first)[1]
     await database.close()

@@ -327,8 +327,8 @@ async def test_text_is_sent_as_utf_8_whatever_the_environment_says(
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     storage = SqlStorage(database_at(postgres_url))
     subject = "茶 🫖"
-    user = await storage.users.of_subject("https://id.example", subject)
-    assert await storage.users.of_subject("https://id.example", subject) == user
+    user = await storage.users.get_or_create_by_subject("https://id.example", subject)
+    assert await storage.users.get_or_create_by_subject("https://id.example", subject) == user
     await storage.close()
 
 

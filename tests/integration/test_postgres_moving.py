@@ -12,7 +12,7 @@ import pytest
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
-from ordergate.application.ports.archive import KINDS, Record
+from ordergate.application.ports.archive import RECORD_TYPES, Record
 from ordergate.application.ports.storage import Storage
 from tests.contracts.archive import all_of
 from tests.integration.conftest import SECONDS, clean_environment, ordergate
@@ -51,7 +51,7 @@ async def contents(storage: Storage) -> dict[str, list[Record]]:
     """Read all records, of each kind in an order that every storage shares."""
     await storage.open()
     try:
-        return {name: sorted(await all_of(storage, name), key=repr) for name in KINDS}
+        return {name: sorted(await all_of(storage, name), key=repr) for name in RECORD_TYPES}
     finally:
         await storage.close()
 

@@ -7,12 +7,12 @@ import pytest
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown
-from ordergate.application.ports.archive import AccountKind, AccountRecord, Bookmark
+from ordergate.application.ports.archive import AccountKind, AccountRecord, CopyCheckpoint
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.integration.test_postgres_failures import eventually
 from tests.postgres import SynchronousPair, database_at, execute
@@ -28,7 +28,7 @@ def order(order_id: int) -> Order:
 
 
 def cancelled(stored: Order) -> Order:
-    return stored.advanced_to(OrderStatus.CANCELLED)
+    return stored.transition_to(OrderStatus.CANCELLED)
 
 
 async def open_storage(pair: SynchronousPair, name: str) -> SqlStorage:
@@ -90,13 +90,15 @@ KEY = IdempotencyKey("a wish", LATER)
 REPEATABLE: dict[str, Repeatable] = {
     "an order": lambda s, _: s.orders.add(order(11), owner=ALICE.id),
     "an order with a key": lambda s, _: s.orders.add(order(12), owner=ALICE.id, key=KEY),
-    "the account of a subject": lambda s, _: s.users.of_subject("https://id.example", "carol"),
+    "the account of a subject": lambda s, _: s.users.get_or_create_by_subject(
+        "https://id.example", "carol"
+    ),
     "a rotation": lambda s, _: rotate(s, FIRST, SECOND),
     "the end of a session": lambda s, at: s.sessions.end(
-        at["ended"], user=ALICE.id, why=Ending.REVOKED, at=AT
+        at["ended"], user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
     ),
     "the end of all sessions": lambda s, _: s.sessions.end_all(
-        ALICE.id, why=Ending.SIGNED_OUT, at=AT
+        ALICE.id, reason=SessionEndReason.SIGNED_OUT, at=AT
     ),
 }
 """Writes that a client repeats after an unknown outcome, in an order in which all do something."""
@@ -119,7 +121,7 @@ async def test_writes_are_not_answered_as_done_when_the_standby_is_away(
     assert confirmed == []
     done = [await write(storage, sessions) for write in REPEATABLE.values()]
     assert done[:2] == [order(11), order(12)]
-    assert done[2] == await storage.users.of_subject("https://id.example", "carol")
+    assert done[2] == await storage.users.get_or_create_by_subject("https://id.example", "carol")
     copies = SqlStorage(database_at(synchronous_pair.standby.url("orders")))
 
     async def has_both() -> bool:
@@ -147,9 +149,11 @@ Once = Callable[[SqlStorage, SqlStorage], Awaitable[object]]
 ONCE: dict[str, Once] = {
     "users.add": lambda s, _: s.users.add(Username("bob"), PasswordHash("h")),
     "orders.update": lambda s, _: s.orders.update(OrderId(1), owner=ALICE.id, change=cancelled),
-    "orders.forget_keys": lambda s, _: s.orders.forget_keys(expired_by=LATER, limit=9),
+    "orders.purge_expired_keys": lambda s, _: s.orders.purge_expired_keys(
+        expired_by=LATER, limit=9
+    ),
     "sessions.start": lambda s, _: start_session(s, "started", RefreshToken.new()),
-    "sessions.forget": lambda s, _: s.sessions.forget(over_by=LATER, limit=9),
+    "sessions.purge_ended": lambda s, _: s.sessions.purge_ended(over_by=LATER, limit=9),
     "users.replace_password_hash": lambda s, _: s.users.replace_password_hash(
         ALICE.id, old=ALICE.password_hash, new=PasswordHash("newer")
     ),
@@ -160,7 +164,8 @@ ONCE: dict[str, Once] = {
         ALICE.id, password_hash=PasswordHash("newest"), at=AT
     ),
     "archive.write": lambda _, e: e.archive.write(
-        [AccountRecord(UserId(7), AccountKind.CLOSED)], bookmark=Bookmark("a", "accounts", "7")
+        [AccountRecord(UserId(7), AccountKind.CLOSED)],
+        checkpoint=CopyCheckpoint("a", "accounts", "7"),
     ),
     "archive.finish": lambda _, e: e.archive.finish(),
 }

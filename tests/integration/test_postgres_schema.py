@@ -284,8 +284,8 @@ async def test_what_is_over_is_found_by_indexes(
 ) -> None:
     statements, storage = Statements(many), SqlStorage(many)
     by = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
-    forgotten = sum(await storage.sessions.forget(over_by=by, limit=50))
-    forgotten += await storage.orders.forget_keys(expired_by=by, limit=50)
+    forgotten = sum(await storage.sessions.purge_ended(over_by=by, limit=50))
+    forgotten += await storage.orders.purge_expired_keys(expired_by=by, limit=50)
     assert forgotten == (100 if days else 0)
     plans = await statements.plans(mode)
     assert not [plan for plan in plans if re.search("Seq Scan|Sort|Bitmap|Hash Join|Merge", plan)]
@@ -337,7 +337,7 @@ async def test_each_statement_about_orders_touches_one_partition(
     for status in (None, OrderStatus.PLACED):
         assert await storage.orders.page(owner=owner, status=status, limit=9) == [late, order]
     assert await storage.orders.update(
-        order.id, owner=owner, change=lambda it: it.advanced_to(OrderStatus.CANCELLED)
+        order.id, owner=owner, change=lambda it: it.transition_to(OrderStatus.CANCELLED)
     )
     statements.seen = [seen for seen in statements.seen if any(t in seen[0] for t in ORDER_TABLES)]
     assert {statement.split()[0] for statement, _ in statements.seen} == {

@@ -25,7 +25,7 @@ from ordergate.adapters.tokens.keys.remote_key_set import (
     STALE_SECONDS,
     RemoteKeySet,
 )
-from ordergate.application.errors import KeysUnavailable
+from ordergate.application.errors import IssuerKeysUnavailable
 from tests.integration.conftest import SECONDS, wait_until
 from tests.integration.issuer import Issuer, issuing
 from tests.jose import SECRET, jwk_of, public_jwk
@@ -173,7 +173,7 @@ async def test_an_unknown_kid_is_nobodys_fault_while_the_issuer_is_down(
     await kids(remote)
     issuer.status = 500
     for _ in range(2):
-        with pytest.raises(KeysUnavailable, match="the status is 500"):
+        with pytest.raises(IssuerKeysUnavailable, match="the status is 500"):
             await kids(remote, "new")
     assert issuer.fetches == 2
     issuer.status = 200
@@ -187,7 +187,7 @@ async def test_an_issuer_that_was_never_up_is_asked_each_second(
 ) -> None:
     issuer.status = 503
     for _ in range(5):
-        with pytest.raises(KeysUnavailable, match="the status is 503"):
+        with pytest.raises(IssuerKeysUnavailable, match="the status is 503"):
             await kids(remote)
     assert issuer.fetches == 1
     issuer.status = 200
@@ -198,14 +198,14 @@ async def test_an_issuer_that_was_never_up_is_asked_each_second(
 async def test_where_nobody_listens_there_are_no_keys() -> None:
     with issuing() as issuer:
         pass
-    with pytest.raises(KeysUnavailable, match="ConnectError"):
+    with pytest.raises(IssuerKeysUnavailable, match="ConnectError"):
         await RemoteKeySet(issuer.url).keys(None)
 
 
 async def test_an_issuer_that_is_too_slow_is_waited_for_no_longer(issuer: Issuer) -> None:
     remote = RemoteKeySet(issuer.url, timeout=0.1)
     issuer.hang = True
-    with pytest.raises(KeysUnavailable, match=r"no whole answer within 0\.1 s"):
+    with pytest.raises(IssuerKeysUnavailable, match=r"no whole answer within 0\.1 s"):
         await remote.keys(None)
 
 
@@ -217,7 +217,7 @@ async def test_the_log_tells_when_keys_cannot_be_had_and_when_they_can(
         seconds.now += FRESH_SECONDS
         try:
             await remote.keys(None)
-        except KeysUnavailable:
+        except IssuerKeysUnavailable:
             assert status != 200
         await fetched(remote)
     lines = [record for record in caplog.records if record.name == "ordergate.keys"]
@@ -251,7 +251,7 @@ async def test_a_set_that_is_no_good_changes_nothing(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds, document: object
 ) -> None:
     issuer.body = json.dumps(document).encode()
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(IssuerKeysUnavailable):
         await remote.keys(None)
     issuer.body = None
     seconds.now += FIRST_RETRY_SECONDS
@@ -279,7 +279,7 @@ async def test_bytes_that_are_no_set_are_refused(
     remote: RemoteKeySet, issuer: Issuer, body: bytes
 ) -> None:
     issuer.body = body
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(IssuerKeysUnavailable):
         await remote.keys(None)
 
 
@@ -287,7 +287,7 @@ async def test_an_answer_that_never_ends_is_left_in_the_middle(
     remote: RemoteKeySet, issuer: Issuer
 ) -> None:
     issuer.body = b" " * (64 * MAX_BYTES)
-    with pytest.raises(KeysUnavailable, match=f"more than {MAX_BYTES} bytes"):
+    with pytest.raises(IssuerKeysUnavailable, match=f"more than {MAX_BYTES} bytes"):
         await remote.keys(None)
 
 
@@ -296,7 +296,7 @@ async def test_what_was_not_asked_for_compressed_is_not_unpacked(
 ) -> None:
     issuer.body = gzip.compress(json.dumps({"keys": issuer.keys}).encode())
     issuer.headers = {"Content-Encoding": "gzip"}
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(IssuerKeysUnavailable):
         await remote.keys(None)
 
 
@@ -305,7 +305,7 @@ async def test_a_redirect_is_not_followed(
     remote: RemoteKeySet, issuer: Issuer, status: int
 ) -> None:
     issuer.status, issuer.headers = status, {"Location": "/elsewhere"}
-    with pytest.raises(KeysUnavailable, match=f"the status is {status}"):
+    with pytest.raises(IssuerKeysUnavailable, match=f"the status is {status}"):
         await remote.keys(None)
     assert issuer.fetches == 1
 
@@ -330,7 +330,7 @@ async def test_a_fetch_under_way_ends_with_the_set(remote: RemoteKeySet, issuer:
     await asyncio.to_thread(wait_until, lambda: issuer.fetches > 0)
     await remote.close()
     await remote.close()
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(IssuerKeysUnavailable):
         await waiting
 
 
@@ -371,5 +371,5 @@ async def test_an_issuer_shows_a_certificate_that_is_trusted(
     if trusted:
         assert await kids(remote) == [newest(issuer)]
     else:
-        with pytest.raises(KeysUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(IssuerKeysUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             await remote.keys(None)

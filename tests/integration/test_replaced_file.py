@@ -23,10 +23,10 @@ from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerif
 from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.sessions.revocation import WithinBound
+from ordergate.application.sessions.revocation import BoundedRevocation
 from ordergate.domain.order import OrderId
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from ordergate.entrypoints.http.orders.cursor import _cursors
 from tests.doubles import SettableClock
@@ -242,7 +242,7 @@ async def test_sessions_of_the_new_file_count_from_the_first_use_on(
     """One ended there before the last question, one is unknown there, one is live."""
     for name in ("ended", "unknown", "live"):
         await start(storage, name)
-    revocation = WithinBound(
+    revocation = BoundedRevocation(
         storage.sessions,
         SettableClock(NOW),
         bound=timedelta(seconds=10),
@@ -259,7 +259,7 @@ async def test_sessions_of_the_new_file_count_from_the_first_use_on(
         await start(other, name)
     ten_minutes_ago = NOW - timedelta(minutes=10)
     await other.sessions.end(
-        SessionId("ended"), user=ALICE.id, why=Ending.REVOKED, at=ten_minutes_ago
+        SessionId("ended"), user=ALICE.id, reason=SessionEndReason.REVOKED, at=ten_minutes_ago
     )
     await other.close()
     (tmp_path / "other.db").rename(file)
@@ -302,12 +302,12 @@ async def test_external_subjects_are_looked_up_in_the_new_file(
         jwt_type="at+jwt",
         identity=storage.identity,
     )
-    await storage.users.of_subject("https://id.example", "somebody else")
+    await storage.users.get_or_create_by_subject("https://id.example", "somebody else")
     old = await verifier._account("carol")
     assert await verifier._account("carol") == old
     another.rename(file)
     await storage.ping()
-    new = await storage.users.of_subject("https://id.example", "carol")
+    new = await storage.users.get_or_create_by_subject("https://id.example", "carol")
     assert await verifier._account("carol") == new != old
 
 

@@ -33,12 +33,12 @@ def test_every_secret_may_be_in_a_file() -> None:
 def value_of(name: str) -> str | None:
     if name == "PASSWORD":
         return password_given()
-    secret = getattr(load_settings(Container.flaws_in()), name.lower())
+    secret = getattr(load_settings(Container.setting_validators()), name.lower())
     value: str | None = secret and secret.get_secret_value()
     return value
 
 
-def problem_of(name: str) -> str:
+def to_problem(name: str) -> str:
     with pytest.raises(SettingsError) as refusal:
         value_of(name)
     (problem,) = refusal.value.problems
@@ -74,7 +74,7 @@ def test_secret_and_its_file_exclude_each_other(
     (tmp_path / "secret").write_text(VALUES[name])
     monkeypatch.setenv(f"{PREFIX}{name}", VALUES[name])
     monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(tmp_path / "secret"))
-    assert problem_of(name) == f"{PREFIX}{name} and {PREFIX}{name}_FILE exclude each other"
+    assert to_problem(name) == f"{PREFIX}{name} and {PREFIX}{name}_FILE exclude each other"
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -94,7 +94,7 @@ def test_unusable_content_is_refused_and_not_repeated(
     file = tmp_path / "secret"
     file.write_bytes(content)
     monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(file))
-    assert problem_of(name) == f"{PREFIX}{name}_FILE: {file} {flaw}"
+    assert to_problem(name) == f"{PREFIX}{name}_FILE: {file} {flaw}"
 
 
 def test_flaw_of_a_secret_in_a_file_names_the_file_variable(
@@ -104,7 +104,7 @@ def test_flaw_of_a_secret_in_a_file_names_the_file_variable(
     for name in ("DATABASE_URL", "SIGNING_SECRET", "THROTTLE_URL"):
         monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(tmp_path / "secret"))
     with pytest.raises(SettingsError) as refusal:
-        load_settings(Container.flaws_in())
+        load_settings(Container.setting_validators())
     assert refusal.value.problems == [
         f"ORDERGATE_{name}_FILE: contains a NUL (U+0000)"
         for name in ("DATABASE_URL", "SIGNING_SECRET", "THROTTLE_URL")
@@ -127,9 +127,9 @@ def test_file_that_is_none_is_refused_and_says_why(
         VALUES[name]: "there is no such file; it must be the path of a file that holds the value",
     }.items():
         monkeypatch.setenv(variable, str(path))
-        assert problem_of(name) == f"{variable}: {flaw}"
+        assert to_problem(name) == f"{variable}: {flaw}"
     monkeypatch.setenv(variable, " ")
-    assert problem_of(name).startswith(f"{variable} is blank; ")
+    assert to_problem(name).startswith(f"{variable} is blank; ")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -139,7 +139,7 @@ def test_file_that_must_not_be_read_is_named(
     file = tmp_path / "secret"
     file.touch(mode=0)
     monkeypatch.setenv("ORDERGATE_SIGNING_SECRET_FILE", str(file))
-    assert problem_of("SIGNING_SECRET") == (
+    assert to_problem("SIGNING_SECRET") == (
         f"ORDERGATE_SIGNING_SECRET_FILE: cannot read {file}: Permission denied"
     )
 

@@ -32,11 +32,11 @@ from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.application.ports.sessions import Forgotten
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.archive import MARK
 from tests.contracts.atomicity import Failure
-from tests.contracts.identity import STEPS, IdentityMachine
+from tests.contracts.identity import TRANSITIONS, IdentityMachine
 from tests.contracts.storage import StorageContract
 from tests.failing import failing_statements
 from tests.samples import ALICE, an_order
@@ -101,7 +101,7 @@ class SqliteIdentity(IdentityMachine):
 
 
 TestIdentityOnSqlite = SqliteIdentity.TestCase
-TestIdentityOnSqlite.settings = STEPS
+TestIdentityOnSqlite.settings = TRANSITIONS
 
 
 @pytest.fixture
@@ -235,11 +235,11 @@ async def test_what_is_over_is_found_by_indexes(migrated: SqliteDatabase) -> Non
     )
     for records in (
         [AccountRecord(ALICE.id, AccountKind.CLOSED)],
-        [SessionRecord(ended, over[0], Ending.REVOKED), SessionRecord(expired)],
+        [SessionRecord(ended, over[0], SessionEndReason.REVOKED), SessionRecord(expired)],
         [an_order()],
         [KeyRecord(ALICE.id, IdempotencyKey("a wish", over[0]), an_order().id)],
     ):
-        await storage.archive.write(records, bookmark=MARK)
+        await storage.archive.write(records, checkpoint=MARK)
 
     def note(*arguments: Any) -> None:
         _, _, statement, values, _, many = arguments
@@ -247,8 +247,8 @@ async def test_what_is_over_is_found_by_indexes(migrated: SqliteDatabase) -> Non
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        assert await storage.sessions.forget(over_by=over[0], limit=50) == Forgotten(2, 0)
-        assert await storage.orders.forget_keys(expired_by=over[0], limit=50) == 1
+        assert await storage.sessions.purge_ended(over_by=over[0], limit=50) == Forgotten(2, 0)
+        assert await storage.orders.purge_expired_keys(expired_by=over[0], limit=50) == 1
     finally:
         event.remove(Engine, "before_cursor_execute", note)
 

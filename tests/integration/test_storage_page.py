@@ -18,13 +18,13 @@ import pytest
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 from ordergate.application.ports.sessions import Forgotten
 from ordergate.application.ports.storage import Storage
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, Username
 from ordergate.entrypoints import container
 from ordergate.entrypoints.config.settings import SettingsError, load_settings
 from ordergate.entrypoints.container import Container
 from tests.contracts.atomicity import AT, Failure, rotate, session, start
-from tests.contracts.identity import STEPS, IdentityMachine
+from tests.contracts.identity import TRANSITIONS, IdentityMachine
 from tests.contracts.storage import StorageContract
 from tests.samples import ALICE, CUPS, TEAPOT
 
@@ -104,7 +104,7 @@ class LmdbIdentity(IdentityMachine):
 
 
 TestIdentityOnLmdb = LmdbIdentity.TestCase
-TestIdentityOnLmdb.settings = STEPS
+TestIdentityOnLmdb.settings = TRANSITIONS
 
 
 def block_of(title: str) -> str:
@@ -260,14 +260,14 @@ async def test_a_session_that_is_forgotten_leaves_no_key(storage: Any) -> None:
     for number in (1, 2, 3):
         assert await start(storage, number, ALICE.id, ALICE.password_hash)
     await rotate(storage, 1, 4, AT)
-    await storage.sessions.end(session(1).id, user=ALICE.id, why=Ending.REVOKED, at=AT)
-    assert await storage.sessions.forget(over_by=AT, limit=9) == Forgotten(1, 2)
-    left = await storage.sessions.live(ALICE.id, at=AT, limit=9)
+    await storage.sessions.end(session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT)
+    assert await storage.sessions.purge_ended(over_by=AT, limit=9) == Forgotten(1, 2)
+    left = await storage.sessions.list_active(ALICE.id, at=AT, limit=9)
     assert {each.id for each in left} == {session(2).id, session(3).id}
     over = session(2).expires_at
     early = over - timedelta(microseconds=1)
-    assert await storage.sessions.forget(over_by=early, limit=9) == Forgotten(0, 0)
-    steps = [await storage.sessions.forget(over_by=over, limit=2) for _ in range(3)]
+    assert await storage.sessions.purge_ended(over_by=early, limit=9) == Forgotten(0, 0)
+    steps = [await storage.sessions.purge_ended(over_by=over, limit=2) for _ in range(3)]
     assert steps == [Forgotten(1, 1), Forgotten(1, 1), Forgotten(0, 0)]
     assert keys() == before
 
@@ -288,7 +288,7 @@ async def test_a_row_in_the_container_is_all_that_a_new_storage_needs(
     row: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERGATE_DATABASE_URL", f"lmdb:///{tmp_path / 'orders'}")
-    settings = load_settings(Container.flaws_in())
+    settings = load_settings(Container.setting_validators())
     parts = Container(settings=settings)
     storage = parts.storage()
     assert isinstance(storage, LmdbStorage)
@@ -318,5 +318,5 @@ def test_a_url_is_checked_by_its_row(
 ) -> None:
     monkeypatch.setenv("ORDERGATE_DATABASE_URL", url)
     with pytest.raises(SettingsError) as refusal:
-        load_settings(Container.flaws_in())
+        load_settings(Container.setting_validators())
     assert refusal.value.problems[0].startswith(f"ORDERGATE_DATABASE_URL: {flaw}")

@@ -27,7 +27,7 @@ from ordergate.application.maintenance.copy_storage import CopyStorage
 from ordergate.application.ports.archive import AccountKind, AccountRecord, SessionRecord
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.money import Money
-from ordergate.domain.order import STEPS, Order, OrderId, OrderLine, OrderStatus
+from ordergate.domain.order import TRANSITIONS, Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 from ordergate.entrypoints.config.settings import Settings
@@ -169,12 +169,12 @@ async def test_an_order_that_breaks_rules_is_still_an_order(storage: Storage, or
         listed = await client.get("/orders", headers=user)
         assert listed.json()["orders"] == [shown.json()]
         cancelled = await client.post(f"/orders/{order.id}/cancel", headers=user)
-        may_be_cancelled = OrderStatus.CANCELLED in STEPS.get(order.status, ())
+        may_be_cancelled = OrderStatus.CANCELLED in TRANSITIONS.get(order.status, ())
         assert cancelled.status_code == (200 if may_be_cancelled else 409), cancelled.text
         if may_be_cancelled:
             assert cancelled.json() == shown.json() | {"status": "cancelled"}
         else:
-            assert problem(cancelled)["type"] == "urn:problem-type:ordergate:order-step-refused"
+            assert problem(cancelled)["type"] == "urn:problem-type:ordergate:invalid-transition"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,7 +202,7 @@ async def test_a_name_that_no_rule_allows_signs_its_user_in(storage: Storage, na
 async def test_a_name_of_a_closed_account_signs_nobody_in(storage: Storage) -> None:
     alice = await storage.users.add(ALICE.username, ALICE.password_hash)
     await storage.users.close(alice.id, password_hash=ALICE.password_hash, at=AT)
-    subject = await storage.users.of_subject("issuer", "subject")
+    subject = await storage.users.get_or_create_by_subject("issuer", "subject")
     for name in (f" closed {alice.id}", f" closed {subject}"):
         assert await storage.users.find(Username(name)) is None
 
@@ -218,7 +218,7 @@ async def test_a_session_of_another_version_is_shown_refreshed_and_copied(
     )
     ended = SessionRecord(replace(session, id=SessionId("2" * 32)), now, "moved to Mars")
     for records in ([alice], [SessionRecord(session), ended]):
-        await storage.archive.write(records, bookmark=MARK)
+        await storage.archive.write(records, checkpoint=MARK)
     await storage.archive.finish()
     assert sorted(await all_of(storage, "sessions"), key=repr) == [
         SessionRecord(session),
@@ -388,7 +388,7 @@ async def test_an_unreadable_session_affects_no_other(
     async with await served(storage) as client:
         form = {"username": "alice", "password": PASSWORD}
         broken = (await client.post("/login", data=form)).json()
-        (session,) = await storage.sessions.live(ALICE.id, at=datetime.now(UTC), limit=9)
+        (session,) = await storage.sessions.list_active(ALICE.id, at=datetime.now(UTC), limit=9)
         user = await sign_in(client, "alice")
         corrupt(file, f"UPDATE sessions SET {column} = x'39' WHERE id = '{session.id}'")
         shown = await client.get("/sessions", headers=user)
@@ -406,10 +406,10 @@ async def test_a_session_that_ended_at_no_time_has_ended(file: Path) -> None:
     await storage.open()
     async with await served(storage) as client:
         await sign_in(client, "alice")
-    (session,) = await storage.sessions.live(ALICE.id, at=datetime.now(UTC), limit=9)
+    (session,) = await storage.sessions.list_active(ALICE.id, at=datetime.now(UTC), limit=9)
     corrupt(file, "UPDATE sessions SET ended_at = 'yesterday'")
     assert await storage.sessions.ended_since(AT) == {session.id: AT}
-    assert not await storage.sessions.is_live(session.id, user=ALICE.id, at=AT)
+    assert not await storage.sessions.is_active(session.id, user=ALICE.id, at=AT)
     await storage.close()
 
 
@@ -440,7 +440,7 @@ async def test_a_copy_takes_what_the_constraints_of_its_schema_refuse(
     assert order.status == "returned"
     for order_id in (2, 3):
         assert await copy.orders.update(
-            OrderId(order_id), owner=ALICE.id, change=lambda o: o.advanced_to(OrderStatus.SHIPPED)
+            OrderId(order_id), owner=ALICE.id, change=lambda o: o.transition_to(OrderStatus.SHIPPED)
         )
     for rule_breaker in (
         "UPDATE orders SET status = 'lost' WHERE id = 4",

@@ -6,10 +6,10 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage, InMemoryUserRepository
 from ordergate.application.errors import (
+    AccountHasOpenOrders,
     InvalidCredentials,
     InvalidGrant,
     InvalidToken,
-    OrdersOpen,
     Throttled,
     UsernameTaken,
     WrongPassword,
@@ -22,53 +22,53 @@ from ordergate.domain.order import FINAL_STATUSES, OrderId, OrderStatus
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 from tests.samples import an_order
-from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
+from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
 
 
 @pytest.fixture
-def world() -> World:
-    return World(InMemoryStorage())
+def world() -> IdentityHarness:
+    return IdentityHarness(InMemoryStorage())
 
 
-async def test_whoever_opens_an_account_can_sign_in(world: World) -> None:
-    user = await world.add_user("Alice", PASSWORD, origin=HOME)
+async def test_whoever_opens_an_account_can_sign_in(world: IdentityHarness) -> None:
+    user = await world.register_user("Alice", PASSWORD, origin=HOME)
     assert user.username == Username("alice")
     caller = await world.caller(await world.sign_in("ALICE"))
     assert await world.get_account(user=caller.id) == user
     assert world.audit.events[0] == (AuditEvent.ACCOUNT_OPENED, HOME, user.id, None, "")
 
 
-async def test_a_taken_name_costs_the_same_work(world: World) -> None:
-    await world.add_user("alice", PASSWORD)
+async def test_a_taken_name_costs_the_same_work(world: IdentityHarness) -> None:
+    await world.register_user("alice", PASSWORD)
     with pytest.raises(UsernameTaken):
-        await world.add_user("ａlicE", PASSWORD)
+        await world.register_user("ａlicE", PASSWORD)
     assert world.hasher.hashed == 2
 
 
-async def test_each_hash_is_computed_for_its_client_and_account(world: World) -> None:
+async def test_each_hash_is_computed_for_its_client_and_account(world: IdentityHarness) -> None:
     stranger, known = (Requester.at(HOME.address, "alice", known=known) for known in (False, True))
-    await world.add_user("alice", PASSWORD, origin=HOME)
+    await world.register_user("alice", PASSWORD, origin=HOME)
     await world.sign_in("ALICE")
     caller = await world.caller(await world.sign_in("alice"))
     assert world.hasher.requesters == [stranger, stranger, known]
     await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
     await world.close_account(NEW_PASSWORD, caller=caller, origin=HOME)
     assert world.hasher.requesters[3:] == [known] * 3
-    await world.add_user("by-the-operator", PASSWORD)
+    await world.register_user("by-the-operator", PASSWORD)
     assert world.hasher.requesters[-1] is None
 
 
 async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(
-    world: World,
+    world: IdentityHarness,
 ) -> None:
     for i in range(6):
-        await world.add_user(f"user{i}", PASSWORD, origin=HOME)
+        await world.register_user(f"user{i}", PASSWORD, origin=HOME)
     with pytest.raises(Throttled):
-        await world.add_user("one-more", PASSWORD, origin=HOME)
+        await world.register_user("one-more", PASSWORD, origin=HOME)
     assert world.hasher.hashed == 6
     assert world.audit.events[-1] == (AuditEvent.SIGN_UP_THROTTLED, HOME, None, None, "")
-    await world.add_user("one-more", PASSWORD, origin=ELSEWHERE)
-    await world.add_user("by-the-operator", PASSWORD)
+    await world.register_user("one-more", PASSWORD, origin=ELSEWHERE)
+    await world.register_user("by-the-operator", PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(
     ],
 )
 async def test_an_account_that_cannot_be_is_not_opened(
-    world: World, name: str, password: str, error: type[Exception]
+    world: IdentityHarness, name: str, password: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await world.add_user(name, password)
+        await world.register_user(name, password)
     assert world.hasher.hashed == 0
 
 
-async def test_a_changed_password_ends_every_other_session(world: World) -> None:
+async def test_a_changed_password_ends_every_other_session(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     here, there = await world.sign_in(), await world.sign_in(origin=ELSEWHERE)
     caller, other = await world.caller(here), await world.caller(there)
@@ -124,7 +124,7 @@ async def test_a_changed_password_ends_every_other_session(world: World) -> None
     ],
 )
 async def test_a_password_that_cannot_be_changed_is_not(
-    world: World, current: str, new: str, error: type[Exception]
+    world: IdentityHarness, current: str, new: str, error: type[Exception]
 ) -> None:
     await world.add_alice()
     caller = await world.caller(await world.sign_in())
@@ -134,7 +134,7 @@ async def test_a_password_that_cannot_be_changed_is_not(
 
 
 async def test_of_two_who_change_a_password_at_once_one_does(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: IdentityHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.add_alice()
     caller = await world.caller(await world.sign_in())
@@ -151,7 +151,7 @@ async def test_of_two_who_change_a_password_at_once_one_does(
         await world.close_account(PASSWORD, caller=caller, origin=HOME)
 
 
-async def test_a_stolen_token_is_no_way_to_guess(world: World) -> None:
+async def test_a_stolen_token_is_no_way_to_guess(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     caller = await world.caller(await world.sign_in())
     for _ in range(3):
@@ -168,7 +168,7 @@ async def test_a_stolen_token_is_no_way_to_guess(world: World) -> None:
 
 
 async def test_nobody_without_the_token_keeps_its_owner_from_changing_the_password(
-    world: World,
+    world: IdentityHarness,
 ) -> None:
     await world.add_alice()
     caller = await world.caller(await world.sign_in())
@@ -178,7 +178,7 @@ async def test_nobody_without_the_token_keeps_its_owner_from_changing_the_passwo
     await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=Origin("new", ""))
 
 
-async def test_a_closed_account_is_gone_and_its_name_is_free(world: World) -> None:
+async def test_a_closed_account_is_gone_and_its_name_is_free(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     grant = await world.sign_in()
     caller = await world.caller(grant)
@@ -193,18 +193,20 @@ async def test_a_closed_account_is_gone_and_its_name_is_free(world: World) -> No
         await world.get_account(user=alice.id)
     with pytest.raises(InvalidCredentials):
         await world.sign_in()
-    again = await world.add_user("alice", PASSWORD)
+    again = await world.register_user("alice", PASSWORD)
     assert again.id != alice.id
 
 
 @pytest.mark.parametrize("status", [*OrderStatus, "a status of another version"])
-async def test_an_account_is_closed_when_its_orders_are_done(world: World, status: str) -> None:
+async def test_an_account_is_closed_when_its_orders_are_done(
+    world: IdentityHarness, status: str
+) -> None:
     stored = await world.hasher.hash(Password(PASSWORD))
     order = replace(an_order(), status=status)
     alice = User(UserId(1), Username("alice"), stored)
     await world.storage.loader.load([alice], [order])
     if status not in FINAL_STATUSES:
-        with pytest.raises(OrdersOpen):
+        with pytest.raises(AccountHasOpenOrders):
             await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
         await world.sign_in()
     else:
@@ -212,7 +214,7 @@ async def test_an_account_is_closed_when_its_orders_are_done(world: World, statu
     assert await world.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
 
 
-async def test_a_wrong_password_closes_nothing(world: World) -> None:
+async def test_a_wrong_password_closes_nothing(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     with pytest.raises(WrongPassword):
         await world.close_account("wrong", caller=Caller(alice.id, "shop"), origin=HOME)
@@ -250,7 +252,7 @@ class UpgradingUserRepository(InMemoryUserRepository):
 async def test_a_hash_that_is_upgraded_meanwhile_is_no_wrong_password(what: str) -> None:
     storage = InMemoryStorage()
     storage.users = UpgradingUserRepository(storage.tables)
-    world = World(storage)
+    world = IdentityHarness(storage)
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     caller = Caller(alice.id, "shop")
     if what == "change":

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
 from ordergate.application.orders.advance_order import AdvanceOrder
-from ordergate.domain.errors import InvalidStep
+from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.user import UserId
 from tests.samples import ALICE, BOB, an_order
@@ -25,12 +25,14 @@ async def test_staff_name_the_order_alone(advance_order: AdvanceOrder) -> None:
 
 
 async def test_a_step_must_follow(advance_order: AdvanceOrder) -> None:
-    with pytest.raises(InvalidStep, match="is paid: it may become shipped or cancelled, not paid"):
+    with pytest.raises(
+        InvalidTransition, match="is paid; it may become shipped or cancelled, not paid"
+    ):
         await advance_order(OrderId(7), OrderStatus.PAID)
 
 
 async def test_an_id_of_several_owners_needs_the_owner(advance_order: AdvanceOrder) -> None:
-    with pytest.raises(OwnerNotNamed) as refusal:
+    with pytest.raises(AmbiguousOrderId) as refusal:
         await advance_order(OrderId(8), OrderStatus.SHIPPED)
     assert sorted(refusal.value.owners) == [ALICE.id, BOB.id]
     shipped = await advance_order(OrderId(8), OrderStatus.SHIPPED, owner=BOB.id)

@@ -15,15 +15,15 @@ from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.domain.session import Session
 from ordergate.domain.user import Password, PasswordHash, UserId
-from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, World
+from tests.world import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
 
 
 @pytest.fixture
-def world() -> World:
-    return World(InMemoryStorage())
+def world() -> IdentityHarness:
+    return IdentityHarness(InMemoryStorage())
 
 
-async def test_name_and_password_begin_a_session(world: World) -> None:
+async def test_name_and_password_begin_a_session(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     grant = await world.sign_in("Alice")
     (session,) = await world.list_sessions(user=alice.id)
@@ -43,7 +43,7 @@ async def test_name_and_password_begin_a_session(world: World) -> None:
     assert world.audit.events == [(AuditEvent.SIGNED_IN, HOME, alice.id, session.id, "")]
 
 
-async def test_a_token_has_the_scope_that_was_asked_for(world: World) -> None:
+async def test_a_token_has_the_scope_that_was_asked_for(world: IdentityHarness) -> None:
     await world.add_alice()
     grant = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
     assert (await world.caller(grant)).scope == grant.scope == {Scope.ORDERS_READ}
@@ -65,7 +65,7 @@ async def test_a_token_has_the_scope_that_was_asked_for(world: World) -> None:
     ],
 )
 async def test_anything_else_is_refused_alike_after_one_comparison(
-    world: World, username: str, password: str
+    world: IdentityHarness, username: str, password: str
 ) -> None:
     alice = await world.add_alice()
     with pytest.raises(InvalidCredentials) as refusal:
@@ -77,13 +77,13 @@ async def test_anything_else_is_refused_alike_after_one_comparison(
     assert world.audit.events == [(AuditEvent.SIGN_IN_REFUSED, HOME, known, None, "")]
 
 
-async def test_a_stand_in_password_opens_no_account(world: World) -> None:
+async def test_a_stand_in_password_opens_no_account(world: IdentityHarness) -> None:
     await world.add_alice(await world.hasher.hash(Password("nobody's password")))
     with pytest.raises(InvalidCredentials):
         await world.sign_in("alice", "\0")
 
 
-async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: World) -> None:
+async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: IdentityHarness) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     await world.sign_in()
     stored = await world.storage.users.find(alice.username)
@@ -92,14 +92,16 @@ async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: World) -> 
     await world.sign_in()
 
 
-async def test_many_who_sign_in_at_once_all_do_while_a_weak_hash_is_replaced(world: World) -> None:
+async def test_many_who_sign_in_at_once_all_do_while_a_weak_hash_is_replaced(
+    world: IdentityHarness,
+) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     world.hasher.pause = True
     grants = await asyncio.gather(*(world.sign_in() for _ in range(3)))
     assert {(await world.caller(grant)).id for grant in grants} == {alice.id}
 
 
-async def test_a_wrong_guess_replaces_nothing(world: World) -> None:
+async def test_a_wrong_guess_replaces_nothing(world: IdentityHarness) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
         await world.sign_in("alice", "wrong")
@@ -116,7 +118,7 @@ class FullUserRepository(InMemoryUserRepository):
 async def test_an_upgrade_that_cannot_be_stored_keeps_nobody_out() -> None:
     storage = InMemoryStorage()
     storage.users = FullUserRepository(storage.tables)
-    world = World(storage)
+    world = IdentityHarness(storage)
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     assert (await world.caller(await world.sign_in())).id == alice.id
 
@@ -133,13 +135,13 @@ class ChangingUserRepository(InMemoryUserRepository):
 async def test_a_password_that_is_changed_meanwhile_signs_nobody_in() -> None:
     storage = InMemoryStorage()
     storage.users = ChangingUserRepository(storage.tables)
-    world = World(storage)
+    world = IdentityHarness(storage)
     await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
         await world.sign_in()
 
 
-async def test_wrong_guesses_are_slowed_before_any_hashing(world: World) -> None:
+async def test_wrong_guesses_are_slowed_before_any_hashing(world: IdentityHarness) -> None:
     for name in ("alice", "nobody"):
         if name == "alice":
             await world.add_alice()
@@ -155,7 +157,7 @@ async def test_wrong_guesses_are_slowed_before_any_hashing(world: World) -> None
     assert world.audit.events[-1][0] is AuditEvent.SIGN_IN_THROTTLED
 
 
-async def test_nobody_is_locked_out_where_they_sign_in(world: World) -> None:
+async def test_nobody_is_locked_out_where_they_sign_in(world: IdentityHarness) -> None:
     await world.add_alice()
     await world.sign_in(origin=HOME)
     for _ in range(3):
@@ -166,7 +168,7 @@ async def test_nobody_is_locked_out_where_they_sign_in(world: World) -> None:
     await world.sign_in(origin=HOME)
 
 
-async def test_too_long_a_password_is_a_guess_like_another(world: World) -> None:
+async def test_too_long_a_password_is_a_guess_like_another(world: IdentityHarness) -> None:
     await world.add_alice()
     for _ in range(3):
         with pytest.raises(InvalidCredentials):
@@ -176,7 +178,7 @@ async def test_too_long_a_password_is_a_guess_like_another(world: World) -> None
 
 
 class ChangingSessionRepository(InMemorySessionRepository):
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         stored = self._tables.users[user]
         self._tables.users[user] = replace(stored, password_hash=PasswordHash("changed"))
         return False
@@ -185,7 +187,7 @@ class ChangingSessionRepository(InMemorySessionRepository):
 async def test_a_password_that_is_changed_while_it_is_hashed_signs_nobody_in() -> None:
     storage = InMemoryStorage()
     storage.sessions = ChangingSessionRepository(storage.tables)
-    world = World(storage)
+    world = IdentityHarness(storage)
     await world.add_alice()
     with pytest.raises(InvalidCredentials):
         await world.sign_in()
@@ -202,7 +204,7 @@ class ClosingUserRepository(InMemoryUserRepository):
 async def test_sign_in_is_refused_when_the_account_is_closed_during_an_upgrade() -> None:
     storage = InMemoryStorage()
     storage.users = ClosingUserRepository(storage.tables)
-    world = World(storage)
+    world = IdentityHarness(storage)
     await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
         await world.sign_in()

@@ -5,7 +5,7 @@ import pytest
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import OrderChanged, OrderNotFound
 from ordergate.application.orders.cancel_order import CancelOrder
-from ordergate.domain.errors import InvalidStep
+from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import OrderId, OrderStatus
 from tests.samples import ALICE, BOB, an_order
 
@@ -23,7 +23,7 @@ async def test_an_order_that_is_paid_can_be_cancelled(storage: InMemoryStorage) 
     cancel_order = CancelOrder(storage.orders)
     assert await cancel_order(OrderId(7), owner=ALICE.id) == CANCELLED
     assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == CANCELLED
-    with pytest.raises(InvalidStep, match=r"is cancelled: that is its end"):
+    with pytest.raises(InvalidTransition, match=r"is cancelled, which is a final status"):
         await cancel_order(OrderId(7), owner=ALICE.id)
 
 

@@ -18,10 +18,10 @@ from ordergate.application.errors import (
 )
 from ordergate.application.maintenance.copy_storage import CopyStorage, Stage, _Checksum
 from ordergate.application.ports.archive import (
-    KINDS,
+    RECORD_TYPES,
     AccountKind,
     AccountRecord,
-    Bookmark,
+    CopyCheckpoint,
     KeyRecord,
     R,
     Record,
@@ -33,7 +33,7 @@ from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.contracts.archive import AT, MARK, all_of, same, whole_storages
 from tests.samples import ALICE, BOB, an_order
@@ -46,7 +46,7 @@ async def a_source(orders: int = 7) -> InMemoryStorage:
 
 
 async def records_of(storage: InMemoryStorage) -> dict[str, list[Record]]:
-    return {name: await all_of(storage, name) for name in KINDS}
+    return {name: await all_of(storage, name) for name in RECORD_TYPES}
 
 
 class Failing(InMemoryStorage):
@@ -74,8 +74,8 @@ class Failing(InMemoryStorage):
             result: tuple[Sequence[R], str] = await maybe(read(kind, after=after, limit=limit))
             return result
 
-        async def failing_write(records: Sequence[Record], *, bookmark: Bookmark) -> None:
-            await maybe(write(records, bookmark=bookmark))
+        async def failing_write(records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
+            await maybe(write(records, checkpoint=checkpoint))
 
         async def failing_finish() -> None:
             await maybe(finish())
@@ -88,7 +88,7 @@ class Failing(InMemoryStorage):
 async def test_all_that_a_storage_keeps_is_copied(whole: dict[str, list[Any]], batch: int) -> None:
     source, target = InMemoryStorage(), InMemoryStorage()
     for name, records in whole.items():
-        await source.archive.write(records, bookmark=replace(MARK, kind=name))
+        await source.archive.write(records, checkpoint=replace(MARK, kind=name))
     await source.archive.finish()
     counts = await CopyStorage(source, target, batch)()
     assert counts == {name: len(records) for name, records in whole.items()}
@@ -152,7 +152,7 @@ async def test_half_a_copy_of_another_storage_is_refused_and_left_alone() -> Non
 @pytest.mark.parametrize("orders", [0, 7])
 async def test_a_target_that_is_not_empty_is_refused(orders: int) -> None:
     target = InMemoryStorage()
-    await target.users.of_subject("https://id.example", "carol")
+    await target.users.get_or_create_by_subject("https://id.example", "carol")
     before = await records_of(target)
     source = await a_source(orders) if orders else InMemoryStorage()
     with pytest.raises(StorageNotEmpty):
@@ -166,7 +166,7 @@ async def test_a_change_of_what_was_copied_already_is_reported() -> None:
     def change(stage: Stage, done: int, _total: int) -> None:
         if (stage, done) == (Stage.COPYING, 9):
             order = source.tables.orders[UserId(1), an_order(3).id]
-            source.tables.orders[UserId(1), order.id] = order.advanced_to(OrderStatus.SHIPPED)
+            source.tables.orders[UserId(1), order.id] = order.transition_to(OrderStatus.SHIPPED)
 
     with pytest.raises(CopyDiffers, match="differs from its source in orders") as refusal:
         await CopyStorage(source, target, batch=2)(watch=change)
@@ -211,7 +211,7 @@ SESSION = Session(SessionId("s"), ALICE.id, "shop", "192.0.2.1", frozenset(Scope
 ONE_OF_EACH: dict[str, Record] = {
     "accounts": AccountRecord(ALICE.id, AccountKind.OPEN, ALICE.username, ALICE.password_hash),
     "subjects": SubjectRecord("https://id.example", "carol", ALICE.id),
-    "sessions": SessionRecord(SESSION, AT, Ending.REVOKED),
+    "sessions": SessionRecord(SESSION, AT, SessionEndReason.REVOKED),
     "refresh tokens": TOKEN,
     "orders": an_order(),
     "idempotency keys": KeyRecord(ALICE.id, IdempotencyKey("a wish", AT), an_order().id),
@@ -244,7 +244,7 @@ def others(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_each_kind_of_record_has_a_sample() -> None:
-    assert {name: type(record) for name, record in ONE_OF_EACH.items()} == KINDS
+    assert {name: type(record) for name, record in ONE_OF_EACH.items()} == RECORD_TYPES
 
 
 @pytest.mark.parametrize(

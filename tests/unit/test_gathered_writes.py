@@ -6,8 +6,8 @@ from socket import socketpair
 
 import pytest
 
-from ordergate.entrypoints.server import gathered_writes
-from ordergate.entrypoints.server.gathered_writes import GatheredWrites
+from ordergate.entrypoints.server import coalescing_transport
+from ordergate.entrypoints.server.coalescing_transport import CoalescingTransport
 
 
 class Sending(asyncio.Transport):
@@ -39,7 +39,7 @@ async def a_step() -> None:
 
 
 async def test_a_head_and_its_body_are_sent_together(socket: Sending) -> None:
-    gathered = GatheredWrites(socket)
+    gathered = CoalescingTransport(socket)
     gathered.write(b"head ")
     gathered.write(b"body")
     assert socket.sent == []
@@ -48,7 +48,7 @@ async def test_a_head_and_its_body_are_sent_together(socket: Sending) -> None:
 
 
 async def test_what_is_written_later_is_sent_later(socket: Sending) -> None:
-    gathered = GatheredWrites(socket)
+    gathered = CoalescingTransport(socket)
     for piece in (b"one", b"two"):
         gathered.write(piece)
         await a_step()
@@ -56,7 +56,7 @@ async def test_what_is_written_later_is_sent_later(socket: Sending) -> None:
 
 
 async def test_much_waits_for_nothing(socket: Sending) -> None:
-    gathered = GatheredWrites(socket)
+    gathered = CoalescingTransport(socket)
     gathered.write(b"head")
     gathered.write(b"x" * 65_536)
     assert [len(sent) for sent in socket.sent] == [65_540]
@@ -66,7 +66,7 @@ async def test_much_waits_for_nothing(socket: Sending) -> None:
 
 
 async def test_closing_sends_what_was_written(socket: Sending) -> None:
-    gathered = GatheredWrites(socket)
+    gathered = CoalescingTransport(socket)
     gathered.write(b"last words")
     assert not gathered.is_closing()
     gathered.close()
@@ -76,11 +76,11 @@ async def test_closing_sends_what_was_written(socket: Sending) -> None:
 
 
 async def test_the_rest_is_the_transports(socket: Sending) -> None:
-    assert GatheredWrites(socket).get_extra_info("peername") == ("192.0.2.1", 4711)
+    assert CoalescingTransport(socket).get_extra_info("peername") == ("192.0.2.1", 4711)
 
 
 async def test_nothing_is_sent_to_one_who_has_gone(socket: Sending) -> None:
-    gathered = GatheredWrites(socket)
+    gathered = CoalescingTransport(socket)
     gathered.write(b"too late")
     socket.close()
     await a_step()
@@ -91,12 +91,12 @@ async def test_nothing_is_sent_to_one_who_has_gone(socket: Sending) -> None:
 async def test_closing_waits_for_a_client_that_is_still_sending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gathered_writes, "LINGER_SECONDS", 0.01)
+    monkeypatch.setattr(coalescing_transport, "LINGER_SECONDS", 0.01)
     reader, writer = await asyncio.open_connection(sock=(pair := socketpair())[0])
     transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
         asyncio.Protocol, pair[1]
     )
-    gathered = GatheredWrites(transport, lambda: True)
+    gathered = CoalescingTransport(transport, lambda: True)
     gathered.write(b"last words")
     gathered.close()
     gathered.close()

@@ -10,7 +10,17 @@ from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, InvalidKeySet, KeySet, VerifyingKey
 from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
 from ordergate.application.errors import InvalidToken
-from tests.jose import KINDS, Jwk, encode, jwk_of, number, private_key, public_jwk, roca_key, sign
+from tests.jose import (
+    RECORD_TYPES,
+    Jwk,
+    encode,
+    jwk_of,
+    number,
+    private_key,
+    public_jwk,
+    roca_key,
+    sign,
+)
 
 
 def verifies(jwk: Jwk, algorithm: str, key: object = None) -> bool:
@@ -22,7 +32,7 @@ def verifies(jwk: Jwk, algorithm: str, key: object = None) -> bool:
     return True
 
 
-@pytest.mark.parametrize("algorithm", KINDS)
+@pytest.mark.parametrize("algorithm", RECORD_TYPES)
 @pytest.mark.parametrize(
     "more",
     [
@@ -38,7 +48,7 @@ def test_a_key_for_signatures_verifies(algorithm: str, more: Jwk) -> None:
     assert verifies(public_jwk(algorithm, alg=algorithm, **more), algorithm)
 
 
-@pytest.mark.parametrize("algorithm", KINDS)
+@pytest.mark.parametrize("algorithm", RECORD_TYPES)
 @pytest.mark.parametrize(
     "more",
     [
@@ -68,8 +78,8 @@ def test_a_key_for_anything_else_verifies_nothing(algorithm: str, more: Jwk) -> 
 
 
 def test_a_key_of_one_kind_is_for_one_algorithm() -> None:
-    for kind in KINDS:
-        for algorithm in KINDS:
+    for kind in RECORD_TYPES:
+        for algorithm in RECORD_TYPES:
             assert verifies(public_jwk(kind, alg=algorithm), kind) == (kind == algorithm)
 
 
@@ -99,7 +109,7 @@ def test_keys_are_in_no_repr() -> None:
 def test_a_key_that_is_written_wrongly_is_left_out(
     member: str, change: Callable[[str], object]
 ) -> None:
-    for algorithm in KINDS:
+    for algorithm in RECORD_TYPES:
         jwk = public_jwk(algorithm)
         if member in jwk:
             assert not verifies({**jwk, member: change(jwk[member])}, algorithm)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, Algorithm
 from ordergate.adapters.tokens.keys.key_life import PUBLISH_SECONDS, RingKey, RingState, Status
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
-from ordergate.application.errors import KeyRefused
+from ordergate.application.errors import SigningKeyError
 from tests.doubles import SettableClock
 
 LIFE = timedelta(seconds=905)
@@ -44,7 +44,7 @@ def test_a_key_signs_once_it_was_published_long_enough(
     published: RingState, clock: SettableClock
 ) -> None:
     clock.advance(seconds=PUBLISH_SECONDS - 1)
-    with pytest.raises(KeyRefused, match="before 2026-05-01T12:10:00Z; wait, or"):
+    with pytest.raises(SigningKeyError, match="before 2026-05-01T12:10:00Z; wait, or"):
         published.promoted(NEW.kid, clock.now(), LIFE)
     clock.advance(seconds=1)
     after = published.promoted(NEW.kid, clock.now(), LIFE)
@@ -57,9 +57,9 @@ def test_a_key_is_published_for_twice_as_long_as_it_may_be_kept() -> None:
 
 
 def test_a_key_signs_once_in_its_life(promoted: RingState, clock: SettableClock) -> None:
-    with pytest.raises(KeyRefused, match="signs already"):
+    with pytest.raises(SigningKeyError, match="signs already"):
         promoted.promoted(NEW.kid, clock.now(), LIFE, early=True)
-    with pytest.raises(KeyRefused, match="has signed before"):
+    with pytest.raises(SigningKeyError, match="has signed before"):
         promoted.promoted(OLD.kid, clock.now(), LIFE, early=True)
 
 
@@ -67,7 +67,7 @@ def test_a_key_goes_when_all_its_tokens_have_expired(
     promoted: RingState, clock: SettableClock
 ) -> None:
     clock.advance(seconds=904)
-    with pytest.raises(KeyRefused, match="are good until 2026-05-01T12:15:05Z; wait, or"):
+    with pytest.raises(SigningKeyError, match="are good until 2026-05-01T12:15:05Z; wait, or"):
         promoted.retired(OLD.kid, clock.now(), LIFE)
     clock.advance(seconds=1)
     assert lives(promoted.retired(OLD.kid, clock.now(), LIFE)) == {NEW.kid: "signing"}
@@ -88,18 +88,18 @@ def test_a_key_that_never_signed_goes_at_any_time(
 def test_the_key_that_signs_cannot_go(
     promoted: RingState, clock: SettableClock, early: bool
 ) -> None:
-    with pytest.raises(KeyRefused, match="promote another key first"):
+    with pytest.raises(SigningKeyError, match="promote another key first"):
         promoted.retired(NEW.kid, clock.now(), LIFE, early=early)
 
 
 def test_a_key_that_is_not_there_is_told(published: RingState, clock: SettableClock) -> None:
     for step in (published.promoted, published.retired):
-        with pytest.raises(KeyRefused, match="there is no key x; `ordergate keys list`"):
+        with pytest.raises(SigningKeyError, match="there is no key x; `ordergate keys list`"):
             step("x", clock.now(), LIFE)
 
 
 def test_a_key_is_there_once(published: RingState, clock: SettableClock) -> None:
-    with pytest.raises(KeyRefused, match="is there already"):
+    with pytest.raises(SigningKeyError, match="is there already"):
         published.with_new(NEW, clock.now())
 
 
@@ -107,7 +107,7 @@ def test_keys_have_a_bound(clock: SettableClock) -> None:
     state = RingState()
     for _ in range(MAX_KEYS):
         state = state.with_new(SigningKey.new("EdDSA"), clock.now())
-    with pytest.raises(KeyRefused, match=f"there are {MAX_KEYS} keys; retire one first"):
+    with pytest.raises(SigningKeyError, match=f"there are {MAX_KEYS} keys; retire one first"):
         state.with_new(NEW, clock.now())
 
 
@@ -178,7 +178,7 @@ def test_whatever_is_done_one_key_signs_and_good_tokens_stay_good(
                     state = state.retired(kid, clock.now(), LIFE)
                 case _:
                     state = state.rotated(clock.now(), LIFE, SigningKey.new, early=step == "N")
-        except KeyRefused:
+        except SigningKeyError:
             pass
         there = {key.kid for key in state.keys}
         good = {kid for kid, last in signed.items() if clock.now() < last + LIFE}

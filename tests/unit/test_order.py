@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.domain.errors import DomainError, InvalidMoney, InvalidOrder, InvalidStep
+from ordergate.domain.errors import DomainError, InvalidMoney, InvalidOrder, InvalidTransition
 from ordergate.domain.money import MAX_MINOR, Money
 from ordergate.domain.order import (
     FINAL_STATUSES,
     MAX_LINES,
     MAX_NAME_LENGTH,
     MAX_VERSION,
-    STEPS,
+    TRANSITIONS,
     Order,
     OrderId,
     OrderLine,
@@ -187,13 +187,13 @@ def test_broken_rules_are_value_errors_with_a_message() -> None:
 def test_an_order_takes_the_steps_of_its_life_and_no_others(status: OrderStatus) -> None:
     order = replace(an_order(), status=status, version=3)
     for following in OrderStatus:
-        if following in STEPS[status]:
-            advanced = order.advanced_to(following)
+        if following in TRANSITIONS[status]:
+            advanced = order.transition_to(following)
             assert advanced == replace(order, status=following, version=4)
             assert advanced.as_placed == replace(order, status=OrderStatus.PLACED, version=1)
         else:
-            with pytest.raises(InvalidStep):
-                order.advanced_to(following)
+            with pytest.raises(InvalidTransition):
+                order.transition_to(following)
 
 
 def test_every_life_ends() -> None:
@@ -202,22 +202,22 @@ def test_every_life_ends() -> None:
     while lives:
         life = lives.pop()
         ended += [] if replace(an_order(), status=life[-1]).is_open else [life[-1]]
-        lives += [[*life, following] for following in STEPS[life[-1]]]
+        lives += [[*life, following] for following in TRANSITIONS[life[-1]]]
     assert set(ended) == {OrderStatus.DELIVERED, OrderStatus.CANCELLED}
     assert set(ended) == FINAL_STATUSES
 
 
 def test_an_order_in_the_last_version_takes_no_step() -> None:
-    with pytest.raises(InvalidStep, match="has been changed"):
-        replace(an_order(), version=MAX_VERSION).advanced_to(OrderStatus.SHIPPED)
+    with pytest.raises(InvalidTransition, match="has been changed"):
+        replace(an_order(), version=MAX_VERSION).transition_to(OrderStatus.SHIPPED)
 
 
 @pytest.mark.parametrize("status", OrderStatus)
 def test_an_order_in_an_unknown_status_is_open_and_takes_no_step(status: OrderStatus) -> None:
     order = replace(an_order(), status="returned")
     assert order.is_open
-    with pytest.raises(InvalidStep, match="'returned', which this version does not know"):
-        order.advanced_to(status)
+    with pytest.raises(InvalidTransition, match="'returned', which this version does not know"):
+        order.transition_to(status)
     assert order.as_placed == replace(an_order(), status=OrderStatus.PLACED)
 
 

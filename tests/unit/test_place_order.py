@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.errors import InvalidToken, KeyReused, OrderIdTaken
+from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
 from ordergate.application.orders.place_order import ATTEMPTS, PlaceOrder
 from ordergate.domain.errors import InvalidOrder
 from ordergate.domain.order import Order, OrderId, OrderStatus
@@ -49,7 +49,7 @@ async def test_without_a_key_every_wish_is_an_order(shop: Shop) -> None:
 async def test_a_repeat_gets_the_order_as_it_was_placed(shop: Shop) -> None:
     first = await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
     await shop.storage.orders.update(
-        first.id, owner=ALICE.id, change=lambda order: order.advanced_to(OrderStatus.CANCELLED)
+        first.id, owner=ALICE.id, change=lambda order: order.transition_to(OrderStatus.CANCELLED)
     )
     shop.clock.advance(hours=23)
     assert await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish") == first
@@ -57,7 +57,7 @@ async def test_a_repeat_gets_the_order_as_it_was_placed(shop: Shop) -> None:
 
 async def test_a_key_stands_for_one_order_alone(shop: Shop) -> None:
     await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         await shop.place_order((TEAPOT, CUPS), owner=ALICE.id, key="wish")
     assert len(await shop.storage.orders.page(owner=ALICE.id, limit=9)) == 1
 

@@ -4,7 +4,7 @@ import inspect
 
 from ordergate.application.ports.orders import OrderRepository
 
-_OF_NO_ORDER = {"forget_keys"}
+_OF_NO_ORDER = {"purge_expired_keys"}
 """Keys that have expired are removed for everybody; no order is touched."""
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ordergate.adapters.sql.postgres.url import each_host, flaw_in
+from ordergate.adapters.sql.postgres.url import split_hosts, url_error
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from ordergate.adapters.sql.postgres.url import each_host, flaw_in
     ],
 )
 def test_a_url_names_hosts_and_a_database(url: str) -> None:
-    assert flaw_in(url) is None
+    assert url_error(url) is None
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_url_names_hosts_and_a_database(url: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_url_is_said_without_it(url: str) -> None:
-    flaw = flaw_in(url)
+    flaw = url_error(url)
     assert flaw is not None
     assert flaw.startswith(("must look like postgresql://", "may have", "target_session", "sslm"))
     assert "hunter2" not in flaw
 
 
 def test_each_host_is_asked_with_the_same_account() -> None:
-    assert each_host("postgresql://a:b@one,[::1]:5433/orders?sslmode=require") == [
+    assert split_hosts("postgresql://a:b@one,[::1]:5433/orders?sslmode=require") == [
         "postgresql://a:b@one/orders?sslmode=require",
         "postgresql://a:b@[::1]:5433/orders?sslmode=require",
     ]

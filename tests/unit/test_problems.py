@@ -11,8 +11,13 @@ from ordergate.application.errors import (
     RecordRefused,
     RecordUnreadable,
 )
-from ordergate.domain.errors import DomainError, InvalidMoney, InvalidStep
-from ordergate.entrypoints.http.problems.errors import INTERNAL, PROBLEMS, of_status, problem_of
+from ordergate.domain.errors import DomainError, InvalidMoney, InvalidTransition
+from ordergate.entrypoints.http.problems.errors import (
+    INTERNAL,
+    PROBLEMS,
+    problem_for_status,
+    to_problem,
+)
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemDetails
 
 
@@ -29,14 +34,14 @@ def test_every_error_of_the_application_has_an_answer(kind: type[ApplicationErro
 
 @pytest.mark.parametrize("kind", list(subclasses(DomainError)), ids=lambda kind: kind.__name__)
 def test_every_broken_rule_is_the_callers_to_mend(kind: type[DomainError]) -> None:
-    if kind is InvalidStep:  # what is asked for is right, and the order is not there any more
-        assert problem_of(kind("why")) == Problem(409, "why", "order-step-refused")
+    if kind is InvalidTransition:  # what is asked for is right, and the order is not there any more
+        assert to_problem(kind("why")) == Problem(409, "why", "invalid-transition")
     else:
-        assert problem_of(kind("why")) == Problem(422, "why", "rule-broken")
+        assert to_problem(kind("why")) == Problem(422, "why", "rule-broken")
 
 
 def test_a_problem_is_written_as_rfc_9457_says() -> None:
-    response = problem_of(InvalidCredentials()).response("the-id")
+    response = to_problem(InvalidCredentials()).response("the-id")
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -63,15 +68,15 @@ def test_a_problem_is_written_as_rfc_9457_says() -> None:
     ],
 )
 def test_titles_are_the_phrases_of_rfc_9110_on_every_python(status: int, phrase: str) -> None:
-    assert of_status(status).body("the-id")["title"] == phrase
+    assert problem_for_status(status).body("the-id")["title"] == phrase
 
 
 def test_an_error_nobody_expected_tells_nothing() -> None:
-    assert problem_of(RuntimeError("SELECT secret FROM /etc/passwd")) == INTERNAL
+    assert to_problem(RuntimeError("SELECT secret FROM /etc/passwd")) == INTERNAL
 
 
 def test_overload_says_when_to_come_back() -> None:
-    assert problem_of(Overloaded(retry_after=7)).headers["Retry-After"] == "7"
+    assert to_problem(Overloaded(retry_after=7)).headers["Retry-After"] == "7"
 
 
 @pytest.mark.parametrize("kind", [RecordUnreadable, RecordRefused])
@@ -81,21 +86,23 @@ def test_a_record_is_named_in_the_log_and_not_in_the_answer(
     error = kind("order 5 of account 1", "it has no lines")
     assert str(error).startswith("the order 5 of account 1 cannot be ")
     assert str(error).endswith(": it has no lines")
-    assert "order 5" not in problem_of(error).detail
+    assert "order 5" not in to_problem(error).detail
 
 
 def test_a_statuss_own_headers_are_kept() -> None:
     error = HTTPException(405, headers={"Allow": "GET"})
-    assert problem_of(error) == of_status(405, {"Allow": "GET"})
-    assert problem_of(error).headers == {"Allow": "GET"}
+    assert to_problem(error) == problem_for_status(405, {"Allow": "GET"})
+    assert to_problem(error).headers == {"Allow": "GET"}
 
 
 @pytest.mark.parametrize(
-    "problem", [*PROBLEMS.values(), of_status(404), of_status(418)], ids=lambda p: p.name
+    "problem",
+    [*PROBLEMS.values(), problem_for_status(404), problem_for_status(418)],
+    ids=lambda p: p.name,
 )
 def test_every_problem_is_as_documented(problem: Problem) -> None:
     ProblemDetails.model_validate(problem.body("the-id"))
 
 
 def test_broken_rules_have_a_name_of_their_own() -> None:
-    assert problem_of(InvalidMoney("why")).name == "rule-broken"
+    assert to_problem(InvalidMoney("why")).name == "rule-broken"

@@ -3,7 +3,7 @@ from datetime import timedelta
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.maintenance.purge_storage import Purged, PurgeStorage
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, Username
 from tests.contracts.sessions import HASH, NOW, a_session, start
 from tests.doubles import SettableClock
@@ -18,7 +18,7 @@ async def test_keys_that_expired_and_sessions_long_over_are_removed() -> None:
     alice = await storage.users.add(Username("alice"), PasswordHash(HASH))
     for number in range(1, 121):
         await start(storage, a_session(number, alice.id), token=number)
-    await storage.sessions.end_all(alice.id, why=Ending.SIGNED_OUT, at=NOW)
+    await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
     await start(storage, a_session(121, alice.id), token=121)
     order = an_order(owner=alice.id)
     for number in range(1_100):

@@ -9,17 +9,17 @@ from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.sessions.refresh_session import MAX_SUCCESSORS
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
-from tests.world import ELSEWHERE, HOME, World
+from tests.world import ELSEWHERE, HOME, IdentityHarness
 
 
 @pytest.fixture
-async def world() -> World:
-    world = World(InMemoryStorage())
+async def world() -> IdentityHarness:
+    world = IdentityHarness(InMemoryStorage())
     await world.add_alice()
     return world
 
 
-async def test_a_refresh_brings_new_tokens_of_the_same_session(world: World) -> None:
+async def test_a_refresh_brings_new_tokens_of_the_same_session(world: IdentityHarness) -> None:
     first = await world.sign_in()
     world.clock.advance(days=1)
     second = await world.refresh(first.refresh.text)
@@ -33,7 +33,7 @@ async def test_a_refresh_brings_new_tokens_of_the_same_session(world: World) -> 
     )  # fmt: skip
 
 
-async def test_everybody_who_asks_in_time_gets_the_same_successor(world: World) -> None:
+async def test_everybody_who_asks_in_time_gets_the_same_successor(world: IdentityHarness) -> None:
     first = await world.sign_in()
     answers = await asyncio.gather(*(world.refresh(first.refresh.text) for _ in range(50)))
     world.clock.advance(seconds=9.9)
@@ -42,7 +42,7 @@ async def test_everybody_who_asks_in_time_gets_the_same_successor(world: World) 
     await world.refresh(answers[0].refresh.text)
 
 
-async def test_who_is_late_in_time_is_told_the_newest(world: World) -> None:
+async def test_who_is_late_in_time_is_told_the_newest(world: IdentityHarness) -> None:
     """One tab is two refreshes ahead of another that lost its answer."""
     first = await world.sign_in()
     second = await world.refresh(first.refresh.text)
@@ -55,7 +55,7 @@ async def test_who_is_late_in_time_is_told_the_newest(world: World) -> None:
     await world.refresh(late.refresh.text)
 
 
-async def test_a_repeat_reads_a_bounded_number_of_successors(world: World) -> None:
+async def test_a_repeat_reads_a_bounded_number_of_successors(world: IdentityHarness) -> None:
     """The session lives on: its newest token is good."""
     first = latest = await world.sign_in()
     for _ in range(MAX_SUCCESSORS):
@@ -68,7 +68,7 @@ async def test_a_repeat_reads_a_bounded_number_of_successors(world: World) -> No
     await world.refresh(newest.refresh.text)
 
 
-async def test_reuse_ends_the_whole_session_and_is_remembered(world: World) -> None:
+async def test_reuse_ends_the_whole_session_and_is_remembered(world: IdentityHarness) -> None:
     first = await world.sign_in()
     other = await world.sign_in()
     second = await world.refresh(first.refresh.text)
@@ -95,7 +95,7 @@ async def test_reuse_ends_the_whole_session_and_is_remembered(world: World) -> N
 @pytest.mark.parametrize(
     "wrongly", [{"client_id": "other"}, {"scope": frozenset({Scope.ACCOUNT})}], ids=str
 )
-async def test_reuse_is_reuse_whatever_else_is_wrong(world: World, wrongly: Any) -> None:
+async def test_reuse_is_reuse_whatever_else_is_wrong(world: IdentityHarness, wrongly: Any) -> None:
     first = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
     second = await world.refresh(first.refresh.text)
     world.clock.advance(seconds=9)
@@ -109,7 +109,7 @@ async def test_reuse_is_reuse_whatever_else_is_wrong(world: World, wrongly: Any)
         await world.caller(second)
 
 
-async def test_an_idle_token_dies_and_a_used_one_lives_on(world: World) -> None:
+async def test_an_idle_token_dies_and_a_used_one_lives_on(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     for _ in range(2):
         world.clock.advance(days=9.9)
@@ -119,7 +119,7 @@ async def test_an_idle_token_dies_and_a_used_one_lives_on(world: World) -> None:
         await world.refresh(grant.refresh.text)
 
 
-async def test_no_session_is_renewed_after_its_lifetime(world: World) -> None:
+async def test_no_session_is_renewed_after_its_lifetime(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     for _ in range(3):
         world.clock.advance(days=9)
@@ -131,7 +131,7 @@ async def test_no_session_is_renewed_after_its_lifetime(world: World) -> None:
         await world.caller(grant)
 
 
-async def test_a_scope_is_narrowed_for_one_access_token(world: World) -> None:
+async def test_a_scope_is_narrowed_for_one_access_token(world: IdentityHarness) -> None:
     read, both = frozenset({Scope.ORDERS_READ}), frozenset({Scope.ORDERS_READ, Scope.ACCOUNT})
     grant = await world.sign_in(scope=both)
     narrow = await world.refresh(grant.refresh.text, scope=read)
@@ -140,7 +140,7 @@ async def test_a_scope_is_narrowed_for_one_access_token(world: World) -> None:
     assert (await world.caller(wide)).scope == wide.scope == both
 
 
-async def test_a_scope_that_was_not_granted_costs_nothing(world: World) -> None:
+async def test_a_scope_that_was_not_granted_costs_nothing(world: IdentityHarness) -> None:
     grant = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
     with pytest.raises(InvalidScope):
         await world.refresh(grant.refresh.text, scope=frozenset({Scope.ACCOUNT}))
@@ -148,7 +148,7 @@ async def test_a_scope_that_was_not_granted_costs_nothing(world: World) -> None:
     await world.refresh(grant.refresh.text)
 
 
-async def test_another_client_is_refused_and_costs_nothing(world: World) -> None:
+async def test_another_client_is_refused_and_costs_nothing(world: IdentityHarness) -> None:
     grant = await world.sign_in(client_id="shop")
     with pytest.raises(InvalidGrant):
         await world.refresh(grant.refresh.text, client_id="other")
@@ -158,13 +158,13 @@ async def test_another_client_is_refused_and_costs_nothing(world: World) -> None
 
 
 @pytest.mark.parametrize("token", ["", "x", RefreshToken(bytes(32)).text, "\ud800"])
-async def test_any_other_text_is_refused(world: World, token: str) -> None:
+async def test_any_other_text_is_refused(world: IdentityHarness, token: str) -> None:
     with pytest.raises(InvalidGrant):
         await world.refresh(token)
     assert world.audit.events == [(AuditEvent.REFRESH_REFUSED, HOME, None, None, "")]
 
 
-async def test_no_access_token_outlives_its_session(world: World) -> None:
+async def test_no_access_token_outlives_its_session(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     for _ in range(3):
         world.clock.advance(days=9)

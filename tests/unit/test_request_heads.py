@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from ordergate.entrypoints.http.middleware.envelope import Envelope
+from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.problems.errors import MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 HOST = (b"host", b"shop.example")
@@ -37,7 +37,7 @@ async def status_of(
         "headers": list(fields),
         "state": {"request_id": "1"},
     }
-    await Envelope(answer)({**request, **scope}, receive, send)
+    await EdgeMiddleware(answer)({**request, **scope}, receive, send)
     (status,) = statuses
     return int(status)
 

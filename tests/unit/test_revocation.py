@@ -7,10 +7,14 @@ import pytest
 from ordergate.adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
 from ordergate.application.errors import InvalidToken, StorageUnavailable
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.sessions.revocation import AtOnce, UntilExpiry, WithinBound
+from ordergate.application.sessions.revocation import (
+    BoundedRevocation,
+    ImmediateRevocation,
+    NoRevocation,
+)
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
-from tests.world import HOME, World
+from tests.world import HOME, IdentityHarness
 
 
 class CountedSessions(InMemorySessionRepository):
@@ -30,16 +34,16 @@ class CountedSessions(InMemorySessionRepository):
 
 
 @pytest.fixture
-async def world() -> World:
+async def world() -> IdentityHarness:
     storage = InMemoryStorage()
     storage.sessions = CountedSessions(storage.tables)
-    world = World(storage)
+    world = IdentityHarness(storage)
     await world.add_alice()
     return world
 
 
-def within(world: World, ticks: Callable[[], float] | None = None) -> WithinBound:
-    return WithinBound(
+def within(world: IdentityHarness, ticks: Callable[[], float] | None = None) -> BoundedRevocation:
+    return BoundedRevocation(
         world.storage.sessions,
         world.clock,
         bound=timedelta(seconds=10),
@@ -48,25 +52,25 @@ def within(world: World, ticks: Callable[[], float] | None = None) -> WithinBoun
     )
 
 
-def asked(world: World) -> list[datetime]:
+def asked(world: IdentityHarness) -> list[datetime]:
     assert isinstance(world.storage.sessions, CountedSessions)
     return world.storage.sessions.asked
 
 
-async def ended(world: World) -> Caller:
+async def ended(world: IdentityHarness) -> Caller:
     caller = await world.caller(await world.sign_in())
     assert caller.session is not None
     await world.end_session(caller.session, user=caller.id, origin=HOME)
     return caller
 
 
-async def test_until_expiry_asks_nothing(world: World) -> None:
-    await UntilExpiry().check(await ended(world))
+async def test_until_expiry_asks_nothing(world: IdentityHarness) -> None:
+    await NoRevocation().check(await ended(world))
     assert not asked(world)
 
 
-async def test_at_once_is_at_once(world: World) -> None:
-    check = AtOnce(world.storage.sessions, world.clock).check
+async def test_at_once_is_at_once(world: IdentityHarness) -> None:
+    check = ImmediateRevocation(world.storage.sessions, world.clock).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
     await world.end_all_sessions(user=caller.id, origin=HOME)
@@ -77,7 +81,7 @@ async def test_at_once_is_at_once(world: World) -> None:
             await check(nobody)
 
 
-async def test_within_a_bound_is_within_the_bound(world: World) -> None:
+async def test_within_a_bound_is_within_the_bound(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
@@ -92,14 +96,14 @@ async def test_within_a_bound_is_within_the_bound(world: World) -> None:
         await check(caller)
 
 
-async def test_what_ended_before_a_worker_started_has_ended(world: World) -> None:
+async def test_what_ended_before_a_worker_started_has_ended(world: IdentityHarness) -> None:
     caller = await ended(world)
     world.clock.advance(minutes=14)
     with pytest.raises(InvalidToken):
         await within(world).check(caller)
 
 
-async def test_many_at_once_ask_once(world: World) -> None:
+async def test_many_at_once_ask_once(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await asyncio.gather(*(check(caller) for _ in range(100)))
@@ -111,7 +115,7 @@ async def test_many_at_once_ask_once(world: World) -> None:
     assert len(asked(world)) == 2
 
 
-async def test_all_that_wait_are_told_at_once(world: World) -> None:
+async def test_all_that_wait_are_told_at_once(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     waiting = asyncio.gather(*(check(caller) for _ in range(500)))
@@ -122,7 +126,9 @@ async def test_all_that_wait_are_told_at_once(world: World) -> None:
     assert turns < 20
 
 
-async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(world: World) -> None:
+async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(
+    world: IdentityHarness,
+) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     assert isinstance(world.storage.sessions, CountedSessions)
@@ -132,7 +138,7 @@ async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(world: Worl
     assert len(asked(world)) == 1
 
 
-async def test_who_gives_up_leaves_the_others_their_answer(world: World) -> None:
+async def test_who_gives_up_leaves_the_others_their_answer(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     first, second = (asyncio.create_task(check(caller)) for _ in range(2))
@@ -143,7 +149,7 @@ async def test_who_gives_up_leaves_the_others_their_answer(world: World) -> None
     assert len(asked(world)) == 1
 
 
-async def test_an_asking_that_is_cut_off_is_begun_anew(world: World) -> None:
+async def test_an_asking_that_is_cut_off_is_begun_anew(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     before = asyncio.all_tasks()
@@ -157,7 +163,9 @@ async def test_an_asking_that_is_cut_off_is_begun_anew(world: World) -> None:
     assert asked(world)
 
 
-async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(world: World) -> None:
+async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(
+    world: IdentityHarness,
+) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
@@ -168,7 +176,7 @@ async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(world: Worl
     assert world.clock.now() - second == timedelta(seconds=100 + 60)
 
 
-async def test_nobody_is_believed_while_nothing_can_be_asked(world: World) -> None:
+async def test_nobody_is_believed_while_nothing_can_be_asked(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
@@ -185,7 +193,7 @@ async def test_nobody_is_believed_while_nothing_can_be_asked(world: World) -> No
 
 @pytest.mark.parametrize("back", [1, 9, 3600])
 async def test_a_clock_that_is_set_back_makes_no_answer_last_longer(
-    world: World, back: float
+    world: IdentityHarness, back: float
 ) -> None:
     ticks = 0.0
     check = within(world, lambda: ticks).check
@@ -200,7 +208,7 @@ async def test_a_clock_that_is_set_back_makes_no_answer_last_longer(
         await check(caller)
 
 
-async def test_endings_are_forgotten_when_no_token_can_be_alive(world: World) -> None:
+async def test_endings_are_forgotten_when_no_token_can_be_alive(world: IdentityHarness) -> None:
     bound = within(world)
     caller = await ended(world)
     with pytest.raises(InvalidToken):
@@ -211,7 +219,7 @@ async def test_endings_are_forgotten_when_no_token_can_be_alive(world: World) ->
     assert not bound._ended
 
 
-async def test_a_token_of_no_session_is_not_ours(world: World) -> None:
+async def test_a_token_of_no_session_is_not_ours(world: IdentityHarness) -> None:
     with pytest.raises(InvalidToken):
         await within(world).check(Caller(UserId(1), "shop"))
 
@@ -219,8 +227,8 @@ async def test_a_token_of_no_session_is_not_ours(world: World) -> None:
 # Another storage in the place of the open one
 
 
-def within_storages(world: World, identities: list[int]) -> WithinBound:
-    return WithinBound(
+def within_storages(world: IdentityHarness, identities: list[int]) -> BoundedRevocation:
+    return BoundedRevocation(
         world.storage.sessions,
         world.clock,
         bound=timedelta(seconds=10),
@@ -230,7 +238,7 @@ def within_storages(world: World, identities: list[int]) -> WithinBound:
     )
 
 
-async def test_endings_are_read_again_when_the_storage_is_another(world: World) -> None:
+async def test_endings_are_read_again_when_the_storage_is_another(world: IdentityHarness) -> None:
     identities = [1]
     check = within_storages(world, identities).check
     caller = await world.caller(await world.sign_in())
@@ -242,7 +250,9 @@ async def test_endings_are_read_again_when_the_storage_is_another(world: World) 
     assert first == second
 
 
-async def test_session_is_refused_when_another_storage_does_not_have_it(world: World) -> None:
+async def test_session_is_refused_when_another_storage_does_not_have_it(
+    world: IdentityHarness,
+) -> None:
     identities = [1]
     check = within_storages(world, identities).check
     kept = await world.caller(await world.sign_in())
@@ -260,7 +270,9 @@ async def test_session_is_refused_when_another_storage_does_not_have_it(world: W
     await check(missing)
 
 
-async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(world: World) -> None:
+async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(
+    world: IdentityHarness,
+) -> None:
     identities = [1]
     check = within_storages(world, identities).check
     caller = await world.caller(await world.sign_in())
@@ -276,7 +288,9 @@ async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(world
     assert first == third
 
 
-async def test_sessions_are_looked_up_until_no_earlier_token_can_be_alive(world: World) -> None:
+async def test_sessions_are_looked_up_until_no_earlier_token_can_be_alive(
+    world: IdentityHarness,
+) -> None:
     identities = [1]
     revocation = within_storages(world, identities)
     caller = await world.caller(await world.sign_in())
@@ -285,7 +299,7 @@ async def test_sessions_are_looked_up_until_no_earlier_token_can_be_alive(world:
     await revocation.check(caller)
     assert revocation._found == {caller.session}
     world.clock.advance(minutes=16)
-    revocation._asked_at_tick = float("-inf")
+    revocation._refreshed_at = float("-inf")
     await revocation.check(caller)
     assert revocation._found == set()
     assert revocation._replaced_at is None

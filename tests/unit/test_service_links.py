@@ -50,7 +50,7 @@ def variable_name(name: str) -> str:
 def problems_of(variables: dict[str, str]) -> list[str]:
     with patch.dict(os.environ, variables):
         try:
-            load_settings(Container.flaws_in())
+            load_settings(Container.setting_validators())
         except SettingsError as error:
             return error.problems
     return []

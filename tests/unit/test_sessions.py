@@ -10,19 +10,19 @@ from ordergate.application.errors import (
 from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.ports.tokens import Caller
 from ordergate.application.sessions.revoke_token import RevokeToken
-from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import UserId
-from tests.world import ELSEWHERE, HOME, World
+from tests.world import ELSEWHERE, HOME, IdentityHarness
 
 
 @pytest.fixture
-async def world() -> World:
-    world = World(InMemoryStorage())
+async def world() -> IdentityHarness:
+    world = IdentityHarness(InMemoryStorage())
     await world.add_alice()
     return world
 
 
-async def test_sessions_are_listed_the_latest_used_first(world: World) -> None:
+async def test_sessions_are_listed_the_latest_used_first(world: IdentityHarness) -> None:
     first = await world.sign_in(origin=ELSEWHERE)
     world.clock.advance(minutes=1)
     second = await world.sign_in(client_id="app")
@@ -38,7 +38,9 @@ async def test_sessions_are_listed_the_latest_used_first(world: World) -> None:
     assert not await world.list_sessions(user=UserId(99))
 
 
-async def test_an_ended_session_renews_nothing_and_is_believed_no_more(world: World) -> None:
+async def test_an_ended_session_renews_nothing_and_is_believed_no_more(
+    world: IdentityHarness,
+) -> None:
     mine, other = await world.sign_in(), await world.sign_in()
     caller = await world.caller(mine)
     assert caller.session is not None
@@ -54,7 +56,7 @@ async def test_an_ended_session_renews_nothing_and_is_believed_no_more(world: Wo
         await world.end_session(caller.session, user=caller.id, origin=HOME)
 
 
-async def test_a_session_of_someone_else_is_not_found(world: World) -> None:
+async def test_a_session_of_someone_else_is_not_found(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     session = (await world.caller(grant)).session
     assert session is not None
@@ -64,7 +66,7 @@ async def test_a_session_of_someone_else_is_not_found(world: World) -> None:
     await world.caller(grant)
 
 
-async def test_everywhere_is_everywhere(world: World) -> None:
+async def test_everywhere_is_everywhere(world: IdentityHarness) -> None:
     grants = [await world.sign_in() for _ in range(3)]
     caller = await world.caller(grants[0])
     await world.end_all_sessions(user=caller.id, origin=HOME)
@@ -75,7 +77,7 @@ async def test_everywhere_is_everywhere(world: World) -> None:
 
 
 async def test_a_sign_in_beyond_the_limit_ends_the_session_that_expires_first() -> None:
-    world = World(InMemoryStorage(), most_sessions=2)
+    world = IdentityHarness(InMemoryStorage(), most_sessions=2)
     await world.add_alice()
     first = await world.sign_in()
     caller = await world.caller(first)
@@ -94,7 +96,7 @@ async def test_a_sign_in_beyond_the_limit_ends_the_session_that_expires_first() 
 
 
 @pytest.mark.parametrize("kind", ["refresh", "access"])
-async def test_a_token_that_is_revoked_ends_its_session(world: World, kind: str) -> None:
+async def test_a_token_that_is_revoked_ends_its_session(world: IdentityHarness, kind: str) -> None:
     grant = await world.sign_in()
     session = (await world.caller(grant)).session
     assert session is not None
@@ -107,22 +109,22 @@ async def test_a_token_that_is_revoked_ends_its_session(world: World, kind: str)
     with pytest.raises(InvalidToken):
         await world.caller(grant)
     assert isinstance(world.storage, InMemoryStorage)
-    assert world.storage.tables.endings[session][1] is Ending.REVOKED
+    assert world.storage.tables.endings[session][1] is SessionEndReason.REVOKED
 
 
 @pytest.mark.parametrize("token", ["", "x", "ogr_" + "A" * 43, "a.b.c"])
-async def test_a_token_of_nobody_is_no_error(world: World, token: str) -> None:
+async def test_a_token_of_nobody_is_no_error(world: IdentityHarness, token: str) -> None:
     await world.revoke_token(token, client_id=None, origin=HOME)
     assert not world.audit.events
 
 
-async def test_a_token_of_no_session_ends_none(world: World) -> None:
+async def test_a_token_of_no_session_ends_none(world: IdentityHarness) -> None:
     token = world.tokens.issue(Caller(UserId(1), "shop")).value
     await world.revoke_token(token, client_id=None, origin=HOME)
     assert not world.audit.events
 
 
-async def test_what_cannot_be_revoked_is_not_said_to_be(world: World) -> None:
+async def test_what_cannot_be_revoked_is_not_said_to_be(world: IdentityHarness) -> None:
     revoke = RevokeToken(
         world.storage.sessions, world.tokens, world.clock, world.audit, revocable=False
     )

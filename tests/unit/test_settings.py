@@ -29,7 +29,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings_of(**variables: str) -> Settings:
     with patch.dict(os.environ, {PREFIX + name: value for name, value in variables.items()}):
-        return load_settings({"database_url": Container.flaws_in()["database_url"]})
+        return load_settings({"database_url": Container.setting_validators()["database_url"]})
 
 
 def problems_of(**variables: str) -> list[str]:
@@ -282,8 +282,8 @@ def test_another_issuer_has_to_be_named() -> None:
 def test_with_a_jwks_url_nobody_signs_in_here(url: str) -> None:
     settings = settings_of(JWKS_URL=url, ISSUER="https://id.example/")
     assert (settings.jwks_url, settings.issuer) == (url, "https://id.example/")
-    assert not settings.signs_in
-    assert settings_of().signs_in
+    assert not settings.issues_tokens
+    assert settings_of().issues_tokens
 
 
 @pytest.mark.parametrize(

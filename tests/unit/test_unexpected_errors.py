@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from ordergate.adapters.memory import InMemoryOrderRepository, InMemoryStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.sessions.revocation import UntilExpiry
+from ordergate.application.sessions.revocation import NoRevocation
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.scope import ALL_SCOPES
 from ordergate.domain.user import UserId
@@ -60,7 +60,7 @@ def app(settings: Settings) -> FastAPI:
             storage=storage,
             orders=BrokenOrderRepository(storage.tables),
             hasher=InstantPasswordHasher(),
-            revocation=UntilExpiry(),
+            revocation=NoRevocation(),
         )
     )
 

@@ -44,7 +44,7 @@ class InMemoryStorage(Storage):
 
     async def open(self, *, unfinished: bool = False) -> None:
         """Look whether it is whole: memory is always open."""
-        if self.tables.bookmark and not unfinished:
+        if self.tables.checkpoint and not unfinished:
             raise CopyUnfinished
 
     async def close(self) -> None:

@@ -8,11 +8,11 @@ from typing import Any, cast
 from ordergate.adapters.memory.tables import StoredToken, Tables
 from ordergate.application.errors import StorageNotEmpty
 from ordergate.application.ports.archive import (
-    KINDS,
+    RECORD_TYPES,
     AccountKind,
     AccountRecord,
     Archive,
-    Bookmark,
+    CopyCheckpoint,
     KeyRecord,
     R,
     Record,
@@ -43,14 +43,14 @@ class InMemoryArchive(Archive):
         some = sorted(place for place in places if place > after)[:limit]
         return [cast("R", places[place]) for place in some], some[-1] if some else after
 
-    async def bookmark(self) -> Bookmark | None:
+    async def checkpoint(self) -> CopyCheckpoint | None:
         """Return what is kept beside the records."""
-        return self._tables.bookmark
+        return self._tables.checkpoint
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         """Fill copies of the dictionaries, and put them in the place of these."""
         tables = self._tables
-        if tables.bookmark is None and not tables.is_empty:
+        if tables.checkpoint is None and not tables.is_empty:
             raise StorageNotEmpty
         filled = {name: copy(getattr(tables, name)) for name in _NAMES}
         scratch = Tables(**filled)
@@ -58,11 +58,11 @@ class InMemoryArchive(Archive):
             _add(scratch, record)
         for name in filled:
             setattr(tables, name, getattr(scratch, name))
-        tables.bookmark = bookmark
+        tables.checkpoint = checkpoint
 
     async def finish(self) -> None:
         """Forget it."""
-        self._tables.bookmark = None
+        self._tables.checkpoint = None
 
 
 def _accounts(tables: Tables) -> Iterator[AccountRecord]:
@@ -100,7 +100,7 @@ def _keys(tables: Tables) -> Iterator[KeyRecord]:
 
 _READERS: Mapping[type[Any], Callable[[Tables], Iterator[Record]]] = dict(
     zip(
-        KINDS.values(),
+        RECORD_TYPES.values(),
         (_accounts, _subjects, _sessions, _refresh_tokens, _orders, _keys),
         strict=True,
     )
@@ -129,38 +129,38 @@ def _add(tables: Tables, record: Record) -> None:
         case AccountRecord():
             _add_account(tables, record)
         case SubjectRecord(issuer, subject, user):
-            _fits((issuer, subject) not in tables.subjects, user in tables.external)
+            _require((issuer, subject) not in tables.subjects, user in tables.external)
             tables.subjects[issuer, subject] = user
         case SessionRecord(session, ended_at, ending):
-            _fits(session.id not in tables.sessions, tables.has_account(session.user))
+            _require(session.id not in tables.sessions, tables.has_account(session.user))
             tables.sessions[session.id] = session
             if ended_at:
                 tables.endings[session.id] = ended_at, ending
         case RefreshTokenRecord(digest, session_id, expires_at, used_at, sealed):
-            _fits(digest not in tables.tokens, session_id in tables.sessions)
+            _require(digest not in tables.tokens, session_id in tables.sessions)
             tables.tokens[digest] = StoredToken(session_id, expires_at, used_at, sealed)
         case Order(id=order_id, owner=owner):
-            _fits((owner, order_id) not in tables.orders, tables.has_account(owner))
+            _require((owner, order_id) not in tables.orders, tables.has_account(owner))
             tables.orders[owner, order_id] = record
         case KeyRecord(owner, key, order_id):
-            _fits((owner, key.value) not in tables.keys, (owner, order_id) in tables.orders)
+            _require((owner, key.value) not in tables.keys, (owner, order_id) in tables.orders)
             tables.keys[owner, key.value] = order_id, key.expires_at
 
 
 def _add_account(tables: Tables, record: AccountRecord) -> None:
-    _fits(not tables.has_account(record.id))
+    _require(not tables.has_account(record.id))
     match record:
         case AccountRecord(kind=AccountKind.CLOSED):
             tables.closed.add(record.id)
         case AccountRecord(kind=AccountKind.EXTERNAL):
             tables.external.add(record.id)
         case AccountRecord(username=Username() as name, password_hash=str() as password_hash):
-            _fits(all(user.username != name for user in tables.users.values()))
+            _require(all(user.username != name for user in tables.users.values()))
             tables.users[record.id] = User(record.id, name, PasswordHash(password_hash))
         case _:
             raise ValueError("an open account has a name and a hash")
 
 
-def _fits(*conditions: bool) -> None:
+def _require(*conditions: bool) -> None:
     if not all(conditions):
         raise ValueError("a record is there already, or what it refers to is not")

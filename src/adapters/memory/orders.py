@@ -79,7 +79,7 @@ class InMemoryOrderRepository(OrderRepository):
         self._tables.orders[owner, order_id] = changed
         return changed
 
-    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
         """Look through all."""
         keys = self._tables.keys
         expired = [key for key, (_, expires_at) in keys.items() if expires_at <= expired_by]

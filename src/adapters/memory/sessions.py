@@ -5,10 +5,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ordergate.adapters.memory.tables import StoredToken, Tables
-from ordergate.application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
-from ordergate.domain.address import site_of
+from ordergate.application.ports.sessions import (
+    Forgotten,
+    Rotation,
+    RotationOutcome,
+    SessionRepository,
+)
+from ordergate.domain.address import client_network
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 
 
@@ -32,14 +37,14 @@ class InMemorySessionRepository(SessionRepository):
         if user is None or user.password_hash != password_hash:
             return None
         at = session.started_at
-        live = [s for s in self._tables.sessions_of(user.id) if self._tables.is_live(s, at)]
+        live = [s for s in self._tables.sessions_of(user.id) if self._tables.is_active(s, at)]
         live.sort(key=lambda session: session.expires_at, reverse=True)
-        surplus = self._tables.end(live[limit - 1 :], Ending.TOO_MANY, at)
+        surplus = self._tables.end(live[limit - 1 :], SessionEndReason.TOO_MANY, at)
         self._tables.sessions[session.id] = session
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
         return surplus
 
-    async def of_token(self, token: TokenDigest) -> Session | None:
+    async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
         """Look the digest up."""
         stored = self._tables.tokens.get(token)
         return self._tables.sessions[stored.session] if stored else None
@@ -61,22 +66,22 @@ class InMemorySessionRepository(SessionRepository):
     ) -> Rotation:
         """Mark the old token and store the new one."""
         stored = self._tables.tokens.get(old)
-        session = await self.of_token(old)
-        if stored is None or session is None or not self._tables.is_live(session, at):
-            return Rotation(Verdict.DEAD)
+        session = await self.get_by_refresh_token(old)
+        if stored is None or session is None or not self._tables.is_active(session, at):
+            return Rotation(RotationOutcome.INVALID)
         if stored.used_at is not None:
             if at - stored.used_at < grace:
-                return Rotation(Verdict.REPEATED, stored.sealed)
-            self._tables.end([session], Ending.REUSE, at)
-            return Rotation(Verdict.REUSED)
+                return Rotation(RotationOutcome.REPLAYED, stored.sealed)
+            self._tables.end([session], SessionEndReason.REUSE, at)
+            return Rotation(RotationOutcome.REUSED)
         if stored.expires_at <= at:
-            return Rotation(Verdict.DEAD)
+            return Rotation(RotationOutcome.INVALID)
         stored.used_at, stored.sealed = at, sealed
         self._tables.tokens[new] = StoredToken(session.id, expires_at)
         self._tables.sessions[session.id] = replace(session, last_used_at=at)
-        return Rotation(Verdict.ROTATED, sealed)
+        return Rotation(RotationOutcome.ROTATED, sealed)
 
-    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+    async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Look through all."""
         renewable = {
             token.session
@@ -86,39 +91,43 @@ class InMemorySessionRepository(SessionRepository):
         sessions = [
             session
             for session in self._tables.sessions_of(user)
-            if self._tables.is_live(session, at) and session.id in renewable
+            if self._tables.is_active(session, at) and session.id in renewable
         ]
         return sorted(sessions, key=lambda session: session.last_used_at, reverse=True)[:limit]
 
-    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+    async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         """Look the id up."""
         stored = self._tables.sessions.get(session)
-        return stored is not None and stored.user == user and self._tables.is_live(stored, at)
+        return stored is not None and stored.user == user and self._tables.is_active(stored, at)
 
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         """Look through all."""
-        site = site_of(address)
-        return any(site_of(s.address) == site for s in self._tables.sessions_of(user))
+        site = client_network(address)
+        return any(client_network(s.address) == site for s in self._tables.sessions_of(user))
 
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
         """Look the digest up."""
         stored = self._tables.tokens.get(token)
         return stored.sealed if stored else None
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         """End it if it is the user's."""
         mine = [stored for stored in self._tables.sessions_of(user) if stored.id == session]
-        return bool(self._tables.end(mine, why, at))
+        return bool(self._tables.end(mine, reason, at))
 
-    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+    async def end_all(
+        self, user: UserId, *, reason: SessionEndReason, at: datetime
+    ) -> Sequence[SessionId]:
         """End those of the user."""
-        return self._tables.end(self._tables.sessions_of(user), why, at)
+        return self._tables.end(self._tables.sessions_of(user), reason, at)
 
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
         """Look through all endings."""
         return {session: when for session, (when, _) in self._tables.endings.items() if when >= at}
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         """Look through all, then through their tokens."""
         tables = self._tables
         over = {

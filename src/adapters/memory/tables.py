@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ordergate.application.ports.archive import Bookmark
+from ordergate.application.ports.archive import CopyCheckpoint
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import User, UserId
 
 
@@ -34,7 +34,7 @@ class Tables:
     orders: dict[tuple[UserId, OrderId], Order] = field(default_factory=dict)
     subjects: dict[tuple[str, str], UserId] = field(default_factory=dict)
     keys: dict[tuple[UserId, str], tuple[OrderId, datetime]] = field(default_factory=dict)
-    bookmark: Bookmark | None = None
+    checkpoint: CopyCheckpoint | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -45,14 +45,16 @@ class Tables:
         """Say whether there is an account of that id, open or not."""
         return user in self.users or user in self.closed or user in self.external
 
-    def is_live(self, session: Session, at: datetime) -> bool:
+    def is_active(self, session: Session, at: datetime) -> bool:
         """Say whether a session has neither ended nor expired."""
         return session.id not in self.endings and at < session.expires_at
 
-    def end(self, sessions: Iterable[Session], why: Ending, at: datetime) -> list[SessionId]:
+    def end(
+        self, sessions: Iterable[Session], reason: SessionEndReason, at: datetime
+    ) -> list[SessionId]:
         """End those that are live, and return which."""
-        ended = [session.id for session in sessions if self.is_live(session, at)]
-        self.endings.update((session, (at, why)) for session in ended)
+        ended = [session.id for session in sessions if self.is_active(session, at)]
+        self.endings.update((session, (at, reason)) for session in ended)
         return ended
 
     def sessions_of(self, user: UserId) -> list[Session]:

@@ -6,9 +6,9 @@ from datetime import datetime
 from itertools import count
 
 from ordergate.adapters.memory.tables import Tables
-from ordergate.application.errors import OrdersOpen, UsernameTaken
+from ordergate.application.errors import AccountHasOpenOrders, UsernameTaken
 from ordergate.application.ports.users import UserRepository
-from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
@@ -58,7 +58,7 @@ class InMemoryUserRepository(UserRepository):
         if not await self.replace_password_hash(user_id, old=old, new=new):
             return None
         others = [s for s in self._tables.sessions_of(user_id) if s.id != keep]
-        return self._tables.end(others, Ending.PASSWORD_CHANGED, at)
+        return self._tables.end(others, SessionEndReason.PASSWORD_CHANGED, at)
 
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
@@ -69,12 +69,14 @@ class InMemoryUserRepository(UserRepository):
             return None
         orders = self._tables.orders.values()
         if any(order.owner == user_id and order.is_open for order in orders):
-            raise OrdersOpen
+            raise AccountHasOpenOrders
         del self._tables.users[user_id]
         self._tables.closed.add(user_id)
-        return self._tables.end(self._tables.sessions_of(user_id), Ending.ACCOUNT_CLOSED, at)
+        return self._tables.end(
+            self._tables.sessions_of(user_id), SessionEndReason.ACCOUNT_CLOSED, at
+        )
 
-    async def of_subject(self, issuer: str, subject: str) -> UserId:
+    async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         """Look the pair up, or keep it with the next free id."""
         if (issuer, subject) not in self._tables.subjects:
             user = self._tables.subjects[issuer, subject] = self._free_id()

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from ordergate.adapters.passwords.fair_queue import FairQueue
-from ordergate.adapters.system.background import stand_back
+from ordergate.adapters.system.background import run_at_idle_priority
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import Requester
 
@@ -74,7 +74,7 @@ class HashingThreads:
 
     def __init__(self, *, threads: int, queue: int, behind: bool) -> None:
         watched = behind and sys.platform == "linux"
-        self._yielding = _Lane(threads, "hashing", stand_back if behind else None)
+        self._yielding = _Lane(threads, "hashing", run_at_idle_priority if behind else None)
         self._competing = _Lane(max(1, threads // 2), "hashing-starved") if watched else None
         self._waiting: FairQueue[_Job] = FairQueue(queue)
         self._under_way: Counter[tuple[str, bool]] = Counter()

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from ordergate.adapters.sql.tables import OrderLineRow, OrderRow
 from ordergate.application.errors import RecordUnreadable
-from ordergate.domain.address import site_of
+from ordergate.domain.address import client_network
 from ordergate.domain.money import Money
 from ordergate.domain.order import Order, OrderId, OrderLine
 from ordergate.domain.session import Session, SessionId
@@ -32,12 +32,12 @@ LINE_NAMES = ("position", "sku", "name", "quantity", "unit_price")
 LINE = tuple(col(getattr(OrderLineRow, name)) for name in LINE_NAMES)
 
 
-def user_row(user: User) -> dict[str, Any]:
+def user_to_row(user: User) -> dict[str, Any]:
     """Return the row of an account that is open."""
     return {"id": user.id, "username": user.username.value, "password_hash": user.password_hash}
 
 
-def order_row(order: Order) -> dict[str, Any]:
+def order_to_row(order: Order) -> dict[str, Any]:
     """Return the row of the order itself."""
     return {
         "owner_id": order.owner,
@@ -68,7 +68,7 @@ _ORDER_TYPES = (int, str, datetime, str, int)
 _LINE_TYPES = (int, str, str, int, int)
 
 
-def order_of(owner: UserId, lines: list[Sequence[Any]]) -> Order:
+def row_to_order(owner: UserId, lines: list[Sequence[Any]]) -> Order:
     """Return the order of rows that are `ORDER`, then anything, then `LINE`: one a line of it.
 
     Raises `RecordUnreadable` for an order without lines, which is a row without the values of one,
@@ -122,14 +122,14 @@ def readable(rows: Iterable[S], record_of: Callable[[S], T]) -> Iterator[T]:
             _log.error("%s", error)
 
 
-def session_row(session: Session) -> dict[str, object]:
+def session_to_row(session: Session) -> dict[str, object]:
     """Return the row of a session that has not ended."""
     return {
         "id": session.id,
         "user_id": session.user,
         "client_id": session.client_id,
         "address": session.address,
-        "site": site_of(session.address),
+        "site": client_network(session.address),
         "scope": " ".join(sorted(session.scope)),
         "started_at": session.started_at,
         "last_used_at": session.last_used_at,
@@ -137,7 +137,7 @@ def session_row(session: Session) -> dict[str, object]:
     }
 
 
-def session_of(row: Row[Any]) -> Session:
+def row_to_session(row: Row[Any]) -> Session:
     """Return the session of a row, ended or not. Raises `RecordUnreadable`."""
     check_types(
         f"session {row.id}",

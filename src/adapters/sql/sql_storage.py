@@ -62,7 +62,7 @@ class SqlStorage(Storage):
                 "the database's schema is not current; run `ordergate migrate`",
                 needs_migration=True,
             )
-        if not unfinished and await self.archive.bookmark():
+        if not unfinished and await self.archive.checkpoint():
             raise CopyUnfinished
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 _NICE = 19
 
 
-def stand_back(thread: int = 0) -> None:
+def run_at_idle_priority(thread: int = 0) -> None:
     """Lower a thread, by its native id, or the calling one to idle scheduling priority.
 
     A thread that is merely nice may finish its slice of some milliseconds when the event loop wakes

@@ -18,8 +18,8 @@ from limits.errors import StorageError
 
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import Attempt, Throttle
-from ordergate.domain.address import customer_of, site_of
-from ordergate.domain.user import counted_as
+from ordergate.domain.address import client_network, customer_network
+from ordergate.domain.user import throttle_key
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
@@ -89,10 +89,10 @@ class LimitsThrottle(Throttle):
         self, username: str, address: str, *, familiar: bool
     ) -> AsyncIterator[Attempt]:
         """Guard one guess; up to ten short questions to Redis, each answered within 1 s."""
-        name = counted_as(username)
+        name = throttle_key(username)
         account = _tally(self._account, name)
         at_address = _networks(self._address, self._customer, address)
-        pair = _tally(self._pair, name, site_of(address))
+        pair = _tally(self._pair, name, client_network(address))
         attempt = Attempt()
         with self._entered(account, *at_address, pair) as ahead:
             asked = (pair,) if familiar else (account, *at_address)
@@ -254,7 +254,7 @@ class _CountersInMemory(Storage):
 
 def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:
     """Return the counter of an address, and of IPv6 that of its customer's network."""
-    site, customer = site_of(address), customer_of(address)
+    site, customer = client_network(address), customer_network(address)
     tallies = [_tally(limit, site)]
     return tallies if customer == site else [*tallies, _tally(of_customer, customer)]
 

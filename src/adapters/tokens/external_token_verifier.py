@@ -77,7 +77,7 @@ class ExternalTokenVerifier(TokenVerifier):
             self._known, self._known_in = {}, identity
         known = self._known
         if subject not in known:
-            user = await self._users.of_subject(self._issuer, subject)
+            user = await self._users.get_or_create_by_subject(self._issuer, subject)
             if len(known) >= MAX_KNOWN_SUBJECTS:
                 del known[next(iter(known))]
             known[subject] = user

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.accounts.confirm_password import ATTEMPTS, ConfirmPassword
+from ordergate.application.accounts.reauthenticate import ATTEMPTS, Reauthenticate
 from ordergate.application.ended_sessions import record_ended
 from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
@@ -11,7 +11,7 @@ from ordergate.application.ports.passwords import PasswordHasher, Requester
 from ordergate.application.ports.tokens import Caller
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.password_rules import PasswordRules
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import Password
 
 
@@ -21,12 +21,12 @@ class ChangePassword:
 
     Raises `WrongPassword` when the current one is not theirs (or was changed meanwhile),
     `InvalidPassword` and `WeakPassword` for a new one that cannot be had, and what
-    `ConfirmPassword` raises.
+    `Reauthenticate` raises.
     """
 
     users: UserRepository
     hasher: PasswordHasher
-    confirm_password: ConfirmPassword
+    reauthenticate: Reauthenticate
     rules: PasswordRules
     clock: Clock
     audit: Audit
@@ -34,7 +34,7 @@ class ChangePassword:
     async def __call__(self, current: str, new: str, *, caller: Caller, origin: Origin) -> None:
         ended = None
         for _ in range(ATTEMPTS):
-            account = await self.confirm_password(current, caller=caller, origin=origin)
+            account = await self.reauthenticate(current, caller=caller, origin=origin)
             secret = Password.new(new)
             self.rules.check(secret, account.username)
             requester = Requester.at(origin.address, account.username.value, known=True)
@@ -52,4 +52,6 @@ class ChangePassword:
         self.audit.record(
             AuditEvent.PASSWORD_CHANGED, origin=origin, user=caller.id, session=caller.session
         )
-        record_ended(self.audit, ended, Ending.PASSWORD_CHANGED, user=caller.id, origin=origin)
+        record_ended(
+            self.audit, ended, SessionEndReason.PASSWORD_CHANGED, user=caller.id, origin=origin
+        )

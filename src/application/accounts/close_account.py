@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.accounts.confirm_password import ATTEMPTS, ConfirmPassword
+from ordergate.application.accounts.reauthenticate import ATTEMPTS, Reauthenticate
 from ordergate.application.ended_sessions import record_ended
 from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import Caller
 from ordergate.application.ports.users import UserRepository
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 
 
 @dataclass(frozen=True, slots=True)
 class CloseAccount:
     """End the user's sessions and erase their name and password; their orders stay, anonymous.
 
-    Raises `OrdersOpen` while an order is under way, `WrongPassword`, and what `ConfirmPassword`
-    raises.
+    Raises `AccountHasOpenOrders` while an order is under way, `WrongPassword`, and what
+    `Reauthenticate` raises.
     """
 
     users: UserRepository
-    confirm_password: ConfirmPassword
+    reauthenticate: Reauthenticate
     clock: Clock
     audit: Audit
 
@@ -29,7 +29,7 @@ class CloseAccount:
         user = caller.id
         ended = None
         for _ in range(ATTEMPTS):
-            account = await self.confirm_password(password, caller=caller, origin=origin)
+            account = await self.reauthenticate(password, caller=caller, origin=origin)
             ended = await self.users.close(
                 user, password_hash=account.password_hash, at=self.clock.now()
             )
@@ -37,5 +37,5 @@ class CloseAccount:
                 break
         if ended is None:
             raise WrongPassword
-        record_ended(self.audit, ended, Ending.ACCOUNT_CLOSED, user=user, origin=origin)
+        record_ended(self.audit, ended, SessionEndReason.ACCOUNT_CLOSED, user=user, origin=origin)
         self.audit.record(AuditEvent.ACCOUNT_CLOSED, origin=origin, user=user)

@@ -11,9 +11,9 @@ from typing import Any
 
 from ordergate.application.errors import CopyDiffers, CopyUnfinished, StorageNotEmpty
 from ordergate.application.ports.archive import (
-    KINDS,
+    RECORD_TYPES,
     Archive,
-    Bookmark,
+    CopyCheckpoint,
     Record,
 )
 from ordergate.application.ports.storage import Storage
@@ -55,38 +55,40 @@ class CopyStorage:
 
     async def __call__(self, *, watch: Watch = _nobody) -> Mapping[str, int]:
         source = sha256(b"source of a copy" + await self.source.secret()).hexdigest()
-        bookmark = await self.target.archive.bookmark()
-        if bookmark is None:
+        checkpoint = await self.target.archive.checkpoint()
+        if checkpoint is None:
             await self._refuse_anything()
-        elif bookmark.source != source:
+        elif checkpoint.source != source:
             raise CopyUnfinished("the target holds an unfinished copy of another database")
-        total = sum([await self.source.archive.count(kind) for kind in KINDS.values()])
-        await self._copy(source, bookmark, lambda done: watch(Stage.COPYING, done, total))
+        total = sum([await self.source.archive.count(kind) for kind in RECORD_TYPES.values()])
+        await self._copy(source, checkpoint, lambda done: watch(Stage.COPYING, done, total))
         counts = await self._verify(lambda done: watch(Stage.VERIFYING, done, 2 * total))
         await self.target.archive.finish()
         return counts
 
     async def _refuse_anything(self) -> None:
-        for kind in KINDS.values():
+        for kind in RECORD_TYPES.values():
             some, _ = await self.target.archive.read(kind, limit=1)
             if some:
                 raise StorageNotEmpty
 
     async def _copy(
-        self, source: str, bookmark: Bookmark | None, watch: Callable[[int], None]
+        self, source: str, checkpoint: CopyCheckpoint | None, watch: Callable[[int], None]
     ) -> None:
-        done = sum([await self.target.archive.count(kind) for kind in KINDS.values()])
+        done = sum([await self.target.archive.count(kind) for kind in RECORD_TYPES.values()])
         watch(done)
-        for name, after in _kinds_left(bookmark):
+        for name, after in _kinds_left(checkpoint):
             place = after
             while True:
                 records, place = await self.source.archive.read(
-                    KINDS[name], after=place, limit=self.batch
+                    RECORD_TYPES[name], after=place, limit=self.batch
                 )
                 if not records:
                     break
                 try:
-                    await self.target.archive.write(records, bookmark=Bookmark(source, name, place))
+                    await self.target.archive.write(
+                        records, checkpoint=CopyCheckpoint(source, name, place)
+                    )
                 except ValueError:
                     raise CopyDiffers([name]) from None
                 done += len(records)
@@ -94,7 +96,7 @@ class CopyStorage:
 
     async def _verify(self, watch: Callable[[int], None]) -> dict[str, int]:
         counts, differing, done = {}, [], 0
-        for name, kind in KINDS.items():
+        for name, kind in RECORD_TYPES.items():
             sums = []
             for archive in (self.source.archive, self.target.archive):
                 total = _Checksum()
@@ -124,12 +126,12 @@ class _Checksum:
         return _Checksum(self.count + len(records), (self.sum + added) % _MODULUS)
 
 
-def _kinds_left(bookmark: Bookmark | None) -> Iterator[tuple[str, str]]:
+def _kinds_left(checkpoint: CopyCheckpoint | None) -> Iterator[tuple[str, str]]:
     """Name the kinds that are still to copy, each with the place to begin behind."""
-    names = list(KINDS)
-    first = names.index(bookmark.kind) if bookmark else 0
+    names = list(RECORD_TYPES)
+    first = names.index(checkpoint.kind) if checkpoint else 0
     for name in names[first:]:
-        yield name, bookmark.after if bookmark and name == bookmark.kind else ""
+        yield name, checkpoint.after if checkpoint and name == checkpoint.kind else ""
 
 
 async def _pages(

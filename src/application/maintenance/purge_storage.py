@@ -42,14 +42,14 @@ class PurgeStorage:
 
     async def _purge_keys(self, expired_by: datetime) -> int:
         keys = 0
-        while removed := await self.orders.forget_keys(expired_by=expired_by, limit=STEP):
+        while removed := await self.orders.purge_expired_keys(expired_by=expired_by, limit=STEP):
             keys += removed
             await asyncio.sleep(_PAUSE_SECONDS)
         return keys
 
     async def _purge_sessions(self, over_by: datetime) -> int:
         sessions = 0
-        while any(removed := await self.sessions.forget(over_by=over_by, limit=STEP)):
+        while any(removed := await self.sessions.purge_ended(over_by=over_by, limit=STEP)):
             sessions += removed.sessions
             await asyncio.sleep(_PAUSE_SECONDS)
         return sessions

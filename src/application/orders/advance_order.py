@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId
@@ -12,8 +12,8 @@ from ordergate.domain.user import UserId
 class AdvanceOrder:
     """Give an order the status that follows, and return it.
 
-    Raises `OrderNotFound`, `InvalidStep`, and `OwnerNotNamed` when several users have an order of
-    that id and `owner` does not say whose is meant.
+    Raises `OrderNotFound`, `InvalidTransition`, and `AmbiguousOrderId` when several users have an
+    order of that id and `owner` does not say whose is meant.
     """
 
     orders: OrderRepository
@@ -24,10 +24,10 @@ class AdvanceOrder:
     ) -> Order:
         owners = [owner] if owner is not None else await self.staff_orders.owners_of(order_id)
         if len(owners) > 1:
-            raise OwnerNotNamed(owners)
+            raise AmbiguousOrderId(owners)
         for only in owners:
             order = await self.orders.update(
-                order_id, owner=only, change=lambda order: order.advanced_to(status)
+                order_id, owner=only, change=lambda order: order.transition_to(status)
             )
             if order is not None:
                 return order

@@ -15,7 +15,7 @@ class CancelOrder:
     """Cancel an order of its owner's, and return it.
 
     Raises `OrderNotFound` for none and for somebody else's; `OrderChanged` unless its version is
-    one of `versions`, where they are given; `InvalidStep` when it has gone too far;
+    one of `versions`, where they are given; `InvalidTransition` when it has gone too far;
     `TooManyRequests` beyond `limit_of_caller`.
     """
 
@@ -28,7 +28,7 @@ class CancelOrder:
         def cancel(order: Order) -> Order:
             if versions is not None and order.version not in versions:
                 raise OrderChanged
-            return order.advanced_to(OrderStatus.CANCELLED)
+            return order.transition_to(OrderStatus.CANCELLED)
 
         async with self.limit_of_caller.turn(owner):
             cancelled = await self.orders.update(order_id, owner=owner, change=cancel)

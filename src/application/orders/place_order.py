@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ordergate.application.caller_limit import CallerLimit, writes
-from ordergate.application.errors import InvalidToken, KeyReused, OrderIdTaken
+from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.orders import IdempotencyKey, OrderRepository
 from ordergate.domain.order import Order, OrderId, OrderLine, new_order_id
@@ -20,8 +20,9 @@ class PlaceOrder:
     """Store a new order of the owner's, and return it as it was placed.
 
     The same lines under the same `key`, within `key_life`, are the same order, whatever became of
-    it since. Raises `KeyReused` for other lines under it, `InvalidOrder`, and `InvalidToken` when
-    the account has been closed meanwhile, and `TooManyRequests` beyond `limit_of_caller`.
+    it since. Raises `IdempotencyKeyReused` for other lines under it, `InvalidOrder`, and
+    `InvalidToken` when the account has been closed meanwhile, and `TooManyRequests` beyond
+    `limit_of_caller`.
     """
 
     orders: OrderRepository
@@ -45,6 +46,6 @@ class PlaceOrder:
             if stored is None:
                 raise InvalidToken("its account is closed")
             if stored.lines != lines:
-                raise KeyReused
+                raise IdempotencyKeyReused
             return stored.as_placed
         raise OrderIdTaken

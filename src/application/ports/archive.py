@@ -43,7 +43,10 @@ class SubjectRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session, and when and why it ended, if it did: as `Ending`, or as another version says."""
+    """A session and, if it ended, when and why.
+
+    `ending` is a value of `SessionEndReason`, or known to another version of this program alone.
+    """
 
     session: Session
     ended_at: datetime | None = None
@@ -72,7 +75,7 @@ class KeyRecord:
 
 Record = AccountRecord | SubjectRecord | SessionRecord | RefreshTokenRecord | Order | KeyRecord
 
-KINDS: Mapping[str, type[Record]] = {
+RECORD_TYPES: Mapping[str, type[Record]] = {
     "accounts": AccountRecord,
     "subjects": SubjectRecord,
     "sessions": SessionRecord,
@@ -86,10 +89,10 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Bookmark:
+class CopyCheckpoint:
     """How far a copy has come: all up to the place `after` of `kind`, and all kinds before it.
 
-    `source` tells from which storage, in up to 64 characters; `kind` is a name of `KINDS`.
+    `source` tells from which storage, in up to 64 characters; `kind` is a name of `RECORD_TYPES`.
     """
 
     source: str
@@ -114,11 +117,11 @@ class Archive(Protocol):
         """
 
     @abstractmethod
-    async def bookmark(self) -> Bookmark | None:
+    async def checkpoint(self) -> CopyCheckpoint | None:
         """Return how far a copy into this storage has come that is not finished."""
 
     @abstractmethod
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         """Store records of one kind and the bookmark, in one step.
 
         Ids of accounts that are opened later differ from all that were written. Nothing is stored

@@ -85,7 +85,7 @@ class OrderRepository(Protocol):
         """
 
     @abstractmethod
-    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
         """Remove up to `limit` idempotency keys that have expired, and return how many it were."""
 
 

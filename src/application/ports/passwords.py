@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from ordergate.domain.address import customer_of, site_of
-from ordergate.domain.user import Password, PasswordHash, counted_as
+from ordergate.domain.address import client_network, customer_network
+from ordergate.domain.user import Password, PasswordHash, throttle_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,9 @@ class Requester:
     @classmethod
     def at(cls, address: str, username: str, *, known: bool) -> Self:
         """Make the requester of an IP address and a user name, as a client wrote them."""
-        return cls(customer_of(address), site_of(address), counted_as(username), known)
+        return cls(
+            customer_network(address), client_network(address), throttle_key(username), known
+        )
 
 
 class PasswordHasher(Protocol):
@@ -83,7 +85,7 @@ class Throttle(Protocol):
         Leaving counts a guess that did not match, against the account, against the address and,
         of IPv6, against the /48, which has 10 times the limit of an address; one that nobody judged
         counts nothing. Guesses under way are counted as if they would fail, so
-        many at once get no further than one after another. Names count as `counted_as` says.
+        many at once get no further than one after another. Names count as `throttle_key` says.
 
         At an address that is `familiar`, because the user has signed in there before, only the
         failures of that account from that address count: nobody elsewhere, and no other account

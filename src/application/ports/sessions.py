@@ -8,24 +8,24 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 
 
-class Verdict(StrEnum):
+class RotationOutcome(StrEnum):
     """What became of a refresh token that was presented."""
 
     ROTATED = "rotated"
-    REPEATED = "repeated"
+    REPLAYED = "repeated"
     REUSED = "reused"
-    DEAD = "dead"
+    INVALID = "dead"
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A verdict; with `ROTATED` and `REPEATED`, the sealed successor that is stored."""
+    """A verdict; with `ROTATED` and `REPLAYED`, the sealed successor that is stored."""
 
-    verdict: Verdict
+    outcome: RotationOutcome
     sealed: bytes | None = field(default=None, repr=False)
 
 
@@ -57,11 +57,12 @@ class SessionRepository(Protocol):
 
         One step, so that nobody signs in with a password that is being changed. Where the user
         would have more than `limit` live sessions at its `started_at`, those that expire first end
-        as `Ending.TOO_MANY`; they are returned. Calls at the same time may leave a few more.
+        as `SessionEndReason.TOO_MANY`; they are returned. Calls at the same time may leave a few
+        more.
         """
 
     @abstractmethod
-    async def of_token(self, token: TokenDigest) -> Session | None:
+    async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
         """Return the session of a refresh token, live or not, used or not."""
 
     @abstractmethod
@@ -82,24 +83,24 @@ class SessionRepository(Protocol):
         """Put a new token in the place of an old one; of many who try at once, one does.
 
         `ROTATED`: the old token was unused, unexpired and of a live session. It is marked used at
-        `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPEATED`: it was used
+        `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPLAYED`: it was used
         less than `grace` ago; nothing changed. `REUSED`: it was used longer ago; its session has
-        been ended, for good. `DEAD`: anything else; nothing changed.
+        been ended, for good. `INVALID`: anything else; nothing changed.
         """
 
     @abstractmethod
-    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+    async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Return the user's live sessions that can be renewed, the latest used first.
 
         No more than `limit`; one whose refresh token has expired is left out.
         """
 
     @abstractmethod
-    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+    async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         """Say whether that session of that user is live."""
 
     @abstractmethod
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         """Say whether the user has ever signed in at that address, an IPv6 /64 being one."""
 
     @abstractmethod
@@ -107,11 +108,15 @@ class SessionRepository(Protocol):
         """Return what is sealed beside a token that was used, while it is kept."""
 
     @abstractmethod
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         """End a live session of that user; say whether there was one."""
 
     @abstractmethod
-    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+    async def end_all(
+        self, user: UserId, *, reason: SessionEndReason, at: datetime
+    ) -> Sequence[SessionId]:
         """End every live session of the user, and return which."""
 
     @abstractmethod
@@ -119,7 +124,7 @@ class SessionRepository(Protocol):
         """Return all sessions that were ended at that time or later, and when."""
 
     @abstractmethod
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         """Remove up to `limit` tokens and sessions of those that ended or expired by then.
 
         A session goes after the last of its tokens. Both counts are 0 when nothing was left to

@@ -39,7 +39,7 @@ class TokenVerifier(Protocol):
         """Read a token. Raises `InvalidToken` for any text that is none, whatever it is.
 
         Computation alone where the keys are at hand; where they are not and cannot be had, raises
-        `KeysUnavailable`.
+        `IssuerKeysUnavailable`.
         """
 
 

@@ -53,11 +53,11 @@ class UserRepository(Protocol):
 
         Its orders stay and name nobody; the id is never given again, the name may be. Returns the
         sessions it ended, or `None` when the hash was another and nothing was done. Raises
-        `OrdersOpen`, and does nothing, while an order is neither delivered nor cancelled.
+        `AccountHasOpenOrders`, and does nothing, while an order is neither delivered nor cancelled.
         """
 
     @abstractmethod
-    async def of_subject(self, issuer: str, subject: str) -> UserId:
+    async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         """Return the account of a subject of another issuer, opened on first sight.
 
         Both are text of 1 to 255 characters, compared exactly (RFC 7519, section 4.1.2); of many

@@ -15,7 +15,7 @@ from ordergate.application.ports.users import UserRepository
 from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
-from ordergate.domain.session import Ending, Session, SessionId, SessionRules
+from ordergate.domain.session import Session, SessionEndReason, SessionId, SessionRules
 from ordergate.domain.user import Password, PasswordHash, User, UserId
 
 _NOBODY = UserId(0)
@@ -23,7 +23,7 @@ _NO_PASSWORD = Password("nobody's password")
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class IssuedTokens:
     """What a client gets: a token to use, one to renew it with, and what the first is good for."""
 
     access: AccessToken
@@ -58,23 +58,23 @@ class AuthenticateUser:
         client_id: str,
         scope: frozenset[Scope],
         origin: Origin,
-    ) -> Grant:
+    ) -> IssuedTokens:
         found = await find_account(self.users, username)
         known = found.id if found else None
         try:
-            user = await self._judge(found, username, password, origin)
+            user = await self._verify_password(found, username, password, origin)
         except Throttled:
             self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=known)
             raise
-        grant = await self._begin(user, client_id, scope, origin) if user else None
+        grant = await self._start_session(user, client_id, scope, origin) if user else None
         if grant is None:
             self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=known)
             raise InvalidCredentials
         return grant
 
-    async def _begin(
+    async def _start_session(
         self, user: User, client_id: str, scope: frozenset[Scope], origin: Origin
-    ) -> Grant | None:
+    ) -> IssuedTokens | None:
         """Begin a session, unless the password was changed meanwhile."""
         now = self.clock.now()
         session = Session(
@@ -98,15 +98,17 @@ class AuthenticateUser:
         if surplus is None:
             return None
         self.audit.record(AuditEvent.SIGNED_IN, origin=origin, user=user.id, session=session.id)
-        record_ended(self.audit, surplus, Ending.TOO_MANY, user=user.id, origin=origin)
+        record_ended(self.audit, surplus, SessionEndReason.TOO_MANY, user=user.id, origin=origin)
         caller = Caller(user.id, client_id, scope, session.id)
-        return Grant(self.tokens.issue(caller, until=session.expires_at), refresh, scope)
+        return IssuedTokens(self.tokens.issue(caller, until=session.expires_at), refresh, scope)
 
-    async def _judge(
+    async def _verify_password(
         self, user: User | None, username: str, password: str, origin: Origin
     ) -> User | None:
         """Return the user, with the hash that is stored now, if the password is theirs."""
-        familiar = await self.sessions.is_familiar(user.id if user else _NOBODY, origin.address)
+        familiar = await self.sessions.has_signed_in_from(
+            user.id if user else _NOBODY, origin.address
+        )
         requester = Requester.at(origin.address, username, known=familiar)
         async with self.throttle.attempt(username, origin.address, familiar=familiar) as attempt:
             try:
@@ -119,9 +121,9 @@ class AuthenticateUser:
             attempt.matched = user is not None and verification.matches
         if user is None or not verification.matches:
             return None
-        return await self._upgraded(user, guess, verification.upgraded, requester)
+        return await self._upgrade_hash(user, guess, verification.upgraded, requester)
 
-    async def _upgraded(
+    async def _upgrade_hash(
         self, user: User, guess: Password, new: PasswordHash | None, requester: Requester
     ) -> User | None:
         if new is None:

@@ -6,7 +6,7 @@ from ordergate.application.ended_sessions import record_ended
 from ordergate.application.ports.audit import Audit, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
-from ordergate.domain.session import Ending
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import UserId
 
 
@@ -19,5 +19,7 @@ class EndAllSessions:
     audit: Audit
 
     async def __call__(self, *, user: UserId, origin: Origin) -> None:
-        ended = await self.sessions.end_all(user, why=Ending.SIGNED_OUT, at=self.clock.now())
-        record_ended(self.audit, ended, Ending.SIGNED_OUT, user=user, origin=origin)
+        ended = await self.sessions.end_all(
+            user, reason=SessionEndReason.SIGNED_OUT, at=self.clock.now()
+        )
+        record_ended(self.audit, ended, SessionEndReason.SIGNED_OUT, user=user, origin=origin)

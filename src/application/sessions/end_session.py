@@ -6,7 +6,7 @@ from ordergate.application.errors import SessionNotFound
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
-from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import UserId
 
 
@@ -20,12 +20,14 @@ class EndSession:
 
     async def __call__(self, session: SessionId, *, user: UserId, origin: Origin) -> None:
         now = self.clock.now()
-        if not await self.sessions.end(session, user=user, why=Ending.SIGNED_OUT, at=now):
+        if not await self.sessions.end(
+            session, user=user, reason=SessionEndReason.SIGNED_OUT, at=now
+        ):
             raise SessionNotFound
         self.audit.record(
             AuditEvent.SESSION_ENDED,
             origin=origin,
             user=user,
             session=session,
-            detail=Ending.SIGNED_OUT.value,
+            detail=SessionEndReason.SIGNED_OUT.value,
         )

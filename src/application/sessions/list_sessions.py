@@ -23,4 +23,4 @@ class ListSessions:
 
     async def __call__(self, *, user: UserId) -> Sequence[Session]:
         async with self.limit_of_caller.turn(user):
-            return await self.sessions.live(user, at=self.clock.now(), limit=MAX_SESSIONS)
+            return await self.sessions.list_active(user, at=self.clock.now(), limit=MAX_SESSIONS)

@@ -6,12 +6,12 @@ from ordergate.application.caller_limit import CallerLimit, writes
 from ordergate.application.errors import ApplicationError, InvalidGrant, InvalidScope
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
-from ordergate.application.ports.sessions import SessionRepository, Verdict
+from ordergate.application.ports.sessions import RotationOutcome, SessionRepository
 from ordergate.application.ports.tokens import Caller, TokenIssuer
-from ordergate.application.sessions.authenticate_user import Grant
+from ordergate.application.sessions.authenticate_user import IssuedTokens
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
-from ordergate.domain.session import Ending, SessionRules
+from ordergate.domain.session import SessionEndReason, SessionRules
 
 MAX_SUCCESSORS = 16
 """How many successors of a repeated token are followed.
@@ -48,9 +48,9 @@ class RefreshSession:
         client_id: str | None,
         scope: frozenset[Scope] | None,
         origin: Origin,
-    ) -> Grant:
+    ) -> IssuedTokens:
         old = RefreshToken.parse(refresh_token)
-        session = await self.sessions.of_token(old.digest) if old else None
+        session = await self.sessions.get_by_refresh_token(old.digest) if old else None
         if old is None or session is None:
             self.audit.record(AuditEvent.REFRESH_REFUSED, origin=origin)
             raise InvalidGrant
@@ -83,20 +83,20 @@ class RefreshSession:
                 expires_at=now + self.rules.idle,
                 grace=self.rules.grace,
             )
-        if rotation.verdict is Verdict.REUSED:
+        if rotation.outcome is RotationOutcome.REUSED:
             record(AuditEvent.REUSE_SEEN)
-            record(AuditEvent.SESSION_ENDED, Ending.REUSE.value)
+            record(AuditEvent.SESSION_ENDED, SessionEndReason.REUSE.value)
         if rotation.sealed is None or refusal:
-            record(AuditEvent.REFRESH_REFUSED, rotation.verdict.value)
+            record(AuditEvent.REFRESH_REFUSED, rotation.outcome.value)
             raise InvalidGrant
         newest = await self._newest(old.unseal(rotation.sealed))
         if newest is None:
             record(AuditEvent.REFRESH_REFUSED, "too many refreshes since")
             raise InvalidGrant
-        record(AuditEvent.REFRESHED, rotation.verdict.value)
+        record(AuditEvent.REFRESHED, rotation.outcome.value)
         caller = Caller(session.user, session.client_id, granted, session.id)
         access = self.tokens.issue(caller, until=session.expires_at)
-        return Grant(access, newest, granted)
+        return IssuedTokens(access, newest, granted)
 
     async def _newest(self, token: RefreshToken) -> RefreshToken | None:
         """Follow the successors of a token that is used already, all in the grace time.

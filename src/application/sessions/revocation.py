@@ -22,7 +22,7 @@ def _same() -> Hashable:
     return None
 
 
-class Revocation(Protocol):
+class RevocationPolicy(Protocol):
     """How soon the tokens of an ended session stop."""
 
     async def check(self, caller: Caller) -> None:
@@ -30,7 +30,7 @@ class Revocation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class UntilExpiry:
+class NoRevocation:
     """Tokens are believed until they expire; nothing is asked."""
 
     async def check(self, caller: Caller) -> None:
@@ -38,7 +38,7 @@ class UntilExpiry:
 
 
 @dataclass(frozen=True, slots=True)
-class AtOnce:
+class ImmediateRevocation:
     """The storage is asked at every request."""
 
     sessions: SessionRepository
@@ -46,14 +46,14 @@ class AtOnce:
 
     async def check(self, caller: Caller) -> None:
         """Ask whether the session is live."""
-        if caller.session is None or not await self.sessions.is_live(
+        if caller.session is None or not await self.sessions.is_active(
             caller.session, user=caller.id, at=self.clock.now()
         ):
             raise InvalidToken("its session has ended")
 
 
 @dataclass(slots=True)
-class WithinBound:
+class BoundedRevocation:
     """What ended is asked at most every `bound`, by the first request after it, and remembered.
 
     An ending that is stored is obeyed `bound` later at the latest, by every worker and host: a
@@ -77,9 +77,9 @@ class WithinBound:
     identity: Callable[[], Hashable] = _same
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
     _asked_at: datetime | None = None
-    _asked_at_tick: float = float("-inf")
-    _asked_identity: Hashable = None
-    _asking: asyncio.Task[None] | None = None
+    _refreshed_at: float = float("-inf")
+    _refreshed_identity: Hashable = None
+    _refresh_task: asyncio.Task[None] | None = None
     _replaced_at: datetime | None = None
     _found: set[SessionId] = field(default_factory=set)
 
@@ -88,13 +88,13 @@ class WithinBound:
         # By a clock that nobody sets: the bound is one of time that passes.
         came_at_tick = self.ticks()
         while (
-            came_at_tick - self._asked_at_tick >= self.bound.total_seconds()
-            or self.identity() != self._asked_identity
+            came_at_tick - self._refreshed_at >= self.bound.total_seconds()
+            or self.identity() != self._refreshed_identity
         ):
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._ask())
-                self._asking.add_done_callback(self._answered)
-            await asyncio.shield(self._asking)
+            if self._refresh_task is None:
+                self._refresh_task = asyncio.create_task(self._refresh())
+                self._refresh_task.add_done_callback(self._on_refreshed)
+            await asyncio.shield(self._refresh_task)
         if caller.session is None or caller.session in self._ended:
             raise InvalidToken("its session has ended")
         if self._replaced_at is not None and caller.session not in self._found:
@@ -102,18 +102,18 @@ class WithinBound:
 
     async def _find(self, session: SessionId, user: UserId) -> None:
         """Look up a session in a storage that replaced another."""
-        if not await self.sessions.is_live(session, user=user, at=self.clock.now()):
+        if not await self.sessions.is_active(session, user=user, at=self.clock.now()):
             raise InvalidToken("its session is not stored")
         self._found.add(session)
 
-    def _answered(self, asking: asyncio.Task[None]) -> None:
-        self._asking = None
+    def _on_refreshed(self, asking: asyncio.Task[None]) -> None:
+        self._refresh_task = None
         if not asking.cancelled():
             asking.exception()  # those who wait, if any, have received it
 
-    async def _ask(self) -> None:
+    async def _refresh(self) -> None:
         now, tick, identity = self.clock.now(), self.ticks(), self.identity()
-        if identity != self._asked_identity:
+        if identity != self._refreshed_identity:
             if self._asked_at is not None or self._replaced_at is not None:
                 self._replaced_at = now
             self._asked_at = None
@@ -123,7 +123,7 @@ class WithinBound:
         since = max(oldest, asked_at - _OVERLAP)
         known = self._ended | dict(await self.sessions.ended_since(since))
         self._ended = {session: at for session, at in known.items() if at > oldest}
-        self._asked_at, self._asked_at_tick = now, tick
-        self._asked_identity = identity
+        self._asked_at, self._refreshed_at = now, tick
+        self._refreshed_identity = identity
         if self._replaced_at is not None and self._replaced_at <= oldest:
             self._replaced_at, self._found = None, set()

@@ -8,7 +8,7 @@ from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.tokens import TokenIssuer
 from ordergate.domain.refresh_token import RefreshToken
-from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import UserId
 
 
@@ -30,7 +30,7 @@ class RevokeToken:
     async def __call__(self, token: str, *, client_id: str | None, origin: Origin) -> None:
         refresh = RefreshToken.parse(token)
         if refresh is not None:
-            session = await self.sessions.of_token(refresh.digest)
+            session = await self.sessions.get_by_refresh_token(refresh.digest)
             if session is not None:
                 await self._end(session.id, session.user, origin, client_id, session.client_id)
             return
@@ -49,11 +49,11 @@ class RevokeToken:
         if asking not in {None, owner}:
             raise InvalidGrant
         now = self.clock.now()
-        if await self.sessions.end(session, user=user, why=Ending.REVOKED, at=now):
+        if await self.sessions.end(session, user=user, reason=SessionEndReason.REVOKED, at=now):
             self.audit.record(
                 AuditEvent.SESSION_ENDED,
                 origin=origin,
                 user=user,
                 session=session,
-                detail=Ending.REVOKED.value,
+                detail=SessionEndReason.REVOKED.value,
             )

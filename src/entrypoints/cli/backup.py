@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ordergate.application.ports.storage_file import Contents, StorageFile
-from ordergate.entrypoints.cli.runtime import Failure, container_of_settings, file_path
+from ordergate.entrypoints.cli.runtime import Failure, file_path, load_container
 from ordergate.entrypoints.container import Container
 
 _MEBIBYTE = 2**20
@@ -21,7 +21,7 @@ def backup(
     ],
 ) -> None:
     """Write all that is stored into a file, and check it; servers go on meanwhile."""
-    contents = storage_file(container_of_settings()).backup(file)
+    contents = storage_file(load_container()).backup(file)
     typer.echo(f"Wrote {_described(contents)} to {file}; it is sound.")
 
 
@@ -37,7 +37,7 @@ def restore(
     ] = False,
 ) -> None:
     """Put what a backup holds in the place of all that is stored."""
-    contents = storage_file(container_of_settings()).restore(file, replace=replace)
+    contents = storage_file(load_container()).restore(file, replace=replace)
     typer.echo(f"Restored {_described(contents)} from {file}.")
     if not contents.is_current:
         typer.echo("Its schema is older: run `ordergate migrate`.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ordergate.entrypoints.cli.runtime import Failure, container_of_sign_in, file_path
+from ordergate.entrypoints.cli.runtime import Failure, file_path, require_token_issuer
 from ordergate.entrypoints.config.settings import Settings
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
@@ -18,7 +18,7 @@ Kid = Annotated[str, typer.Argument(metavar="KID", help="The key's id, as `keys 
 @keys.command("list")
 def list_keys() -> None:
     """Show every key and where it is in its life: published, signing or verifying."""
-    container = container_of_sign_in()
+    container = require_token_issuer()
     settings = container.settings()
     if _static_key(settings):
         key = container.signing_keys().signing()
@@ -103,7 +103,7 @@ def rotate_keys(
 
 
 def _key_ring() -> Any:  # noqa: ANN401 - adapters are known to the container alone
-    container = container_of_sign_in()
+    container = require_token_issuer()
     if variable := _static_key(container.settings()):
         raise Failure(f"{variable} holds the one key; unset it to let `ordergate keys` keep keys")
     return container.signing_keys()

@@ -34,9 +34,9 @@ from ordergate.entrypoints.cli.runtime import (
     Failure,
     check_file,
     check_storage,
-    container_of_settings,
-    container_of_sign_in,
+    load_container,
     migrate_storage,
+    require_token_issuer,
     whole_number,
     with_storage,
 )
@@ -114,7 +114,7 @@ def serve(
     wait: Wait = None,
 ) -> None:
     """Serve the API on a storage whose schema is current."""
-    container = container_of_settings()
+    container = load_container()
     check_file(container)
     wait_for_schema(container, wait)
     check_storage(container)
@@ -126,7 +126,7 @@ def serve(
 @cli.command()
 def demo(port: Port = 8000) -> None:
     """Serve the API on this computer with two users and real orders, in a folder of its own."""
-    settings = load_settings(Container.flaws_in())
+    settings = load_settings(Container.setting_validators())
     settings = settings.model_copy(
         update={
             "home": settings.home / "demo",
@@ -158,19 +158,23 @@ def demo(port: Port = 8000) -> None:
 
 
 @users.command("add")
-def add_user(name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")]) -> None:
+def register_user(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")],
+) -> None:
     """Open an account; the password comes from ORDERGATE_PASSWORD, its _FILE or a prompt."""
-    container = container_of_sign_in()
+    container = require_token_issuer()
     check_storage(container)
     password = password_given() or _ask_password()
-    user = with_storage(container, lambda: container.add_user()(name, password))
+    user = with_storage(container, lambda: container.register_user()(name, password))
     typer.echo(f"Added user {user.username} with id {user.id}.")
 
 
 @cli.command()
 def openapi() -> None:
     """Print the OpenAPI document, as JSON in UTF-8."""
-    document = create_app(Container(settings=load_settings(Container.flaws_in()))).openapi()
+    document = create_app(
+        Container(settings=load_settings(Container.setting_validators()))
+    ).openapi()
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False).encode())
 
 

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ordergate.application.errors import OrderNotFound, OwnerNotNamed
+from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
 from ordergate.application.find_account import find_account
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import MAX_ID, UserId
 from ordergate.entrypoints.cli.runtime import (
     Failure,
-    container_of_settings,
+    load_container,
     whole_number,
     with_storage,
 )
@@ -45,7 +45,7 @@ def advance_order(
     """
     if owner is not None and owner_id is not None:
         raise typer.BadParameter("--owner and --owner-id exclude each other")
-    container = container_of_settings()
+    container = load_container()
 
     async def advance() -> str:
         whose = UserId(owner_id) if owner_id else await _account(container, owner)
@@ -54,7 +54,7 @@ def advance_order(
         except OrderNotFound:
             of = f" of {await _name(container, whose)}" if whose else ""
             raise Failure(f"there is no order {order_id}{of}") from None
-        except OwnerNotNamed as error:
+        except AmbiguousOrderId as error:
             names = [await _name(container, each) for each in error.owners[:_MAX_NAMED]]
             more = " and others" if len(error.owners) > _MAX_NAMED else ""
             raise Failure(

@@ -54,22 +54,22 @@ def whole_number(least: int, most: int) -> Callable[[str | int], int]:
     return parse
 
 
-def container_of_settings() -> Container:
+def load_container() -> Container:
     """Read the settings and configure the log. Raises `SettingsError`.
 
     A command has nobody to stand back behind, and must end where a server beside it is never idle.
     """
-    settings = load_settings(Container.flaws_in())
+    settings = load_settings(Container.setting_validators())
     configure_logging(settings)
     container = Container(settings=settings)
     container.hasher.add_kwargs(behind=False)
     return container
 
 
-def container_of_sign_in() -> Container:
+def require_token_issuer() -> Container:
     """Return the container of a service that signs people in; raises `Failure` for any other."""
-    container = container_of_settings()
-    if not container.settings().signs_in:
+    container = load_container()
+    if not container.settings().issues_tokens:
         raise Failure("ORDERGATE_JWKS_URL names another issuer, where accounts and keys are kept")
     return container
 

@@ -27,7 +27,7 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order
 from ordergate.entrypoints.cli.runtime import (
     Failure,
-    container_of_settings,
+    load_container,
     migrate_storage,
     whole_number,
     with_storage,
@@ -50,7 +50,7 @@ _LEAST_KEPT_DAYS = 2
 @storage.command(cls=WaitingCommand)
 def migrate(wait: Wait = None) -> None:
     """Create the schema, or bring it to this version; safe to repeat."""
-    container = container_of_settings()
+    container = load_container()
     wait_for_server(container, wait)
     migrate_storage(container)
     typer.echo(f"The schema of {container.database().name} is current.")
@@ -79,7 +79,7 @@ def seed(
 
     All users have the password in ORDERGATE_PASSWORD or its _FILE.
     """
-    container = container_of_settings()
+    container = load_container()
     password = password_given()
     if password is None:
         raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
@@ -106,10 +106,10 @@ def copy_storage(
 
     URLs are like ORDERGATE_DATABASE_URL. Stop whatever writes to either database before.
     """
-    container = container_of_settings()
-    flaw_in = container.flaws_in()["database_url"]
+    container = load_container()
+    url_error = container.setting_validators()["database_url"]
     for option, url in (("--from", source), ("--to", target)):
-        if flaw := flaw_in(url):
+        if flaw := url_error(url):
             raise typer.BadParameter(f"{option} {flaw}")
     if source == target:
         raise typer.BadParameter("--from and --to name the same database")
@@ -193,7 +193,7 @@ def purge(
     ] = 90,
 ) -> None:
     """Remove expired idempotency keys, and sessions that are over; made for cron."""
-    container = container_of_settings()
+    container = load_container()
     keep = timedelta(days=keep_sessions_days)
     purged = with_storage(container, lambda: container.purge_storage()(keep_sessions=keep))
     typer.echo(f"Removed {purged.keys} idempotency keys and {purged.sessions} sessions.")

@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def signs_in(self) -> bool:
+    def issues_tokens(self) -> bool:
         """Whether people sign in here, and not with another issuer."""
         return self.jwks_url is None
 
@@ -229,11 +229,11 @@ class Settings(BaseSettings):
         return self.home / "signing-keys.json"
 
 
-def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settings:
+def load_settings(setting_validators: Mapping[str, Callable[[str], str | None]]) -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
-    `flaws_in` has, by the name of a setting, what says what is wrong with its value, or `None`.
-    Variables that have the form of a Kubernetes service link are ignored.
+    `setting_validators` has, by the name of a setting, what says what is wrong with its value, or
+    `None`. Variables that have the form of a Kubernetes service link are ignored.
     """
     given = _read_environment()
     usable = {name: variable for name, variable in given.items() if not variable.problem}
@@ -254,8 +254,8 @@ def load_settings(flaws_in: Mapping[str, Callable[[str], str | None]]) -> Settin
             str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
         }
-    for name, flaw_in in flaws_in.items():
-        if name in usable and name not in flaws and (flaw := flaw_in(usable[name].text)):
+    for name, url_error in setting_validators.items():
+        if name in usable and name not in flaws and (flaw := url_error(usable[name].text)):
             flaws[name] = flaw
     problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]
     if problems or settings is None:

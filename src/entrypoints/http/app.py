@@ -15,7 +15,7 @@ from ordergate.entrypoints.http.compiled.route_table import RouteTable
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
-from ordergate.entrypoints.http.middleware.envelope import Envelope
+from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.openapi import install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.errors import install_error_handlers
@@ -46,14 +46,14 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         container.verifier()  # a key that cannot sign is reported before the first request
-        if settings.signs_in:  # modules are loaded while there are descriptors for them
+        if settings.issues_tokens:  # modules are loaded while there are descriptors for them
             container.hasher()
             container.throttle()
         await container.storage().open()
         try:
             yield
         finally:
-            if settings.signs_in:
+            if settings.issues_tokens:
                 await container.throttle().close()
             else:
                 await container.remote_keys().close()
@@ -64,7 +64,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         version=version("ordergate"),
         summary="Who is asking, and which orders are theirs.",
         description=_DESCRIPTION.format(
-            _SIGN_IN if settings.signs_in else _FROM_ELSEWHERE.format(settings.issuer)
+            _SIGN_IN if settings.issues_tokens else _FROM_ELSEWHERE.format(settings.issuer)
         ),
         lifespan=lifespan,
         docs_url=None,
@@ -75,9 +75,9 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.container = container
-    if settings.signs_in and settings.sign_up:
+    if settings.issues_tokens and settings.sign_up:
         add_routes(app, accounts.sign_up)
-    for module in (orders, *(_OF_SIGN_IN if settings.signs_in else ()), health, docs):
+    for module in (orders, *(_OF_SIGN_IN if settings.issues_tokens else ()), health, docs):
         add_routes(app, module.router)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
@@ -104,11 +104,11 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
                 "X-Request-ID",
             ],
         )
-    app.add_middleware(Envelope)
+    app.add_middleware(EdgeMiddleware)
     if settings.trusted_proxies:
         trusted = trusted_hosts(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
         app.add_middleware(BoundedForwarding)
     install_error_handlers(app)
-    install_openapi(app, signs_in=settings.signs_in)
+    install_openapi(app, issues_tokens=settings.issues_tokens)
     return app

@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
-from ordergate.application.accounts.add_user import AddUser
 from ordergate.application.accounts.change_password import ChangePassword
 from ordergate.application.accounts.close_account import CloseAccount
 from ordergate.application.accounts.get_account import GetAccount
+from ordergate.application.accounts.register_user import RegisterUser
 from ordergate.application.orders.cancel_order import CancelOrder
 from ordergate.application.orders.get_own_order import GetOwnOrder
 from ordergate.application.orders.list_own_orders import ListOwnOrders
@@ -46,7 +46,7 @@ def from_container(name: str) -> object:
     return Depends(provide)
 
 
-AddUserCase = Annotated[AddUser, from_container("add_user")]
+AddUserCase = Annotated[RegisterUser, from_container("register_user")]
 AuthenticateUserCase = Annotated[AuthenticateUser, from_container("authenticate_user")]
 CancelOrderCase = Annotated[CancelOrder, from_container("cancel_order")]
 ChangePasswordCase = Annotated[ChangePassword, from_container("change_password")]
@@ -138,16 +138,16 @@ _QUERY_TOO_LONG = f"has more than {_MAX_QUERY_BYTES} bytes"
 _TOO_MANY_PARAMETERS = f"has more than {_MAX_PARAMETERS} parameters"
 
 
-async def _refuse_stray_parameters(request: Request) -> None:
+async def _reject_unknown_query_parameters(request: Request) -> None:
     if not request.scope["query_string"]:
         return
     query = request.scope["query_string"]
-    for refused, why in (
+    for refused, reason in (
         (query.count(b"&") >= _MAX_PARAMETERS, _TOO_MANY_PARAMETERS),
         (len(query) > _MAX_QUERY_BYTES, _QUERY_TOO_LONG),
     ):
         if refused:
-            raise RequestValidationError([{"loc": ("query", ""), "msg": why}])
+            raise RequestValidationError([{"loc": ("query", ""), "msg": reason}])
     given = [name for name, _ in query_parameters(request)]
     route = request.scope["route"]
     known = route.query_names if isinstance(route, CompiledRoute) else query_names(route)
@@ -168,5 +168,5 @@ async def _refuse_stray_parameters(request: Request) -> None:
     raise RequestValidationError(errors)
 
 
-strict_query: Any = Depends(_refuse_stray_parameters)
+strict_query: Any = Depends(_reject_unknown_query_parameters)
 """Refuse query parameters that a route does not know or that come twice, instead of guessing."""

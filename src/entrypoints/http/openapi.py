@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from ordergate.application.errors import (
     ApplicationError,
     InvalidToken,
-    KeysUnavailable,
+    IssuerKeysUnavailable,
     OutcomeUnknown,
     StorageUnavailable,
 )
@@ -22,7 +22,7 @@ from ordergate.entrypoints.http.problems.errors import (
     REPEATED_AUTHORIZATION,
     insufficient_scope,
     invalid_parameter,
-    of_status,
+    problem_for_status,
 )
 from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem, ProblemDetails
 
@@ -31,7 +31,7 @@ _BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token of the issuer that this service believes.",
+    "description": "An access token of the issuer that this service accepts.",
 }
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
@@ -55,11 +55,11 @@ def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Re
     return {status: {"description": description, "headers": headers}}
 
 
-def install_openapi(app: FastAPI, *, signs_in: bool) -> None:
+def install_openapi(app: FastAPI, *, issues_tokens: bool) -> None:
     """Complete the document with the errors that every operation can answer.
 
-    Where nobody `signs_in`, tokens come from elsewhere: the document tells no more of them than
-    that they are JWTs.
+    Where nobody `issues_tokens`, tokens come from elsewhere: the document tells no more of them
+    than that they are JWTs.
     """
 
     def openapi() -> dict[str, Any]:
@@ -73,17 +73,17 @@ def install_openapi(app: FastAPI, *, signs_in: bool) -> None:
                     routes=app.routes,
                     tags=app.openapi_tags,
                 ),
-                signs_in=signs_in,
+                issues_tokens=issues_tokens,
             )
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
 
 
-def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:
+def _complete(document: dict[str, Any], *, issues_tokens: bool) -> dict[str, Any]:
     everywhere = _responses(
         MALFORMED,
-        of_status(413),
+        problem_for_status(413),
         _STRAY_PARAMETER,
         HEAD_TOO_LARGE,
         INTERNAL,
@@ -94,9 +94,9 @@ def _complete(document: dict[str, Any], *, signs_in: bool) -> dict[str, Any]:
         REPEATED_AUTHORIZATION,
         MISSING_TOKEN,
         PROBLEMS[InvalidToken],
-        *(() if signs_in else (PROBLEMS[KeysUnavailable],)),
+        *(() if issues_tokens else (PROBLEMS[IssuerKeysUnavailable],)),
     )
-    if not signs_in:
+    if not issues_tokens:
         _take_tokens_from_elsewhere(document)
     for path in document["paths"].values():
         for method, operation in path.items():

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from ordergate.entrypoints.http.middleware.envelope import HEADERS
+from ordergate.entrypoints.http.middleware.edge import HEADERS
 from ordergate.entrypoints.http.problems.errors import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -26,7 +26,7 @@ from ordergate.entrypoints.http.problems.errors import (
 )
 from ordergate.entrypoints.http.problems.problem import Problem
 from ordergate.entrypoints.http.requests.request_heads import is_authority
-from ordergate.entrypoints.server.gathered_writes import GatheredWrites
+from ordergate.entrypoints.server.coalescing_transport import CoalescingTransport
 
 PIECE_BYTES = 2_048
 """What the parser is given in one call: the bound on the requests that one call can queue."""
@@ -63,7 +63,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection; the client has `HEAD_SECONDS` to send a request."""
-        self._gathered = GatheredWrites(cast("asyncio.Transport", transport), self._expects_more)
+        self._gathered = CoalescingTransport(
+            cast("asyncio.Transport", transport), self._expects_more
+        )
         super().connection_made(cast("asyncio.Transport", self._gathered))
         self.flow = _Flow(self.transport, self._resume)
         self._limit_time()

@@ -358,7 +358,7 @@ class TakesAChangedOrderForAnother(_Adding):
 
 @caught_by("test_an_id_that_the_owner_has_given_is_taken")
 class TakesAnyOrderOfTheIdForTheSame(_Adding):
-    """`INSERT ... ON CONFLICT DO NOTHING`, and the order that is there is returned."""
+    """`INSERT ... ON CONFLICT DO EMPTY_BODY`, and the order that is there is returned."""
 
     def _is_same(self, there: Order, order: Order) -> bool:
         return True
@@ -537,15 +537,15 @@ class HidesThatAChangeIsRefused(InMemoryOrderRepository):
 class ForgetsKeysWithoutALimit(InMemoryOrderRepository):
     """One call removes all of them."""
 
-    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
-        return await super().forget_keys(expired_by=expired_by, limit=10**6)
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
+        return await super().purge_expired_keys(expired_by=expired_by, limit=10**6)
 
 
 @caught_by("test_keys_that_expired_are_forgotten")
 class KeepsKeysThatExpireThen(InMemoryOrderRepository):
     """`expired_by` is exclusive."""
 
-    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
         keys = self._tables.keys
         expired = [key for key, (_, at) in keys.items() if at < expired_by][:limit]
         for key in expired:
@@ -557,9 +557,9 @@ class KeepsKeysThatExpireThen(InMemoryOrderRepository):
 class ForgetsOrdersWithTheirKeys(InMemoryOrderRepository):
     """`ON DELETE CASCADE` in the wrong direction."""
 
-    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
         before = dict(self._tables.keys)
-        count = await super().forget_keys(expired_by=expired_by, limit=limit)
+        count = await super().purge_expired_keys(expired_by=expired_by, limit=limit)
         for owner, value in before.keys() - self._tables.keys.keys():
             del self._tables.orders[owner, before[owner, value][0]]
         return count

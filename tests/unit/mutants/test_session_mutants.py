@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from ordergate.adapters.memory import InMemorySessionRepository, Tables
 from ordergate.adapters.memory.tables import StoredToken
-from ordergate.application.ports.sessions import Forgotten, Rotation, Verdict
+from ordergate.application.ports.sessions import Forgotten, Rotation, RotationOutcome
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 from tests.unit.mutants.kit import caught_by
 
@@ -87,7 +87,7 @@ class _EndingSurplus(InMemorySessionRepository):
     """Ends what subclasses say when there are more sessions than the limit."""
 
     def _counted(self, session: Session) -> bool:
-        return self._tables.is_live(session, session.started_at)
+        return self._tables.is_active(session, session.started_at)
 
     def _surplus(self, live: list[Session], limit: int) -> list[Session]:
         return sorted(live, key=lambda s: s.expires_at, reverse=True)[limit - 1 :]
@@ -105,7 +105,9 @@ class _EndingSurplus(InMemorySessionRepository):
         if user is None or user.password_hash != password_hash:
             return None
         counted = [s for s in self._of(session.user) if self._counted(s)]
-        ended = self._tables.end(self._surplus(counted, limit), Ending.TOO_MANY, session.started_at)
+        ended = self._tables.end(
+            self._surplus(counted, limit), SessionEndReason.TOO_MANY, session.started_at
+        )
         await self._pause()
         self._tables.sessions[session.id] = session
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
@@ -193,13 +195,13 @@ class _Rotating(InMemorySessionRepository):
         pass
 
     def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
-        return self._tables.is_live(session, at)
+        return self._tables.is_active(session, at)
 
     def _is_unexpired(self, stored: StoredToken, at: datetime) -> bool:
         return at < stored.expires_at
 
     def _end_reused(self, session: Session, at: datetime) -> None:
-        self._tables.end([session], Ending.REUSE, at)
+        self._tables.end([session], SessionEndReason.REUSE, at)
 
     def _renew(self, session: Session, at: datetime) -> Session:
         return replace(session, last_used_at=at)
@@ -218,23 +220,23 @@ class _Rotating(InMemorySessionRepository):
         grace: timedelta,
     ) -> Rotation:
         stored = self._tables.tokens.get(old)
-        session = await self.of_token(old)
+        session = await self.get_by_refresh_token(old)
         if stored is None or session is None or not self._is_live(session, stored, at):
-            return Rotation(Verdict.DEAD)
+            return Rotation(RotationOutcome.INVALID)
         used_at = stored.used_at
         await self._pause()
         if used_at is not None:
             if self._is_repeated(at - used_at, grace):
                 self._repeat(stored, at, sealed)
-                return Rotation(Verdict.REPEATED, stored.sealed)
+                return Rotation(RotationOutcome.REPLAYED, stored.sealed)
             self._end_reused(session, at)
-            return Rotation(Verdict.REUSED)
+            return Rotation(RotationOutcome.REUSED)
         if not self._is_unexpired(stored, at):
-            return Rotation(Verdict.DEAD)
+            return Rotation(RotationOutcome.INVALID)
         stored.used_at, stored.sealed = at, sealed
         self._tables.tokens[new] = self._next(stored, expires_at)
         self._tables.sessions[session.id] = self._renew(session, at)
-        return Rotation(Verdict.ROTATED, sealed)
+        return Rotation(RotationOutcome.ROTATED, sealed)
 
 
 @caught_by("test_of_50_who_rotate_at_once_one_does", "test_of_many_who_rotate_by_two_ways_one_does")
@@ -278,7 +280,7 @@ class StoresTheSuccessorOfARepetition(_Rotating):
         rotation = await super().rotate(
             old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
         )
-        if rotation.verdict is Verdict.REPEATED:
+        if rotation.outcome is RotationOutcome.REPLAYED:
             self._tables.tokens[old].sealed = sealed
         return rotation
 
@@ -305,7 +307,7 @@ class EndsEverySessionOnReuse(_Rotating):
     """A copied token of one session ends the others."""
 
     def _end_reused(self, session: Session, at: datetime) -> None:
-        self._tables.end(self._tables.sessions_of(session.user), Ending.REUSE, at)
+        self._tables.end(self._tables.sessions_of(session.user), SessionEndReason.REUSE, at)
 
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
@@ -313,7 +315,7 @@ class RecordsReuseAsRevocation(_Rotating):
     """The reason is lost."""
 
     def _end_reused(self, session: Session, at: datetime) -> None:
-        self._tables.end([session], Ending.REVOKED, at)
+        self._tables.end([session], SessionEndReason.REVOKED, at)
 
 
 @caught_by("test_an_expired_session_is_not_ended_by_reuse")
@@ -326,7 +328,7 @@ class EndsExpiredSessionsOnReuse(_Rotating):
         )
 
     def _end_reused(self, session: Session, at: datetime) -> None:
-        self._tables.endings[session.id] = at, Ending.REUSE
+        self._tables.endings[session.id] = at, SessionEndReason.REUSE
 
 
 @caught_by("test_a_session_dies_with_its_time", "test_an_expired_session_is_not_ended_by_reuse")
@@ -397,7 +399,7 @@ class KeepsOneSuccessorPerSession(InMemorySessionRepository):
         rotation = await super().rotate(
             old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
         )
-        if rotation.verdict is Verdict.ROTATED:
+        if rotation.outcome is RotationOutcome.ROTATED:
             tokens = self._tables.tokens
             for digest, token in tokens.items():
                 if digest != old and token.session == tokens[old].session:
@@ -422,7 +424,7 @@ class RemovesUsedTokens(InMemorySessionRepository):
         rotation = await super().rotate(
             old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
         )
-        if rotation.verdict is Verdict.ROTATED:
+        if rotation.outcome is RotationOutcome.ROTATED:
             tokens = self._tables.tokens
             session = tokens[old].session
             for digest in [d for d in tokens if tokens[d].session == session]:
@@ -438,7 +440,7 @@ class _Listing(InMemorySessionRepository):
     """Lists by what subclasses say."""
 
     def _is_live(self, session: Session, at: datetime) -> bool:
-        return self._tables.is_live(session, at)
+        return self._tables.is_active(session, at)
 
     def _renewable(self, token: StoredToken, at: datetime) -> bool:
         return token.used_at is None and at < token.expires_at
@@ -446,7 +448,7 @@ class _Listing(InMemorySessionRepository):
     def _cut(self, sessions: list[Session], at: datetime, limit: int) -> list[Session]:
         return sorted(sessions, key=lambda each: each.last_used_at, reverse=True)[:limit]
 
-    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+    async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         tokens = self._tables.tokens.values()
         renewable = {token.session for token in tokens if self._renewable(token, at)}
         sessions = [
@@ -474,7 +476,7 @@ class CountsEndedSessionsIntoTheLimit(_Listing):
 
     def _cut(self, sessions: list[Session], at: datetime, limit: int) -> list[Session]:
         some = super()._cut(sessions, at, limit)
-        return [session for session in some if self._tables.is_live(session, at)]
+        return [session for session in some if self._tables.is_active(session, at)]
 
 
 @caught_by("test_an_expired_session_is_not_listed")
@@ -508,18 +510,18 @@ class ListsSessionsThatCannotBeRenewed(_Listing):
 class IgnoresWhoseSessionIsLive(InMemorySessionRepository):
     """The user is not in the condition."""
 
-    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+    async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         stored = self._tables.sessions.get(session)
-        return stored is not None and self._tables.is_live(stored, at)
+        return stored is not None and self._tables.is_active(stored, at)
 
 
 @caught_by("test_a_session_dies_with_its_time")
 class LetsASessionLiveAtItsLastMoment(InMemorySessionRepository):
     """`expires_at` is inclusive."""
 
-    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+    async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         moment = timedelta(microseconds=1)
-        return await super().is_live(session, user=user, at=at - moment if at.year > 1 else at)
+        return await super().is_active(session, user=user, at=at - moment if at.year > 1 else at)
 
 
 @caught_by("test_a_change_by_another_process_is_visible")
@@ -530,17 +532,19 @@ class CachesLiveSessions(InMemorySessionRepository):
         super().__init__(tables)
         self._live: set[tuple[SessionId, UserId]] = set()
 
-    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+    async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         if (session, user) in self._live and at < self._tables.sessions[session].expires_at:
             return True
-        live = await super().is_live(session, user=user, at=at)
+        live = await super().is_active(session, user=user, at=at)
         if live:
             self._live.add((session, user))
         return live
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         self._live.discard((session, user))
-        return await super().end(session, user=user, why=why, at=at)
+        return await super().end(session, user=user, reason=reason, at=at)
 
 
 # Addresses
@@ -552,7 +556,7 @@ class _Familiar(InMemorySessionRepository):
     def _site(self, address: str) -> str:
         raise NotImplementedError
 
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         site = self._site(address)
         return any(self._site(each.address) == site for each in self._tables.sessions_of(user))
 
@@ -577,7 +581,7 @@ class ComparesAddressesAsTheyAreWritten(_Familiar):
 class RemembersTheLastAddress(InMemorySessionRepository):
     """A column of the account with one address."""
 
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         mine = self._tables.sessions_of(user)[-1:]
         return bool(mine) and mine[0].address == address
 
@@ -586,10 +590,10 @@ class RemembersTheLastAddress(InMemorySessionRepository):
 class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
     """Only live sessions make an address familiar."""
 
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         ended = self._tables.endings
         live = [each for each in self._tables.sessions_of(user) if each.id not in ended]
-        return bool(live) and await super().is_familiar(user, address)
+        return bool(live) and await super().has_signed_in_from(user, address)
 
 
 # Ending
@@ -599,28 +603,34 @@ class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
 class EndsTheSessionsOfAnyUser(InMemorySessionRepository):
     """The user is not in the condition."""
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         stored = self._tables.sessions.get(session)
-        return bool(stored and self._tables.end([stored], why, at))
+        return bool(stored and self._tables.end([stored], reason, at))
 
 
 @caught_by("test_a_session_is_ended_by_its_user_once")
 class EndsASessionTwice(InMemorySessionRepository):
     """The second end succeeds too."""
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         self._tables.endings.pop(session, None)
-        return await super().end(session, user=user, why=why, at=at)
+        return await super().end(session, user=user, reason=reason, at=at)
 
 
 @caught_by("test_an_ending_is_never_overwritten")
 class OverwritesTheFirstEnding(InMemorySessionRepository):
     """The second end fails, and yet its time and reason are stored."""
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
-        ended = await super().end(session, user=user, why=why, at=at)
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
+        ended = await super().end(session, user=user, reason=reason, at=at)
         if session in self._tables.endings:
-            self._tables.endings[session] = at, why
+            self._tables.endings[session] = at, reason
         return ended
 
 
@@ -628,11 +638,13 @@ class OverwritesTheFirstEnding(InMemorySessionRepository):
 class EndsExpiredSessions(InMemorySessionRepository):
     """Only endings are looked at."""
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         stored = self._tables.sessions.get(session)
         if stored is None or stored.user != user or session in self._tables.endings:
             return False
-        self._tables.endings[session] = at, why
+        self._tables.endings[session] = at, reason
         return True
 
 
@@ -640,11 +652,13 @@ class EndsExpiredSessions(InMemorySessionRepository):
 class ReadsASessionBeforeItEnds(InMemorySessionRepository):
     """Each of many finds the session live."""
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
-        live = await self.is_live(session, user=user, at=at)
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
+        live = await self.is_active(session, user=user, at=at)
         await asyncio.sleep(0)
         if live:
-            self._tables.endings[session] = at, why
+            self._tables.endings[session] = at, reason
         return live
 
 
@@ -661,11 +675,11 @@ class ReturnsOnlySessionsThatUsersEnded(InMemorySessionRepository):
     """Sessions that ended with an account or a password are left out."""
 
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
-        by_users = {Ending.REVOKED, Ending.SIGNED_OUT, Ending.REUSE}
+        by_users = {SessionEndReason.REVOKED, SessionEndReason.SIGNED_OUT, SessionEndReason.REUSE}
         return {
             session: when
-            for session, (when, why) in self._tables.endings.items()
-            if when >= at and why in by_users
+            for session, (when, reason) in self._tables.endings.items()
+            if when >= at and reason in by_users
         }
 
 
@@ -684,13 +698,13 @@ class ReturnsTheFirst100Endings(InMemorySessionRepository):
 class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
     """No foreign key removes them."""
 
-    async def of_token(self, token: TokenDigest) -> Session | None:
+    async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
         stored = self._tables.tokens.get(token)
         return self._tables.sessions.get(stored.session) if stored else None
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         tokens = dict(self._tables.tokens)
-        count = await super().forget(over_by=over_by, limit=limit)
+        count = await super().purge_ended(over_by=over_by, limit=limit)
         self._tables.tokens.update(tokens)
         return count
 
@@ -699,9 +713,9 @@ class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
 class ForgetsByExpiryAlone(InMemorySessionRepository):
     """A session that ended is kept until it expires."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         endings, self._tables.endings = self._tables.endings, {}
-        count = await super().forget(over_by=over_by, limit=limit)
+        count = await super().purge_ended(over_by=over_by, limit=limit)
         sessions = self._tables.sessions
         self._tables.endings = {key: value for key, value in endings.items() if key in sessions}
         return count
@@ -711,26 +725,26 @@ class ForgetsByExpiryAlone(InMemorySessionRepository):
 class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
     """Access tokens of the session may still be in use, and its address is no longer familiar."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         tables = self._tables
         for session in tables.sessions.values():
             mine = [token for token in tables.tokens.values() if token.session == session.id]
             if all(token.expires_at <= over_by for token in mine):
-                tables.endings.setdefault(session.id, (over_by, Ending.REVOKED))
-        return await super().forget(over_by=over_by, limit=limit)
+                tables.endings.setdefault(session.id, (over_by, SessionEndReason.REVOKED))
+        return await super().purge_ended(over_by=over_by, limit=limit)
 
 
 @caught_by("test_forget_removes_no_more_rows_than_its_limit")
 class ForgetsSessionsWithoutALimit(InMemorySessionRepository):
     """One call removes all of them."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
-        return await super().forget(over_by=over_by, limit=10**6)
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
+        return await super().purge_ended(over_by=over_by, limit=10**6)
 
 
 @caught_by("test_forget_removes_no_more_rows_than_its_limit")
 class ForgetsSessionsWithAllOfTheirTokens(InMemorySessionRepository):
     """The limit counts sessions alone."""
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
-        return await super().forget(over_by=over_by, limit=limit + len(self._tables.tokens))
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
+        return await super().purge_ended(over_by=over_by, limit=limit + len(self._tables.tokens))

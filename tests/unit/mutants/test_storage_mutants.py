@@ -10,7 +10,7 @@ from ordergate.adapters.memory.orders import InMemoryBulkLoader
 from ordergate.application.errors import StorageNotEmpty, StorageUnavailable
 from ordergate.application.ports.archive import (
     AccountRecord,
-    Bookmark,
+    CopyCheckpoint,
     KeyRecord,
     R,
     Record,
@@ -181,7 +181,7 @@ class LeavesOutUsedTokens(InMemoryArchive):
 class OverwritesRecords(InMemoryArchive):
     """An upsert."""
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         for record in records:
             match record:
                 case RefreshTokenRecord():
@@ -192,20 +192,20 @@ class OverwritesRecords(InMemoryArchive):
                     self._tables.keys.pop((record.owner, record.key.value), None)
                 case _:
                     pass
-        await super().write(records, bookmark=bookmark)
+        await super().write(records, checkpoint=checkpoint)
 
 
 @caught_by("test_a_record_that_is_there_is_not_written_again[an account of the same name]")
 class WritesTwoAccountsOfOneName(InMemoryArchive):
     """The name is not unique."""
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         tables = self._tables
         names = {r.username for r in records if isinstance(r, AccountRecord) and r.username}
         same = {user.id: user for user in tables.users.values() if user.username in names}
         for user in same:
             del tables.users[user]
-        await super().write(records, bookmark=bookmark)
+        await super().write(records, checkpoint=checkpoint)
         tables.users.update(same)
 
 
@@ -213,9 +213,9 @@ class WritesTwoAccountsOfOneName(InMemoryArchive):
 class WritesSessionsWithoutTheirUser(InMemoryArchive):
     """No foreign key."""
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         sessions = [record for record in records if isinstance(record, SessionRecord)]
-        await super().write([r for r in records if r not in sessions], bookmark=bookmark)
+        await super().write([r for r in records if r not in sessions], checkpoint=checkpoint)
         for session, ended_at, ending in map(attrgetter("session", "ended_at", "ending"), sessions):
             self._tables.sessions[session.id] = session
             if ended_at and ending:
@@ -226,31 +226,31 @@ class WritesSessionsWithoutTheirUser(InMemoryArchive):
 class WritesWhatFits(InMemoryArchive):
     """Records before the one that is refused stay."""
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
-        if self._tables.bookmark is None and not self._tables.is_empty:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
+        if self._tables.checkpoint is None and not self._tables.is_empty:
             raise StorageNotEmpty
         for record in records:
             _add(self._tables, record)
-        self._tables.bookmark = bookmark
+        self._tables.checkpoint = checkpoint
 
 
 @caught_by("test_records_and_bookmark_are_written_in_one_step")
 class WritesTheBookmarkFirst(InMemoryArchive):
     """A copy that goes on behind the bookmark leaves the refused records out."""
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
-        if self._tables.bookmark is None and not self._tables.is_empty:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
+        if self._tables.checkpoint is None and not self._tables.is_empty:
             raise StorageNotEmpty
-        self._tables.bookmark = bookmark
-        await super().write(records, bookmark=bookmark)
+        self._tables.checkpoint = checkpoint
+        await super().write(records, checkpoint=checkpoint)
 
 
 @caught_by("test_sessions_that_were_written_are_used_like_any_others")
 class WritesSessionsAsLive(InMemoryArchive):
     """A copy lets sessions live that had ended."""
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
-        await super().write(records, bookmark=bookmark)
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
+        await super().write(records, checkpoint=checkpoint)
         for record in records:
             if isinstance(record, SessionRecord):
                 self._tables.endings.pop(record.session.id, None)

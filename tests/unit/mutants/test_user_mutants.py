@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from ordergate.adapters.memory import InMemoryUserRepository, Tables
-from ordergate.application.errors import OrdersOpen, UsernameTaken
-from ordergate.domain.session import Ending, SessionId
+from ordergate.application.errors import AccountHasOpenOrders, UsernameTaken
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.unit.mutants.kit import caught_by
 
@@ -245,7 +245,7 @@ class EndsSessionsForTheWrongReason(InMemoryUserRepository):
         if not await self.replace_password_hash(user_id, old=old, new=new):
             return None
         others = [each for each in self._tables.sessions_of(user_id) if each.id != keep]
-        return self._tables.end(others, Ending.SIGNED_OUT, at)
+        return self._tables.end(others, SessionEndReason.SIGNED_OUT, at)
 
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
@@ -332,7 +332,7 @@ class MixesUpWhoHasOpenOrders(InMemoryUserRepository):
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
     ) -> Sequence[SessionId] | None:
         if any(order.is_open for order in self._tables.orders.values()):
-            raise OrdersOpen
+            raise AccountHasOpenOrders
         return await super().close(user_id, password_hash=password_hash, at=at)
 
 
@@ -346,14 +346,14 @@ class LooksForOpenOrdersBeforeItCloses(InMemoryUserRepository):
         tables = self._tables
         orders = tables.orders.values()
         if any(order.owner == user_id and order.is_open for order in orders):
-            raise OrdersOpen
+            raise AccountHasOpenOrders
         await asyncio.sleep(0)
         user = tables.users.get(user_id)
         if user is None or user.password_hash != password_hash:
             return None
         del tables.users[user_id]
         tables.closed.add(user_id)
-        return tables.end(tables.sessions_of(user_id), Ending.ACCOUNT_CLOSED, at)
+        return tables.end(tables.sessions_of(user_id), SessionEndReason.ACCOUNT_CLOSED, at)
 
 
 # Subjects of other issuers
@@ -365,12 +365,12 @@ class _Subjects(InMemoryUserRepository):
     def _key(self, issuer: str, subject: str) -> tuple[str, str]:
         return issuer, subject
 
-    async def of_subject(self, issuer: str, subject: str) -> UserId:
+    async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         key = self._key(issuer, subject)
         for stored, user in self._tables.subjects.items():
             if self._key(*stored) == key:
                 return user
-        return await super().of_subject(issuer, subject)
+        return await super().get_or_create_by_subject(issuer, subject)
 
 
 @caught_by("test_issuers_and_subjects_are_compared_exactly[https://id.example/-zo\\xeb]")
@@ -428,7 +428,7 @@ class JoinsIssuerAndSubject(_Subjects):
 class LooksForASubjectBeforeItWrites(InMemoryUserRepository):
     """Two accounts for one subject, of which one is lost."""
 
-    async def of_subject(self, issuer: str, subject: str) -> UserId:
+    async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         if known := self._tables.subjects.get((issuer, subject)):
             return known
         await asyncio.sleep(0)
@@ -441,7 +441,7 @@ class LooksForASubjectBeforeItWrites(InMemoryUserRepository):
 class GivesASubjectAUserName(InMemoryUserRepository):
     """The subject is stored as the name of its account."""
 
-    async def of_subject(self, issuer: str, subject: str) -> UserId:
-        user = await super().of_subject(issuer, subject)
+    async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
+        user = await super().get_or_create_by_subject(issuer, subject)
         self._tables.users[user] = User(user, Username(subject), PasswordHash("!"))
         return user

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from ordergate.adapters.sql.rows import check_types, session_of, session_row
+from ordergate.adapters.sql.rows import check_types, row_to_session, session_to_row
 from ordergate.adapters.sql.tables import CLOSED, EXTERNAL, NO_HASH
 from ordergate.application.ports.archive import (
     AccountKind,
@@ -63,13 +63,13 @@ def subject_of(row: Row[Any]) -> SubjectRecord:
 def session_record_row(record: SessionRecord) -> dict[str, Any]:
     """Return the row of a session that ended or did not."""
     ending = str(record.ending) if record.ending is not None else None
-    return {**session_row(record.session), "ended_at": record.ended_at, "ending": ending}
+    return {**session_to_row(record.session), "ended_at": record.ended_at, "ending": ending}
 
 
 def session_record_of(row: Row[Any]) -> SessionRecord:
     """Return what a row of `sessions` says."""
     check_types(f"session {row.id}", row, ended_at=datetime | None, ending=str | None)
-    return SessionRecord(session_of(row), row.ended_at, row.ending)
+    return SessionRecord(row_to_session(row), row.ended_at, row.ending)
 
 
 def refresh_token_row(record: RefreshTokenRecord) -> dict[str, Any]:

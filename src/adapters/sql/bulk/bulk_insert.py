@@ -65,7 +65,7 @@ def _flaw(column: ColumnElement[Any], value: object) -> str | None:
     return None
 
 
-def skip_ids(connection: Connection) -> None:
+def advance_id_sequence(connection: Connection) -> None:
     """Let accounts that are opened later have ids beyond all that were written.
 
     SQLite does so by itself.

@@ -35,10 +35,10 @@ from ordergate.adapters.sql.bulk.archive_rows import (
     subject_of,
     subject_row,
 )
-from ordergate.adapters.sql.bulk.bulk_insert import insert_rows, skip_ids
+from ordergate.adapters.sql.bulk.bulk_insert import advance_id_sequence, insert_rows
 from ordergate.adapters.sql.bulk.unchecked_insert import insert_unchecked
 from ordergate.adapters.sql.database import Database
-from ordergate.adapters.sql.rows import LINE, ORDER_NAMES, line_rows, order_of, order_row
+from ordergate.adapters.sql.rows import LINE, ORDER_NAMES, line_rows, order_to_row, row_to_order
 from ordergate.adapters.sql.tables import (
     CopyRow,
     ExternalSubjectRow,
@@ -53,7 +53,7 @@ from ordergate.application.errors import StorageNotEmpty
 from ordergate.application.ports.archive import (
     AccountRecord,
     Archive,
-    Bookmark,
+    CopyCheckpoint,
     KeyRecord,
     R,
     Record,
@@ -76,12 +76,12 @@ class SqlArchive(Archive):
 
     async def count(self, kind: type[Record]) -> int:
         """Count the rows."""
-        query = select(func.count()).select_from(_SHELVES[kind].table)
+        query = select(func.count()).select_from(_RECORD_MAPPINGS[kind].table)
         return await self._database.read(lambda c: c.execute(query).scalar_one(), large=True)
 
     async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
         """Read the rows behind a primary key in one SELECT."""
-        shelf = _SHELVES[kind]
+        shelf = _RECORD_MAPPINGS[kind]
         query = shelf.query(shelf.key_of_place(after), limit)
 
         def work(connection: Connection) -> tuple[Sequence[R], str]:
@@ -94,22 +94,26 @@ class SqlArchive(Archive):
 
         return await self._database.read(work, large=True)
 
-    async def bookmark(self) -> Bookmark | None:
+    async def checkpoint(self) -> CopyCheckpoint | None:
         """Read the only row."""
         return await self._database.read(bookmark_in)
 
-    async def write(self, records: Sequence[Record], *, bookmark: Bookmark) -> None:
+    async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         """Insert the records and update the bookmark in one transaction."""
 
         def work(connection: Connection) -> None:
-            values = {"source": bookmark.source, "kind": bookmark.kind, "after": bookmark.after}
+            values = {
+                "source": checkpoint.source,
+                "kind": checkpoint.kind,
+                "after": checkpoint.after,
+            }
             if connection.execute(update(CopyRow).values(values)).rowcount == 0:
                 # Everything else belongs to an account.
                 if connection.execute(select(col(UserRow.id)).limit(1)).first():
                     raise StorageNotEmpty
                 connection.execute(insert(CopyRow), values)
             if records:
-                _SHELVES[type(records[0])].insert(connection, records)
+                _RECORD_MAPPINGS[type(records[0])].insert(connection, records)
 
         try:
             await self._database.write(work)
@@ -121,15 +125,15 @@ class SqlArchive(Archive):
         await self._database.write(lambda connection: connection.execute(delete(CopyRow)))
 
 
-def bookmark_in(connection: Connection) -> Bookmark | None:
+def bookmark_in(connection: Connection) -> CopyCheckpoint | None:
     """Read how far an unfinished copy into this database has come."""
     query = select(col(CopyRow.source), col(CopyRow.kind), col(CopyRow.after))
     row = connection.execute(query).one_or_none()
-    return Bookmark(*row) if row else None
+    return CopyCheckpoint(*row) if row else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class _RecordMapping:
     """How records of a kind are read, by their primary key, and written.
 
     `keys` are the names of its columns, and what reads a value that `place_of_key` wrote.
@@ -164,7 +168,7 @@ class _Shelf:
         return tuple(key)
 
 
-def _itself(page: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+def _identity(page: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return page
 
 
@@ -187,7 +191,7 @@ def _with_lines(page: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 def _orders(rows: _Rows) -> list[Record]:
     return [
-        order_of(UserId(owner), list(lines))
+        row_to_order(UserId(owner), list(lines))
         for (owner, _), lines in groupby(rows, key=attrgetter("owner_id", "id"))
     ]
 
@@ -204,45 +208,49 @@ def _into(
 
 def _insert_accounts(connection: Connection, accounts: Sequence[AccountRecord]) -> None:
     insert_rows(connection, UserRow, map(account_row, accounts))
-    skip_ids(connection)
+    advance_id_sequence(connection)
 
 
 def _insert_orders(connection: Connection, orders: Sequence[Order]) -> None:
     def insert() -> None:
-        insert_rows(connection, OrderRow, map(order_row, orders))
+        insert_rows(connection, OrderRow, map(order_to_row, orders))
         insert_rows(connection, OrderLineRow, (row for order in orders for row in line_rows(order)))
 
     insert_unchecked(connection, (OrderRow, OrderLineRow), insert)
 
 
-_SHELVES: Mapping[type[Any], _Shelf] = {
-    AccountRecord: _Shelf(UserRow, {"id": int}, _itself, _each(account_of), _insert_accounts),
-    SubjectRecord: _Shelf(
+_RECORD_MAPPINGS: Mapping[type[Any], _RecordMapping] = {
+    AccountRecord: _RecordMapping(
+        UserRow, {"id": int}, _identity, _each(account_of), _insert_accounts
+    ),
+    SubjectRecord: _RecordMapping(
         ExternalSubjectRow,
         {"issuer": str, "subject": str},
-        _itself,
+        _identity,
         _each(subject_of),
         _into(ExternalSubjectRow, subject_row),
     ),
-    SessionRecord: _Shelf(
+    SessionRecord: _RecordMapping(
         SessionRow,
         {"id": str},
-        _itself,
+        _identity,
         _each(session_record_of),
         _into(SessionRow, session_record_row),
     ),
-    RefreshTokenRecord: _Shelf(
+    RefreshTokenRecord: _RecordMapping(
         RefreshTokenRow,
         {"digest": bytes.fromhex},
-        _itself,
+        _identity,
         _each(refresh_token_of),
         _into(RefreshTokenRow, refresh_token_row),
     ),
-    Order: _Shelf(OrderRow, {"owner_id": int, "id": int}, _with_lines, _orders, _insert_orders),
-    KeyRecord: _Shelf(
+    Order: _RecordMapping(
+        OrderRow, {"owner_id": int, "id": int}, _with_lines, _orders, _insert_orders
+    ),
+    KeyRecord: _RecordMapping(
         IdempotencyKeyRow,
         {"owner_id": int, "key": str},
-        _itself,
+        _identity,
         _each(key_of),
         _into(IdempotencyKeyRow, key_row),
     ),

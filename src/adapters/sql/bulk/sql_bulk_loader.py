@@ -10,9 +10,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, literal, select, text, union_all
 from sqlalchemy.exc import IntegrityError
 
-from ordergate.adapters.sql.bulk.bulk_insert import insert_rows, skip_ids
+from ordergate.adapters.sql.bulk.bulk_insert import advance_id_sequence, insert_rows
 from ordergate.adapters.sql.database import Database
-from ordergate.adapters.sql.rows import line_rows, order_row, user_row
+from ordergate.adapters.sql.rows import line_rows, order_to_row, user_to_row
 from ordergate.adapters.sql.tables import OrderLineRow, OrderRow, UserRow
 from ordergate.application.errors import StorageNotEmpty, StorageUnavailable
 from ordergate.application.ports.storage import BulkLoader
@@ -40,7 +40,7 @@ class SqlBulkLoader(BulkLoader):
                 raise StorageUnavailable("the load was interrupted; nothing is loaded, try again")
             begun.set()  # what is read once cannot be loaded twice
             _load(connection, users, orders, given_up)
-            skip_ids(connection)
+            advance_id_sequence(connection)
 
         try:
             await self._database.write(work)
@@ -71,11 +71,11 @@ def _load(
 ) -> None:
     for some_users in _batches(users):
         _give_up_if(given_up)
-        insert_rows(connection, UserRow, [user_row(user) for user in some_users])
+        insert_rows(connection, UserRow, [user_to_row(user) for user in some_users])
     for batch in _batches(orders):
         _give_up_if(given_up)
         batch.sort(key=attrgetter("owner", "id"))
-        insert_rows(connection, OrderRow, [order_row(order) for order in batch])
+        insert_rows(connection, OrderRow, [order_to_row(order) for order in batch])
         insert_rows(connection, OrderLineRow, [row for order in batch for row in line_rows(order)])
     _give_up_if(given_up)
 

@@ -19,14 +19,14 @@ from ordergate.adapters.sql.postgres.connection import PostgresConnection, conne
 from ordergate.adapters.sql.postgres.errors import (
     FAILURES,
     cause_of,
+    describe,
+    is_commit_ambiguous,
     is_lost,
-    is_unheard,
+    is_transient,
     is_unstorable,
-    may_pass,
-    words_for,
 )
 from ordergate.adapters.sql.postgres.pool import ConnectionLimits
-from ordergate.adapters.sql.postgres.url import each_host
+from ordergate.adapters.sql.postgres.url import split_hosts
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
 
 CONNECT_SECONDS = 3.0
@@ -44,7 +44,7 @@ _KEPT_FOR_READS = 2
 _FIRST_PAUSE_SECONDS = 0.05
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
 
-_ALL_IN_USE = words_for(PoolTimeoutError())
+_ALL_IN_USE = describe(PoolTimeoutError())
 
 _ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
@@ -58,7 +58,7 @@ It waits until they have the log up to itself, and so all that was committed bef
 """
 
 
-class _CommitUnheardError(Exception):
+class _AmbiguousCommitError(Exception):
     """It is not known whether a COMMIT was done, or whether it can still be lost."""
 
 
@@ -92,7 +92,7 @@ class PostgresDatabase(Database):
         statement_seconds: float,
         idle_seconds: float = 60.0,
     ) -> None:
-        self._hosts = deque(each_host(url))
+        self._hosts = deque(split_hosts(url))
         self._statement_seconds = statement_seconds
         self._engine = _engine(
             self._connect,
@@ -225,13 +225,13 @@ class PostgresDatabase(Database):
                 if again:
                     silent, last = True, now() + self._statement_seconds
                     continue
-            except _CommitUnheardError as error:
+            except _AmbiguousCommitError as error:
                 words, again, unheard = str(error), repeatable, True
             except FAILURES as error:
                 cause = cause_of(error)
                 if is_unstorable(cause):
-                    raise UnstorableValue(f"PostgreSQL: {words_for(cause)}") from None
-                words, again = words_for(cause), may_pass(cause)
+                    raise UnstorableValue(f"PostgreSQL: {describe(cause)}") from None
+                words, again = describe(cause), is_transient(cause)
             if not again or attempt == ATTEMPTS or now() > last:
                 break
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
@@ -272,12 +272,12 @@ class PostgresDatabase(Database):
             except FAILURES as error:
                 # Whatever it was, SQLAlchemy would hand the connection on without rolling back.
                 await connection.invalidate()
-                if is_unheard(cause_of(error)):
-                    raise _CommitUnheardError("the connection was lost during COMMIT") from None
+                if is_commit_ambiguous(cause_of(error)):
+                    raise _AmbiguousCommitError("the connection was lost during COMMIT") from None
                 raise
             driver.committing = False
             if driver.replication_wait_cancelled:
-                raise _CommitUnheardError("COMMIT stopped waiting for a synchronous standby")
+                raise _AmbiguousCommitError("COMMIT stopped waiting for a synchronous standby")
             return result
 
     async def _connect(self, *, limited: bool = True) -> PostgresConnection:

@@ -46,14 +46,14 @@ def is_lost(cause: Exception) -> bool:
     return state in _LOST or state.startswith(_CONNECTION)
 
 
-def may_pass(cause: Exception) -> bool:
+def is_transient(cause: Exception) -> bool:
     """Say whether a new attempt may succeed soon. Time that is over is not waited for again."""
     if isinstance(cause, TimeoutError):
         return False
     return is_lost(cause) or _state(cause) in _CONFLICTS
 
 
-def is_unheard(cause: Exception) -> bool:
+def is_commit_ambiguous(cause: Exception) -> bool:
     """Say whether a COMMIT that ended so may have been done."""
     state = _state(cause)
     return state is None or state.startswith(_UNHEARD)
@@ -82,7 +82,7 @@ def describe_driver_error(error: Exception) -> str:
     )
 
 
-def words_for(cause: Exception) -> str:
+def describe(cause: Exception) -> str:
     """Say what happened. No text that may quote a value or a statement is repeated."""
     state = _state(cause)
     if state and not state.startswith(_DATA):

@@ -5,8 +5,8 @@ import ssl
 import asyncpg
 
 from ordergate.adapters.sql.postgres.database import CONNECT_SECONDS
-from ordergate.adapters.sql.postgres.errors import words_for
-from ordergate.adapters.sql.postgres.url import each_host
+from ordergate.adapters.sql.postgres.errors import describe
+from ordergate.adapters.sql.postgres.url import split_hosts
 
 _NOT_YET = frozenset({"53300", "57P01", "57P02", "57P03"})
 """Too many connections; shutting down, crashed, starting up."""
@@ -22,13 +22,13 @@ async def reason_to_wait(url: str) -> str | None:
     stays, such as a wrong password or a database that does not exist.
     """
     reason = None
-    for host in each_host(url):
+    for host in split_hosts(url):
         try:
             connection = await asyncpg.connect(host, timeout=CONNECT_SECONDS)
         except Exception as error:  # noqa: BLE001 - opening the database says what else is wrong
             if not _is_temporary(error, socket_file=_is_socket_file(host)):
                 return None
-            reason = reason or words_for(error)
+            reason = reason or describe(error)
         else:
             await connection.close()
             return None

@@ -28,7 +28,7 @@ _PARAMETERS = {
 _FORM = "must look like postgresql://name:password@host/database, with other characters as %40"
 
 
-def flaw_in(url: str) -> str | None:
+def url_error(url: str) -> str | None:
     """Say what is wrong with the URL of a database, without repeating any of it."""
     parts = _URL.fullmatch(url)
     if parts is None or not url.isprintable() or not all(map(_is_host, _hosts(parts))):
@@ -47,7 +47,7 @@ def flaw_in(url: str) -> str | None:
     return None
 
 
-def each_host(url: str) -> list[str]:
+def split_hosts(url: str) -> list[str]:
     """Return a URL for each host that a URL without a flaw names."""
     parts = _URL.fullmatch(url)
     if parts is None:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from ordergate.adapters.sql.database import Database, Rows
-from ordergate.adapters.sql.rows import LINE, ORDER, line_rows, order_of, order_row, readable
+from ordergate.adapters.sql.rows import LINE, ORDER, line_rows, order_to_row, readable, row_to_order
 from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
 from ordergate.application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import (
@@ -109,7 +109,7 @@ class SqlOrderRepository(OrderRepository):
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Read the order and its lines in one SELECT with both keys in its WHERE."""
         rows = await self._database.rows(OWNED, {"owner": owner, "order_id": order_id})
-        return order_of(owner, list(rows)) if rows else None
+        return row_to_order(owner, list(rows)) if rows else None
 
     async def page(
         self,
@@ -135,7 +135,7 @@ class SqlOrderRepository(OrderRepository):
 
         def work(connection: Connection) -> tuple[list[Order], int]:
             found = _by_order(connection.execute(query, values).all())
-            return list(readable(found, lambda lines: order_of(owner, lines))), len(found)
+            return list(readable(found, lambda lines: row_to_order(owner, lines))), len(found)
 
         while True:
             orders, found = await self._database.read(work, large=values["limit"] > _FEW)
@@ -160,7 +160,7 @@ class SqlOrderRepository(OrderRepository):
                 return None
             if key and (known := _order_of_key(connection, key, owner, order.placed_at)):
                 return known
-            run(connection, _INSERT_ORDER, order_row(order))
+            run(connection, _INSERT_ORDER, order_to_row(order))
             run(connection, _INSERT_LINES, *line_rows(order))
             if key:
                 run(
@@ -212,7 +212,7 @@ class SqlOrderRepository(OrderRepository):
 
         return await self._database.write(work)
 
-    async def forget_keys(self, *, expired_by: datetime, limit: int) -> int:
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
         """Choose rows by the index on their time, and delete each by its key."""
         expired = (
             select(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
@@ -247,7 +247,7 @@ class SqlStaffOrders(StaffOrders):
 
 def _owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order | None:
     rows = connection.execute(OWNED, {"owner": owner, "order_id": order_id}).all()
-    return order_of(owner, list(rows)) if rows else None
+    return row_to_order(owner, list(rows)) if rows else None
 
 
 def _order_of_key(

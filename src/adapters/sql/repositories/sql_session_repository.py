@@ -22,12 +22,17 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from ordergate.adapters.sql.database import Database
-from ordergate.adapters.sql.rows import readable, session_of, session_row
+from ordergate.adapters.sql.rows import readable, row_to_session, session_to_row
 from ordergate.adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
-from ordergate.application.ports.sessions import Forgotten, Rotation, SessionRepository, Verdict
-from ordergate.domain.address import site_of
+from ordergate.application.ports.sessions import (
+    Forgotten,
+    Rotation,
+    RotationOutcome,
+    SessionRepository,
+)
+from ordergate.domain.address import client_network
 from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Ending, Session, SessionId
+from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 
 _SESSION = (
@@ -68,13 +73,13 @@ class SqlSessionRepository(SessionRepository):
             if connection.scalar(still) is None:
                 return None
             surplus = _end_surplus(connection, session, limit)
-            connection.execute(insert(SessionRow), session_row(session))
+            connection.execute(insert(SessionRow), session_to_row(session))
             _add_token(connection, token, session.id, token_expires_at)
             return surplus
 
         return await self._database.write(work)
 
-    async def of_token(self, token: TokenDigest) -> Session | None:
+    async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
         """Join the token with its session."""
         query = (
             select(*_SESSION)
@@ -106,7 +111,7 @@ class SqlSessionRepository(SessionRepository):
             )
         )
 
-    async def live(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
+    async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Read the rows of a user that are live and have a token to renew them with."""
         renewable = exists().where(
             col(RefreshTokenRow.session_id) == SessionRow.id,
@@ -118,16 +123,16 @@ class SqlSessionRepository(SessionRepository):
             query.order_by(col(SessionRow.last_used_at).desc()).limit(limit), large=True
         )
 
-    async def is_live(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
+    async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         """Read one row by its key."""
         values = {"session": session, "user": user, "at": at}
         return bool(await self._database.rows(_LIVE, values))
 
-    async def is_familiar(self, user: UserId, address: str) -> bool:
+    async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         """Look for a row, live or not."""
         query = (
             select(literal(1))
-            .where(col(SessionRow.user_id) == user, col(SessionRow.site) == site_of(address))
+            .where(col(SessionRow.user_id) == user, col(SessionRow.site) == client_network(address))
             .limit(1)
         )
         return bool(await self._database.read(lambda c: c.execute(query).first()))
@@ -146,19 +151,23 @@ class SqlSessionRepository(SessionRepository):
             return None
         return await self._database.confirmed(find)
 
-    async def end(self, session: SessionId, *, user: UserId, why: Ending, at: datetime) -> bool:
+    async def end(
+        self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
+    ) -> bool:
         """Update the row if it is live and the user's."""
         mine = and_(col(SessionRow.id) == session, col(SessionRow.user_id) == user)
-        return bool(await self._end(mine, why, at))
+        return bool(await self._end(mine, reason, at))
 
-    async def end_all(self, user: UserId, *, why: Ending, at: datetime) -> Sequence[SessionId]:
+    async def end_all(
+        self, user: UserId, *, reason: SessionEndReason, at: datetime
+    ) -> Sequence[SessionId]:
         """Update all live rows of the user."""
-        return await self._end(col(SessionRow.user_id) == user, why, at)
+        return await self._end(col(SessionRow.user_id) == user, reason, at)
 
     async def _end(
-        self, which: ColumnElement[bool], why: Ending, at: datetime
+        self, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
     ) -> Sequence[SessionId]:
-        ended = await self._database.write(lambda c: end_sessions(c, which, why, at))
+        ended = await self._database.write(lambda c: end_sessions(c, which, reason, at))
         if not ended:
             # An earlier attempt may have ended them; callers say that they are ended.
             over = select(literal(1)).where(which).limit(1)
@@ -177,7 +186,7 @@ class SqlSessionRepository(SessionRepository):
             for row in rows
         }
 
-    async def forget(self, *, over_by: datetime, limit: int) -> Forgotten:
+    async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         """Choose sessions by the index on one time, then on the other; tokens go first."""
 
         def work(connection: Connection) -> Forgotten:
@@ -213,7 +222,7 @@ class SqlSessionRepository(SessionRepository):
         self, query: Select[*tuple[Any, ...]], *, large: bool = False
     ) -> list[Session]:
         return await self._database.read(
-            lambda c: list(readable(c.execute(query).all(), session_of)), large=large
+            lambda c: list(readable(c.execute(query).all(), row_to_session)), large=large
         )
 
 
@@ -227,13 +236,13 @@ def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[boo
 
 
 def end_sessions(
-    connection: Connection, which: ColumnElement[bool], why: Ending, at: datetime
+    connection: Connection, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
 ) -> list[SessionId]:
     """End the live sessions among these, within the caller's transaction, and return them."""
     statement = (
         update(SessionRow)
         .where(which, _is_live(at))
-        .values(ended_at=at, ending=why.value)
+        .values(ended_at=at, ending=reason.value)
         .returning(col(SessionRow.id))
     )
     return [SessionId(row.id) for row in connection.execute(statement)]
@@ -250,7 +259,11 @@ def _end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[S
         .limit(_MOST_SURPLUS)
     )
     ids = connection.scalars(surplus).all()
-    return end_sessions(connection, col(SessionRow.id).in_(ids), Ending.TOO_MANY, at) if ids else ()
+    return (
+        end_sessions(connection, col(SessionRow.id).in_(ids), SessionEndReason.TOO_MANY, at)
+        if ids
+        else ()
+    )
 
 
 _MOST_SURPLUS = 1_000
@@ -298,7 +311,7 @@ def _rotate(
         session = SessionId(used.session_id)
         _add_token(connection, new, session, expires_at)
         _note_use(connection, session, at, forget=at - grace)
-        return Rotation(Verdict.ROTATED, sealed)
+        return Rotation(RotationOutcome.ROTATED, sealed)
     stored = connection.execute(
         select(
             col(RefreshTokenRow.session_id),
@@ -307,11 +320,11 @@ def _rotate(
         ).where(this, col(RefreshTokenRow.used_at).is_not(None), live)
     ).first()
     if stored is None:
-        return Rotation(Verdict.DEAD)
+        return Rotation(RotationOutcome.INVALID)
     if at - stored.used_at < grace:
-        return Rotation(Verdict.REPEATED, stored.sealed_successor)
-    end_sessions(connection, col(SessionRow.id) == stored.session_id, Ending.REUSE, at)
-    return Rotation(Verdict.REUSED)
+        return Rotation(RotationOutcome.REPLAYED, stored.sealed_successor)
+    end_sessions(connection, col(SessionRow.id) == stored.session_id, SessionEndReason.REUSE, at)
+    return Rotation(RotationOutcome.REUSED)
 
 
 def _note_use(

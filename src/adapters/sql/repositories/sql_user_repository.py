@@ -20,10 +20,10 @@ from ordergate.adapters.sql.tables import (
     SessionRow,
     UserRow,
 )
-from ordergate.application.errors import OrdersOpen, StorageUnavailable, UsernameTaken
+from ordergate.application.errors import AccountHasOpenOrders, StorageUnavailable, UsernameTaken
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.order import FINAL_STATUSES
-from ordergate.domain.session import Ending, SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
@@ -87,7 +87,7 @@ class SqlUserRepository(UserRepository):
         def work(connection: Connection) -> list[SessionId] | None:
             if not _update(connection, user_id, old, password_hash=new):
                 return None
-            return end_sessions(connection, others, Ending.PASSWORD_CHANGED, at)
+            return end_sessions(connection, others, SessionEndReason.PASSWORD_CHANGED, at)
 
         return await self._database.write(work)
 
@@ -102,14 +102,14 @@ class SqlUserRepository(UserRepository):
             if not _update(connection, user_id, password_hash, **erased):
                 return None
             if connection.scalar(open_orders):
-                raise OrdersOpen
+                raise AccountHasOpenOrders
             return end_sessions(
-                connection, col(SessionRow.user_id) == user_id, Ending.ACCOUNT_CLOSED, at
+                connection, col(SessionRow.user_id) == user_id, SessionEndReason.ACCOUNT_CLOSED, at
             )
 
         return await self._database.write(work)
 
-    async def of_subject(self, issuer: str, subject: str) -> UserId:
+    async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         """Read the row, or write both: the row's key decides who was first.
 
         A row that is found may be of an attempt that was not confirmed. An id that is lost after

@@ -21,7 +21,12 @@ from ordergate.adapters.sql.recognition import (
     ForeignSchema,
     recognize,
 )
-from ordergate.adapters.sql.sqlite.copy import copy_in, copy_out, opened_to_read, run_interruptibly
+from ordergate.adapters.sql.sqlite.copy import (
+    backup_to,
+    open_read_only,
+    restore_into,
+    run_interruptibly,
+)
 from ordergate.adapters.sql.sqlite.database import path_in
 from ordergate.adapters.sql.sqlite.file import (
     JOURNALS,
@@ -34,7 +39,7 @@ from ordergate.adapters.sql.sqlite.file import (
     unavailable,
 )
 from ordergate.adapters.system import files
-from ordergate.adapters.system.background import stand_back
+from ordergate.adapters.system.background import run_at_idle_priority
 from ordergate.application.errors import BackupRefused, StorageUnavailable
 from ordergate.application.ports.storage_file import Contents, StorageFile
 
@@ -69,7 +74,7 @@ class SqliteFile(StorageFile):
 
         def look() -> None:
             if seconds is None:
-                stand_back()
+                run_at_idle_priority()
             with closing(connection):
                 try:
                     found.extend(row[0] for row in connection.execute("PRAGMA quick_check(1)"))
@@ -81,7 +86,7 @@ class SqliteFile(StorageFile):
         looking.join(seconds)
         if looking.is_alive():
             if looking.native_id is not None:
-                stand_back(looking.native_id)
+                run_at_idle_priority(looking.native_id)
             with suppress(sqlite3.ProgrammingError):  # it ended just now
                 connection.interrupt()
             return False
@@ -100,7 +105,7 @@ class SqliteFile(StorageFile):
         _refuse_existing(file)
         with _copy_beside(file) as copy:
             with engine_errors(self._path), closing(connect(self._path)) as source:
-                copy_out(source, copy, file=file, whole=lambda: damaged(self._path))
+                backup_to(source, copy, file=file, whole=lambda: damaged(self._path))
             contents = _contents_of(copy, called=self._path)
             with _refusal_for(file):
                 _sync(copy)
@@ -116,9 +121,9 @@ class SqliteFile(StorageFile):
             files.make_folder(self._path.parent)
             is_new = not files.is_file(self._path)
         with _copy_beside(self._path) as copy:
-            with engine_errors(file), closing(opened_to_read(file)) as source:
+            with engine_errors(file), closing(open_read_only(file)) as source:
                 is_damaged = f"{file} is damaged, or no database"
-                copy_out(source, copy, file=self._path, whole=lambda: is_damaged)
+                backup_to(source, copy, file=self._path, whole=lambda: is_damaged)
             contents = _contents_of(copy, called=file)
             last_id = 0 if is_new else self._last_id(replace=replace)
             with engine_errors(self._path), closing(connect(copy)) as source:
@@ -167,7 +172,7 @@ class SqliteFile(StorageFile):
 
     def _write(self, source: sqlite3.Connection, *, locked: Callable[[], None]) -> None:
         try:
-            copy_in(source, self._path, locked=locked)
+            restore_into(source, self._path, locked=locked)
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
@@ -177,7 +182,7 @@ class SqliteFile(StorageFile):
                 os.truncate(self._path, 0)
                 for journal in JOURNALS:
                     Path(f"{self._path}{journal}").unlink(missing_ok=True)
-            copy_in(source, self._path, locked=locked)
+            restore_into(source, self._path, locked=locked)
 
 
 def _contents_of(copy: Path, *, called: Path) -> Contents:

@@ -23,7 +23,7 @@ _READING = {"SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ"}
 _STEP_PAGES = 1_024
 
 
-def copy_out(
+def backup_to(
     source: sqlite3.Connection, copy: Path, *, file: Path, whole: Callable[[], str]
 ) -> None:
     """Write all pages into a file without a journal, and check that.
@@ -78,7 +78,7 @@ def run_interruptibly(connection: sqlite3.Connection, work: Callable[[], T]) -> 
             raise
 
 
-def copy_in(source: sqlite3.Connection, path: Path, *, locked: Callable[[], None]) -> None:
+def restore_into(source: sqlite3.Connection, path: Path, *, locked: Callable[[], None]) -> None:
     """Write all pages in one transaction, as soon as no other process writes.
 
     `locked` is called when none can any more. What it changes in the source is written too, and
@@ -104,7 +104,7 @@ def copy_in(source: sqlite3.Connection, path: Path, *, locked: Callable[[], None
         source.backup(target, pages=step, progress=after_step, sleep=_POLL_SECONDS)
 
 
-def opened_to_read(file: Path) -> sqlite3.Connection:
+def open_read_only(file: Path) -> sqlite3.Connection:
     """Open what may lie where nothing can be written, and make no journal for it."""
     has_journal = Path(f"{file}-wal").exists()
     return connect(file, mode="ro" if has_journal else "ro&immutable=1")

@@ -59,7 +59,7 @@ class SqliteDatabase(Database):
         return str(self._path)
 
     @staticmethod
-    def flaw_in(url: str) -> str | None:
+    def url_error(url: str) -> str | None:
         """Say what is wrong with a URL that should name a file."""
         path = url.removeprefix(_SCHEME)
         if not url.startswith(_SCHEME) or {"?", "#", ":memory:"} & {path, *path}:

@@ -76,7 +76,7 @@ class SqliteWriter:
     def __init__(self, file: WatchedFile) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(
-            target=_Committer(file, self._jobs).run, name="sqlite-writer", daemon=True
+            target=_GroupCommitLoop(file, self._jobs).run, name="sqlite-writer", daemon=True
         )
         self._thread.start()
 
@@ -98,7 +98,7 @@ class SqliteWriter:
         await asyncio.to_thread(self._thread.join)
 
 
-class _Committer:
+class _GroupCommitLoop:
     """What the thread does."""
 
     def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, Algorithm
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
-from ordergate.application.errors import KeyRefused
+from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.tokens import JWKS_MAX_AGE
 
 PUBLISH_SECONDS = 2 * JWKS_MAX_AGE
@@ -60,8 +60,8 @@ class RingKey:
 class RingState:
     """All keys at one moment: none yet, or several of which exactly one signs.
 
-    Each step returns the state after it, or raises `KeyRefused`. `early` takes a step before it is
-    due; `now` is in UTC. What contradicts itself is no state: ValueError.
+    Each step returns the state after it, or raises `SigningKeyError`. `early` takes a step before
+    it is due; `now` is in UTC. What contradicts itself is no state: ValueError.
     """
 
     keys: tuple[RingKey, ...] = ()
@@ -80,9 +80,9 @@ class RingState:
     def with_new(self, key: SigningKey, now: datetime) -> Self:
         """Publish a key. The first of all signs at once: nobody knows another."""
         if key.kid in {each.kid for each in self.keys}:
-            raise KeyRefused(f"{key.kid} is there already; see `ordergate keys list`")
+            raise SigningKeyError(f"{key.kid} is there already; see `ordergate keys list`")
         if len(self.keys) == MAX_KEYS:
-            raise KeyRefused(f"there are {MAX_KEYS} keys; retire one first")
+            raise SigningKeyError(f"there are {MAX_KEYS} keys; retire one first")
         status = Status.PUBLISHED if self.keys else Status.SIGNING
         return self._of(*self.keys, RingKey(key, status, now.replace(microsecond=0)))
 
@@ -92,12 +92,14 @@ class RingState:
         """Let a published key sign; the one that did only verifies from now on."""
         key = self._find(kid)
         if key.status is Status.SIGNING:
-            raise KeyRefused(f"{kid} signs already")
+            raise SigningKeyError(f"{kid} signs already")
         if key.status is not Status.PUBLISHED:
-            raise KeyRefused(f"{kid} has signed before and only verifies; promote a published key")
+            raise SigningKeyError(
+                f"{kid} has signed before and only verifies; promote a published key"
+            )
         until = key.waits_until(now, token_life)
         if until and not early:
-            raise KeyRefused(
+            raise SigningKeyError(
                 f"not every verifier may know {kid} before {until:%Y-%m-%dT%H:%M:%SZ}; "
                 "wait, or promote it with --now"
             )
@@ -116,10 +118,10 @@ class RingState:
         """Drop a key: a published one, or one whose tokens have all expired."""
         key = self._find(kid)
         if key.status is Status.SIGNING:
-            raise KeyRefused(f"{kid} signs; promote another key first")
+            raise SigningKeyError(f"{kid} signs; promote another key first")
         until = key.waits_until(now, token_life)
         if key.status is Status.VERIFYING and until and not early:
-            raise KeyRefused(
+            raise SigningKeyError(
                 f"tokens that {kid} signed are good until {until:%Y-%m-%dT%H:%M:%SZ}; "
                 "wait, or end them at once with --now"
             )
@@ -154,7 +156,7 @@ class RingState:
         for key in self.keys:
             if key.kid == kid:
                 return key
-        raise KeyRefused(f"there is no key {kid}; `ordergate keys list` shows those there are")
+        raise SigningKeyError(f"there is no key {kid}; `ordergate keys list` shows those there are")
 
     def _of(self, *keys: RingKey) -> Self:
         return type(self)(keys)

@@ -18,7 +18,7 @@ from ordergate.adapters.tokens.keys.jwk import Algorithm, KeySet
 from ordergate.adapters.tokens.keys.key_life import RingKey, RingState, Status
 from ordergate.adapters.tokens.keys.key_source import KeySource, jwks_of
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
-from ordergate.application.errors import KeyRefused
+from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import Jwks
@@ -59,7 +59,7 @@ class KeyRing(KeySource):
     use leaves it with the keys it has.
 
     `token_life` is how long a token is believed after it was signed, leeway included; `ticks` are
-    seconds that only rise. Every method raises `KeyRefused` where keys cannot be read or
+    seconds that only rise. Every method raises `SigningKeyError` where keys cannot be read or
     changed; the message holds no key material.
     """
 
@@ -110,7 +110,7 @@ class KeyRing(KeySource):
         try:
             return self._publish(SigningKey.from_file(file))
         except InvalidSigningKey as error:
-            raise KeyRefused(f"{file}: {error}") from None
+            raise SigningKeyError(f"{file}: {error}") from None
 
     def promote(self, kid: str, *, early: bool = False) -> list[RingKey]:
         """Let a published key sign, as `RingState.promoted` says."""
@@ -254,7 +254,7 @@ class KeyRing(KeySource):
             reason = str(error)
         else:
             return
-        raise KeyRefused(f"the signing keys {self._file} cannot be {done}: {reason}")
+        raise SigningKeyError(f"the signing keys {self._file} cannot be {done}: {reason}")
 
 
 def _first_key() -> SigningKey:

@@ -11,7 +11,7 @@ import httpx
 
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.adapters.tokens.keys.jwk import KeySet
-from ordergate.application.errors import KeysUnavailable
+from ordergate.application.errors import IssuerKeysUnavailable
 
 FRESH_SECONDS = 300
 """How long keys are used before they are fetched again."""
@@ -63,8 +63,8 @@ class RemoteKeySet:
     async def keys(self, kid: str | None) -> KeySet:
         """Return the set, fetched first if it does not hold `kid` and may be fetched.
 
-        Raises `KeysUnavailable` when there is none, and for an unknown `kid` when the issuer does
-        not answer, since it may have a key of that name by now.
+        Raises `IssuerKeysUnavailable` when there is none, and for an unknown `kid` when the issuer
+        does not answer, since it may have a key of that name by now.
         """
         now = self._monotonic()
         stale = self._failure is None and now >= self._fetched_at + STALE_SECONDS
@@ -78,7 +78,7 @@ class RemoteKeySet:
         if missing and self._fetching is not None:
             await asyncio.wait([self._fetching])  # who goes away does not take the fetch along
         if self._keys is None or (self._failure is not None and not self._holds(kid)):
-            raise KeysUnavailable(f"the keys of the issuer: {self._failure}")
+            raise IssuerKeysUnavailable(f"the keys of the issuer: {self._failure}")
         return self._keys
 
     async def close(self) -> None:

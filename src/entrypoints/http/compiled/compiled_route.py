@@ -13,7 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ordergate.entrypoints.http.compiled.plan import Guard, NotSimpleError, Plan, ReadBody, all_of
+from ordergate.entrypoints.http.compiled.plan import (
+    Guard,
+    Plan,
+    ReadBody,
+    UnsupportedRoute,
+    walk_dependants,
+)
 
 _PARTS = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
 """What makes FastAPI leave members out of an answer."""
@@ -55,7 +61,7 @@ class CompiledRoute(APIRoute):
             and as_it_is
             and has_body is (self.status_code != HTTPStatus.NO_CONTENT)
         ):
-            with suppress(NotSimpleError):
+            with suppress(UnsupportedRoute):
                 self._plan = Plan(self.dependant, self.body_reader(), self.guard(readable=readable))
 
     def body_reader(self) -> ReadBody | None:
@@ -117,7 +123,9 @@ class _Headers:
 def query_names(route: APIRoute) -> frozenset[str]:
     """Return the names of all query parameters that a route or what it depends on reads."""
     return frozenset(
-        parameter.alias for each in all_of(route.dependant) for parameter in each.query_params
+        parameter.alias
+        for each in walk_dependants(route.dependant)
+        for parameter in each.query_params
     )
 
 

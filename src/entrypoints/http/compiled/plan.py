@@ -35,16 +35,16 @@ _NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
 Guard = Callable[[Request], Response | None]
 """Checks a request just before the route's own function runs; a response replaces its result."""
 ReadBody = Callable[[Request], Awaitable[object]]
-"""Reads what a body says; `NOTHING` for one that is empty. It may raise a problem."""
-NOTHING: Any = Undefined
+"""Reads what a body says; `EMPTY_BODY` for one that is empty. It may raise a problem."""
+EMPTY_BODY: Any = Undefined
 
 _SLOW_BODY_SECONDS = 0.1
 """What was found out about a caller before a body took longer to arrive is found out again."""
 
-_LACKING: Any = object()
+_MISSING: Any = object()
 
 
-class NotSimpleError(Exception):
+class UnsupportedRoute(Exception):
     """A route or a dependency is of a kind that is left to FastAPI."""
 
 
@@ -56,13 +56,13 @@ class Plan:
     The body comes last, so that nothing of it is read for a caller who is refused. After a body
     that took long to arrive all dependencies are called again: the caller's session may have ended,
     or the storage been replaced. A `guard` runs after everything else was read and checked. Raises
-    `NotSimpleError` where anything else is among the dependencies.
+    `UnsupportedRoute` where anything else is among the dependencies.
     """
 
     def __init__(
         self, route: Dependant, read_body: ReadBody | None = None, guard: Guard | None = None
     ) -> None:
-        scoped = [each for each in all_of(route) if each.security_scopes_param_name]
+        scoped = [each for each in walk_dependants(route) if each.security_scopes_param_name]
         self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
         # Each is one of the three: looking which is faster than asking for a type.
         self._steps: list[tuple[_Call | None, _Param | None, _Body | None]] = []
@@ -87,8 +87,8 @@ class Plan:
             if call is not None:
                 arguments = call.arguments(values)
                 # As FastAPI does: what lacks a value is not called, and all flaws are reported.
-                lacks = errors and _LACKING in arguments
-                value = _LACKING if lacks else await call.function(*arguments)
+                lacks = errors and _MISSING in arguments
+                value = _MISSING if lacks else await call.function(*arguments)
             elif param is not None:
                 value = param.read(request, errors)
             elif body is not None:
@@ -112,11 +112,11 @@ class Plan:
         """Add what a dependency needs, then itself, and return the place of its value."""
         function = dependant.call
         if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
-            raise NotSimpleError
+            raise UnsupportedRoute
         if not inspect.iscoroutinefunction(function) and not inspect.iscoroutinefunction(
             type(function).__call__  # of an instance; that of a class makes one
         ):
-            raise NotSimpleError
+            raise UnsupportedRoute
         key = (function, *_scopes(dependant))
         if dependant.use_cache and key in self._known:
             return self._known[key]
@@ -126,7 +126,7 @@ class Plan:
                 places[field.name] = self._step(param=_Param(field, where))
         if dependant.body_params:
             if dependant is not self._route or self._read_body is None:
-                raise NotSimpleError
+                raise UnsupportedRoute
             (field, *more) = dependant.body_params
             body = _Body(field, self._read_body, alone=not more)
             places[field.name] = self._step(body=body)
@@ -161,7 +161,7 @@ class _Param:
             or field_annotation_is_sequence(info.annotation)
             or lenient_issubclass(info.annotation, BaseModel)
         ):
-            raise NotSimpleError
+            raise UnsupportedRoute
         self._where = where
         self._field = field
         self._loc = (info.in_.value, field.validation_alias or field.alias)
@@ -181,11 +181,11 @@ class _Param:
             if self._default is not Undefined:
                 return self._default
             errors.append(get_missing_field_error(self._loc))
-            return _LACKING
+            return _MISSING
         value, wrong = self._field.validate(value, loc=self._loc)
         if wrong:
             errors.extend(wrong)
-            return _LACKING
+            return _MISSING
         return value
 
 
@@ -203,19 +203,19 @@ class _Body:
             or not info.is_required()
             or not lenient_issubclass(info.annotation, BaseModel)
         ):
-            raise NotSimpleError
+            raise UnsupportedRoute
         self._field = field
         self._read = read
 
     async def read(self, request: Request, errors: list[Any]) -> object:
         """Return the model, or add what is wrong with it."""
         body = await self._read(request)
-        if body is NOTHING:
+        if body is EMPTY_BODY:
             errors.append(get_missing_field_error(("body",)))
-            return _LACKING
+            return _MISSING
         value, wrong = self._field.validate(body, loc=("body",))
         errors.extend(wrong)
-        return _LACKING if wrong else value
+        return _MISSING if wrong else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Ca
     """Take the arguments in the order of the function's parameters."""
     parameters = inspect.signature(function).parameters.values()
     named = [each for each in parameters if each.name in places]
-    arguments = _picking([places[each.name] for each in named])
+    arguments = _argument_getter([places[each.name] for each in named])
     if not any(each.kind is each.KEYWORD_ONLY for each in named):
         return _Call(function, arguments)
     names = [each.name for each in named]
@@ -248,7 +248,7 @@ def _guard(guard: Guard, call: _Call) -> _Call:
     return _Call(guarded, lambda values: (values[0], *call.arguments(values)))
 
 
-def _picking(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
+def _argument_getter(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
     match places:
         case []:
             return lambda _: ()
@@ -261,8 +261,8 @@ def _scopes(dependant: Dependant) -> list[str]:
     return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]
 
 
-def all_of(dependant: Dependant) -> Iterator[Dependant]:
+def walk_dependants(dependant: Dependant) -> Iterator[Dependant]:
     """Go through a dependency and all that it depends on."""
     yield dependant
     for inner in dependant.dependencies:
-        yield from all_of(inner)
+        yield from walk_dependants(inner)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.application.errors import (
-    OrdersOpen,
+    AccountHasOpenOrders,
     Overloaded,
     Throttled,
     UsernameTaken,
@@ -24,7 +24,7 @@ from ordergate.entrypoints.http.dependencies import (
     strict_query,
 )
 from ordergate.entrypoints.http.openapi import problems
-from ordergate.entrypoints.http.problems.errors import problem_of
+from ordergate.entrypoints.http.problems.errors import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
 
@@ -37,7 +37,7 @@ _options: dict[str, Any] = {
 sign_up = APIRouter(**_options)
 router = APIRouter(**_options)
 
-_TOO_SHORT = problem_of(WeakPassword("A password has at least 15 characters."))
+_TOO_SHORT = to_problem(WeakPassword("A password has at least 15 characters."))
 _Username = Annotated[str, Field(min_length=1, max_length=256, examples=["alice"])]
 _Password = Annotated[
     str,
@@ -80,7 +80,7 @@ class UserOut(BaseModel):
     model_config = ConfigDict(title="User")
 
     id: int = Field(ge=1, examples=[1])
-    username: str = Field(description="As it is stored: lower case, NFC.", examples=["alice"])
+    username: str = Field(description="The stored form: lower case, NFC.", examples=["alice"])
 
     @classmethod
     def of(cls, user: User) -> Self:
@@ -90,16 +90,16 @@ class UserOut(BaseModel):
 
 @sign_up.post(
     "/users",
-    name="add_user",
+    name="register_user",
     summary="Open an account",
     status_code=201,
     responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
 )
-async def add_user(
-    new: NewUser, add_user: AddUserCase, origin: RequestOrigin, response: Response
+async def register_user(
+    new: NewUser, register_user: AddUserCase, origin: RequestOrigin, response: Response
 ) -> UserOut:
     """Open an account; then sign in."""
-    user = await add_user(new.username, new.password, origin=origin)
+    user = await register_user(new.username, new.password, origin=origin)
     response.headers["Location"] = "/me"
     return UserOut.of(user)
 
@@ -132,7 +132,7 @@ async def change_password(
     name="close_account",
     summary="Close your account",
     status_code=204,
-    responses=problems(WrongPassword, NOT_JSON, OrdersOpen, Throttled, Overloaded),
+    responses=problems(WrongPassword, NOT_JSON, AccountHasOpenOrders, Throttled, Overloaded),
 )
 async def close_account(
     confirmation: Confirmation,

@@ -84,7 +84,7 @@ class LoginForm(BaseModel):
     scope: str = Field(
         default="",
         pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
-        description="What the token is to be good for; all that there is, if empty.",
+        description="The scope of the access token, separated by spaces; every scope if empty.",
     )
     client_id: str = Field(
         default="",
@@ -100,7 +100,9 @@ class RevokeForm(BaseModel):
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
 
     token: str = Field(min_length=1, description="A refresh token or an access token.")
-    token_type_hint: str = Field(default="", description="Not needed: the token tells.")
+    token_type_hint: str = Field(
+        default="", description="Ignored: the token itself shows its type."
+    )
     client_id: str = Field(default="", pattern=r"^[\x20-\x7e]*$", max_length=255)
 
 
@@ -125,8 +127,8 @@ class TokenOut(BaseModel):
     access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")
     token_type: Literal["bearer"]
     expires_in: int = Field(description="Seconds until the access token expires.")
-    refresh_token: str = Field(description="Good for one refresh; the answer brings the next.")
-    scope: str = Field(description="What the access token is good for.")
+    refresh_token: str = Field(description="Can be used once; the answer has the next one.")
+    scope: str = Field(description="The scope of the access token.")
 
 
 @dataclass(frozen=True, slots=True)

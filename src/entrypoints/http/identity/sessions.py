@@ -44,7 +44,7 @@ class SessionOut(BaseModel):
     client_id: str = Field(examples=["first-party"])
     address: str = Field(description="Where the sign-in came from.", examples=["192.0.2.7"])
     scope: str = Field(examples=["account orders:read orders:write"])
-    current: bool = Field(description="Whether it is the one that asks.")
+    current: bool = Field(description="Whether it is the session of this request.")
 
     @classmethod
     def of(cls, session: Session, current: SessionId | None) -> Self:

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from ordergate.application.errors import (
-    KeyReused,
+    IdempotencyKeyReused,
     OrderChanged,
     OrderIdTaken,
     OrderNotFound,
     TooManyRequests,
 )
 from ordergate.application.ports.orders import Position
-from ordergate.domain.errors import InvalidMoney, InvalidStep
+from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.domain.order import Order, OrderId
 from ordergate.entrypoints.http.dependencies import (
     CancelOrderCase,
@@ -40,7 +40,7 @@ from ordergate.entrypoints.http.orders.schemas import (
     PlacedBefore,
     PlacedFrom,
 )
-from ordergate.entrypoints.http.problems.errors import invalid_parameter, problem_of
+from ordergate.entrypoints.http.problems.errors import invalid_parameter, to_problem
 from ordergate.entrypoints.http.requests.conditional import (
     ETAG,
     EXCLUDED,
@@ -60,16 +60,16 @@ router = APIRouter(
 )
 
 _DEFAULT_LIMIT = 50
-_NOT_CANCELLED = problem_of(
-    InvalidStep("The order is shipped: it may become delivered, not cancelled.")
+_NOT_CANCELLED = to_problem(
+    InvalidTransition("The order is shipped; it may become delivered, not cancelled.")
 )
 _WRONG_LINE = invalid_parameter(
     ("body", "lines.0", "An amount in JPY has at most 0 decimal places.")
 )
-_TOO_MUCH = problem_of(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
+_TOO_MUCH = to_problem(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
 _LOCATION = header("Where the order is.", "/orders/6021338105430031")
 _LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ…>; rel="next"')
-_UNCHANGED = with_headers(304, "You have it already.", ETag=ETAG)
+_UNCHANGED = with_headers(304, "The order has not changed.", ETag=ETAG)
 
 
 def _address(order: Order) -> str:
@@ -94,7 +94,13 @@ def _caching(order: Order) -> Mapping[str, str]:
     summary="Place an order",
     status_code=201,
     responses=problems(
-        NOT_JSON, MALFORMED_KEY, KeyReused, _WRONG_LINE, _TOO_MUCH, OrderIdTaken, TooManyRequests
+        NOT_JSON,
+        MALFORMED_KEY,
+        IdempotencyKeyReused,
+        _WRONG_LINE,
+        _TOO_MUCH,
+        OrderIdTaken,
+        TooManyRequests,
     )
     | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
 )
@@ -133,7 +139,7 @@ async def list_orders(
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Annotated[
         str | SkipJsonSchema[None],
-        Query(description="Where the page before ended, of the same filters."),
+        Query(description="The `cursor` of the previous page, with the same filters."),
     ] = None,
 ) -> OrderPageOut:
     """Return a page of your orders, newest first. `next_cursor` and `Link` lead to the next."""

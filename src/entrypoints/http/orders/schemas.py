@@ -74,7 +74,7 @@ def _status(text: str) -> OrderStatus:
 InStatus = Annotated[
     OrderStatus | SkipJsonSchema[None],
     BeforeValidator(_status),
-    Query(description="In that status now."),
+    Query(description="Only orders with this status."),
 ]
 
 _Id = Annotated[
@@ -96,10 +96,14 @@ _Time = Annotated[
     BeforeValidator(_time),
 ]
 PlacedFrom = Annotated[
-    _Time, Query(description="Placed then or later.", examples=["2026-01-01T00:00:00Z"])
+    _Time,
+    Query(
+        description="Only orders placed at this time or later.", examples=["2026-01-01T00:00:00Z"]
+    ),
 ]
 PlacedBefore = Annotated[
-    _Time, Query(description="Placed earlier than that.", examples=["2027-01-01T00:00:00Z"])
+    _Time,
+    Query(description="Only orders placed before this time.", examples=["2027-01-01T00:00:00Z"]),
 ]
 
 

@@ -12,28 +12,28 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from ordergate.application.errors import (
+    AccountHasOpenOrders,
+    AmbiguousOrderId,
     ApplicationError,
     BackupRefused,
     CopyDiffers,
     CopyUnfinished,
+    IdempotencyKeyReused,
     InvalidCredentials,
     InvalidGrant,
     InvalidScope,
     InvalidToken,
-    KeyRefused,
-    KeyReused,
-    KeysUnavailable,
+    IssuerKeysUnavailable,
     OrderChanged,
     OrderIdTaken,
     OrderNotFound,
-    OrdersOpen,
     OutcomeUnknown,
     Overloaded,
-    OwnerNotNamed,
     RecordRefused,
     RecordUnreadable,
     SchemaNotCurrent,
     SessionNotFound,
+    SigningKeyError,
     StorageNotEmpty,
     StorageUnavailable,
     Throttled,
@@ -43,9 +43,9 @@ from ordergate.application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from ordergate.domain.errors import DomainError, InvalidStep
+from ordergate.domain.errors import DomainError, InvalidTransition
 from ordergate.domain.scope import Scope
-from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, phrase_of
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, reason_phrase
 
 _FIRST_OF_OURS = 500
 MAX_FLAWS = 8
@@ -125,7 +125,7 @@ def insufficient_scope(scopes: Sequence[str]) -> Problem:
     needed = " ".join(scopes)
     return Problem(
         403,
-        f"The token is not good for {needed}; sign in for that scope.",
+        f"The access token lacks the scope {needed}; sign in for that scope.",
         "insufficient-scope",
         {"error": "insufficient_scope", "scope": needed},
         {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
@@ -141,13 +141,13 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         {"error": "invalid_token"},
         {"WWW-Authenticate": 'Bearer error="invalid_token"'},
     ),
-    KeysUnavailable: Problem(
+    IssuerKeysUnavailable: Problem(
         503,
         "The issuer of tokens does not answer; try again soon.",
         "issuer-unavailable",
         headers={"Retry-After": "1"},
     ),
-    KeyRefused: Problem(409, "The signing keys cannot take this step.", "key-refused"),
+    SigningKeyError: Problem(409, "The signing keys cannot be changed in this way.", "key-refused"),
     Throttled: oauth_problem(
         429,
         "invalid_grant",
@@ -163,16 +163,16 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     InvalidScope: oauth_problem(
         400,
         "invalid_scope",
-        f"A scope is some of: {' '.join(Scope)}, of those granted.",
+        f"A scope is unknown or was not granted; available: {' '.join(Scope)}.",
     ),
     UnsupportedTokenType: oauth_problem(
         400,
         "unsupported_token_type",
-        "Access tokens are good until they expire here; revoke the refresh token.",
+        "Access tokens cannot be revoked here; revoke the refresh token.",
     ),
-    WrongPassword: Problem(403, "The current password is not this.", "wrong-password"),
+    WrongPassword: Problem(403, "The current password is incorrect.", "wrong-password"),
     SessionNotFound: Problem(404, "You have no session with this id.", "session-not-found"),
-    OrdersOpen: Problem(
+    AccountHasOpenOrders: Problem(
         409,
         "Some of your orders are under way; close the account when they are delivered or"
         " cancelled.",
@@ -188,8 +188,8 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "order-id-taken",
         headers={"Retry-After": "1"},
     ),
-    OwnerNotNamed: Problem(409, "Several users have an order with this id.", "owner-not-named"),
-    KeyReused: Problem(
+    AmbiguousOrderId: Problem(409, "Several users have an order with this id.", "owner-not-named"),
+    IdempotencyKeyReused: Problem(
         422,
         "This Idempotency-Key stands for another order; draw a new key for each order.",
         "idempotency-key-reused",
@@ -197,7 +197,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
     RecordUnreadable: Problem(
         500,
-        "What is stored there cannot be read; the request id helps us find it.",
+        "The stored record cannot be read; the request id helps us find it.",
         "record-unreadable",
     ),
     RecordRefused: Problem(409, "The storage cannot hold a record.", "record-refused"),
@@ -221,8 +221,8 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     ),
     OutcomeUnknown: Problem(
         503,
-        "The storage was lost while it made the change, and it is not known whether it did; look"
-        " before you try again.",
+        "The storage was lost during the change, which may have been made; check before you try"
+        " again.",
         "outcome-unknown",
         headers={"Retry-After": "1"},
     ),
@@ -232,7 +232,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "unstorable-value",
     ),
     SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),
-    StorageNotEmpty: Problem(409, "There are users or orders already.", "storage-not-empty"),
+    StorageNotEmpty: Problem(409, "The storage already has users or orders.", "storage-not-empty"),
     BackupRefused: Problem(409, "The backup is not made, or not restored.", "backup-refused"),
     CopyUnfinished: Problem(
         503, "The service is being moved; try again later.", "moving", headers={"Retry-After": "60"}
@@ -242,7 +242,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
 """What each of the application's errors is in HTTP."""
 
 
-def problem_of(error: Exception) -> Problem:
+def to_problem(error: Exception) -> Problem:
     """Find the answer to any error; what nobody expected is an `INTERNAL` problem."""
     match error:
         case ApplicationError():
@@ -252,15 +252,15 @@ def problem_of(error: Exception) -> Problem:
         case RequestValidationError():
             return _invalid_parameters(error)
         case HTTPException():
-            return of_status(error.status_code, dict(error.headers or {}), error.detail)
+            return problem_for_status(error.status_code, dict(error.headers or {}), error.detail)
         case DomainError():
             return _broken_rule(error)
     return INTERNAL
 
 
 def _broken_rule(error: DomainError) -> Problem:
-    if isinstance(error, InvalidStep):
-        return Problem(409, str(error), "order-step-refused")
+    if isinstance(error, InvalidTransition):
+        return Problem(409, str(error), "invalid-transition")
     return Problem(422, str(error), "rule-broken")
 
 
@@ -270,15 +270,17 @@ def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
     return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
 
 
-def of_status(status: int, headers: dict[str, str] | None = None, detail: object = None) -> Problem:
+def problem_for_status(
+    status: int, headers: dict[str, str] | None = None, detail: object = None
+) -> Problem:
     """Make the problem of a status; `detail` is used if it is text that says more than that."""
     details = {
-        404: "There is nothing at this address; /docs lists what there is.",
-        405: "This address does not take this method; the header Allow lists those it takes.",
+        404: "This address does not exist; /docs lists those that do.",
+        405: "This address does not support this method; the header Allow lists those it supports.",
         413: "The request body is too large.",
         500: INTERNAL.detail,
     }
-    phrase = phrase_of(status)
+    phrase = reason_phrase(status)
     if not isinstance(detail, str) or detail == phrase:
         detail = details.get(status, f"{phrase}.")
     return Problem(status, detail, headers=headers or {})
@@ -337,7 +339,7 @@ def install_error_handlers(app: FastAPI) -> None:
     """
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem, request_id = problem_of(error), request.state.request_id
+        problem, request_id = to_problem(error), request.state.request_id
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = replace(problem, headers={"Allow": _allowed(request)})
         if problem.status >= _FIRST_OF_OURS:

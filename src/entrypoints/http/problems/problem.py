@@ -20,7 +20,7 @@ _PHRASES = {
 """Phrases of RFC 9110 for which Python before 3.13 has those of older standards."""
 
 
-def phrase_of(status: int) -> str:
+def reason_phrase(status: int) -> str:
     """Return the words of a status (RFC 9110, section 15); any status may be answered."""
     try:
         return _PHRASES.get(status) or http.HTTPStatus(status).phrase
@@ -46,7 +46,7 @@ class Problem:
         """Return the members in the order they are written."""
         return {
             "type": f"urn:problem-type:ordergate:{self.name}" if self.name else "about:blank",
-            "title": phrase_of(self.status),
+            "title": reason_phrase(self.status),
             "status": self.status,
             "detail": self.detail,
             **self.members,

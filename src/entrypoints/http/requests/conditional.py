@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from pydantic.json_schema import SkipJsonSchema
 
 from ordergate.application.errors import OrderChanged
-from ordergate.entrypoints.http.compiled.plan import Guard, all_of
+from ordergate.entrypoints.http.compiled.plan import Guard, walk_dependants
 from ordergate.entrypoints.http.openapi import header
 from ordergate.entrypoints.http.problems.errors import PROBLEMS, invalid_header
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
@@ -176,7 +176,7 @@ def untagged_guard(route: Dependant, *, readable: bool) -> Guard | None:
     Its resource has no entity tag, so `If-Match` with a list of tags fails. `If-None-Match: *`
     fails where the resource is `readable`, which means that it has a current representation.
     """
-    if any(each.call is _preconditions for each in all_of(route)):
+    if any(each.call is _preconditions for each in walk_dependants(route)):
         return None
 
     def guard(request: Request) -> Response | None:

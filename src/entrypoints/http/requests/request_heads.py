@@ -14,7 +14,7 @@ from ordergate.entrypoints.http.problems.errors import (
     MAX_HEAD_BYTES,
     MAX_HEAD_FIELDS,
     TOO_MANY_FIELDS,
-    of_status,
+    problem_for_status,
 )
 from ordergate.entrypoints.http.problems.problem import Problem
 
@@ -35,7 +35,7 @@ _SECOND_SPELLING = re.compile(
 )
 """What makes a path another spelling of one without it (RFC 3986, section 6.2.2)."""
 
-_NOT_FOUND = of_status(404)
+_NOT_FOUND = problem_for_status(404)
 
 
 def head_problem(scope: Scope) -> Problem | None:

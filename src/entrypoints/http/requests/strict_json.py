@@ -11,8 +11,8 @@ from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
-from ordergate.entrypoints.http.compiled.plan import NOTHING, Guard, ReadBody, all_of
-from ordergate.entrypoints.http.problems.errors import MISSING_TOKEN, of_status
+from ordergate.entrypoints.http.compiled.plan import EMPTY_BODY, Guard, ReadBody, walk_dependants
+from ordergate.entrypoints.http.problems.errors import MISSING_TOKEN, problem_for_status
 from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.conditional import untagged_guard
 from ordergate.entrypoints.http.requests.fields import field_values
@@ -26,7 +26,7 @@ _LEAST_CHARACTERS = 3
 """Of an object or a fraction, with what parts it from the next, as in `{},`."""
 _MAX_EXPONENT = 18
 """Of an integer below 2^63; converting one of a million digits would take minutes."""
-NOT_JSON = of_status(415, detail=f"Send the body as {_JSON}.")
+NOT_JSON = problem_for_status(415, detail=f"Send the body as {_JSON}.")
 
 
 async def _read_json(request: Request) -> object:
@@ -35,7 +35,7 @@ async def _read_json(request: Request) -> object:
         raise ProblemError(NOT_JSON)
     body = await request.body()
     if not body:
-        return NOTHING
+        return EMPTY_BODY
     try:
         text = body.decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
     except UnicodeDecodeError:
@@ -72,7 +72,9 @@ class StrictJsonRoute(CompiledRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Handle requests whose `json` is strict, where FastAPI answers."""
         handle, takes_json = super().get_route_handler(), self.body_field is not None
-        wants_token = any(isinstance(each.call, SecurityBase) for each in all_of(self.dependant))
+        wants_token = any(
+            isinstance(each.call, SecurityBase) for each in walk_dependants(self.dependant)
+        )
 
         async def strict(request: Request) -> Response:
             if takes_json and wants_token and "authorization" not in request.headers:
@@ -127,7 +129,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_such_number(_name: str) -> None:
-    raise HTTPException(400, "The JSON body has a number that is none in JSON.")
+    raise HTTPException(400, "NaN and Infinity are not valid JSON.")
 
 
 def _number(text: str) -> int | float:

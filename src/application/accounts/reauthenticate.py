@@ -19,7 +19,7 @@ A sign-in may replace a weak hash at that moment, and once: the second time, the
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmPassword:
+class Reauthenticate:
     """Return the user's account if the password is theirs.
 
     A stolen token must not become a way to guess: wrong guesses are counted like failed sign-ins,

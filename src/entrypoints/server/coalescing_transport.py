@@ -9,7 +9,7 @@ LINGER_SECONDS = 2
 """How long a client that is still sending may take to read its last answer."""
 
 
-class GatheredWrites:
+class CoalescingTransport:
     """As much of a transport as uvicorn uses; sends together what one step of the loop writes.
 
     uvicorn writes the head of an answer and its body apart: two system calls here and two packets

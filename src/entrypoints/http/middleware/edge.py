@@ -15,7 +15,7 @@ from ordergate.entrypoints.http.problems.errors import (
     INTERNAL,
     NO_DESCRIPTORS,
     SHUTTING_DOWN,
-    of_status,
+    problem_for_status,
 )
 from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem
 from ordergate.entrypoints.http.requests.request_heads import head_problem
@@ -40,7 +40,7 @@ _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 _log = logging.getLogger("ordergate.http")
 
 
-class Envelope:
+class EdgeMiddleware:
     """The outermost middleware.
 
     The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
@@ -102,7 +102,7 @@ class _Answer:
                 if headers.get("content-type") != MEDIA_TYPE:
                     self._replaced = True
                     kept = {k: v for k, v in headers.items() if not k.startswith("content-")}
-                    await self.send_problem(of_status(status, kept))
+                    await self.send_problem(problem_for_status(status, kept))
                     return
             message["headers"] = self._completed(message["headers"])
         await self._send(message)

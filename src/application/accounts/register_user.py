@@ -11,7 +11,7 @@ from ordergate.domain.user import Password, User, Username
 
 
 @dataclass(frozen=True, slots=True)
-class AddUser:
+class RegisterUser:
     """Open an account and return it.
 
     Raises `InvalidUsername`, `InvalidPassword`, `WeakPassword`, `UsernameTaken`, and `Overloaded`
@@ -30,13 +30,13 @@ class AddUser:
         self.rules.check(secret, name)
         requester = None
         if origin is not None:
-            await self._admit(origin)
+            await self._check_sign_up_limit(origin)
             requester = Requester.at(origin.address, name.value, known=False)
         user = await self.users.add(name, await self.hasher.hash(secret, requester))
         self.audit.record(AuditEvent.ACCOUNT_OPENED, origin=origin, user=user.id)
         return user
 
-    async def _admit(self, origin: Origin) -> None:
+    async def _check_sign_up_limit(self, origin: Origin) -> None:
         try:
             await self.throttle.count_sign_up(origin.address)
         except Throttled:
