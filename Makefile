@@ -64,7 +64,7 @@ bench-quick: $(READY) $(PEERS_READY) ## Measure the main ratios in about a minut
 bench-check: $(READY) $(PEERS_READY) ## Measure what the table of targets needs, and fail where one is missed
 	@$(RUN) bench --check $(BENCH)
 
-format: $(READY) ## Format the code and mend what the linter can
+format: $(READY) ## Format the code and fix what the linter can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 

@@ -36,7 +36,7 @@ class InvalidToken(ApplicationError):
 
 
 class UnsupportedTokenType(ApplicationError):
-    """Access tokens are believed until they expire, so they cannot be revoked."""
+    """Access tokens are accepted until they expire, so they cannot be revoked."""
 
 
 class IssuerKeysUnavailable(ApplicationError):

@@ -1,4 +1,4 @@
-"""Orders in dictionaries, for their owners, for staff and by the thousand."""
+"""In-memory order, staff and bulk-load adapters."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

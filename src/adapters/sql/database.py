@@ -55,8 +55,8 @@ class Database(Protocol):
     def run(self, connection: Connection, statement: Select[Any] | Insert, *each: Values) -> Rows:
         """Run a statement that is made once with each of the values, for a work of this database.
 
-        Returns the few rows of a SELECT. An INSERT has a value for every column. What the engine
-        reports is raised as it is; `read` and `write` make of it what they raise.
+        Returns the few rows of a SELECT. An INSERT has a value for every column. Raises
+        the driver's errors unchanged; `read` and `write` translate them.
         """
         result = connection.execute(statement, each)
         return result.all() if result.returns_rows else ()

@@ -26,12 +26,13 @@ _NO_CLIENT = "external"
 
 
 class ExternalTokenVerifier(TokenVerifier):
-    """Believes the issuer `issuer`, whose `iss` is compared to the letter, for `audience`.
+    """Accepts access tokens of another issuer.
 
-    `jwt_type` is what access tokens must say they are: `at+jwt` (RFC 9068), or `jwt`, with which
-    `JWT` and nothing at all pass too; then `aud` alone tells an ID token apart. The caller is the
-    account of `sub`, opened on first sight; the client is `client_id`, else `azp`. Accounts are
-    remembered while `identity`, that of the storage, is the same.
+    `iss` must equal `issuer`, character for character, and `aud` must contain `audience`.
+    `jwt_type` is the required `typ`: `at+jwt` (RFC 9068), or `jwt`, which also accepts `JWT` and a
+    missing `typ`; then only `aud` distinguishes access tokens from ID tokens. The caller is the
+    account of `sub`, which is created for the first token. The client is `client_id`, or `azp`.
+    Accounts are cached as long as `identity`, that of the storage, is the same.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 
 
 class JwtTokenIssuer(TokenIssuer):
-    """Signs with the key whose turn it is, and believes only what keys of ours signed.
+    """Signs with the current key, and accepts only tokens that keys of this service signed.
 
     `issuer` and `audience` are the `iss` and `aud` written and required; a token lives `lifetime`,
     and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the session.

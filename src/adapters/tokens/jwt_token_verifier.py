@@ -105,14 +105,15 @@ class _Known(Generic[T]):
 
 
 class JwtTokenVerifier(Generic[T]):
-    """Believes what is signed for `audience` in the name of `issuer`, and of one of the `types`.
+    """Accepts tokens of `issuer` for `audience` whose `typ` is one of the `types`.
 
-    `make` makes of the claims what the caller wants to know; it raises `InvalidToken` too. Clocks
-    may differ by `leeway`. A token older than `lifetime`, if there is one, is as good as expired.
-    Of the types, in lower case, "" stands for none at all.
+    `make` converts the claims; it may raise `InvalidToken`. Clocks may differ by `leeway`. A token
+    older than `lifetime`, if that is given, counts as expired. Types are in lower case; "" is a
+    missing `typ`.
 
-    What was made is remembered by the token's SHA-256 while the keys are the same object: a
-    signature costs more than all the rest of a request. Times are compared every time.
+    The converted claims are cached by the SHA-256 of the token as long as the key set is the same
+    object: verifying a signature costs more than the rest of a request. Times are checked for every
+    request.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ class CopyStorage:
     source: Storage
     target: Storage
     batch: int = 500
-    """Records read and written at once: of orders of 100 lines each, these are 50,000 rows."""
+    """Records read and written together: of orders of 100 lines each, these are 50,000 rows."""
 
     async def __call__(self, *, watch: Watch = _nobody) -> Mapping[str, int]:
         source = sha256(b"source of a copy" + await self.source.secret()).hexdigest()

@@ -27,8 +27,9 @@ class Purged:
 class PurgeStorage:
     """Remove expired idempotency keys, and sessions that were over longer ago than `keep_sessions`.
 
-    That must be longer than an access token lives, or one whose session was forgotten could be
-    believed again. It may run while others use the storage, and several times at once.
+    `keep_sessions` must be longer than an access token lives. Otherwise a token could be accepted
+    again after its session was removed. It may run while others use the storage, and several times
+    in parallel.
     """
 
     orders: OrderRepository

@@ -34,7 +34,7 @@ class AccountRecord:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRecord:
-    """The account of `subject`, whose tokens another issuer signs."""
+    """Maps the subject of an external issuer to a local account."""
 
     issuer: str
     subject: str

@@ -64,11 +64,11 @@ class OrderRepository(Protocol):
         """Store an order of the owner's and its key in one step, and return it.
 
         With a key that stands for an order already, at the time the new one is placed, that order
-        is returned as it is now, and nothing is stored; of many who try at once, one stores. A key
-        that has expired by then may be used again. To add again what was placed, whatever became of
-        it since, changes nothing and returns it as it is now: an attempt whose outcome is unknown
-        can be made again. Returns `None`, and stores nothing, when the owner's account does not
-        exist or is closed.
+        is returned as it is now, and nothing is stored; of many parallel attempts, one stores. A
+        key that has expired by then may be used again. Adding an order that is already stored
+        changes nothing and returns its current state, so an attempt with an unknown outcome can be
+        retried. Returns `None`, and stores nothing, when the owner's account does not exist or is
+        closed.
 
         Raises `OrderIdTaken` when the owner has another order of that id, and ValueError for an
         order of somebody else.

@@ -82,10 +82,10 @@ class Throttle(Protocol):
     ) -> AbstractAsyncContextManager[Attempt]:
         """Guard one guess: entering raises `Throttled` before any work is done.
 
-        Leaving counts a guess that did not match, against the account, against the address and,
-        of IPv6, against the /48, which has 10 times the limit of an address; one that nobody judged
-        counts nothing. Guesses under way are counted as if they would fail, so
-        many at once get no further than one after another. Names count as `throttle_key` says.
+        On exit a failed attempt is counted for the account, for the address and, of IPv6, for the
+        /48, which has 10 times the limit of an address. An attempt whose `matched` is still `None`
+        is not counted. Guesses under way count as failures, so many in parallel get no further than
+        one after another. Names count as `throttle_key` says.
 
         At an address that is `familiar`, because the user has signed in there before, only the
         failures of that account from that address count: nobody elsewhere, and no other account

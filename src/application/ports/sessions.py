@@ -80,7 +80,7 @@ class SessionRepository(Protocol):
         expires_at: datetime,
         grace: timedelta,
     ) -> Rotation:
-        """Put a new token in the place of an old one; of many who try at once, one does.
+        """Put a new token in the place of an old one; of many parallel attempts, one does.
 
         `ROTATED`: the old token was unused, unexpired and of a live session. It is marked used at
         `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPLAYED`: it was used

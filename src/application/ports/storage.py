@@ -13,7 +13,7 @@ from ordergate.domain.user import User
 
 
 class BulkLoader(Protocol):
-    """Many users and orders at once, with the ids they bring."""
+    """Load many users and orders with their own ids."""
 
     @abstractmethod
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
@@ -38,7 +38,7 @@ class Storage(Protocol):
 
     @abstractmethod
     async def migrate(self) -> None:
-        """Bring the schema to this program's version; safe to run twice or at once by several.
+        """Bring the schema to this program's version; safe to run twice or in parallel.
 
         Commands run it before anything is served.
         Raises `StorageUnavailable`, and `SchemaNotCurrent` for a schema newer than this program.

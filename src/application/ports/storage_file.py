@@ -27,11 +27,10 @@ class StorageFile(Protocol):
 
     @abstractmethod
     def check(self, *, seconds: float | None) -> bool:
-        """Look for damage for so long, and say whether all was looked at; no file has none.
+        """Check the integrity for at most `seconds`; return whether the check completed.
 
-        `None` is for as long as it takes.
-
-        Damage is a `StorageUnavailable` that names the file and says what to do.
+        `None` sets no limit. A missing file counts as intact. Raises `StorageUnavailable` for
+        damage; the message names the file and says what to do.
         """
 
     @abstractmethod

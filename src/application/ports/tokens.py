@@ -14,7 +14,7 @@ from ordergate.domain.user import UserId
 class Caller:
     """Who is asking: the user `id`, through the OAuth2 client `client_id` (not authenticated).
 
-    The token is good for `scope`, and belongs to `session`, or to none of ours (`None`).
+    The token grants `scope` and belongs to `session`; `None` is a token of another issuer.
     """
 
     id: UserId

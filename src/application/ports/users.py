@@ -61,6 +61,6 @@ class UserRepository(Protocol):
         """Return the account of a subject of another issuer, opened on first sight.
 
         Both are text of 1 to 255 characters, compared exactly (RFC 7519, section 4.1.2); of many
-        who ask at once all get the same account. It has no user name and no password, so nobody
+        who ask in parallel all get the same account. It has no user name and no password, so nobody
         signs in to it here.
         """

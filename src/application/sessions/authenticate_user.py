@@ -24,7 +24,7 @@ _NO_PASSWORD = Password("nobody's password")
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """What a client gets: a token to use, one to renew it with, and what the first is good for."""
+    """What a client gets: an access token, a refresh token and the scope of the access token."""
 
     access: AccessToken
     refresh: RefreshToken

@@ -26,7 +26,7 @@ class RefreshSession:
     """Exchange a refresh token for an access token and the next one (RFC 6749, section 6).
 
     Everybody who asks with one token within the grace time gets the same successor, or that one's
-    if it is used already, so a lost answer or two tabs at once sign nobody out. Asking later ends
+    if it is used already, so a lost answer or two parallel tabs sign nobody out. Asking later ends
     the session, because one of the two who hold the token has stolen it (RFC 9700, section
     4.14.2). Raises `InvalidGrant` for that, for every token that is not live, for another client
     than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for

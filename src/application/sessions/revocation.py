@@ -1,4 +1,4 @@
-"""How soon the access tokens of an ended session stop being believed."""
+"""How soon the access tokens of an ended session stop being accepted."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ class RevocationPolicy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NoRevocation:
-    """Tokens are believed until they expire; nothing is asked."""
+    """Tokens are accepted until they expire; the storage is not asked."""
 
     async def check(self, caller: Caller) -> None:
         """Let everybody through."""
@@ -54,19 +54,18 @@ class ImmediateRevocation:
 
 @dataclass(slots=True)
 class BoundedRevocation:
-    """What ended is asked at most every `bound`, by the first request after it, and remembered.
+    """Caches ended sessions and refreshes the cache at most once per `bound`.
 
-    An ending that is stored is obeyed `bound` later at the latest, by every worker and host: a
-    request that comes when the answer is older waits for a new one, and fails with
-    `StorageUnavailable` rather than be believed. All that wait go on at once; if they went on
-    one after the other, the last would wait for seconds under load. `lifetime` is the
-    longest that a token is accepted; older endings are forgotten. `ticks` are seconds that only
-    rise.
+    A stored revocation takes effect within `bound` on every worker and host. When the cache is
+    stale, requests wait for one shared refresh and are released together; if it fails, they fail
+    with `StorageUnavailable`. Released one after the other, the last would wait for seconds under
+    load. `lifetime` is the longest that a token is accepted; older endings leave the cache. `ticks`
+    is a monotonic clock in seconds.
 
     `identity` is that of the storage. When it changes, all endings are read again before the next
-    answer, and each session is looked up once, as long as tokens issued before are alive: a session
-    that began after the new storage was copied is unknown there, and the id of its user may be
-    another user's.
+    request, and each session is looked up once, as long as tokens issued before are valid: a
+    session that began after the new storage was copied is unknown there, and the id of its user may
+    be another user's.
     """
 
     sessions: SessionRepository

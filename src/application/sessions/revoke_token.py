@@ -14,11 +14,10 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class RevokeToken:
-    """End the session of a refresh or an access token (RFC 7009); a token of neither is no error.
+    """End the session of a refresh or an access token (RFC 7009); an unknown token is accepted.
 
     Raises `InvalidGrant` for a token of another client (section 2.1), and `UnsupportedTokenType`
-    for an access token where those are believed until they expire (`revocable` is false): to say
-    that it was revoked would not be true.
+    for an access token where those are accepted until they expire (`revocable` is false).
     """
 
     sessions: SessionRepository

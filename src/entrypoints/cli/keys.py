@@ -47,7 +47,7 @@ def new_key(
 ) -> None:
     """Publish a new key, which may sign once everybody has had time to learn of it.
 
-    The first key of all signs at once.
+    The first key of all signs immediately.
     """
     if file and algorithm:
         raise typer.BadParameter("--from and --algorithm exclude each other")
@@ -89,7 +89,7 @@ def retire_key(
 def rotate_keys(
     *,
     now: Annotated[
-        bool, typer.Option("--now", help="Let a new key sign at once; tokens stay good.")
+        bool, typer.Option("--now", help="Let a new key sign immediately; tokens stay valid.")
     ] = False,
 ) -> None:
     """Take the steps of a rotation that are due, and say when the next one is; made for cron."""

@@ -57,7 +57,7 @@ def whole_number(least: int, most: int) -> Callable[[str | int], int]:
 def load_container() -> Container:
     """Read the settings and configure the log. Raises `SettingsError`.
 
-    A command has nobody to stand back behind, and must end where a server beside it is never idle.
+    Commands hash at normal priority; at idle priority they could starve beside a busy server.
     """
     settings = load_settings(Container.setting_validators())
     configure_logging(settings)

@@ -104,8 +104,8 @@ class Settings(BaseSettings):
     """Instead of keys: a secret of 32 bytes or more, for HS256. Default: none."""
 
     jwks_url: JwksUrl | None = None
-    """Where another issuer publishes its keys: with it this service signs nobody in and believes
-    that issuer, whose `iss` is `ISSUER`. Default: none."""
+    """Where another issuer publishes its keys: with it this service signs nobody in and accepts
+    that issuer's tokens, whose `iss` is `ISSUER`. Default: none."""
 
     jwt_type: Literal["at+jwt", "jwt"] = "at+jwt"
     """The `typ` that access tokens of another issuer have: `at+jwt` as RFC 9068 says, or `jwt` for

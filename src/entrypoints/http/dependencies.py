@@ -116,7 +116,7 @@ async def _current_user(
 
 
 def authorized(*scopes: str) -> Any:  # noqa: ANN401 - FastAPI types Security as Any
-    """Depend on a caller whose token is good for all of these scopes (RFC 6750, section 3.1)."""
+    """Depend on a caller whose token has all of these scopes (RFC 6750, section 3.1)."""
     return Security(_current_user, scopes=scopes)
 
 

@@ -249,7 +249,7 @@ def end_sessions(
 
 
 def _end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
-    """End those beyond the limit in the order of `ix_sessions_live`, a number of them at once."""
+    """End sessions beyond the limit, in the order of `ix_sessions_live`."""
     at = new.started_at
     surplus = (
         select(col(SessionRow.id))

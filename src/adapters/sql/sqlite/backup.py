@@ -114,7 +114,7 @@ class SqliteFile(StorageFile):
         return contents
 
     def restore(self, file: Path, *, replace: bool) -> Contents:
-        """Copy the backup beside the database, check that, and write all its pages at once."""
+        """Copy the backup beside the database, check that, and write all its pages in one step."""
         with _refusal_for(file), file.open("rb"):
             pass
         with file_errors(self._path):

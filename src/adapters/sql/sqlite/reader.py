@@ -12,9 +12,9 @@ from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, Watche
 
 
 class SqliteReader:
-    """A thread with one connection. Reads follow each other in the order of their calls.
+    """Runs reads sequentially on a thread with one connection.
 
-    A read whose caller is cancelled before it began is skipped.
+    A read that is cancelled before it starts is skipped.
     """
 
     def __init__(self, file: WatchedFile, name: str) -> None:

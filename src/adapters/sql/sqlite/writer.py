@@ -83,7 +83,7 @@ class SqliteWriter:
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Run a work and return what it returned once that is on the disk.
 
-        When too many wait already it is `StorageUnavailable` at once.
+        Raises `StorageUnavailable` immediately when too many wait already.
         """
         if self._jobs.qsize() >= MAX_WAITING:
             raise StorageUnavailable(f"SQLite: {MAX_WAITING} writes wait already; try again later")
@@ -128,7 +128,7 @@ class _GroupCommitLoop:
         self._connection.close()
 
     def _next(self) -> _Job | None:
-        """Wait for a job; when one is there at once, leave the lock to others now and then."""
+        """Wait for a job; where one waits already, leave the lock to others now and then."""
         with suppress(Empty):
             job = self._take()
             if time.monotonic() - self._let_go_at > _TURN_SECONDS:
@@ -140,7 +140,7 @@ class _GroupCommitLoop:
         return job
 
     def _take(self) -> _Job | None:
-        """Take what is there at once. Raises `Empty`."""
+        """Take a job without waiting. Raises `Empty`."""
         return self._put_back.popleft() if self._put_back else self._jobs.get_nowait()
 
     def _overdue(self) -> Iterator[_Job]:

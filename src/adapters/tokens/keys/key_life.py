@@ -40,7 +40,7 @@ class RingKey:
     def due(self, token_life: timedelta) -> datetime | None:
         """Tell when the next step of its life may come, or `None` where nothing is waited for.
 
-        What it has signed is believed for `token_life` after it stopped signing.
+        Its tokens are accepted for `token_life` after it stopped signing.
         """
         match self.status:
             case Status.PUBLISHED:
@@ -78,7 +78,7 @@ class RingState:
         return next(key for key in self.keys if key.status is Status.SIGNING)
 
     def with_new(self, key: SigningKey, now: datetime) -> Self:
-        """Publish a key. The first of all signs at once: nobody knows another."""
+        """Publish a key. The first of all signs immediately: no other is in use."""
         if key.kid in {each.kid for each in self.keys}:
             raise SigningKeyError(f"{key.kid} is there already; see `ordergate keys list`")
         if len(self.keys) == MAX_KEYS:
@@ -123,7 +123,7 @@ class RingState:
         if key.status is Status.VERIFYING and until and not early:
             raise SigningKeyError(
                 f"tokens that {kid} signed are good until {until:%Y-%m-%dT%H:%M:%SZ}; "
-                "wait, or end them at once with --now"
+                "wait, or end them immediately with --now"
             )
         return self._of(*(each for each in self.keys if each is not key))
 
@@ -138,8 +138,8 @@ class RingState:
         """Take every step that is due.
 
         Keys whose tokens have all expired go; the key published longest signs if it may; where none
-        is published, one of the signing key's algorithm is. `early` lets it sign at once, and ends
-        no token.
+        is published, one of the signing key's algorithm is. `early` lets it sign immediately, and
+        ends no token.
         """
         if not self.keys:
             return self.with_new(make("EdDSA"), now)

@@ -54,12 +54,12 @@ class KeyRing(KeySource):
 
     Beside the members of a JWK each has its `status` and `since`, the time (RFC 3339, UTC) when
     that began. First use makes the file, with an Ed25519 key that signs. Changes replace the file
-    as a whole under a lock, so commands and first starts at once agree. A running process looks at
-    the file once a second, and at once when a token fits none of its keys; a file that it cannot
-    use leaves it with the keys it has.
+    as a whole under a lock, so parallel commands and first starts agree. A running process looks at
+    the file once a second, and immediately when a token fits none of its keys; a file that it
+    cannot use leaves it with the keys it has.
 
-    `token_life` is how long a token is believed after it was signed, leeway included; `ticks` are
-    seconds that only rise. Every method raises `SigningKeyError` where keys cannot be read or
+    `token_life` is how long a token is accepted after it was signed, leeway included; `ticks` is
+    a monotonic clock in seconds. Every method raises `SigningKeyError` where keys cannot be read or
     changed; the message holds no key material.
     """
 

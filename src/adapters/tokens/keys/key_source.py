@@ -10,7 +10,7 @@ from ordergate.application.ports.tokens import Jwks, PublicKeys
 
 
 class KeySource(PublicKeys, Protocol):
-    """The key that signs now, and all those whose signatures are believed."""
+    """The key that signs now, and all keys whose signatures are accepted."""
 
     @abstractmethod
     def signing(self) -> SigningKey:

@@ -1,4 +1,4 @@
-"""Which public keys no signature should be believed from."""
+"""Weaknesses of public keys whose signatures must not be accepted."""
 
 import math
 from functools import cache

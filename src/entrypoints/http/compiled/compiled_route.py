@@ -1,4 +1,4 @@
-"""Routes whose dependencies are looked at once, when they are made, and not at each request."""
+"""Routes that resolve their dependencies at startup instead of on every request."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,13 +27,13 @@ _JSON = (b"content-type", b"application/json")
 
 
 class CompiledRoute(APIRoute):
-    """A route as FastAPI makes it, answered in fewer steps where its parts are simple.
+    """A FastAPI route that resolves its dependencies at startup where they are simple.
 
-    FastAPI asks of every dependency of every request what kind it is, which costs several times as
-    much as all they do. A route whose dependencies make a `Plan`, and whose answer is JSON as it
-    is, answers by that plan; any other is FastAPI's to answer. What is returned is validated as
-    FastAPI does, unless it is of the very type that was promised. What a function is handed as the
-    response has headers to be set, and nothing else.
+    FastAPI examines every dependency for every request, which costs several times as much as
+    calling them. A route whose dependencies make a `Plan`, and whose answer is plain JSON, runs
+    that plan; FastAPI runs any other. Return values are validated as FastAPI does, except an object
+    of exactly the declared type. Endpoints of a plan receive a response stub that supports setting
+    headers only.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as APIRoute's

@@ -14,15 +14,15 @@ _ERROR = "ordergate.error"
 
 
 class RouteTable:
-    """A middleware: answers what is for a compiled route of `of`, and hands on the rest.
+    """A middleware that runs the compiled routes of `of` and passes other requests on.
 
-    FastAPI asks one route after the other whether it is meant, and makes ready for files at each
-    request. An address that is written out is found by one look and comes before one with
-    parameters in it, and both before routes that are not compiled. What comes to a mounted
-    application is handed on. A body has at most `max_body_size` bytes, and is not looked at where
-    it is of a GET that reads none.
+    FastAPI matches routes linearly and sets up file handling for every request. The table finds
+    static paths in a dict. They precede paths with parameters, and both precede routes that are not
+    compiled. Requests of mounted applications are passed on. A body has at most `max_body_size`
+    bytes; GET routes without a body skip that check.
 
-    The routes of `of` match whole paths from now on; those of included routers do as Starlette's.
+    The routes of `of` match whole paths from now on; those of included routers match as
+    Starlette's.
     """
 
     def __init__(self, app: ASGIApp, of: FastAPI, max_body_size: int) -> None:

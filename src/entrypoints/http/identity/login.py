@@ -231,7 +231,7 @@ async def login(
     name="revoke",
     summary="Give a token back",
     response_class=Response,
-    response_description="The session of the token has ended, or the token was good for nothing",
+    response_description="The session of the token has ended, or the token was unknown",
     responses=problems(
         UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
     ),

@@ -11,10 +11,10 @@ from ordergate.entrypoints.http.requests.fields import field_values
 
 
 class BodyLimit(RequestBodyLimitMiddleware):
-    """Starlette's bound, and a body that says by itself that it is longer is refused at once.
+    """Rejects an oversized `Content-Length` before the application runs.
 
-    Starlette notices it where the body is read, or else where the answer begins: who reads none
-    would have done what was asked by then.
+    Starlette checks when the body is read or the answer begins, which is too late for an
+    application that ignores the body.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

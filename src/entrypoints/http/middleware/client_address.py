@@ -2,7 +2,7 @@
 
 Importing this module keeps uvicorn from reading `X-Forwarded-For` and `X-Forwarded-Proto` before
 the application does. uvicorn wraps every application that it loads, unless `--no-proxy-headers` is
-given, and believes these headers from 127.0.0.1 or from `FORWARDED_ALLOW_IPS`. An application
+given, and accepts these headers from 127.0.0.1 or from `FORWARDED_ALLOW_IPS`. An application
 cannot see the address that was replaced, so uvicorn must not replace it: only
 `ORDERGATE_TRUSTED_PROXIES` decides.
 """

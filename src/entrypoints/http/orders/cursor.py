@@ -1,4 +1,4 @@
-"""Cursors: where a page of a list ends, sealed so that they are good for that list alone."""
+"""Cursors: where a page of a list ends, sealed so that they work for that list only."""
 
 import base64
 import hmac

@@ -121,7 +121,7 @@ REPEATED_AUTHORIZATION = oauth_problem(
 
 
 def insufficient_scope(scopes: Sequence[str]) -> Problem:
-    """Make the problem of a token that is not good for what a route needs (RFC 6750, 3.1)."""
+    """Make the problem of a token that lacks the scope of a route (RFC 6750, 3.1)."""
     needed = " ".join(scopes)
     return Problem(
         403,

@@ -19,7 +19,7 @@ class Health(BaseModel):
 
 @router.get("/livez", name="livez", summary="Is the process alive?")
 async def livez() -> Health:
-    """Answer at once, asking nothing else: a failure means that the process should be restarted."""
+    """Answer without asking anything else: a failure means that the process should be restarted."""
     return Health(status="ok")
 
 
