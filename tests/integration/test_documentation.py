@@ -15,7 +15,7 @@ import pytest
 from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.config.settings import PREFIX, UNSET, Settings, secret_names
 from ordergate.entrypoints.http.identity import login
-from ordergate.entrypoints.http.problems import errors
+from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem
 from tests.integration.conftest import SKIPPED, Start, clean_environment, ordergate
 
@@ -227,11 +227,11 @@ def test_the_readmes_map_shows_the_house() -> None:
 
 def test_every_kind_of_problem_is_explained() -> None:
     problems = [
-        *(value for module in (errors, login) for value in vars(module).values()),
-        *errors.PROBLEMS.values(),
-        errors.to_problem(InvalidMoney()),
-        errors.insufficient_scope(["account"]),
-        errors.invalid_parameter(("query", "id", "is missing")),
+        *(value for module in (catalog, login) for value in vars(module).values()),
+        *catalog.PROBLEMS.values(),
+        handlers.to_problem(InvalidMoney()),
+        catalog.insufficient_scope(["account"]),
+        problem.invalid_parameter(("query", "id", "is missing")),
     ]
     names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}
     assert {name for name in names if f"`{name}`" not in API} == {

@@ -12,13 +12,9 @@ from ordergate.application.errors import (
     RecordUnreadable,
 )
 from ordergate.domain.errors import DomainError, InvalidMoney, InvalidTransition
-from ordergate.entrypoints.http.problems.errors import (
-    INTERNAL,
-    PROBLEMS,
-    problem_for_status,
-    to_problem,
-)
-from ordergate.entrypoints.http.problems.problem import Problem, ProblemDetails
+from ordergate.entrypoints.http.problems.catalog import INTERNAL, PROBLEMS
+from ordergate.entrypoints.http.problems.handlers import to_problem
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemDetails, problem_for_status
 
 
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

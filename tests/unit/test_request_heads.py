@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
-from ordergate.entrypoints.http.problems.errors import MAX_HEAD_BYTES, MAX_HEAD_FIELDS
+from ordergate.entrypoints.http.problems.catalog import MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 HOST = (b"host", b"shop.example")
 

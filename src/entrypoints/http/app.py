@@ -18,7 +18,7 @@ from ordergate.entrypoints.http.middleware.client_address import BoundedForwardi
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.openapi import install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
-from ordergate.entrypoints.http.problems.errors import install_error_handlers
+from ordergate.entrypoints.http.problems.handlers import install_error_handlers
 from ordergate.entrypoints.http.service import docs, health
 
 _OF_SIGN_IN = (login, accounts, sessions, discovery)

@@ -28,7 +28,7 @@ from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.scope import Scope
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute, query_names
-from ordergate.entrypoints.http.problems.errors import (
+from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
     insufficient_scope,

@@ -13,7 +13,7 @@ from ordergate.application.errors import (
     StorageUnavailable,
 )
 from ordergate.domain.user import MAX_ID
-from ordergate.entrypoints.http.problems.errors import (
+from ordergate.entrypoints.http.problems.catalog import (
     HEAD_TOO_LARGE,
     INTERNAL,
     MALFORMED,
@@ -21,10 +21,14 @@ from ordergate.entrypoints.http.problems.errors import (
     PROBLEMS,
     REPEATED_AUTHORIZATION,
     insufficient_scope,
+)
+from ordergate.entrypoints.http.problems.problem import (
+    MEDIA_TYPE,
+    Problem,
+    ProblemDetails,
     invalid_parameter,
     problem_for_status,
 )
-from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem, ProblemDetails
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
 _BEARER = {

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from ordergate.entrypoints.http.middleware.edge import HEADERS
-from ordergate.entrypoints.http.problems.errors import (
+from ordergate.entrypoints.http.problems.catalog import (
     HEAD_TOO_LARGE,
     MALFORMED,
     MAX_HEAD_BYTES,

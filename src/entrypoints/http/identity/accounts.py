@@ -24,7 +24,7 @@ from ordergate.entrypoints.http.dependencies import (
     strict_query,
 )
 from ordergate.entrypoints.http.openapi import problems
-from ordergate.entrypoints.http.problems.errors import to_problem
+from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
 

@@ -35,8 +35,7 @@ from ordergate.entrypoints.http.identity.oauth import (
     scope_of,
 )
 from ordergate.entrypoints.http.openapi import problems
-from ordergate.entrypoints.http.problems.errors import oauth_problem
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 
 router = APIRouter(tags=["authentication"], dependencies=[strict_query], route_class=CompiledRoute)
 

@@ -9,8 +9,7 @@ from fastapi import Request
 
 from ordergate.application.errors import InvalidScope
 from ordergate.domain.scope import ALL_SCOPES, Scope
-from ordergate.entrypoints.http.problems.errors import oauth_problem
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.fields import field_values
 
 FORM = "application/x-www-form-urlencoded"

@@ -17,7 +17,7 @@ from ordergate.entrypoints.http.dependencies import (
     strict_query,
 )
 from ordergate.entrypoints.http.openapi import problems
-from ordergate.entrypoints.http.problems.errors import invalid_parameter
+from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 

@@ -15,8 +15,7 @@ from ordergate.application.ports.orders import Position
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import UserId
-from ordergate.entrypoints.http.problems.errors import invalid_parameter
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
 
 # A byte that tells the form, microseconds since 1970, the id; 33 bytes with the seal, so that
 # base64 has no bits to spare and each cursor one spelling.

@@ -40,7 +40,8 @@ from ordergate.entrypoints.http.orders.schemas import (
     PlacedBefore,
     PlacedFrom,
 )
-from ordergate.entrypoints.http.problems.errors import invalid_parameter, to_problem
+from ordergate.entrypoints.http.problems.handlers import to_problem
+from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import (
     ETAG,
     EXCLUDED,

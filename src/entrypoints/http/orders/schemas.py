@@ -23,8 +23,8 @@ from ordergate.domain.order import (
     OrderStatus,
 )
 from ordergate.domain.user import MAX_ID
-from ordergate.entrypoints.http.problems.errors import MAX_FLAWS, invalid_parameter
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.catalog import MAX_FLAWS
+from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
 
 MAX_LIMIT = 200
 ID_RULE = f"must be a whole number from 1 to {MAX_ID}"

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+INTERNAL_DETAIL = "Something went wrong on our side; the request id helps us find it."
 
 
 _PHRASES = {
@@ -98,3 +99,49 @@ class ProblemDetails(BaseModel):
     )
     error_description: str | None = Field(default=None, description="The same as `detail`.")
     errors: list[InvalidParameter] | None = Field(default=None, description="Each wrong parameter.")
+
+
+def oauth_problem(
+    status: int,
+    error: str,
+    detail: str,
+    *,
+    name: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Problem:
+    """Make a problem that OAuth2 clients understand too (RFC 6749, section 5.2)."""
+    return Problem(
+        status,
+        detail,
+        name or error.replace("_", "-"),
+        {"error": error, "error_description": detail},
+        {"Pragma": "no-cache", **(headers or {})},
+    )
+
+
+def problem_for_status(
+    status: int, headers: dict[str, str] | None = None, detail: object = None
+) -> Problem:
+    """Make the problem of a status; `detail` is used if it is text that says more than that."""
+    details = {
+        404: "This address does not exist; /docs lists those that do.",
+        405: "This address does not support this method; the header Allow lists those it supports.",
+        413: "The request body is too large.",
+        500: INTERNAL_DETAIL,
+    }
+    phrase = reason_phrase(status)
+    if not isinstance(detail, str) or detail == phrase:
+        detail = details.get(status, f"{phrase}.")
+    return Problem(status, detail, headers=headers or {})
+
+
+def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
+    """Make a problem of what is wrong where: each `in`, name and detail."""
+    errors = [{"in": where, "name": name, "detail": detail} for where, name, detail in flaws]
+    detail = "; ".join(f"{name or where} {detail}" for where, name, detail in flaws)
+    return Problem(422, detail, "invalid-parameter", {"errors": errors})
+
+
+def invalid_header(name: str, rule: str) -> Problem:
+    """Make a problem of a header that cannot be read; `rule` says what it is."""
+    return Problem(400, f"The header {name} {rule}.", "invalid-header")

@@ -16,8 +16,8 @@ from pydantic.json_schema import SkipJsonSchema
 from ordergate.application.errors import OrderChanged
 from ordergate.entrypoints.http.compiled.plan import Guard, walk_dependants
 from ordergate.entrypoints.http.openapi import header
-from ordergate.entrypoints.http.problems.errors import PROBLEMS, invalid_header
-from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
+from ordergate.entrypoints.http.problems.catalog import PROBLEMS
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
 
 _ANY = "*"

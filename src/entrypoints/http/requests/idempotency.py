@@ -6,8 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from pydantic.json_schema import SkipJsonSchema
 
-from ordergate.entrypoints.http.problems.errors import invalid_header
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
 
 _NAME = "Idempotency-Key"

@@ -8,15 +8,14 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-from ordergate.entrypoints.http.problems.errors import (
+from ordergate.entrypoints.http.problems.catalog import (
     HEAD_TOO_LARGE,
     INVALID_HOST,
     MAX_HEAD_BYTES,
     MAX_HEAD_FIELDS,
     TOO_MANY_FIELDS,
-    problem_for_status,
 )
-from ordergate.entrypoints.http.problems.problem import Problem
+from ordergate.entrypoints.http.problems.problem import Problem, problem_for_status
 
 _MAX_AUTHORITY_BYTES = 261
 """A name of 255 characters (RFC 3986, section 3.2.2), and a port."""

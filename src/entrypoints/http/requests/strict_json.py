@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
 from ordergate.entrypoints.http.compiled.plan import EMPTY_BODY, Guard, ReadBody, walk_dependants
-from ordergate.entrypoints.http.problems.errors import MISSING_TOKEN, problem_for_status
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
+from ordergate.entrypoints.http.problems.problem import ProblemError, problem_for_status
 from ordergate.entrypoints.http.requests.conditional import untagged_guard
 from ordergate.entrypoints.http.requests.fields import field_values
 

@@ -1,15 +1,6 @@
-"""Every error's answer: one table from type to problem, and the handlers that use it."""
+"""The problems of this API, and what each error of the application becomes."""
 
-import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from http import HTTPStatus
-
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.routing import Match
 
 from ordergate.application.errors import (
     AccountHasOpenOrders,
@@ -43,37 +34,16 @@ from ordergate.application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from ordergate.domain.errors import DomainError, InvalidTransition
 from ordergate.domain.scope import Scope
-from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, reason_phrase
+from ordergate.entrypoints.http.problems.problem import (
+    INTERNAL_DETAIL,
+    Problem,
+    invalid_header,
+    oauth_problem,
+)
 
-_FIRST_OF_OURS = 500
 MAX_FLAWS = 8
 """How many wrong parameters an answer names."""
-
-_MAX_NAME_LENGTH = 64
-_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-
-_log = logging.getLogger("ordergate.http")
-
-
-def oauth_problem(
-    status: int,
-    error: str,
-    detail: str,
-    *,
-    name: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> Problem:
-    """Make a problem that OAuth2 clients understand too (RFC 6749, section 5.2)."""
-    return Problem(
-        status,
-        detail,
-        name or error.replace("_", "-"),
-        {"error": error, "error_description": detail},
-        {"Pragma": "no-cache", **(headers or {})},
-    )
-
 
 MAX_HEAD_BYTES = 65_536
 """The largest request line and headers together, to one read from the socket."""
@@ -82,14 +52,16 @@ MAX_HEAD_FIELDS = 100
 """The most header fields of a request."""
 
 MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
+
 HEAD_TOO_LARGE = Problem(
     431, f"The request line and headers exceed {MAX_HEAD_BYTES} bytes.", "headers-too-large"
 )
+
 TOO_MANY_FIELDS = Problem(
     431, f"The request has more than {MAX_HEAD_FIELDS} header fields.", "headers-too-large"
 )
 
-INTERNAL = Problem(500, "Something went wrong on our side; the request id helps us find it.")
+INTERNAL = Problem(500, INTERNAL_DETAIL)
 
 SHUTTING_DOWN = Problem(
     503,
@@ -241,125 +213,4 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
 }
 """What each of the application's errors is in HTTP."""
 
-
-def to_problem(error: Exception) -> Problem:
-    """Find the answer to any error; what nobody expected is an `INTERNAL` problem."""
-    match error:
-        case ApplicationError():
-            return _with_delay(PROBLEMS[type(error)], error)
-        case ProblemError():
-            return error.problem
-        case RequestValidationError():
-            return _invalid_parameters(error)
-        case HTTPException():
-            return problem_for_status(error.status_code, dict(error.headers or {}), error.detail)
-        case DomainError():
-            return _broken_rule(error)
-    return INTERNAL
-
-
-def _broken_rule(error: DomainError) -> Problem:
-    if isinstance(error, InvalidTransition):
-        return Problem(409, str(error), "invalid-transition")
-    return Problem(422, str(error), "rule-broken")
-
-
-def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
-    if not isinstance(error, Overloaded | Throttled):
-        return problem
-    return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
-
-
-def problem_for_status(
-    status: int, headers: dict[str, str] | None = None, detail: object = None
-) -> Problem:
-    """Make the problem of a status; `detail` is used if it is text that says more than that."""
-    details = {
-        404: "This address does not exist; /docs lists those that do.",
-        405: "This address does not support this method; the header Allow lists those it supports.",
-        413: "The request body is too large.",
-        500: INTERNAL.detail,
-    }
-    phrase = reason_phrase(status)
-    if not isinstance(detail, str) or detail == phrase:
-        detail = details.get(status, f"{phrase}.")
-    return Problem(status, detail, headers=headers or {})
-
-
-def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
-    """Make a problem of what is wrong where: each `in`, name and detail."""
-    errors = [{"in": where, "name": name, "detail": detail} for where, name, detail in flaws]
-    detail = "; ".join(f"{name or where} {detail}" for where, name, detail in flaws)
-    return Problem(422, detail, "invalid-parameter", {"errors": errors})
-
-
-def invalid_header(name: str, rule: str) -> Problem:
-    """Make a problem of a header that cannot be read; `rule` says what it is."""
-    return Problem(400, f"The header {name} {rule}.", "invalid-header")
-
-
 INVALID_HOST = invalid_header("Host", "must be sent once, as a host and perhaps a port")
-
-_WORDS = {
-    "list_type": "must be a list",
-    "missing": "is missing",
-    "model_attributes_type": "must be an object",
-    "model_type": "must be an object",
-    "string_unicode": "must be text that UTF-8 can write",
-}
-"""What pydantic says in words of Python, said in those of JSON."""
-
-
-def _invalid_parameters(error: RequestValidationError) -> Problem:
-    flaws = []
-    for flaw in error.errors()[:MAX_FLAWS]:
-        location, *path = flaw["loc"]
-        detail = _WORDS.get(str(flaw.get("type")), flaw["msg"])
-        name = ".".join(str(part) for part in path)[:_MAX_NAME_LENGTH]
-        flaws.append((str(location), name, detail))
-    return invalid_parameter(*flaws)
-
-
-def _allowed(request: Request) -> str:
-    """List every method of an address; the router knows those of the first route there alone."""
-    return ", ".join(
-        method
-        for method in _METHODS
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL
-            for route in request.app.routes
-        )
-    )
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer every expected error as a problem. The envelope answers the unexpected.
-
-    What the caller did not cause is logged with its reason, which the answer does not tell.
-    """
-
-    async def answer(request: Request, error: Exception) -> Response:
-        problem, request_id = to_problem(error), request.state.request_id
-        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            problem = replace(problem, headers={"Allow": _allowed(request)})
-        if problem.status >= _FIRST_OF_OURS:
-            _log.error(
-                "request_failed",
-                extra={
-                    "request_id": request_id,
-                    "method": request.method,
-                    "path": request.url.path,
-                    "error": type(error).__name__,
-                    "reason": str(error),
-                },
-            )
-        return problem.response(request_id)
-
-    for kind in (
-        ApplicationError,
-        DomainError,
-        ProblemError,
-        RequestValidationError,
-        HTTPException,
-    ):
-        app.add_exception_handler(kind, answer)

@@ -1,0 +1,130 @@
+"""The handlers that answer errors as problems."""
+
+import logging
+from dataclasses import replace
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from ordergate.application.errors import (
+    ApplicationError,
+    Overloaded,
+    Throttled,
+)
+from ordergate.domain.errors import DomainError, InvalidTransition
+from ordergate.entrypoints.http.problems.catalog import (
+    INTERNAL,
+    MAX_FLAWS,
+    PROBLEMS,
+)
+from ordergate.entrypoints.http.problems.problem import (
+    Problem,
+    ProblemError,
+    invalid_parameter,
+    problem_for_status,
+)
+
+_FIRST_OF_OURS = 500
+
+_MAX_NAME_LENGTH = 64
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+_log = logging.getLogger("ordergate.http")
+
+
+def to_problem(error: Exception) -> Problem:
+    """Find the answer to any error; what nobody expected is an `INTERNAL` problem."""
+    match error:
+        case ApplicationError():
+            return _with_delay(PROBLEMS[type(error)], error)
+        case ProblemError():
+            return error.problem
+        case RequestValidationError():
+            return _invalid_parameters(error)
+        case HTTPException():
+            return problem_for_status(error.status_code, dict(error.headers or {}), error.detail)
+        case DomainError():
+            return _broken_rule(error)
+    return INTERNAL
+
+
+def _broken_rule(error: DomainError) -> Problem:
+    if isinstance(error, InvalidTransition):
+        return Problem(409, str(error), "invalid-transition")
+    return Problem(422, str(error), "rule-broken")
+
+
+def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
+    if not isinstance(error, Overloaded | Throttled):
+        return problem
+    return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
+
+
+_WORDS = {
+    "list_type": "must be a list",
+    "missing": "is missing",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "string_unicode": "must be text that UTF-8 can write",
+}
+"""What pydantic says in words of Python, said in those of JSON."""
+
+
+def _invalid_parameters(error: RequestValidationError) -> Problem:
+    flaws = []
+    for flaw in error.errors()[:MAX_FLAWS]:
+        location, *path = flaw["loc"]
+        detail = _WORDS.get(str(flaw.get("type")), flaw["msg"])
+        name = ".".join(str(part) for part in path)[:_MAX_NAME_LENGTH]
+        flaws.append((str(location), name, detail))
+    return invalid_parameter(*flaws)
+
+
+def _allowed(request: Request) -> str:
+    """List every method of an address; the router knows those of the first route there alone."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    )
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every expected error as a problem. The envelope answers the unexpected.
+
+    What the caller did not cause is logged with its reason, which the answer does not tell.
+    """
+
+    async def answer(request: Request, error: Exception) -> Response:
+        problem, request_id = to_problem(error), request.state.request_id
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem = replace(problem, headers={"Allow": _allowed(request)})
+        if problem.status >= _FIRST_OF_OURS:
+            _log.error(
+                "request_failed",
+                extra={
+                    "request_id": request_id,
+                    "method": request.method,
+                    "path": request.url.path,
+                    "error": type(error).__name__,
+                    "reason": str(error),
+                },
+            )
+        return problem.response(request_id)
+
+    for kind in (
+        ApplicationError,
+        DomainError,
+        ProblemError,
+        RequestValidationError,
+        HTTPException,
+    ):
+        app.add_exception_handler(kind, answer)
