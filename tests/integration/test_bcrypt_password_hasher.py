@@ -181,7 +181,7 @@ def test_only_a_server_hashes_behind_everything_else(
     make = {
         "serve": "from ordergate.entrypoints.asgi import create; it = create().state.container",
         "users add": (
-            "from ordergate.entrypoints import command; it = command.container_of_sign_in()"
+            "from ordergate.entrypoints.cli import runtime; it = runtime.require_token_issuer()"
         ),
     }[started]
     policy = "import asyncio, os; policy = lambda: os.sched_getscheduler(0) == os.SCHED_IDLE"

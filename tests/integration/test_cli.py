@@ -131,7 +131,7 @@ def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> N
 
 def test_ctrl_c_while_the_program_is_loaded_is_told_in_one_line(tmp_path: Path) -> None:
     code = """
-import types, ordergate, ordergate.entrypoints.__main__ as command
+import types, ordergate.entrypoints.cli, ordergate.entrypoints.__main__ as command
 def interrupt(): raise KeyboardInterrupt
 ordergate.entrypoints.cli.main = types.SimpleNamespace(main=interrupt)
 command.main()

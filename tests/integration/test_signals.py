@@ -223,7 +223,7 @@ def test_signal_in_a_finalizer_ends_the_command(tmp_path: Path, number: int, rea
     """Python drops what a finalizer raises."""
     code = f"""
 import signal, sys, time, types
-import ordergate.entrypoints
+import ordergate.entrypoints.cli
 from ordergate.entrypoints.__main__ import main
 class Finalized:
     def __del__(self):
@@ -241,7 +241,7 @@ main()
 def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     code = """
 import signal, types
-import ordergate.entrypoints
+import ordergate.entrypoints.cli
 from ordergate.entrypoints.__main__ import main
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 def command():
