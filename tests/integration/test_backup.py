@@ -29,7 +29,7 @@ from ordergate.entrypoints.cli.runtime import Failure, check_file
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from tests.integration.conftest import PASSWORD, Start, ordergate
-from tests.integration.test_cli import CHEAP, complaint
+from tests.integration.test_cli import CHEAP, error_line
 from tests.samples import ALICE, an_order
 
 DATABASE = Path(".ordergate") / "ordergate.db"
@@ -100,19 +100,19 @@ def test_a_backup_says_what_it_wrote_for_its_owner_alone(home: Path) -> None:
 
 def test_a_file_that_exists_is_not_written_over(home: Path) -> None:
     before = (home / "backup.db").read_bytes()
-    assert complaint(ordergate("backup", "backup.db", cwd=home)) == (
+    assert error_line(ordergate("backup", "backup.db", cwd=home)) == (
         "backup.db exists; name a new file"
     )
     assert (home / "backup.db").read_bytes() == before
 
 
 def test_a_backup_that_cannot_be_written_is_told(home: Path) -> None:
-    line = complaint(ordergate("backup", "nowhere/b.db", cwd=home))
+    line = error_line(ordergate("backup", "nowhere/b.db", cwd=home))
     assert line == "nowhere/b.db: No such file or directory"
 
 
 def test_without_a_database_there_is_no_backup(tmp_path: Path) -> None:
-    line = complaint(ordergate("backup", "b.db", cwd=tmp_path))
+    line = error_line(ordergate("backup", "b.db", cwd=tmp_path))
     assert line.endswith(".ordergate/ordergate.db: there is no such file")
     assert list(tmp_path.iterdir()) == []
 
@@ -120,7 +120,7 @@ def test_without_a_database_there_is_no_backup(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_database_gives_no_backup(home: Path, damage: Any) -> None:
     damage(home / DATABASE)
-    line = complaint(ordergate("backup", "other.db", cwd=home))
+    line = error_line(ordergate("backup", "other.db", cwd=home))
     assert line == (
         f"the database {DATABASE} is damaged: restore a backup with "
         "`ordergate restore --replace FILE`"
@@ -207,7 +207,7 @@ def test_a_backup_is_restored_where_nothing_is(home: Path) -> None:
 
 def test_users_and_orders_are_replaced_when_that_is_said(home: Path) -> None:
     execute(home / DATABASE, "DELETE FROM order_lines", "DELETE FROM orders")
-    line = complaint(ordergate("restore", "backup.db", cwd=home))
+    line = error_line(ordergate("restore", "backup.db", cwd=home))
     assert line == (f"there are users or orders in {DATABASE}; replace them with --replace")
     assert counts(home / DATABASE) == [(3, 0)]
     assert ordergate("restore", "backup.db", "--replace", cwd=home).returncode == 0
@@ -274,7 +274,7 @@ async def test_an_account_opened_while_a_restore_waits_is_not_replaced_unsaid(
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_backup_is_not_restored(home: Path, damage: Any) -> None:
     damage(home / "backup.db")
-    line = complaint(ordergate("restore", "backup.db", "--replace", cwd=home))
+    line = error_line(ordergate("restore", "backup.db", "--replace", cwd=home))
     assert line == "backup.db is damaged, or no database"
     assert counts(home / DATABASE) == [(3, 3000)]
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db"}
@@ -299,12 +299,12 @@ def test_what_is_no_backup_of_this_program_is_not_restored(
     home: Path, statement: str, reason: str
 ) -> None:
     execute(home / "backup.db", statement)
-    assert complaint(ordergate("restore", "backup.db", "--replace", cwd=home)) == reason
+    assert error_line(ordergate("restore", "backup.db", "--replace", cwd=home)) == reason
     assert counts(home / DATABASE) == [(3, 3000)]
 
 
 def test_a_backup_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
-    line = complaint(ordergate("restore", "b.db", cwd=tmp_path))
+    line = error_line(ordergate("restore", "b.db", cwd=tmp_path))
     assert line == "b.db: No such file or directory"
     assert list(tmp_path.iterdir()) == []
 
@@ -405,7 +405,7 @@ def test_a_database_that_is_no_file_has_tools_of_its_own(tmp_path: Path) -> None
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_database_is_told_before_anything_listens(home: Path, damage: Any) -> None:
     damage(home / DATABASE)
-    line = complaint(ordergate("serve", "--port", 0, cwd=home))
+    line = error_line(ordergate("serve", "--port", 0, cwd=home))
     assert line == (
         "cannot use the database (ORDERGATE_DATABASE_URL, ORDERGATE_HOME): "
         f"the database {DATABASE} is damaged: restore a backup with "
@@ -418,7 +418,7 @@ def test_the_demo_tells_damage_too(home: Path) -> None:
     demo.mkdir()
     shutil.copy(home / DATABASE, demo / "ordergate.db")
     overwrite_the_middle(demo / "ordergate.db")
-    assert "is damaged" in complaint(ordergate("demo", "--port", 0, cwd=home))
+    assert "is damaged" in error_line(ordergate("demo", "--port", 0, cwd=home))
 
 
 def test_a_sound_file_a_missing_and_an_empty_one_have_no_damage(home: Path) -> None:

@@ -166,17 +166,17 @@ async def test_hashing_stands_back_behind_the_event_loop() -> None:
         return os.sched_getscheduler(0), nice
 
     policies = {}
-    for behind in (True, False):
-        hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1, behind=behind)
-        policies[behind] = await hasher._threads.run(seen)
+    for low_priority in (True, False):
+        hasher = BcryptPasswordHasher(cost=4, threads=1, queue=1, low_priority=low_priority)
+        policies[low_priority] = await hasher._threads.run(seen)
         hasher.close()
     assert policies == {True: (os.SCHED_IDLE, 19), False: seen()}
 
 
 @on_linux
-@pytest.mark.parametrize(("started", "behind"), [("serve", True), ("users add", False)])
+@pytest.mark.parametrize(("started", "low_priority"), [("serve", True), ("users add", False)])
 def test_only_a_server_hashes_behind_everything_else(
-    tmp_path: Path, *, started: str, behind: bool
+    tmp_path: Path, *, started: str, low_priority: bool
 ) -> None:
     make = {
         "serve": "from ordergate.entrypoints.asgi import create; it = create().state.container",
@@ -197,7 +197,7 @@ def test_only_a_server_hashes_behind_everything_else(
         check=True,
         text=True,
     )
-    assert told.stdout == f"{behind}\n"
+    assert told.stdout == f"{low_priority}\n"
 
 
 @on_linux

@@ -33,7 +33,7 @@ from tests.output import WRITTEN
 CHEAP = {"BCRYPT_COST": 4}
 
 
-def complaint(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
+def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
     """Return the one line on standard error of a command that failed as it should."""
     assert result.returncode == status, result.stderr
     assert result.stdout == ""
@@ -72,7 +72,7 @@ def test_without_a_schema_a_command_says_which_one_to_run(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     result = ordergate(*arguments, cwd=tmp_path, PASSWORD=PASSWORD)
-    assert complaint(result) == (
+    assert error_line(result) == (
         "there is no database at .ordergate/ordergate.db; `ordergate migrate` makes one there"
     )
     assert not (tmp_path / ".ordergate").exists()
@@ -82,7 +82,7 @@ def test_a_user_is_added_with_the_password_in_the_environment(migrated: Path) ->
     result = ordergate("users", "add", "Alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
     assert (result.returncode, result.stdout) == (0, "Added user alice with id 1.\n")
     result = ordergate("users", "add", "ALICE", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
-    assert complaint(result) == "this user name is taken; choose another"
+    assert error_line(result) == "this user name is taken; choose another"
     with closing(sqlite3.connect(migrated / ".ordergate" / "ordergate.db")) as database:
         assert PASSWORD not in str(database.execute("SELECT * FROM users").fetchall())
 
@@ -107,12 +107,14 @@ def test_what_cannot_be_a_user_is_told_why(
     migrated: Path, name: str, password: str, reason: str
 ) -> None:
     result = ordergate("users", "add", name, cwd=migrated, PASSWORD=password, **CHEAP)
-    assert complaint(result) == reason
+    assert error_line(result) == reason
 
 
 def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Path) -> None:
     result = ordergate("users", "add", "alice", cwd=migrated)
-    assert complaint(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
+    assert (
+        error_line(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
+    )
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -201,7 +203,7 @@ def test_seeding_twice_is_refused(migrated: Path) -> None:
     assert (result.returncode, result.stdout) == (0, "Loaded 2 users and 5 orders.\n")
     assert result.stderr == ""
     result = ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
-    assert complaint(result).startswith("there are users or orders already")
+    assert error_line(result).startswith("there are users or orders already")
 
 
 def test_seeding_deals_orders_round_robin(migrated: Path) -> None:
@@ -216,7 +218,7 @@ def test_seeding_deals_orders_round_robin(migrated: Path) -> None:
 
 def test_seeding_wants_a_password(migrated: Path) -> None:
     result = ordergate("seed", "--users", "2", "--orders", "5", cwd=migrated)
-    assert complaint(result) == "set ORDERGATE_PASSWORD to the password that all users get"
+    assert error_line(result) == "set ORDERGATE_PASSWORD to the password that all users get"
 
 
 def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
@@ -288,7 +290,7 @@ def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
         [new, "EdDSA", "published"],
     ]
 
-    early = complaint(ordergate("keys", "promote", new, cwd=tmp_path))
+    early = error_line(ordergate("keys", "promote", new, cwd=tmp_path))
     assert re.fullmatch(
         rf"not every verifier may know {new} before {TIME}; wait, or promote it with --now", early
     )
@@ -297,7 +299,7 @@ def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
         rf"{old} only verifies; its tokens have expired by {TIME}\.\n{new} signs\.\n",
         result.stdout,
     )
-    early = complaint(ordergate("keys", "retire", old, cwd=tmp_path))
+    early = error_line(ordergate("keys", "retire", old, cwd=tmp_path))
     assert re.fullmatch(
         rf"tokens that {old} signed are good until {TIME}; "
         "wait, or end them at once with --now",
@@ -306,7 +308,7 @@ def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
     result = ordergate("keys", "retire", old, "--now", cwd=tmp_path)
     assert result.stdout == f"{old} is gone.\n"
     assert [row[:3] for row in keys_of(tmp_path)] == [[new, "EdDSA", "signing"]]
-    refused = complaint(ordergate("keys", "retire", new, "--now", cwd=tmp_path))
+    refused = error_line(ordergate("keys", "retire", new, "--now", cwd=tmp_path))
     assert refused == f"{new} signs; promote another key first"
 
 
@@ -348,11 +350,11 @@ def test_the_key_of_a_pem_file_can_be_taken_over(tmp_path: Path) -> None:
     result = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
     assert result.stdout == f"{kid} signs.\n"
     again = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
-    assert complaint(again) == f"{kid} is there already; see `ordergate keys list`"
+    assert error_line(again) == f"{kid} is there already; see `ordergate keys list`"
     missing = ordergate("keys", "new", "--from", "no.pem", cwd=tmp_path)
-    assert complaint(missing) == "no.pem: cannot be read: No such file or directory"
+    assert error_line(missing) == "no.pem: cannot be read: No such file or directory"
     both = ordergate("keys", "new", "--from", "my.pem", "--algorithm", "ES256", cwd=tmp_path)
-    assert "exclude each other" in complaint(both, status=2)
+    assert "exclude each other" in error_line(both, status=2)
 
 
 @pytest.mark.parametrize(
@@ -372,7 +374,7 @@ def test_the_key_of_a_pem_file_can_be_taken_over(tmp_path: Path) -> None:
 def test_command_refuses_a_mangled_path(migrated: Path, command: str, path: str, flaw: str) -> None:
     before = sorted(migrated.rglob("*"))
     result = ordergate(*command.split(), path, cwd=migrated)
-    assert complaint(result, status=2).endswith(f": the path {flaw}")
+    assert error_line(result, status=2).endswith(f": the path {flaw}")
     assert sorted(migrated.rglob("*")) == before
 
 
@@ -381,7 +383,7 @@ def test_a_key_that_is_not_there_is_told(tmp_path: Path, kid: str) -> None:
     for command in ("promote", "retire"):
         result = ordergate("keys", command, kid, cwd=tmp_path)
         expected = f"there is no key {kid}; `ordergate keys list` shows those there are"
-        assert complaint(result) == expected
+        assert error_line(result) == expected
 
 
 @pytest.mark.parametrize(
@@ -391,7 +393,7 @@ def test_one_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments:
     secret = {"SIGNING_SECRET": "a secret of more than thirty-two bytes"}
     assert keys_of(tmp_path, **secret) == [["secret", "HS256", "signing", "-"]]
     result = ordergate("keys", *arguments, cwd=tmp_path, **secret)
-    assert complaint(result) == (
+    assert error_line(result) == (
         "ORDERGATE_SIGNING_SECRET holds the one key; unset it to let `ordergate keys` keep keys"
     )
     assert list(tmp_path.iterdir()) == []
@@ -401,7 +403,7 @@ def test_keys_that_cannot_be_used_are_told(migrated: Path) -> None:
     file = migrated / ".ordergate" / "signing-keys.json"
     file.write_text('{"keys": [}')
     for arguments in (["serve", "--port", 0], ["keys", "list"], ["keys", "new"]):
-        line = complaint(ordergate(*arguments, cwd=migrated))
+        line = error_line(ordergate(*arguments, cwd=migrated))
         assert line.startswith("the signing keys .ordergate/signing-keys.json cannot be read: ")
     assert file.read_text() == '{"keys": [}'
 
@@ -410,8 +412,8 @@ def test_keys_cannot_be_kept_everywhere(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = ordergate("keys", "new", cwd=tmp_path, HOME="file")
     reason = "cannot be written: Not a directory"
-    assert complaint(result).startswith("the signing keys file/signing-keys.json cannot be ")
-    assert reason.split(": ")[1] in complaint(result)
+    assert error_line(result).startswith("the signing keys file/signing-keys.json cannot be ")
+    assert reason.split(": ")[1] in error_line(result)
 
 
 def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> None:
@@ -441,7 +443,7 @@ def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").touch()
     wrong = {"BCRYPT_COST": 99, "ISUER": "x", "SIGNING_SECRET": "hunter2", "LOG_LEVEL": "loud"}
     result = ordergate("serve", cwd=tmp_path, SIGNING_KEY_FILE="bad.pem", **wrong)
-    line = complaint(result)
+    line = error_line(result)
     assert "ORDERGATE_ISUER is not a setting; did you mean ORDERGATE_ISSUER?" in line
     assert "ORDERGATE_BCRYPT_COST: must be a whole number from 4 to 20" in line
     assert "ORDERGATE_LOG_LEVEL: must be one of debug, info, warning, error" in line
@@ -464,7 +466,7 @@ def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
 def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reason: str) -> None:
     (migrated / "bad.pem").write_text(pem)
     result = ordergate("serve", cwd=migrated, SIGNING_KEY_FILE="bad.pem")
-    assert complaint(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
+    assert error_line(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -481,18 +483,18 @@ def test_a_taken_port_is_an_error_that_says_how_to_choose_another(
         port = taken.getsockname()[1]
         result = ordergate(command, "--port", port, cwd=migrated)
     reason = f"cannot listen on 127.0.0.1 port {port}: Address already in use"
-    assert complaint(result) == f"{reason}; {advice.format(other=port + 1)}"
+    assert error_line(result) == f"{reason}; {advice.format(other=port + 1)}"
 
 
 @pytest.mark.parametrize("host", ["a" * 300, "é..x", "nowhere.invalid"])
 def test_a_host_that_is_no_address_is_told(migrated: Path, host: str) -> None:
     result = ordergate("serve", "--host", host, "--port", 0, cwd=migrated)
-    assert complaint(result).startswith(f"cannot listen on {host} port 0: ")
+    assert error_line(result).startswith(f"cannot listen on {host} port 0: ")
 
 
 def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:
     result = ordergate("serve", "--host", "192.0.2.1", "--port", 0, cwd=migrated)
-    assert complaint(result).startswith("cannot listen on 192.0.2.1 port 0: ")
+    assert error_line(result).startswith("cannot listen on 192.0.2.1 port 0: ")
 
 
 @pytest.mark.parametrize(
@@ -524,7 +526,7 @@ def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:
 def test_a_mistyped_command_is_told_in_one_line(
     tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
-    assert complaint(ordergate(*arguments, cwd=tmp_path), status=2).startswith(reason)
+    assert error_line(ordergate(*arguments, cwd=tmp_path), status=2).startswith(reason)
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ ORDERS = 20_000
 RANDOM = random.Random(20_260_501)
 
 
-def complaint(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
+def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
     assert (result.returncode, result.stdout) == (status, ""), result.stderr
     (line,) = result.stderr.splitlines()
     return line.removeprefix("ordergate: ")
@@ -103,7 +103,7 @@ def test_a_copy_has_everything_and_is_served(shop: Path) -> None:
 def test_a_target_that_is_not_empty_is_left_as_it_is(shop: Path) -> None:
     assert copy(shop).returncode == 0
     before = contents(shop / MOVED)
-    assert complaint(copy(shop)) == "--to: the database is not empty; copy into a new one"
+    assert error_line(copy(shop)) == "--to: the database is not empty; copy into a new one"
     assert contents(shop / MOVED) == before
 
 
@@ -125,7 +125,7 @@ def test_the_refusal_of_a_copy_says_why(
     shop: Path, source: str, target: str, status: int, reason: str
 ) -> None:
     result = ordergate("copy", "--from", source, "--to", target, cwd=shop)
-    told = complaint(result, status)
+    told = error_line(result, status)
     assert reason in told
     assert "secret" not in told
     assert not (shop / MOVED).exists()
@@ -159,7 +159,7 @@ def test_a_copy_that_is_killed_again_and_again_goes_on_and_ends_equal(tmp_path: 
     assert seen == sorted(seen)
     assert rows(tmp_path / MOVED, "copies") == 1
     refused = ordergate("orders", "advance", 1, "shipped", cwd=tmp_path, DATABASE_URL=TARGET)
-    assert complaint(refused) == (
+    assert error_line(refused) == (
         "the database holds an unfinished copy; run `ordergate copy` again with the same --from"
         " and --to to finish it"
     )
@@ -186,7 +186,7 @@ def test_what_is_over_is_purged_and_nothing_else(shop: Path) -> None:
 def test_sessions_are_kept_as_long_as_is_said(shop: Path) -> None:
     result = ordergate("purge", "--keep-sessions-days", 36_500, cwd=shop)
     assert result.stdout == "Removed 1 idempotency keys and 0 sessions.\n"
-    assert "from 2 to 36500" in complaint(
+    assert "from 2 to 36500" in error_line(
         ordergate("purge", "--keep-sessions-days", 1, cwd=shop), 2
     )
 
@@ -226,11 +226,11 @@ def shared(shop: Path) -> Path:
 def test_an_order_that_cannot_be_advanced_is_told_why(
     shop: Path, arguments: tuple[object, ...], reason: str
 ) -> None:
-    assert reason in complaint(ordergate("orders", "advance", *arguments, cwd=shop))
+    assert reason in error_line(ordergate("orders", "advance", *arguments, cwd=shop))
 
 
 def test_of_several_owners_one_is_named_by_name_or_by_account(shared: Path) -> None:
-    told = complaint(ordergate("orders", "advance", 1, "shipped", cwd=shared))
+    told = error_line(ordergate("orders", "advance", 1, "shipped", cwd=shared))
     assert told == (
         "several users have an order 1: user1, user2, account 7; name one by --owner or --owner-id"
     )
@@ -244,4 +244,4 @@ def test_of_several_owners_one_is_named_by_name_or_by_account(shared: Path) -> N
     both = ordergate(
         "orders", "advance", 1, "delivered", "--owner", "user1", "--owner-id", 1, cwd=shared
     )
-    assert complaint(both, 2).endswith("--owner and --owner-id exclude each other")
+    assert error_line(both, 2).endswith("--owner and --owner-id exclude each other")

@@ -20,7 +20,7 @@ def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(
 
 
 @pytest.mark.parametrize(
-    ("found", "complaint"),
+    ("found", "error_line"),
     [
         ([("b", 2)], "lost"),
         ([("a", 1), ("a", 3), ("b", 2)], "doubled"),
@@ -28,8 +28,8 @@ def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(
         ([("a", 1), ("b", 2), ("d", 4)], "never wished for"),
     ],
 )
-def test_what_is_lost_or_doubled_is_noticed(found: list[tuple[str, int]], complaint: str) -> None:
+def test_what_is_lost_or_doubled_is_noticed(found: list[tuple[str, int]], error_line: str) -> None:
     ledger = Ledger(acknowledged={"a": 1, "b": 2}, unheard={"c"})
     assert "none lost" in judge(ledger, [("a", 1), ("b", 2), ("c", 3)])
-    with pytest.raises(AssertionError, match=complaint):
+    with pytest.raises(AssertionError, match=error_line):
         judge(ledger, found)

@@ -134,8 +134,8 @@ def test_the_authorize_button_signs_in(page: Chrome, served: Server) -> None:
 def test_without_it_an_order_is_refused(page: Chrome, served: Server) -> None:
     status, problem = try_out_order_1(page)
     assert (status, problem["type"]) == ("401", "urn:problem-type:ordergate:token-required")
-    [complaint] = WebDriverWait(page, SECONDS).until(complaints)
-    assert complaint.startswith(f"{served.url}/order?id=1 - Failed to load resource")
+    [error_line] = WebDriverWait(page, SECONDS).until(complaints)
+    assert error_line.startswith(f"{served.url}/order?id=1 - Failed to load resource")
 
 
 def test_no_other_host_is_asked_and_the_console_stays_empty(page: Chrome, served: Server) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ordergate.adapters.sql.sqlite.file import configure, connect
 from tests.integration.conftest import PASSWORD, SECONDS, Start, clean_environment, ordergate
 from tests.integration.test_backup import execute
-from tests.integration.test_cli import CHEAP, complaint
+from tests.integration.test_cli import CHEAP, error_line
 
 NOBODY = 65_534
 DATABASE = Path(".ordergate") / "ordergate.db"
@@ -94,7 +94,7 @@ def mounted(mounts: str, *arguments: object, cwd: Path, **settings: Any) -> Any:
 
 def test_backup_that_does_not_fit_names_its_file(home: Path) -> None:
     result = limited(500_000, "backup", "new.db", cwd=home)
-    assert complaint(result) == "new.db: SQLite: disk I/O error"
+    assert error_line(result) == "new.db: SQLite: disk I/O error"
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db"}
 
 
@@ -103,7 +103,7 @@ def test_backup_to_a_full_disk_names_its_file(home: Path) -> None:
     (home / "full").mkdir()
     mount = "mount -t tmpfs -o size=1m tmpfs full"
     result = mounted(mount, "backup", "full/new.db", cwd=home)
-    assert complaint(result) == "full/new.db: SQLite: database or disk is full"
+    assert error_line(result) == "full/new.db: SQLite: database or disk is full"
 
 
 @needs_mounts
@@ -111,7 +111,7 @@ def test_restore_to_a_full_disk_names_the_database(home: Path) -> None:
     (home / "full").mkdir()
     mount = "mount -t tmpfs -o size=1m tmpfs full"
     result = mounted(mount, "restore", "backup.db", cwd=home, HOME="full")
-    assert complaint(result) == "full/ordergate.db: SQLite: database or disk is full"
+    assert error_line(result) == "full/ordergate.db: SQLite: database or disk is full"
 
 
 def test_database_that_cannot_grow_is_named(home: Path) -> None:
@@ -119,7 +119,7 @@ def test_database_that_cannot_grow_is_named(home: Path) -> None:
     arguments = ["seed", "--users", 1, "--orders", 100_000]
     shutil.rmtree(home / ".ordergate")
     assert ordergate("migrate", cwd=home).returncode == 0
-    line = complaint(limited(size, *arguments, cwd=home))
+    line = error_line(limited(size, *arguments, cwd=home))
     assert line.endswith(f"SQLite: disk I/O error ({DATABASE})")
 
 
@@ -255,11 +255,11 @@ def test_missing_permission_is_explained(nobodys: Path, arguments: list[str]) ->
     state = nobodys / ".ordergate"
     for each in (state, state / "ordergate.db", state / "signing-keys.json"):
         os.chown(each, 0, 0)
-    line = complaint(as_nobody(*arguments, cwd=nobodys))
+    line = error_line(as_nobody(*arguments, cwd=nobodys))
     runs_as = "this process runs as nobody"
     assert line.endswith(f"{state} is owned by root with mode 0700; {runs_as}")
     state.chmod(0o777)
-    line = complaint(as_nobody(*arguments, cwd=nobodys))
+    line = error_line(as_nobody(*arguments, cwd=nobodys))
     file = "signing-keys.json" if arguments[0] == "keys" else "ordergate.db"
     assert line.endswith(f"{file} is owned by root with mode 0600; {runs_as}")
 

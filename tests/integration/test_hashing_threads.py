@@ -25,7 +25,7 @@ def hash_once() -> None:
 @pytest.fixture
 async def one_thread() -> AsyncIterator[tuple[HashingThreads, threading.Event]]:
     """Return one thread with twenty places to wait; it is busy until the event is set."""
-    threads, go_on = HashingThreads(threads=1, queue=20, behind=False), threading.Event()
+    threads, go_on = HashingThreads(threads=1, queue=20, low_priority=False), threading.Event()
     busy = asyncio.create_task(threads.run(go_on.wait))
     await asyncio.sleep(0)
     yield threads, go_on
@@ -137,7 +137,7 @@ async def test_a_job_that_fails_fails_its_caller_alone(
 
 
 async def test_close_cancels_the_jobs_that_wait() -> None:
-    threads, go_on = HashingThreads(threads=1, queue=10, behind=False), threading.Event()
+    threads, go_on = HashingThreads(threads=1, queue=10, low_priority=False), threading.Event()
     jobs = [asyncio.create_task(threads.run(go_on.wait)) for _ in range(3)]
     await asyncio.sleep(0)
     threads.close()
@@ -153,7 +153,7 @@ class MeasuredThreads(HashingThreads):
     """
 
     def __init__(self, yielding: float, service: float) -> None:
-        super().__init__(threads=1, queue=10, behind=True)
+        super().__init__(threads=1, queue=10, low_priority=True)
         self._shares = yielding, service
         self.readings = 0
 

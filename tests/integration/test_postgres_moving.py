@@ -16,7 +16,7 @@ from ordergate.application.ports.archive import RECORD_TYPES, Record
 from ordergate.application.ports.storage import Storage
 from tests.contracts.archive import all_of
 from tests.integration.conftest import SECONDS, clean_environment, ordergate
-from tests.integration.test_cli_storage import SOURCE, TARGET, complaint, seeded
+from tests.integration.test_cli_storage import SOURCE, TARGET, error_line, seeded
 from tests.output import WRITTEN
 from tests.postgres import database_at
 
@@ -94,7 +94,7 @@ async def test_a_shop_moves_to_postgresql_and_back_and_is_the_same(
     assert process.returncode == -signal.SIGKILL
     assert 0 < await orders_at(watcher) < ORDERS
     refused = await asyncio.to_thread(ordergate, "purge", cwd=shop, DATABASE_URL=bare_postgres_url)
-    assert "the database holds an unfinished copy" in complaint(refused)
+    assert "the database holds an unfinished copy" in error_line(refused)
 
     assert await run(*there, cwd=shop) == COUNTS
     source = await of_file(shop / ".ordergate" / "ordergate.db")

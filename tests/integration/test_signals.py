@@ -289,8 +289,8 @@ def test_terminated_copy_says_how_to_go_on(home: Path) -> None:
     process = command("copy", "--from", source, "--to", f"sqlite:///{home}/to.db", cwd=home)
     wait_until((home / "to.db-wal").exists)
     process.send_signal(signal.SIGTERM)
-    _, complaint = process.communicate(timeout=SECONDS)
-    assert complaint == "Run the same command again to go on.\nordergate: ended by SIGTERM\n"
+    _, error_line = process.communicate(timeout=SECONDS)
+    assert error_line == "Run the same command again to go on.\nordergate: ended by SIGTERM\n"
     assert process.returncode == 128 + signal.SIGTERM
     again = ordergate("copy", "--from", source, "--to", f"sqlite:///{home}/to.db", cwd=home)
     assert "50000 orders" in again.stdout

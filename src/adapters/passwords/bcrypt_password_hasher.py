@@ -24,10 +24,10 @@ class BcryptPasswordHasher(PasswordHasher):
     guess never matches a plain hash made elsewhere.
 
     Hashing runs on `HashingThreads`, bcrypt without the GIL, with the `threads`, `queue` and
-    `behind` described there.
+    `low_priority` described there.
     """
 
-    def __init__(self, *, cost: int, threads: int, queue: int, behind: bool = True) -> None:
+    def __init__(self, *, cost: int, threads: int, queue: int, low_priority: bool = True) -> None:
         self._cost = cost
         self._context = CryptContext(
             schemes=["bcrypt_sha256", "bcrypt"],
@@ -35,7 +35,7 @@ class BcryptPasswordHasher(PasswordHasher):
             bcrypt_sha256__default_rounds=cost,
             bcrypt_sha256__min_rounds=cost,
         )
-        self._threads = HashingThreads(threads=threads, queue=queue, behind=behind)
+        self._threads = HashingThreads(threads=threads, queue=queue, low_priority=low_priority)
 
     async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         """Hash with a new random salt of 128 bits."""

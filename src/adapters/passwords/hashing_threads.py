@@ -63,7 +63,7 @@ class HashingThreads:
     `Throttled`; those who know the account are counted apart. A job must have no effect but its
     result: it may run twice.
 
-    With `behind`, on Linux, the threads are of the idle scheduling class: they run while a
+    With `low_priority`, on Linux, the threads are of the idle scheduling class: they run while a
     processor has nothing else to do, so the event loop never waits for one. The kernel counts other
     programs as something to do. Therefore their progress is measured: where they are starved, a job
     is started a second time on a thread of the normal class, of which there are half as many. The
@@ -72,9 +72,9 @@ class HashingThreads:
     is why a job is started again and not moved.
     """
 
-    def __init__(self, *, threads: int, queue: int, behind: bool) -> None:
-        watched = behind and sys.platform == "linux"
-        self._yielding = _Lane(threads, "hashing", run_at_idle_priority if behind else None)
+    def __init__(self, *, threads: int, queue: int, low_priority: bool) -> None:
+        watched = low_priority and sys.platform == "linux"
+        self._yielding = _Lane(threads, "hashing", run_at_idle_priority if low_priority else None)
         self._competing = _Lane(max(1, threads // 2), "hashing-starved") if watched else None
         self._waiting: FairQueue[_Job] = FairQueue(queue)
         self._under_way: Counter[tuple[str, bool]] = Counter()

@@ -7,7 +7,7 @@ from ordergate.application.errors import InvalidToken
 MAX_TOKEN_LENGTH = 8192
 """In characters; a longer token is refused unread."""
 
-_MEDDLING = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
+_FORBIDDEN_HEADER_PARAMETERS = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
 """Header parameters that would bring a key along or change how a token is read."""
 
 
@@ -46,7 +46,7 @@ def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
         raise InvalidToken("not three parts") from None
     header = parse_json_object(decode_base64url(header_part))
     payload, signature = decode_base64url(payload_part), decode_base64url(signature_part)
-    if not _MEDDLING.isdisjoint(header):
+    if not _FORBIDDEN_HEADER_PARAMETERS.isdisjoint(header):
         raise InvalidToken("the header brings a key or changes how it is read")
     kid = header.get("kid")
     if "kid" in header and not isinstance(kid, str):

@@ -96,7 +96,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Known(Generic[T]):
+class _CacheEntry(Generic[T]):
     """What was made of a token, and the times between which it is good, in seconds since 1970."""
 
     made: T
@@ -134,7 +134,7 @@ class JwtTokenVerifier(Generic[T]):
         self._leeway = leeway.total_seconds()
         self._lifetime = lifetime.total_seconds()
         self._types = types
-        self._known: dict[bytes, _Known[T]] = {}
+        self._known: dict[bytes, _CacheEntry[T]] = {}
         self._known_with: KeySet | None = None
 
     def verify(self, token: str, keys: KeySet) -> T:
@@ -154,7 +154,7 @@ class JwtTokenVerifier(Generic[T]):
             self._known[digest] = known
         return known.made
 
-    def _read(self, token: str, keys: KeySet, now: float) -> _Known[T]:
+    def _read(self, token: str, keys: KeySet, now: float) -> _CacheEntry[T]:
         header, payload = read_jws(token, keys)
         if str(header.get("typ", "")).lower() not in self._types:
             raise InvalidToken("typ is not at+jwt")
@@ -168,7 +168,7 @@ class JwtTokenVerifier(Generic[T]):
         audience = claims.members.get("aud")
         if self._audience not in (audience if isinstance(audience, list) else [audience]):
             raise InvalidToken("aud is another audience")
-        return _Known(self._make(claims), begins, ends)
+        return _CacheEntry(self._make(claims), begins, ends)
 
     def _times(self, claims: Claims, now: float) -> tuple[float, float]:
         expires, issued = claims.seconds("exp") + self._leeway, claims.seconds("iat")

@@ -28,11 +28,11 @@ class Stage(StrEnum):
     VERIFYING = "verifying"
 
 
-Watch = Callable[[Stage, int, int], None]
+ProgressCallback = Callable[[Stage, int, int], None]
 """Receives the stage, how many records are done, and of how many."""
 
 
-def _nobody(_stage: Stage, _done: int, _total: int) -> None:
+def _no_progress(_stage: Stage, _done: int, _total: int) -> None:
     pass
 
 
@@ -53,7 +53,7 @@ class CopyStorage:
     batch: int = 500
     """Records read and written together: of orders of 100 lines each, these are 50,000 rows."""
 
-    async def __call__(self, *, watch: Watch = _nobody) -> Mapping[str, int]:
+    async def __call__(self, *, watch: ProgressCallback = _no_progress) -> Mapping[str, int]:
         source = sha256(b"source of a copy" + await self.source.secret()).hexdigest()
         checkpoint = await self.target.archive.checkpoint()
         if checkpoint is None:
@@ -147,27 +147,27 @@ async def _pages(
 
 def _canonical(record: Record) -> bytes:
     """Write a record out whole: Python's own notation for what is built in is read in one way."""
-    return repr(_plain(record)).encode()
+    return repr(_to_primitive(record)).encode()
 
 
-def _plain(value: object) -> object:
-    return _plain_of(type(value))(value)  # type: ignore[arg-type] # types are hashable
+def _to_primitive(value: object) -> object:
+    return _primitive_converter(type(value))(value)  # type: ignore[arg-type] # types are hashable
 
 
 @cache
-def _plain_of(kind: type[Any]) -> Callable[[Any], object]:
+def _primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
     """Return what turns values of a type into built-in ones, every field of them."""
     if is_dataclass(kind):
         names = [field.name for field in fields(kind)]
-        return lambda value: [_plain(getattr(value, name)) for name in names]
+        return lambda value: [_to_primitive(getattr(value, name)) for name in names]
     if issubclass(kind, Enum):
         return attrgetter("value")
     if issubclass(kind, datetime):
         return methodcaller("isoformat")
     if issubclass(kind, frozenset):
-        return lambda values: sorted(map(_plain, values))  # type: ignore[type-var] # or it raises
+        return lambda values: sorted(map(_to_primitive, values))  # type: ignore[type-var] # or it raises
     if issubclass(kind, tuple):
-        return lambda values: list(map(_plain, values))
+        return lambda values: list(map(_to_primitive, values))
     if kind in {bool, bytes, int, str, type(None)}:
         return lambda value: value
     raise TypeError(f"a copy cannot compare values of {kind}; say how in {__name__}")

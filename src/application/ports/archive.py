@@ -122,14 +122,14 @@ class Archive(Protocol):
 
     @abstractmethod
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
-        """Store records of one kind and the bookmark, in one step.
+        """Store records of one kind and the checkpoint, in one step.
 
         Ids of accounts that are opened later differ from all that were written. Nothing is stored
-        when anything fails. Raises `StorageNotEmpty` when there is anything but no bookmark, and
+        when anything fails. Raises `StorageNotEmpty` when there is anything but no checkpoint, and
         ValueError when a record is there already or what it refers to is not. No rule of the domain
         is applied; raises `RecordRefused` for a record that this storage cannot hold.
         """
 
     @abstractmethod
     async def finish(self) -> None:
-        """Forget the bookmark: the storage may be used."""
+        """Forget the checkpoint: the storage may be used."""

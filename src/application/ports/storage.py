@@ -48,7 +48,7 @@ class Storage(Protocol):
     async def open(self, *, unfinished: bool = False) -> None:
         """Get ready to serve. Raises `SchemaNotCurrent` or `StorageUnavailable`.
 
-        Raises `CopyUnfinished` while `archive` has a bookmark, unless that is expected.
+        Raises `CopyUnfinished` while `archive` has a checkpoint, unless that is expected.
         """
 
     @abstractmethod

@@ -62,7 +62,7 @@ def load_container() -> Container:
     settings = load_settings(Container.setting_validators())
     configure_logging(settings)
     container = Container(settings=settings)
-    container.hasher.add_kwargs(behind=False)
+    container.hasher.add_kwargs(low_priority=False)
     return container
 
 

@@ -21,11 +21,15 @@ from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import install_error_handlers
 from ordergate.entrypoints.http.service import docs, health
 
-_OF_SIGN_IN = (login, accounts, sessions, discovery)
+_IDENTITY_ROUTERS = (login, accounts, sessions, discovery)
 """Routers that are there only where people sign in here, and not with another issuer."""
 
-_SIGN_IN = "Sign in at `POST /login`, place orders, and look after those that are yours."
-_FROM_ELSEWHERE = "Send an access token of `{}`, place orders, and look after those that are yours."
+_DEFAULT_DESCRIPTION = (
+    "Sign in at `POST /login`, place orders, and look after those that are yours."
+)
+_EXTERNAL_ISSUER_DESCRIPTION = (
+    "Send an access token of `{}`, place orders, and look after those that are yours."
+)
 _DESCRIPTION = """\
 {}
 
@@ -64,7 +68,9 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         version=version("ordergate"),
         summary="Who is asking, and which orders are theirs.",
         description=_DESCRIPTION.format(
-            _SIGN_IN if settings.issues_tokens else _FROM_ELSEWHERE.format(settings.issuer)
+            _DEFAULT_DESCRIPTION
+            if settings.issues_tokens
+            else _EXTERNAL_ISSUER_DESCRIPTION.format(settings.issuer)
         ),
         lifespan=lifespan,
         docs_url=None,
@@ -77,7 +83,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
     app.state.container = container
     if settings.issues_tokens and settings.sign_up:
         add_routes(app, accounts.sign_up)
-    for module in (orders, *(_OF_SIGN_IN if settings.issues_tokens else ()), health, docs):
+    for module in (orders, *(_IDENTITY_ROUTERS if settings.issues_tokens else ()), health, docs):
         add_routes(app, module.router)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)

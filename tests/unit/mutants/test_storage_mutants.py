@@ -236,7 +236,7 @@ class WritesWhatFits(InMemoryArchive):
 
 @caught_by("test_records_and_bookmark_are_written_in_one_step")
 class WritesTheBookmarkFirst(InMemoryArchive):
-    """A copy that goes on behind the bookmark leaves the refused records out."""
+    """A copy that goes on behind the checkpoint leaves the refused records out."""
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         if self._tables.checkpoint is None and not self._tables.is_empty:
@@ -258,7 +258,7 @@ class WritesSessionsAsLive(InMemoryArchive):
 
 @caught_by("test_a_storage_with_half_a_copy_opens_for_the_copy_alone")
 class OpensWithHalfACopy(InMemoryStorage):
-    """The bookmark is not looked at."""
+    """The checkpoint is not looked at."""
 
     async def open(self, *, unfinished: bool = False) -> None:
         await super().open(unfinished=True)

@@ -36,7 +36,7 @@ def account_row(account: AccountRecord) -> dict[str, Any]:
     return {"id": account.id, "username": name, "password_hash": password_hash}
 
 
-def account_of(row: Row[Any]) -> AccountRecord:
+def row_to_account(row: Row[Any]) -> AccountRecord:
     """Return what a row of `users` says. Raises `RecordUnreadable`, as all that read rows."""
     user = UserId(row.id)
     check_types(f"account {user}", row, username=str, password_hash=str)
@@ -54,7 +54,7 @@ def subject_row(record: SubjectRecord) -> dict[str, Any]:
     return {"issuer": record.issuer, "subject": record.subject, "user_id": record.user}
 
 
-def subject_of(row: Row[Any]) -> SubjectRecord:
+def row_to_subject(row: Row[Any]) -> SubjectRecord:
     """Return what a row of `external_subjects` says."""
     check_types(f"subject of account {row.user_id}", row, issuer=str, subject=str)
     return SubjectRecord(row.issuer, row.subject, UserId(row.user_id))
@@ -66,7 +66,7 @@ def session_record_row(record: SessionRecord) -> dict[str, Any]:
     return {**session_to_row(record.session), "ended_at": record.ended_at, "ending": ending}
 
 
-def session_record_of(row: Row[Any]) -> SessionRecord:
+def row_to_session_record(row: Row[Any]) -> SessionRecord:
     """Return what a row of `sessions` says."""
     check_types(f"session {row.id}", row, ended_at=datetime | None, ending=str | None)
     return SessionRecord(row_to_session(row), row.ended_at, row.ending)
@@ -83,7 +83,7 @@ def refresh_token_row(record: RefreshTokenRecord) -> dict[str, Any]:
     }
 
 
-def refresh_token_of(row: Row[Any]) -> RefreshTokenRecord:
+def row_to_refresh_token(row: Row[Any]) -> RefreshTokenRecord:
     """Return what a row of `refresh_tokens` says."""
     check_types(
         f"refresh token of session {row.session_id}",
@@ -111,7 +111,7 @@ def key_row(record: KeyRecord) -> dict[str, Any]:
     }
 
 
-def key_of(row: Row[Any]) -> KeyRecord:
+def row_to_key(row: Row[Any]) -> KeyRecord:
     """Return what a row of `idempotency_keys` says."""
     record = f"idempotency key of order {row.order_id} of account {row.owner_id}"
     check_types(record, row, order_id=int, expires_at=datetime)

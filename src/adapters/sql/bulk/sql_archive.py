@@ -24,15 +24,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, col
 
 from ordergate.adapters.sql.bulk.archive_rows import (
-    account_of,
     account_row,
-    key_of,
     key_row,
-    refresh_token_of,
     refresh_token_row,
-    session_record_of,
+    row_to_account,
+    row_to_key,
+    row_to_refresh_token,
+    row_to_session_record,
+    row_to_subject,
     session_record_row,
-    subject_of,
     subject_row,
 )
 from ordergate.adapters.sql.bulk.bulk_insert import advance_id_sequence, insert_rows
@@ -96,10 +96,10 @@ class SqlArchive(Archive):
 
     async def checkpoint(self) -> CopyCheckpoint | None:
         """Read the only row."""
-        return await self._database.read(bookmark_in)
+        return await self._database.read(find_checkpoint)
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
-        """Insert the records and update the bookmark in one transaction."""
+        """Insert the records and update the checkpoint in one transaction."""
 
         def work(connection: Connection) -> None:
             values = {
@@ -125,7 +125,7 @@ class SqlArchive(Archive):
         await self._database.write(lambda connection: connection.execute(delete(CopyRow)))
 
 
-def bookmark_in(connection: Connection) -> CopyCheckpoint | None:
+def find_checkpoint(connection: Connection) -> CopyCheckpoint | None:
     """Read how far an unfinished copy into this database has come."""
     query = select(col(CopyRow.source), col(CopyRow.kind), col(CopyRow.after))
     row = connection.execute(query).one_or_none()
@@ -196,11 +196,11 @@ def _orders(rows: _Rows) -> list[Record]:
     ]
 
 
-def _each(record_of: Callable[[Row[Any]], Record]) -> Callable[[_Rows], list[Record]]:
+def _map_rows(record_of: Callable[[Row[Any]], Record]) -> Callable[[_Rows], list[Record]]:
     return lambda rows: [record_of(row) for row in rows]
 
 
-def _into(
+def _bulk_inserter(
     table: type[SQLModel], row_of: Callable[[Any], Mapping[str, Any]]
 ) -> Callable[[Connection, Sequence[Any]], None]:
     return lambda connection, records: insert_rows(connection, table, map(row_of, records))
@@ -221,28 +221,28 @@ def _insert_orders(connection: Connection, orders: Sequence[Order]) -> None:
 
 _RECORD_MAPPINGS: Mapping[type[Any], _RecordMapping] = {
     AccountRecord: _RecordMapping(
-        UserRow, {"id": int}, _identity, _each(account_of), _insert_accounts
+        UserRow, {"id": int}, _identity, _map_rows(row_to_account), _insert_accounts
     ),
     SubjectRecord: _RecordMapping(
         ExternalSubjectRow,
         {"issuer": str, "subject": str},
         _identity,
-        _each(subject_of),
-        _into(ExternalSubjectRow, subject_row),
+        _map_rows(row_to_subject),
+        _bulk_inserter(ExternalSubjectRow, subject_row),
     ),
     SessionRecord: _RecordMapping(
         SessionRow,
         {"id": str},
         _identity,
-        _each(session_record_of),
-        _into(SessionRow, session_record_row),
+        _map_rows(row_to_session_record),
+        _bulk_inserter(SessionRow, session_record_row),
     ),
     RefreshTokenRecord: _RecordMapping(
         RefreshTokenRow,
         {"digest": bytes.fromhex},
         _identity,
-        _each(refresh_token_of),
-        _into(RefreshTokenRow, refresh_token_row),
+        _map_rows(row_to_refresh_token),
+        _bulk_inserter(RefreshTokenRow, refresh_token_row),
     ),
     Order: _RecordMapping(
         OrderRow, {"owner_id": int, "id": int}, _with_lines, _orders, _insert_orders
@@ -251,7 +251,7 @@ _RECORD_MAPPINGS: Mapping[type[Any], _RecordMapping] = {
         IdempotencyKeyRow,
         {"owner_id": int, "key": str},
         _identity,
-        _each(key_of),
-        _into(IdempotencyKeyRow, key_row),
+        _map_rows(row_to_key),
+        _bulk_inserter(IdempotencyKeyRow, key_row),
     ),
 }

@@ -109,7 +109,7 @@ class SqliteFile(StorageFile):
             contents = _contents_of(copy, called=self._path)
             with _refusal_for(file):
                 _sync(copy)
-                _name(copy, file)
+                _publish(copy, file)
                 _sync(file.parent)
         return contents
 
@@ -130,7 +130,7 @@ class SqliteFile(StorageFile):
 
                 def keep_ids() -> None:
                     """Look again: accounts may have been opened until the lock was had."""
-                    _skip_ids(source, max(last_id, self._last_id(replace=replace)))
+                    _advance_id_sequence(source, max(last_id, self._last_id(replace=replace)))
 
                 make_private(self._path)
                 self._write(source, locked=keep_ids)
@@ -235,7 +235,7 @@ def _is_foreign(connection: sqlite3.Connection) -> bool:
         return True
 
 
-def _skip_ids(source: sqlite3.Connection, last_id: int) -> None:
+def _advance_id_sequence(source: sqlite3.Connection, last_id: int) -> None:
     known = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'users'"
     (known_id,) = source.execute(known).fetchone()
     source.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")
@@ -249,7 +249,7 @@ def _refuse_existing(file: Path) -> None:
         raise BackupRefused(f"{file} exists; name a new file")
 
 
-def _name(copy: Path, file: Path) -> None:
+def _publish(copy: Path, file: Path) -> None:
     """Give a file its name, if nothing has got that meanwhile."""
     try:
         file.hardlink_to(copy)

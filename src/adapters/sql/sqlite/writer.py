@@ -52,7 +52,7 @@ class _Job:
     def is_overdue(self) -> bool:
         return time.monotonic() > self.queued_at + BUSY_SECONDS
 
-    def tell(self) -> None:
+    def deliver(self) -> None:
         if self.future.done():  # its caller gave up
             return
         if self.error is not None:
@@ -104,9 +104,9 @@ class _GroupCommitLoop:
     def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:
         self._path = file.path
         self._jobs = jobs
-        self._put_back: deque[_Job | None] = deque()
+        self._requeued: deque[_Job | None] = deque()
         self._connection = WatchedConnection(file, busy_seconds=0)
-        self._let_go_at = 0.0
+        self._last_yield_at = 0.0
 
     def run(self) -> None:
         """Commit group after group, until there is `None` in the queue."""
@@ -117,12 +117,12 @@ class _GroupCommitLoop:
             except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
                 self._connection.close()
                 if is_busy(error):
-                    group += self._overdue()
+                    group += self._pop_expired()
                 for each in group:
                     each.error = unavailable(error, self._path)
                     each.error.__cause__ = error
                 open_ended = True
-            _tell(group)
+            _deliver(group)
             if not open_ended:
                 break
         self._connection.close()
@@ -131,24 +131,24 @@ class _GroupCommitLoop:
         """Wait for a job; where one waits already, leave the lock to others now and then."""
         with suppress(Empty):
             job = self._take()
-            if time.monotonic() - self._let_go_at > _TURN_SECONDS:
+            if time.monotonic() - self._last_yield_at > _TURN_SECONDS:
                 time.sleep(_PAUSE_SECONDS)
-                self._let_go_at = time.monotonic()
+                self._last_yield_at = time.monotonic()
             return job
         job = self._jobs.get()
-        self._let_go_at = time.monotonic()
+        self._last_yield_at = time.monotonic()
         return job
 
     def _take(self) -> _Job | None:
         """Take a job without waiting. Raises `Empty`."""
-        return self._put_back.popleft() if self._put_back else self._jobs.get_nowait()
+        return self._requeued.popleft() if self._requeued else self._jobs.get_nowait()
 
-    def _overdue(self) -> Iterator[_Job]:
+    def _pop_expired(self) -> Iterator[_Job]:
         """Take those whose time is over; they stand first, since all have as long."""
         with suppress(Empty):
             while (job := self._take()) and job.is_overdue():
                 yield job
-            self._put_back.append(job)
+            self._requeued.append(job)
 
     def _commit(self, group: list[_Job]) -> bool:
         """Run the first job and those that wait by then; say whether more may come."""
@@ -212,16 +212,16 @@ def _engine_connection(connection: Connection) -> sqlite3.Connection:
     return cast("sqlite3.Connection", connection.connection.dbapi_connection)
 
 
-def _tell(group: list[_Job]) -> None:
+def _deliver(group: list[_Job]) -> None:
     """Wake each event loop once for all of its callers."""
     of_loops: dict[AbstractEventLoop, list[_Job]] = {}
     for job in group:
         of_loops.setdefault(job.loop, []).append(job)
     for loop, jobs in of_loops.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell_all, jobs)
+            loop.call_soon_threadsafe(_deliver_all, jobs)
 
 
-def _tell_all(jobs: list[_Job]) -> None:
+def _deliver_all(jobs: list[_Job]) -> None:
     for job in jobs:
-        job.tell()
+        job.deliver()
