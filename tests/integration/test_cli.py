@@ -302,7 +302,7 @@ def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
     early = error_line(ordergate("keys", "retire", old, cwd=tmp_path))
     assert re.fullmatch(
         rf"tokens that {old} signed are good until {TIME}; "
-        "wait, or end them at once with --now",
+        "wait, or end them immediately with --now",
         early,
     )
     result = ordergate("keys", "retire", old, "--now", cwd=tmp_path)
