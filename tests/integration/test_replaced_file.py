@@ -159,6 +159,32 @@ async def test_write_is_not_acknowledged_when_the_file_is_replaced_during_it(
     assert names_in(file) == ["bob", "carol"]
 
 
+async def test_write_that_waited_while_the_file_was_replaced_changes_neither(
+    storage: SqlStorage, file: Path, another: Path
+) -> None:
+    """Another use has noticed the replacement before the write begins."""
+    old = sqlite3.connect(file, isolation_level=None)
+    old.execute("BEGIN IMMEDIATE")
+    waiting = [
+        asyncio.create_task(storage.users.add(Username(name), PasswordHash("hash")))
+        for name in ("eve", "mallory")
+    ]
+    await asyncio.sleep(0)  # they are queued behind the lock
+    another.rename(file)
+    with pytest.raises(StorageUnavailable):
+        await small(storage)
+    assert await small(storage) == "bob"
+    old.execute("ROLLBACK")
+    for each in waiting:
+        with pytest.raises(StorageUnavailable):
+            await each
+    assert [name for (name,) in old.execute("SELECT username FROM users")] == ["alice"]
+    old.close()
+    await storage.users.add(Username("carol"), PasswordHash("hash"))
+    await storage.close()
+    assert names_in(file) == ["bob", "carol"]
+
+
 @pytest.mark.parametrize("use", USES)
 async def test_file_with_another_schema_is_not_used(
     storage: SqlStorage,

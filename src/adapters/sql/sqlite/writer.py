@@ -45,6 +45,7 @@ class _Job:
     work: Callable[[Connection], Any]
     loop: AbstractEventLoop
     future: "Future[Any]"
+    generation: int
     result: Any = None
     error: BaseException | None = field(default=None)
     queued_at: float = field(default_factory=time.monotonic)
@@ -67,13 +68,15 @@ class SqliteWriter:
     It begins a transaction, runs every work that waits within a savepoint of its own, and tells
     their callers after the commit, of whichever event loop they are. A work that raises is rolled
     back alone; when the transaction fails, none is stored and each caller gets
-    `StorageUnavailable`. A work whose caller was cancelled before it began is skipped.
+    `StorageUnavailable`. A work whose caller was cancelled before it began is skipped. One that was
+    queued before the file was replaced fails, so that it does not change the new file.
 
     While another process keeps the lock, each work waits for it `BUSY_SECONDS` from when it was
     asked for, and all whose time is over fail together.
     """
 
     def __init__(self, file: WatchedFile) -> None:
+        self._file = file
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(
             target=_GroupCommitLoop(file, self._jobs).run, name="sqlite-writer", daemon=True
@@ -89,7 +92,7 @@ class SqliteWriter:
             raise StorageUnavailable(f"SQLite: {MAX_WAITING} writes wait already; try again later")
         loop = asyncio.get_running_loop()
         future: Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, loop, future))
+        self._jobs.put(_Job(work, loop, future, self._file.generation))
         return await future
 
     async def close(self) -> None:
@@ -102,6 +105,7 @@ class _GroupCommitLoop:
     """What the thread does."""
 
     def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:
+        self._file = file
         self._path = file.path
         self._jobs = jobs
         self._requeued: deque[_Job | None] = deque()
@@ -195,6 +199,9 @@ class _GroupCommitLoop:
 
     def _run(self, connection: Connection, engine: sqlite3.Connection, job: _Job) -> None:
         if job.future.cancelled():
+            return
+        if job.generation != self._file.generation:
+            job.error = self._file.replaced()
             return
         engine.execute("SAVEPOINT work")
         try:
