@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     Delete,
@@ -17,17 +16,23 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    update,
 )
 from sqlmodel import col
 
 from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.repositories.session_statements import (
+    add_token,
+    end_sessions,
+    end_surplus,
+    has_password,
+    is_live,
+    rotate,
+)
 from ordergate.adapters.sql.rows import readable, row_to_session, session_to_row
-from ordergate.adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
+from ordergate.adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
 from ordergate.application.ports.sessions import (
     Forgotten,
     Rotation,
-    RotationOutcome,
     SessionRepository,
 )
 from ordergate.domain.address import client_network
@@ -72,9 +77,9 @@ class SqlSessionRepository(SessionRepository):
         def work(connection: Connection) -> Sequence[SessionId] | None:
             if connection.scalar(still) is None:
                 return None
-            surplus = _end_surplus(connection, session, limit)
+            surplus = end_surplus(connection, session, limit)
             connection.execute(insert(SessionRow), session_to_row(session))
-            _add_token(connection, token, session.id, token_expires_at)
+            add_token(connection, token, session.id, token_expires_at)
             return surplus
 
         return await self._database.write(work)
@@ -106,7 +111,7 @@ class SqlSessionRepository(SessionRepository):
     ) -> Rotation:
         """Update the row on condition that nobody did before, behind the session's row."""
         return await self._database.write(
-            lambda connection: _rotate(
+            lambda connection: rotate(
                 connection, old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
             )
         )
@@ -118,7 +123,7 @@ class SqlSessionRepository(SessionRepository):
             col(RefreshTokenRow.used_at).is_(None),
             col(RefreshTokenRow.expires_at) > at,
         )
-        query = select(*_SESSION).where(col(SessionRow.user_id) == user, _is_live(at), renewable)
+        query = select(*_SESSION).where(col(SessionRow.user_id) == user, is_live(at), renewable)
         return await self._sessions(
             query.order_by(col(SessionRow.last_used_at).desc()).limit(limit), large=True
         )
@@ -226,49 +231,6 @@ class SqlSessionRepository(SessionRepository):
         )
 
 
-def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
-    """Match the row of an account that can be signed in to, if its hash is this."""
-    return and_(
-        col(UserRow.id) == user,
-        col(UserRow.password_hash) == password_hash,
-        col(UserRow.password_hash) != NO_HASH,
-    )
-
-
-def end_sessions(
-    connection: Connection, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
-) -> list[SessionId]:
-    """End the live sessions among these, within the caller's transaction, and return them."""
-    statement = (
-        update(SessionRow)
-        .where(which, _is_live(at))
-        .values(ended_at=at, ending=reason.value)
-        .returning(col(SessionRow.id))
-    )
-    return [SessionId(row.id) for row in connection.execute(statement)]
-
-
-def _end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
-    """End sessions beyond the limit, in the order of `ix_sessions_live`."""
-    at = new.started_at
-    surplus = (
-        select(col(SessionRow.id))
-        .where(col(SessionRow.user_id) == new.user, _is_live(at))
-        .order_by(col(SessionRow.expires_at).desc())
-        .offset(limit - 1)
-        .limit(_MOST_SURPLUS)
-    )
-    ids = connection.scalars(surplus).all()
-    return (
-        end_sessions(connection, col(SessionRow.id).in_(ids), SessionEndReason.TOO_MANY, at)
-        if ids
-        else ()
-    )
-
-
-_MOST_SURPLUS = 1_000
-"""There are more where a copy brought them; the next sign-in goes on."""
-
 _FORGET_TOKEN = delete(RefreshTokenRow).where(col(RefreshTokenRow.digest) == bindparam("key"))
 _FORGET_SESSION = delete(SessionRow).where(col(SessionRow.id) == bindparam("key"))
 
@@ -278,87 +240,8 @@ def _delete_each(connection: Connection, statement: Delete, keys: Sequence[str |
         connection.execute(statement, [{"key": key} for key in keys])
 
 
-def _rotate(
-    connection: Connection,
-    old: TokenDigest,
-    new: TokenDigest,
-    *,
-    sealed: bytes,
-    at: datetime,
-    expires_at: datetime,
-    grace: timedelta,
-) -> Rotation:
-    live = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, _is_live(at))
-    this = col(RefreshTokenRow.digest) == old
-    connection.execute(
-        select(col(SessionRow.id))
-        .join(RefreshTokenRow, col(RefreshTokenRow.session_id) == SessionRow.id)
-        .where(this)
-        .with_for_update(key_share=True, of=SessionRow)
-    )
-    use = (
-        update(RefreshTokenRow)
-        .where(
-            this,
-            col(RefreshTokenRow.used_at).is_(None),
-            col(RefreshTokenRow.expires_at) > at,
-            live,
-        )
-        .values(used_at=at, sealed_successor=sealed)
-        .returning(col(RefreshTokenRow.session_id))
-    )
-    if used := connection.execute(use).first():
-        session = SessionId(used.session_id)
-        _add_token(connection, new, session, expires_at)
-        _note_use(connection, session, at, forget=at - grace)
-        return Rotation(RotationOutcome.ROTATED, sealed)
-    stored = connection.execute(
-        select(
-            col(RefreshTokenRow.session_id),
-            col(RefreshTokenRow.used_at),
-            col(RefreshTokenRow.sealed_successor),
-        ).where(this, col(RefreshTokenRow.used_at).is_not(None), live)
-    ).first()
-    if stored is None:
-        return Rotation(RotationOutcome.INVALID)
-    if at - stored.used_at < grace:
-        return Rotation(RotationOutcome.REPLAYED, stored.sealed_successor)
-    end_sessions(connection, col(SessionRow.id) == stored.session_id, SessionEndReason.REUSE, at)
-    return Rotation(RotationOutcome.REUSED)
-
-
-def _note_use(
-    connection: Connection, session: SessionId, at: datetime, *, forget: datetime
-) -> None:
-    """Store when a session was last used, and forget successors that are not returned again."""
-    connection.execute(
-        update(SessionRow).where(col(SessionRow.id) == session).values(last_used_at=at)
-    )
-    connection.execute(
-        update(RefreshTokenRow)
-        .where(
-            col(RefreshTokenRow.session_id) == session,
-            col(RefreshTokenRow.used_at) <= forget,
-            col(RefreshTokenRow.sealed_successor).is_not(None),
-        )
-        .values(sealed_successor=None)
-    )
-
-
-def _add_token(
-    connection: Connection, digest: TokenDigest, session: SessionId, expires_at: datetime
-) -> None:
-    connection.execute(
-        insert(RefreshTokenRow).values(digest=digest, session_id=session, expires_at=expires_at)
-    )
-
-
-def _is_live(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)
-
-
 _LIVE = select(col(SessionRow.id)).where(
     col(SessionRow.id) == bindparam("session"),
     col(SessionRow.user_id) == bindparam("user"),
-    _is_live(bindparam("at")),
+    is_live(bindparam("at")),
 )

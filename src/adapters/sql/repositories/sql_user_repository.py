@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from ordergate.adapters.sql.database import Database
-from ordergate.adapters.sql.repositories.sql_session_repository import end_sessions, has_password
+from ordergate.adapters.sql.repositories.session_statements import end_sessions, has_password
 from ordergate.adapters.sql.tables import (
     CLOSED,
     EXTERNAL,

@@ -1,0 +1,150 @@
+"""Statements about sessions, for a transaction of the caller's."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    insert,
+    select,
+    update,
+)
+from sqlmodel import col
+
+from ordergate.adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
+from ordergate.application.ports.sessions import (
+    Rotation,
+    RotationOutcome,
+)
+from ordergate.domain.refresh_token import TokenDigest
+from ordergate.domain.session import Session, SessionEndReason, SessionId
+from ordergate.domain.user import PasswordHash, UserId
+
+_MOST_SURPLUS = 1_000
+"""There are more where a copy brought them; the next sign-in goes on."""
+
+
+def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
+    """Match the row of an account that can be signed in to, if its hash is this."""
+    return and_(
+        col(UserRow.id) == user,
+        col(UserRow.password_hash) == password_hash,
+        col(UserRow.password_hash) != NO_HASH,
+    )
+
+
+def end_sessions(
+    connection: Connection, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
+) -> list[SessionId]:
+    """End the live sessions among these, within the caller's transaction, and return them."""
+    statement = (
+        update(SessionRow)
+        .where(which, is_live(at))
+        .values(ended_at=at, ending=reason.value)
+        .returning(col(SessionRow.id))
+    )
+    return [SessionId(row.id) for row in connection.execute(statement)]
+
+
+def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
+    """End sessions beyond the limit, in the order of `ix_sessions_live`."""
+    at = new.started_at
+    surplus = (
+        select(col(SessionRow.id))
+        .where(col(SessionRow.user_id) == new.user, is_live(at))
+        .order_by(col(SessionRow.expires_at).desc())
+        .offset(limit - 1)
+        .limit(_MOST_SURPLUS)
+    )
+    ids = connection.scalars(surplus).all()
+    return (
+        end_sessions(connection, col(SessionRow.id).in_(ids), SessionEndReason.TOO_MANY, at)
+        if ids
+        else ()
+    )
+
+
+def rotate(
+    connection: Connection,
+    old: TokenDigest,
+    new: TokenDigest,
+    *,
+    sealed: bytes,
+    at: datetime,
+    expires_at: datetime,
+    grace: timedelta,
+) -> Rotation:
+    """Rotate a refresh token, as `SessionRepository.rotate` describes."""
+    live = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, is_live(at))
+    this = col(RefreshTokenRow.digest) == old
+    connection.execute(
+        select(col(SessionRow.id))
+        .join(RefreshTokenRow, col(RefreshTokenRow.session_id) == SessionRow.id)
+        .where(this)
+        .with_for_update(key_share=True, of=SessionRow)
+    )
+    use = (
+        update(RefreshTokenRow)
+        .where(
+            this,
+            col(RefreshTokenRow.used_at).is_(None),
+            col(RefreshTokenRow.expires_at) > at,
+            live,
+        )
+        .values(used_at=at, sealed_successor=sealed)
+        .returning(col(RefreshTokenRow.session_id))
+    )
+    if used := connection.execute(use).first():
+        session = SessionId(used.session_id)
+        add_token(connection, new, session, expires_at)
+        _note_use(connection, session, at, forget=at - grace)
+        return Rotation(RotationOutcome.ROTATED, sealed)
+    stored = connection.execute(
+        select(
+            col(RefreshTokenRow.session_id),
+            col(RefreshTokenRow.used_at),
+            col(RefreshTokenRow.sealed_successor),
+        ).where(this, col(RefreshTokenRow.used_at).is_not(None), live)
+    ).first()
+    if stored is None:
+        return Rotation(RotationOutcome.INVALID)
+    if at - stored.used_at < grace:
+        return Rotation(RotationOutcome.REPLAYED, stored.sealed_successor)
+    end_sessions(connection, col(SessionRow.id) == stored.session_id, SessionEndReason.REUSE, at)
+    return Rotation(RotationOutcome.REUSED)
+
+
+def _note_use(
+    connection: Connection, session: SessionId, at: datetime, *, forget: datetime
+) -> None:
+    """Store when a session was last used, and forget successors that are not returned again."""
+    connection.execute(
+        update(SessionRow).where(col(SessionRow.id) == session).values(last_used_at=at)
+    )
+    connection.execute(
+        update(RefreshTokenRow)
+        .where(
+            col(RefreshTokenRow.session_id) == session,
+            col(RefreshTokenRow.used_at) <= forget,
+            col(RefreshTokenRow.sealed_successor).is_not(None),
+        )
+        .values(sealed_successor=None)
+    )
+
+
+def add_token(
+    connection: Connection, digest: TokenDigest, session: SessionId, expires_at: datetime
+) -> None:
+    """Insert an unused refresh token of a session."""
+    connection.execute(
+        insert(RefreshTokenRow).values(digest=digest, session_id=session, expires_at=expires_at)
+    )
+
+
+def is_live(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Match the rows of sessions that have neither ended nor expired at that time."""
+    return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)
