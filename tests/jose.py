@@ -13,7 +13,7 @@ from tests.vectors import ROCA_KEY
 Jwk = dict[str, Any]
 
 SECRET = b"a secret of more than thirty-two bytes"
-RECORD_TYPES = ["EdDSA", "ES256", "RS256", "HS256"]
+ALGORITHMS = ["EdDSA", "ES256", "RS256", "HS256"]
 
 
 def encode(data: bytes) -> str:

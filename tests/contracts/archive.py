@@ -363,7 +363,7 @@ class ArchiveContract:
             seen += page
         assert same(seen, records)
 
-    async def test_records_and_bookmark_are_written_in_one_step(self, storage: Storage) -> None:
+    async def test_records_and_checkpoint_are_written_in_one_step(self, storage: Storage) -> None:
         assert await storage.archive.checkpoint() is None
         await write(storage, opened(1, "alice"))
         later = CopyCheckpoint(MARK.source, "orders", "x" * 1024)

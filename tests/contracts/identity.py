@@ -225,4 +225,4 @@ class IdentityMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-TRANSITIONS = settings(max_examples=60, stateful_step_count=30, deadline=None)
+STATEFUL = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -162,10 +162,10 @@ class RacesContract:
         await storage.loader.load([ALICE], [])
         assert await start(storage, 1, ALICE.id, ALICE.password_hash)
         async with self.two(storage) as storages:
-            verdicts = await asyncio.gather(
+            outcomes = await asyncio.gather(
                 *(rotate(each, 1, 100 + i, AT) for i, each in enumerate(storages))
             )
-        assert sorted(verdicts) == [RotationOutcome.REPLAYED] * (MANY - 1) + [
+        assert sorted(outcomes) == [RotationOutcome.REPLAYED] * (MANY - 1) + [
             RotationOutcome.ROTATED
         ]
 
@@ -174,8 +174,8 @@ class RacesContract:
         assert await start(storage, 1, ALICE.id, ALICE.password_hash)
         assert await rotate(storage, 1, 2, AT) is RotationOutcome.ROTATED
         async with self.two(storage) as storages:
-            verdicts = await asyncio.gather(*(rotate(each, 1, 3, LATE) for each in storages))
-        assert sorted(verdicts) == [RotationOutcome.INVALID] * (MANY - 1) + [RotationOutcome.REUSED]
+            outcomes = await asyncio.gather(*(rotate(each, 1, 3, LATE) for each in storages))
+        assert sorted(outcomes) == [RotationOutcome.INVALID] * (MANY - 1) + [RotationOutcome.REUSED]
         assert await storage.sessions.ended_since(EVER) == {session(1).id: LATE}
 
     # Orders

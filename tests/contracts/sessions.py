@@ -379,10 +379,10 @@ class SessionRepositoryContract:
         rotations = await asyncio.gather(
             *(rotate(storage, 1, 100 + i, sealed=bytes([i]) * 32) for i in range(50))
         )
-        verdicts = [rotation.outcome for rotation in rotations]
-        assert verdicts.count(RotationOutcome.ROTATED) == 1
-        assert verdicts.count(RotationOutcome.REPLAYED) == 49
-        winner = verdicts.index(RotationOutcome.ROTATED)
+        outcomes = [rotation.outcome for rotation in rotations]
+        assert outcomes.count(RotationOutcome.ROTATED) == 1
+        assert outcomes.count(RotationOutcome.REPLAYED) == 49
+        winner = outcomes.index(RotationOutcome.ROTATED)
         assert {rotation.sealed for rotation in rotations} == {bytes([winner]) * 32}
         stored = [
             number

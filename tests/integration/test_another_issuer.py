@@ -55,7 +55,7 @@ async def read(client: httpx.AsyncClient, token: str) -> httpx.Response:
     return await client.get("/order?id=1", headers={"Authorization": f"Bearer {token}"})
 
 
-def to_problem(answer: httpx.Response) -> str:
+def problem_type(answer: httpx.Response) -> str:
     return str(answer.json()["type"]).rpartition(":")[2]
 
 
@@ -76,7 +76,7 @@ async def test_a_new_subject_has_a_new_account_without_orders(
     client: httpx.AsyncClient, container: Container, issuer: Issuer
 ) -> None:
     answers = await asyncio.gather(*(read(client, issuer.token("new")) for _ in range(20)))
-    assert {(answer.status_code, to_problem(answer)) for answer in answers} == {
+    assert {(answer.status_code, problem_type(answer)) for answer in answers} == {
         (404, "order-not-found")
     }
     assert container.storage().tables.subjects == {(issuer.name, "new"): 3}
@@ -149,7 +149,7 @@ async def test_a_token_that_is_not_for_now_and_for_us_is_refused(
     client: httpx.AsyncClient, container: Container, issuer: Issuer, changes: dict[str, Any]
 ) -> None:
     answer = await read(client, issuer.token(**changes))
-    assert (answer.status_code, to_problem(answer)) == (401, "invalid-token")
+    assert (answer.status_code, problem_type(answer)) == (401, "invalid-token")
     assert container.storage().tables.subjects == {}
 
 
@@ -205,7 +205,7 @@ async def test_a_secret_that_is_published_verifies_nothing(
     _, payload, _ = issuer.token().split(".")
     signed = f"{encode(json.dumps({'alg': 'HS256', 'typ': 'at+jwt'}).encode())}.{payload}"
     answer = await read(client, f"{signed}.{signature('HS256', signed, secret)}")
-    assert (answer.status_code, to_problem(answer)) == (503, "issuer-unavailable")
+    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.AA", "x" * 9000])
@@ -257,7 +257,7 @@ async def test_an_issuer_that_was_never_up_is_a_503(
 ) -> None:
     issuer.status = 502
     answer = await read(client, issuer.token())
-    assert (answer.status_code, to_problem(answer)) == (503, "issuer-unavailable")
+    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
     assert answer.headers["retry-after"] == "1"
 
 
@@ -275,7 +275,7 @@ async def test_a_slow_issuer_holds_up_nobody_else(container: Container, issuer: 
             assert (await client.get("/readyz")).status_code == 200
         assert not any(task.done() for task in waiting)
         answers = await asyncio.gather(*waiting)
-    assert {to_problem(answer) for answer in answers} == {"issuer-unavailable"}
+    assert {problem_type(answer) for answer in answers} == {"issuer-unavailable"}
     assert issuer.fetches == 1
 
 
@@ -352,5 +352,5 @@ def test_a_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) 
     assert httpx.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200
     headers = {"Authorization": f"Bearer {issuer.token()}"}
     answer = httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
-    assert (answer.status_code, to_problem(answer)) == (503, "issuer-unavailable")
+    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
     wait_until(lambda: "keys_unavailable" in "".join(server.output))

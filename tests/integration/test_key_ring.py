@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ordergate.adapters.system.system_clock import SystemClock
+from ordergate.adapters.tokens.keys.jwk import Algorithm
 from ordergate.adapters.tokens.keys.key_life import Status
 from ordergate.adapters.tokens.keys.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
@@ -297,8 +298,8 @@ def test_tokens_are_waited_for_until_the_last_process_has_noticed(file: Path) ->
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-def test_a_key_comes_back_from_the_file_as_it_was(ring: KeyRing, algorithm: str) -> None:
-    (made,) = ring.publish(algorithm)  # type: ignore[arg-type] # a parameter is any text
+def test_a_key_comes_back_from_the_file_as_it_was(ring: KeyRing, algorithm: Algorithm) -> None:
+    (made,) = ring.publish(algorithm)
     (read,) = ring.all_keys()
     assert read.key.private_jwk() == made.key.private_jwk()
     assert SigningKey.from_jwk(made.key.private_jwk()).kid == made.kid

@@ -12,7 +12,7 @@ from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.ports.storage import Storage
 from tests.contracts.atomicity import Failure
-from tests.contracts.identity import TRANSITIONS, IdentityMachine
+from tests.contracts.identity import STATEFUL, IdentityMachine
 from tests.contracts.storage import StorageContract
 from tests.failing import failing_statements
 from tests.postgres import Databases, database_at
@@ -87,4 +87,4 @@ class PostgresIdentity(IdentityMachine):
 
 TestIdentityOnPostgres = PostgresIdentity.TestCase
 # A database for each example, and a round trip for each step: fewer than where there is neither.
-TestIdentityOnPostgres.settings = settings(TRANSITIONS, max_examples=3)
+TestIdentityOnPostgres.settings = settings(STATEFUL, max_examples=3)

@@ -38,7 +38,7 @@ def value_of(name: str) -> str | None:
     return value
 
 
-def to_problem(name: str) -> str:
+def settings_error(name: str) -> str:
     with pytest.raises(SettingsError) as refusal:
         value_of(name)
     (problem,) = refusal.value.problems
@@ -74,7 +74,7 @@ def test_secret_and_its_file_exclude_each_other(
     (tmp_path / "secret").write_text(VALUES[name])
     monkeypatch.setenv(f"{PREFIX}{name}", VALUES[name])
     monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(tmp_path / "secret"))
-    assert to_problem(name) == f"{PREFIX}{name} and {PREFIX}{name}_FILE exclude each other"
+    assert settings_error(name) == f"{PREFIX}{name} and {PREFIX}{name}_FILE exclude each other"
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -94,7 +94,7 @@ def test_unusable_content_is_refused_and_not_repeated(
     file = tmp_path / "secret"
     file.write_bytes(content)
     monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(file))
-    assert to_problem(name) == f"{PREFIX}{name}_FILE: {file} {flaw}"
+    assert settings_error(name) == f"{PREFIX}{name}_FILE: {file} {flaw}"
 
 
 def test_flaw_of_a_secret_in_a_file_names_the_file_variable(
@@ -127,9 +127,9 @@ def test_file_that_is_none_is_refused_and_says_why(
         VALUES[name]: "there is no such file; it must be the path of a file that holds the value",
     }.items():
         monkeypatch.setenv(variable, str(path))
-        assert to_problem(name) == f"{variable}: {flaw}"
+        assert settings_error(name) == f"{variable}: {flaw}"
     monkeypatch.setenv(variable, " ")
-    assert to_problem(name).startswith(f"{variable} is blank; ")
+    assert settings_error(name).startswith(f"{variable} is blank; ")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -139,7 +139,7 @@ def test_file_that_must_not_be_read_is_named(
     file = tmp_path / "secret"
     file.touch(mode=0)
     monkeypatch.setenv("ORDERGATE_SIGNING_SECRET_FILE", str(file))
-    assert to_problem("SIGNING_SECRET") == (
+    assert settings_error("SIGNING_SECRET") == (
         f"ORDERGATE_SIGNING_SECRET_FILE: cannot read {file}: Permission denied"
     )
 

@@ -36,7 +36,7 @@ from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.archive import MARK
 from tests.contracts.atomicity import Failure
-from tests.contracts.identity import TRANSITIONS, IdentityMachine
+from tests.contracts.identity import STATEFUL, IdentityMachine
 from tests.contracts.storage import StorageContract
 from tests.failing import failing_statements
 from tests.samples import ALICE, an_order
@@ -101,7 +101,7 @@ class SqliteIdentity(IdentityMachine):
 
 
 TestIdentityOnSqlite = SqliteIdentity.TestCase
-TestIdentityOnSqlite.settings = TRANSITIONS
+TestIdentityOnSqlite.settings = STATEFUL
 
 
 @pytest.fixture

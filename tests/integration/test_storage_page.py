@@ -24,7 +24,7 @@ from ordergate.entrypoints import container
 from ordergate.entrypoints.config.settings import SettingsError, load_settings
 from ordergate.entrypoints.container import Container
 from tests.contracts.atomicity import AT, Failure, rotate, session, start
-from tests.contracts.identity import TRANSITIONS, IdentityMachine
+from tests.contracts.identity import STATEFUL, IdentityMachine
 from tests.contracts.storage import StorageContract
 from tests.samples import ALICE, CUPS, TEAPOT
 
@@ -104,7 +104,7 @@ class LmdbIdentity(IdentityMachine):
 
 
 TestIdentityOnLmdb = LmdbIdentity.TestCase
-TestIdentityOnLmdb.settings = TRANSITIONS
+TestIdentityOnLmdb.settings = STATEFUL
 
 
 def block_of(title: str) -> str:

@@ -11,7 +11,7 @@ from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import TokenIssuer
 from ordergate.domain.user import PasswordHash
 from tests.contracts.clock import ClockContract
-from tests.contracts.identity import TRANSITIONS, IdentityMachine
+from tests.contracts.identity import STATEFUL, IdentityMachine
 from tests.contracts.passwords import PasswordHasherContract
 from tests.contracts.storage import StorageContract
 from tests.contracts.throttle import ThrottleContract, guess, is_shut
@@ -96,4 +96,4 @@ class InMemoryIdentity(IdentityMachine):
 
 
 TestIdentityInMemory = InMemoryIdentity.TestCase
-TestIdentityInMemory.settings = TRANSITIONS
+TestIdentityInMemory.settings = STATEFUL

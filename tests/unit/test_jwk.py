@@ -11,7 +11,7 @@ from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, InvalidKeySet, KeySet, 
 from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
 from ordergate.application.errors import InvalidToken
 from tests.jose import (
-    RECORD_TYPES,
+    ALGORITHMS,
     Jwk,
     encode,
     jwk_of,
@@ -32,7 +32,7 @@ def verifies(jwk: Jwk, algorithm: str, key: object = None) -> bool:
     return True
 
 
-@pytest.mark.parametrize("algorithm", RECORD_TYPES)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     "more",
     [
@@ -48,7 +48,7 @@ def test_a_key_for_signatures_verifies(algorithm: str, more: Jwk) -> None:
     assert verifies(public_jwk(algorithm, alg=algorithm, **more), algorithm)
 
 
-@pytest.mark.parametrize("algorithm", RECORD_TYPES)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     "more",
     [
@@ -78,8 +78,8 @@ def test_a_key_for_anything_else_verifies_nothing(algorithm: str, more: Jwk) -> 
 
 
 def test_a_key_of_one_kind_is_for_one_algorithm() -> None:
-    for kind in RECORD_TYPES:
-        for algorithm in RECORD_TYPES:
+    for kind in ALGORITHMS:
+        for algorithm in ALGORITHMS:
             assert verifies(public_jwk(kind, alg=algorithm), kind) == (kind == algorithm)
 
 
@@ -109,7 +109,7 @@ def test_keys_are_in_no_repr() -> None:
 def test_a_key_that_is_written_wrongly_is_left_out(
     member: str, change: Callable[[str], object]
 ) -> None:
-    for algorithm in RECORD_TYPES:
+    for algorithm in ALGORITHMS:
         jwk = public_jwk(algorithm)
         if member in jwk:
             assert not verifies({**jwk, member: change(jwk[member])}, algorithm)

@@ -259,7 +259,8 @@ async def test_the_last_answer_reaches_a_client_that_is_still_sending(
 async def test_a_client_that_leaves_frees_what_waits(connection: Connection) -> None:
     connection.send(get("/1"), get("/wait"), *[get("/2")] * 1_000)
     await connection.until(lambda: "/wait" in connection.app.began)
-    connection.protocol.transport._transport.abort()  # type: ignore[attr-defined]
+    transport: Any = connection.protocol.transport
+    transport._transport.abort()
     await connection.until(lambda: connection.protocol.parser is None)
     assert not connection.protocol.pipeline
     assert not connection.protocol._rest

@@ -16,14 +16,14 @@ class RotationOutcome(StrEnum):
     """What became of a refresh token that was presented."""
 
     ROTATED = "rotated"
-    REPLAYED = "repeated"
+    REPLAYED = "replayed"
     REUSED = "reused"
-    INVALID = "dead"
+    INVALID = "invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A verdict; with `ROTATED` and `REPLAYED`, the sealed successor that is stored."""
+    """What a rotation did; with `ROTATED` and `REPLAYED`, the sealed successor that is stored."""
 
     outcome: RotationOutcome
     sealed: bytes | None = field(default=None, repr=False)

@@ -3,8 +3,9 @@
 from collections import Counter
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response, Security
+from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Security
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
@@ -115,12 +116,12 @@ async def _current_user(
     return caller
 
 
-def authorized(*scopes: str) -> Any:  # noqa: ANN401 - FastAPI types Security as Any
+def authorized(*scopes: str) -> Security:
     """Depend on a caller whose token has all of these scopes (RFC 6750, section 3.1)."""
     return Security(_current_user, scopes=scopes)
 
 
-authenticated: Any = authorized()
+authenticated = authorized()
 """For routers that know nothing of users: `include_router(…, dependencies=[authenticated])`."""
 
 CurrentUser = Annotated[Caller, authenticated]

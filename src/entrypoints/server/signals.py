@@ -12,7 +12,8 @@ from types import FrameType
 _FIRST_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _RETRY_SECONDS = 0.01
 
-_terminated = False
+_raised: list[int] = []
+"""The signal that ends this process, once `Terminated` was raised for it."""
 
 
 class Terminated(SystemExit):
@@ -61,18 +62,16 @@ def _exit(number: int, _frame: FrameType | None) -> None:
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
     """Raise once: systems that shut down send both signals, and cleaning up must go on."""
-    global _terminated  # noqa: PLW0603 - a process ends once
-    if not _terminated:
-        _terminated = True
+    if not _raised:
+        _raised.append(number)
         raise Terminated(number)
 
 
 def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Send the signal again if its exception was raised in a finalizer, where Python drops it."""
-    global _terminated  # noqa: PLW0603 - as above
     match unraisable.exc_value:
         case Terminated(number=number):
-            _terminated = False
+            _raised.clear()
         case KeyboardInterrupt():
             number = signal.SIGINT
         case _:

@@ -222,7 +222,7 @@ class WritesSessionsWithoutTheirUser(InMemoryArchive):
                 self._tables.endings[session.id] = ended_at, ending
 
 
-@caught_by("test_records_and_bookmark_are_written_in_one_step")
+@caught_by("test_records_and_checkpoint_are_written_in_one_step")
 class WritesWhatFits(InMemoryArchive):
     """Records before the one that is refused stay."""
 
@@ -234,8 +234,8 @@ class WritesWhatFits(InMemoryArchive):
         self._tables.checkpoint = checkpoint
 
 
-@caught_by("test_records_and_bookmark_are_written_in_one_step")
-class WritesTheBookmarkFirst(InMemoryArchive):
+@caught_by("test_records_and_checkpoint_are_written_in_one_step")
+class WritesTheCheckpointFirst(InMemoryArchive):
     """A copy that goes on behind the checkpoint leaves the refused records out."""
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:

@@ -1,11 +1,11 @@
 """One connection to one host of PostgreSQL, and everything that is checked before it is used."""
 
+import asyncio
 import errno
 import getpass
 import os
 import socket
 import time
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
@@ -37,7 +37,7 @@ class PostgresConnection(asyncpg.Connection):  # type: ignore[misc] # the driver
     It reports such a COMMIT as a success.
     """
 
-    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:  # noqa: ANN401
+    def __init__(self, protocol: object, transport: asyncio.Transport, *rest: object) -> None:
         super().__init__(protocol, transport, *rest)
         self.socket: socket.socket = transport.get_extra_info("socket")
         self.opened_at = time.monotonic()

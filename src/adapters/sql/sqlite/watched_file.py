@@ -86,8 +86,8 @@ class WatchedFile:
             connection = engine.connect()
             try:
                 opened = self._accept(connection, file)
-                if is_new and not self._is_missing:
-                    raise self.replaced()  # noqa: TRY301 - the connection is closed as in any failure
+                if is_new:
+                    self._fail_first_use()
             except BaseException:
                 connection.close()
                 raise
@@ -108,6 +108,10 @@ class WatchedFile:
     def replaced(self) -> StorageUnavailable:
         """Make the error of a use that the file was replaced or removed under."""
         return StorageUnavailable(f"{self.path}: replaced or removed while it was open")
+
+    def _fail_first_use(self) -> None:
+        if not self._is_missing:
+            raise self.replaced()
 
     def _note_replacement(self, file: FileIdentity) -> None:
         if file != self._refused:
