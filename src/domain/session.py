@@ -46,9 +46,8 @@ class SessionRules:
     """How long sessions live, and how many.
 
     A refresh token that is not used for `idle` is void; after `lifetime` somebody must sign in
-    again; and for `grace` after a refresh, the old token gives the same new one again.
-    A sign-in beyond `limit` live sessions of a user, `MAX_SESSIONS` at most, ends those that expire
-    first.
+    again; and for `grace` after a refresh, the old token gives the same new one again. A sign-in
+    beyond `limit` active sessions of a user, `MAX_SESSIONS` at most, ends those that expire first.
     """
 
     idle: timedelta

@@ -278,14 +278,16 @@ class ArchiveContract:
     async def test_sessions_that_were_written_are_used_like_any_others(
         self, storage: Storage
     ) -> None:
-        live, over = a_session(1), replace(a_session(2), address="192.0.2.1")
+        active, over = a_session(1), replace(a_session(2), address="192.0.2.1")
         await write(storage, opened(1, "alice"))
-        await write(storage, SessionRecord(live), SessionRecord(over, AT, SessionEndReason.REVOKED))
-        await write(storage, a_token(1, live, AT), a_token(2, live), a_token(3, over))
+        await write(
+            storage, SessionRecord(active), SessionRecord(over, AT, SessionEndReason.REVOKED)
+        )
+        await write(storage, a_token(1, active, AT), a_token(2, active), a_token(3, over))
         await storage.archive.finish()
         sessions, user = storage.sessions, UserId(1)
-        assert list(await sessions.list_active(user, at=AT, limit=3)) == [live]
-        assert [await sessions.is_active(each.id, user=user, at=AT) for each in (live, over)] == [
+        assert list(await sessions.list_active(user, at=AT, limit=3)) == [active]
+        assert [await sessions.is_active(each.id, user=user, at=AT) for each in (active, over)] == [
             True,
             False,
         ]
@@ -300,7 +302,7 @@ class ArchiveContract:
                 TokenDigest((9).to_bytes(32)),
                 sealed=b"t" * 32,
                 at=AT + timedelta(seconds=9),
-                expires_at=live.expires_at,
+                expires_at=active.expires_at,
                 grace=timedelta(seconds=10),
             )
 

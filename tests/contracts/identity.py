@@ -108,9 +108,9 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(target=tokens)
     def sign_in(self) -> ModelToken:
         self.world.clock.advance(seconds=1)  # no two sessions expire at the same time
-        live = [session for session in self.sessions if self.is_active(session)]
-        live.sort(key=lambda session: session.expires_at)
-        self.end(*live[: max(0, len(live) - SESSIONS + 1)])
+        active = [session for session in self.sessions if self.is_active(session)]
+        active.sort(key=lambda session: session.expires_at)
+        self.end(*active[: max(0, len(active) - SESSIONS + 1)])
         grant = self.run(self.world.sign_in(password=self.password))
         caller = self.run(self.world.caller(grant))
         assert caller.session is not None
@@ -141,12 +141,12 @@ class IdentityMachine(RuleBasedStateMachine):
             )
 
         answers = self.run(all_at_once())
-        live = self.is_active(token.session)
-        if live and token.used_at is not None and self.now - token.used_at >= GRACE:
+        active = self.is_active(token.session)
+        if active and token.used_at is not None and self.now - token.used_at >= GRACE:
             self.end(token.session)
-            live = False
+            active = False
         expired = token.used_at is None and self.now >= token.refresh_expires_at
-        if not live or expired:
+        if not active or expired:
             assert {type(answer) for answer in answers} == {InvalidGrant}
             return token
         grants = [answer for answer in answers if isinstance(answer, IssuedTokens)]

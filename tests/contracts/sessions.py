@@ -73,7 +73,7 @@ async def rotate(
     )
 
 
-async def live(storage: Storage, user: int = 1, at: datetime = NOW) -> list[str]:
+async def active(storage: Storage, user: int = 1, at: datetime = NOW) -> list[str]:
     return [s.id[-1] for s in await storage.sessions.list_active(UserId(user), at=at, limit=100)]
 
 
@@ -150,7 +150,7 @@ class SessionRepositoryContract:
                 )
                 is None
             )
-        assert await live(storage, alice.id) == []
+        assert await active(storage, alice.id) == []
         assert await storage.sessions.get_by_refresh_token(digest(1)) is None
 
     async def test_beyond_the_limit_the_sessions_that_expire_first_end(
@@ -179,10 +179,10 @@ class SessionRepositoryContract:
         for number, days in ((4, 7), (5, 5), (6, 6)):
             assert await start_one(number, alice, days, limit=3) == []
         assert await start_one(7, alice, 3, limit=3) == ["5"]
-        assert sorted(await live(storage, alice.id)) == ["4", "6", "7"]
+        assert sorted(await active(storage, alice.id)) == ["4", "6", "7"]
         assert await start_one(8, alice, 8, limit=2) == ["6", "7"]
-        assert sorted(await live(storage, alice.id)) == ["4", "8"]
-        assert await live(storage, bob.id) == ["1"]
+        assert sorted(await active(storage, alice.id)) == ["4", "8"]
+        assert await active(storage, bob.id) == ["1"]
         ended = await storage.sessions.ended_since(NOW)
         assert sorted(session[-1] for session in ended) == ["3", "5", "6", "7"]
 
@@ -195,14 +195,14 @@ class SessionRepositoryContract:
                 storage, replace(a_session(number, alice.id), last_used_at=used), token=number
             )
         await start(storage, a_session(4, bob.id), token=4)
-        assert await live(storage, alice.id) == ["2", "1", "3"]
+        assert await active(storage, alice.id) == ["2", "1", "3"]
         assert [
             s.id[-1] for s in await storage.sessions.list_active(alice.id, at=NOW, limit=2)
         ] == [
             "2",
             "1",
         ]
-        assert await live(storage, alice.id, at=NOW + timedelta(days=30)) == []
+        assert await active(storage, alice.id, at=NOW + timedelta(days=30)) == []
 
     async def test_the_latest_used_sessions_are_listed_when_there_are_more(
         self, storage: Storage, alice: User
@@ -223,8 +223,8 @@ class SessionRepositoryContract:
         """Even though its refresh token has a later time."""
         soon = NOW + timedelta(days=1)
         await start(storage, replace(a_session(1, alice.id), expires_at=soon), token=1)
-        assert await live(storage, alice.id, at=soon - timedelta(microseconds=1)) == ["1"]
-        assert await live(storage, alice.id, at=soon) == []
+        assert await active(storage, alice.id, at=soon - timedelta(microseconds=1)) == ["1"]
+        assert await active(storage, alice.id, at=soon) == []
 
     async def test_a_session_is_listed_by_its_newest_token(
         self, storage: Storage, alice: User
@@ -236,17 +236,17 @@ class SessionRepositoryContract:
             digest(1), digest(2), sealed=b"s" * 32, at=NOW, expires_at=soon, grace=GRACE
         )
         assert rotation.outcome is RotationOutcome.ROTATED
-        assert await live(storage, alice.id, at=soon) == []
+        assert await active(storage, alice.id, at=soon) == []
 
     async def test_a_session_that_cannot_be_renewed_is_not_listed(
         self, storage: Storage, alice: User
     ) -> None:
         await start(storage, a_session(user=alice.id), token=1)
         in_time = NOW + timedelta(days=10) - timedelta(microseconds=1)
-        assert await live(storage, alice.id, at=in_time) == ["1"]
-        assert await live(storage, alice.id, at=NOW + timedelta(days=10)) == []
+        assert await active(storage, alice.id, at=in_time) == ["1"]
+        assert await active(storage, alice.id, at=NOW + timedelta(days=10)) == []
         await rotate(storage, 1, 2, at=in_time)
-        assert await live(storage, alice.id, at=NOW + timedelta(days=11)) == ["1"]
+        assert await active(storage, alice.id, at=NOW + timedelta(days=11)) == ["1"]
 
     # Rotation
 
@@ -335,7 +335,7 @@ class SessionRepositoryContract:
         await rotate(storage, 1, 3)
         late = NOW + GRACE
         assert await rotate(storage, 1, 4, at=late) == Rotation(RotationOutcome.REUSED)
-        assert await live(storage, alice.id, at=late) == ["2"]
+        assert await active(storage, alice.id, at=late) == ["2"]
         assert await storage.sessions.ended_since(late) == {a_session(1).id: late}
         for token in (1, 3):
             assert await rotate(storage, token, 5, at=late) == Rotation(RotationOutcome.INVALID)
@@ -418,8 +418,8 @@ class SessionRepositoryContract:
             await start(storage, a_session(number, user.id), token=number)
         ended = await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
         assert sorted(ended) == [a_session(1).id, a_session(2).id]
-        assert await live(storage, alice.id) == []
-        assert await live(storage, bob.id) == ["3"]
+        assert await active(storage, alice.id) == []
+        assert await active(storage, bob.id) == ["3"]
         assert not await storage.sessions.end_all(
             alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
         )
@@ -558,8 +558,8 @@ class SessionRepositoryContract:
             alice.id, old=HASH, new=PasswordHash("new"), keep=a_session(2).id, at=NOW
         )
         assert sorted(ended or ()) == [a_session(1).id, a_session(3).id]
-        assert await live(storage, alice.id) == ["2"]
-        assert await live(storage, bob.id) == ["4"]
+        assert await active(storage, alice.id) == ["2"]
+        assert await active(storage, bob.id) == ["4"]
         assert await storage.users.get(alice.id) == replace(
             alice, password_hash=PasswordHash("new")
         )
@@ -679,7 +679,7 @@ class SessionRepositoryContract:
         closed = await storage.users.close(alice.id, password_hash=wrong, at=NOW)
         assert changed is closed is None
         assert await storage.users.get(alice.id) == alice
-        assert await live(storage, alice.id) == ["1"]
+        assert await active(storage, alice.id) == ["1"]
 
     async def test_a_closed_account_leaves_its_orders_and_no_name(self, storage: Storage) -> None:
         user = User(UserId(7), Username("carol"), HASH)
@@ -690,7 +690,7 @@ class SessionRepositoryContract:
         assert ended == [a_session(1).id]
         assert await storage.users.get(user.id) is None
         assert await storage.users.find(user.username) is None
-        assert await live(storage, user.id) == []
+        assert await active(storage, user.id) == []
         assert await storage.orders.get_owned(order.id, owner=user.id) == order
         again = await storage.users.add(Username("carol"), HASH)
         assert again.id != user.id
@@ -707,4 +707,4 @@ class SessionRepositoryContract:
         with pytest.raises(AccountHasOpenOrders):
             await storage.users.close(user.id, password_hash=HASH, at=NOW)
         assert await storage.users.find(user.username) == user
-        assert await live(storage, user=7) == ["1"]
+        assert await active(storage, user=7) == ["1"]

@@ -20,7 +20,7 @@ from tests.contracts.archive import ArchiveContract
 from tests.contracts.atomicity import AtomicityContract
 from tests.contracts.orders import OrderRepositoryContract, ship
 from tests.contracts.races import RacesContract
-from tests.contracts.sessions import NOW, SessionRepositoryContract, a_session, digest, live
+from tests.contracts.sessions import NOW, SessionRepositoryContract, a_session, active, digest
 from tests.contracts.values import ValuesContract
 from tests.samples import ALICE, BOB, an_order
 
@@ -92,7 +92,7 @@ class StorageContract(
                 await storage.users.find(ALICE.username),
                 await storage.users.get(ALICE.id),
                 await storage.sessions.is_active(session.id, user=ALICE.id, at=NOW),
-                await live(storage, ALICE.id),
+                await active(storage, ALICE.id),
                 await storage.orders.get_owned(OrderId(7), owner=ALICE.id),
                 list(await storage.orders.page(owner=ALICE.id, limit=2)),
             )

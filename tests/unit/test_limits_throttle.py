@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from ordergate.adapters.throttling import limits_throttle as module
+from ordergate.adapters.throttling import counters_in_memory as module
 from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import Throttle

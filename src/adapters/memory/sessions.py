@@ -37,9 +37,9 @@ class InMemorySessionRepository(SessionRepository):
         if user is None or user.password_hash != password_hash:
             return None
         at = session.started_at
-        live = [s for s in self._tables.sessions_of(user.id) if self._tables.is_active(s, at)]
-        live.sort(key=lambda session: session.expires_at, reverse=True)
-        surplus = self._tables.end(live[limit - 1 :], SessionEndReason.TOO_MANY, at)
+        active = [s for s in self._tables.sessions_of(user.id) if self._tables.is_active(s, at)]
+        active.sort(key=lambda session: session.expires_at, reverse=True)
+        surplus = self._tables.end(active[limit - 1 :], SessionEndReason.TOO_MANY, at)
         self._tables.sessions[session.id] = session
         self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
         return surplus

@@ -52,7 +52,7 @@ class Tables:
     def end(
         self, sessions: Iterable[Session], reason: SessionEndReason, at: datetime
     ) -> list[SessionId]:
-        """End those that are live, and return which."""
+        """End those that are active, and return which."""
         ended = [session.id for session in sessions if self.is_active(session, at)]
         self.endings.update((session, (at, reason)) for session in ended)
         return ended

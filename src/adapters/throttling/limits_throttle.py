@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.storage import RedisStorage, Storage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
+from ordergate.adapters.throttling.counters_in_memory import CountersInMemory
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import Attempt, Throttle
 from ordergate.domain.address import client_network, customer_network
@@ -35,9 +36,8 @@ _PROBE = RateLimitItemPerSecond(1, 1, "probe")
 """A counter of nothing, to see whether Redis takes writes."""
 _NO_NUMBER = ("WRONGTYPE", "value is not an integer", "would overflow")
 _DIGEST_CHARACTERS = 32
-_SITES_OF_A_CUSTOMER = 10
-_MAX_COUNTERS = 250_000
-"""In memory, where they take about 75 MB; the one that began first is forgotten for another."""
+_FOR_A_CUSTOMER = 10
+"""How many times the limit of an address the network of a customer has."""
 
 _log = logging.getLogger("ordergate.throttle")
 
@@ -69,15 +69,15 @@ class LimitsThrottle(Throttle):
         self._account = RateLimitItemPerSecond(per_account, window_seconds, "account")
         self._address = RateLimitItemPerSecond(per_address, window_seconds, "address")
         self._customer = RateLimitItemPerSecond(
-            _SITES_OF_A_CUSTOMER * per_address, window_seconds, "customer"
+            _FOR_A_CUSTOMER * per_address, window_seconds, "customer"
         )
         self._pair = RateLimitItemPerSecond(per_account, window_seconds, "account-at-address")
         self._sign_ups = RateLimitItemPerSecond(per_address, window_seconds, "sign-ups")
         self._sign_ups_of_customer = RateLimitItemPerSecond(
-            _SITES_OF_A_CUSTOMER * per_address, window_seconds, "sign-ups-of-customer"
+            _FOR_A_CUSTOMER * per_address, window_seconds, "sign-ups-of-customer"
         )
         self._under_way: Counter[_Tally] = Counter()
-        self._memory = FixedWindowRateLimiter(_CountersInMemory())
+        self._memory = FixedWindowRateLimiter(CountersInMemory())
         self._pool = _pool(url) if url else None
         self._redis = _counters(self._pool) if self._pool else None
         self._lost = False
@@ -194,62 +194,6 @@ class LimitsThrottle(Throttle):
         if time.monotonic() >= self._next_counter_warning:
             self._next_counter_warning = time.monotonic() + _WARNING_SECONDS
             _log.warning("throttle_counter_unusable", extra={"error": type(error).__name__})
-
-
-class _CountersInMemory(Storage):
-    """Counters of one process, by a clock that is never set.
-
-    All windows are of one length, so they end in the order in which they began. The memory of
-    `limits` looks at every counter at every count: 7.5 ms with 100,000 of them.
-    """
-
-    STORAGE_SCHEME = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._windows: dict[str, tuple[int, float]] = {}
-
-    @property
-    def base_exceptions(self) -> tuple[type[Exception], ...]:
-        """Name the errors of the storage, of which it has none."""
-        return ()
-
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count, in a new window where there is none."""
-        now = time.monotonic()
-        while self._windows:
-            first = next(iter(self._windows))
-            has_room = key in self._windows or len(self._windows) < _MAX_COUNTERS
-            if has_room and self._windows[first][1] > now:
-                break
-            del self._windows[first]
-        count, end = self._windows.get(key, (0, now + expiry))
-        self._windows[key] = count + amount, end  # it keeps its place
-        return count + amount
-
-    async def get(self, key: str) -> int:
-        """Return the count of a window that has not ended."""
-        count, end = self._windows.get(key, (0, 0.0))
-        return count if end > time.monotonic() else 0
-
-    async def get_expiry(self, key: str) -> float:
-        """Return when the window ends, in seconds since 1970."""
-        _, end = self._windows.get(key, (0, 0.0))
-        return time.time() + max(0.0, end - time.monotonic())
-
-    async def check(self) -> bool:
-        """Say that it works."""
-        return True
-
-    async def reset(self) -> int:
-        """Forget everything, and return how many counters there were."""
-        number = len(self._windows)
-        self._windows.clear()
-        return number
-
-    async def clear(self, key: str) -> None:
-        """Forget a counter."""
-        self._windows.pop(key, None)
 
 
 def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:

@@ -39,7 +39,7 @@ class Forgotten(NamedTuple):
 class SessionRepository(Protocol):
     """Sessions and their refresh tokens. Raises `StorageUnavailable` from any method.
 
-    A session is live until it is ended or `expires_at` comes. What has ended stays as evidence
+    A session is active until it is ended or `expires_at` comes. What has ended stays as evidence
     until it is forgotten.
     """
 
@@ -56,14 +56,14 @@ class SessionRepository(Protocol):
         """Store a session and its first token, or return None if the user's hash is not this.
 
         One step, so that nobody signs in with a password that is being changed. Where the user
-        would have more than `limit` live sessions at its `started_at`, those that expire first end
-        as `SessionEndReason.TOO_MANY`; they are returned. Calls at the same time may leave a few
-        more.
+        would have more than `limit` active sessions at its `started_at`, those that expire first
+        end as `SessionEndReason.TOO_MANY`; they are returned. Calls at the same time may leave a
+        few more.
         """
 
     @abstractmethod
     async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
-        """Return the session of a refresh token, live or not, used or not."""
+        """Return the session of a refresh token, active or not, used or not."""
 
     @abstractmethod
     async def is_used(self, token: TokenDigest) -> bool:
@@ -82,22 +82,22 @@ class SessionRepository(Protocol):
     ) -> Rotation:
         """Put a new token in the place of an old one; of many parallel attempts, one does.
 
-        `ROTATED`: the old token was unused, unexpired and of a live session. It is marked used at
-        `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPLAYED`: it was used
+        `ROTATED`: the old token was unused, unexpired and of an active session. It is marked used
+        at `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPLAYED`: it was used
         less than `grace` ago; nothing changed. `REUSED`: it was used longer ago; its session has
         been ended, for good. `INVALID`: anything else; nothing changed.
         """
 
     @abstractmethod
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Return the user's live sessions that can be renewed, the latest used first.
+        """Return the user's active sessions that can be renewed, the latest used first.
 
         No more than `limit`; one whose refresh token has expired is left out.
         """
 
     @abstractmethod
     async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
-        """Say whether that session of that user is live."""
+        """Say whether that session of that user is active."""
 
     @abstractmethod
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
@@ -111,13 +111,13 @@ class SessionRepository(Protocol):
     async def end(
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
     ) -> bool:
-        """End a live session of that user; say whether there was one."""
+        """End an active session of that user; say whether there was one."""
 
     @abstractmethod
     async def end_all(
         self, user: UserId, *, reason: SessionEndReason, at: datetime
     ) -> Sequence[SessionId]:
-        """End every live session of the user, and return which."""
+        """End every active session of the user, and return which."""
 
     @abstractmethod
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:

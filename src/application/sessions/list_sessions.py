@@ -12,7 +12,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Return the user's live sessions, the latest used first.
+    """Return the user's active sessions, the latest used first.
 
     Raises `TooManyRequests` beyond `limit_of_caller`.
     """

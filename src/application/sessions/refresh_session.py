@@ -28,7 +28,7 @@ class RefreshSession:
     Everybody who asks with one token within the grace time gets the same successor, or that one's
     if it is used already, so a lost answer or two parallel tabs sign nobody out. Asking later ends
     the session, because one of the two who hold the token has stolen it (RFC 9700, section
-    4.14.2). Raises `InvalidGrant` for that, for every token that is not live, for another client
+    4.14.2). Raises `InvalidGrant` for that, for every token that is not active, for another client
     than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for
     more than the session has; `TooManyRequests` beyond `limit_of_caller`. A narrower scope narrows
     the access token alone.

@@ -45,7 +45,7 @@ class ImmediateRevocation:
     clock: Clock
 
     async def check(self, caller: Caller) -> None:
-        """Ask whether the session is live."""
+        """Ask whether the session is active."""
         if caller.session is None or not await self.sessions.is_active(
             caller.session, user=caller.id, at=self.clock.now()
         ):

@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     """How long a session can be renewed before somebody must sign in again, in seconds."""
 
     sessions_per_user: int = Field(default=200, ge=1, le=MAX_SESSIONS)
-    """How many live sessions a user can have; a sign-in beyond it ends those that expire first."""
+    """How many active sessions a user can have; one more ends those that expire first."""
 
     refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
     """How long a refresh token that was used gives the same answer again, in seconds."""
@@ -157,12 +157,12 @@ class Settings(BaseSettings):
     are answered 503."""
 
     sign_in_failures_per_account: int = Field(default=10, ge=1, le=100_000)
-    """Failed sign-ins that shut an account, except where its user has signed in before; there, as
-    many of its own shut it."""
+    """Failed sign-ins before an account is blocked for unknown addresses. Addresses that the user
+    has signed in from have their own counter with the same limit."""
 
     sign_in_failures_per_address: int = Field(default=100, ge=1, le=100_000)
     """Failed sign-ins that shut an address, an IPv6 /64 being one, to accounts new to it; and the
-    accounts that may be opened from it in the same time."""
+    accounts that may be opened from it in the same time. An IPv6 /48 has ten times as many."""
 
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long after the first of them failures count, in seconds."""

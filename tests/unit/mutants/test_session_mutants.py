@@ -89,8 +89,8 @@ class _EndingSurplus(InMemorySessionRepository):
     def _counted(self, session: Session) -> bool:
         return self._tables.is_active(session, session.started_at)
 
-    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
-        return sorted(live, key=lambda s: s.expires_at, reverse=True)[limit - 1 :]
+    def _surplus(self, active: list[Session], limit: int) -> list[Session]:
+        return sorted(active, key=lambda s: s.expires_at, reverse=True)[limit - 1 :]
 
     async def start(
         self,
@@ -124,7 +124,7 @@ class _EndingSurplus(InMemorySessionRepository):
 class StartsSessionsWithoutALimit(_EndingSurplus):
     """Nothing is ended."""
 
-    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
+    def _surplus(self, active: list[Session], limit: int) -> list[Session]:
         return []
 
 
@@ -132,29 +132,29 @@ class StartsSessionsWithoutALimit(_EndingSurplus):
 class StartsOneSessionMoreThanTheLimit(_EndingSurplus):
     """The new session is not counted."""
 
-    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
-        return super()._surplus(live, limit + 1)
+    def _surplus(self, active: list[Session], limit: int) -> list[Session]:
+        return super()._surplus(active, limit + 1)
 
 
 @caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
 class EndsOneSessionOfMany(_EndingSurplus):
     """There are still too many where there were more."""
 
-    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
-        return super()._surplus(live, limit)[-1:]
+    def _surplus(self, active: list[Session], limit: int) -> list[Session]:
+        return super()._surplus(active, limit)[-1:]
 
 
 @caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
 class EndsTheSessionThatStartedFirst(_EndingSurplus):
     """The order of the rows decides."""
 
-    def _surplus(self, live: list[Session], limit: int) -> list[Session]:
-        return live[: max(0, len(live) - limit + 1)]
+    def _surplus(self, active: list[Session], limit: int) -> list[Session]:
+        return active[: max(0, len(active) - limit + 1)]
 
 
 @caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
 class CountsSessionsThatAreOverIntoTheLimitOfLiveOnes(_EndingSurplus):
-    """Ended sessions push live ones out."""
+    """Ended sessions push active ones out."""
 
     def _counted(self, session: Session) -> bool:
         return True
@@ -194,7 +194,7 @@ class _Rotating(InMemorySessionRepository):
     def _repeat(self, stored: StoredToken, at: datetime, sealed: bytes) -> None:
         pass
 
-    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+    def _is_active(self, session: Session, stored: StoredToken, at: datetime) -> bool:
         return self._tables.is_active(session, at)
 
     def _is_unexpired(self, stored: StoredToken, at: datetime) -> bool:
@@ -221,7 +221,7 @@ class _Rotating(InMemorySessionRepository):
     ) -> Rotation:
         stored = self._tables.tokens.get(old)
         session = await self.get_by_refresh_token(old)
-        if stored is None or session is None or not self._is_live(session, stored, at):
+        if stored is None or session is None or not self._is_active(session, stored, at):
             return Rotation(RotationOutcome.INVALID)
         used_at = stored.used_at
         await self._pause()
@@ -322,7 +322,7 @@ class RecordsReuseAsRevocation(_Rotating):
 class EndsExpiredSessionsOnReuse(_Rotating):
     """A session that is over ends a second time."""
 
-    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+    def _is_active(self, session: Session, stored: StoredToken, at: datetime) -> bool:
         return session.id not in self._tables.endings and (
             stored.used_at is not None or at < session.expires_at
         )
@@ -335,7 +335,7 @@ class EndsExpiredSessionsOnReuse(_Rotating):
 class RotatesInExpiredSessions(_Rotating):
     """Only endings are looked at."""
 
-    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+    def _is_active(self, session: Session, stored: StoredToken, at: datetime) -> bool:
         return session.id not in self._tables.endings
 
 
@@ -351,11 +351,11 @@ class RotatesAnExpiredToken(_Rotating):
 class RefusesToRepeatAnExpiredToken(_Rotating):
     """A token that was used in its last second cannot be repeated in the grace time."""
 
-    def _is_live(self, session: Session, stored: StoredToken, at: datetime) -> bool:
+    def _is_active(self, session: Session, stored: StoredToken, at: datetime) -> bool:
         in_grace = stored.used_at and at - stored.used_at < timedelta(seconds=10)
         if in_grace and not self._is_unexpired(stored, at):
             return False
-        return super()._is_live(session, stored, at)
+        return super()._is_active(session, stored, at)
 
 
 @caught_by("test_a_token_is_rotated_once")
@@ -439,7 +439,7 @@ class RemovesUsedTokens(InMemorySessionRepository):
 class _Listing(InMemorySessionRepository):
     """Lists by what subclasses say."""
 
-    def _is_live(self, session: Session, at: datetime) -> bool:
+    def _is_active(self, session: Session, at: datetime) -> bool:
         return self._tables.is_active(session, at)
 
     def _renewable(self, token: StoredToken, at: datetime) -> bool:
@@ -454,7 +454,7 @@ class _Listing(InMemorySessionRepository):
         sessions = [
             session
             for session in self._tables.sessions_of(user)
-            if self._is_live(session, at) and session.id in renewable
+            if self._is_active(session, at) and session.id in renewable
         ]
         return self._cut(sessions, at, limit)
 
@@ -469,9 +469,9 @@ class ListsTheFirstSessionsSorted(_Listing):
 
 @caught_by("test_the_latest_used_sessions_are_listed_when_there_are_more")
 class CountsEndedSessionsIntoTheLimit(_Listing):
-    """Sessions that ended take the places of live ones."""
+    """Sessions that ended take the places of active ones."""
 
-    def _is_live(self, session: Session, at: datetime) -> bool:
+    def _is_active(self, session: Session, at: datetime) -> bool:
         return True
 
     def _cut(self, sessions: list[Session], at: datetime, limit: int) -> list[Session]:
@@ -483,7 +483,7 @@ class CountsEndedSessionsIntoTheLimit(_Listing):
 class ListsExpiredSessions(_Listing):
     """Only the refresh token's time is looked at."""
 
-    def _is_live(self, session: Session, at: datetime) -> bool:
+    def _is_active(self, session: Session, at: datetime) -> bool:
         return session.id not in self._tables.endings
 
 
@@ -503,7 +503,7 @@ class ListsSessionsThatCannotBeRenewed(_Listing):
         return True
 
 
-# Being live
+# Being active
 
 
 @caught_by("test_a_session_is_ended_by_its_user_once")
@@ -535,10 +535,10 @@ class CachesLiveSessions(InMemorySessionRepository):
     async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         if (session, user) in self._live and at < self._tables.sessions[session].expires_at:
             return True
-        live = await super().is_active(session, user=user, at=at)
-        if live:
+        active = await super().is_active(session, user=user, at=at)
+        if active:
             self._live.add((session, user))
-        return live
+        return active
 
     async def end(
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
@@ -588,12 +588,12 @@ class RemembersTheLastAddress(InMemorySessionRepository):
 
 @caught_by("test_an_address_is_familiar_for_good_and_to_its_user")
 class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
-    """Only live sessions make an address familiar."""
+    """Only active sessions make an address familiar."""
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         ended = self._tables.endings
-        live = [each for each in self._tables.sessions_of(user) if each.id not in ended]
-        return bool(live) and await super().has_signed_in_from(user, address)
+        active = [each for each in self._tables.sessions_of(user) if each.id not in ended]
+        return bool(active) and await super().has_signed_in_from(user, address)
 
 
 # Ending
@@ -650,16 +650,16 @@ class EndsExpiredSessions(InMemorySessionRepository):
 
 @caught_by("test_of_many_who_end_a_session_at_once_one_does")
 class ReadsASessionBeforeItEnds(InMemorySessionRepository):
-    """Each of many finds the session live."""
+    """Each of many finds the session active."""
 
     async def end(
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
     ) -> bool:
-        live = await self.is_active(session, user=user, at=at)
+        active = await self.is_active(session, user=user, at=at)
         await asyncio.sleep(0)
-        if live:
+        if active:
             self._tables.endings[session] = at, reason
-        return live
+        return active
 
 
 @caught_by("test_endings_are_told_from_a_time_on", "test_reuse_ends_the_session")

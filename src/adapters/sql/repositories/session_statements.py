@@ -40,10 +40,10 @@ def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[boo
 def end_sessions(
     connection: Connection, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
 ) -> list[SessionId]:
-    """End the live sessions among these, within the caller's transaction, and return them."""
+    """End the active sessions among these, within the caller's transaction, and return them."""
     statement = (
         update(SessionRow)
-        .where(which, is_live(at))
+        .where(which, active_at(at))
         .values(ended_at=at, ending=reason.value)
         .returning(col(SessionRow.id))
     )
@@ -55,7 +55,7 @@ def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[Se
     at = new.started_at
     surplus = (
         select(col(SessionRow.id))
-        .where(col(SessionRow.user_id) == new.user, is_live(at))
+        .where(col(SessionRow.user_id) == new.user, active_at(at))
         .order_by(col(SessionRow.expires_at).desc())
         .offset(limit - 1)
         .limit(_MOST_SURPLUS)
@@ -79,7 +79,7 @@ def rotate(
     grace: timedelta,
 ) -> Rotation:
     """Rotate a refresh token, as `SessionRepository.rotate` describes."""
-    live = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, is_live(at))
+    active = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, active_at(at))
     this = col(RefreshTokenRow.digest) == old
     connection.execute(
         select(col(SessionRow.id))
@@ -93,7 +93,7 @@ def rotate(
             this,
             col(RefreshTokenRow.used_at).is_(None),
             col(RefreshTokenRow.expires_at) > at,
-            live,
+            active,
         )
         .values(used_at=at, sealed_successor=sealed)
         .returning(col(RefreshTokenRow.session_id))
@@ -108,7 +108,7 @@ def rotate(
             col(RefreshTokenRow.session_id),
             col(RefreshTokenRow.used_at),
             col(RefreshTokenRow.sealed_successor),
-        ).where(this, col(RefreshTokenRow.used_at).is_not(None), live)
+        ).where(this, col(RefreshTokenRow.used_at).is_not(None), active)
     ).first()
     if stored is None:
         return Rotation(RotationOutcome.INVALID)
@@ -145,6 +145,6 @@ def add_token(
     )
 
 
-def is_live(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+def active_at(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Match the rows of sessions that have neither ended nor expired at that time."""
     return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)

@@ -21,11 +21,11 @@ from sqlmodel import col
 
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.repositories.session_statements import (
+    active_at,
     add_token,
     end_sessions,
     end_surplus,
     has_password,
-    is_live,
     rotate,
 )
 from ordergate.adapters.sql.rows import readable, row_to_session, session_to_row
@@ -117,13 +117,13 @@ class SqlSessionRepository(SessionRepository):
         )
 
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Read the rows of a user that are live and have a token to renew them with."""
+        """Read the rows of a user that are active and have a token to renew them with."""
         renewable = exists().where(
             col(RefreshTokenRow.session_id) == SessionRow.id,
             col(RefreshTokenRow.used_at).is_(None),
             col(RefreshTokenRow.expires_at) > at,
         )
-        query = select(*_SESSION).where(col(SessionRow.user_id) == user, is_live(at), renewable)
+        query = select(*_SESSION).where(col(SessionRow.user_id) == user, active_at(at), renewable)
         return await self._sessions(
             query.order_by(col(SessionRow.last_used_at).desc()).limit(limit), large=True
         )
@@ -131,10 +131,10 @@ class SqlSessionRepository(SessionRepository):
     async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
         """Read one row by its key."""
         values = {"session": session, "user": user, "at": at}
-        return bool(await self._database.rows(_LIVE, values))
+        return bool(await self._database.rows(_ACTIVE, values))
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
-        """Look for a row, live or not."""
+        """Look for a row, active or not."""
         query = (
             select(literal(1))
             .where(col(SessionRow.user_id) == user, col(SessionRow.site) == client_network(address))
@@ -159,14 +159,14 @@ class SqlSessionRepository(SessionRepository):
     async def end(
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
     ) -> bool:
-        """Update the row if it is live and the user's."""
+        """Update the row if it is active and the user's."""
         mine = and_(col(SessionRow.id) == session, col(SessionRow.user_id) == user)
         return bool(await self._end(mine, reason, at))
 
     async def end_all(
         self, user: UserId, *, reason: SessionEndReason, at: datetime
     ) -> Sequence[SessionId]:
-        """Update all live rows of the user."""
+        """Update all active rows of the user."""
         return await self._end(col(SessionRow.user_id) == user, reason, at)
 
     async def _end(
@@ -240,8 +240,8 @@ def _delete_each(connection: Connection, statement: Delete, keys: Sequence[str |
         connection.execute(statement, [{"key": key} for key in keys])
 
 
-_LIVE = select(col(SessionRow.id)).where(
+_ACTIVE = select(col(SessionRow.id)).where(
     col(SessionRow.id) == bindparam("session"),
     col(SessionRow.user_id) == bindparam("user"),
-    is_live(bindparam("at")),
+    active_at(bindparam("at")),
 )

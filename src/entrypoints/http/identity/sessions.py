@@ -33,7 +33,7 @@ _RULE = "String should match pattern '^[0-9a-f]{32}$'"
 
 
 class SessionOut(BaseModel):
-    """A session that is live."""
+    """A session that is active."""
 
     model_config = ConfigDict(title="Session")
 
@@ -68,7 +68,7 @@ class SessionOut(BaseModel):
     responses=problems(TooManyRequests),
 )
 async def list_sessions(user: AccountHolder, list_sessions: ListSessionsCase) -> list[SessionOut]:
-    """Return your live sessions, the latest used first, and at most 100."""
+    """Return your active sessions, the latest used first."""
     return [SessionOut.of(session, user.session) for session in await list_sessions(user=user.id)]
 
 
