@@ -91,7 +91,7 @@ class PostgresServer:
         durability = [] if self.durable else ["fsync=off", "full_page_writes=off"]
         settings = [
             "listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=",
-            "max_connections=200", "log_min_messages=fatal", *durability,
+            "max_connections=200", "log_min_messages=fatal", "autovacuum=off", *durability,
         ]  # fmt: skip
         options = [part for setting in settings for part in ("-c", setting)]
         guarded = ["/bin/sh", "-c", _GUARD, "sh"]
