@@ -35,7 +35,7 @@ demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
 
 test: $(READY) ## Run every test
 	@$(RUN) pytest --cov --cov-report=term tests/unit
-	@$(RUN) pytest tests/integration
+	@$(RUN) pytest tests/integration tests/crash
 
 test-quick: $(READY) ## Run the unit tests
 	@$(RUN) pytest --quiet tests/unit
@@ -49,11 +49,11 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 	$(RUN) pip check --quiet
 
 crash: $(READY) ## Kill servers 200 times each while orders are placed, and see that none is lost
-	@$(RUN) tests.integration.crashes $(CRASH)
-	@$(RUN) tests.integration.crashes --postgres $(CRASH)
+	@$(RUN) tests.crash.crashes $(CRASH)
+	@$(RUN) tests.crash.crashes --postgres $(CRASH)
 
 attack: $(READY) ## Run hostile clients for 20 seconds each, and measure what they do to others
-	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/test_hostile_clients.py tests/integration/test_http_pipelining.py
+	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/server/test_hostile_clients.py tests/integration/http/test_http_pipelining.py
 
 bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (an hour)
 	@$(RUN) bench --json docs/performance.json --svg docs/performance.svg $(BENCH)

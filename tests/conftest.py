@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from ordergate.entrypoints.config.settings import PREFIX
 
 pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.support.postgres", "tests.support.server"]
 
 # What a developer has set is not what is tested; how fast the machine is, neither.
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:

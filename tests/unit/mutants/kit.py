@@ -21,14 +21,14 @@ from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import PublicKeys, TokenIssuer
 from ordergate.domain.order import Order
 from ordergate.domain.user import PasswordHash, User
-from tests.contracts.atomicity import Failure
-from tests.contracts.clock import ClockContract
-from tests.contracts.passwords import PasswordHasherContract
-from tests.contracts.public_keys import PublicKeysContract
-from tests.contracts.storage import StorageContract
-from tests.contracts.throttle import ThrottleContract
-from tests.contracts.tokens import TokenIssuerContract
-from tests.doubles import InstantPasswordHasher, SettableClock
+from tests.contracts.atomicity_contract import Failure
+from tests.contracts.clock_contract import ClockContract
+from tests.contracts.passwords_contract import PasswordHasherContract
+from tests.contracts.public_keys_contract import PublicKeysContract
+from tests.contracts.storage_contract import StorageContract
+from tests.contracts.throttle_contract import ThrottleContract
+from tests.contracts.tokens_contract import TokenIssuerContract
+from tests.support.doubles import InstantPasswordHasher, SettableClock
 
 C = TypeVar("C", bound=type)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ordergate.adapters.system.system_clock import SystemClock
-from tests.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
+from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
 from tests.unit.mutants.kit import (
     ConflictingLoader,
     MutantClock,

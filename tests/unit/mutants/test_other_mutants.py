@@ -16,7 +16,7 @@ from ordergate.application.ports.passwords import Attempt, Requester, Verificati
 from ordergate.application.ports.tokens import AccessToken, Caller, Jwks
 from ordergate.domain.scope import Scope
 from ordergate.domain.user import Password, PasswordHash, UserId
-from tests.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
+from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
 from tests.unit.mutants.kit import caught_by
 
 # Throttles

@@ -1,0 +1,458 @@
+"""What every storage does when it is copied whole: see `StorageContract`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ordergate.application.errors import AccountHasOpenOrders, CopyUnfinished, StorageNotEmpty
+from ordergate.application.ports.archive import (
+    RECORD_TYPES,
+    AccountKind,
+    AccountRecord,
+    CopyCheckpoint,
+    KeyRecord,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.sessions import Rotation, RotationOutcome
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Session, SessionEndReason, SessionId
+from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
+from tests.support.builders import ALICE, an_order, orders
+
+MARK = CopyCheckpoint("f" * 64, "accounts", "a place")
+AT = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+times = st.datetimes(timezones=st.just(UTC))
+text = st.text(
+    st.characters(exclude_categories=["C"], include_characters=":😀"), min_size=1, max_size=255
+)
+
+
+@st.composite
+def sessions(draw: st.DrawFn, number: int, user: UserId) -> SessionRecord:
+    session = Session(
+        id=SessionId(f"{number:032x}"),
+        user=user,
+        client_id=draw(text),
+        address=draw(st.text("0123456789abcdef:.", max_size=64)),
+        scope=draw(st.frozensets(st.sampled_from(Scope))),
+        started_at=draw(times),
+        last_used_at=draw(times),
+        expires_at=draw(times),
+    )
+    ended = st.tuples(times, st.sampled_from(SessionEndReason))
+    return SessionRecord(session, *draw(st.just((None, None)) | ended))
+
+
+@st.composite
+def whole_storages(draw: st.DrawFn) -> dict[str, list[Any]]:
+    """Any records that fit together, by the name of their kind."""
+    ids = draw(st.lists(st.integers(1, 2**62), min_size=1, max_size=6, unique=True))
+    accounts = []
+    for number, each in enumerate(ids):
+        kind = draw(st.sampled_from(AccountKind))
+        name, password_hash = Username(f"zoë{number}"), PasswordHash(draw(text))
+        is_open = kind is AccountKind.OPEN
+        accounts.append(
+            AccountRecord(UserId(each), kind, name, password_hash)
+            if is_open
+            else AccountRecord(UserId(each), kind)
+        )
+    users = st.sampled_from([account.id for account in accounts])
+    external = [account.id for account in accounts if account.kind is AccountKind.EXTERNAL]
+    names = draw(st.lists(st.tuples(text, text), max_size=len(external), unique=True))
+    some_sessions = [
+        draw(sessions(number, draw(users))) for number in range(draw(st.integers(0, 3)))
+    ]
+    tokens = [
+        RefreshTokenRecord(
+            TokenDigest(draw(st.binary(min_size=31, max_size=31)) + bytes([number])),
+            draw(st.sampled_from(some_sessions)).session.id,
+            draw(times),
+            draw(st.none() | times),
+            draw(st.none() | st.binary(min_size=32, max_size=32)),
+        )
+        for number in range(draw(st.integers(0, 4)) if some_sessions else 0)
+    ]
+    some_orders = {
+        (order.owner, order.id): order
+        for order in [draw(orders(owner=draw(users))) for _ in range(draw(st.integers(0, 4)))]
+    }
+    keys = {
+        (owner, value): KeyRecord(owner, IdempotencyKey(value, draw(times)), order_id)
+        for owner, order_id in some_orders
+        for value in draw(st.lists(st.from_regex("[!-~]{1,255}", fullmatch=True), max_size=2))
+    }
+    known = zip(names, external, strict=False)
+    return {
+        "accounts": accounts,
+        "subjects": [SubjectRecord(*each, user) for each, user in known],
+        "sessions": some_sessions,
+        "refresh tokens": tokens,
+        "orders": list(some_orders.values()),
+        "idempotency keys": list(keys.values()),
+    }
+
+
+async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]:
+    """Read a kind page by page."""
+    records: list[Record] = []
+    place = ""
+    while True:
+        page, place = await storage.archive.read(RECORD_TYPES[name], after=place, limit=limit)
+        assert len(page) <= limit
+        assert len(place) <= 1024
+        if not page:
+            return records
+        records.extend(page)
+
+
+def a_session(number: int, user: int = 1) -> Session:
+    month = timedelta(days=30)
+    return Session(
+        SessionId(f"{number:032x}"), UserId(user), "shop", "::1", frozenset(), AT, AT, AT + month
+    )
+
+
+def a_token(number: int, session: Session, used_at: datetime | None = None) -> RefreshTokenRecord:
+    return RefreshTokenRecord(
+        TokenDigest(number.to_bytes(32)),
+        session.id,
+        session.expires_at,
+        used_at,
+        b"s" * 32 if used_at else None,
+    )
+
+
+async def write(storage: Storage, *records: Record, checkpoint: CopyCheckpoint = MARK) -> None:
+    await storage.archive.write(records, checkpoint=checkpoint)
+
+
+def same(some: Sequence[object], others: Sequence[object]) -> bool:
+    """Compare what is in no order, and in none twice."""
+    return len(some) == len(others) and all(each in others for each in some)
+
+
+def opened(user: int, name: str) -> AccountRecord:
+    return AccountRecord(UserId(user), AccountKind.OPEN, Username(name), PasswordHash("hash"))
+
+
+class ArchiveContract:
+    """`Archive` and `Storage.open`."""
+
+    async def empty(self, storage: Storage) -> None:
+        """Remove everything, by a way of the storage's own."""
+        raise NotImplementedError
+
+    def another(self, storage: Storage) -> Storage:
+        """Return what another process would use to reach the same data, not yet open."""
+        raise NotImplementedError
+
+    @settings(
+        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(whole=whole_storages(), limit=st.integers(1, 3))
+    async def test_records_of_every_kind_come_back_as_they_were_written(
+        self, storage: Storage, whole: dict[str, list[Any]], limit: int
+    ) -> None:
+        await self.empty(storage)
+        for name, records in whole.items():
+            await storage.archive.write(records, checkpoint=replace(MARK, kind=name))
+        for name, records in whole.items():
+            assert same(await all_of(storage, name, limit), records)
+            assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
+
+    async def test_what_use_stores_is_read_as_records(self, storage: Storage) -> None:
+        alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+        carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
+        bob = await storage.users.get_or_create_by_subject("https://id.example", "bob")
+        await storage.users.close(carol.id, password_hash=PasswordHash("hash"), at=AT)
+        session = Session(
+            SessionId("a" * 32), alice.id, "shop", "192.0.2.1", frozenset(Scope), AT, AT, AT
+        )
+        session = replace(session, expires_at=AT + timedelta(days=1))
+        old, new = TokenDigest(b"o" * 32), TokenDigest(b"n" * 32)
+        dies = AT + timedelta(hours=1)
+        await storage.sessions.start(
+            session, old, token_expires_at=dies, password_hash=PasswordHash("hash"), limit=100
+        )
+        await storage.sessions.rotate(
+            old, new, sealed=b"s" * 32, at=AT, expires_at=dies, grace=timedelta(seconds=10)
+        )
+        await storage.sessions.end(
+            session.id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
+        )
+        order = an_order(owner=alice.id)
+        key = IdempotencyKey("a wish", order.placed_at + timedelta(days=1))
+        await storage.orders.add(order, owner=alice.id, key=key)
+        assert {name: await all_of(storage, name) for name in RECORD_TYPES} == {
+            "accounts": [
+                AccountRecord(alice.id, AccountKind.OPEN, alice.username, alice.password_hash),
+                AccountRecord(carol.id, AccountKind.CLOSED),
+                AccountRecord(bob, AccountKind.EXTERNAL),
+            ],
+            "subjects": [SubjectRecord("https://id.example", "bob", bob)],
+            "sessions": [SessionRecord(session, AT, SessionEndReason.SIGNED_OUT)],
+            "refresh tokens": [
+                RefreshTokenRecord(new, session.id, dies),
+                RefreshTokenRecord(old, session.id, dies, AT, b"s" * 32),
+            ],
+            "orders": [order],
+            "idempotency keys": [KeyRecord(alice.id, key, order.id)],
+        }
+
+    async def test_what_was_written_is_used_like_anything_else(self, storage: Storage) -> None:
+        subject = SubjectRecord("https://id.example", "bob", UserId(9))
+        await write(storage, opened(4, "alice"), AccountRecord(UserId(9), AccountKind.EXTERNAL))
+        await write(storage, subject)
+        await write(storage, an_order(owner=4), an_order(owner=9))
+        await storage.archive.finish()
+        alice = await storage.users.find(Username("alice"))
+        assert alice is not None
+        assert await storage.orders.get_owned(OrderId(7), owner=alice.id) == an_order(owner=4)
+        assert await storage.users.get_or_create_by_subject("https://id.example", "bob") == 9
+        assert await storage.orders.add(an_order(8, owner=9), owner=UserId(9)) is not None
+
+    async def test_a_closed_account_that_was_written_takes_no_order(self, storage: Storage) -> None:
+        await write(storage, AccountRecord(UserId(4), AccountKind.CLOSED))
+        assert await storage.users.get(UserId(4)) is None
+        assert await storage.orders.add(an_order(owner=4), owner=UserId(4)) is None
+
+    async def test_accounts_opened_later_have_other_ids(self, storage: Storage) -> None:
+        await write(storage, opened(2, "alice"), AccountRecord(UserId(3), AccountKind.CLOSED))
+        await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
+        await storage.archive.finish()
+        bob = await storage.users.add(Username("bob"), PasswordHash("hash"))
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "carol")
+        assert len({1, 2, 3, bob.id, subject}) == 5
+
+    async def test_a_new_account_erases_none_when_written_ids_have_gaps(
+        self, storage: Storage
+    ) -> None:
+        written = [opened(i, f"u{i}") for i in (9, 2, 3)]
+        await write(storage, *written)
+        await storage.archive.finish()
+        added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
+        subjects = [
+            await storage.users.get_or_create_by_subject("https://id.example", f"{i}")
+            for i in range(8)
+        ]
+        assert len({2, 3, 9, *(user.id for user in added), *subjects}) == 19
+        for record in written:
+            user = await storage.users.get(record.id)
+            assert user is not None
+            assert user.username == record.username
+
+    async def test_orders_that_were_written_are_used_like_any_others(
+        self, storage: Storage
+    ) -> None:
+        paid, placed = an_order(7), replace(an_order(8), status=OrderStatus.PLACED)
+        key = IdempotencyKey("a wish", placed.placed_at + timedelta(days=1))
+        await write(storage, opened(1, "alice"))
+        await write(storage, paid, placed)
+        await write(storage, KeyRecord(UserId(1), key, placed.id))
+        await storage.archive.finish()
+        for status, there in ((OrderStatus.PAID, paid), (OrderStatus.PLACED, placed)):
+            page = await storage.orders.page(owner=UserId(1), status=status, limit=3)
+            assert list(page) == [there]
+        assert list(await storage.orders.page(owner=UserId(1), limit=3)) == [placed, paid]
+        assert list(await storage.staff_orders.owners_of(placed.id)) == [1]
+        again = replace(placed, id=OrderId(9))
+        assert await storage.orders.add(again, owner=UserId(1), key=key) == placed
+        with pytest.raises(AccountHasOpenOrders):
+            await storage.users.close(UserId(1), password_hash=PasswordHash("hash"), at=AT)
+        assert await storage.orders.purge_expired_keys(expired_by=key.expires_at, limit=9) == 1
+
+    async def test_sessions_that_were_written_are_used_like_any_others(
+        self, storage: Storage
+    ) -> None:
+        active, over = a_session(1), replace(a_session(2), address="192.0.2.1")
+        await write(storage, opened(1, "alice"))
+        await write(
+            storage, SessionRecord(active), SessionRecord(over, AT, SessionEndReason.REVOKED)
+        )
+        await write(storage, a_token(1, active, AT), a_token(2, active), a_token(3, over))
+        await storage.archive.finish()
+        sessions, user = storage.sessions, UserId(1)
+        assert list(await sessions.list_active(user, at=AT, limit=3)) == [active]
+        assert [await sessions.is_active(each.id, user=user, at=AT) for each in (active, over)] == [
+            True,
+            False,
+        ]
+        for address in ("::1", "192.0.2.1"):
+            assert await sessions.has_signed_in_from(user, address)
+        assert await sessions.ended_since(AT) == {over.id: AT}
+        assert await sessions.get_by_refresh_token(TokenDigest((3).to_bytes(32))) == over
+
+        async def rotate(old: int) -> Rotation:
+            return await sessions.rotate(
+                TokenDigest(old.to_bytes(32)),
+                TokenDigest((9).to_bytes(32)),
+                sealed=b"t" * 32,
+                at=AT + timedelta(seconds=9),
+                expires_at=active.expires_at,
+                grace=timedelta(seconds=10),
+            )
+
+        assert await rotate(1) == Rotation(RotationOutcome.REPLAYED, b"s" * 32)
+        assert await rotate(2) == Rotation(RotationOutcome.ROTATED, b"t" * 32)
+        assert await rotate(3) == Rotation(RotationOutcome.INVALID)
+        forgotten = await sessions.purge_ended(over_by=AT, limit=9)
+        assert forgotten.sessions == 1
+
+    @pytest.mark.parametrize("limit", [1, 2, 3])
+    async def test_no_record_is_left_out_where_a_page_ends(
+        self, storage: Storage, limit: int
+    ) -> None:
+        """Records that are alike in most of their key have different places."""
+        records: dict[str, list[Record]] = {
+            "accounts": [opened(1, "a"), opened(10, "b"), opened(MAX_ID, "c")],
+            "subjects": [],
+            "sessions": [SessionRecord(a_session(i)) for i in range(1, 6)],
+            "refresh tokens": [a_token(i, a_session(1)) for i in range(1, 6)],
+            "orders": [an_order(i, owner=owner) for owner in (1, 10) for i in (1, 9, 10, MAX_ID)],
+        }
+        records["idempotency keys"] = [
+            KeyRecord(UserId(owner), IdempotencyKey(value, AT), OrderId(1))
+            for owner in (1, 10)
+            for value in ("1", "11", "a", "A", "a ")
+        ]
+        for name, some in records.items():
+            await write(storage, *some, checkpoint=replace(MARK, kind=name))
+        for name, some in records.items():
+            assert same(await all_of(storage, name, limit), some)
+
+    async def test_the_longest_records_have_places(self, storage: Storage) -> None:
+        longest = "\U0001f600" * 255
+        subjects = [SubjectRecord(longest[:-1] + last, longest, UserId(1)) for last in "12"]
+        keys = [IdempotencyKey("~" * 254 + last, AT) for last in "12"]
+        await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
+        await write(storage, *subjects)
+        await write(storage, an_order())
+        await write(storage, *(KeyRecord(UserId(1), key, OrderId(7)) for key in keys))
+        assert same(await all_of(storage, "subjects", 1), subjects)
+        assert len(await all_of(storage, "idempotency keys", 1)) == 2
+
+    async def test_no_record_is_left_out_while_others_are_removed(self, storage: Storage) -> None:
+        """A place is a place among keys, and not a number of records."""
+        records = [SessionRecord(a_session(i)) for i in range(1, 7)]
+        await write(storage, opened(1, "alice"))
+        await write(storage, *records)
+        await storage.archive.finish()
+        page, place = await storage.archive.read(SessionRecord, limit=2)
+        seen = list(page)
+        for record in page:
+            session = record.session
+            await storage.sessions.end(
+                session.id, user=session.user, reason=SessionEndReason.REVOKED, at=AT
+            )
+        forgotten = await storage.sessions.purge_ended(over_by=AT, limit=9)
+        assert forgotten.sessions == 2
+        while page:
+            page, place = await storage.archive.read(SessionRecord, after=place, limit=2)
+            seen += page
+        assert same(seen, records)
+
+    async def test_records_and_checkpoint_are_written_in_one_step(self, storage: Storage) -> None:
+        assert await storage.archive.checkpoint() is None
+        await write(storage, opened(1, "alice"))
+        later = CopyCheckpoint(MARK.source, "orders", "x" * 1024)
+        await write(storage, an_order(), checkpoint=later)
+        assert await storage.archive.checkpoint() == later
+        with pytest.raises(ValueError, match="is there already"):
+            await write(storage, an_order(8), an_order(), checkpoint=MARK)
+        assert await storage.archive.checkpoint() == later
+        assert await all_of(storage, "orders") == [an_order()]
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            opened(1, "another"),
+            opened(9, "alice"),
+            SubjectRecord("https://id.example", "bob", UserId(2)),
+            SessionRecord(a_session(1), AT, SessionEndReason.REVOKED),
+            a_token(1, a_session(1), AT),
+            an_order(),
+            KeyRecord(UserId(1), IdempotencyKey("a wish", AT + timedelta(days=1)), OrderId(7)),
+        ],
+        ids=[
+            "an account",
+            "an account of the same name",
+            "a subject",
+            "a session",
+            "a refresh token",
+            "an order",
+            "a key",
+        ],
+    )
+    async def test_a_record_that_is_there_is_not_written_again(
+        self, storage: Storage, record: Record
+    ) -> None:
+        await write(storage, opened(1, "alice"), AccountRecord(UserId(2), AccountKind.EXTERNAL))
+        await write(storage, SubjectRecord("https://id.example", "bob", UserId(2)))
+        await write(storage, SessionRecord(a_session(1)))
+        await write(storage, a_token(1, a_session(1)))
+        await write(storage, an_order())
+        await write(storage, KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(7)))
+        before = {name: await all_of(storage, name) for name in RECORD_TYPES}
+        with pytest.raises(ValueError, match="is there already"):
+            await write(storage, record)
+        assert {name: await all_of(storage, name) for name in RECORD_TYPES} == before
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            an_order(owner=2),
+            KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(8)),
+            RefreshTokenRecord(TokenDigest(b"d" * 32), SessionId("a" * 32), AT),
+            SessionRecord(a_session(1, user=2)),
+            SubjectRecord("https://id.example", "bob", UserId(2)),
+        ],
+        ids=["an order", "a key", "a refresh token", "a session", "a subject"],
+    )
+    async def test_what_refers_to_nothing_is_not_written(
+        self, storage: Storage, record: Record
+    ) -> None:
+        await write(storage, opened(1, "alice"))
+        with pytest.raises(ValueError, match="what it refers to is not"):
+            await write(storage, record)
+        assert await storage.archive.count(type(record)) == 0
+
+    async def test_nothing_is_written_beside_what_is_there(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        with pytest.raises(StorageNotEmpty):
+            await write(storage, opened(2, "bob"))
+        assert await storage.archive.checkpoint() is None
+        assert await storage.archive.count(AccountRecord) == 1
+
+    async def test_after_the_end_of_a_copy_nothing_more_is_written(self, storage: Storage) -> None:
+        await write(storage, opened(1, "alice"))
+        await storage.archive.finish()
+        assert await storage.archive.checkpoint() is None
+        with pytest.raises(StorageNotEmpty):
+            await write(storage, opened(2, "bob"))
+
+    async def test_a_storage_with_half_a_copy_opens_for_the_copy_alone(
+        self, storage: Storage
+    ) -> None:
+        await write(storage, opened(1, "alice"))
+        other = self.another(storage)
+        with pytest.raises(CopyUnfinished, match="ordergate copy"):
+            await other.open()
+        await other.open(unfinished=True)
+        assert await other.archive.checkpoint() == MARK
+        await other.archive.finish()
+        await other.open()
+        await other.close()

@@ -1,0 +1,463 @@
+"""What every storage leaves behind when a step of a write fails: nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+
+import pytest
+
+from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.archive import (
+    RECORD_TYPES,
+    AccountKind,
+    AccountRecord,
+    CopyCheckpoint,
+    KeyRecord,
+    Record,
+    RefreshTokenRecord,
+    SessionRecord,
+    SubjectRecord,
+)
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.sessions import RotationOutcome
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
+from ordergate.domain.session import Session, SessionEndReason, SessionId
+from ordergate.domain.user import PasswordHash, UserId, Username
+from tests.contracts.archive_contract import all_of, same
+from tests.support.builders import ALICE, BOB, an_order
+
+AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+SOON, LATE = AT + timedelta(seconds=5), AT + timedelta(hours=1)
+EVER = datetime.min.replace(tzinfo=UTC)
+NEW = PasswordHash("a new hash")
+SEALED = b"s" * 32
+
+
+@dataclass
+class Failure:
+    """The `at`-th step from now on fails; whether it came to that stands in `happened`."""
+
+    at: int
+    seen: int = 0
+    happened: bool = False
+
+    def step(self, error: Exception) -> None:
+        """Raise the storage's own error if it is this step's turn."""
+        self.seen += 1
+        if self.seen == self.at:
+            self.happened = True
+            raise error
+
+
+def digest(number: int) -> TokenDigest:
+    return TokenDigest(number.to_bytes(32))
+
+
+def session(number: int, user: UserId = ALICE.id) -> Session:
+    month = timedelta(days=30)
+    return Session(
+        SessionId(f"{number:032x}"), user, "shop", "::1", frozenset(), AT, AT, AT + month
+    )
+
+
+def key(value: str, at: datetime = AT) -> IdempotencyKey:
+    return IdempotencyKey(value, at + timedelta(days=1))
+
+
+def his(order_id: int, at: datetime = AT) -> Order:
+    order = replace(an_order(order_id, owner=BOB.id), status=OrderStatus.PLACED)
+    return replace(order, placed_at=at)
+
+
+async def start(storage: Storage, number: int, user: UserId, password_hash: PasswordHash) -> bool:
+    return await start_within(storage, number, user, password_hash, limit=100) == []
+
+
+async def start_within(
+    storage: Storage, number: int, user: UserId, password_hash: PasswordHash, *, limit: int
+) -> list[SessionId] | None:
+    ended = await storage.sessions.start(
+        session(number, user),
+        digest(number),
+        token_expires_at=AT + timedelta(days=9),
+        password_hash=password_hash,
+        limit=limit,
+    )
+    return None if ended is None else sorted(ended)
+
+
+async def rotate(storage: Storage, old: int, new: int, at: datetime) -> RotationOutcome:
+    rotation = await storage.sessions.rotate(
+        digest(old),
+        digest(new),
+        sealed=SEALED,
+        at=at,
+        expires_at=at + timedelta(days=9),
+        grace=timedelta(seconds=10),
+    )
+    return rotation.outcome
+
+
+async def seed_all(storage: Storage) -> None:
+    """Store some of everything."""
+    delivered = replace(an_order(1), status=OrderStatus.DELIVERED)
+    await storage.loader.load([ALICE, BOB], [delivered, his(2)])
+    for number in (1, 2, 3):
+        assert await start(storage, number, ALICE.id, ALICE.password_hash)
+    assert await start(storage, 4, BOB.id, BOB.password_hash)
+    assert await rotate(storage, 1, 5, AT) is RotationOutcome.ROTATED
+    assert await storage.orders.add(his(3), owner=BOB.id, key=key("old")) == his(3)
+
+
+async def everything(storage: Storage) -> list[object]:
+    """Read all that can be read."""
+    users, sessions, orders = storage.users, storage.sessions, storage.orders
+    ids, names = [UserId(i) for i in range(1, 5)], ["alice", "bob", "carol"]
+    numbers = range(1, 10)  # what an attempt leaves under others is among the records
+    return [
+        [await users.find(Username(name)) for name in names],
+        [await users.get(user) for user in ids],
+        [await sessions.get_by_refresh_token(digest(i)) for i in numbers],
+        [await sessions.is_used(digest(i)) for i in numbers],
+        [await sessions.sealed_successor(digest(i)) for i in numbers],
+        [await sessions.list_active(user, at=AT, limit=99) for user in ids],
+        [await sessions.is_active(session(i).id, user=ALICE.id, at=AT) for i in numbers],
+        [await sessions.has_signed_in_from(user, "::1") for user in ids],
+        await sessions.ended_since(EVER),
+        [await orders.get_owned(OrderId(i), owner=BOB.id) for i in numbers],
+        [
+            await orders.page(owner=user, status=status, limit=99)
+            for user in ids
+            for status in (None, *OrderStatus)
+        ],
+        [await storage.staff_orders.owners_of(OrderId(i)) for i in numbers],
+        await all_records(storage),
+    ]
+
+
+async def all_records(storage: Storage) -> list[object]:
+    """Read what a copy would read, and how far a copy has come."""
+    records: list[object] = [await all_of(storage, name) for name in RECORD_TYPES]
+    return [*records, await storage.archive.checkpoint()]
+
+
+async def settled(storage: Storage) -> list[object]:
+    """Read all that can be read, until nothing changes any more."""
+    state = await everything(storage)
+    while (again := await everything(storage)) != state:
+        state = again
+    return state
+
+
+async def add_a_user(storage: Storage, attempt: int) -> bool:
+    return (await storage.users.add(Username("carol"), NEW)).username == Username("carol")
+
+
+async def replace_a_hash(storage: Storage, attempt: int) -> bool:
+    return await storage.users.replace_password_hash(ALICE.id, old=ALICE.password_hash, new=NEW)
+
+
+async def change_a_password(storage: Storage, attempt: int) -> bool:
+    ended = await storage.users.change_password(
+        ALICE.id, old=ALICE.password_hash, new=NEW, keep=session(2).id, at=AT
+    )
+    return ended is not None and sorted(ended) == [session(1).id, session(3).id]
+
+
+async def close_an_account(storage: Storage, attempt: int) -> bool:
+    ended = await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)
+    return ended is not None and len(ended) == 3
+
+
+async def start_a_session(storage: Storage, attempt: int) -> bool:
+    return await start(storage, 100 + attempt, BOB.id, BOB.password_hash)
+
+
+async def start_a_session_in_the_place_of_another(storage: Storage, attempt: int) -> bool:
+    hash_ = BOB.password_hash
+    ended = await start_within(storage, 100 + attempt, BOB.id, hash_, limit=1)
+    return ended == [session(4).id]
+
+
+async def rotate_a_token(storage: Storage, attempt: int) -> bool:
+    return await rotate(storage, 2, 100 + attempt, SOON) is RotationOutcome.ROTATED
+
+
+async def reuse_a_token(storage: Storage, attempt: int) -> bool:
+    return await rotate(storage, 1, 100 + attempt, LATE) is RotationOutcome.REUSED
+
+
+async def end_a_session(storage: Storage, attempt: int) -> bool:
+    return await storage.sessions.end(
+        session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+    )
+
+
+async def end_all_sessions(storage: Storage, attempt: int) -> bool:
+    return (
+        len(await storage.sessions.end_all(ALICE.id, reason=SessionEndReason.SIGNED_OUT, at=AT))
+        == 3
+    )
+
+
+async def forget_sessions(storage: Storage, attempt: int) -> bool:
+    return any(await storage.sessions.purge_ended(over_by=session(1).expires_at, limit=9))
+
+
+async def place_an_order(storage: Storage, attempt: int) -> bool:
+    return await storage.orders.add(his(100 + attempt), owner=BOB.id) is not None
+
+
+async def place_an_order_with_a_key(storage: Storage, attempt: int) -> bool:
+    """A key that an attempt left behind would stand for the order of that attempt."""
+    order = his(100 + attempt)
+    return await storage.orders.add(order, owner=BOB.id, key=key("new")) == order
+
+
+async def place_an_order_with_a_key_that_expired(storage: Storage, attempt: int) -> bool:
+    at = AT + timedelta(days=1)
+    order = his(100 + attempt, at)
+    return await storage.orders.add(order, owner=BOB.id, key=key("old", at)) == order
+
+
+async def change_an_order(storage: Storage, attempt: int) -> bool:
+    changed = await storage.orders.update(
+        OrderId(2), owner=BOB.id, change=lambda order: order.transition_to(OrderStatus.CANCELLED)
+    )
+    return changed == replace(his(2), status=OrderStatus.CANCELLED, version=2)
+
+
+WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
+    add_a_user,
+    replace_a_hash,
+    change_a_password,
+    close_an_account,
+    start_a_session,
+    start_a_session_in_the_place_of_another,
+    rotate_a_token,
+    reuse_a_token,
+    end_a_session,
+    end_all_sessions,
+    forget_sessions,
+    place_an_order,
+    place_an_order_with_a_key,
+    place_an_order_with_a_key_that_expired,
+    change_an_order,
+]
+
+WRITES_OF_SEVERAL_RECORDS = [
+    change_a_password,
+    close_an_account,
+    start_a_session,
+    start_a_session_in_the_place_of_another,
+    rotate_a_token,
+    reuse_a_token,
+    place_an_order_with_a_key,
+    place_an_order_with_a_key_that_expired,
+]
+
+COPIED: dict[str, list[Record]] = {
+    "accounts": [
+        AccountRecord(BOB.id, AccountKind.OPEN, BOB.username, BOB.password_hash),
+        AccountRecord(UserId(3), AccountKind.EXTERNAL),
+        AccountRecord(UserId(4), AccountKind.CLOSED),
+    ],
+    "subjects": [SubjectRecord("https://id.example", "carol", UserId(3))],
+    "sessions": [
+        SessionRecord(session(1, BOB.id)),
+        SessionRecord(session(2, BOB.id), AT, SessionEndReason.REVOKED),
+    ],
+    "refresh tokens": [
+        RefreshTokenRecord(digest(1), session(1).id, LATE, AT, SEALED),
+        RefreshTokenRecord(digest(2), session(1).id, LATE),
+    ],
+    "orders": [his(1), his(2)],
+    "idempotency keys": [KeyRecord(BOB.id, key(value), OrderId(1)) for value in ("old", "new")],
+}
+
+
+class AtomicityContract:
+    """Writes happen whole or not at all, and a failure is `StorageUnavailable`."""
+
+    async def empty(self, storage: Storage) -> None:
+        """Remove everything, by a way of the storage's own."""
+        raise NotImplementedError
+
+    def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        """Call `failure.step` before each step of the storage's, with the error that it may meet.
+
+        A step is whatever may fail by itself: a statement, a put, a commit. A storage that takes no
+        steps is left as it is.
+        """
+        return nullcontext()
+
+    def conflict_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
+        """Call `failure.step` before each step, with an error after which the storage repeats.
+
+        Such as a serialization failure or a deadlock. A storage that repeats nothing is left as it
+        is.
+        """
+        return nullcontext()
+
+    async def fails_at(
+        self, storage: Storage, step: int, work: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        """Say whether the work failed at that step; if it has no such step, it is done."""
+        failure = Failure(step)
+        try:
+            with self.fail_at(storage, failure):
+                done = await work()
+        except StorageUnavailable:
+            assert failure.happened
+            return True
+        assert not failure.happened, "a step failed and nobody was told"
+        takes_steps = type(self).fail_at is not AtomicityContract.fail_at
+        assert step > 1 or not takes_steps, "fail_at let the first step be"
+        assert done, "an attempt that failed has left something"
+        return False
+
+    async def changes_all_or_nothing(
+        self,
+        storage: Storage,
+        write: Callable[[Storage, int], Awaitable[bool]],
+        seen: Callable[[Storage], Awaitable[list[object]]] = everything,
+    ) -> None:
+        """Fail each step of a write in turn, and see that nothing has changed before all has."""
+        before = await seen(storage)
+        for step in count(1):
+            if not await self.fails_at(storage, step, partial(write, storage, step)):
+                break
+            assert await seen(storage) == before
+        assert await seen(storage) != before
+
+    @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
+    async def test_a_write_that_fails_at_any_step_changes_nothing(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        await seed_all(storage)
+        await self.changes_all_or_nothing(storage, write)
+
+    @pytest.mark.parametrize("write", WRITES_OF_SEVERAL_RECORDS, ids=lambda write: write.__name__)
+    async def test_a_write_that_is_cancelled_happens_whole_or_not_at_all(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        """A client that disconnects cancels its request, wherever it waits."""
+        await seed_all(storage)
+        before = await everything(storage)
+        assert await write(storage, 1)
+        after = await everything(storage)
+        for turns in (1, 2, 3, 5, 8):
+            await self.empty(storage)
+            await seed_all(storage)
+            task = asyncio.ensure_future(write(storage, 1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            assert await settled(storage) in (before, after)
+
+    async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
+        await seed_all(storage)
+        for i in (200, 201, 202):
+            await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
+
+        async def forget(storage: Storage, attempt: int) -> bool:
+            by = AT + timedelta(days=1)
+            return await storage.orders.purge_expired_keys(expired_by=by, limit=9) == 4
+
+        await self.changes_all_or_nothing(storage, forget)
+
+    async def test_a_load_that_fails_at_any_step_leaves_nothing(self, storage: Storage) -> None:
+        async def load(storage: Storage, attempt: int) -> bool:
+            await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), his(2)]))
+            return True
+
+        await self.changes_all_or_nothing(storage, load)
+        assert await storage.users.get(BOB.id) == BOB
+        assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == his(2)
+
+    @pytest.mark.parametrize(
+        "write", [*WRITES_OF_SEVERAL_RECORDS, change_an_order], ids=lambda write: write.__name__
+    )
+    async def test_a_write_that_meets_a_conflict_at_any_step_happens_once_or_not_at_all(
+        self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
+    ) -> None:
+        """The storage may repeat the write by itself, or fail."""
+        await seed_all(storage)
+        before = await all_records(storage)
+        assert await write(storage, 1)
+        after = await all_records(storage)
+        for step in count(1):
+            await self.empty(storage)
+            await seed_all(storage)
+            failure = Failure(step)
+            with self.conflict_at(storage, failure):
+                done = False
+                with suppress(StorageUnavailable):
+                    done = await write(storage, 1)
+            assert await all_records(storage) == (after if done else before)
+            if not failure.happened:
+                break
+
+    async def test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails(
+        self, storage: Storage
+    ) -> None:
+        """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
+        for step in count(1):
+            await self.empty(storage)
+            failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), his(2)]
+            with self.conflict_at(storage, failure):
+                try:
+                    await storage.loader.load(iter(users), iter(orders))
+                except StorageUnavailable:
+                    users, orders = [], []
+            assert await storage.archive.count(AccountRecord) == len(users)
+            assert same(await all_of(storage, "orders"), orders)
+            if not failure.happened:
+                break
+
+    async def test_a_copy_that_fails_at_any_step_stays_where_it_was(self, storage: Storage) -> None:
+        for name, records in COPIED.items():
+
+            async def write(
+                storage: Storage, attempt: int, name: str = name, records: list[Record] = records
+            ) -> bool:
+                checkpoint = CopyCheckpoint("a storage", name, "a place")
+                await storage.archive.write(records, checkpoint=checkpoint)
+                return True
+
+            await self.changes_all_or_nothing(storage, write, all_records)
+            assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
+
+        async def finish(storage: Storage, attempt: int) -> bool:
+            await storage.archive.finish()
+            return True
+
+        await self.changes_all_or_nothing(storage, finish, all_records)
+        assert await storage.archive.checkpoint() is None
+
+    @pytest.mark.parametrize("subject", [False, True])
+    async def test_an_account_that_is_not_opened_at_any_step_is_not_there(
+        self, storage: Storage, *, subject: bool
+    ) -> None:
+        """Nothing can be loaded beside it, whether or not it can be found."""
+
+        async def work() -> bool:
+            if subject:
+                return (
+                    await storage.users.get_or_create_by_subject("https://id.example", "carol") > 0
+                )
+            return await add_a_user(storage, 1)
+
+        for step in count(1):
+            await self.empty(storage)
+            if not await self.fails_at(storage, step, work):
+                break
+            await storage.loader.load([ALICE], [])

@@ -1,0 +1,297 @@
+"""What every storage does when many ask at once, from one process and from two."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from ordergate.application.errors import OrderIdTaken, StorageNotEmpty, UsernameTaken
+from ordergate.application.ports.orders import Position
+from ordergate.application.ports.sessions import RotationOutcome
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.session import SessionEndReason
+from ordergate.domain.user import PasswordHash, User, UserId, Username
+from tests.contracts.atomicity_contract import AT, EVER, LATE, his, key, rotate, session, start
+from tests.support.builders import ALICE, BOB, TEAPOT, an_order
+
+MANY = 20
+
+
+class RacesContract:
+    """Of many who ask for the same at once, one gets it."""
+
+    def another(self, storage: Storage) -> Storage:
+        """Return what another process would use to reach the same data, not yet open."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def two(self, storage: Storage) -> AsyncIterator[Sequence[Storage]]:
+        """Reach the data by two ways, in turn: `MANY` times."""
+        other = self.another(storage)
+        await other.open()
+        try:
+            yield [storage, other] * (MANY // 2)
+        finally:
+            await other.close()
+
+    # Accounts
+
+    async def test_of_many_who_change_a_password_at_once_one_does(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        for number in (1, 2):
+            assert await start(storage, number, ALICE.id, ALICE.password_hash)
+        async with self.two(storage) as storages:
+            ended = await asyncio.gather(
+                *(
+                    each.users.change_password(
+                        ALICE.id,
+                        old=ALICE.password_hash,
+                        new=PasswordHash(f"new {i}"),
+                        keep=session(2).id,
+                        at=AT,
+                    )
+                    for i, each in enumerate(storages)
+                )
+            )
+        (winner,) = (i for i, sessions in enumerate(ended) if sessions is not None)
+        assert ended[winner] == [session(1).id]
+        stored = await storage.users.get(ALICE.id)
+        assert stored == replace(ALICE, password_hash=PasswordHash(f"new {winner}"))
+        assert await storage.users.find(ALICE.username) == stored
+
+    async def test_of_many_who_close_an_account_at_once_one_does(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        assert await start(storage, 1, ALICE.id, ALICE.password_hash)
+        async with self.two(storage) as storages:
+            ended = await asyncio.gather(
+                *(
+                    each.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)
+                    for each in storages
+                )
+            )
+        assert [sessions for sessions in ended if sessions is not None] == [[session(1).id]]
+
+    async def test_of_many_who_want_a_name_by_two_ways_one_gets_it(self, storage: Storage) -> None:
+        async with self.two(storage) as storages:
+            results = await asyncio.gather(
+                *(each.users.add(Username("carol"), PasswordHash("h")) for each in storages),
+                return_exceptions=True,
+            )
+        assert [type(result) for result in results].count(UsernameTaken) == MANY - 1
+        assert [r for r in results if isinstance(r, User)] == [
+            await storage.users.find(Username("carol"))
+        ]
+
+    async def test_a_subject_seen_by_two_ways_at_once_has_one_account(
+        self, storage: Storage
+    ) -> None:
+        async with self.two(storage) as storages:
+            ids = await asyncio.gather(
+                *(
+                    each.users.get_or_create_by_subject("https://id.example", "new")
+                    for each in storages
+                )
+            )
+        assert len(set(ids)) == 1
+
+    async def test_accounts_opened_at_once_have_different_ids(self, storage: Storage) -> None:
+        async with self.two(storage) as storages:
+            users = await asyncio.gather(
+                *(
+                    each.users.add(Username(f"u{i}"), PasswordHash("h"))
+                    for i, each in enumerate(storages)
+                )
+            )
+            subjects = await asyncio.gather(
+                *(
+                    each.users.get_or_create_by_subject("https://id.example", f"{i}")
+                    for i, each in enumerate(storages)
+                )
+            )
+        assert len({*(user.id for user in users), *subjects}) == 2 * MANY
+
+    # Sessions
+
+    async def test_nobody_signs_in_with_a_password_that_is_being_changed(
+        self, storage: Storage
+    ) -> None:
+        await storage.loader.load([ALICE], [])
+
+        async def change() -> bool:
+            new = PasswordHash("new")
+            ended = await storage.users.change_password(
+                ALICE.id, old=ALICE.password_hash, new=new, keep=None, at=AT
+            )
+            return ended is not None
+
+        async with self.two(storage) as storages:
+            starts = [
+                start(each, i, ALICE.id, ALICE.password_hash)
+                for i, each in enumerate(storages, start=1)
+            ]
+            middle = MANY // 2
+            results = await asyncio.gather(*starts[:middle], change(), *starts[middle:])
+        assert results[middle]
+        assert list(await storage.sessions.list_active(ALICE.id, at=AT, limit=MANY)) == []
+
+    async def test_of_many_who_end_a_session_at_once_one_does(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        for number in (1, 2):
+            assert await start(storage, number, ALICE.id, ALICE.password_hash)
+        async with self.two(storage) as storages:
+            ended = await asyncio.gather(
+                *(
+                    each.sessions.end(
+                        session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+                    )
+                    for each in storages
+                )
+            )
+            assert ended.count(True) == 1
+            lists = await asyncio.gather(
+                *(
+                    each.sessions.end_all(ALICE.id, reason=SessionEndReason.REVOKED, at=AT)
+                    for each in storages
+                )
+            )
+        assert [each for some in lists for each in some] == [session(2).id]
+
+    async def test_of_many_who_rotate_by_two_ways_one_does(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        assert await start(storage, 1, ALICE.id, ALICE.password_hash)
+        async with self.two(storage) as storages:
+            outcomes = await asyncio.gather(
+                *(rotate(each, 1, 100 + i, AT) for i, each in enumerate(storages))
+            )
+        assert sorted(outcomes) == [RotationOutcome.REPLAYED] * (MANY - 1) + [
+            RotationOutcome.ROTATED
+        ]
+
+    async def test_reuse_that_many_see_at_once_ends_a_session_once(self, storage: Storage) -> None:
+        await storage.loader.load([ALICE], [])
+        assert await start(storage, 1, ALICE.id, ALICE.password_hash)
+        assert await rotate(storage, 1, 2, AT) is RotationOutcome.ROTATED
+        async with self.two(storage) as storages:
+            outcomes = await asyncio.gather(*(rotate(each, 1, 3, LATE) for each in storages))
+        assert sorted(outcomes) == [RotationOutcome.INVALID] * (MANY - 1) + [RotationOutcome.REUSED]
+        assert await storage.sessions.ended_since(EVER) == {session(1).id: LATE}
+
+    # Orders
+
+    async def test_of_many_with_one_key_by_two_ways_one_is_placed(self, storage: Storage) -> None:
+        await storage.loader.load([BOB], [])
+        async with self.two(storage) as storages:
+            results = await asyncio.gather(
+                *(
+                    each.orders.add(his(i), owner=BOB.id, key=key("a wish"))
+                    for i, each in enumerate(storages, start=1)
+                )
+            )
+        stored = await storage.orders.page(owner=BOB.id, limit=MANY)
+        assert results == [stored[0]] * MANY
+        assert len(stored) == 1
+
+    async def test_of_many_different_orders_of_one_id_one_is_placed(self, storage: Storage) -> None:
+        await storage.loader.load([BOB], [])
+        orders = [replace(his(1), lines=(replace(TEAPOT, quantity=i + 1),)) for i in range(MANY)]
+        async with self.two(storage) as storages:
+            results = await asyncio.gather(
+                *(
+                    each.orders.add(order, owner=BOB.id)
+                    for each, order in zip(storages, orders, strict=True)
+                ),
+                return_exceptions=True,
+            )
+        stored = await storage.orders.get_owned(OrderId(1), owner=BOB.id)
+        assert [result for result in results if isinstance(result, Order)] == [stored]
+        assert [type(result) for result in results].count(OrderIdTaken) == MANY - 1
+
+    async def test_no_change_of_an_order_is_lost(self, storage: Storage) -> None:
+        await storage.loader.load([BOB], [his(1)])
+
+        def count_up(order: Order) -> Order:
+            return replace(order, version=order.version + 1)
+
+        async with self.two(storage) as storages:
+            results = await asyncio.gather(
+                *(
+                    each.orders.update(OrderId(1), owner=BOB.id, change=count_up)
+                    for each in storages
+                )
+            )
+        assert sorted(order.version for order in results if order) == list(range(2, MANY + 2))
+        stored = await storage.orders.get_owned(OrderId(1), owner=BOB.id)
+        assert stored == replace(his(1), version=MANY + 1)
+
+    async def test_a_key_is_forgotten_by_one_of_many(self, storage: Storage) -> None:
+        await storage.loader.load([BOB], [])
+        for i in range(1, MANY + 1):
+            await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
+        by = AT + timedelta(days=1)
+        forgotten = [
+            await asyncio.gather(
+                *(storage.orders.purge_expired_keys(expired_by=by, limit=7) for _ in range(MANY))
+            )
+            for _ in range(2)
+        ]
+        assert sum(map(sum, forgotten)) == MANY
+        assert max(forgotten[0]) <= 7
+
+    async def test_pages_hold_still_while_orders_are_placed(self, storage: Storage) -> None:
+        """No order stands on two pages, and none is missing that was there at the start."""
+        there = [his(i, AT + timedelta(seconds=i % 4)) for i in range(10, 60)]
+        await storage.loader.load([BOB], there)
+        seen: list[Order] = []
+        before = None
+
+        async def read() -> None:
+            nonlocal before
+            for _ in range(100):
+                if not (page := await storage.orders.page(owner=BOB.id, before=before, limit=3)):
+                    break
+                seen.extend(page)
+                before = Position(page[-1].placed_at, page[-1].id)
+                await asyncio.sleep(0)
+
+        async def place() -> None:
+            for i in range(30):
+                at = AT + timedelta(seconds=i % 6 - 1)
+                new = his(100 + i if i % 2 else 1 + i // 4, at)
+                try:
+                    await storage.orders.add(new, owner=BOB.id)
+                except OrderIdTaken:
+                    assert not i % 2
+
+        await asyncio.gather(read(), place())
+        places = [(order.placed_at, order.id) for order in seen]
+        assert places == sorted(set(places), reverse=True)
+        assert set(there) <= set(seen)
+
+    # The storage
+
+    async def test_of_many_loads_at_once_one_is_made(self, storage: Storage) -> None:
+        people = [
+            [User(UserId(i), Username(f"u{i}"), PasswordHash("h"))] for i in range(1, 1 + MANY)
+        ]
+        async with self.two(storage) as storages:
+            results = await asyncio.gather(
+                *(
+                    each.loader.load(some, [an_order(1, owner=some[0].id)])
+                    for each, some in zip(storages, people, strict=True)
+                ),
+                return_exceptions=True,
+            )
+        assert [type(result) for result in results].count(StorageNotEmpty) == MANY - 1
+        (winner,) = (i for i, result in enumerate(results) if result is None)
+        owners = await storage.staff_orders.owners_of(OrderId(1))
+        assert list(owners) == [people[winner][0].id]
+
+    async def test_many_may_migrate_at_once(self, storage: Storage) -> None:
+        secret = await storage.secret()
+        others = [self.another(storage) for _ in range(4)]
+        await asyncio.gather(*(other.migrate() for other in others))
+        assert {await other.secret() for other in others} == {secret}
+        for other in others:
+            await other.close()

@@ -1,0 +1,263 @@
+"""What every storage keeps: any value, to the letter, to the microsecond, to the last bit."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.errors import InvalidUsername
+from ordergate.domain.money import MAX_MINOR, Money
+from ordergate.domain.order import (
+    MAX_LINES,
+    MAX_NAME_LENGTH,
+    MAX_QUANTITY,
+    MAX_SKU_LENGTH,
+    MAX_VERSION,
+    Order,
+    OrderId,
+    OrderLine,
+    OrderStatus,
+)
+from ordergate.domain.refresh_token import RefreshToken
+from ordergate.domain.session import Session, SessionEndReason, SessionId
+from ordergate.domain.user import MAX_ID, MAX_USERNAME_LENGTH, PasswordHash, User, UserId, Username
+from tests.support.builders import ALICE, TEAPOT, an_order
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+DAY = timedelta(days=1)
+ZONES: list[tzinfo] = [
+    timezone(timedelta(0), "GMT"),
+    ZoneInfo("Etc/UTC"),
+    ZoneInfo("Europe/London"),  # in winter
+    ZoneInfo("Africa/Abidjan"),
+]
+IDS = [1, 2, 9, 10, 127, 128, 255, 256, 65_535, 65_536, 2**31, 2**32, 2**53, MAX_ID - 1, MAX_ID]
+
+
+def is_username(text: str) -> bool:
+    with suppress(InvalidUsername):
+        return bool(Username.new(text))
+    return False
+
+
+_letters = st.characters(categories=["Ll", "Lo", "Nd"])
+_typed = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+usernames = st.one_of(
+    st.text(_typed, min_size=1, max_size=MAX_USERNAME_LENGTH),
+    st.text(_letters, min_size=1, max_size=8).filter(is_username),
+).map(Username.new)
+hashes = st.text(_typed, min_size=1, max_size=255).map(PasswordHash)
+
+
+class ValuesContract:
+    """Round trips of whole values."""
+
+    async def empty(self, storage: Storage) -> None:
+        """Remove everything, by a way of the storage's own."""
+        raise NotImplementedError
+
+    @settings(
+        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(username=usernames, first=hashes, second=hashes)
+    @example(Username("\u05e9\u05dc\u05d5\u05dd"), PasswordHash("right to left"), PasswordHash("h"))
+    @example(Username("x\u0331\u0301"), PasswordHash("combining marks"), PasswordHash("h"))
+    @example(Username("\U00010428" * 64), PasswordHash("beyond 16 bits"), PasswordHash("h"))
+    @example(Username("a%_\\'\"`;--"), PasswordHash("' OR 1=1 --"), PasswordHash("\\"))
+    async def test_any_account_comes_back_as_it_was_opened(
+        self, storage: Storage, username: Username, first: PasswordHash, second: PasswordHash
+    ) -> None:
+        await self.empty(storage)
+        user = await storage.users.add(username, first)
+        assert user == User(user.id, username, first)
+        assert await storage.users.find(username) == await storage.users.get(user.id) == user
+        assert await storage.users.replace_password_hash(user.id, old=first, new=second)
+        assert await storage.users.get(user.id) == replace(user, password_hash=second)
+        await self.empty(storage)
+        loaded = User(UserId(user.id + 7), username, second)
+        await storage.loader.load([loaded], [])
+        assert await storage.users.find(username) == await storage.users.get(loaded.id) == loaded
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "caf\u00e9",
+            "cafe\u0301",
+            "\u05e7\u05e0\u05e7\u05df 1",
+            "\U0001fad6 \U0001f469\U0001f3fd",
+            " two  spaces ",
+            "'; DROP TABLE orders; --",
+            '\\u0000 \\x00 %00 {"a": [1]}',
+            "%_*?",
+            "NULL",
+            "1e3",
+        ],
+    )
+    async def test_text_is_kept_to_the_letter(self, storage: Storage, text: str) -> None:
+        await storage.loader.load([ALICE], [])
+        lines = (
+            replace(TEAPOT, sku=text, name=text),
+            replace(TEAPOT, sku="\U00020000" * MAX_SKU_LENGTH, name="\U0001d518" * MAX_NAME_LENGTH),
+        )
+        order = an_order(lines=lines)
+        assert await storage.orders.add(order, owner=ALICE.id) == order
+        assert await storage.orders.get_owned(order.id, owner=ALICE.id) == order
+
+    async def test_an_order_has_up_to_100_lines_in_their_order(self, storage: Storage) -> None:
+        lines = tuple(
+            OrderLine(f"SKU {i % 7}", f"line {i}", 1 + i * 31 % 50, Money(i, "JPY"))
+            for i in range(MAX_LINES)
+        )
+        await storage.loader.load([ALICE], [an_order(1, lines=lines)])
+        placed = an_order(2, lines=lines[::-1])
+        await storage.orders.add(placed, owner=ALICE.id)
+        assert list(await storage.orders.page(owner=ALICE.id, limit=9)) == [
+            placed,
+            an_order(1, lines=lines),
+        ]
+
+    async def test_the_largest_numbers_are_kept(self, storage: Storage) -> None:
+        owner = User(UserId(MAX_ID), Username("max"), PasswordHash("hash"))
+        most = OrderLine("a", "b", 1, Money(MAX_MINOR - MAX_QUANTITY * 3, "KWD"))
+        many = OrderLine("a", "b", MAX_QUANTITY, Money(3, "KWD"))
+        order = replace(
+            an_order(MAX_ID, owner=MAX_ID, lines=(most, many)),
+            status=OrderStatus.PLACED,
+            version=MAX_VERSION - 1,
+        )
+        assert order.total.minor == MAX_MINOR
+        await storage.loader.load([owner], [])
+        key = IdempotencyKey("~" * 255, LATEST)
+        assert await storage.orders.add(order, owner=owner.id, key=key) == order
+        paid = await storage.orders.update(
+            order.id, owner=owner.id, change=lambda order: order.transition_to(OrderStatus.PAID)
+        )
+        assert paid == replace(order, status=OrderStatus.PAID, version=MAX_VERSION)
+        assert await storage.orders.get_owned(order.id, owner=owner.id) == paid
+        assert list(await storage.orders.page(owner=owner.id, limit=2)) == [paid]
+        assert list(await storage.staff_orders.owners_of(order.id)) == [MAX_ID]
+        again = replace(an_order(1, owner=MAX_ID), placed_at=LATEST - timedelta(microseconds=1))
+        assert await storage.orders.add(again, owner=owner.id, key=key) == paid
+
+    async def test_ids_of_any_length_are_apart_and_in_order(self, storage: Storage) -> None:
+        """Of one time, orders stand by their ids, as numbers; and each owner has a list."""
+        owners = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in IDS]
+        orders = [an_order(i, owner=owner) for owner in IDS for i in IDS]
+        await storage.loader.load(owners, orders)
+        for owner in owners:
+            assert await storage.users.get(owner.id) == await storage.users.find(owner.username)
+            assert await storage.users.get(owner.id) == owner
+            page = await storage.orders.page(owner=owner.id, limit=len(IDS) + 1)
+            assert list(page) == [an_order(i, owner=owner.id) for i in reversed(IDS)]
+            before = Position(orders[0].placed_at, 256)
+            page = await storage.orders.page(owner=owner.id, before=before, limit=2)
+            assert [order.id for order in page] == [255, 128]
+        for i in IDS:
+            assert sorted(await storage.staff_orders.owners_of(OrderId(i))) == IDS
+
+    # Time
+
+    @pytest.mark.parametrize("zone", ZONES, ids=str)
+    async def test_a_time_in_utc_of_any_name_comes_back_in_utc(
+        self, storage: Storage, zone: tzinfo
+    ) -> None:
+        at = AT.astimezone(zone)
+        placed = replace(an_order(), placed_at=at)
+        await storage.loader.load([ALICE], [replace(placed, id=OrderId(8))])
+        await storage.orders.add(placed, owner=ALICE.id, key=IdempotencyKey("k", at + DAY))
+        before = Position(at, 9)
+        page = await storage.orders.page(owner=ALICE.id, since=at, before=before, limit=9)
+        assert list(page) == [replace(placed, id=OrderId(8)), placed]
+        session = Session(
+            SessionId(uuid4().hex), ALICE.id, "shop", "::1", frozenset(), at, at, at + DAY
+        )
+        token, new = RefreshToken.new().digest, RefreshToken.new().digest
+        assert (
+            await storage.sessions.start(
+                session,
+                token,
+                token_expires_at=at + DAY,
+                password_hash=ALICE.password_hash,
+                limit=100,
+            )
+            is not None
+        )
+        await storage.sessions.rotate(
+            token, new, sealed=b"s" * 32, at=at, expires_at=at + DAY, grace=DAY
+        )
+        assert list(await storage.sessions.list_active(ALICE.id, at=at, limit=2)) == [session]
+        await storage.sessions.end_all(ALICE.id, reason=SessionEndReason.REVOKED, at=at)
+        assert await storage.sessions.ended_since(at) == {session.id: at}
+        stored = await storage.sessions.get_by_refresh_token(new)
+        assert stored == session
+        times = [
+            *(order.placed_at for order in page),
+            *(stored.started_at, stored.last_used_at, stored.expires_at),
+            *(await storage.sessions.ended_since(at)).values(),
+        ]
+        assert {time.utcoffset() for time in times} == {timedelta(0)}
+
+    @pytest.mark.parametrize("at", [EARLIEST, LATEST - timedelta(microseconds=1)], ids=str)
+    async def test_a_session_lives_at_the_ends_of_time(
+        self, storage: Storage, at: datetime
+    ) -> None:
+        alice = await storage.users.add(Username("alice"), PasswordHash("h"))
+        end = at + timedelta(microseconds=1)
+        session = Session(SessionId(uuid4().hex), alice.id, "shop", "::1", frozenset(), at, at, end)
+        token = RefreshToken.new().digest
+        assert (
+            await storage.sessions.start(
+                session, token, token_expires_at=end, password_hash=alice.password_hash, limit=100
+            )
+            is not None
+        )
+        assert await storage.sessions.get_by_refresh_token(token) == session
+        assert await storage.sessions.is_active(session.id, user=alice.id, at=at)
+        assert not await storage.sessions.is_active(session.id, user=alice.id, at=end)
+        assert list(await storage.sessions.list_active(alice.id, at=at, limit=1)) == [session]
+        assert list(await storage.sessions.list_active(alice.id, at=end, limit=1)) == []
+        assert not await storage.sessions.end_all(alice.id, reason=SessionEndReason.REVOKED, at=end)
+        assert await storage.sessions.end_all(alice.id, reason=SessionEndReason.REVOKED, at=at) == [
+            session.id
+        ]
+        assert await storage.sessions.ended_since(EARLIEST) == {session.id: at}
+
+    async def test_what_is_joined_is_not_mixed_up(self, storage: Storage) -> None:
+        """Neither parts of a key nor whole ones run into each other."""
+        people = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (1, 11, 111)]
+        await storage.loader.load(people, [])
+        wishes = [(owner.id, value) for owner in people for value in ("1", "11", "111", "11 1")]
+        for number, (owner, value) in enumerate(wishes, start=1):
+            order = replace(an_order(number, owner=owner), status=OrderStatus.DELIVERED)
+            key = IdempotencyKey(value, order.placed_at + DAY)
+            assert await storage.orders.add(order, owner=owner, key=key) == order
+        subjects = [("ab", "c"), ("a", "bc"), ("abc", "\\"), ("", "abc"), ('a","', "b")]
+        ids = [await storage.users.get_or_create_by_subject(*each) for each in subjects]
+        assert len({*ids, *(person.id for person in people)}) == len(subjects) + len(people)
+        assert [await storage.users.get_or_create_by_subject(*each) for each in subjects] == ids
+
+    async def test_an_order_keeps_all_but_status_and_version(self, storage: Storage) -> None:
+        """Whatever else a change makes of it."""
+        await storage.loader.load([ALICE], [an_order()])
+
+        def everything(order: Order) -> Order:
+            return replace(
+                order,
+                status=OrderStatus.SHIPPED,
+                version=9,
+                placed_at=LATEST,
+                lines=(replace(TEAPOT, name="another"),),
+            )
+
+        changed = replace(an_order(), status=OrderStatus.SHIPPED, version=9)
+        assert await storage.orders.update(OrderId(7), owner=ALICE.id, change=everything) == changed
+        assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == changed
+        assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [changed]

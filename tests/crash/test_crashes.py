@@ -1,0 +1,35 @@
+"""The short form of `crashes.py`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.crashes import Ledger, crash_on_postgres, crash_on_sqlite, judge
+
+KILLS = 3
+
+
+def test_no_acknowledged_order_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
+    assert "none lost, none doubled, the file is sound" in crash_on_sqlite(tmp_path, KILLS)
+
+
+def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(
+    tmp_path: Path, postgres_binaries: Path
+) -> None:
+    assert "none lost, none doubled" in crash_on_postgres(tmp_path, KILLS, postgres_binaries)
+
+
+@pytest.mark.parametrize(
+    ("found", "error_line"),
+    [
+        ([("b", 2)], "lost"),
+        ([("a", 1), ("a", 3), ("b", 2)], "doubled"),
+        ([("a", 9), ("b", 2)], "lost"),
+        ([("a", 1), ("b", 2), ("d", 4)], "never wished for"),
+    ],
+)
+def test_what_is_lost_or_doubled_is_noticed(found: list[tuple[str, int]], error_line: str) -> None:
+    ledger = Ledger(acknowledged={"a": 1, "b": 2}, unheard={"c"})
+    assert "none lost" in judge(ledger, [("a", 1), ("b", 2), ("c", 3)])
+    with pytest.raises(AssertionError, match=error_line):
+        judge(ledger, found)

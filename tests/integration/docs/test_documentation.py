@@ -1,0 +1,276 @@
+"""What the documentation says is so: its code runs, its lines work, its lists are complete."""
+
+import ast
+import inspect
+import itertools
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ordergate.domain.errors import InvalidMoney
+from ordergate.entrypoints.config.settings import PREFIX, UNSET, Settings, secret_names
+from ordergate.entrypoints.http.identity import login
+from ordergate.entrypoints.http.problems import catalog, handlers, problem
+from ordergate.entrypoints.http.problems.problem import Problem
+from tests.support.server import SKIPPED, Start, clean_environment, ordergate
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "protect-your-api.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+KEYS = (ROOT / "docs" / "keys.md").read_text()
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+
+
+# The guide
+
+
+@pytest.fixture
+def guide(tmp_path: Path) -> Path:
+    """Write every module of the page to a file of the name in its first line."""
+    modules = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in modules] == [
+        "notes.py", "before.py", "after.py", "mine.py", "test_notes.py",
+    ]  # fmt: skip
+    for name, code in modules:
+        (tmp_path / name).write_text(code)
+    return tmp_path
+
+
+PASSWORD = "a password of alice's"
+
+
+@pytest.fixture
+def alice(guide: Path) -> Path:
+    assert ordergate("migrate", cwd=guide).returncode == 0
+    added = ordergate("users", "add", "alice", cwd=guide, PASSWORD=PASSWORD, BCRYPT_COST=4)
+    assert added.stdout == "Added user alice with id 1.\n"
+    return guide
+
+
+def sign_in(client: httpx.Client) -> dict[str, str]:
+    answer = client.post("/login", data={"username": "alice", "password": PASSWORD})
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_before_everybody_reads_the_notes(guide: Path, start: Start) -> None:
+    server = start("before:app", module="uvicorn", cwd=guide)
+    assert httpx.get(f"{server.url}/notes").json() == ["Water the plants"]
+
+
+def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
+    server = start("after:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx.Client(base_url=server.url) as client:
+        refused = client.get("/notes")
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.headers["content-type"] == "application/problem+json"
+        answer = client.get("/notes", headers=sign_in(client))
+        assert answer.json() == ["Water the plants"]
+        assert answer.headers["cache-control"] == "private, no-store"
+        operation = client.get("/openapi.json").json()["paths"]["/notes"]["get"]
+    assert operation["security"] == [{"password": []}]
+    assert {"200", "401", "422", "500", "503"} <= operation["responses"].keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "; `ordergate migrate` makes one there"),
+        ({"BCRYPT_CST": 4}, "ordergate: ORDERGATE_BCRYPT_CST is not a setting; did you mean"),
+    ],
+)
+def test_what_is_missing_is_told_under_uvicorn_too(
+    guide: Path, start: Start, settings: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(RuntimeError, match=re.escape(reason)):
+        start("after:app", module="uvicorn", cwd=guide, **settings)
+
+
+def test_one_parameter_says_who_is_asking(alice: Path, start: Start) -> None:
+    server = start("mine:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/my-notes").status_code == 401
+        assert client.get("/my-notes", headers=sign_in(client)).json() == ["Water the plants"]
+
+
+def test_the_guides_own_tests_pass(guide: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_notes.py"],
+        cwd=guide,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in result.stdout, result.stdout
+
+
+# The page on keys
+
+
+def test_the_lines_for_a_stolen_key_work_as_they_stand(tmp_path: Path) -> None:
+    stolen = ordergate("keys", "new", cwd=tmp_path).stdout.split()[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", KEYS, re.MULTILINE | re.DOTALL)
+    (lines,) = (block for block in blocks if "$STOLEN" in block)
+    environment = clean_environment() | {
+        "STOLEN": stolen,
+        "PATH": f"{Path(sys.executable).parent}:{clean_environment()['PATH']}",
+    }
+    subprocess.run(
+        ["sh", "-euc", lines], cwd=tmp_path, env=environment, check=True, capture_output=True
+    )
+    _, *rows = ordergate("keys", "list", cwd=tmp_path).stdout.splitlines()
+    assert [row.split()[2] for row in rows] == ["signing"]
+    assert stolen not in rows[0]
+
+
+# The README
+
+
+def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> None:
+    server = start("demo", cwd=tmp_path)
+    blocks = re.findall(r"^```sh\n((?:TOKEN|curl).*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    lines = "".join(blocks).replace("http://127.0.0.1:8000", server.url)
+    shell = subprocess.run(["sh", "-ec", lines], capture_output=True, text=True, check=True)
+    assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
+
+
+def test_the_readmes_lines_for_serving_work_for_an_ordinary_user(
+    tmp_path: Path, start: Start
+) -> None:
+    """The environment that `make install` makes is replaced by this one."""
+    (serving,) = re.findall(r"^```sh\n(make install .*?)^```", README, re.MULTILINE | re.DOTALL)
+    (keeping,) = re.findall(r"^```sh\n(ordergate backup .*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines, serve, rest = serving.partition(
+        "ordergate serve --host 0.0.0.0 --port 8000 --workers 2\n"
+    )
+    assert (bool(serve), rest) == (True, "")
+    commands = Path(sys.executable).parent
+    installed = f'make() {{ mkdir "$HOME/ordergate"; ln -s {commands} "$HOME/ordergate/bin"; }}\n'
+    subprocess.run(
+        ["sh", "-euc", installed + lines + keeping],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "ORDERGATE_PASSWORD": PASSWORD},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    server = start(
+        *serve.split()[1:-4],
+        "--workers",
+        2,
+        cwd=tmp_path,
+        HOME=tmp_path / "ordergate" / "state",
+        ISSUER="https://orders.example",
+    )
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/me", headers=sign_in(client)).json()["username"] == "alice"
+
+
+def docstrings_of_attributes(model: type) -> dict[str, str]:
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(body, ast.ClassDef)
+    return {
+        attribute.target.id: text.value.value
+        for attribute, text in itertools.pairwise(body.body)
+        if isinstance(attribute, ast.AnnAssign)
+        and isinstance(attribute.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+def test_the_readme_lists_every_setting() -> None:
+    told = docstrings_of_attributes(Settings)
+    rows = []
+    for name, field in Settings.model_fields.items():
+        meaning, _, default = " ".join(told[name].split()).partition(" Default: ")
+        default = default.rstrip(".") if default else f"`{field.default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |\n")
+    assert "".join(rows) in README
+
+
+def test_readme_lists_every_secret_that_may_be_in_a_file() -> None:
+    listed = re.findall(rf"`{PREFIX}(\w+)_FILE`(?! \|)", README)
+    assert sorted(listed) == sorted(secret_names())
+
+
+def test_error_for_a_blank_setting_names_the_documented_default() -> None:
+    documented = docstrings_of_attributes(Settings)
+    for name, field in Settings.model_fields.items():
+        if field.default in (None, ()):
+            default = " ".join(documented[name].split()).partition(" Default: ")[2]
+            assert default.replace("`", "") == f"{UNSET.get(name, 'none')}."
+
+
+def test_the_readmes_map_shows_the_house() -> None:
+    listing = README.split("## The map\n\n```\n")[1].split("```")[0]
+    there = {path.name for folder in ("src", "tests") for path in (ROOT / folder).rglob("*")}
+    for name in re.findall(r"(?<!\S)([a-z_]+(?:\.py|/))(?=[\s,;])", listing):
+        assert name.rstrip("/") in there | {"src", "tests", "bench", "docs"}, name
+    for folder in ("src", "src/adapters", "src/entrypoints"):
+        for path in (ROOT / folder).iterdir():
+            if not path.name.startswith("__") and path.suffix not in (".egg-info", ".typed"):
+                assert path.name in listing, path
+
+
+# Every page
+
+
+def test_every_kind_of_problem_is_explained() -> None:
+    problems = [
+        *(value for module in (catalog, login) for value in vars(module).values()),
+        *catalog.PROBLEMS.values(),
+        handlers.to_problem(InvalidMoney()),
+        catalog.insufficient_scope(["account"]),
+        problem.invalid_parameter(("query", "id", "is missing")),
+    ]
+    names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}
+    assert {name for name in names if f"`{name}`" not in API} == {
+        "backup-refused",
+        "copy-differs",
+        "key-refused",
+        "owner-not-named",
+        "record-refused",
+        "storage-not-empty",
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_decision_is_listed() -> None:
+    adr = ROOT / "docs" / "adr"
+    listed = re.findall(r"\((\d{4}-[a-z-]+\.md)\)", (adr / "README.md").read_text())
+    assert listed == sorted(path.name for path in adr.glob("0*.md"))
+
+
+PROMISES = (ROOT / "docs" / "security.md").read_text()
+PROMISED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES)
+
+
+def test_every_promise_has_a_test() -> None:
+    rows = re.findall(r"^\| (?!promise|---).*\|$", PROMISES, re.MULTILINE)
+    assert len(PROMISED) == len(rows) > 70
+    for path, name in PROMISED:
+        code = (ROOT / path).read_text()
+        assert re.search(rf"^( *(async )?def {name}\(|{name} = )", code, re.MULTILINE), name
+        before = code[: code.index(name)].rpartition("\n\n")[2]
+        assert not re.search("skip|xfail", before), name
+
+
+def test_no_promise_was_skipped() -> None:
+    """It runs after all others, and sees what became of those that ran."""
+    skipped = {nodeid.rpartition("::")[2].partition("[")[0] for nodeid in SKIPPED}
+    assert not skipped & {name for _, name in PROMISED}

@@ -1,0 +1,49 @@
+"""Words that the code and the documents do not use, because the field has better ones."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+BETTER = {
+    "told": "reported, returned",
+    "anew": "again",
+    "whom": "the user, the caller",
+    "to be had": "available",
+    "good for": "grants, valid for",
+    "believe": "accept",
+    "believed": "accepted",
+    "believes": "accepts",
+    "stand back": "yield",
+    "stands back": "yields",
+    "mend": "fix",
+    "mended": "fixed",
+    "at once": "immediately, together, in parallel",
+}
+"""Words, and what to write instead."""
+
+WORDS = re.compile(rf"\b({'|'.join(BETTER)})\b", re.IGNORECASE)
+
+FILES = sorted(
+    [
+        *(ROOT / "src").rglob("*.py"),
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("*.md"),
+        ROOT / "Makefile",
+    ]
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_file_uses_the_words_of_the_field(file: Path) -> None:
+    text = re.sub(r"\s+", " ", file.read_text())
+    found = {match[1].lower(): text[match.start() - 40 :][:90] for match in WORDS.finditer(text)}
+    assert {word: (BETTER[word], where) for word, where in found.items()} == {}
+
+
+def test_glossary_is_sorted_and_has_no_term_twice() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    terms = re.findall(r"^\| (?!term)([a-z].*?) \|", page, re.MULTILINE)
+    assert terms == sorted(set(terms))

@@ -1,0 +1,322 @@
+"""The storage that docs/storage.md writes is whole: the contract kit passes on it."""
+
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lmdb
+import pytest
+
+from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
+from ordergate.application.ports.sessions import Forgotten
+from ordergate.application.ports.storage import Storage
+from ordergate.domain.session import SessionEndReason
+from ordergate.domain.user import PasswordHash, Username
+from ordergate.entrypoints import container
+from ordergate.entrypoints.config.settings import SettingsError, load_settings
+from ordergate.entrypoints.container import Container
+from tests.contracts.atomicity_contract import AT, Failure, rotate, session, start
+from tests.contracts.identity_contract import STATEFUL, IdentityMachine
+from tests.contracts.storage_contract import StorageContract
+from tests.support.builders import ALICE, CUPS, TEAPOT
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "storage.md").read_text()
+FOLDER = TemporaryDirectory(prefix="ordergate-page-")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+CODE = "\n\n".join(block for block in BLOCKS if not block.startswith("# "))
+
+
+def module_of(code: str, name: str) -> Any:
+    """Import code as a module of its own."""
+    file = Path(FOLDER.name) / f"{name}.py"
+    file.write_text(code)
+    spec = spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)  # dataclasses look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+ADAPTER = module_of(CODE, "lmdb_storage")
+LmdbDatabase, LmdbStorage = ADAPTER.LmdbDatabase, ADAPTER.LmdbStorage
+Transaction = ADAPTER.Transaction
+
+
+class TestLmdbStorage(StorageContract):
+    @pytest.fixture
+    async def storage(self, tmp_path: Path) -> AsyncIterator[Storage]:
+        storage = LmdbStorage(LmdbDatabase(tmp_path / "orders"))
+        await storage.migrate()
+        await storage.open()
+        yield storage
+        await storage.close()
+
+    def another(self, storage: Storage) -> Storage:
+        assert isinstance(storage, LmdbStorage)
+        other: Storage = LmdbStorage(LmdbDatabase(storage._database.folder))
+        return other
+
+    async def empty(self, storage: Storage) -> None:
+        def work(view: Any) -> None:
+            for key, _ in list(view.scan(b"")):
+                if not key.startswith(b"m"):
+                    view.delete(key)
+
+        assert isinstance(storage, LmdbStorage)
+        await storage._database.write(work)
+
+    @contextmanager
+    def fail_at(self, storage: Storage, failure: Failure) -> Iterator[None]:
+        def failing(step: Callable[..., None]) -> Callable[..., None]:
+            def fail_or_step(*args: object) -> None:
+                failure.step(lmdb.Error("failed by a test"))
+                step(*args)
+
+            return fail_or_step
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("put", "delete"):
+                patch.setattr(Transaction, name, failing(getattr(Transaction, name)))
+            yield
+
+
+class LmdbIdentity(IdentityMachine):
+    def storage(self) -> Storage:
+        self.folder = TemporaryDirectory()
+        storage: Storage = LmdbStorage(LmdbDatabase(Path(self.folder.name) / "identity"))
+        self.run(storage.migrate())
+        self.run(storage.open())
+        return storage
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+TestIdentityOnLmdb = LmdbIdentity.TestCase
+TestIdentityOnLmdb.settings = STATEFUL
+
+
+def block_of(title: str) -> str:
+    (block,) = (block for block in BLOCKS if block.startswith(f"# {title}\n"))
+    _, _, code = block.partition("\n")
+    return str(code)
+
+
+def test_the_pages_contract_is_the_one_that_runs_here() -> None:
+    assert block_of("the contract") in Path(__file__).read_text()
+
+
+def test_the_pages_code_keeps_the_rules_of_this_repository() -> None:
+    for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "ruff",
+                *command,
+                "--stdin-filename",
+                "src/adapters/lmdb.py",
+                "-",
+            ],
+            input=CODE,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not result.returncode, result.stdout + result.stderr
+
+
+# What the kit says
+
+MISTAKES = [
+    (
+        "test_a_subject_has_up_to_255_characters",
+        "hashlib.sha256(json.dumps([issuer, subject]).encode()).digest()",
+        'f"{issuer} {subject}".encode()',
+    ),
+    (
+        "test_what_is_stored_is_there_for_others",
+        "shared = _SHARED.get(self.folder)",
+        "shared = None",
+    ),
+    (
+        "test_the_id_of_a_closed_account_is_never_given_again",
+        "_ACCOUNTS.put(view, AccountRecord(user_id, AccountKind.CLOSED))",
+        "view.delete(_account_key(user_id))",
+    ),
+    (
+        "test_a_change_is_stored",
+        "            view.delete(lead)\n",
+        "            pass\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), MISTAKES, ids=[each[0] for each in MISTAKES])
+async def test_the_kit_says_of_a_mistake_what_the_page_says_it_does(
+    tmp_path: Path, name: str, right: str, wrong: str
+) -> None:
+    assert CODE.count(right) == 1
+    mistaken = module_of(CODE.replace(right, wrong), f"mistaken_{name}")
+    storage = mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
+    kit: Any = TestLmdbStorage()
+    kit.another = lambda _: mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
+    await storage.migrate()
+    await storage.open()
+    said = re.search(rf"^FAILED .*::{name}\n    - ([\w.]+)", PAGE, re.MULTILINE)
+    assert said is not None
+    with pytest.raises((AssertionError, StorageUnavailable)) as failure:
+        await getattr(kit, name)(storage)
+    await storage.close()
+    assert failure.typename == said[1].rpartition(".")[2]
+    if failure.type is StorageUnavailable:
+        assert str(failure.value).partition("'")[0] in PAGE
+
+
+# The file
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    storage = LmdbStorage(LmdbDatabase(tmp_path / "orders"))
+    await storage.migrate()
+    yield storage
+    await storage.close()
+
+
+async def test_the_file_and_its_folder_are_the_owners_alone(
+    storage: Storage, tmp_path: Path
+) -> None:
+    folder = tmp_path / "orders"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+async def test_a_folder_that_was_not_migrated_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(SchemaNotCurrent, match="run `ordergate migrate`"):
+        await LmdbStorage(LmdbDatabase(tmp_path)).open()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_folder_of_a_newer_program_is_refused(storage: Any) -> None:
+    await storage._database.write(lambda view: view.put(b"mschema", bytes([2])))
+    for attempt in (storage.open, storage.migrate):
+        with pytest.raises(SchemaNotCurrent, match="a newer Ordergate"):
+            await attempt()
+
+
+async def test_a_file_that_is_gone_is_told(storage: Storage, tmp_path: Path) -> None:
+    await storage.open()
+    await storage.ping()
+    (tmp_path / "orders" / "data.mdb").unlink()
+    with pytest.raises(StorageUnavailable, match="there is no database"):
+        await storage.ping()
+
+
+async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable, match="Not a directory"):
+        await LmdbStorage(LmdbDatabase(tmp_path / "file" / "orders")).migrate()
+
+
+async def test_a_full_storage_is_told_and_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ADAPTER, "MAP_BYTES", 65_536)
+    storage = LmdbStorage(LmdbDatabase(tmp_path))
+    await storage.migrate()
+    alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+
+    async def fill() -> None:
+        for i in range(10_000):
+            await storage.users.add(Username(f"u{i}"), PasswordHash("h" * 99))
+
+    with pytest.raises(StorageUnavailable, match="MDB_MAP_FULL"):
+        await fill()
+    assert await storage.users.find(alice.username) == alice
+    await storage.close()
+
+
+async def test_a_session_that_is_forgotten_leaves_no_key(storage: Any) -> None:
+    await storage.loader.load([ALICE], [])
+
+    def keys() -> list[bytes]:
+        found: list[bytes] = storage._database.read(lambda view: [key for key, _ in view.scan(b"")])
+        return found
+
+    before = keys()
+    for number in (1, 2, 3):
+        assert await start(storage, number, ALICE.id, ALICE.password_hash)
+    await rotate(storage, 1, 4, AT)
+    await storage.sessions.end(session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT)
+    assert await storage.sessions.purge_ended(over_by=AT, limit=9) == Forgotten(1, 2)
+    left = await storage.sessions.list_active(ALICE.id, at=AT, limit=9)
+    assert {each.id for each in left} == {session(2).id, session(3).id}
+    over = session(2).expires_at
+    early = over - timedelta(microseconds=1)
+    assert await storage.sessions.purge_ended(over_by=early, limit=9) == Forgotten(0, 0)
+    steps = [await storage.sessions.purge_ended(over_by=over, limit=2) for _ in range(3)]
+    assert steps == [Forgotten(1, 1), Forgotten(1, 1), Forgotten(0, 0)]
+    assert keys() == before
+
+
+# The container
+
+
+@pytest.fixture
+def row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add the page's row to the container's table: the only place that a new storage needs."""
+    names = vars(container) | vars(ADAPTER)
+    rows = eval(f"{{{block_of('entrypoints/container.py')}}}", names)  # noqa: S307 - our own page
+    for scheme, engine in rows.items():
+        monkeypatch.setitem(container._ENGINES, scheme, engine)
+
+
+async def test_a_row_in_the_container_is_all_that_a_new_storage_needs(
+    row: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERGATE_DATABASE_URL", f"lmdb:///{tmp_path / 'orders'}")
+    settings = load_settings(Container.setting_validators())
+    parts = Container(settings=settings)
+    storage = parts.storage()
+    assert isinstance(storage, LmdbStorage)
+    await storage.migrate()
+    await storage.open()
+    alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
+    place = parts.place_order()
+    order = await place((TEAPOT, CUPS), owner=alice.id, key="a wish")
+    assert await place((TEAPOT, CUPS), owner=alice.id, key="a wish") == order
+    await storage.close()
+    again = Container(settings=settings)
+    assert await again.get_own_order()(order.id, owner=alice.id) == order
+    await again.storage().close()
+
+
+@pytest.mark.parametrize(
+    ("url", "flaw"),
+    [
+        ("lmdb:///", "must name a folder, as in lmdb:///folder"),
+        ("lmdb://host/folder", "must name a folder, as in lmdb:///folder"),
+        ("lmdb:///folder?create=1", "must name a folder, as in lmdb:///folder"),
+        ("rocksdb:///folder", "must begin with "),
+    ],
+)
+def test_a_url_is_checked_by_its_row(
+    row: None, monkeypatch: pytest.MonkeyPatch, url: str, flaw: str
+) -> None:
+    monkeypatch.setenv("ORDERGATE_DATABASE_URL", url)
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(Container.setting_validators())
+    assert refusal.value.problems[0].startswith(f"ORDERGATE_DATABASE_URL: {flaw}")

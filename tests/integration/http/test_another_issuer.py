@@ -1,0 +1,356 @@
+"""Tokens of another issuer, which is a real one on loopback, at the HTTP surface."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.adapters.tokens.external_token_verifier import MAX_KNOWN_SUBJECTS
+from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.scope import Scope
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.support.doubles import InstantPasswordHasher
+from tests.support.jose import encode, jwk_of, signature
+from tests.support.oidc_issuer import AUDIENCE, Issuer, issuing
+from tests.support.server import PASSWORD, SECONDS, Start, ordergate, wait_until
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with issuing() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def container(issuer: Issuer) -> Container:
+    settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
+    return Container(settings=settings, storage=InMemoryStorage(), hasher=InstantPasswordHasher())
+
+
+@pytest.fixture
+async def client(container: Container) -> AsyncIterator[httpx.AsyncClient]:
+    await container.seed_storage()(users=2, orders=4, password=PASSWORD)
+    app = create_app(container)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://in.process") as client,
+    ):
+        yield client
+
+
+async def read(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.get("/order?id=1", headers={"Authorization": f"Bearer {token}"})
+
+
+def problem_type(answer: httpx.Response) -> str:
+    return str(answer.json()["type"]).rpartition(":")[2]
+
+
+# Who is asking
+
+
+async def test_a_subject_reads_the_orders_of_its_account(
+    client: httpx.AsyncClient, container: Container, issuer: Issuer
+) -> None:
+    container.storage().tables.subjects[issuer.name, "auth0|alice"] = UserId(1)
+    answer = await read(client, issuer.token())
+    assert answer.status_code == 200
+    assert answer.json()["id"] == 1
+    assert (await read(client, issuer.token("auth0|bob"))).status_code == 404
+
+
+async def test_a_new_subject_has_a_new_account_without_orders(
+    client: httpx.AsyncClient, container: Container, issuer: Issuer
+) -> None:
+    answers = await asyncio.gather(*(read(client, issuer.token("new")) for _ in range(20)))
+    assert {(answer.status_code, problem_type(answer)) for answer in answers} == {
+        (404, "order-not-found")
+    }
+    assert container.storage().tables.subjects == {(issuer.name, "new"): 3}
+
+
+@pytest.mark.parametrize(
+    ("claims", "caller"),
+    [
+        ({}, Caller(UserId(1), "shop", frozenset({Scope.ORDERS_READ}))),
+        ({"client_id": "app"}, Caller(UserId(1), "app", frozenset({Scope.ORDERS_READ}))),
+        ({"azp": ..., "scope": ...}, Caller(UserId(1), "external")),
+    ],
+    ids=["azp", "client_id", "neither"],
+)
+async def test_the_caller_is_what_the_token_says(
+    container: Container, issuer: Issuer, claims: dict[str, Any], caller: Caller
+) -> None:
+    assert await container.verifier().verify(issuer.token(**claims)) == caller
+
+
+async def test_a_subject_is_looked_up_once(container: Container, issuer: Issuer) -> None:
+    verifier = container.verifier()
+    first = await verifier.verify(issuer.token())
+    container.storage().tables.subjects.clear()
+    assert await verifier.verify(issuer.token()) == first
+    assert container.storage().tables.subjects == {}
+
+
+async def test_the_subjects_remembered_have_a_bound(container: Container, issuer: Issuer) -> None:
+    verifier = container.verifier()
+    await verifier.verify(issuer.token("the oldest"))
+    verifier._known |= {f"subject {i}": UserId(i) for i in range(1, MAX_KNOWN_SUBJECTS)}
+    await verifier.verify(issuer.token("the newest"))
+    assert len(verifier._known) == MAX_KNOWN_SUBJECTS
+    assert "the oldest" not in verifier._known
+    assert "the newest" in verifier._known
+
+
+# What is believed
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"typ": "JWT"},
+        {"typ": ...},
+        {"typ": "id+jwt"},
+        {"iss": "https://evil.example/"},
+        {"aud": "another API"},
+        {"aud": ...},
+        {"exp": 1},
+        {"exp": ...},
+        {"iat": 2**40},
+        {"nbf": 2**40},
+        {"sub": ...},
+        {"sub": ""},
+        {"sub": 7},
+        {"sub": "x" * 256},
+        {"sub": "a\0b"},
+        {"sub": "\ud800"},
+        {"client_id": 7},
+        {"azp": ""},
+        {"scope": ["orders:read"]},
+        {"kid": "another"},
+        {"kid": 7},
+    ],
+    ids=str,
+)
+async def test_a_token_that_is_not_for_now_and_for_us_is_refused(
+    client: httpx.AsyncClient, container: Container, issuer: Issuer, changes: dict[str, Any]
+) -> None:
+    answer = await read(client, issuer.token(**changes))
+    assert (answer.status_code, problem_type(answer)) == (401, "invalid-token")
+    assert container.storage().tables.subjects == {}
+
+
+async def test_an_issuer_is_compared_to_the_letter(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    assert (await read(client, issuer.token(iss=issuer.address))).status_code == 401
+    assert (await read(client, issuer.token(iss=f"{issuer.address}/"))).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("typ", "believed"),
+    [
+        ("at+jwt", True),
+        ("JWT", True),
+        ("application/jwt", True),
+        (..., True),
+        ("id+jwt", False),
+        (None, False),
+        (["JWT"], False),
+    ],
+)
+async def test_a_setting_lets_tokens_through_that_do_not_say_what_they_are(
+    container: Container, issuer: Issuer, typ: object, believed: bool
+) -> None:
+    lenient = Container(
+        settings=container.settings().model_copy(update={"jwt_type": "jwt"}),
+        storage=InMemoryStorage(),
+    )
+    token = issuer.token(typ=typ)
+    if believed:
+        assert (await lenient.verifier().verify(token)).client_id == "shop"
+    else:
+        with pytest.raises(InvalidToken):
+            await lenient.verifier().verify(token)
+
+
+async def test_a_public_key_is_no_secret(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    """The confusion of algorithms: HS256 with what everybody can fetch as the secret."""
+    header, payload, _ = issuer.token().split(".")
+    header = encode(json.dumps({"alg": "HS256", "typ": "at+jwt"}).encode())
+    for secret in (issuer.answer(), issuer.keys[0]["x"].encode()):
+        signed = f"{header}.{payload}"
+        forged = f"{signed}.{signature('HS256', signed, secret)}"
+        assert (await read(client, forged)).status_code == 401
+
+
+async def test_a_secret_that_is_published_verifies_nothing(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    secret = b"a secret that everybody can fetch from the issuer"
+    issuer.keys = [jwk_of(secret)]
+    _, payload, _ = issuer.token().split(".")
+    signed = f"{encode(json.dumps({'alg': 'HS256', 'typ': 'at+jwt'}).encode())}.{payload}"
+    answer = await read(client, f"{signed}.{signature('HS256', signed, secret)}")
+    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.AA", "x" * 9000])
+async def test_what_is_no_token_is_refused(
+    client: httpx.AsyncClient, issuer: Issuer, token: str
+) -> None:
+    assert (await read(client, token)).status_code == 401
+
+
+# Keys that change, and an issuer that does not answer
+
+
+async def test_a_key_is_believed_from_the_first_token_it_signed(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    old = issuer.token()
+    assert (await read(client, old)).status_code == 404
+    issuer.rotate()
+    assert (await read(client, issuer.token())).status_code == 404
+    assert (await read(client, old)).status_code == 401
+    assert issuer.fetches == 2
+
+
+async def test_many_forged_tokens_cost_the_issuer_one_answer(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    assert (await read(client, issuer.token())).status_code == 404
+    forged = [issuer.token(kid=f"forged {i}") for i in range(50)]
+    answers = await asyncio.gather(*(read(client, token) for token in forged))
+    assert {answer.status_code for answer in answers} == {401}
+    assert issuer.fetches == 2
+
+
+async def test_tokens_are_believed_while_the_issuer_is_down() -> None:
+    with issuing() as issuer:
+        settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
+        seconds = [0.0]
+        keys = RemoteKeySet(issuer.url, monotonic=lambda: seconds[0])
+        container = Container(settings=settings, storage=InMemoryStorage(), remote_keys=keys)
+        caller = await container.verifier().verify(issuer.token())
+    for _ in range(3):
+        seconds[0] += 86_400
+        assert await container.verifier().verify(issuer.token()) == caller
+    await keys.close()
+
+
+async def test_an_issuer_that_was_never_up_is_a_503(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    issuer.status = 502
+    answer = await read(client, issuer.token())
+    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_slow_issuer_holds_up_nobody_else(container: Container, issuer: Issuer) -> None:
+    slow = Container(
+        settings=container.settings(),
+        storage=InMemoryStorage(),
+        remote_keys=RemoteKeySet(issuer.url, timeout=0.5),
+    )
+    issuer.hang = True
+    transport = httpx.ASGITransport(create_app(slow))
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        waiting = [asyncio.create_task(read(client, issuer.token())) for _ in range(5)]
+        for _ in range(20):
+            assert (await client.get("/readyz")).status_code == 200
+        assert not any(task.done() for task in waiting)
+        answers = await asyncio.gather(*waiting)
+    assert {problem_type(answer) for answer in answers} == {"issuer-unavailable"}
+    assert issuer.fetches == 1
+
+
+# What is not there
+
+
+async def test_nobody_signs_in_here(client: httpx.AsyncClient) -> None:
+    form = {"username": "user1", "password": PASSWORD}
+    for answer in (await client.post("/login", data=form), await client.get("/login")):
+        assert answer.status_code == 404
+    answer = await client.get("/order?id=1")
+    assert answer.status_code == 401
+    assert "login" not in answer.text
+
+
+async def test_the_document_knows_no_sign_in(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert "/login" not in document["paths"]
+    assert "login" not in json.dumps(document)
+    assert issuer.name in document["info"]["description"]
+    assert document["components"]["securitySchemes"] == {
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token of the issuer that this service accepts.",
+        }
+    }
+    operation = document["paths"]["/order"]["get"]
+    assert operation["security"] == [{"bearer": ["orders:read"]}]
+    examples = operation["responses"]["503"]["content"]["application/problem+json"]["examples"]
+    assert "issuer-unavailable" in examples
+
+
+# All of it
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_believes_another_issuer(
+    tmp_path: Path, start: Start, issuer: Issuer, workers: int
+) -> None:
+    settings: dict[str, Any] = {
+        "JWKS_URL": issuer.url,
+        "ISSUER": issuer.name,
+        "AUDIENCE": AUDIENCE,
+    }
+    cheap: dict[str, Any] = {"PASSWORD": PASSWORD, "BCRYPT_COST": 4}
+    assert ordergate("migrate", cwd=tmp_path, **settings).returncode == 0
+    seeded = ordergate("seed", "--users", 2, "--orders", 4, cwd=tmp_path, **cheap)
+    assert seeded.returncode == 0, seeded.stderr
+    with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database, database:
+        database.execute(
+            "INSERT INTO external_subjects VALUES (?, 'auth0|alice', 1)", [issuer.name]
+        )
+    server = start("serve", "--workers", workers, cwd=tmp_path, **settings)
+
+    def get(token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
+
+    assert get(issuer.token()).json()["id"] == 1
+    assert get(issuer.token("auth0|bob")).status_code == 404
+    assert get(issuer.token(typ="JWT")).status_code == 401
+    assert httpx.post(f"{server.url}/login").status_code == 404
+    assert not (tmp_path / ".ordergate" / "signing-key.pem").exists()
+    assert "HTTP Request" not in "".join(server.output)
+
+
+def test_a_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) -> None:
+    with issuing() as issuer:
+        pass
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    server = start("serve", cwd=tmp_path, JWKS_URL=issuer.url, ISSUER=issuer.name)
+    assert httpx.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200
+    headers = {"Authorization": f"Bearer {issuer.token()}"}
+    answer = httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
+    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
+    wait_until(lambda: "keys_unavailable" in "".join(server.output))

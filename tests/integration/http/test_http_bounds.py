@@ -1,0 +1,118 @@
+"""What is refused before it costs anything, and in which words."""
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.integration.http.test_http import in_process
+from tests.integration.http.test_http_orders import TEA, TEAPOT, place, somebody_new
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with await in_process() as client:
+        yield client
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tuple[int, str]:
+    answer = await client.post(path, content=body, headers=JSON)
+    return answer.status_code, answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ('{"username": }', "The JSON body is broken at line 1, column 14: Expecting value."),
+        ('{\n"a" 1}', "The JSON body is broken at line 2, column 5: Expecting ':' delimiter."),
+        ("\ufeff{}", "The JSON body begins with a byte order mark; send it without."),
+        ("[" * 100_000, "The JSON body is nested too deeply."),
+        (f'{{"a": {"9" * 5_000}}}', "A number of the JSON body is too long."),
+        (
+            json.dumps({f"k{i}": 1 for i in range(33)}),
+            "An object of the JSON body has at most 32 members.",
+        ),
+    ],
+    ids=["no value", "no colon", "mark", "nested", "long number", "many members"],
+)
+async def test_a_body_that_cannot_be_read_is_told_where(
+    client: httpx.AsyncClient, body: str, detail: str
+) -> None:
+    assert await sent(client, body) == (400, detail)
+
+
+async def test_who_has_no_token_is_told_before_the_body_is_read(client: httpx.AsyncClient) -> None:
+    for body in ("{", "[" * 1_000, json.dumps(TEA)):
+        status, detail = await sent(client, body, "/orders")
+        assert status == 401
+        assert detail.startswith("Send an access token")
+
+
+async def test_parameters_have_a_bound(client: httpx.AsyncClient) -> None:
+    user = await somebody_new(client)
+    many = "&".join(f"p{i}=1" for i in range(1_000))
+    answer = await client.get(f"/orders?{many}", headers=user)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "query has more than 32 parameters"
+
+
+async def test_a_status_that_is_none_is_told_in_the_words_of_the_api(
+    client: httpx.AsyncClient,
+) -> None:
+    user = await somebody_new(client)
+    answer = await client.get("/orders?status=PLACED", headers=user)
+    assert answer.json()["errors"] == [
+        {
+            "in": "query",
+            "name": "status",
+            "detail": "must be one of placed, paid, shipped, delivered, cancelled",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "name", "detail"),
+    [
+        ([], "", "must be an object"),
+        (TEA | {"lines": {}}, "lines", "must be a list"),
+        (TEA | {"lines": ["tea"]}, "lines.0", "must be an object"),
+        (
+            TEA | {"lines": [TEAPOT | {"unit_price": "-1"}]},
+            "lines.0.unit_price",
+            "must be a plain decimal such as 64.00",
+        ),
+    ],
+)
+async def test_a_wrong_order_is_told_in_the_words_of_json(
+    client: httpx.AsyncClient, order: object, name: str, detail: str
+) -> None:
+    user = await somebody_new(client)
+    answer = await client.post("/orders", json=order, headers=user)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"in": "body", "name": name, "detail": detail}]
+
+
+async def test_what_says_that_it_is_too_long_is_refused_before_anything_is_done(
+    client: httpx.AsyncClient,
+) -> None:
+    user = await somebody_new(client)
+    address = (await place(client, user)).headers["Location"]
+    answer = await client.post(f"{address}/cancel", headers=user, content=b"x" * 270_000)
+    assert answer.status_code == 413
+    assert (await client.get(address, headers=user)).json()["status"] == "placed"
+
+
+async def test_weak_tags_alone_are_told_apart_from_a_change(client: httpx.AsyncClient) -> None:
+    user = await somebody_new(client)
+    placed = await place(client, user)
+    weak = {"If-Match": f"W/{placed.headers['ETag']}"}
+    answer = await client.post(f"{placed.headers['Location']}/cancel", headers=user | weak)
+    assert answer.status_code == 412
+    assert answer.json()["type"].endswith(":weak-entity-tag")
+    both = {"If-Match": f"W/{placed.headers['ETag']}, {placed.headers['ETag']}"}
+    answer = await client.post(f"{placed.headers['Location']}/cancel", headers=user | both)
+    assert answer.status_code == 200

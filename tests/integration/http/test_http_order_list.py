@@ -1,0 +1,249 @@
+"""Lists of orders, page by page: in process on memory, and through a real server on SQLite."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import Password, User, UserId, Username
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.integration.http.test_http import in_process, problem, sign_in
+from tests.support.builders import TEAPOT
+from tests.support.doubles import InstantPasswordHasher
+from tests.support.server import PASSWORD, Server
+
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+EARLIER, LATER = "2026-03-01T00:05:00Z", "2026-03-01T01:10:00%2B01:00"
+
+
+def minute(number: int) -> datetime:
+    """Three orders are placed each minute."""
+    return FIRST + timedelta(minutes=number // 3)
+
+
+def alices_orders(number: int) -> list[Order]:
+    statuses = list(OrderStatus)
+    return [
+        Order(OrderId(i + 1), UserId(1), statuses[i % 5], minute(i), (TEAPOT,))
+        for i in range(number)
+    ]
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of an application where alice has 60 orders and bob has two."""
+    async with await application(alices_orders(60)) as client:
+        yield client
+
+
+async def application(orders: Iterable[Order]) -> httpx.AsyncClient:
+    hasher = InstantPasswordHasher()
+    container = Container(
+        settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
+        storage=InMemoryStorage(),
+        hasher=hasher,
+    )
+    hashed = await hasher.hash(Password(PASSWORD))
+    users = [
+        User(UserId(i), Username(name), hashed) for i, name in enumerate(("alice", "bob"), start=1)
+    ]
+    bobs = [Order(OrderId(i), UserId(2), OrderStatus.PAID, FIRST, (TEAPOT,)) for i in (1, 99)]
+    await container.storage().loader.load(users, [*orders, *bobs])
+    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
+
+
+async def walk(client: httpx.AsyncClient, address: str, user: Mapping[str, str]) -> list[list[int]]:
+    """Return the ids of every page, found by following `Link` and by nothing else."""
+    pages: list[list[int]] = []
+    following: str | None = address
+    while following:
+        answer = await client.get(following, headers=user)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["cache-control"] == "private, no-store"
+        body = answer.json()
+        pages.append([order["id"] for order in body["orders"]])
+        link = answer.links.get("next")
+        assert (link is None) == (body["next_cursor"] is None)
+        assert link is None or httpx.URL(link["url"]).params["cursor"] == body["next_cursor"]
+        following = link["url"] if link else None
+    return pages
+
+
+async def test_1000_orders_are_walked_page_by_page() -> None:
+    async with await application(alices_orders(1_000)) as client:
+        alice = await sign_in(client, "alice")
+        newest_first = list(range(1_000, 0, -1))
+        pages = await walk(client, "/orders?limit=7", alice)
+        assert [order for page in pages for order in page] == newest_first
+        assert [len(page) for page in pages] == [7] * 142 + [6]
+        assert [len(page) for page in await walk(client, "/orders?limit=200", alice)] == [200] * 5
+        assert (await walk(client, "/orders", alice))[0] == newest_first[:50]
+
+
+async def test_a_page_is_as_documented(shop: httpx.AsyncClient) -> None:
+    alice = await sign_in(shop, "alice")
+    answer = await shop.get("/orders?limit=1&status=placed", headers=alice)
+    body = answer.json()
+    assert body == {
+        "orders": [(await shop.get("/orders/56", headers=alice)).json()],
+        "next_cursor": body["next_cursor"],
+    }
+    following = f"/orders?limit=1&status=placed&cursor={body['next_cursor']}"
+    assert answer.headers["link"] == f'<{following}>; rel="next"'
+
+
+async def test_who_has_no_orders_has_an_empty_page(shop: httpx.AsyncClient) -> None:
+    await shop.post("/users", json={"username": "carol", "password": PASSWORD})
+    answer = await shop.get("/orders", headers=await sign_in(shop, "carol"))
+    assert answer.json() == {"orders": [], "next_cursor": None}
+    assert "link" not in answer.headers
+
+
+async def test_everybody_lists_their_own_and_nobody_elses(shop: httpx.AsyncClient) -> None:
+    assert await walk(shop, "/orders", await sign_in(shop, "bob")) == [[99, 1]]
+
+
+@pytest.mark.parametrize(
+    ("query", "chosen"),
+    [
+        ("status=shipped", [i for i in range(60) if i % 5 == 2]),
+        (f"placed_from={EARLIER}", range(15, 60)),
+        (f"placed_before={EARLIER}", range(15)),
+        (f"placed_from={EARLIER}&placed_before={LATER}", range(15, 30)),
+        (f"placed_before={EARLIER}&placed_from={LATER}", []),
+        (f"placed_from={EARLIER}&status=paid", [i for i in range(15, 60) if i % 5 == 1]),
+        ("placed_from=2026-03-01t00:05:00.000000z", range(15, 60)),
+        ("placed_from=2026-03-01T00:04:59.999999Z", range(15, 60)),
+        ("placed_from=2026-03-01T00:05:00.000001Z", range(18, 60)),
+        ("placed_from=2026-03-01T00:05:00-00:00", range(15, 60)),
+        ("placed_from=0001-01-01T00:00:00Z&placed_before=9999-12-31T23:59:59.999999Z", range(60)),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 4, 200])
+async def test_filters_choose_and_hold_on_every_page(
+    shop: httpx.AsyncClient, query: str, chosen: Iterable[int], limit: int
+) -> None:
+    pages = await walk(shop, f"/orders?{query}&limit={limit}", await sign_in(shop, "alice"))
+    ids = [order for page in pages for order in page]
+    assert ids == [i + 1 for i in sorted(chosen, reverse=True)]
+
+
+TIME = (
+    "must be a time of RFC 3339 with its zone and at most six digits of a second, such as"
+    " 2026-01-01T09:00:00Z; write + as %2B"
+)
+LIMIT = "must be a whole number from 1 to 200"
+CURSOR = "is not one of this list; start again without it"
+
+
+BAD_LIMITS = ["0", "201", "-1", "+1", "01", "1.0", "", "x", "9" * 5000, "%D9%A1", "1%0A"]
+BAD_TIMES = [
+    "", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01T00:00:00+01:00", "2026-01-01%2000:00:00Z",
+    "1767225600", "now", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-12-31T23:59:60Z",
+    "0000-01-01T00:00:00Z", "0001-01-01T00:00:00%2B00:01", "9999-12-31T23:59:59-00:01",
+    "10000-01-01T00:00:00Z", "-001-01-01T00:00:00Z", "2026-01-01T00:00:00.1234567Z",
+    "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00%2B24:00", "2026-01-01T00:00:00%2B0100",
+    "2026-W01-1T00:00:00Z", "%D9%A2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z%00",
+    "2026-01-01T00:00Z", "2026-01-01T00:00:00,5Z", "9" * 5000,
+]  # fmt: skip
+BAD_CURSORS = ["", "x", "A" * 44, "%00", "x" * 5000]
+KNOWN = "cursor, limit, placed_before, placed_from, status"
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "detail"),
+    [
+        *((f"limit={value}", "limit", LIMIT) for value in BAD_LIMITS),
+        *((f"placed_from={value}", "placed_from", TIME) for value in BAD_TIMES),
+        *((f"placed_before={value}", "placed_before", TIME) for value in BAD_TIMES),
+        *((f"cursor={value}", "cursor", CURSOR) for value in BAD_CURSORS),
+        ("page=2", "page", f"is not a parameter here; known: {KNOWN}"),
+        ("limit=1&limit=1", "limit", "is repeated; send it once"),
+        ("status=paid&status=paid", "status", "is repeated; send it once"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_wrong_parameter_is_told_what_it_should_be(
+    shop: httpx.AsyncClient, query: str, name: str, detail: str
+) -> None:
+    answer = await shop.get(f"/orders?{query}", headers=await sign_in(shop, "alice"))
+    assert answer.status_code == 422
+    assert problem(answer)["errors"] == [{"in": "query", "name": name, "detail": detail}]
+
+
+@pytest.mark.parametrize("status", ["", "PAID", "open", "paid,placed"])
+async def test_a_status_that_there_is_not_is_told_which_there_are(
+    shop: httpx.AsyncClient, status: str
+) -> None:
+    answer = await shop.get(f"/orders?status={status}", headers=await sign_in(shop, "alice"))
+    assert answer.status_code == 422
+    assert "must be one of placed, paid, shipped, delivered, cancelled" in str(problem(answer))
+
+
+async def test_a_cursor_is_good_for_its_owner_and_filters_alone(shop: httpx.AsyncClient) -> None:
+    alice, bob = await sign_in(shop, "alice"), await sign_in(shop, "bob")
+    address = f"/orders?limit=1&status=paid&placed_from={EARLIER}"
+    cursor = (await shop.get(address, headers=alice)).json()["next_cursor"]
+
+    async def status(query: str, user: Mapping[str, str]) -> int:
+        return (await shop.get(f"/orders?{query}&cursor={cursor}", headers=user)).status_code
+
+    filters = f"status=paid&placed_from={EARLIER}"
+    assert await status(filters, alice) == 200
+    assert await status(f"limit=200&{filters}", alice) == 200, "the limit is nobody's filter"
+    assert await status("status=paid&placed_from=2026-03-01T01:05:00%2B01:00", alice) == 200
+    assert await status(filters, bob) == 422
+    assert await status(f"status=placed&placed_from={EARLIER}", alice) == 422
+    assert await status("status=paid", alice) == 422
+    assert await status(f"placed_from={EARLIER}", alice) == 422
+    assert await status(f"{filters}&placed_before={LATER}", alice) == 422
+    assert await status("limit=1", alice) == 422
+
+
+@given(cursor=st.text(st.characters(exclude_categories=["Cs"])))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_cursor_is_refused_or_a_page(shop: httpx.AsyncClient, cursor: str) -> None:
+    parameters: dict[str, Any] = {"cursor": cursor}
+    alice = await sign_in(shop, "alice")
+    assert (await shop.get("/orders", params=parameters, headers=alice)).status_code == 422
+
+
+@pytest.fixture(params=["in process", "through a server"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    if request.param == "in process":
+        client = await in_process()
+    else:
+        served: Server = request.getfixturevalue("served")
+        client = httpx.AsyncClient(base_url=served.url)
+    async with client:
+        yield client
+
+
+async def test_seeded_orders_are_listed_newest_first(client: httpx.AsyncClient) -> None:
+    query = "placed_before=2026-06-01T00:00:00Z&limit=3"
+    pages = await walk(client, f"/orders?{query}", await sign_in(client, "user2"))
+    assert [order for page in pages for order in page] == list(range(29, 0, -3))
+
+
+async def test_orders_placed_meanwhile_move_no_page(client: httpx.AsyncClient) -> None:
+    user = await sign_in(client, "user3")
+    first = await client.get("/orders?limit=4", headers=user)
+    order = {"currency": "JPY", "lines": [
+        {"sku": "TEA", "name": "Tea", "quantity": 1, "unit_price": "500"}
+    ]}  # fmt: skip
+    placed = await client.post("/orders", json=order, headers=user)
+    (second, *_) = await walk(client, first.links["next"]["url"], user)
+    seen = [order["id"] for order in first.json()["orders"]]
+    assert not set(seen) & set(second)
+    assert placed.json()["id"] not in second
+    newest = await client.get("/orders?limit=1", headers=user)
+    assert newest.json()["orders"] == [placed.json()]

@@ -1,0 +1,669 @@
+"""What goes wrong between us and PostgreSQL, and what becomes of the work."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only
+
+from ordergate.adapters.sql.postgres import database as postgres_database
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.postgres.url import split_hosts
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.refresh_token import TokenDigest
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import Session, SessionId
+from ordergate.domain.user import PasswordHash, User, Username
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.integration.http.test_http import problem, sign_in
+from tests.support.builders import ALICE, TEAPOT
+from tests.support.doubles import InstantPasswordHasher
+from tests.support.postgres import PostgresServer, database_at, execute
+from tests.support.server import PASSWORD
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SLEEP = text("SELECT pg_sleep(60)")
+ONE = text("SELECT 1")
+
+
+def an_order(order_id: int = 11, at: datetime = AT) -> Order:
+    return Order(OrderId(order_id), ALICE.id, OrderStatus.PLACED, at, (TEAPOT,))
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(postgres_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def storage(database: PostgresDatabase) -> SqlStorage:
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [])
+    return storage
+
+
+@pytest.fixture
+async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Return a connection of somebody else's."""
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def somebody_waits(rival: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await eventually(lambda: rival.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+class Wire:
+    """What lies between a client and a server: it can be counted on, cut, and silenced."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+        self.sent: list[bytes] = []
+        self.losing_answers_to: bytes | None = None
+        self.lost = 0
+        self.silent = False
+        self.gone_once_lost = False
+        self._connections = 0
+        self._serving: set[asyncio.Task[None]] = set()
+        self._forgotten = 0
+
+    def forget_connections(self) -> None:
+        """Drop all bytes of the connections that exist, and close none, as a balancer does."""
+        self._forgotten = self._connections
+
+    @property
+    def url(self) -> str:
+        host = self._parts.netloc.rpartition(":")[0]
+        return self._parts._replace(netloc=f"{host}:{self._port}").geturl()
+
+    @asynccontextmanager
+    async def between(self) -> AsyncIterator["Wire"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield self
+            if self._serving:
+                await asyncio.wait(self._serving, timeout=5)
+
+    async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        if self.lost and self.gone_once_lost:
+            back.close()
+            return
+        server, to_server = await asyncio.open_connection(
+            self._parts.hostname, self._parts.port or 5432
+        )
+        losing = False
+        self._connections += 1
+        number = self._connections
+
+        async def there() -> None:
+            nonlocal losing
+            while data := await client.read(65_536):
+                if number <= self._forgotten:
+                    continue
+                self.sent.append(data)
+                if self.losing_answers_to is not None and self.losing_answers_to in data:
+                    self.losing_answers_to, losing = None, True
+                    self.lost += 1
+                if not self.silent:
+                    to_server.write(data)
+
+        async def and_back() -> None:
+            while (data := await server.read(65_536)) and not losing:
+                back.write(data)
+
+        moving = [asyncio.create_task(there()), asyncio.create_task(and_back())]
+        with suppress(ConnectionError):
+            await asyncio.wait(moving, return_when=asyncio.FIRST_COMPLETED)
+        for task in moving:
+            task.cancel()
+        await asyncio.gather(*moving, return_exceptions=True)
+        back.close()
+        to_server.close()
+
+
+@pytest.fixture
+async def wire(postgres_url: str) -> AsyncIterator[Wire]:
+    async with Wire(postgres_url).between() as wire:
+        yield wire
+
+
+@pytest.fixture
+async def wired(wire: Wire) -> AsyncIterator[SqlStorage]:
+    storage = SqlStorage(database_at(wire.url))
+    await storage.loader.load([ALICE], [])
+    yield storage
+    await storage.close()
+
+
+# Trips
+
+
+async def test_a_read_is_one_trip(wired: SqlStorage, wire: Wire) -> None:
+    for _ in range(3):
+        wire.sent.clear()
+        assert await wired.users.find(ALICE.username) == ALICE
+    assert len(wire.sent) == 1
+    assert b"BEGIN" not in wire.sent[0]
+
+
+# Others who do something at the same time
+
+
+async def test_a_deadlock_is_tried_again(
+    database: PostgresDatabase, storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    bob = await storage.users.add(Username("bob"), PasswordHash("h"))
+    attempts = []
+
+    def work(connection: Connection) -> int:
+        attempts.append(1)
+        for user in (ALICE, bob):
+            connection.execute(
+                text("UPDATE users SET password_hash = 'ours' WHERE id = :id"), {"id": user.id}
+            )
+        return len(attempts)
+
+    await rival.execute("SET deadlock_timeout = '20s'")
+    async with rival.transaction():
+        await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", bob.id)
+        writing = asyncio.create_task(database.write(work))
+        watcher = await asyncpg.connect(database._hosts[0])
+        await somebody_waits(watcher)
+        await watcher.close()
+        await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", ALICE.id)
+    assert await writing == 2
+    assert await rival.fetchval("SELECT count(*) FROM users WHERE password_hash = 'ours'") == 2
+
+
+async def test_a_serialization_failure_is_tried_again(
+    database: PostgresDatabase, storage: SqlStorage, postgres_url: str
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> int:
+        attempts.append(1)
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        connection.execute(text("SELECT count(*) FROM users"))
+        if len(attempts) == 1:
+            await_only(execute(postgres_url, "UPDATE users SET password_hash = 'theirs'"))
+        connection.execute(text("UPDATE users SET password_hash = 'ours'"))
+        return len(attempts)
+
+    assert await database.write(work) == 2
+
+
+async def test_nobody_signs_in_with_a_password_that_is_being_changed(
+    storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    session = Session(
+        SessionId("s" * 22), ALICE.id, "client", "192.0.2.1", frozenset({Scope.ORDERS_READ}),
+        AT, AT, AT + timedelta(days=1),
+    )  # fmt: skip
+    async with rival.transaction():
+        await rival.execute("UPDATE users SET password_hash = 'new'")
+        starting = asyncio.create_task(
+            storage.sessions.start(
+                session,
+                TokenDigest(b"d" * 32),
+                token_expires_at=session.expires_at,
+                password_hash=ALICE.password_hash,
+                limit=100,
+            )
+        )
+        await somebody_waits(rival)
+    assert not await starting
+    assert await rival.fetchval("SELECT count(*) FROM sessions") == 0
+
+
+async def test_nothing_is_placed_for_an_account_that_is_being_closed(
+    storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with rival.transaction():
+        await rival.execute("UPDATE users SET username = ' closed 1', password_hash = ''")
+        adding = asyncio.create_task(storage.orders.add(an_order(), owner=ALICE.id))
+        await somebody_waits(rival)
+    assert await adding is None
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 0
+
+
+# Connections that are lost
+
+
+def end_backend(connection: Connection, url: str) -> None:
+    """End the server's side of a connection, and wait until ours has heard of it."""
+    pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    await_only(execute(url, f"SELECT pg_terminate_backend({pid})"))
+    driver = connection.connection.driver_connection
+
+    async def is_closed() -> bool:
+        return bool(driver is not None and driver.is_closed())
+
+    await_only(eventually(is_closed))
+
+
+async def test_a_connection_lost_before_a_read_is_replaced(
+    database: PostgresDatabase, postgres_url: str
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> object:
+        attempts.append(1)
+        if len(attempts) == 1:
+            end_backend(connection, postgres_url)
+        return connection.scalar(ONE)
+
+    assert await database.read(work) == 1
+    assert len(attempts) == 2
+
+
+async def test_a_backend_that_ends_in_the_middle_of_a_statement_is_replaced(
+    database: PostgresDatabase, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> int:
+        attempts.append(1)
+        if len(attempts) == 1:
+            connection.execute(SLEEP)
+        return len(attempts)
+
+    sleeping = "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    for run in (database.read, database.write):
+        attempts.clear()
+        running = asyncio.create_task(run(work))
+        await eventually(lambda: rival.fetchval(f"SELECT count(*) {sleeping}"))
+        await rival.execute(f"SELECT pg_terminate_backend(pid) {sleeping}")
+        assert await running == 2
+
+
+@pytest.mark.parametrize("last", [False, True])
+async def test_a_write_whose_connection_is_lost_before_commit_is_done_once(
+    database: PostgresDatabase, storage: SqlStorage, postgres_url: str, *, last: bool
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> None:
+        attempts.append(1)
+        if len(attempts) == 1 and not last:
+            end_backend(connection, postgres_url)
+        connection.execute(text("INSERT INTO users (username, password_hash) VALUES ('bob', 'h')"))
+        if len(attempts) == 1:
+            end_backend(connection, postgres_url)
+
+    await database.write(work)
+    assert len(attempts) == 2
+    assert await storage.users.find(Username("bob")) is not None
+
+
+async def test_an_order_whose_commit_is_not_answered_is_placed_once(
+    wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
+        wire.losing_answers_to = b"COMMIT;"
+        order = an_order(11 + number)
+        assert await wired.orders.add(order, owner=ALICE.id, key=key) == order
+    assert wire.lost == 2
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 2
+
+
+async def test_of_another_write_whose_commit_is_not_answered_nothing_is_known(
+    wired: SqlStorage, wire: Wire
+) -> None:
+    wire.losing_answers_to = b"COMMIT;"
+    with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
+        await wired.users.add(Username("bob"), PasswordHash("h"))
+    assert await wired.users.find(Username("bob")) is not None
+
+
+async def test_who_cancels_an_order_is_told_that_the_outcome_is_not_known(
+    wired: SqlStorage, wire: Wire
+) -> None:
+    container = Container(
+        settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
+        storage=wired,
+        hasher=InstantPasswordHasher(),
+    )
+    transport = httpx.ASGITransport(create_app(container))
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        await client.post("/users", json={"username": "user1", "password": PASSWORD})
+        user = await sign_in(client)
+        line = {"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}
+        order = {"currency": "EUR", "lines": [line]}
+        placed = await client.post("/orders", headers=user, json=order)
+        wire.losing_answers_to = b"COMMIT;"
+        answer = await client.post(f"{placed.headers['location']}/cancel", headers=user)
+        assert (wire.lost, answer.status_code, answer.headers["retry-after"]) == (1, 503, "1")
+        assert problem(answer) == {
+            "type": "urn:problem-type:ordergate:outcome-unknown",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "The storage was lost during the change, which may have been made;"
+            " check before you try again.",
+            "request_id": answer.headers["x-request-id"],
+        }
+        looked = await client.get(placed.headers["location"], headers=user)
+        assert looked.json()["status"] == "cancelled"
+
+
+async def test_of_an_order_that_is_tried_again_in_vain_nothing_is_known(
+    wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
+    with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
+        await wired.orders.add(an_order(), owner=ALICE.id)
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_a_load_that_is_interrupted_is_not_half_done(
+    database: PostgresDatabase, storage: SqlStorage, postgres_url: str
+) -> None:
+    await execute(postgres_url, "DELETE FROM users")
+
+    def users() -> Iterator[User]:
+        yield ALICE
+        await_only(
+            execute(
+                postgres_url,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'ordergate' AND datname = current_database()",
+            )
+        )
+
+    with pytest.raises(StorageUnavailable, match="nothing is loaded, try again"):
+        await storage.loader.load(users(), [])
+    assert await storage.users.find(ALICE.username) is None
+
+
+# Time that is over
+
+
+async def within(seconds: float, work: Awaitable[object], words: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match=words):
+        await work
+    assert time.monotonic() - began < seconds
+
+
+async def test_a_statement_ends_in_time(postgres_url: str) -> None:
+    database = database_at(postgres_url, statement_seconds=0.3)
+    await within(5, database.read(lambda c: c.execute(SLEEP).all()), "statement timeout")
+    await database.close()
+
+
+async def test_nobody_waits_for_a_row_for_ever(
+    storage: SqlStorage, postgres_url: str, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    impatient = SqlStorage(database_at(postgres_url, statement_seconds=0.5))
+    async with rival.transaction():
+        await rival.execute("SELECT * FROM users FOR UPDATE")
+        adding = impatient.orders.add(an_order(), owner=ALICE.id)
+        await within(5, adding, "lock timeout")
+    await impatient.close()
+
+
+async def test_nobody_waits_for_a_connection_for_ever(postgres_url: str) -> None:
+    database = database_at(postgres_url, pool_size=1, pool_seconds=0.2)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    def hold(connection: Connection) -> None:
+        began.set()
+        await_only(go_on.wait())
+
+    holding = asyncio.create_task(database.read(hold))
+    await began.wait()
+    await within(5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool")
+    go_on.set()
+    await holding
+    assert await database.read(lambda c: c.scalar(ONE)) == 1
+    await database.close()
+
+
+async def test_shared_reads_go_on_when_every_connection_is_in_use(postgres_url: str) -> None:
+    """All requests wait for what has ended; no client's reads hold it up."""
+    database = database_at(postgres_url, pool_size=2, pool_seconds=0.5)
+    storage = SqlStorage(database)
+    go_on = asyncio.Event()
+    began = asyncio.Barrier(3)
+
+    def hold(connection: Connection) -> None:
+        await_only(began.wait())
+        await_only(go_on.wait())
+
+    reads = [asyncio.create_task(database.read(hold, large=True)) for _ in range(2)]
+    await began.wait()
+    for _ in range(3):
+        assert await storage.sessions.ended_since(datetime(2026, 1, 1, tzinfo=UTC)) == {}
+    await within(5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool")
+    go_on.set()
+    await asyncio.gather(*reads)
+    await storage.close()
+
+
+async def test_writes_that_wait_leave_connections_to_reads(postgres_url: str) -> None:
+    database = database_at(postgres_url, pool_size=4, pool_seconds=0.5)
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [an_order(7)])
+    blocking = await asyncpg.connect(postgres_url)
+    async with blocking.transaction():
+        await blocking.execute("SELECT 1 FROM users WHERE id = 1 FOR UPDATE")
+        writes = [
+            asyncio.create_task(
+                storage.orders.update(OrderId(7), owner=ALICE.id, change=lambda o: o)
+            )
+            for _ in range(8)
+        ]
+        for _ in range(20):
+            async with asyncio.timeout(0.4):
+                assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
+        refused = [write for write in writes[2:] if await _refusal(write)]
+        assert len(refused) == 6
+    assert await asyncio.gather(*writes[:2]) == [an_order(7)] * 2
+    await blocking.close()
+    await storage.close()
+
+
+def same(order: Order) -> Order:
+    return order
+
+
+async def _refusal(write: "asyncio.Task[object]") -> bool:
+    with pytest.raises(StorageUnavailable, match="too many writes are waiting"):
+        await write
+    return True
+
+
+async def test_a_network_that_falls_silent_is_noticed(wire: Wire) -> None:
+    database = database_at(wire.url, statement_seconds=0.3)
+    assert await database.read(lambda c: c.scalar(ONE)) == 1
+    wire.silent = True
+    await within(10, database.read(lambda c: c.scalar(ONE)), "no answer in time")
+    wire.silent = False
+    assert await database.read(lambda c: c.scalar(ONE)) == 1
+    await database.close()
+
+
+async def test_callers_that_give_up_leave_no_connection_behind(postgres_url: str) -> None:
+    database = database_at(postgres_url, pool_size=4, pool_seconds=1)
+    for run, most in ((database.read, 4), (database.write, 2)):
+        given_up = [asyncio.create_task(run(lambda c: c.execute(SLEEP).all())) for _ in range(6)]
+        await eventually(partial(_in_use, database, most))
+        for task in given_up:
+            task.cancel()
+        await asyncio.wait(given_up)
+        assert all(task.cancelled() for task in given_up)
+        assert await _in_use(database, 0)
+        assert await database.read(lambda c: c.scalar(ONE)) == 1
+    await database.close()
+
+
+async def _in_use(database: PostgresDatabase, connections: int) -> bool:
+    pool = database._engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    return pool.checkedout() == connections
+
+
+# What is said
+
+
+async def test_an_error_tells_nothing_of_the_values(storage: SqlStorage, postgres_url: str) -> None:
+    with pytest.raises(StorageUnavailable, match=r"a value that it cannot store") as refusal:
+        await storage.users.add(Username("bob"), PasswordHash("the-hash\0"))
+    assert "the-hash" not in f"{refusal.value}{refusal.value.__cause__}"
+    await execute(postgres_url, "ALTER TABLE users RENAME TO others")
+    with pytest.raises(StorageUnavailable, match='"users" does not exist') as refusal:
+        await storage.users.add(Username("bob"), PasswordHash("the-hash"))
+    assert "the-hash" not in f"{refusal.value}{refusal.value.__cause__}"
+    assert "INSERT" not in f"{refusal.value}{refusal.value.__cause__}"
+
+
+async def test_no_message_holds_a_password(postgres_url: str) -> None:
+    parts = urlsplit(postgres_url)
+    url = parts._replace(netloc=parts.netloc.replace(parts.password or "", "wr0ng")).geturl()
+    with pytest.raises(StorageUnavailable, match="28P01") as refusal:
+        await SqlStorage(database_at(url)).open()
+    assert "wr0ng" not in f"{refusal.value}{refusal.value.__cause__}"
+
+
+async def test_a_certificate_that_is_not_there_is_told(postgres_url: str) -> None:
+    url = f"{postgres_url}?sslmode=verify-full&sslrootcert=/not/there.pem"
+    with pytest.raises(StorageUnavailable, match="No such file"):
+        await SqlStorage(database_at(url)).open()
+
+
+async def test_a_server_that_is_not_there_is_unavailable_soon() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    storage = SqlStorage(database_at(f"postgresql://a:b@127.0.0.1:{port}/c"))
+    for attempt in (storage.open, storage.ping, storage.migrate):
+        await within(5, attempt(), "refused|reached")
+
+
+# Values
+
+
+async def test_times_at_both_ends_come_back_as_they_were(storage: SqlStorage) -> None:
+    times = [
+        datetime.min.replace(tzinfo=UTC),
+        datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    ]
+    orders = [an_order(1 + number, at) for number, at in enumerate(times)]
+    for order in orders:
+        await storage.orders.add(order, owner=ALICE.id)
+    assert await storage.orders.page(owner=ALICE.id, limit=9) == orders[::-1]
+
+
+# Servers that end
+
+
+@pytest.fixture
+def server(postgres_binaries: Path) -> Iterator[PostgresServer]:
+    server = PostgresServer(postgres_binaries, durable=True)
+    try:
+        server.init()
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+async def test_a_server_that_is_killed_and_started_is_used_again(server: PostgresServer) -> None:
+    storage = SqlStorage(database_at(server.url()))
+    await storage.migrate()
+    await storage.loader.load([ALICE], [an_order(1)])
+    await storage.orders.add(an_order(2), owner=ALICE.id)
+    await asyncio.gather(*(storage.ping() for _ in range(10)))
+    await asyncio.to_thread(server.kill)
+    await within(10, storage.ping(), "PostgreSQL: ")
+    await asyncio.to_thread(server.start)
+    assert await storage.orders.page(owner=ALICE.id, limit=9) == [an_order(2), an_order(1)]
+    await storage.close()
+
+
+async def test_a_failover_is_followed(server: PostgresServer) -> None:
+    standby = await asyncio.to_thread(server.standby)
+    try:
+        await asyncio.to_thread(standby.start)
+        hosts = f"127.0.0.1:{standby.port},127.0.0.1:{server.port}"
+        url = server.url().replace(f"127.0.0.1:{server.port}", hosts)
+        storage = SqlStorage(database_at(f"{url}?target_session_attrs=read-write"))
+        await storage.migrate()
+        await storage.loader.load([ALICE], [])
+        await storage.orders.add(an_order(1), owner=ALICE.id)
+        replica = SqlStorage(database_at(standby.url()))
+        await eventually(lambda: _found(replica, 1))
+        await replica.close()
+        await asyncio.to_thread(server.kill)
+        await within(10, storage.orders.add(an_order(2), owner=ALICE.id), "PostgreSQL: ")
+        await execute(standby.url(), "SELECT pg_promote()")
+        assert await storage.orders.add(an_order(2), owner=ALICE.id) == an_order(2)
+        assert await storage.orders.page(owner=ALICE.id, limit=9) == [an_order(2), an_order(1)]
+        await storage.close()
+    finally:
+        standby.remove()
+
+
+async def _found(storage: SqlStorage, order_id: int) -> bool:
+    with suppress(StorageUnavailable):
+        return await storage.orders.get_owned(OrderId(order_id), owner=ALICE.id) is not None
+    return False
+
+
+@pytest.fixture
+def silent_first(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return a URL of two hosts: the first takes connections and says nothing, the other is fit."""
+    monkeypatch.setattr(postgres_database, "CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        parts = urlsplit(postgres_url)
+        account, _, fit = parts.netloc.rpartition("@")
+        yield parts._replace(netloc=f"{account}@{host},{fit}").geturl()
+
+
+async def test_a_host_that_says_nothing_is_passed_over(silent_first: str) -> None:
+    storage = SqlStorage(database_at(silent_first))
+    await storage.open()
+    await storage.close()
+
+
+async def test_ten_who_connect_at_once_all_pass_over_a_host_that_says_nothing(
+    silent_first: str,
+) -> None:
+    database = database_at(silent_first)
+    reads = [database.read(lambda c: c.scalar(ONE)) for _ in range(10)]
+    began = time.monotonic()
+    assert await asyncio.gather(*reads) == [1] * 10
+    assert time.monotonic() - began < 2 * postgres_database.CONNECT_SECONDS
+    assert database._hosts[0] == split_hosts(silent_first)[1]
+    await database.close()

@@ -1,0 +1,163 @@
+"""Connections that were idle for long, or that something on the way has dropped in silence."""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from ordergate.adapters.sql.postgres import pool as postgres_pool
+from ordergate.adapters.sql.postgres.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.order import OrderId
+from ordergate.domain.user import PasswordHash, Username
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.integration.postgres.test_postgres_failures import AT, Wire, an_order
+from tests.support.builders import ALICE
+from tests.support.doubles import InstantPasswordHasher
+from tests.support.postgres import database_at
+
+POOL_SIZE = 10
+COMMAND_SECONDS = 1.3
+PID = text("SELECT pg_backend_pid()")
+
+
+@pytest.fixture
+async def wire(postgres_url: str) -> AsyncIterator[Wire]:
+    async with Wire(postgres_url).between() as wire:
+        yield wire
+
+
+async def fill_pool(database: PostgresDatabase) -> set[int]:
+    """Open all connections of the pool, and return their backends."""
+    sleep = text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")
+    reads = [database.read(lambda c: c.scalar(sleep)) for _ in range(POOL_SIZE)]
+    backends = set(await asyncio.gather(*reads))
+    assert len(backends) == POOL_SIZE
+    return backends
+
+
+async def pid(database: PostgresDatabase) -> int:
+    found: int = await database.read(lambda c: c.scalar(PID))
+    return found
+
+
+async def test_connection_is_not_used_when_it_was_idle_for_too_long(wire: Wire) -> None:
+    database = database_at(wire.url, idle_seconds=0)
+    storage = SqlStorage(database)
+    await fill_pool(database)
+    wire.forget_connections()
+    began = time.monotonic()
+    await asyncio.gather(*(storage.ping() for _ in range(2 * POOL_SIZE)))
+    for _ in range(2 * POOL_SIZE):
+        await storage.ping()
+    assert time.monotonic() - began < COMMAND_SECONDS
+    await database.close()
+
+
+async def test_connection_is_used_again_when_it_was_idle_for_less(postgres_url: str) -> None:
+    database = database_at(postgres_url)
+    backends = await fill_pool(database)
+    assert {await pid(database) for _ in range(2 * POOL_SIZE)} < backends
+    await database.close()
+
+
+async def test_one_connection_is_used_when_requests_follow_each_other(postgres_url: str) -> None:
+    database = database_at(postgres_url)
+    await fill_pool(database)
+    assert len({await pid(database) for _ in range(2 * POOL_SIZE)}) == 1
+    await database.close()
+
+
+async def test_connection_is_replaced_when_it_is_too_old(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = database_at(postgres_url)
+    first = await pid(database)
+    monkeypatch.setattr(postgres_pool, "MAX_AGE_SECONDS", 0)
+    assert await pid(database) != first
+    await database.close()
+
+
+Work = Callable[[SqlStorage], Awaitable[object]]
+WORK: dict[str, Work] = {
+    "readiness": lambda s: s.ping(),
+    "an own order": lambda s: s.orders.get_owned(OrderId(1), owner=ALICE.id),
+    "an order with a key": lambda s: s.orders.add(
+        an_order(11), owner=ALICE.id, key=IdempotencyKey("a wish", AT + timedelta(days=1))
+    ),
+    "an order without a key": lambda s: s.orders.add(an_order(12), owner=ALICE.id),
+    "an account": lambda s: s.users.add(Username("bob"), PasswordHash("h")),
+}
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK)
+async def test_work_is_repeated_once_when_a_connection_has_gone_silent(
+    wire: Wire, work: Work
+) -> None:
+    database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [an_order(1)])
+    await fill_pool(database)
+    wire.forget_connections()
+    began = time.monotonic()
+    await work(storage)
+    assert COMMAND_SECONDS <= time.monotonic() - began < 2 * COMMAND_SECONDS
+    began = time.monotonic()
+    for _ in range(POOL_SIZE):  # one that is silent is enough to trust no other
+        await storage.ping()
+    assert time.monotonic() - began < COMMAND_SECONDS
+    await database.close()
+
+
+async def test_work_is_not_repeated_again_when_the_new_connection_is_silent(wire: Wire) -> None:
+    database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
+    await fill_pool(database)
+    wire.silent = True
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match="no answer in time"):
+        await SqlStorage(database).ping()
+    assert time.monotonic() - began < 3 * COMMAND_SECONDS + 3
+    await database.close()
+
+
+async def test_readiness_is_answered_when_every_connection_has_gone_silent(wire: Wire) -> None:
+    database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
+    container = Container(
+        settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
+        storage=SqlStorage(database),
+        hasher=InstantPasswordHasher(),
+    )
+    transport = httpx.ASGITransport(create_app(container))
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        await fill_pool(database)
+        wire.forget_connections()
+        answers = await asyncio.gather(*(client.get("/readyz") for _ in range(POOL_SIZE)))
+        assert [answer.status_code for answer in answers] == [200] * POOL_SIZE
+    await database.close()
+
+
+async def test_system_probes_connections_that_are_idle(postgres_url: str) -> None:
+    database = database_at(postgres_url, statement_seconds=5)
+
+    async with database._reads.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, PostgresConnection)
+        option = driver.socket.getsockopt
+        assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert option(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 5
+        assert option(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+        if sys.platform == "linux":
+            assert option(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+            assert option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 6_000
+    await database.close()

@@ -1,0 +1,141 @@
+"""`copy`, `purge` and `orders` as a person types them, to PostgreSQL and back."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.application.ports.archive import RECORD_TYPES, Record
+from ordergate.application.ports.storage import Storage
+from tests.contracts.archive_contract import all_of
+from tests.integration.cli.test_cli_storage import SOURCE, TARGET, error_line, seeded
+from tests.support.captured_output import WRITTEN
+from tests.support.postgres import database_at
+from tests.support.server import SECONDS, clean_environment, ordergate
+
+ORDERS = 5_000
+COUNTS = (
+    f"Copied and verified 5 accounts, 1 subjects, 1 sessions, 1 refresh tokens, {ORDERS} orders,"
+    " 1 idempotency keys.\n"
+)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return seeded(tmp_path_factory.mktemp("shop"), ORDERS)
+
+
+@pytest.fixture
+async def watcher(bare_postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Return a connection of whoever watches the database."""
+    connection = await asyncpg.connect(bare_postgres_url)
+    yield connection
+    await connection.close()
+
+
+async def run(*arguments: object, cwd: Path, **settings: object) -> str:
+    """Run the command in another thread, and return what it wrote."""
+    done = await asyncio.to_thread(ordergate, *arguments, cwd=cwd, **settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+async def contents(storage: Storage) -> dict[str, list[Record]]:
+    """Read all records, of each kind in an order that every storage shares."""
+    await storage.open()
+    try:
+        return {name: sorted(await all_of(storage, name), key=repr) for name in RECORD_TYPES}
+    finally:
+        await storage.close()
+
+
+async def of_file(file: Path) -> dict[str, list[Record]]:
+    return await contents(SqlStorage(SqliteDatabase(file)))
+
+
+async def of_url(url: str) -> dict[str, list[Record]]:
+    return await contents(SqlStorage(database_at(url)))
+
+
+async def orders_at(watcher: "asyncpg.Connection[asyncpg.Record]") -> int:
+    try:
+        return int(await watcher.fetchval("SELECT count(*) FROM orders"))
+    except asyncpg.UndefinedTableError:
+        return -1
+
+
+async def test_a_shop_moves_to_postgresql_and_back_and_is_the_same(
+    shop: Path,
+    bare_postgres_url: str,
+    tmp_path: Path,
+    watcher: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    there = ["copy", "--from", SOURCE, "--to", bare_postgres_url]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "ordergate.entrypoints", *there),
+        cwd=shop,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(SECONDS):
+        while process.returncode is None and await orders_at(watcher) <= 0:
+            await asyncio.sleep(0.001)
+    process.kill()
+    WRITTEN.extend(written.decode() for written in await process.communicate())
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < await orders_at(watcher) < ORDERS
+    refused = await asyncio.to_thread(ordergate, "purge", cwd=shop, DATABASE_URL=bare_postgres_url)
+    assert "the database holds an unfinished copy" in error_line(refused)
+
+    assert await run(*there, cwd=shop) == COUNTS
+    source = await of_file(shop / ".ordergate" / "ordergate.db")
+    assert await of_url(bare_postgres_url) == source
+
+    back = await run("copy", "--from", bare_postgres_url, "--to", TARGET, cwd=tmp_path)
+    assert back == COUNTS
+    assert await of_file(tmp_path / "moved" / "orders.db") == source
+
+
+async def test_a_copy_waits_longer_than_a_request(
+    shop: Path, bare_postgres_url: str, watcher: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await run("migrate", cwd=shop, DATABASE_URL=bare_postgres_url)
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database() AND clock_timestamp() - query_start > interval '2 s'"
+    )
+    copy = ["copy", "--from", SOURCE, "--to", bare_postgres_url]
+    rival = await asyncpg.connect(bare_postgres_url)
+    async with rival.transaction():
+        await rival.execute("LOCK TABLE orders")
+        copying = asyncio.create_task(run(*copy, cwd=shop, DATABASE_STATEMENT_SECONDS=1))
+        async with asyncio.timeout(SECONDS):
+            while not copying.done() and not await watcher.fetchval(waits):
+                await asyncio.sleep(0.01)
+        assert not copying.done()
+    await rival.close()
+    assert await copying == COUNTS
+
+
+async def test_what_is_over_is_purged_and_orders_are_advanced_on_postgresql(
+    shop: Path, bare_postgres_url: str
+) -> None:
+    await run("copy", "--from", SOURCE, "--to", bare_postgres_url, cwd=shop)
+    before = await of_url(bare_postgres_url)
+    for removed in ("1 idempotency keys and 1 sessions", "0 idempotency keys and 0 sessions"):
+        purged = await run("purge", cwd=shop, DATABASE_URL=bare_postgres_url)
+        assert purged == f"Removed {removed}.\n"
+    gone: dict[str, list[Record]] = {"sessions": [], "refresh tokens": [], "idempotency keys": []}
+    assert await of_url(bare_postgres_url) == before | gone
+    advance = ["orders", "advance", 1, "shipped"]
+    advanced = await run(*advance, cwd=shop, DATABASE_URL=bare_postgres_url)
+    assert advanced == "Order 1 of user1 is shipped.\n"

@@ -1,0 +1,350 @@
+"""The schema on PostgreSQL: migrations, and the plans of the statements that orders make."""
+
+import asyncio
+import multiprocessing
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event, inspect, text
+
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
+from ordergate.adapters.sql.schema import METADATA
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import OrderIdTaken, SchemaNotCurrent, StorageUnavailable
+from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.user import PasswordHash, UserId, Username
+from tests.support.builders import CUPS, TEAPOT
+from tests.support.postgres import Databases, database_at, execute
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ORDER_TABLES = ("orders", "order_lines", "idempotency_keys")
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(postgres_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def bare(bare_postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(bare_postgres_url)
+    yield database
+    await database.close()
+
+
+# Migrations
+
+
+async def test_a_database_without_a_schema_is_not_opened(bare: PostgresDatabase) -> None:
+    with pytest.raises(SchemaNotCurrent, match="run `ordergate migrate`"):
+        await SqlStorage(bare).open()
+
+
+async def test_a_database_that_does_not_exist_is_unavailable(bare_postgres_url: str) -> None:
+    storage = SqlStorage(database_at(f"{bare_postgres_url}_not"))
+    for attempt in (storage.open, storage.migrate):
+        with pytest.raises(StorageUnavailable, match=r"_not\" does not exist \(3D000\)"):
+            await attempt()
+
+
+async def test_the_migrated_schema_is_that_of_the_tables(database: PostgresDatabase) -> None:
+    def compare(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, METADATA))
+
+    assert await database.write(compare) == []
+
+
+async def test_constraints_are_those_of_the_tables(
+    database: PostgresDatabase, bare: PostgresDatabase
+) -> None:
+    def constraints(connection: Connection) -> list[tuple[str, str]]:
+        query = (
+            "SELECT conrelid::regclass::text || ' ' || conname, pg_get_constraintdef(oid)"
+            " FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+            " AND conrelid IS DISTINCT FROM to_regclass('alembic_version') ORDER BY 1"
+        )
+        return [(row[0], row[1]) for row in connection.execute(text(query))]
+
+    await bare.write(METADATA.create_all)
+    assert await database.read(constraints) == await bare.read(constraints)
+
+
+async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
+    database: PostgresDatabase, bare: PostgresDatabase
+) -> None:
+    """Alembic compares columns alone, so that a wrong condition would not be noticed."""
+
+    def indexes(connection: Connection) -> list[str]:
+        query = (
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            " AND tablename <> 'alembic_version' ORDER BY indexname"
+        )
+        return list(connection.scalars(text(query)))
+
+    await bare.write(METADATA.create_all)
+    assert await database.read(indexes) == await bare.read(indexes)
+
+
+async def test_each_migration_goes_up_down_and_up_again(bare: PostgresDatabase) -> None:
+    def climb(connection: Connection) -> None:
+        config = migration_config(connection)
+        revisions = list(ScriptDirectory.from_config(config).walk_revisions())
+        for revision in reversed(revisions):
+            command.upgrade(config, revision.revision)
+            command.downgrade(config, "-1")
+            command.upgrade(config, revision.revision)
+        for _ in revisions:
+            command.downgrade(config, "-1")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+        command.upgrade(config, "head")
+
+    await bare.migrate(climb)
+    await SqlStorage(bare).open()
+
+
+async def test_a_migration_that_fails_leaves_nothing(bare: PostgresDatabase) -> None:
+    def fail(connection: Connection) -> None:
+        command.upgrade(migration_config(connection), "head")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await bare.migrate(fail)
+    assert await bare.read(lambda connection: inspect(connection).get_table_names()) == []
+
+
+def _migrate(url: str) -> None:
+    asyncio.run(SqlStorage(database_at(url)).migrate())
+
+
+async def test_ten_that_migrate_at_once_migrate_once(
+    bare: PostgresDatabase, bare_postgres_url: str
+) -> None:
+    with multiprocessing.get_context("spawn").Pool(10) as pool:
+        pool.map(_migrate, [bare_postgres_url] * 10, chunksize=1)
+    await SqlStorage(bare).open()
+    query = text("SELECT version_num FROM alembic_version")
+    assert await bare.read(lambda c: c.scalars(query).all()) == [HEAD]
+
+
+def test_the_owner_leads_every_key_of_the_order_side() -> None:
+    keys = [
+        (table, [column.name for column in constraint.columns])
+        for table in ORDER_TABLES
+        for constraint in METADATA.tables[table].constraints
+        if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint)
+    ]
+    assert {table for table, _ in keys} == set(ORDER_TABLES)
+    assert {columns[0] for _, columns in keys} == {"owner_id"}
+    indexes = [index for table in ORDER_TABLES for index in METADATA.tables[table].indexes]
+    assert not [index.name for index in indexes if index.unique]
+
+
+# Plans
+
+
+@pytest.fixture(scope="module")
+def many_url(postgres_databases: Databases) -> Iterator[str]:
+    """Store 1,000 owners with 20 orders, of whom the first has 20,000 more; two lines each.
+
+    Each order has a key that expires, and there are as many sessions, half of which ended.
+    """
+    url = postgres_databases.create(migrated=True)
+    asyncio.run(
+        execute(
+            url,
+            "INSERT INTO users (username, password_hash)"
+            " SELECT 'user' || n, 'hash' FROM generate_series(1, 1000) n",
+            "INSERT INTO orders SELECT CASE WHEN n > 20000 THEN 1 ELSE 1 + n % 1000 END, n,"
+            " (ARRAY['placed', 'paid', 'shipped', 'delivered', 'cancelled'])[1 + n % 5],"
+            " timestamptz '2026-01-01' + n * interval '1 minute', 'EUR', 1"
+            " FROM generate_series(1, 40000) n",
+            "INSERT INTO order_lines SELECT owner_id, id, position, 'SKU', 'Tea', 1, 100"
+            " FROM orders, generate_series(0, 1) position",
+            "INSERT INTO idempotency_keys SELECT owner_id, 'key ' || id, id, placed_at FROM orders",
+            "INSERT INTO sessions SELECT 's' || n, 1 + n % 1000, 'c', 'a', 'a', 'account', moment,"
+            " moment, moment, CASE WHEN n % 2 = 0 THEN moment END,"
+            " CASE WHEN n % 2 = 0 THEN 'signed out' END FROM (SELECT n,"
+            " timestamptz '2026-01-01' + n * interval '1 minute' AS moment"
+            " FROM generate_series(1, 40000) n) moments",
+            "INSERT INTO refresh_tokens SELECT decode(md5(id), 'hex'), id, expires_at"
+            " FROM sessions",
+            # A sample of 300 rows for each unit covers every row: the plans never depend on chance.
+            "SET default_statistics_target = 1000",
+            "ANALYZE",
+        )
+    )
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture
+async def many(many_url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(many_url)
+    yield database
+    await database.close()
+
+
+class Statements:
+    """Every statement that is executed, with what it was given."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self.seen: list[tuple[str, Any]] = []
+        self._database = database
+        event.listen(database._engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, *arguments: Any) -> None:
+        _, _, statement, parameters, _, many = arguments
+        self.seen.append((statement, parameters[0] if many else parameters))
+
+    async def plans(self, mode: str) -> list[str]:
+        """Explain what was seen, planned for its values or for any."""
+        seen = self.seen.copy()
+
+        def explain(connection: Connection) -> list[str]:
+            connection.execute(text(f"SET LOCAL plan_cache_mode = {mode}"))
+            plans = []
+            for number, (statement, parameters) in enumerate(seen):
+                name = f"explained_{number}"
+                connection.exec_driver_sql(f"PREPARE {name} AS {statement}")
+                values = ", ".join(map(literal, parameters))
+                explained = f"EXPLAIN (COSTS OFF) EXECUTE {name}" + (values and f"({values})")
+                plans.append("\n".join(row[0] for row in connection.exec_driver_sql(explained)))
+                connection.exec_driver_sql(f"DEALLOCATE {name}")
+            return plans
+
+        return await self._database.write(explain)
+
+
+def literal(value: object) -> str:
+    if isinstance(value, bytes):
+        return rf"'\x{value.hex()}'"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+MODES = pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+
+
+@MODES
+async def test_an_own_order_is_one_look_up(many: PostgresDatabase, mode: str) -> None:
+    statements = Statements(many)
+    found = await SqlOrderRepository(many).get_owned(OrderId(30_000), owner=UserId(1))
+    assert found is not None
+    (plan,) = await statements.plans(mode)
+    assert plan.count("Index Scan using") == 2
+    assert not re.search("Seq Scan|Sort|Bitmap|Filter", plan), plan
+    assert "using order_lines_pkey" in plan
+
+
+@pytest.mark.parametrize("owner", [1, 2])
+@MODES
+@pytest.mark.parametrize("before", [None, Position(AT - timedelta(days=40), 9)])
+@pytest.mark.parametrize(
+    ("status", "index"),
+    [
+        (None, "ix_orders_owner_id_placed_at_id"),
+        (OrderStatus.PAID, "ix_orders_owner_id_status_placed_at_id"),
+    ],
+)
+async def test_a_page_is_a_range_of_an_index(
+    many: PostgresDatabase,
+    *,
+    owner: int,
+    mode: str,
+    before: Position | None,
+    status: OrderStatus | None,
+    index: str,
+) -> None:
+    statements = Statements(many)
+    await SqlOrderRepository(many).page(owner=UserId(owner), status=status, before=before, limit=50)
+    (plan,) = await statements.plans(mode)
+    assert f"using {index} on orders" in plan, plan
+    assert "using order_lines_pkey" in plan, plan
+    assert not re.search("Seq Scan|Sort|Bitmap|Hash|Merge|Filter", plan), plan
+
+
+@pytest.mark.parametrize("days", [0, 1, 300], ids=["none", "some", "all"])
+@MODES
+async def test_what_is_over_is_found_by_indexes(
+    many: PostgresDatabase, *, mode: str, days: int
+) -> None:
+    statements, storage = Statements(many), SqlStorage(many)
+    by = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
+    forgotten = sum(await storage.sessions.purge_ended(over_by=by, limit=50))
+    forgotten += await storage.orders.purge_expired_keys(expired_by=by, limit=50)
+    assert forgotten == (100 if days else 0)
+    plans = await statements.plans(mode)
+    assert not [plan for plan in plans if re.search("Seq Scan|Sort|Bitmap|Hash Join|Merge", plan)]
+    found = re.findall(r"using (ix_\w+_at) ", "\n".join(plans))
+    assert found == [
+        "ix_sessions_ended_at", "ix_sessions_expires_at", "ix_idempotency_keys_expires_at",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+async def partitioned(
+    bare_postgres_url: str,
+) -> AsyncIterator[PostgresDatabase]:
+    """Return a database whose order side is spread over eight partitions by owner."""
+    database = database_at(bare_postgres_url)
+    await SqlStorage(database).migrate()
+    statements = []
+    for table in ORDER_TABLES:
+        statements += [
+            f"ALTER TABLE {table} RENAME TO plain_{table}",
+            f"CREATE TABLE {table} (LIKE plain_{table} INCLUDING ALL) PARTITION BY HASH (owner_id)",
+        ]
+        statements += [
+            f"CREATE TABLE {table}_part{part} PARTITION OF {table}"
+            f" FOR VALUES WITH (MODULUS 8, REMAINDER {part})"
+            for part in range(8)
+        ]
+    await execute(bare_postgres_url, *statements)
+    yield database
+    await database.close()
+
+
+@MODES
+async def test_each_statement_about_orders_touches_one_partition(
+    partitioned: PostgresDatabase, mode: str
+) -> None:
+    storage = SqlStorage(partitioned)
+    owner = (await storage.users.add(Username("alice"), PasswordHash("hash"))).id
+    order = Order(OrderId(11), owner, OrderStatus.PLACED, AT, (CUPS, TEAPOT))
+    key = IdempotencyKey("a wish", AT + timedelta(days=1))
+    late = replace(order, id=OrderId(12), placed_at=key.expires_at)
+    statements = Statements(partitioned)
+    assert await storage.orders.add(order, owner=owner, key=key) == order
+    assert await storage.orders.add(replace(order, id=OrderId(13)), owner=owner, key=key) == order
+    assert await storage.orders.add(late, owner=owner, key=key) == late
+    with pytest.raises(OrderIdTaken):
+        await storage.orders.add(replace(late, placed_at=AT), owner=owner)
+    assert await storage.orders.get_owned(order.id, owner=owner) == order
+    for status in (None, OrderStatus.PLACED):
+        assert await storage.orders.page(owner=owner, status=status, limit=9) == [late, order]
+    assert await storage.orders.update(
+        order.id, owner=owner, change=lambda it: it.transition_to(OrderStatus.CANCELLED)
+    )
+    statements.seen = [seen for seen in statements.seen if any(t in seen[0] for t in ORDER_TABLES)]
+    assert {statement.split()[0] for statement, _ in statements.seen} == {
+        "DELETE", "INSERT", "SELECT", "UPDATE",
+    }  # fmt: skip
+    for plan in await statements.plans(mode):
+        parts = re.findall(r"Scan .*_part(\d)", plan)
+        assert plan.startswith("Insert") or len(set(parts)) == 1, plan

@@ -1,0 +1,49 @@
+"""The command and a server with two workers on PostgreSQL."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.support.server import PASSWORD, Start, ordergate
+
+
+def test_orders_are_served_from_postgresql(
+    tmp_path: Path, start: Start, bare_postgres_url: str
+) -> None:
+    settings = {"DATABASE_URL": bare_postgres_url, "PASSWORD": PASSWORD, "BCRYPT_COST": 4}
+    refused = ordergate("serve", cwd=tmp_path, **settings)
+    assert refused.returncode == 1
+    assert "the database's schema is not current; run `ordergate migrate`" in refused.stderr
+    for command in (["migrate"], ["migrate"], ["seed", "--users", 2, "--orders", 4]):
+        done = ordergate(*command, cwd=tmp_path, **settings)
+        assert done.returncode == 0, done.stderr
+    added = ordergate("users", "add", "carol", cwd=tmp_path, **settings)
+    assert added.stdout.startswith("Added user carol with id "), added.stderr
+    server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        for name, status in (("user1", 200), ("carol", 404)):
+            answer = client.post("/login", data={"username": name, "password": PASSWORD})
+            headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            for _ in range(20):
+                assert client.get("/orders/1", headers=headers).status_code == status
+        assert client.get("/readyz").status_code == 200
+    assert server.stop() == 0
+
+
+def test_a_database_that_is_away_is_told_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://ordergate:hunter2@127.0.0.1:1/orders"
+    done = ordergate("migrate", cwd=tmp_path, DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "PostgreSQL: the connection was refused" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_uses_sqlite_does_not_load_the_driver() -> None:
+    lines = "import sys, ordergate.entrypoints.container; print('asyncpg' in sys.modules)"
+    asked = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout == "False\n"

@@ -1,0 +1,132 @@
+"""What reaches the socket before there is a request, and how a server starts and ends."""
+
+import json
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
+
+CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
+
+
+def say(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes as they are, and return the status, the headers and the body of the answer."""
+    host, port = server.url.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except ConnectionError:
+            pass  # it was refused before everything was said
+        while True:
+            try:
+                data = connection.recv(65_536)
+            except ConnectionResetError:
+                break
+            if not data:
+                break
+            received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+    return int(status.split(" ")[1]), headers, body
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\r\n\r\nGARBAGE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET /livez HTTP/1.1\r\nno header\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nX: a\0b\r\n" + CLOSE,
+        b"GET /livez\x80 HTTP/1.1\r\n" + CLOSE,
+        b"POST /login HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n" + CLOSE,
+        b"POST /login HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n" + CLOSE,
+        b"POST /login HTTP/1.1\r\nContent-Length: -1\r\n" + CLOSE,
+    ],
+    ids=range(8),
+)
+def test_what_is_no_request_gets_a_problem(served: Server, garbage: bytes) -> None:
+    status, headers, body = say(served, garbage)
+    assert status == 400
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
+    problem = json.loads(body)
+    assert problem["type"] == "urn:problem-type:ordergate:malformed-request"
+    assert re.fullmatch("[0-9a-f]{32}", problem["request_id"])
+    assert headers["x-request-id"] == problem["request_id"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [b"GET /livez HTTP/1.1\r\nX: ", b"a" * 600_000],
+        [b"GET /livez HTTP/1.1\r\n", b"X: y\r\n" * 100_000],
+    ],
+    ids=["one header", "many headers"],
+)
+def test_headers_have_a_bound(served: Server, head: list[bytes]) -> None:
+    status, _, body = say(served, *head)
+    assert status == 431
+    assert json.loads(body)["detail"] == "The request line and headers exceed 65536 bytes."
+
+
+def test_trailers_are_no_headers(served: Server) -> None:
+    form = b"username=user1&password=" + PASSWORD.replace(" ", "+").encode()
+    chunk = b"%x\r\n%s\r\n0\r\n" % (len(form), form)
+    head = b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    media_type = b"Content-Type: application/x-www-form-urlencoded\r\n"
+    trailer = b"X-Request-ID: from-a-trailer\r\n\r\n"
+    status, headers, _ = say(served, head + media_type + b"\r\n" + chunk + trailer)
+    assert status == 200
+    assert headers["x-request-id"] != "from-a-trailer"
+    assert say(served, head + b"\r\n" + chunk + media_type + b"\r\n")[0] == 415
+
+
+def test_there_are_no_web_sockets(served: Server) -> None:
+    upgrade = b"Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    request = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n" + upgrade
+    status, headers, _ = say(served, request + b"Sec-WebSocket-Version: 13\r\n\r\n")
+    assert status == 404
+    assert headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_comes_in_pieces_is_no_long_header(served: Server) -> None:
+    form = b"username=user1&password=" + b"x" * 60_000
+    head = (
+        b"POST /login HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: %d\r\n" % len(form)
+    ) + CLOSE
+    status, _, _ = say(served, head, *[form[i : i + 10_000] for i in range(0, len(form), 10_000)])
+    assert status == 400
+
+
+def test_a_client_that_hangs_up_is_no_error_of_ours(served: Server) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+        connection.sendall(
+            b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\nusername="
+        )
+    _, headers, _ = say(served, b"GARBAGE\r\n\r\n")
+    wait_until(lambda: headers["x-request-id"] in "".join(served.output))
+    assert "unexpected_error" not in "".join(served.output)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_ends_when_it_is_told_to(
+    tmp_path: Path, start: Start, workers: int, number: int
+) -> None:
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    server = start("serve", "--workers", workers, cwd=tmp_path)
+    assert say(server, b"GET /readyz HTTP/1.1\r\n" + CLOSE)[0] == 200
+    wait_until(lambda: "".join(server.output).count("startup complete") == workers)
+    assert server.stop(number) == 0
+    assert "Traceback" not in "".join(server.output)

@@ -1,0 +1,137 @@
+"""Workers that end while others serve, and workers that cannot start."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.postgres import PostgresServer
+from tests.support.server import (
+    SECONDS,
+    Server,
+    Start,
+    clean_environment,
+    ordergate,
+    wait_until,
+)
+
+
+@pytest.fixture
+def postgres(postgres_binaries: Path) -> Iterator[PostgresServer]:
+    server = PostgresServer(postgres_binaries)
+    try:
+        server.init()
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def events(server: Server, name: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in list(server.output) if line.startswith("{")]
+    return [line for line in lines if str(line["event"]).startswith(name)]
+
+
+def started(server: Server) -> list[int]:
+    """Return the process ids of all workers that have begun, the oldest first."""
+    pids = (re.search(r"\[(\d+)]", line["event"]) for line in events(server, "Started server"))
+    return [int(pid[1]) for pid in pids if pid]
+
+
+def ready(server: Server) -> int:
+    return len(events(server, "Application startup complete"))
+
+
+def status(server: Server, path: str) -> int:
+    return httpx.get(server.url + path, timeout=SECONDS).status_code
+
+
+def test_worker_that_dies_while_the_database_is_away_comes_back_with_it(
+    tmp_path: Path, start: Start, postgres: PostgresServer
+) -> None:
+    settings = {"DATABASE_URL": postgres.url(), "LOG_FORMAT": "json"}
+    assert ordergate("migrate", cwd=tmp_path, **settings).returncode == 0
+    server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
+    wait_until(lambda: ready(server) == 2)
+    postgres.stop()
+    killed, _ = started(server)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len(events(server, "worker_ended")) == 3)
+    assert {status(server, "/livez") for _ in range(5)} == {200}
+    assert status(server, "/readyz") == 503
+    first, *others = events(server, "worker_ended")
+    assert (first["pid"], first["signal"]) == (killed, "SIGKILL")
+    assert [each["exit_code"] for each in others] == [3, 3]
+    assert [each["restart_seconds"] for each in (first, *others)] == [0.5, 1, 2]
+
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: any("keeping worker" in line for line in list(server.output)))
+    assert status(server, "/livez") == 200
+
+    postgres.start()
+    wait_until(lambda: ready(server) == 3)
+    assert {status(server, "/readyz") for _ in range(20)} == {200}
+    assert server.stop() == 0
+
+
+def test_sigterm_ends_the_service_while_a_worker_waits_for_its_restart(
+    tmp_path: Path, start: Start, postgres: PostgresServer
+) -> None:
+    settings = {"DATABASE_URL": postgres.url(), "LOG_FORMAT": "json"}
+    assert ordergate("migrate", cwd=tmp_path, **settings).returncode == 0
+    server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
+    wait_until(lambda: ready(server) == 2)
+    postgres.stop()
+    for pid in started(server):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(events(server, "worker_ended")) >= 4)
+    assert server.process.poll() is None
+    assert server.stop() == 0
+
+
+FAILING = """
+import os, signal, socket, sys
+from ordergate.entrypoints.server import serving as server
+
+def create():
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            raise RuntimeError("the application is broken")
+    return app
+
+def create_none():
+    raise RuntimeError("there is no application")
+
+if __name__ == "__main__":
+    with server.listen("127.0.0.1", 0) as listening:
+        has_served = server.serve(sys.argv[1], listening, database="none", workers=3)
+    sys.exit(0 if has_served else 7)
+"""
+
+
+@pytest.mark.parametrize("factory", ["create_none", "missing"])
+def test_service_ends_when_no_worker_of_the_first_start_starts(
+    tmp_path: Path, factory: str
+) -> None:
+    script = tmp_path / "failing.py"
+    script.write_text(FAILING)
+    done = subprocess.run(
+        [sys.executable, script, f"failing:{factory}"],
+        cwd=tmp_path,
+        env=clean_environment() | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * 2,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+    assert "no worker could start" in done.stderr
+    assert done.stderr.count("worker_ended") == 3

@@ -1,0 +1,172 @@
+"""What a server does when many come at once, and when its storage or its luck fails."""
+
+import asyncio
+import json
+import sqlite3
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.server import (
+    PASSWORD,
+    PATIENT,
+    SECONDS,
+    Server,
+    Start,
+    ordergate,
+    wait_until,
+)
+
+MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+
+
+async def token_of(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
+    answer = await client.post("/login", data={"username": username, "password": PASSWORD})
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+@pytest.fixture(scope="module")
+def costly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve with hashes as costly as in earnest, one thread for them and little patience."""
+    folder = tmp_path_factory.mktemp("costly")
+    settings: dict[str, Any] = {"BCRYPT_COST": 10, "HASHING_THREADS": 1, "HASHING_QUEUE": 8}
+    settings |= PATIENT
+    assert ordergate("migrate", cwd=folder).returncode == 0
+    seed = ordergate(
+        "seed", "--users", 2, "--orders", 10, cwd=folder, **settings, PASSWORD=PASSWORD
+    )
+    assert seed.returncode == 0, seed.stderr
+    server = Server.start("serve", cwd=folder, **settings)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def client(costly: Server) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=costly.url, limits=MANY, timeout=60) as client:
+        yield client
+
+
+async def test_an_answer_on_a_kept_connection_is_not_held_back(costly: Server) -> None:
+    """Nagle's algorithm would hold each for 40 ms, until the client acknowledges the last."""
+    async with httpx.AsyncClient(base_url=costly.url) as client:
+        times = []
+        for _ in range(20):
+            started = time.perf_counter()
+            await client.get("/livez")
+            times.append(time.perf_counter() - started)
+    assert statistics.median(times) < 0.03
+
+
+async def test_500_connections_at_once_are_all_answered(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+    answers = await asyncio.gather(
+        *(client.get("/order?id=1", headers=headers) for _ in range(500))
+    )
+    assert [answer.status_code for answer in answers] == [200] * 500
+    assert {answer.json()["id"] for answer in answers} == {1}
+
+
+async def test_reads_go_on_beside_40_wrong_sign_ins(client: httpx.AsyncClient) -> None:
+    headers = await token_of(client)
+    wrong = [
+        asyncio.create_task(
+            client.post("/login", data={"username": f"user{i % 4}", "password": "wrong"})
+        )
+        for i in range(40)
+    ]
+    reads = 0
+    while not all(attempt.done() for attempt in wrong):
+        assert (await client.get("/order?id=1", headers=headers)).status_code == 200
+        reads += 1
+    answers = [attempt.result() for attempt in wrong]
+    refused = [answer for answer in answers if answer.status_code == 400]
+    turned_away = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) + len(turned_away) == 40
+    assert len(refused) >= 9
+    assert turned_away
+    for answer in turned_away:
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["error"] == "temporarily_unavailable"
+    assert reads > len(refused)
+
+
+async def test_refusals_take_the_same_time(client: httpx.AsyncClient) -> None:
+    """Compare medians of interleaved runs; a skipped hash would be many times faster."""
+    cases = {
+        "wrong password": ("user1", "a wrong password"),
+        "unknown user": ("nobody", "a wrong password"),
+        "no password": ("user1", "x" * 5000),
+        "no name": ("no\tbody", "a wrong password"),
+    }
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(15):
+        for name, (username, password) in cases.items():
+            started = time.perf_counter()
+            answer = await client.post("/login", data={"username": username, "password": password})
+            times[name].append(time.perf_counter() - started)
+            assert answer.status_code == 400
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    for name, median in medians.items():
+        assert 0.7 < median / medians["wrong password"] < 1.4, (name, medians)
+
+
+async def test_sign_ins_that_nobody_waits_for_do_not_stop_the_pool(
+    client: httpx.AsyncClient,
+) -> None:
+    """More clients leave than there are places: one at work and eight that wait."""
+    hasty = httpx.Timeout(60, read=0.01)
+    form = {"username": "u", "password": "x"}
+    for _ in range(12):
+        with suppress(httpx.ReadTimeout):
+            await client.post("/login", data=form, timeout=hasty)
+    deadline = time.monotonic() + SECONDS
+    while (await client.post("/login", data=form)).status_code == 503:
+        assert time.monotonic() < deadline
+
+
+async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path, start: Start) -> None:
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    settings = {"BCRYPT_COST": 4}
+    ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
+    server = start("serve", cwd=tmp_path, **settings)
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        headers = await token_of(client)
+        assert (await client.get("/readyz")).status_code == 200
+        with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:
+            database.execute("DROP TABLE order_lines")
+            database.execute("DROP TABLE alembic_version")
+        for address in ("/readyz", "/order?id=1"):
+            answer = await client.get(address, headers=headers)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["detail"] == "The storage does not answer; try again soon."
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_the_log_is_json_and_holds_no_request_and_no_secret(
+    tmp_path: Path, start: Start
+) -> None:
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    settings = {"BCRYPT_COST": 4}
+    ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
+    server = start("serve", cwd=tmp_path, **settings)
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        headers = await token_of(client)
+        assert (await client.get("/order?id=1", headers=headers)).status_code == 200
+        assert (await client.get("/order?id=1")).status_code == 401
+        with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:
+            database.execute("DROP TABLE order_lines")
+        failed = await client.get("/order?id=1", headers=headers | {"X-Request-ID": "the-last"})
+    assert failed.status_code == 503
+    wait_until(lambda: "the-last" in "".join(server.output))
+    lines = [json.loads(line) for line in server.output]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    for secret in (PASSWORD, headers["Authorization"].split()[1], "id=1", "user1"):
+        assert secret not in "".join(server.output)

@@ -1,0 +1,228 @@
+"""Databases of other programs are refused, and left as they are."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import Connection, inspect
+
+from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.recognition import ForeignSchema, recognize
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.application.errors import SchemaNotCurrent
+from tests.support.postgres import database_at, execute
+from tests.support.server import ordergate
+
+VERSIONS = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+ITS_USERS = "CREATE TABLE users (id INTEGER PRIMARY KEY, email VARCHAR(200))"
+ITS_SHOP = [
+    ITS_USERS,
+    "CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, status VARCHAR(16))",
+    "CREATE TABLE order_lines (id INTEGER PRIMARY KEY, order_id INTEGER, quantity INTEGER)",
+    *(
+        f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)"
+        for name in (
+            "sessions",
+            "refresh_tokens",
+            "external_subjects",
+            "idempotency_keys",
+            "secrets",
+            "copies",
+        )
+    ),
+]
+
+
+def at(*revisions: str) -> list[str]:
+    insert = "INSERT INTO alembic_version VALUES ('{}')"
+    return [VERSIONS, *map(insert.format, revisions)]
+
+
+ANOTHER = "another program's"
+FOREIGN = {
+    "the newest revision and no table": (at("0005"), ANOTHER),
+    "an older revision and no table": (at("0001"), ANOTHER),
+    "the newest revision and its own users": ([*at("0005"), ITS_USERS], ANOTHER),
+    "the newest revision and its own shop": ([*at("0005"), *ITS_SHOP], ANOTHER),
+    "a newer revision and no table": (at("0017"), ANOTHER),
+    "a newer revision and its own shop": ([*at("0017"), *ITS_SHOP], ANOTHER),
+    "a hash": (at("9f3a1c2b7d8e"), ANOTHER),
+    "two heads": (at("0005", "0004"), ANOTHER),
+    "a version table of other columns": (["CREATE TABLE alembic_version (n INTEGER)"], ANOTHER),
+    "users and no revision": ([ITS_USERS], "a table users that Ordergate did not make"),
+    "users and an empty version table": (
+        [VERSIONS, ITS_USERS],
+        "a table users that Ordergate did not make",
+    ),
+    "a table of later revisions": (
+        ["CREATE TABLE secrets (id INTEGER PRIMARY KEY)"],
+        "a table secrets that Ordergate did not make",
+    ),
+    "a view": (["CREATE VIEW orders AS SELECT 1 AS id"], "a table orders that Ordergate"),
+}
+
+
+@pytest.fixture(params=list(FOREIGN))
+def foreign(request: pytest.FixtureRequest) -> tuple[list[str], str]:
+    return FOREIGN[request.param]
+
+
+def make(file: Path, statements: list[str]) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == {"shop.db"}
+
+
+async def test_another_programs_sqlite_file_is_refused_and_not_changed(
+    quiet: Path, foreign: tuple[list[str], str]
+) -> None:
+    file, (statements, reason) = quiet / "shop.db", foreign
+    make(file, statements)
+    before = file.read_bytes(), file.stat()
+    for attempt in ("migrate", "open"):
+        storage = SqlStorage(SqliteDatabase(file))
+        with pytest.raises(SchemaNotCurrent, match=reason):
+            await getattr(storage, attempt)()
+        await storage.close()
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == (before[0], before[1].st_mtime_ns)
+
+
+async def test_another_programs_postgresql_database_is_refused_and_not_changed(
+    bare_postgres_url: str, foreign: tuple[list[str], str]
+) -> None:
+    statements, reason = foreign
+    await execute(bare_postgres_url, *statements)
+    database = database_at(bare_postgres_url)
+    storage = SqlStorage(database)
+    query = (
+        "SELECT relname, attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+        " WHERE relnamespace = 'public'::regnamespace ORDER BY 1, attnum"
+    )
+    before = await _rows(bare_postgres_url, query)
+    for attempt in (storage.migrate, storage.open):
+        with pytest.raises(SchemaNotCurrent, match=reason):
+            await attempt()
+    await storage.close()
+    assert await _rows(bare_postgres_url, query) == before
+
+
+async def _rows(url: str, query: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+def sqlite_at(place: str) -> SqliteDatabase:
+    return SqliteDatabase(Path(place))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str], Database], str]:
+    """Return what opens an empty database, and where it is."""
+    if request.param == "postgres":
+        return database_at, request.getfixturevalue("bare_postgres_url")
+    file = tmp_path / "orders.db"
+    make(file, ["PRAGMA journal_mode = WAL"])
+    return sqlite_at, str(file)
+
+
+async def test_a_schema_is_examined_as_it_was_before_another_process_migrated(
+    empty: tuple[Callable[[str], Database], str],
+) -> None:
+    """Or `serve` beside `migrate` would take Ordergate's own tables for another program's."""
+    opened, place = empty
+
+    async def migrate() -> None:
+        storage = SqlStorage(opened(place))
+        await storage.migrate()
+        await storage.close()
+
+    def tables(connection: Connection) -> list[str]:
+        return inspect(connection).get_table_names()
+
+    def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
+        before = tables(connection)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(lambda: asyncio.run(migrate())).result()
+        return before, tables(connection)
+
+    database = opened(place)
+    assert await database.examine(look_twice) == ([], [])
+    assert "secrets" in await database.examine(tables)
+    await database.close()
+
+
+async def test_tables_of_other_names_may_share_the_database(tmp_path: Path) -> None:
+    file = tmp_path / "shop.db"
+    make(file, ["CREATE TABLE invoices (id INTEGER PRIMARY KEY)"])
+    storage = SqlStorage(SqliteDatabase(file))
+    await storage.migrate()
+    await storage.open()
+    await storage.close()
+
+
+@pytest.mark.parametrize(
+    "command", [["migrate"], ["users", "add", "alice"], ["serve", "--port", "0"]]
+)
+def test_commands_refuse_another_programs_file_in_one_line(
+    tmp_path: Path, command: list[str]
+) -> None:
+    make(tmp_path / "shop.db", [*at("0005"), *ITS_SHOP])
+    url = f"sqlite:///{tmp_path}/shop.db"
+    result = ordergate(*command, cwd=tmp_path, DATABASE_URL=url, PASSWORD="a pot of tea at five")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert ANOTHER in line
+
+
+@pytest.mark.parametrize("statements", [at("0005"), [*at("0005"), *ITS_SHOP], [ITS_USERS]])
+def test_another_programs_file_is_neither_restored_nor_replaced(
+    tmp_path: Path, statements: list[str]
+) -> None:
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    assert ordergate("backup", "good.db", cwd=tmp_path).returncode == 0
+    make(tmp_path / "shop.db", statements)
+    before = (tmp_path / "shop.db").read_bytes()
+    refused = ordergate("restore", "shop.db", "--replace", cwd=tmp_path)
+    assert "shop.db is no database of Ordergate's" in refused.stderr
+    url = f"sqlite:///{tmp_path}/shop.db"
+    refused = ordergate("restore", "good.db", cwd=tmp_path, DATABASE_URL=url)
+    assert "is another program's database; replace it with --replace" in refused.stderr
+    assert (tmp_path / "shop.db").read_bytes() == before
+
+
+def test_a_schema_of_a_later_program_is_recognized() -> None:
+    ours = {
+        "alembic_version": frozenset({"version_num"}),
+        "users": frozenset({"id", "username", "password_hash"}),
+        "orders": frozenset({"owner_id", "id", "status", "placed_at", "currency"}),
+        "order_lines": frozenset(
+            {"owner_id", "order_id", "position", "sku", "name", "quantity", "unit_price"}
+        ),
+    }
+    assert recognize(ours, ["0001"]) == "0001"
+    with pytest.raises(ForeignSchema):
+        recognize(ours, ["0002"])
+    for name in ("sessions", "refresh_tokens", "external_subjects"):
+        ours[name] = frozenset()
+    assert recognize(ours, ["0003"]) == "0003"
+    for name in ("idempotency_keys", "secrets", "copies"):
+        ours[name] = frozenset()
+    assert recognize(ours, ["0006"]) == "0006"
+    with pytest.raises(ForeignSchema):
+        recognize(ours, ["0000"])

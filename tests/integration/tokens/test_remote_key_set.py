@@ -1,0 +1,375 @@
+"""Keys of another issuer, fetched from a real one on loopback."""
+
+import asyncio
+import gzip
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS
+from ordergate.adapters.tokens.keys.remote_key_set import (
+    FIRST_RETRY_SECONDS,
+    FRESH_SECONDS,
+    MAX_BYTES,
+    RETRY_SECONDS,
+    STALE_SECONDS,
+    RemoteKeySet,
+)
+from ordergate.application.errors import IssuerKeysUnavailable
+from tests.support.jose import SECRET, jwk_of, public_jwk
+from tests.support.oidc_issuer import Issuer, issuing
+from tests.support.server import SECONDS, wait_until
+
+
+class Seconds:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with issuing() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+async def remote(issuer: Issuer, seconds: Seconds) -> AsyncIterator[RemoteKeySet]:
+    remote = RemoteKeySet(issuer.url, monotonic=seconds)
+    yield remote
+    await remote.close()
+
+
+def newest(issuer: Issuer) -> str:
+    return str(issuer.keys[-1]["kid"])
+
+
+async def kids(remote: RemoteKeySet, kid: str | None = None) -> list[str | None]:
+    return [key.kid for key in (await remote.keys(kid)).keys]
+
+
+async def fetched(remote: RemoteKeySet) -> None:
+    """Wait for the fetch under way, if there is one."""
+    if remote._fetching is not None:
+        await asyncio.wait_for(asyncio.wait([remote._fetching]), SECONDS)
+
+
+async def test_keys_are_fetched_once_for_all_who_ask_at_once(
+    remote: RemoteKeySet, issuer: Issuer
+) -> None:
+    sets = await asyncio.gather(*(kids(remote) for _ in range(50)))
+    assert sets == [[newest(issuer)]] * 50
+    assert issuer.fetches == 1
+
+
+async def test_nothing_is_fetched_before_somebody_asks(
+    remote: RemoteKeySet, issuer: Issuer
+) -> None:
+    assert issuer.fetches == 0
+
+
+async def test_fresh_keys_are_not_fetched_again(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    old = await kids(remote)
+    issuer.rotate()
+    seconds.now += FRESH_SECONDS - 1
+    assert await kids(remote) == old
+    assert remote._fetching is None
+
+
+async def test_keys_that_are_no_longer_fresh_are_used_once_more_while_new_ones_come(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    old = await kids(remote)
+    issuer.rotate()
+    seconds.now += FRESH_SECONDS
+    assert await asyncio.gather(*(kids(remote) for _ in range(50))) == [old] * 50
+    await fetched(remote)
+    assert await kids(remote) == [newest(issuer)]
+    assert issuer.fetches == 2
+
+
+async def test_after_a_long_quiet_no_withdrawn_key_is_used(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    await kids(remote)
+    issuer.rotate()
+    seconds.now += STALE_SECONDS
+    assert await asyncio.gather(*(kids(remote) for _ in range(50))) == [[newest(issuer)]] * 50
+    assert issuer.fetches == 2
+
+
+async def test_an_unknown_kid_is_asked_for(remote: RemoteKeySet, issuer: Issuer) -> None:
+    await kids(remote)
+    issuer.rotate()
+    assert await kids(remote, newest(issuer)) == [newest(issuer)]
+    assert issuer.fetches == 2
+
+
+async def test_forged_kids_do_not_hammer_the_issuer(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    known = await kids(remote)
+    for _ in range(2):
+        sets = await asyncio.gather(*(kids(remote, f"forged {i}") for i in range(50)))
+        assert sets == [known] * 50
+    assert issuer.fetches == 2
+    seconds.now += RETRY_SECONDS
+    await kids(remote, "forged")
+    assert issuer.fetches == 3
+
+
+async def test_who_goes_away_does_not_take_the_fetch_along(
+    remote: RemoteKeySet, issuer: Issuer
+) -> None:
+    issuer.hang = True
+    waiting = [asyncio.create_task(kids(remote)) for _ in range(2)]
+    await asyncio.to_thread(wait_until, lambda: issuer.fetches > 0)
+    waiting[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    issuer.released.set()
+    assert await waiting[1] == [newest(issuer)]
+    assert issuer.fetches == 1
+
+
+async def test_while_the_issuer_is_down_its_keys_go_on(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    known = await kids(remote)
+    issuer.status = 500
+    for _ in range(3):
+        seconds.now += FRESH_SECONDS
+        assert await kids(remote, known[0]) == known
+        await fetched(remote)
+    assert issuer.fetches == 4
+    assert await kids(remote, known[0]) == known
+    assert remote._fetching is None, "it was asked a moment ago"
+
+
+async def test_an_unknown_kid_is_nobodys_fault_while_the_issuer_is_down(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    await kids(remote)
+    issuer.status = 500
+    for _ in range(2):
+        with pytest.raises(IssuerKeysUnavailable, match="the status is 500"):
+            await kids(remote, "new")
+    assert issuer.fetches == 2
+    issuer.status = 200
+    issuer.rotate()
+    seconds.now += RETRY_SECONDS
+    assert await kids(remote, newest(issuer)) == [newest(issuer)]
+
+
+async def test_an_issuer_that_was_never_up_is_asked_each_second(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    issuer.status = 503
+    for _ in range(5):
+        with pytest.raises(IssuerKeysUnavailable, match="the status is 503"):
+            await kids(remote)
+    assert issuer.fetches == 1
+    issuer.status = 200
+    seconds.now += FIRST_RETRY_SECONDS
+    assert await kids(remote) == [newest(issuer)]
+
+
+async def test_where_nobody_listens_there_are_no_keys() -> None:
+    with issuing() as issuer:
+        pass
+    with pytest.raises(IssuerKeysUnavailable, match="ConnectError"):
+        await RemoteKeySet(issuer.url).keys(None)
+
+
+async def test_an_issuer_that_is_too_slow_is_waited_for_no_longer(issuer: Issuer) -> None:
+    remote = RemoteKeySet(issuer.url, timeout=0.1)
+    issuer.hang = True
+    with pytest.raises(IssuerKeysUnavailable, match=r"no whole answer within 0\.1 s"):
+        await remote.keys(None)
+
+
+async def test_the_log_tells_when_keys_cannot_be_had_and_when_they_can(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds, caplog: pytest.LogCaptureFixture
+) -> None:
+    for status in (500, 404, 200, 200):
+        issuer.status = status
+        seconds.now += FRESH_SECONDS
+        try:
+            await remote.keys(None)
+        except IssuerKeysUnavailable:
+            assert status != 200
+        await fetched(remote)
+    lines = [record for record in caplog.records if record.name == "ordergate.keys"]
+    assert [line.getMessage() for line in lines] == ["keys_unavailable", "keys_available"]
+    assert {line.levelno for line in lines} == {logging.WARNING}
+    assert vars(lines[0])["reason"] == "ValueError: the status is 500"
+    assert vars(lines[0])["url"] == issuer.url
+
+
+KEY = public_jwk("EdDSA", kid="a")
+OTHER = public_jwk("ES256", kid="a")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"keys": [KEY, OTHER]},
+        {"keys": [KEY, jwk_of(SECRET)]},
+        {"keys": [jwk_of(SECRET)]},
+        {"keys": [{**KEY, "kid": str(i)} for i in range(MAX_KEYS + 1)]},
+        {"keys": KEY},
+        {"keys": None},
+        {"error": "not today"},
+        KEY,
+        [KEY],
+        "keys",
+    ],
+    ids=range(10),
+)
+async def test_a_set_that_is_no_good_changes_nothing(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds, document: object
+) -> None:
+    issuer.body = json.dumps(document).encode()
+    with pytest.raises(IssuerKeysUnavailable):
+        await remote.keys(None)
+    issuer.body = None
+    seconds.now += FIRST_RETRY_SECONDS
+    known = await kids(remote)
+    issuer.body = json.dumps(document).encode()
+    seconds.now += FRESH_SECONDS
+    await remote.keys(None)
+    await fetched(remote)
+    assert await kids(remote) == known
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"<html>",
+        b'{"keys": [], "keys": []}',
+        b"[" * 100_000,
+        b'{"keys": [' + b" " * MAX_BYTES + b"]}",
+    ],
+    ids=range(6),
+)
+async def test_bytes_that_are_no_set_are_refused(
+    remote: RemoteKeySet, issuer: Issuer, body: bytes
+) -> None:
+    issuer.body = body
+    with pytest.raises(IssuerKeysUnavailable):
+        await remote.keys(None)
+
+
+async def test_an_answer_that_never_ends_is_left_in_the_middle(
+    remote: RemoteKeySet, issuer: Issuer
+) -> None:
+    issuer.body = b" " * (64 * MAX_BYTES)
+    with pytest.raises(IssuerKeysUnavailable, match=f"more than {MAX_BYTES} bytes"):
+        await remote.keys(None)
+
+
+async def test_what_was_not_asked_for_compressed_is_not_unpacked(
+    remote: RemoteKeySet, issuer: Issuer
+) -> None:
+    issuer.body = gzip.compress(json.dumps({"keys": issuer.keys}).encode())
+    issuer.headers = {"Content-Encoding": "gzip"}
+    with pytest.raises(IssuerKeysUnavailable):
+        await remote.keys(None)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_not_followed(
+    remote: RemoteKeySet, issuer: Issuer, status: int
+) -> None:
+    issuer.status, issuer.headers = status, {"Location": "/elsewhere"}
+    with pytest.raises(IssuerKeysUnavailable, match=f"the status is {status}"):
+        await remote.keys(None)
+    assert issuer.fetches == 1
+
+
+async def test_keys_that_cannot_be_used_are_left_out(remote: RemoteKeySet, issuer: Issuer) -> None:
+    issuer.keys.append(public_jwk("RS256", kid="enc", use="enc"))
+    issuer.keys.append({"kty": "EC", "crv": "P-521", "kid": "large"})
+    assert await kids(remote) == [issuer.keys[0]["kid"]]
+
+
+async def test_the_environment_names_no_proxy(
+    remote: RemoteKeySet, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert await kids(remote) == [newest(issuer)]
+
+
+async def test_a_fetch_under_way_ends_with_the_set(remote: RemoteKeySet, issuer: Issuer) -> None:
+    issuer.hang = True
+    waiting = asyncio.create_task(kids(remote))
+    await asyncio.to_thread(wait_until, lambda: issuer.fetches > 0)
+    await remote.close()
+    await remote.close()
+    with pytest.raises(IssuerKeysUnavailable):
+        await waiting
+
+
+def certificate_in(folder: Path) -> Path:
+    """Write a certificate of this computer's own, and its key, to a file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an issuer on loopback")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "issuer.pem"
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file.write_bytes(
+        certificate.public_bytes(pem)
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    )
+    return file
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_an_issuer_shows_a_certificate_that_is_trusted(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    file = certificate_in(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    issuer.server.socket = context.wrap_socket(issuer.server.socket, server_side=True)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    remote = RemoteKeySet(issuer.url.replace("http:", "https:"))
+    if trusted:
+        assert await kids(remote) == [newest(issuer)]
+    else:
+        with pytest.raises(IssuerKeysUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await remote.keys(None)

@@ -1,0 +1,123 @@
+"""Keys as OpenSSL makes them, in files as people keep them."""
+
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from ordergate.adapters.system.system_clock import SystemClock
+from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from ordergate.adapters.tokens.keys.key_source import StaticKeys
+from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.user import UserId
+from tests.support.jose import roca_key
+
+
+def openssl(*arguments: str, cwd: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+async def signs(key: SigningKey) -> bool:
+    second = timedelta(seconds=60)
+    tokens = JwtTokenIssuer(
+        keys=StaticKeys(key),
+        clock=SystemClock(),
+        issuer="i",
+        audience="a",
+        lifetime=second,
+        leeway=second,
+    )
+    caller = Caller(UserId(1), "c")
+    return await tokens.verify(tokens.issue(caller).value) == caller
+
+
+@pytest.mark.parametrize(
+    ("command", "algorithm"),
+    [
+        ("genpkey -algorithm ed25519 -out private.key", "EdDSA"),
+        ("ecparam -name prime256v1 -genkey -noout -out private.key", "ES256"),
+        ("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out private.key", "ES256"),
+        ("genrsa -out private.key 4096", "RS256"),
+        ("genrsa -traditional -out private.key 2048", "RS256"),
+    ],
+)
+async def test_the_algorithm_follows_from_the_key(
+    tmp_path: Path, command: str, algorithm: str
+) -> None:
+    openssl(*command.split(), cwd=tmp_path)
+    key = SigningKey.from_file(tmp_path / "private.key")
+    assert key.algorithm == algorithm
+    assert await signs(key)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("genrsa -out private.key 1024", "weak"),
+        ("genpkey -algorithm ed448 -out private.key", "must be Ed25519"),
+        ("ecparam -name secp384r1 -genkey -noout -out private.key", "must be Ed25519"),
+        ("ecparam -name secp256k1 -genkey -noout -out private.key", "must be Ed25519"),
+        ("genrsa -aes128 -passout pass:hunter2 -out private.key 2048", "without a passphrase"),
+        ("genpkey -algorithm x25519 -out private.key", "must be Ed25519"),
+    ],
+)
+def test_a_key_that_cannot_sign_here_is_told_why(tmp_path: Path, command: str, reason: str) -> None:
+    openssl(*command.split(), cwd=tmp_path)
+    with pytest.raises(InvalidSigningKey, match=reason):
+        SigningKey.from_file(tmp_path / "private.key")
+
+
+def test_a_public_key_cannot_sign(tmp_path: Path) -> None:
+    openssl("genpkey", "-algorithm", "ed25519", "-out", "private.key", cwd=tmp_path)
+    openssl("pkey", "-in", "private.key", "-pubout", "-out", "public.key", cwd=tmp_path)
+    with pytest.raises(InvalidSigningKey, match="not a PEM file with a private key"):
+        SigningKey.from_file(tmp_path / "public.key")
+
+
+def test_a_key_with_the_roca_weakness_cannot_sign() -> None:
+    pem = roca_key().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    with pytest.raises(InvalidSigningKey, match="ROCA"):
+        SigningKey.from_pem(pem)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\n"])
+def test_what_is_no_key_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "private.key").write_bytes(content)
+    with pytest.raises(InvalidSigningKey, match="not a PEM file"):
+        SigningKey.from_file(tmp_path / "private.key")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSigningKey, match="No such file"):
+        SigningKey.from_file(tmp_path / "private.key")
+    with pytest.raises(InvalidSigningKey, match="Is a directory"):
+        SigningKey.from_file(tmp_path)
+
+
+def test_a_key_is_named_by_its_thumbprint() -> None:
+    """RFC 8037, appendix A.3: the key, its file and its thumbprint."""
+    pem = (
+        b"-----BEGIN PRIVATE KEY-----\n"
+        b"MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+        b"-----END PRIVATE KEY-----\n"
+    )
+    assert SigningKey.from_pem(pem).kid == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+@pytest.mark.parametrize("length", [0, 1, 31])
+async def test_a_short_secret_cannot_sign(length: int) -> None:
+    with pytest.raises(InvalidSigningKey, match="32 bytes"):
+        SigningKey.from_secret("x" * length)
+    assert await signs(SigningKey.from_secret("é" * 16))
+
+
+def test_keys_are_in_no_repr() -> None:
+    assert "hunter2" not in repr(SigningKey.from_secret("hunter2" * 5))
+    assert "PrivateKey" not in repr(SigningKey.new("EdDSA"))

@@ -1,0 +1,88 @@
+"""Making keys and tokens for tests, good ones and every kind of bad one."""
+
+import base64
+import json
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+from tests.support.vectors import ROCA_KEY
+
+Jwk = dict[str, Any]
+
+SECRET = b"a secret of more than thirty-two bytes"
+ALGORITHMS = ["EdDSA", "ES256", "RS256", "HS256"]
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def number(value: int) -> str:
+    return encode(value.to_bytes((value.bit_length() + 7) // 8))
+
+
+@cache
+def private_key(algorithm: str) -> Any:
+    match algorithm:
+        case "EdDSA":
+            return ed25519.Ed25519PrivateKey.generate()
+        case "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "RS256":
+            return rsa.generate_private_key(65537, 2048)
+        case _:
+            return SECRET
+
+
+def public_jwk(algorithm: str, **more: object) -> Jwk:
+    return {**jwk_of(private_key(algorithm)), **more}
+
+
+def jwk_of(key: Any) -> Jwk:
+    if isinstance(key, bytes):
+        return {"kty": "oct", "k": encode(key)}
+    public = key.public_key()
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return {"kty": "OKP", "crv": "Ed25519", "x": encode(public.public_bytes_raw())}
+    numbers = public.public_numbers()
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        x, y = (encode(n.to_bytes(32)) for n in (numbers.x, numbers.y))
+        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+    return {"kty": "RSA", "n": number(numbers.n), "e": number(numbers.e)}
+
+
+def sign(
+    algorithm: str,
+    payload: bytes = b'{"a":1}',
+    *,
+    header: str | None = None,
+    key: Any = None,
+    **members: object,
+) -> str:
+    """Sign truly, whatever the header says; `header` is its text, else `members` are added."""
+    text = header if header is not None else json.dumps({"alg": algorithm, **members})
+    signed = f"{encode(text.encode('utf-8', 'surrogatepass'))}.{encode(payload)}"
+    return f"{signed}.{signature(algorithm, signed, key)}"
+
+
+def signature(algorithm: str, signed: str, key: Any = None) -> str:
+    signer = get_default_algorithms()[algorithm]
+    return encode(signer.sign(signed.encode(), private_key(algorithm) if key is None else key))
+
+
+def rsa_key(p: int, q: int, e: int = 65537) -> rsa.RSAPrivateKey:
+    d = pow(e, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(e, p * q)
+    crt = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    return rsa.RSAPrivateNumbers(p, q, d, *crt, public).private_key()
+
+
+def roca_key() -> rsa.RSAPrivateKey:
+    p, q = (
+        int.from_bytes(base64.urlsafe_b64decode(prime + "=" * (-len(prime) % 4)))
+        for prime in ROCA_KEY.values()
+    )
+    return rsa_key(p, q)

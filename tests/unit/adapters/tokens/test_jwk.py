@@ -1,0 +1,295 @@
+from collections.abc import Callable
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ordergate.adapters.tokens.jws import read_jws
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, InvalidKeySet, KeySet, VerifyingKey
+from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
+from ordergate.application.errors import InvalidToken
+from tests.support.jose import (
+    ALGORITHMS,
+    Jwk,
+    encode,
+    jwk_of,
+    number,
+    private_key,
+    public_jwk,
+    roca_key,
+    sign,
+)
+
+
+def verifies(jwk: Jwk, algorithm: str, key: object = None) -> bool:
+    """Say whether a token that the key truly signed is read with this JWK."""
+    try:
+        read_jws(sign(algorithm, key=key), KeySet.from_jwks(jwk))
+    except InvalidToken:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"use": "sig"},
+        {"key_ops": ["verify"]},
+        {"key_ops": ["sign", "verify"], "use": "sig"},
+        {"kid": "one", "x5t": "unknown members are ignored"},
+    ],
+)
+def test_a_key_for_signatures_verifies(algorithm: str, more: Jwk) -> None:
+    assert verifies(public_jwk(algorithm, **more), algorithm)
+    assert verifies(public_jwk(algorithm, alg=algorithm, **more), algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"use": "enc"},
+        {"use": ""},
+        {"use": None},
+        {"use": ["sig"]},
+        {"key_ops": []},
+        {"key_ops": ["sign"]},
+        {"key_ops": ["encrypt"]},
+        {"key_ops": ["verify", "encrypt"]},
+        {"key_ops": "verify"},
+        {"key_ops": None},
+        {"key_ops": [["verify"]]},
+        {"use": "sig", "key_ops": ["wrapKey"]},
+        {"use": "enc", "key_ops": ["verify"]},
+        {"alg": "none"},
+        {"alg": "RSA-OAEP"},
+        {"alg": ""},
+        {"alg": None},
+    ],
+    ids=str,
+)
+def test_a_key_for_anything_else_verifies_nothing(algorithm: str, more: Jwk) -> None:
+    assert verifies(public_jwk(algorithm), algorithm)
+    assert not verifies(public_jwk(algorithm, **more), algorithm)
+
+
+def test_a_key_of_one_kind_is_for_one_algorithm() -> None:
+    for kind in ALGORITHMS:
+        for algorithm in ALGORITHMS:
+            assert verifies(public_jwk(kind, alg=algorithm), kind) == (kind == algorithm)
+
+
+def test_of_a_private_key_the_public_part_is_kept() -> None:
+    private = {**public_jwk("EdDSA"), "d": encode(private_key("EdDSA").private_bytes_raw())}
+    assert verifies(private, "EdDSA")
+    assert private["d"] not in repr(KeySet.from_jwks(private))
+
+
+def test_keys_are_in_no_repr() -> None:
+    assert public_jwk("HS256")["k"] not in repr(KeySet.from_jwks(public_jwk("HS256")))
+    assert "a secret" not in repr(KeySet.from_jwks(public_jwk("HS256")))
+
+
+@pytest.mark.parametrize("member", ["x", "y", "e", "n", "k"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v + "=",
+        lambda v: v[:-4],
+        lambda _: "",
+        lambda _: None,
+        lambda _: 5,
+        lambda v: v + "é",
+    ],
+)
+def test_a_key_that_is_written_wrongly_is_left_out(
+    member: str, change: Callable[[str], object]
+) -> None:
+    for algorithm in ALGORITHMS:
+        jwk = public_jwk(algorithm)
+        if member in jwk:
+            assert not verifies({**jwk, member: change(jwk[member])}, algorithm)
+            del jwk[member]
+            assert not verifies(jwk, algorithm)
+
+
+def test_a_point_off_the_curve_is_no_key() -> None:
+    jwk = public_jwk("ES256")
+    assert not verifies({**jwk, "x": jwk["y"], "y": jwk["x"]}, "ES256")
+    assert not verifies({**jwk, "crv": "P-384"}, "ES256")
+    assert not verifies({**jwk, "crv": "secp256k1"}, "ES256")
+
+
+def test_a_short_secret_is_no_key() -> None:
+    assert verifies(jwk_of(b"x" * 32), "HS256", b"x" * 32)
+    assert not verifies(jwk_of(b"x" * 31), "HS256", b"x" * 31)
+
+
+# RSA
+
+
+def test_an_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - it is to be refused
+    assert "2048" in (rsa_weakness(key.public_key()) or "")
+    keys = KeySet.from_jwks(jwk_of(key))
+    assert (keys.keys, len(keys.refused)) == ((), 1)
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3, 17, 65535, 65536, 65538, 2**64 + 1])
+def test_an_rsa_key_with_another_exponent_is_left_out(exponent: int) -> None:
+    jwk = {**public_jwk("RS256"), "e": number(exponent)}
+    assert len(KeySet.from_jwks(jwk).refused) == 1
+    assert not verifies(jwk, "RS256")
+
+
+def test_an_rsa_key_with_the_roca_weakness_is_left_out() -> None:
+    key = roca_key()
+    token = sign("RS256", key=key)
+    unchecked = KeySet.of([VerifyingKey(None, "RS256", key.public_key())])
+    assert read_jws(token, unchecked), "the signature itself is good"
+    assert not verifies(jwk_of(key), "RS256", key)
+    assert KeySet.from_jwks(jwk_of(key)).refused == (
+        "key 0: the modulus has the ROCA fingerprint (CVE-2017-15361)",
+    )
+
+
+def test_an_ordinary_rsa_key_has_no_weakness() -> None:
+    assert rsa_weakness(private_key("RS256").public_key()) is None
+
+
+def test_a_huge_rsa_key_is_left_out() -> None:
+    jwk = {"kty": "RSA", "n": number(2**8192 + 1), "e": "AQAB"}
+    assert len(KeySet.from_jwks(jwk).refused) == 1
+
+
+# Sets
+
+
+def test_a_kid_is_in_a_set_once() -> None:
+    twice = {"keys": [public_jwk("EdDSA", kid="one"), public_jwk("ES256", kid="one")]}
+    with pytest.raises(InvalidKeySet, match="same kid"):
+        KeySet.from_jwks(twice)
+    key = VerifyingKey("one", "EdDSA", private_key("EdDSA").public_key())
+    with pytest.raises(InvalidKeySet, match="same kid"):
+        KeySet.of([key, key])
+
+
+def test_a_kid_is_in_a_set_once_even_if_one_of_the_keys_is_left_out() -> None:
+    twice = [public_jwk("EdDSA", kid="one"), public_jwk("RS256", kid="one", use="enc")]
+    with pytest.raises(InvalidKeySet, match="same kid"):
+        KeySet.from_jwks({"keys": twice})
+
+
+@pytest.mark.parametrize("more", [{}, {"use": "enc"}])
+def test_secrets_and_public_keys_are_never_in_one_set(more: Jwk) -> None:
+    mixed = {"keys": [public_jwk("HS256", kid="a"), public_jwk("ES256", kid="b", **more)]}
+    with pytest.raises(InvalidKeySet, match="mixed"):
+        KeySet.from_jwks(mixed)
+
+
+def test_a_set_has_a_bound() -> None:
+    assert len(KeySet.from_jwks({"keys": [public_jwk("EdDSA")] * MAX_KEYS}).keys) == MAX_KEYS
+    with pytest.raises(InvalidKeySet, match="more than 32"):
+        KeySet.from_jwks({"keys": [public_jwk("EdDSA")] * (MAX_KEYS + 1)})
+
+
+@pytest.mark.parametrize("keys", [None, "", {}, 5, [5], [[]], [None]])
+def test_what_is_no_list_of_keys_is_no_set(keys: object) -> None:
+    with pytest.raises(InvalidKeySet):
+        KeySet.from_jwks({"keys": keys})
+
+
+@pytest.mark.parametrize("kid", ["", 5, None, ["one"]])
+def test_a_kid_is_text(kid: object) -> None:
+    with pytest.raises(InvalidKeySet, match="kid"):
+        KeySet.from_jwks({"keys": [public_jwk("EdDSA", kid=kid)]})
+
+
+def test_a_published_set_may_hold_keys_that_are_not_for_us() -> None:
+    published = KeySet.from_jwks(
+        {
+            "keys": [
+                public_jwk("RS256", kid="for encryption", use="enc"),
+                {"kty": "EC", "crv": "P-521", "kid": "another curve"},
+                public_jwk("EdDSA", kid="for us"),
+            ]
+        }
+    )
+    assert [key.kid for key in published.keys] == ["for us"]
+    assert published.refused == (
+        "key 0: use is not sig",
+        "key 1: kty and crv are none of Ed25519, P-256, RSA and oct",
+    )
+    with pytest.raises(InvalidToken):
+        read_jws(sign("RS256", kid="for encryption"), published)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+members = st.sampled_from(
+    ["kty", "crv", "alg", "use", "key_ops", "kid", "x", "y", "n", "e", "k", "d"]
+)
+likely = st.sampled_from(
+    ["OKP", "EC", "RSA", "oct", "Ed25519", "P-256", "AQAB", "sig", "A" * 43, "_" * 43]
+)
+jwks = st.dictionaries(members, likely | json_values)
+
+
+@given(jwks | st.fixed_dictionaries({"keys": st.lists(jwks, max_size=4) | json_values}))
+def test_any_document_is_a_key_set_or_refused(document: dict[str, object]) -> None:
+    try:
+        keys = KeySet.from_jwks(document)
+    except InvalidKeySet:
+        return
+    with pytest.raises(InvalidToken):
+        read_jws(sign("EdDSA"), keys)
+
+
+FIELD = 2**255 - 19
+SMALL_ORDER = [0, 1, FIELD - 1, FIELD, FIELD + 1]
+ORDER_8 = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03"
+
+
+@pytest.mark.parametrize("n", [3**1292, 2**2048 - 1, 751 * (2**2040 + 1), 2**2048 + 2])
+def test_an_rsa_key_with_a_small_factor_is_refused(n: int) -> None:
+    refusals = KeySet.from_jwks({"kty": "RSA", "n": number(n), "e": "AQAB"}).refused
+    assert len(refusals) == 1
+
+
+@pytest.mark.parametrize("document", [[], None, "x", 5])
+def test_what_is_no_object_is_no_set(document: object) -> None:
+    with pytest.raises(InvalidKeySet, match="not a JSON object"):
+        KeySet.from_jwks(document)
+
+
+@pytest.mark.parametrize("sign_bit", [0, 0x80])
+@pytest.mark.parametrize(
+    "point",
+    [
+        *(y.to_bytes(32, "little").hex() for y in SMALL_ORDER),
+        ORDER_8 + "7a",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        (2**255 - 1).to_bytes(32, "little").hex(),
+    ],
+)
+def test_an_ed25519_key_that_anybody_can_forge_for_is_refused(point: str, sign_bit: int) -> None:
+    x = bytearray.fromhex(point)
+    x[31] |= sign_bit
+    refusals = KeySet.from_jwks({"kty": "OKP", "crv": "Ed25519", "x": encode(bytes(x))}).refused
+    assert refusals == ("key 0: the point is of small order or not in its one encoding",)
+
+
+def test_under_the_neutral_point_one_signature_would_fit_every_message() -> None:
+    neutral = (1).to_bytes(32, "little")
+    forged = neutral + bytes(32)
+    for message in (b"one", b"another"):
+        Ed25519PublicKey.from_public_bytes(neutral).verify(forged, message)

@@ -1,0 +1,308 @@
+import json
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH
+from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from ordergate.adapters.tokens.keys.encoding import decode_base64url
+from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
+from ordergate.adapters.tokens.keys.signing_key import SigningKey, new_private_key
+from ordergate.adapters.tokens.keys.weaknesses import MAX_MODULUS_BITS
+from ordergate.application.errors import InvalidToken
+from ordergate.application.ports.tokens import Caller, Jwks, PublicKeys, TokenIssuer
+from ordergate.domain.scope import Scope
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import MAX_ID, UserId
+from tests.contracts.public_keys_contract import PublicKeysContract
+from tests.contracts.tokens_contract import TokenIssuerContract
+from tests.support.doubles import SettableClock
+from tests.support.jose import ALGORITHMS, SECRET, private_key, sign
+
+NOW = int(SettableClock().now().timestamp())
+CALLER = Caller(UserId(42), "shop", frozenset({Scope.ORDERS_READ}))
+CLAIMS: dict[str, object] = {
+    "iss": "https://orders.example",
+    "aud": "orders",
+    "sub": "42",
+    "client_id": "shop",
+    "scope": "orders:read",
+    "iat": NOW,
+    "exp": NOW + 900,
+    "jti": "one",
+}
+
+
+def issuer(
+    key: SigningKey, clock: SettableClock | None = None, leeway: float = 0, **more: Any
+) -> JwtTokenIssuer:
+    options: dict[str, Any] = {
+        "keys": StaticKeys(key),
+        "issuer": "https://orders.example",
+        "audience": "orders",
+    } | more
+    return JwtTokenIssuer(
+        clock=clock or SettableClock(),
+        lifetime=timedelta(seconds=900),
+        leeway=timedelta(seconds=leeway),
+        **options,
+    )
+
+
+@cache
+def signing_key(algorithm: str) -> SigningKey:
+    if algorithm == "HS256":
+        return SigningKey.from_secret(SECRET.decode())
+    from cryptography.hazmat.primitives import serialization
+
+    pem = private_key(algorithm).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return SigningKey.from_pem(pem)
+
+
+def token(algorithm: str = "HS256", *, typ: object = "at+jwt", **claims: object) -> str:
+    """Sign the good claims with these changed; a claim that is `...` is left out."""
+    members = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not ...}
+    header: dict[str, Any] = {} if typ is ... else {"typ": typ}
+    return sign(algorithm, json.dumps(members).encode(), **header)
+
+
+async def refused(text: str, tokens: TokenIssuer | None = None) -> str:
+    with pytest.raises(InvalidToken) as refusal:
+        await (tokens or issuer(signing_key("HS256"))).verify(text)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+class TestJwtTokenIssuer(TokenIssuerContract):
+    @pytest.fixture
+    def tokens(self, clock: SettableClock, algorithm: str) -> TokenIssuer:
+        return issuer(signing_key(algorithm), clock)
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+class TestStaticKeys(PublicKeysContract):
+    @pytest.fixture
+    def keys(self, algorithm: str) -> PublicKeys:
+        return StaticKeys(signing_key(algorithm))
+
+
+def test_a_secret_is_not_published_and_its_id_tells_nothing() -> None:
+    keys = StaticKeys(signing_key("HS256"))
+    assert keys.jwks() == {"keys": []}
+    assert keys.signing().kid == "secret"
+
+
+class ChangingKeys(KeySource):
+    """Keys of which the last is noticed only when it is asked for."""
+
+    def __init__(self, *keys: SigningKey) -> None:
+        self._sets = [KeySet.of(key.verifying() for key in keys[:n]) for n in (1, len(keys))]
+        self._signing = keys[0]
+        self.looks = 0
+
+    def signing(self) -> SigningKey:
+        return self._signing
+
+    def verifying(self, *, newest: bool = False) -> KeySet:
+        self.looks += newest
+        return self._sets[min(self.looks, 1)]
+
+    def jwks(self) -> Jwks:
+        return {"keys": []}
+
+
+async def test_a_token_of_a_key_that_was_not_noticed_yet_is_read() -> None:
+    old, new = SigningKey.new("EdDSA"), SigningKey.new("EdDSA")
+    keys = ChangingKeys(old, new)
+    tokens = issuer(old, keys=keys)
+    assert await tokens.verify(issuer(old).issue(CALLER).value) == CALLER
+    assert keys.looks == 0
+    assert await tokens.verify(issuer(new).issue(CALLER).value) == CALLER
+    assert keys.looks == 1
+    await refused(issuer(SigningKey.new("EdDSA")).issue(CALLER).value, tokens)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
+    key = signing_key(algorithm)
+    parts = issuer(key).issue(CALLER).value.split(".")
+    header, claims = (json.loads(decode_base64url(part)) for part in parts[:2])
+    assert header == {"typ": "at+jwt", "alg": algorithm, "kid": key.kid}
+    assert claims == {**CLAIMS, "jti": claims["jti"]}
+    assert len(claims["jti"]) == 32
+
+
+async def test_the_good_claims_are_good() -> None:
+    assert await issuer(signing_key("HS256")).verify(token()) == CALLER
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "jti"])
+@pytest.mark.parametrize("value", [..., None, "", 0, 42, True, [], {}])
+async def test_a_claim_of_text_is_required_and_text(claim: str, value: Any) -> None:
+    assert claim in await refused(token(**{claim: value}))
+
+
+@pytest.mark.parametrize("claim", ["iat", "exp"])
+@pytest.mark.parametrize("value", [..., None, "", "5", str(NOW), True, [], {}, 10**400])
+async def test_a_claim_of_time_is_required_and_a_number(claim: str, value: Any) -> None:
+    assert claim in await refused(token(**{claim: value}))
+
+
+@pytest.mark.parametrize(
+    "typ", [..., None, "", "JWT", "jwt", "id+jwt", "at+jwt2", 5, ["at+jwt"], "application/jwt"]
+)
+async def test_a_token_of_another_type_is_refused(typ: object) -> None:
+    assert await refused(token(typ=typ)) == "typ is not at+jwt"
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+async def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
+    assert await issuer(signing_key("HS256")).verify(token(typ=typ)) == CALLER
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://orders.example/"},
+        {"iss": "https://evil.example"},
+        {"aud": "other"},
+        {"aud": []},
+        {"aud": ["other"]},
+        {"aud": [["orders"]]},
+        {"aud": {"orders": 1}},
+        {"sub": "0"},
+        {"sub": "-1"},
+        {"sub": "042"},
+        {"sub": "4 2"},
+        {"sub": "٤٢"},
+        {"sub": "42\n"},
+        {"sub": str(MAX_ID + 1)},
+        {"sub": "9" * 500},
+        {"exp": NOW},
+        {"exp": str(NOW + 900)},
+        {"exp": -(10**400)},
+        {"iat": NOW + 1},
+        {"nbf": NOW + 1},
+        {"nbf": "now"},
+    ],
+    ids=str,
+)
+async def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, Any]) -> None:
+    await refused(token(**claims))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"aud": ["other", "orders"]}, {"nbf": NOW}, {"exp": NOW + 0.5}, {"more": [1, {}]}],
+    ids=str,
+)
+async def test_what_a_token_may_have_besides(claims: dict[str, Any]) -> None:
+    assert await issuer(signing_key("HS256")).verify(token(**claims)) == CALLER
+
+
+async def test_leeway_is_for_clocks_that_differ() -> None:
+    late, early = token(exp=NOW - 4), token(iat=NOW + 5, nbf=NOW + 5)
+    lenient = issuer(signing_key("HS256"), leeway=5)
+    assert await lenient.verify(late) == await lenient.verify(early) == CALLER
+    await refused(token(exp=NOW - 5), lenient)
+    await refused(token(iat=NOW + 6), lenient)
+    await refused(token(nbf=NOW + 6), lenient)
+    await refused(late)
+    await refused(early)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"[]", b"null", b"\xff", b'{"sub":"42","sub":"1"}', b"[" * 5000, b'{"exp":NaN}'],
+    ids=lambda payload: str(payload[:20]),
+)
+async def test_claims_that_are_no_strict_json_object_are_refused(payload: bytes) -> None:
+    assert await refused(sign("HS256", payload, typ="at+jwt")) == "the claims are no JSON object"
+
+
+async def test_a_claim_named_twice_is_refused_whichever_comes_first() -> None:
+    good = json.dumps(CLAIMS)
+    for sub in ("42", "1"):
+        await refused(sign("HS256", f'{good[:-1]},"sub":"{sub}"}}'.encode(), typ="at+jwt"))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
+    ours = issuer(signing_key(algorithm))
+    if algorithm == "HS256":
+        other = SigningKey.from_secret("another secret of more than 32 bytes")
+    else:
+        key = new_private_key(algorithm)  # type: ignore[arg-type] # any text
+        other = SigningKey(signing_key(algorithm).algorithm, key, signing_key(algorithm).kid)
+    await refused(issuer(other).issue(CALLER).value, ours)
+
+
+async def test_another_service_with_our_key_is_still_another() -> None:
+    key = signing_key("EdDSA")
+    ours = issuer(key)
+    await refused(issuer(key, issuer="https://other.example").issue(CALLER).value, ours)
+    await refused(issuer(key, audience="others").issue(CALLER).value, ours)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(CLAIMS)),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()),
+    )
+)
+async def test_any_claims_are_a_caller_or_refused(changed: dict[str, Any]) -> None:
+    try:
+        caller = await issuer(signing_key("HS256")).verify(token(**changed))
+    except InvalidToken:
+        return
+    assert 1 <= caller.id <= MAX_ID
+
+
+async def test_the_longest_names_and_the_largest_key_make_a_token_that_is_still_read() -> None:
+    name = '"' * 255  # written with a backslash each
+    tokens = issuer(signing_key("RS256"), issuer=name, audience=name)
+    value = tokens.issue(Caller(UserId(MAX_ID), name)).value
+    assert await tokens.verify(value) == Caller(UserId(MAX_ID), name)
+    longer_signature = (MAX_MODULUS_BITS - 2048) // 6
+    assert len(value) + longer_signature < MAX_TOKEN_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("scope", "known"),
+    [
+        (..., set()),
+        ("", set()),
+        ("orders:read", {Scope.ORDERS_READ}),
+        ("account openid orders:read orders:reads", {Scope.ORDERS_READ, Scope.ACCOUNT}),
+    ],
+)
+async def test_scopes_that_are_not_ours_are_passed_over(scope: object, known: set[Scope]) -> None:
+    caller = await issuer(signing_key("HS256")).verify(token(scope=scope))
+    assert caller.scope == known
+
+
+@pytest.mark.parametrize(
+    "claims", [{"scope": ["account"]}, {"scope": None}, {"sid": ""}, {"sid": 7}, {"sid": "x"}]
+)
+async def test_a_scope_and_a_session_are_text(claims: dict[str, Any]) -> None:
+    assert next(iter(claims)) in await refused(token(**claims))
+
+
+async def test_a_token_names_its_session() -> None:
+    tokens = issuer(signing_key("EdDSA"))
+    caller = Caller(UserId(1), "c", session=SessionId("0123456789abcdef" * 2))
+    assert await tokens.verify(tokens.issue(caller).value) == caller
+
+
+async def test_a_token_of_a_longer_lifetime_is_believed_no_longer_than_ours() -> None:
+    await refused(token(iat=NOW - 900, exp=NOW + 9000))
+    assert await issuer(signing_key("HS256")).verify(token(iat=NOW - 899, exp=NOW + 9000)) == CALLER

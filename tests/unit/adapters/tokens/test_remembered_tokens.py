@@ -1,0 +1,120 @@
+"""A token that was verified is remembered, and stops being believed as soon as any other."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordergate.adapters.tokens import jwt_token_verifier
+from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
+from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
+from ordergate.application.errors import InvalidToken
+from tests.support.doubles import SettableClock
+from tests.support.jose import SECRET
+from tests.unit.adapters.tokens.test_jwt_token_issuer import CLAIMS, token
+
+ANOTHER_KEY = SigningKey.from_secret("another secret, of more than thirty-two bytes")
+
+
+class CountingVerifier(JwtTokenVerifier[dict[str, object]]):
+    """Counts the signatures that are checked."""
+
+    def __init__(self, clock: SettableClock) -> None:
+        super().__init__(
+            lambda claims: claims.members,
+            clock=clock,
+            issuer="https://orders.example",
+            audience="orders",
+            leeway=timedelta(seconds=5),
+        )
+        self.checked = 0
+
+    def _read(self, token: str, keys: KeySet, now: float) -> Any:
+        self.checked += 1
+        return super()._read(token, keys, now)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def verifier(clock: SettableClock) -> CountingVerifier:
+    return CountingVerifier(clock)
+
+
+@pytest.fixture
+def keys() -> KeySet:
+    return key_set()
+
+
+def key_set() -> KeySet:
+    return KeySet.of([SigningKey.from_secret(SECRET.decode()).verifying()])
+
+
+def test_a_signature_is_checked_once(verifier: CountingVerifier, keys: KeySet) -> None:
+    for _ in range(3):
+        assert verifier.verify(token(), keys) == CLAIMS
+    assert verifier.checked == 1
+    verifier.verify(token(jti="two"), keys)
+    assert verifier.checked == 2
+
+
+def test_a_remembered_token_expires(
+    verifier: CountingVerifier, keys: KeySet, clock: SettableClock
+) -> None:
+    verifier.verify(token(), keys)
+    clock.advance(seconds=904)
+    verifier.verify(token(), keys)
+    clock.advance(seconds=1)
+    with pytest.raises(InvalidToken, match="exp has passed"):
+        verifier.verify(token(), keys)
+
+
+def test_a_remembered_token_is_of_no_later_time(
+    verifier: CountingVerifier, keys: KeySet, clock: SettableClock
+) -> None:
+    verifier.verify(token(), keys)
+    clock.advance(seconds=-6)
+    with pytest.raises(InvalidToken, match="iat is in the future"):
+        verifier.verify(token(), keys)
+
+
+def test_other_keys_forget_every_token(verifier: CountingVerifier, keys: KeySet) -> None:
+    verifier.verify(token(), keys)
+    without = KeySet.of([ANOTHER_KEY.verifying()])
+    with pytest.raises(InvalidToken):
+        verifier.verify(token(), without)
+    verifier.verify(token(), key_set())
+    assert verifier.checked == 3
+
+
+def test_a_token_that_was_refused_is_read_again(verifier: CountingVerifier, keys: KeySet) -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidToken):
+            verifier.verify(token(aud="others"), keys)
+    assert verifier.checked == 2
+
+
+@pytest.mark.parametrize("change", [" {}", "{}=", "{}\udcff", "{}A"])
+def test_no_other_text_passes_for_a_remembered_token(
+    verifier: CountingVerifier, keys: KeySet, change: str
+) -> None:
+    verifier.verify(token(), keys)
+    with pytest.raises(InvalidToken):
+        verifier.verify(change.format(token()), keys)
+
+
+def test_the_number_of_remembered_tokens_is_bounded(
+    verifier: CountingVerifier, keys: KeySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwt_token_verifier, "MAX_KNOWN_TOKENS", 2)
+    for jti in ("one", "two", "three"):
+        verifier.verify(token(jti=jti), keys)
+    verifier.verify(token(jti="three"), keys)
+    verifier.verify(token(jti="two"), keys)
+    assert verifier.checked == 3
+    verifier.verify(token(jti="one"), keys)
+    assert verifier.checked == 4

@@ -1,0 +1,263 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from ordergate.adapters.memory import InMemoryStorage, InMemoryUserRepository
+from ordergate.application.errors import (
+    AccountHasOpenOrders,
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidToken,
+    Throttled,
+    UsernameTaken,
+    WrongPassword,
+)
+from ordergate.application.ports.audit import AuditEvent, Origin
+from ordergate.application.ports.passwords import Requester
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.errors import InvalidPassword, InvalidUsername, WeakPassword
+from ordergate.domain.order import FINAL_STATUSES, OrderId, OrderStatus
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
+from tests.support.builders import an_order
+from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
+
+
+@pytest.fixture
+def world() -> IdentityHarness:
+    return IdentityHarness(InMemoryStorage())
+
+
+async def test_whoever_opens_an_account_can_sign_in(world: IdentityHarness) -> None:
+    user = await world.register_user("Alice", PASSWORD, origin=HOME)
+    assert user.username == Username("alice")
+    caller = await world.caller(await world.sign_in("ALICE"))
+    assert await world.get_account(user=caller.id) == user
+    assert world.audit.events[0] == (AuditEvent.ACCOUNT_OPENED, HOME, user.id, None, "")
+
+
+async def test_a_taken_name_costs_the_same_work(world: IdentityHarness) -> None:
+    await world.register_user("alice", PASSWORD)
+    with pytest.raises(UsernameTaken):
+        await world.register_user("ａlicE", PASSWORD)
+    assert world.hasher.hashed == 2
+
+
+async def test_each_hash_is_computed_for_its_client_and_account(world: IdentityHarness) -> None:
+    stranger, known = (Requester.at(HOME.address, "alice", known=known) for known in (False, True))
+    await world.register_user("alice", PASSWORD, origin=HOME)
+    await world.sign_in("ALICE")
+    caller = await world.caller(await world.sign_in("alice"))
+    assert world.hasher.requesters == [stranger, stranger, known]
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    await world.close_account(NEW_PASSWORD, caller=caller, origin=HOME)
+    assert world.hasher.requesters[3:] == [known] * 3
+    await world.register_user("by-the-operator", PASSWORD)
+    assert world.hasher.requesters[-1] is None
+
+
+async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(
+    world: IdentityHarness,
+) -> None:
+    for i in range(6):
+        await world.register_user(f"user{i}", PASSWORD, origin=HOME)
+    with pytest.raises(Throttled):
+        await world.register_user("one-more", PASSWORD, origin=HOME)
+    assert world.hasher.hashed == 6
+    assert world.audit.events[-1] == (AuditEvent.SIGN_UP_THROTTLED, HOME, None, None, "")
+    await world.register_user("one-more", PASSWORD, origin=ELSEWHERE)
+    await world.register_user("by-the-operator", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "error"),
+    [
+        ("", PASSWORD, InvalidUsername),
+        ("a b", PASSWORD, InvalidUsername),
+        ("alice", "", InvalidPassword),
+        ("alice", "short", WeakPassword),
+        ("alice", "passwordpassword1", WeakPassword),
+    ],
+)
+async def test_an_account_that_cannot_be_is_not_opened(
+    world: IdentityHarness, name: str, password: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await world.register_user(name, password)
+    assert world.hasher.hashed == 0
+
+
+async def test_a_changed_password_ends_every_other_session(world: IdentityHarness) -> None:
+    alice = await world.add_alice()
+    here, there = await world.sign_in(), await world.sign_in(origin=ELSEWHERE)
+    caller, other = await world.caller(here), await world.caller(there)
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    assert await world.caller(here) == caller
+    await world.refresh(here.refresh.text)
+    with pytest.raises(InvalidToken):
+        await world.caller(there)
+    with pytest.raises(InvalidGrant):
+        await world.refresh(there.refresh.text)
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in(password=PASSWORD)
+    await world.sign_in(password=NEW_PASSWORD)
+    assert (AuditEvent.PASSWORD_CHANGED, HOME, alice.id, caller.session, "") in world.audit.events
+    assert (
+        AuditEvent.SESSION_ENDED,
+        HOME,
+        alice.id,
+        other.session,
+        "password changed",
+    ) in world.audit.events
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "error"),
+    [
+        ("wrong", NEW_PASSWORD, WrongPassword),
+        ("", NEW_PASSWORD, WrongPassword),
+        (PASSWORD, "short", WeakPassword),
+        (PASSWORD, "\0" * 20, InvalidPassword),
+        (PASSWORD, "alice alice alice", WeakPassword),
+    ],
+)
+async def test_a_password_that_cannot_be_changed_is_not(
+    world: IdentityHarness, current: str, new: str, error: type[Exception]
+) -> None:
+    await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    with pytest.raises(error):
+        await world.change_password(current, new, caller=caller, origin=HOME)
+    await world.sign_in(password=PASSWORD)
+
+
+async def test_of_two_who_change_a_password_at_once_one_does(
+    world: IdentityHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    users = world.storage.users
+
+    async def changed_meanwhile(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr(users, "change_password", changed_meanwhile)
+    with pytest.raises(WrongPassword):
+        await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    monkeypatch.setattr(users, "close", changed_meanwhile)
+    with pytest.raises(WrongPassword):
+        await world.close_account(PASSWORD, caller=caller, origin=HOME)
+
+
+async def test_a_stolen_token_is_no_way_to_guess(world: IdentityHarness) -> None:
+    alice = await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    for _ in range(3):
+        with pytest.raises(WrongPassword):
+            await world.change_password("wrong", NEW_PASSWORD, caller=caller, origin=ELSEWHERE)
+    assert world.audit.events[-1] == (
+        AuditEvent.SIGN_IN_REFUSED, ELSEWHERE, alice.id, None, "confirmation",
+    )  # fmt: skip
+    with pytest.raises(Throttled):
+        await world.close_account(PASSWORD, caller=caller, origin=ELSEWHERE)
+    anew = await world.caller(await world.sign_in(origin=ELSEWHERE))
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=anew, origin=ELSEWHERE)
+    assert AuditEvent.SIGN_IN_THROTTLED in {event for event, *_ in world.audit.events}
+
+
+async def test_nobody_without_the_token_keeps_its_owner_from_changing_the_password(
+    world: IdentityHarness,
+) -> None:
+    await world.add_alice()
+    caller = await world.caller(await world.sign_in())
+    for _ in range(3):
+        with pytest.raises(InvalidCredentials):
+            await world.sign_in(password="wrong", origin=ELSEWHERE)
+    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=Origin("new", ""))
+
+
+async def test_a_closed_account_is_gone_and_its_name_is_free(world: IdentityHarness) -> None:
+    alice = await world.add_alice()
+    grant = await world.sign_in()
+    caller = await world.caller(grant)
+    await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+    assert world.audit.events[-2:] == [
+        (AuditEvent.SESSION_ENDED, HOME, alice.id, caller.session, "account closed"),
+        (AuditEvent.ACCOUNT_CLOSED, HOME, alice.id, None, ""),
+    ]
+    with pytest.raises(InvalidToken):
+        await world.caller(grant)
+    with pytest.raises(InvalidToken):
+        await world.get_account(user=alice.id)
+    with pytest.raises(InvalidCredentials):
+        await world.sign_in()
+    again = await world.register_user("alice", PASSWORD)
+    assert again.id != alice.id
+
+
+@pytest.mark.parametrize("status", [*OrderStatus, "a status of another version"])
+async def test_an_account_is_closed_when_its_orders_are_done(
+    world: IdentityHarness, status: str
+) -> None:
+    stored = await world.hasher.hash(Password(PASSWORD))
+    order = replace(an_order(), status=status)
+    alice = User(UserId(1), Username("alice"), stored)
+    await world.storage.loader.load([alice], [order])
+    if status not in FINAL_STATUSES:
+        with pytest.raises(AccountHasOpenOrders):
+            await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+        await world.sign_in()
+    else:
+        await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+    assert await world.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
+
+
+async def test_a_wrong_password_closes_nothing(world: IdentityHarness) -> None:
+    alice = await world.add_alice()
+    with pytest.raises(WrongPassword):
+        await world.close_account("wrong", caller=Caller(alice.id, "shop"), origin=HOME)
+    await world.sign_in()
+
+
+class UpgradingUserRepository(InMemoryUserRepository):
+    """Another sign-in replaces a weak hash just before somebody writes."""
+
+    async def change_password(
+        self,
+        user_id: UserId,
+        *,
+        old: PasswordHash,
+        new: PasswordHash,
+        keep: SessionId | None,
+        at: datetime,
+    ) -> Sequence[SessionId] | None:
+        await self.upgrade(user_id)
+        return await super().change_password(user_id, old=old, new=new, keep=keep, at=at)
+
+    async def close(
+        self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
+    ) -> Sequence[SessionId] | None:
+        await self.upgrade(user_id)
+        return await super().close(user_id, password_hash=password_hash, at=at)
+
+    async def upgrade(self, user_id: UserId) -> None:
+        weak = self._tables.users[user_id]
+        strong = PasswordHash(weak.password_hash.replace("1$", "2$"))
+        self._tables.users[user_id] = replace(weak, password_hash=strong)
+
+
+@pytest.mark.parametrize("what", ["change", "close"])
+async def test_a_hash_that_is_upgraded_meanwhile_is_no_wrong_password(what: str) -> None:
+    storage = InMemoryStorage()
+    storage.users = UpgradingUserRepository(storage.tables)
+    world = IdentityHarness(storage)
+    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    caller = Caller(alice.id, "shop")
+    if what == "change":
+        await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+        await world.sign_in(password=NEW_PASSWORD)
+    else:
+        await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+        assert await storage.users.get(alice.id) is None

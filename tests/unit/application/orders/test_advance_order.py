@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import pytest
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
+from ordergate.application.orders.advance_order import AdvanceOrder
+from ordergate.domain.errors import InvalidTransition
+from ordergate.domain.order import OrderId, OrderStatus
+from ordergate.domain.user import UserId
+from tests.support.builders import ALICE, BOB, an_order
+
+SHIPPED = replace(an_order(7), status=OrderStatus.SHIPPED, version=2)
+
+
+@pytest.fixture
+async def advance_order() -> AdvanceOrder:
+    storage = InMemoryStorage()
+    await storage.loader.load([ALICE, BOB], [an_order(7), an_order(8), an_order(8, owner=BOB.id)])
+    return AdvanceOrder(storage.orders, storage.staff_orders)
+
+
+async def test_staff_name_the_order_alone(advance_order: AdvanceOrder) -> None:
+    assert await advance_order(OrderId(7), OrderStatus.SHIPPED) == SHIPPED
+
+
+async def test_a_step_must_follow(advance_order: AdvanceOrder) -> None:
+    with pytest.raises(
+        InvalidTransition, match="is paid; it may become shipped or cancelled, not paid"
+    ):
+        await advance_order(OrderId(7), OrderStatus.PAID)
+
+
+async def test_an_id_of_several_owners_needs_the_owner(advance_order: AdvanceOrder) -> None:
+    with pytest.raises(AmbiguousOrderId) as refusal:
+        await advance_order(OrderId(8), OrderStatus.SHIPPED)
+    assert sorted(refusal.value.owners) == [ALICE.id, BOB.id]
+    shipped = await advance_order(OrderId(8), OrderStatus.SHIPPED, owner=BOB.id)
+    assert shipped == replace(SHIPPED, id=OrderId(8), owner=BOB.id)
+
+
+async def test_what_does_not_exist_is_not_found(advance_order: AdvanceOrder) -> None:
+    with pytest.raises(OrderNotFound):
+        await advance_order(OrderId(9), OrderStatus.SHIPPED)
+    with pytest.raises(OrderNotFound):
+        await advance_order(OrderId(7), OrderStatus.SHIPPED, owner=UserId(2))

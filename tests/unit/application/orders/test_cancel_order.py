@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import pytest
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.errors import OrderChanged, OrderNotFound
+from ordergate.application.orders.cancel_order import CancelOrder
+from ordergate.domain.errors import InvalidTransition
+from ordergate.domain.order import OrderId, OrderStatus
+from tests.support.builders import ALICE, BOB, an_order
+
+CANCELLED = replace(an_order(7), status=OrderStatus.CANCELLED, version=2)
+
+
+@pytest.fixture
+async def storage() -> InMemoryStorage:
+    storage = InMemoryStorage()
+    await storage.loader.load([ALICE, BOB], [an_order(7)])
+    return storage
+
+
+async def test_an_order_that_is_paid_can_be_cancelled(storage: InMemoryStorage) -> None:
+    cancel_order = CancelOrder(storage.orders)
+    assert await cancel_order(OrderId(7), owner=ALICE.id) == CANCELLED
+    assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == CANCELLED
+    with pytest.raises(InvalidTransition, match=r"is cancelled, which is a final status"):
+        await cancel_order(OrderId(7), owner=ALICE.id)
+
+
+async def test_an_order_of_someone_else_is_not_found(storage: InMemoryStorage) -> None:
+    cancel_order = CancelOrder(storage.orders)
+    for order_id, owner in [(7, BOB.id), (8, ALICE.id)]:
+        with pytest.raises(OrderNotFound):
+            await cancel_order(OrderId(order_id), owner=owner, versions=[1])
+    assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
+
+
+async def test_only_the_expected_version_is_cancelled(storage: InMemoryStorage) -> None:
+    cancel_order = CancelOrder(storage.orders)
+    with pytest.raises(OrderChanged):
+        await cancel_order(OrderId(7), owner=ALICE.id, versions=[2, 3])
+    assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
+    assert await cancel_order(OrderId(7), owner=ALICE.id, versions=[1, 3]) == CANCELLED
+
+
+async def test_another_version_is_told_before_a_broken_rule(storage: InMemoryStorage) -> None:
+    cancel_order = CancelOrder(storage.orders)
+    await cancel_order(OrderId(7), owner=ALICE.id)
+    with pytest.raises(OrderChanged):
+        await cancel_order(OrderId(7), owner=ALICE.id, versions=[1])

@@ -1,0 +1,305 @@
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import pytest
+
+from ordergate.adapters.memory import InMemorySessionRepository, InMemoryStorage, Tables
+from ordergate.application.errors import InvalidToken, StorageUnavailable
+from ordergate.application.ports.tokens import Caller
+from ordergate.application.sessions.revocation import (
+    BoundedRevocation,
+    ImmediateRevocation,
+    NoRevocation,
+)
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import UserId
+from tests.support.identity_harness import HOME, IdentityHarness
+
+
+class CountedSessions(InMemorySessionRepository):
+    """Counts how often it is asked what ended, and can be out of reach."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
+        self.asked: list[datetime] = []
+        self.reachable = True
+
+    async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
+        self.asked.append(at)
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise StorageUnavailable
+        return await super().ended_since(at)
+
+
+@pytest.fixture
+async def world() -> IdentityHarness:
+    storage = InMemoryStorage()
+    storage.sessions = CountedSessions(storage.tables)
+    world = IdentityHarness(storage)
+    await world.add_alice()
+    return world
+
+
+def within(world: IdentityHarness, ticks: Callable[[], float] | None = None) -> BoundedRevocation:
+    return BoundedRevocation(
+        world.storage.sessions,
+        world.clock,
+        bound=timedelta(seconds=10),
+        lifetime=timedelta(minutes=15),
+        ticks=ticks or (lambda: world.clock.now().timestamp()),
+    )
+
+
+def asked(world: IdentityHarness) -> list[datetime]:
+    assert isinstance(world.storage.sessions, CountedSessions)
+    return world.storage.sessions.asked
+
+
+async def ended(world: IdentityHarness) -> Caller:
+    caller = await world.caller(await world.sign_in())
+    assert caller.session is not None
+    await world.end_session(caller.session, user=caller.id, origin=HOME)
+    return caller
+
+
+async def test_until_expiry_asks_nothing(world: IdentityHarness) -> None:
+    await NoRevocation().check(await ended(world))
+    assert not asked(world)
+
+
+async def test_at_once_is_at_once(world: IdentityHarness) -> None:
+    check = ImmediateRevocation(world.storage.sessions, world.clock).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+    for nobody in (Caller(caller.id, "shop"), Caller(UserId(2), "shop", session=caller.session)):
+        with pytest.raises(InvalidToken):
+            await check(nobody)
+
+
+async def test_within_a_bound_is_within_the_bound(world: IdentityHarness) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    world.clock.advance(seconds=9.9)
+    await check(caller)
+    world.clock.advance(seconds=0.1)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+    world.clock.advance(minutes=14)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+
+
+async def test_what_ended_before_a_worker_started_has_ended(world: IdentityHarness) -> None:
+    caller = await ended(world)
+    world.clock.advance(minutes=14)
+    with pytest.raises(InvalidToken):
+        await within(world).check(caller)
+
+
+async def test_many_at_once_ask_once(world: IdentityHarness) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await asyncio.gather(*(check(caller) for _ in range(100)))
+    world.clock.advance(seconds=5)
+    await asyncio.gather(*(check(caller) for _ in range(100)))
+    assert len(asked(world)) == 1
+    world.clock.advance(seconds=5)
+    await asyncio.gather(*(check(caller) for _ in range(100)))
+    assert len(asked(world)) == 2
+
+
+async def test_all_that_wait_are_told_at_once(world: IdentityHarness) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    waiting = asyncio.gather(*(check(caller) for _ in range(500)))
+    turns = 0
+    while not waiting.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns < 20
+
+
+async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(
+    world: IdentityHarness,
+) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    assert isinstance(world.storage.sessions, CountedSessions)
+    world.storage.sessions.reachable = False
+    told = await asyncio.gather(*(check(caller) for _ in range(9)), return_exceptions=True)
+    assert list(map(type, told)) == [StorageUnavailable] * 9
+    assert len(asked(world)) == 1
+
+
+async def test_who_gives_up_leaves_the_others_their_answer(world: IdentityHarness) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    first, second = (asyncio.create_task(check(caller)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert len(asked(world)) == 1
+
+
+async def test_an_asking_that_is_cut_off_is_begun_anew(world: IdentityHarness) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    before = asyncio.all_tasks()
+    first = asyncio.create_task(check(caller))
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await check(caller)
+    assert asked(world)
+
+
+async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(
+    world: IdentityHarness,
+) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    world.clock.advance(seconds=100)
+    await check(caller)
+    first, second = asked(world)
+    assert world.clock.now() - first == timedelta(seconds=100 + 900 + 60)
+    assert world.clock.now() - second == timedelta(seconds=100 + 60)
+
+
+async def test_nobody_is_believed_while_nothing_can_be_asked(world: IdentityHarness) -> None:
+    check = within(world).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    assert isinstance(world.storage.sessions, CountedSessions)
+    world.storage.sessions.reachable = False
+    world.clock.advance(seconds=9)
+    await check(caller)
+    world.clock.advance(seconds=1)
+    with pytest.raises(StorageUnavailable):
+        await check(caller)
+    world.storage.sessions.reachable = True
+    await check(caller)
+
+
+@pytest.mark.parametrize("back", [1, 9, 3600])
+async def test_a_clock_that_is_set_back_makes_no_answer_last_longer(
+    world: IdentityHarness, back: float
+) -> None:
+    ticks = 0.0
+    check = within(world, lambda: ticks).check
+    caller = await world.caller(await world.sign_in())
+    await check(caller)
+    world.clock.advance(seconds=9.5 - back)
+    await world.end_all_sessions(user=caller.id, origin=HOME)
+    ticks = 9.9
+    await check(caller)
+    ticks = 10.0
+    with pytest.raises(InvalidToken):
+        await check(caller)
+
+
+async def test_endings_are_forgotten_when_no_token_can_be_alive(world: IdentityHarness) -> None:
+    bound = within(world)
+    caller = await ended(world)
+    with pytest.raises(InvalidToken):
+        await bound.check(caller)
+    other = await world.caller(await world.sign_in())
+    world.clock.advance(seconds=900 + 60)
+    await bound.check(other)
+    assert not bound._ended
+
+
+async def test_a_token_of_no_session_is_not_ours(world: IdentityHarness) -> None:
+    with pytest.raises(InvalidToken):
+        await within(world).check(Caller(UserId(1), "shop"))
+
+
+# Another storage in the place of the open one
+
+
+def within_storages(world: IdentityHarness, identities: list[int]) -> BoundedRevocation:
+    return BoundedRevocation(
+        world.storage.sessions,
+        world.clock,
+        bound=timedelta(seconds=10),
+        lifetime=timedelta(minutes=15),
+        ticks=lambda: 0.0,
+        identity=lambda: identities[-1],
+    )
+
+
+async def test_endings_are_read_again_when_the_storage_is_another(world: IdentityHarness) -> None:
+    identities = [1]
+    check = within_storages(world, identities).check
+    caller = await world.caller(await world.sign_in())
+    world.clock.advance(minutes=5)
+    await check(caller)
+    identities.append(2)
+    await check(caller)
+    first, second = asked(world)
+    assert first == second
+
+
+async def test_session_is_refused_when_another_storage_does_not_have_it(
+    world: IdentityHarness,
+) -> None:
+    identities = [1]
+    check = within_storages(world, identities).check
+    kept = await world.caller(await world.sign_in())
+    missing = await world.caller(await world.sign_in())
+    assert missing.session is not None
+    assert isinstance(world.storage, InMemoryStorage)
+    await check(missing)
+    identities.append(2)
+    session = world.storage.tables.sessions.pop(missing.session)
+    for _ in range(2):
+        await check(kept)
+        with pytest.raises(InvalidToken):
+            await check(missing)
+    world.storage.tables.sessions[missing.session] = session
+    await check(missing)
+
+
+async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(
+    world: IdentityHarness,
+) -> None:
+    identities = [1]
+    check = within_storages(world, identities).check
+    caller = await world.caller(await world.sign_in())
+    assert isinstance(world.storage.sessions, CountedSessions)
+    await check(caller)
+    identities.append(2)
+    world.storage.sessions.reachable = False
+    with pytest.raises(StorageUnavailable):
+        await check(caller)
+    world.storage.sessions.reachable = True
+    await check(caller)
+    first, _, third = asked(world)
+    assert first == third
+
+
+async def test_sessions_are_looked_up_until_no_earlier_token_can_be_alive(
+    world: IdentityHarness,
+) -> None:
+    identities = [1]
+    revocation = within_storages(world, identities)
+    caller = await world.caller(await world.sign_in())
+    await revocation.check(caller)
+    identities.append(2)
+    await revocation.check(caller)
+    assert revocation._found == {caller.session}
+    world.clock.advance(minutes=16)
+    revocation._refreshed_at = float("-inf")
+    await revocation.check(caller)
+    assert revocation._found == set()
+    assert revocation._replaced_at is None

@@ -1,0 +1,62 @@
+import asyncio
+
+import pytest
+
+from ordergate.application.caller_limit import CallerLimit
+from ordergate.application.errors import TooManyRequests
+from tests.support.builders import ALICE, BOB
+
+
+async def test_so_many_requests_of_a_user_run_and_the_others_wait_for_a_turn() -> None:
+    limit, running, most = CallerLimit(under_way=2, waiting=3), 0, 0
+
+    async def request() -> None:
+        nonlocal running, most
+        async with limit.turn(ALICE.id):
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+
+    await asyncio.gather(*(request() for _ in range(5)))
+    assert (most, running) == (2, 0)
+
+
+async def test_one_more_than_may_wait_is_refused_and_another_user_is_not() -> None:
+    limit, end = CallerLimit(under_way=1, waiting=1), asyncio.Event()
+
+    async def request() -> None:
+        async with limit.turn(ALICE.id):
+            await end.wait()
+
+    requests = [asyncio.create_task(request()) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyRequests):
+        await request()
+    async with limit.turn(BOB.id):
+        end.set()
+    await asyncio.gather(*requests)
+    await request()
+
+
+async def test_a_cancelled_request_gives_its_turn_back() -> None:
+    limit, end = CallerLimit(under_way=1, waiting=1), asyncio.Event()
+
+    async def request() -> None:
+        async with limit.turn(ALICE.id):
+            await end.wait()
+
+    requests = [asyncio.create_task(request()) for _ in range(2)]
+    await asyncio.sleep(0)
+    for each in requests:
+        each.cancel()
+    assert await asyncio.gather(*requests, return_exceptions=True) != [None, None]
+    end.set()
+    await asyncio.gather(request(), request())
+
+
+async def test_a_user_without_requests_is_forgotten() -> None:
+    limit = CallerLimit(under_way=1, waiting=1)
+    async with limit.turn(ALICE.id):
+        assert list(limit._turns) == [ALICE.id]
+    assert limit._turns == {}

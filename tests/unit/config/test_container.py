@@ -1,0 +1,97 @@
+import inspect
+from typing import Annotated, get_args, get_origin
+
+import pytest
+from dependency_injector.errors import Error
+from fastapi import Request
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.ports.storage import Storage
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http import dependencies
+from ordergate.entrypoints.http.app import create_app
+from tests.contracts.throttle_contract import HERE, THERE, guess, is_shut
+from tests.support.doubles import SettableClock
+
+SECRET = "a secret of more than thirty-two bytes"
+SETTINGS = Settings(signing_secret=SECRET)
+
+
+def aliases() -> dict[str, tuple[type, object]]:
+    """Return each alias of a part of the container: its name, its type and its dependency."""
+    return {
+        name: get_args(alias)[:2]
+        for name, alias in vars(dependencies).items()
+        if get_origin(alias) is Annotated and name.endswith(("Case", "Port"))
+    }
+
+
+@pytest.mark.parametrize("name", sorted(Container.providers))
+def test_every_provider_makes_its_part(name: str) -> None:
+    container = Container(settings=SETTINGS)
+    assert getattr(container, name)() is not None
+
+
+@pytest.mark.parametrize("name", sorted(Container.providers))
+def test_every_part_is_made_once(name: str) -> None:
+    container = Container(settings=SETTINGS)
+    assert getattr(container, name)() is getattr(container, name)()
+
+
+@pytest.mark.parametrize("name", aliases())
+async def test_every_alias_gives_what_it_says(name: str) -> None:
+    kind, depends = aliases()[name]
+    provide = getattr(depends, "dependency", None)
+    assert inspect.iscoroutinefunction(provide), "anything else costs a thread hop a request"
+    app = create_app(Container(settings=SETTINGS))
+    assert kind in type(await provide(Request({"type": "http", "app": app}))).__mro__
+
+
+def test_there_are_aliases() -> None:
+    assert {"AuthenticateUserCase", "GetOwnOrderCase", "StoragePort"} <= set(aliases())
+    assert aliases()["StoragePort"][0] is Storage
+
+
+def test_an_adapter_is_swapped_by_name() -> None:
+    storage, clock = InMemoryStorage(), SettableClock()
+    container = Container(settings=SETTINGS, storage=storage, clock=clock)
+    assert container.get_own_order().orders is storage.orders
+    assert container.authenticate_user().users is storage.users
+    assert container.clock() is clock
+
+
+def test_one_repository_of_a_storage_is_swapped_by_name() -> None:
+    orders = InMemoryStorage().orders
+    container = Container(settings=SETTINGS, orders=orders)
+    assert container.get_own_order().orders is orders
+    assert container.storage().orders is not orders
+
+
+async def test_the_throttle_counts_as_the_settings_say() -> None:
+    settings = Settings(
+        signing_secret=SECRET,
+        sign_in_failures_per_account=2,
+        sign_in_failures_per_address=3,
+        sign_in_window_seconds=60,
+    )
+    throttle = Container(settings=settings).throttle()
+    await guess(throttle, "alice", HERE)
+    assert not await is_shut(throttle, "alice", THERE)
+    await guess(throttle, "alice", HERE)
+    assert await is_shut(throttle, "alice", THERE)
+    assert not await is_shut(throttle, "bob", HERE)
+    await guess(throttle, "bob", HERE)
+    assert await is_shut(throttle, "carol", HERE)
+
+
+def test_settings_choose_whose_tokens_are_believed() -> None:
+    own = Container(settings=SETTINGS)
+    assert own.verifier() is own.tokens()
+    other = Container(settings=Settings(jwks_url="https://id.example/jwks"))
+    assert other.verifier() is other.external_tokens()
+
+
+def test_settings_are_settings() -> None:
+    with pytest.raises(Error, match="is not an instance of"):
+        Container(settings="no settings").settings()
