@@ -10,7 +10,7 @@ from datetime import datetime
 from types import UnionType
 from typing import Any, TypeVar
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Select, and_
 from sqlmodel import col
 
 from ordergate.adapters.sql.tables import OrderLineRow, OrderRow
@@ -30,6 +30,14 @@ ORDER_NAMES = ("id", "status", "placed_at", "currency", "version")
 ORDER = tuple(col(getattr(OrderRow, name)) for name in ORDER_NAMES)
 LINE_NAMES = ("position", "sku", "name", "quantity", "unit_price")
 LINE = tuple(col(getattr(OrderLineRow, name)) for name in LINE_NAMES)
+
+
+def join_lines(
+    orders: Select[*tuple[Any, ...]], *, owner: ColumnElement[int], order_id: ColumnElement[int]
+) -> Select[*tuple[Any, ...]]:
+    """Join each order with its lines; an order without lines has one row, without their values."""
+    key = and_(col(OrderLineRow.owner_id) == owner, col(OrderLineRow.order_id) == order_id)
+    return orders.outerjoin(OrderLineRow, key)
 
 
 def user_to_row(user: User) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Engine, event, text
 from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import migration_config
-from ordergate.adapters.sql.repositories.sql_order_repository import OWNED, SqlOrderRepository
+from ordergate.adapters.sql.repositories.order_statements import OWNED
+from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
 from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
 from ordergate.adapters.sql.schema import METADATA
 from ordergate.adapters.sql.sql_storage import SqlStorage

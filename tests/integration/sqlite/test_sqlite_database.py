@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Connection, Select, text
 from sqlalchemy.exc import IntegrityError
 
-from ordergate.adapters.sql.repositories.sql_order_repository import OWNED, PAGE
+from ordergate.adapters.sql.repositories.order_statements import OWNED, PAGE
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite import writer as sqlite_writer
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, Select
 
-from ordergate.adapters.sql.repositories.sql_order_repository import PAGE, PAGE_OF_STATUS
+from ordergate.adapters.sql.repositories.order_statements import PAGE, PAGE_OF_STATUS
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.orders import Position

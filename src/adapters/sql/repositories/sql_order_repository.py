@@ -5,25 +5,26 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from ordergate.adapters.sql.database import Database, Rows
-from ordergate.adapters.sql.rows import LINE, ORDER, line_rows, order_to_row, readable, row_to_order
-from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
+from ordergate.adapters.sql.repositories.order_statements import (
+    DELETE_KEY,
+    INSERT_KEY,
+    INSERT_LINES,
+    INSERT_ORDER,
+    LOCK_OWNER,
+    OWNED,
+    PAGE,
+    PAGE_OF_STATUS,
+    THIS_ORDER,
+    get_owned,
+    resolve_key,
+)
+from ordergate.adapters.sql.rows import line_rows, order_to_row, readable, row_to_order
+from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderRow
 from ordergate.application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import (
     IdempotencyKey,
@@ -34,65 +35,6 @@ from ordergate.application.ports.orders import (
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import MAX_ID, UserId
 
-_OWNER: BindParameter[int] = bindparam("owner")
-_ORDER_ID: BindParameter[int] = bindparam("order_id")
-_THIS = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == _ORDER_ID)
-
-OWNED = (
-    select(*ORDER, *LINE)
-    .outerjoin(
-        OrderLineRow,
-        and_(
-            # The same as those of the order, which PostgreSQL would compare again for each line.
-            col(OrderLineRow.owner_id) == _OWNER,
-            col(OrderLineRow.order_id) == _ORDER_ID,
-        ),
-    )
-    .where(_THIS)
-)
-"""One row a line of the order; none where there is no such order of that owner.
-
-An order without lines, which cannot be read, has a row without values of a line.
-"""
-
-
-def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    place = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
-    before = tuple_(*(bindparam(each.key, type_=each.type) for each in place.clauses))
-    orders = (
-        select(*ORDER)
-        .where(
-            col(OrderRow.owner_id) == _OWNER,
-            *of,
-            col(OrderRow.placed_at) >= bindparam("since"),
-            place <= before,
-        )
-        .order_by(col(OrderRow.placed_at).desc(), col(OrderRow.id).desc())
-        .limit(bindparam("limit"))
-        .subquery("page")
-    )
-    return select(orders, *LINE).outerjoin(
-        OrderLineRow,
-        and_(col(OrderLineRow.owner_id) == _OWNER, col(OrderLineRow.order_id) == orders.c.id),
-    )
-
-
-PAGE = _page()
-"""One row a line of each order of the page, unsorted: the page is cut by an index."""
-PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
-
-# A write begins with the owner's row, so that those of one owner follow each other. SQLite, where
-# all writes do, knows no such clause and SQLAlchemy leaves it out.
-_OWNER_FIRST = (
-    select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
-)
-_INSERT_ORDER, _INSERT_LINES = insert(OrderRow), insert(OrderLineRow)
-_INSERT_KEY = insert(IdempotencyKeyRow)
-_THIS_KEY = and_(
-    col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
-)
-_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(_THIS_KEY)
-_FORGET_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -134,7 +76,7 @@ class SqlOrderRepository(OrderRepository):
             query, values["status"] = PAGE_OF_STATUS, status.value
 
         def work(connection: Connection) -> tuple[list[Order], int]:
-            found = _by_order(connection.execute(query, values).all())
+            found = _group_by_order(connection.execute(query, values).all())
             return list(readable(found, lambda lines: row_to_order(owner, lines))), len(found)
 
         while True:
@@ -155,17 +97,17 @@ class SqlOrderRepository(OrderRepository):
         run = self._database.run
 
         def work(connection: Connection) -> Order | None:
-            found = run(connection, _OWNER_FIRST, {"owner": owner})
+            found = run(connection, LOCK_OWNER, {"owner": owner})
             if not found or found[0][0].startswith(CLOSED):
                 return None
-            if key and (known := _order_of_key(connection, key, owner, order.placed_at)):
+            if key and (known := resolve_key(connection, key, owner, order.placed_at)):
                 return known
-            run(connection, _INSERT_ORDER, order_to_row(order))
-            run(connection, _INSERT_LINES, *line_rows(order))
+            run(connection, INSERT_ORDER, order_to_row(order))
+            run(connection, INSERT_LINES, *line_rows(order))
             if key:
                 run(
                     connection,
-                    _INSERT_KEY,
+                    INSERT_KEY,
                     {
                         "owner_id": owner,
                         "key": key.value,
@@ -183,7 +125,7 @@ class SqlOrderRepository(OrderRepository):
     async def _placed_before(self, order: Order) -> Order:
         """Return the order as an earlier attempt stored it, once that cannot be lost any more."""
         try:
-            there = await self._database.confirmed(lambda c: _owned(c, order.owner, order.id))
+            there = await self._database.confirmed(lambda c: get_owned(c, order.owner, order.id))
         except StorageUnavailable as error:
             raise OutcomeUnknown(str(error)) from None
         if there is None or there.as_placed != order.as_placed:
@@ -196,15 +138,15 @@ class SqlOrderRepository(OrderRepository):
         """Read and update the order in one transaction, behind the owner's row."""
 
         def work(connection: Connection) -> Order | None:
-            connection.scalar(_OWNER_FIRST, {"owner": owner})
-            order = _owned(connection, owner, order_id)
+            connection.scalar(LOCK_OWNER, {"owner": owner})
+            order = get_owned(connection, owner, order_id)
             if order is None:
                 return None
             changed = change(order)
             changed = replace(order, status=changed.status, version=changed.version)
             connection.execute(
                 update(OrderRow)
-                .where(_THIS)
+                .where(THIS_ORDER)
                 .values(status=str(changed.status), version=changed.version),
                 {"owner": owner, "order_id": order_id},
             )
@@ -226,7 +168,7 @@ class SqlOrderRepository(OrderRepository):
             keys = [{"owner": row.owner_id, "key": row.key} for row in connection.execute(expired)]
             if keys:
                 # One DELETE of all would be looked for by the owner alone on SQLite.
-                connection.execute(_FORGET_KEY, keys)
+                connection.execute(DELETE_KEY, keys)
             return len(keys)
 
         return await self._database.write(work)
@@ -245,26 +187,7 @@ class SqlStaffOrders(StaffOrders):
         return [UserId(owner) for owner in rows]
 
 
-def _owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order | None:
-    rows = connection.execute(OWNED, {"owner": owner, "order_id": order_id}).all()
-    return row_to_order(owner, list(rows)) if rows else None
-
-
-def _order_of_key(
-    connection: Connection, key: IdempotencyKey, owner: UserId, at: datetime
-) -> Order | None:
-    """Find the order that the key stands for; forget the key if it has expired."""
-    this = {"owner": owner, "key": key.value}
-    stored = connection.execute(_KEY, this).one_or_none()
-    if stored is None:
-        return None
-    if stored.expires_at > at:
-        return _owned(connection, owner, OrderId(stored.order_id))
-    connection.execute(_FORGET_KEY, this)
-    return None
-
-
-def _by_order(rows: Rows) -> list[list[Sequence[Any]]]:
+def _group_by_order(rows: Rows) -> list[list[Sequence[Any]]]:
     """Gather the lines of each order."""
     lines: dict[int, list[Sequence[Any]]] = {}
     for row in rows:

@@ -1,0 +1,91 @@
+"""Statements about orders and their idempotency keys."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+)
+from sqlmodel import col
+
+from ordergate.adapters.sql.rows import LINE, ORDER, join_lines, row_to_order
+from ordergate.adapters.sql.tables import IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.order import Order, OrderId
+from ordergate.domain.user import UserId
+
+_OWNER: BindParameter[int] = bindparam("owner")
+_ORDER_ID: BindParameter[int] = bindparam("order_id")
+THIS_ORDER = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == _ORDER_ID)
+
+# The lines are joined by the same parameters: by the order's columns, PostgreSQL would compare both
+# again for each line.
+OWNED = join_lines(select(*ORDER, *LINE), owner=_OWNER, order_id=_ORDER_ID).where(THIS_ORDER)
+"""One row a line of the order; none where there is no such order of that owner."""
+
+
+def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    place = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
+    before = tuple_(*(bindparam(each.key, type_=each.type) for each in place.clauses))
+    orders = (
+        select(*ORDER)
+        .where(
+            col(OrderRow.owner_id) == _OWNER,
+            *of,
+            col(OrderRow.placed_at) >= bindparam("since"),
+            place <= before,
+        )
+        .order_by(col(OrderRow.placed_at).desc(), col(OrderRow.id).desc())
+        .limit(bindparam("limit"))
+        .subquery("page")
+    )
+    return join_lines(select(orders, *LINE), owner=_OWNER, order_id=orders.c.id)
+
+
+PAGE = _page()
+"""One row a line of each order of the page, unsorted: the page is cut by an index."""
+PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
+
+# A write begins with the owner's row, so that those of one owner follow each other. SQLite, where
+# all writes do, knows no such clause and SQLAlchemy leaves it out.
+LOCK_OWNER = (
+    select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
+)
+INSERT_ORDER, INSERT_LINES = insert(OrderRow), insert(OrderLineRow)
+INSERT_KEY = insert(IdempotencyKeyRow)
+_THIS_KEY = and_(
+    col(IdempotencyKeyRow.owner_id) == _OWNER, col(IdempotencyKeyRow.key) == bindparam("key")
+)
+_FIND_KEY = select(col(IdempotencyKeyRow.order_id), col(IdempotencyKeyRow.expires_at)).where(
+    _THIS_KEY
+)
+DELETE_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
+
+
+def get_owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order | None:
+    """Read an order and its lines, if it is the owner's."""
+    rows = connection.execute(OWNED, {"owner": owner, "order_id": order_id}).all()
+    return row_to_order(owner, list(rows)) if rows else None
+
+
+def resolve_key(
+    connection: Connection, key: IdempotencyKey, owner: UserId, at: datetime
+) -> Order | None:
+    """Return the order that a key stands for; delete the key if it has expired."""
+    this = {"owner": owner, "key": key.value}
+    stored = connection.execute(_FIND_KEY, this).one_or_none()
+    if stored is None:
+        return None
+    if stored.expires_at > at:
+        return get_owned(connection, owner, OrderId(stored.order_id))
+    connection.execute(DELETE_KEY, this)
+    return None
