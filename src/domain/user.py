@@ -99,16 +99,6 @@ class Username:
         return self.value
 
 
-def throttle_key(name: str) -> str:
-    """Return what text that stands for a user name is counted under.
-
-    That is its prepared form, so that one account has one count however it is written. Text that
-    no account is stored under stays as it is: preparing it takes long.
-    """
-    is_short = len(name) <= _MAX_TYPED_LENGTH and is_quickly_normalized(name)
-    return _prepared(name) if is_short else name
-
-
 @dataclass(frozen=True, slots=True)
 class Password:
     """A password in the form of RFC 8265's OpaqueString, in which it is hashed.

@@ -213,12 +213,16 @@ def _key_flaw(file: str) -> str | None:
 def _throttle(settings: Settings) -> Throttle:
     from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 
-    url = settings.throttle_url
+    shared = None
+    if settings.throttle_url is not None:
+        from ordergate.adapters.throttling.redis_counters import RedisCounters
+
+        shared = RedisCounters(settings.throttle_url.get_secret_value())
     return LimitsThrottle(
         per_account=settings.sign_in_failures_per_account,
         per_address=settings.sign_in_failures_per_address,
         window_seconds=settings.sign_in_window_seconds,
-        url=url.get_secret_value() if url else None,
+        shared=shared,
     )
 
 

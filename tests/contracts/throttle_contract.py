@@ -2,29 +2,60 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
 from ordergate.application.errors import Throttled
-from ordergate.application.ports.passwords import Throttle
+from ordergate.application.ports.passwords import (
+    SessionKey,
+    Throttle,
+    ThrottleKey,
+    Verification,
+    sign_in_key,
+)
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import PasswordHash, UserId
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
+ALICE = sign_in_key("alice")
+MATCH, FAILURE = Verification(matches=True), Verification(matches=False)
+
+
+class Unjudged(Exception):
+    """A guess ends before it is known whether it matches."""
+
+
+def judge(matched: bool | None) -> Callable[[], Awaitable[Verification]]:
+    async def verify() -> Verification:
+        if matched is None:
+            raise Unjudged
+        return Verification(matched)
+
+    return verify
 
 
 async def guess(
     throttle: Throttle,
-    username: str = "alice",
+    username: str | ThrottleKey = "alice",
     address: str = HERE,
     *,
     familiar: bool = False,
     matched: bool | None = False,
 ) -> None:
-    async with throttle.attempt(username, address, familiar=familiar) as attempt:
-        attempt.matched = matched
+    key = sign_in_key(username) if isinstance(username, str) else username
+    with suppress(Unjudged):
+        outcome = await throttle.guard(key, address, judge(matched), familiar=familiar)
+        assert outcome.matches is matched
 
 
 async def is_shut(
-    throttle: Throttle, username: str = "alice", address: str = THERE, *, familiar: bool = False
+    throttle: Throttle,
+    username: str | ThrottleKey = "alice",
+    address: str = THERE,
+    *,
+    familiar: bool = False,
 ) -> bool:
     try:
         await guess(throttle, username, address, familiar=familiar, matched=None)
@@ -171,11 +202,42 @@ class ThrottleContract:
             await guess(throttle, matched=True)
         assert not await is_shut(throttle, address=HERE)
 
+    async def test_throttle_returns_the_outcome_of_a_guess(self, throttle: Throttle) -> None:
+        for outcome in (Verification(True, PasswordHash("a stronger hash")), FAILURE):
+
+            async def verify(outcome: Verification = outcome) -> Verification:
+                return outcome
+
+            assert await throttle.guard(ALICE, HERE, verify, familiar=False) is outcome
+
+    async def test_account_is_not_shut_by_failures_of_a_session_of_its_name(
+        self, throttle: Throttle
+    ) -> None:
+        for _ in range(3):
+            await guess(throttle, SessionKey(UserId(1), SessionId("alice")))
+        for name in ("alice", "1", "session", "the session alice", "1alice"):
+            assert not await is_shut(throttle, name)
+
+    async def test_failures_of_a_session_count_for_that_session_alone(
+        self, throttle: Throttle
+    ) -> None:
+        key = SessionKey(UserId(1), SessionId("stolen"))
+        for _ in range(3):
+            await guess(throttle, key)
+        assert await is_shut(throttle, key)
+        assert not await is_shut(throttle, SessionKey(UserId(1), SessionId("another")))
+        assert not await is_shut(throttle, SessionKey(UserId(1), None))
+
+    async def test_callers_without_a_session_are_counted_by_user(self, throttle: Throttle) -> None:
+        for _ in range(3):
+            await guess(throttle, SessionKey(UserId(1), None))
+        assert await is_shut(throttle, SessionKey(UserId(1), None))
+        assert not await is_shut(throttle, SessionKey(UserId(2), None))
+
     async def test_a_guess_that_nobody_judged_counts_nothing(self, throttle: Throttle) -> None:
         for _ in range(9):
-            with pytest.raises(RuntimeError, match="no hash today"):
-                async with throttle.attempt("alice", HERE, familiar=False):
-                    raise RuntimeError("no hash today")
+            with pytest.raises(Unjudged):
+                await throttle.guard(ALICE, HERE, judge(None), familiar=False)
         assert not await is_shut(throttle, address=HERE)
 
     @pytest.mark.parametrize("familiar", [False, True])
@@ -184,33 +246,25 @@ class ThrottleContract:
     ) -> None:
         """A client that disconnects frees the place of its guess."""
 
-        async def wait() -> None:
+        async def wait() -> Verification:
+            entered.set()
+            await asyncio.Event().wait()
+            return FAILURE
+
+        async def guess_for_ever() -> None:
             try:
-                async with throttle.attempt("alice", HERE, familiar=familiar):
-                    entered.set()
-                    await asyncio.Event().wait()
+                await throttle.guard(ALICE, HERE, wait, familiar=familiar)
             finally:
                 entered.set()
 
         for _ in range(9):
             entered = asyncio.Event()
-            task = asyncio.create_task(wait())
+            task = asyncio.create_task(guess_for_ever())
             await entered.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
         assert not await is_shut(throttle, address=HERE, familiar=familiar)
-
-    async def test_a_failure_counts_whatever_happens_after_it(self, throttle: Throttle) -> None:
-        async def fail_twice() -> None:
-            async with throttle.attempt("alice", HERE, familiar=False) as attempt:
-                attempt.matched = False
-                raise RuntimeError("no answer")
-
-        for _ in range(3):
-            with pytest.raises(RuntimeError, match="no answer"):
-                await fail_twice()
-        assert await is_shut(throttle)
 
     async def test_a_refusal_counts_nothing(self, throttle: Throttle) -> None:
         for _ in range(3):
@@ -231,12 +285,14 @@ class ThrottleContract:
             if len(answers) == 50:
                 everybody.set()
 
+        async def fail_with_all() -> Verification:
+            note("in")
+            await everybody.wait()
+            return FAILURE
+
         async def try_one() -> None:
             try:
-                async with throttle.attempt("alice", HERE, familiar=familiar) as attempt:
-                    note("in")
-                    await everybody.wait()
-                    attempt.matched = False
+                await throttle.guard(ALICE, HERE, fail_with_all, familiar=familiar)
             except Throttled as refusal:
                 assert refusal.retry_after == 1
                 note("refused")
@@ -246,11 +302,13 @@ class ThrottleContract:
         assert await is_shut(throttle, address=HERE, familiar=familiar)
 
     async def test_guesses_under_way_leave_room_when_they_match(self, throttle: Throttle) -> None:
-        async with throttle.attempt("alice", HERE, familiar=False) as first:
+        async def match_last() -> Verification:
             await guess(throttle)
             await guess(throttle)
             assert await is_shut(throttle)
-            first.matched = True
+            return MATCH
+
+        assert (await throttle.guard(ALICE, HERE, match_last, familiar=False)).matches
         assert not await is_shut(throttle)
 
     async def test_spellings_of_one_account_are_one(self, throttle: Throttle) -> None:

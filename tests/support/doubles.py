@@ -3,24 +3,26 @@
 import asyncio
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
 
 from ordergate.application.errors import InvalidToken, Throttled
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import (
-    Attempt,
     PasswordHasher,
     Requester,
     Throttle,
+    ThrottleKey,
     Verification,
 )
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 from ordergate.domain.address import client_network, customer_network
 from ordergate.domain.session import SessionId
-from ordergate.domain.user import Password, PasswordHash, UserId, throttle_key
+from ordergate.domain.user import Password, PasswordHash, UserId
+
+Tally = tuple[str, *tuple[Hashable, ...]]
+"""What failures are counted for: a kind of counter, and whose it is."""
 
 
 class SettableClock(Clock):
@@ -119,43 +121,53 @@ class CountingThrottle(Throttle):
             "customer": 10 * per_address,
             "sign-up of customer": 10 * per_address,
         }
-        self._failures: dict[tuple[str, ...], list[datetime]] = defaultdict(list)
-        self._under_way: Counter[tuple[str, ...]] = Counter()
+        self._failures: dict[Tally, list[datetime]] = defaultdict(list)
+        self._under_way: Counter[Tally] = Counter()
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        name, site = throttle_key(username), client_network(address)
-        pair: tuple[str, ...] = ("pair", name, site)
-        others = [("account", name), *self._networks("address", "customer", address)]
+    async def guard(
+        self,
+        key: ThrottleKey,
+        address: str,
+        verify: Callable[[], Awaitable[Verification]],
+        *,
+        familiar: bool,
+    ) -> Verification:
+        pair, *others = tallies = self._tallies(key, address)
         for tally in [pair] if familiar else others:
             self._refuse(tally)
-        attempt = Attempt()
-        self._under_way.update([pair, *others])
+        self._under_way.update(tallies)
         try:
-            yield attempt
+            outcome = await verify()
         finally:
-            self._under_way.subtract([pair, *others])
-            if attempt.matched:
-                self._failures.pop(pair, None)
-            elif attempt.matched is not None:
-                for tally in (pair, *others):
-                    self._failures[tally].append(self._clock.now())
+            self._under_way.subtract(tallies)
+        if outcome.matches:
+            self._failures.pop(pair, None)
+        else:
+            self._fail(*tallies)
+        return outcome
 
     async def count_sign_up(self, address: str) -> None:
         for tally in self._networks("sign-up", "sign-up of customer", address):
             self._refuse(tally)
-            self._failures[tally].append(self._clock.now())
+            self._fail(tally)
 
     async def close(self) -> None:
         pass
 
-    def _networks(self, one: str, wider: str, address: str) -> list[tuple[str, ...]]:
+    def _tallies(self, key: ThrottleKey, address: str) -> list[Tally]:
+        """Return the tally of the key at the address, and then those of each alone."""
+        pair = ("pair", key, client_network(address))
+        return [pair, ("account", key), *self._networks("address", "customer", address)]
+
+    def _networks(self, one: str, wider: str, address: str) -> list[Tally]:
         site, customer = client_network(address), customer_network(address)
         return [(one, site)] if customer == site else [(one, site), (wider, customer)]
 
-    def _refuse(self, tally: tuple[str, ...]) -> None:
+    def _fail(self, *tallies: Tally) -> None:
+        for tally in tallies:
+            self._failures[tally].append(self._clock.now())
+
+    def _refuse(self, tally: Tally) -> None:
         now, most = self._clock.now(), self._most[tally[0]]
         failures = [at for at in self._failures[tally] if at + self._window > now]
         if len(failures) >= most:

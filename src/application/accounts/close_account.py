@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ordergate.application.accounts.reauthenticate import ATTEMPTS, Reauthenticate
-from ordergate.application.ended_sessions import record_ended
+from ordergate.application.auditing import record_ended
 from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock

@@ -1,11 +1,19 @@
 """Ask for the password before something that cannot be taken back."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from ordergate.application.accounts.get_account import GetAccount
-from ordergate.application.errors import Throttled, WrongPassword
+from ordergate.application.auditing import recording_throttled
+from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
-from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
+from ordergate.application.ports.passwords import (
+    PasswordHasher,
+    Requester,
+    SessionKey,
+    Throttle,
+    Verification,
+)
 from ordergate.application.ports.tokens import Caller
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.errors import InvalidPassword
@@ -35,24 +43,25 @@ class Reauthenticate:
 
     async def __call__(self, password: str, *, caller: Caller, origin: Origin) -> User:
         user, account = caller.id, await GetAccount(self.users)(user=caller.id)
-        session = f"the session {caller.session}"  # which can be no user name
-        try:
-            async with self.throttle.attempt(session, origin.address, familiar=False) as attempt:
-                attempt.matched = await self._matches(password, account, origin)
-        except Throttled:
-            self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=user)
-            raise
-        if not attempt.matched:
+        event = AuditEvent.SIGN_IN_THROTTLED
+        with recording_throttled(self.audit, event, origin=origin, user=user):
+            verification = await self.throttle.guard(
+                SessionKey(user, caller.session),
+                origin.address,
+                partial(self._verify, password, account, origin),
+                familiar=False,
+            )
+        if not verification.matches:
             self.audit.record(
                 AuditEvent.SIGN_IN_REFUSED, origin=origin, user=user, detail="confirmation"
             )
             raise WrongPassword
         return account
 
-    async def _matches(self, password: str, account: User, origin: Origin) -> bool:
+    async def _verify(self, password: str, account: User, origin: Origin) -> Verification:
         try:
             guess = Password.guess(password)
         except InvalidPassword:
-            return False
+            return Verification(matches=False)
         requester = Requester.at(origin.address, account.username.value, known=True)
-        return (await self.hasher.verify(guess, account.password_hash, requester)).matches
+        return await self.hasher.verify(guess, account.password_hash, requester)

@@ -1,12 +1,51 @@
 """Passwords: hashed slowly, and guessed slowly."""
 
 from abc import abstractmethod
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from ordergate.domain.address import client_network, customer_network
-from ordergate.domain.user import Password, PasswordHash, throttle_key
+from ordergate.domain.session import SessionId
+from ordergate.domain.user import Password, PasswordHash, UserId, Username
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """Sign-ins to the account of a name, whether or not it exists.
+
+    `name` is the prepared form, so every spelling of a name has the same key.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableNameKey:
+    """Sign-ins with text that cannot be the name of an account, as it was typed."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """Requests in one session to confirm the password; a caller without one counts by user."""
+
+    user: UserId
+    session: SessionId | None
+
+
+ThrottleKey = AccountKey | UnusableNameKey | SessionKey
+"""What failed attempts are counted for. Keys of different kinds are never equal."""
+
+
+def sign_in_key(username: str) -> AccountKey | UnusableNameKey:
+    """Return the key of sign-ins with a user name as it was typed.
+
+    Text that cannot be a name is not prepared, because that may take long.
+    """
+    spellings = Username.spellings(username)
+    return AccountKey(spellings[-1].value) if spellings else UnusableNameKey(username)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +73,8 @@ class Requester:
     @classmethod
     def at(cls, address: str, username: str, *, known: bool) -> Self:
         """Make the requester of an IP address and a user name, as a client wrote them."""
-        return cls(
-            customer_network(address), client_network(address), throttle_key(username), known
-        )
+        account = sign_in_key(username).name
+        return cls(customer_network(address), client_network(address), account, known)
 
 
 class PasswordHasher(Protocol):
@@ -66,31 +104,28 @@ class PasswordHasher(Protocol):
         """
 
 
-@dataclass(slots=True)
-class Attempt:
-    """A guess at a password under way: `matched` stays `None` while nobody knows."""
-
-    matched: bool | None = None
-
-
 class Throttle(Protocol):
     """Slows guessing down, by account and by address, without asking whether an account exists."""
 
     @abstractmethod
-    def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AbstractAsyncContextManager[Attempt]:
-        """Guard one guess: entering raises `Throttled` before any work is done.
+    async def guard(
+        self,
+        key: ThrottleKey,
+        address: str,
+        verify: Callable[[], Awaitable[Verification]],
+        *,
+        familiar: bool,
+    ) -> Verification:
+        """Verify one guess and return the outcome. Raises `Throttled` instead of calling `verify`.
 
-        On exit a failed attempt is counted for the account, for the address and, of IPv6, for the
-        /48, which has 10 times the limit of an address. An attempt whose `matched` is still `None`
-        is not counted. Guesses under way count as failures, so many in parallel get no further than
-        one after another. Names count as `throttle_key` says.
+        A guess that does not match is counted once before this returns: for the key, for the
+        address and, of IPv6, for the /48, which has 10 times the limit of an address. A guess whose
+        `verify` raises or is cancelled is not counted. Guesses under way count as failures, so many
+        in parallel get no further than one after another.
 
         At an address that is `familiar`, because the user has signed in there before, only the
-        failures of that account from that address count: nobody elsewhere, and no other account
-        there, can lock the user out. A match forgets the failures of the account from that
-        address.
+        failures of that key from that address count: nobody elsewhere, and no other account
+        there, can lock the user out. A match forgets the failures of the key from that address.
         """
 
     @abstractmethod

@@ -1,14 +1,21 @@
 """Sign in with a user name and a password."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import uuid4
 
-from ordergate.application.ended_sessions import record_ended
-from ordergate.application.errors import InvalidCredentials, StorageUnavailable, Throttled
+from ordergate.application.auditing import record_ended, recording_throttled
+from ordergate.application.errors import InvalidCredentials, StorageUnavailable
 from ordergate.application.find_account import find_account
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
-from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
+from ordergate.application.ports.passwords import (
+    PasswordHasher,
+    Requester,
+    Throttle,
+    Verification,
+    sign_in_key,
+)
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 from ordergate.application.ports.users import UserRepository
@@ -61,11 +68,9 @@ class AuthenticateUser:
     ) -> IssuedTokens:
         found = await find_account(self.users, username)
         known = found.id if found else None
-        try:
+        event = AuditEvent.SIGN_IN_THROTTLED
+        with recording_throttled(self.audit, event, origin=origin, user=known):
             user = await self._verify_password(found, username, password, origin)
-        except Throttled:
-            self.audit.record(AuditEvent.SIGN_IN_THROTTLED, origin=origin, user=known)
-            raise
         grant = await self._start_session(user, client_id, scope, origin) if user else None
         if grant is None:
             self.audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin, user=known)
@@ -110,21 +115,28 @@ class AuthenticateUser:
             user.id if user else _NOBODY, origin.address
         )
         requester = Requester.at(origin.address, username, known=familiar)
-        async with self.throttle.attempt(username, origin.address, familiar=familiar) as attempt:
-            try:
-                guess = Password.guess(password)
-            except InvalidPassword:
-                guess, user = _NO_PASSWORD, None
-            verification = await self.hasher.verify(
-                guess, user.password_hash if user else None, requester
-            )
-            attempt.matched = user is not None and verification.matches
+        verification = await self.throttle.guard(
+            sign_in_key(username),
+            origin.address,
+            partial(self._compare, password, user, requester),
+            familiar=familiar,
+        )
         if user is None or not verification.matches:
             return None
-        return await self._upgrade_hash(user, guess, verification.upgraded, requester)
+        return await self._upgrade_hash(user, password, verification.upgraded, requester)
+
+    async def _compare(
+        self, password: str, user: User | None, requester: Requester
+    ) -> Verification:
+        """Compare the password with the user's hash; without either, do the same work."""
+        try:
+            guess, stored = Password.guess(password), user.password_hash if user else None
+        except InvalidPassword:
+            guess, stored = _NO_PASSWORD, None
+        return await self.hasher.verify(guess, stored, requester)
 
     async def _upgrade_hash(
-        self, user: User, guess: Password, new: PasswordHash | None, requester: Requester
+        self, user: User, password: str, new: PasswordHash | None, requester: Requester
     ) -> User | None:
         if new is None:
             return user
@@ -138,6 +150,5 @@ class AuthenticateUser:
             return replace(user, password_hash=new)
         # Somebody was faster: another sign-in with the same upgrade, or a change of the password.
         current = await self.users.get(user.id)
-        stored = current.password_hash if current else None  # it is closed: the same work
-        again = await self.hasher.verify(guess, stored, requester)
+        again = await self._compare(password, current, requester)  # closed: the same work
         return current if again.matches else None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.ended_sessions import record_ended
+from ordergate.application.auditing import record_ended
 from ordergate.application.ports.audit import Audit, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository

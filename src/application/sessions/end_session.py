@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ordergate.application.auditing import record_ended
 from ordergate.application.errors import SessionNotFound
-from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.audit import Audit, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.domain.session import SessionEndReason, SessionId
@@ -19,15 +20,7 @@ class EndSession:
     audit: Audit
 
     async def __call__(self, session: SessionId, *, user: UserId, origin: Origin) -> None:
-        now = self.clock.now()
-        if not await self.sessions.end(
-            session, user=user, reason=SessionEndReason.SIGNED_OUT, at=now
-        ):
+        reason, now = SessionEndReason.SIGNED_OUT, self.clock.now()
+        if not await self.sessions.end(session, user=user, reason=reason, at=now):
             raise SessionNotFound
-        self.audit.record(
-            AuditEvent.SESSION_ENDED,
-            origin=origin,
-            user=user,
-            session=session,
-            detail=SessionEndReason.SIGNED_OUT.value,
-        )
+        record_ended(self.audit, [session], reason, user=user, origin=origin)

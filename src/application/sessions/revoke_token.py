@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from ordergate.application.auditing import record_ended
 from ordergate.application.errors import InvalidGrant, InvalidToken, UnsupportedTokenType
-from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.audit import Audit, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.tokens import TokenIssuer
@@ -47,12 +48,6 @@ class RevokeToken:
     ) -> None:
         if asking not in {None, owner}:
             raise InvalidGrant
-        now = self.clock.now()
-        if await self.sessions.end(session, user=user, reason=SessionEndReason.REVOKED, at=now):
-            self.audit.record(
-                AuditEvent.SESSION_ENDED,
-                origin=origin,
-                user=user,
-                session=session,
-                detail=SessionEndReason.REVOKED.value,
-            )
+        reason, now = SessionEndReason.REVOKED, self.clock.now()
+        if await self.sessions.end(session, user=user, reason=reason, at=now):
+            record_ended(self.audit, [session], reason, user=user, origin=origin)

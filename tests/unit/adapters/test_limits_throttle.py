@@ -5,8 +5,8 @@ import pytest
 from ordergate.adapters.throttling import counters_in_memory as module
 from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.errors import Throttled
-from ordergate.application.ports.passwords import Throttle
-from tests.contracts.throttle_contract import HERE, THERE, ThrottleContract, guess
+from ordergate.application.ports.passwords import Throttle, Verification, sign_in_key
+from tests.contracts.throttle_contract import HERE, MATCH, THERE, ThrottleContract, guess
 
 
 class TestLimitsThrottleInMemory(ThrottleContract):
@@ -18,10 +18,16 @@ class TestLimitsThrottleInMemory(ThrottleContract):
 async def test_the_longer_of_two_waits_is_told() -> None:
     throttle = LimitsThrottle(per_account=1, per_address=1, window_seconds=60)
     await guess(throttle, "alice", HERE)
-    async with throttle.attempt("bob", THERE, familiar=False):
+    waits: list[int] = []
+
+    async def guess_meanwhile() -> Verification:
         with pytest.raises(Throttled) as refusal:
             await guess(throttle, "alice", THERE)
-    assert refusal.value.retry_after == 60
+        waits.append(refusal.value.retry_after)
+        return MATCH
+
+    await throttle.guard(sign_in_key("bob"), THERE, guess_meanwhile, familiar=False)
+    assert waits == [60]
 
 
 async def test_nothing_is_kept_of_guesses_that_are_over() -> None:

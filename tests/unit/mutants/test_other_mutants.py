@@ -1,7 +1,7 @@
 """Faults of throttles, password hashers, token issuers, clocks and key publishers."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -12,121 +12,137 @@ from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.keys.key_source import StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken, Throttled
-from ordergate.application.ports.passwords import Attempt, Requester, Verification
+from ordergate.application.ports.passwords import (
+    AccountKey,
+    Requester,
+    SessionKey,
+    ThrottleKey,
+    Verification,
+)
 from ordergate.application.ports.tokens import AccessToken, Caller, Jwks
 from ordergate.domain.scope import Scope
 from ordergate.domain.user import Password, PasswordHash, UserId
-from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
+from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer, Tally
 from tests.unit.mutants.kit import caught_by
 
 # Throttles
+
+Verify = Callable[[], Awaitable[Verification]]
 
 
 @caught_by("test_a_guess_that_nobody_judged_counts_nothing")
 class CountsWhatWasNotJudged(CountingThrottle):
     """A hasher that is overloaded blocks accounts."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        async with super().attempt(username, address, familiar=familiar) as attempt:
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        async def judge() -> Verification:
             try:
-                yield attempt
-            finally:
-                attempt.matched = bool(attempt.matched)
+                return await verify()
+            except Exception:
+                self._fail(*self._tallies(key, address))
+                raise
+
+        return await super().guard(key, address, judge, familiar=familiar)
 
 
 @caught_by("test_a_guess_that_is_cancelled_counts_nothing")
 class KeepsThePlaceOfACancelledGuess(CountingThrottle):
     """Clients that disconnect shut an account until the service is started again."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        under_way = self._under_way
-        async with super().attempt(username, address, familiar=familiar) as attempt:
-            try:
-                yield attempt
-            except Exception:
-                raise
-            except BaseException:
-                self._under_way = under_way + under_way  # one of two is released
-                raise
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        try:
+            return await super().guard(key, address, verify, familiar=familiar)
+        except asyncio.CancelledError:
+            self._under_way.update(self._tallies(key, address))
+            raise
 
 
 @caught_by("test_a_match_forgets_nothing_of_the_account_elsewhere")
 class ForgetsTheAccountOnAMatch(CountingThrottle):
     """Frequent sign-ins hide the guesses of others."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        async with super().attempt(username, address, familiar=familiar) as attempt:
-            yield attempt
-        if attempt.matched:
-            self._failures.pop(("account", username), None)
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        outcome = await super().guard(key, address, verify, familiar=familiar)
+        if outcome.matches:
+            self._failures.pop(("account", key), None)
+        return outcome
 
 
 @caught_by("test_a_match_forgets_nothing_of_the_address")
 class ForgetsTheAddressOnAMatch(CountingThrottle):
     """An attacker with an account of their own guesses without end."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        async with super().attempt(username, address, familiar=familiar) as attempt:
-            yield attempt
-        if attempt.matched:
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        outcome = await super().guard(key, address, verify, familiar=familiar)
+        if outcome.matches:
             self._failures.pop(("address", address), None)
+        return outcome
 
 
 @caught_by("test_many_at_once_get_no_further_than_one_after_another")
 class CountsOnlyWhatIsOver(CountingThrottle):
     """Many guesses at once get in."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        self._under_way.clear()
-        async with super().attempt(username, address, familiar=familiar) as attempt:
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        async def judge() -> Verification:
             self._under_way.clear()
-            yield attempt
+            return await verify()
+
         self._under_way.clear()
+        outcome = await super().guard(key, address, judge, familiar=familiar)
+        self._under_way.clear()
+        return outcome
 
 
 @caught_by("test_a_familiar_address_is_shut_by_the_accounts_own_failures_there")
 class NeverShutsAFamiliarAddress(CountingThrottle):
     """A user who has signed in from an address may guess there without end."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
         if familiar:
-            yield Attempt()
-            return
-        async with super().attempt(username, address, familiar=familiar) as attempt:
-            yield attempt
+            return await verify()
+        return await super().guard(key, address, verify, familiar=familiar)
 
 
-@caught_by(
-    "test_names_that_differ_in_case_or_width_are_one", "test_spellings_of_one_account_are_one"
-)
-class CountsNamesAsTheyAreWritten(CountingThrottle):
-    """Each spelling has guesses of its own."""
+@caught_by("test_throttle_returns_the_outcome_of_a_guess")
+class ReturnsOnlyWhetherAGuessMatches(CountingThrottle):
+    """No weak hash is ever replaced."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        name = username.encode("utf-8", "surrogatepass").hex()
-        async with super().attempt(name, address, familiar=familiar) as attempt:
-            yield attempt
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        outcome = await super().guard(key, address, verify, familiar=familiar)
+        return Verification(outcome.matches)
+
+
+@caught_by("test_account_is_not_shut_by_failures_of_a_session_of_its_name")
+class CountsSessionsAsAccounts(CountingThrottle):
+    """Whoever opens an account named like a session shuts it for its user."""
+
+    def _tallies(self, key: ThrottleKey, address: str) -> list[Tally]:
+        as_account = AccountKey(str(key.session)) if isinstance(key, SessionKey) else key
+        return super()._tallies(as_account, address)
+
+
+@caught_by("test_failures_of_a_session_count_for_that_session_alone")
+class CountsSessionsByUser(CountingThrottle):
+    """A stolen token shuts the other sessions of its user."""
+
+    def _tallies(self, key: ThrottleKey, address: str) -> list[Tally]:
+        of_user = SessionKey(key.user, None) if isinstance(key, SessionKey) else key
+        return super()._tallies(of_user, address)
 
 
 @caught_by(
@@ -135,12 +151,10 @@ class CountsNamesAsTheyAreWritten(CountingThrottle):
 class CountsWholeAddresses(CountingThrottle):
     """One IPv6 client has 2^64 addresses."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
-        async with super().attempt(username, f"={address}", familiar=familiar) as attempt:
-            yield attempt
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
+        return await super().guard(key, f"={address}", verify, familiar=familiar)
 
     async def count_sign_up(self, address: str) -> None:
         await super().count_sign_up(f"={address}")
@@ -153,7 +167,7 @@ class CountsWholeAddresses(CountingThrottle):
 class CountsNoMoreThanAddresses(CountingThrottle):
     """One customer has 65,536 networks that count as one address each."""
 
-    def _networks(self, one: str, wider: str, address: str) -> list[tuple[str, ...]]:
+    def _networks(self, one: str, wider: str, address: str) -> list[Tally]:
         return super()._networks(one, wider, address)[:1]
 
 
@@ -171,15 +185,13 @@ class CountsSignUpsAsFailures(CountingThrottle):
 class CountsRefusals(CountingThrottle):
     """A client that asks again and again shuts its address."""
 
-    @asynccontextmanager
-    async def attempt(
-        self, username: str, address: str, *, familiar: bool
-    ) -> AsyncIterator[Attempt]:
+    async def guard(
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
+    ) -> Verification:
         try:
-            async with super().attempt(username, address, familiar=familiar) as attempt:
-                yield attempt
+            return await super().guard(key, address, verify, familiar=familiar)
         except Throttled:
-            self._failures["address", address].append(self._clock.now())
+            self._fail(("address", address))
             raise
 
 

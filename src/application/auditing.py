@@ -1,7 +1,9 @@
-"""Record that sessions ended."""
+"""What several use cases record in the audit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from ordergate.application.errors import Throttled
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import UserId
@@ -24,3 +26,15 @@ def record_ended(
             session=session,
             detail=reason.value,
         )
+
+
+@contextmanager
+def recording_throttled(
+    audit: Audit, event: AuditEvent, *, origin: Origin, user: UserId | None = None
+) -> Iterator[None]:
+    """Record the event when the work raises `Throttled`."""
+    try:
+        yield
+    except Throttled:
+        audit.record(event, origin=origin, user=user)
+        raise
