@@ -76,107 +76,111 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Folder = Path(".ordergate")
-    """The folder of state: the embedded database, and the signing keys made for you."""
+    """The folder of the SQLite database and of the generated signing keys."""
 
     database_url: Secret | None = None
-    """Where users and orders are: `sqlite:///` and a path, or
+    """The database: `sqlite:///` and a path, or
     `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`. Default:
     `ordergate.db` in `HOME`."""
 
     database_pool_size: int = Field(default=10, ge=1, le=1_000)
-    """Connections to PostgreSQL that each worker has at most."""
+    """The maximum number of PostgreSQL connections of each worker."""
 
     database_pool_seconds: int = Field(default=5, ge=1, le=300)
-    """How long a request waits for one of them before it is answered 503, in seconds."""
+    """How long a request waits for a connection before it gets a 503, in seconds."""
 
     database_statement_seconds: int = Field(default=5, ge=1, le=300)
-    """How long PostgreSQL may take for a statement, in seconds; half as long for a lock."""
+    """The time limit of a PostgreSQL statement, in seconds. The limit for a lock is half of it."""
 
     database_idle_seconds: int = Field(default=60, ge=1, le=86_400)
-    """How long a connection to PostgreSQL may be idle and still be used, in seconds; less than
-    balancers and firewalls on the way allow."""
+    """How long a PostgreSQL connection may be idle before it is replaced, in seconds. Set it below
+    the idle timeout of load balancers and firewalls on the way."""
 
     signing_key_file: ExistingFile | None = None
-    """Instead of the keys in `HOME`: a PEM file with the private key that signs tokens: Ed25519, EC
+    """A PEM file with the private key that signs tokens, instead of the keys in `HOME`: Ed25519, EC
     P-256, or RSA of 2048 bits or more. Default: none."""
 
     signing_secret: LongSecret | None = None
-    """Instead of keys: a secret of 32 bytes or more, for HS256. Default: none."""
+    """A secret of 32 bytes or more that signs tokens with HS256, instead of a key. Default:
+    none."""
 
     jwks_url: JwksUrl | None = None
-    """Where another issuer publishes its keys: with it this service signs nobody in and accepts
-    that issuer's tokens, whose `iss` is `ISSUER`. Default: none."""
+    """The URL where another issuer publishes its keys. The service then accepts the tokens of that
+    issuer, which `ISSUER` names, and has no sign-in of its own. Default: none."""
 
     jwt_type: Literal["at+jwt", "jwt"] = "at+jwt"
-    """The `typ` that access tokens of another issuer have: `at+jwt` as RFC 9068 says, or `jwt` for
-    an issuer that writes `JWT` or nothing."""
+    """The `typ` of another issuer's access tokens: `at+jwt` (RFC 9068), or `jwt` for an issuer that
+    writes `JWT` or no type."""
 
     issuer: Issuer = "http://127.0.0.1:8000"
-    """`iss` of tokens: the URL that clients know this service by, where its metadata is found."""
+    """The claim `iss` of tokens: the public URL of this service, where its metadata is."""
 
     audience: Name = "ordergate"
-    """`aud` of tokens: the API they are meant for."""
+    """The claim `aud` of tokens: the API that they are for."""
 
     access_token_seconds: int = Field(default=900, ge=1, le=86_400)
-    """How long an access token is accepted, in seconds."""
+    """The lifetime of an access token, in seconds."""
 
     refresh_idle_seconds: int = Field(default=1_209_600, ge=60, le=31_536_000)
-    """How long a refresh token may lie unused before somebody must sign in again, in seconds."""
+    """How long an unused refresh token is valid, in seconds. After that the user signs in again."""
 
     session_seconds: int = Field(default=7_776_000, ge=60, le=315_360_000)
-    """How long a session can be renewed before somebody must sign in again, in seconds."""
+    """How long a session can be renewed, in seconds. After that the user signs in again."""
 
     sessions_per_user: int = Field(default=200, ge=1, le=MAX_SESSIONS)
-    """How many active sessions a user can have; one more ends those that expire first."""
+    """The maximum number of active sessions of a user. A further sign-in ends the sessions that
+    expire first."""
 
     refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
-    """How long a refresh token that was used gives the same answer again, in seconds."""
+    """How long a used refresh token returns the same next token again, in seconds."""
 
     revocation: RevocationBound = 10
-    """How soon the access tokens of an ended session stop: within so many seconds, `at-once` (one
-    more query for each request), or `until-expiry`."""
+    """How soon the access tokens of an ended session are refused: within this number of seconds,
+    `at-once` (one more query for each request), or `until-expiry`."""
 
     sign_up: bool = True
-    """Whether people may open accounts for themselves: `true` or `false`."""
+    """Whether users may register accounts themselves: `true` or `false`."""
 
     min_password_length: int = Field(default=15, ge=LEAST_MIN_LENGTH, le=64)
-    """The fewest characters of a password that somebody chooses."""
+    """The minimum length of a new password, in characters."""
 
     leeway_seconds: int = Field(default=5, ge=0, le=300)
-    """How far clocks may differ when a token's times are checked, in seconds."""
+    """The tolerated clock difference when the times of a token are checked, in seconds."""
 
     bcrypt_cost: int = Field(default=12, ge=4, le=20)
-    """Binary logarithm of bcrypt's rounds. Raising it upgrades hashes as people sign in; lowering
-    it lets the time of a refusal tell which accounts are older."""
+    """The base-2 logarithm of the number of bcrypt rounds. A higher cost upgrades each hash at the
+    next sign-in. With a lower cost, response times reveal which accounts are older."""
 
     hashing_threads: int = Field(default=_processors(), ge=1, le=_MAX_HASHING_THREADS)
-    """Threads of each worker that hash passwords. Default: one per processor that it may use."""
+    """The number of threads that hash passwords in each worker. Default: one per processor that it
+    may use."""
 
     hashing_queue: int = Field(default=64, ge=0, le=10_000)
-    """Passwords of each worker that may wait for a hashing thread; past it, those that ask for most
-    are answered 503."""
+    """The maximum number of passwords that wait for a hashing thread in each worker. When the queue
+    is full, the clients with the most waiting passwords get a 503."""
 
     sign_in_failures_per_account: int = Field(default=10, ge=1, le=100_000)
     """Failed sign-ins before an account is blocked for unknown addresses. Addresses that the user
     has signed in from have their own counter with the same limit."""
 
     sign_in_failures_per_address: int = Field(default=100, ge=1, le=100_000)
-    """Failed sign-ins that shut an address, an IPv6 /64 being one, to accounts new to it; and the
-    accounts that may be opened from it in the same time. An IPv6 /48 has ten times as many."""
+    """Failed sign-ins before an address is blocked for accounts that are new to it; also the
+    maximum number of accounts that are registered from it in the window. An IPv6 /64 counts as one
+    address. An IPv6 /48 has ten times the limit."""
 
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
-    """How long after the first of them failures count, in seconds."""
+    """How long failed sign-ins count, in seconds. The window begins with the first failure."""
 
     throttle_url: RedisUrl | None = None
-    """A Redis or Valkey in which workers and hosts count failed sign-ins together: `redis://` or
-    `rediss://`, a host and a database. Default: memory of each worker."""
+    """A Redis or Valkey where workers and hosts share the counters of failed sign-ins: `redis://`
+    or `rediss://`, a host and a database. Default: memory of each worker."""
 
     trusted_proxies: Networks = ()
-    """IP addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` says where
-    a request comes from. Whoever is in a network named here can say anything. Default: none."""
+    """IP addresses and networks of proxies, separated by commas. Their `X-Forwarded-For` names the
+    client's address. Every host in these networks can claim any address. Default: none."""
 
     idempotency_seconds: int = Field(default=86_400, ge=60, le=31_536_000)
-    """How long an `Idempotency-Key` stands for the order that was placed with it, in seconds."""
+    """How long an `Idempotency-Key` is remembered, in seconds."""
 
     max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
     """The largest request body, in bytes."""
@@ -185,11 +189,11 @@ class Settings(BaseSettings):
     """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe log line that is written: `debug`, `info`, `warning` or `error`. The audit
-    is written at any."""
+    """The least severe level that is logged: `debug`, `info`, `warning` or `error`. Audit events
+    are always logged."""
 
     log_format: Literal["auto", "json", "text"] = "auto"
-    """Log lines as `json` or as `text`; `auto` is text on a terminal."""
+    """The format of log lines: `json`, `text`, or `auto` (text on a terminal, else JSON)."""
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # it is called by names alone

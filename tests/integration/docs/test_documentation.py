@@ -24,6 +24,8 @@ README = (ROOT / "README.md").read_text()
 GUIDE = (ROOT / "docs" / "protect-your-api.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
 KEYS = (ROOT / "docs" / "keys.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 
 
@@ -147,7 +149,12 @@ def test_the_readmes_lines_for_serving_work_for_an_ordinary_user(
 ) -> None:
     """The environment that `make install` makes is replaced by this one."""
     (serving,) = re.findall(r"^```sh\n(make install .*?)^```", README, re.MULTILINE | re.DOTALL)
-    (keeping,) = re.findall(r"^```sh\n(ordergate backup .*?)^```", README, re.MULTILINE | re.DOTALL)
+    keeping = "".join(
+        re.findall(
+            r"^```sh\n(ordergate (?:backup|restore) .*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL
+        )
+    )
+    assert keeping.count("\n") == 2
     lines, serve, rest = serving.partition(
         "ordergate serve --host 0.0.0.0 --port 8000 --workers 2\n"
     )
@@ -188,18 +195,19 @@ def docstrings_of_attributes(model: type) -> dict[str, str]:
     }
 
 
-def test_the_readme_lists_every_setting() -> None:
-    told = docstrings_of_attributes(Settings)
+def test_settings_page_lists_every_setting() -> None:
+    descriptions = docstrings_of_attributes(Settings)
     rows = []
     for name, field in Settings.model_fields.items():
-        meaning, _, default = " ".join(told[name].split()).partition(" Default: ")
+        meaning, _, default = " ".join(descriptions[name].split()).partition(" Default: ")
         default = default.rstrip(".") if default else f"`{field.default}`"
-        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |\n")
-    assert "".join(rows) in README
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |")
+    assert re.findall(rf"^\| `{PREFIX}.*$", SETTINGS, re.MULTILINE) == rows
 
 
-def test_readme_lists_every_secret_that_may_be_in_a_file() -> None:
-    listed = re.findall(rf"`{PREFIX}(\w+)_FILE`(?! \|)", README)
+def test_settings_page_lists_every_secret_that_may_be_in_a_file() -> None:
+    section = SETTINGS.partition("## Secrets in files")[2].partition("\n\n`")[0]
+    listed = re.findall(rf"`{PREFIX}(\w+)_FILE`", section)
     assert sorted(listed) == sorted(secret_names())
 
 
@@ -244,10 +252,30 @@ def test_every_kind_of_problem_is_explained() -> None:
     }
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not link.startswith("https://"):
+            target, _, anchor = link.partition("#")
+            file = page.parent / target if target else page
+            assert file.exists(), link
+            assert not anchor or anchor in anchors(file), link
+
+
+def test_readme_has_at_most_150_lines() -> None:
+    assert README.count("\n") <= 150
+
+
+def test_index_lists_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages <= set(re.findall(r"\(([\w-]+\.md)(?:#[\w-]+)?\)", index))
 
 
 def test_every_decision_is_listed() -> None:
