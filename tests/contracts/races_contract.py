@@ -289,9 +289,9 @@ class RacesContract:
         assert list(owners) == [people[winner][0].id]
 
     async def test_many_may_migrate_at_once(self, storage: Storage) -> None:
-        secret = await storage.secret()
+        secret = await storage.get_secret()
         others = [self.another(storage) for _ in range(4)]
         await asyncio.gather(*(other.migrate() for other in others))
-        assert {await other.secret() for other in others} == {secret}
+        assert {await other.get_secret() for other in others} == {secret}
         for other in others:
             await other.close()

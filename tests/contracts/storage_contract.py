@@ -128,12 +128,12 @@ class StorageContract(
         assert storage.identity() == before
 
     async def test_the_secret_is_the_same_for_all_who_use_it(self, storage: Storage) -> None:
-        secret = await storage.secret()
+        secret = await storage.get_secret()
         assert len(secret) == 32
         await storage.migrate()
         other = self.another(storage)
         await other.open()
-        assert await other.secret() == secret
+        assert await other.get_secret() == secret
         await other.close()
 
     def another(self, storage: Storage) -> Storage:

@@ -53,6 +53,6 @@ class InMemoryStorage(Storage):
     async def ping(self) -> None:
         """Answer."""
 
-    async def secret(self) -> bytes:
+    async def get_secret(self) -> bytes:
         """Return what was drawn with this object."""
         return self._secret

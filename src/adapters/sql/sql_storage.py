@@ -78,7 +78,7 @@ class SqlStorage(Storage):
         """Ask the database."""
         return self._database.identity()
 
-    async def secret(self) -> bytes:
+    async def get_secret(self) -> bytes:
         """Read the row that the migration wrote."""
         query = select(col(SecretRow.value)).where(col(SecretRow.name) == STORAGE_SECRET)
         secret: bytes = await self._database.read(lambda c: c.execute(query).scalar_one())

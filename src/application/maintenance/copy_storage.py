@@ -17,6 +17,7 @@ from ordergate.application.ports.archive import (
     Record,
 )
 from ordergate.application.ports.storage import Storage
+from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
 
 _MODULUS = 2**256
 
@@ -54,7 +55,7 @@ class CopyStorage:
     """Records read and written together: of orders of 100 lines each, these are 50,000 rows."""
 
     async def __call__(self, *, watch: ProgressCallback = _no_progress) -> Mapping[str, int]:
-        source = sha256(b"source of a copy" + await self.source.secret()).hexdigest()
+        source = (await get_purpose_key(self.source, KeyPurpose.COPY_SOURCE)).hex()
         checkpoint = await self.target.archive.checkpoint()
         if checkpoint is None:
             await self._refuse_anything()

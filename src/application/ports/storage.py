@@ -60,8 +60,11 @@ class Storage(Protocol):
         """Ask the storage for a sign of life. Raises `StorageUnavailable`."""
 
     @abstractmethod
-    async def secret(self) -> bytes:
-        """Return 32 bytes drawn when this storage was made, the same for all who use it."""
+    async def get_secret(self) -> bytes:
+        """Return 32 random bytes that all hosts of this storage share, drawn when it was made.
+
+        Nothing is signed or sealed with the secret itself; `get_purpose_key` derives keys from it.
+        """
 
     def identity(self) -> Hashable:
         """Return what tells this storage from another that took its place while it was open.

@@ -23,6 +23,7 @@ from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerif
 from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.tokens import Caller
+from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
 from ordergate.application.sessions.revocation import BoundedRevocation
 from ordergate.domain.order import OrderId
 from ordergate.domain.refresh_token import TokenDigest
@@ -301,7 +302,7 @@ async def test_sessions_of_the_new_file_count_from_the_first_use_on(
 # What is remembered of the storage
 
 
-async def test_cursors_are_sealed_with_the_secret_of_the_new_file(
+async def test_cursors_are_sealed_with_the_key_of_the_new_file(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
     app = FastAPI()
@@ -312,7 +313,7 @@ async def test_cursors_are_sealed_with_the_secret_of_the_new_file(
     another.rename(file)
     await storage.ping()
     new = await _cursors(request)
-    assert new.secret == await storage.secret() != old.secret
+    assert new.key == await get_purpose_key(storage, KeyPurpose.ORDER_CURSORS) != old.key
 
 
 async def test_external_subjects_are_looked_up_in_the_new_file(

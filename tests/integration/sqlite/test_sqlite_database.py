@@ -334,7 +334,7 @@ async def test_point_reads_go_on_beside_a_large_read(
     gaps: list[float] = []
     while not reading.done():
         began = time.monotonic()
-        await full.secret()
+        await full.get_secret()
         await asyncio.sleep(0.001)  # not to keep the other thread from its work
         gaps.append(time.monotonic() - began)
     gc.unfreeze()

@@ -271,7 +271,7 @@ class OpensWithHalfACopy(InMemoryStorage):
 class DrawsASecretInEachProcess(InMemoryStorage):
     """Cursors of one process are refused by another."""
 
-    async def secret(self) -> bytes:
+    async def get_secret(self) -> bytes:
         self._drawn = getattr(self, "_drawn", None) or secrets.token_bytes(32)
         return self._drawn
 
@@ -288,7 +288,7 @@ class DrawsTheSecretAgainWhenMigrating(InMemoryStorage):
 class ReturnsAShortSecret(InMemoryStorage):
     """16 bytes."""
 
-    async def secret(self) -> bytes:
+    async def get_secret(self) -> bytes:
         return self._secret[:16]
 
 

@@ -5,7 +5,7 @@ import hmac
 import json
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from ordergate.application.ports.orders import Position
 from ordergate.application.ports.storage import Storage
+from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
@@ -43,13 +44,13 @@ class OrderList:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """Writes and reads cursors under the storage's secret.
+    """Writes and reads cursors under a key that all hosts of a storage share.
 
     A cursor is base64url of a position and of the HMAC-SHA-256, cut to 16 bytes, of the position
-    and the list. Nobody but who knows the secret can make one or use it for another list.
+    and the list. Without the key, nobody can make one or use it for another list.
     """
 
-    secret: bytes
+    key: bytes = field(repr=False)
 
     def write(self, position: Position, of: OrderList) -> str:
         """Seal a position of a list: 44 characters that a URL takes as they are."""
@@ -68,8 +69,8 @@ class Cursors:
     def _seal(self, packed: bytes, of: OrderList) -> bytes:
         times = (of.placed_from, of.placed_before)
         bound = [of.owner, of.status, *(time and _microseconds(time) for time in times)]
-        message = b"order cursor" + packed + json.dumps(bound).encode()
-        return hmac.digest(self.secret, message, "sha256")[:_SEAL_LENGTH]
+        message = packed + json.dumps(bound).encode()
+        return hmac.digest(self.key, message, "sha256")[:_SEAL_LENGTH]
 
 
 def _microseconds(time: datetime) -> int:
@@ -77,12 +78,15 @@ def _microseconds(time: datetime) -> int:
 
 
 async def _cursors(request: Request) -> Cursors:
-    """Read the secret of the storage once, and again when another took the storage's place."""
+    """Derive the key from the storage once, and again when another took the storage's place."""
     state = request.app.state
     storage: Storage = state.container.storage()
     identity = storage.identity()
     if not hasattr(state, "cursors") or state.cursors[0] != identity:
-        state.cursors = (identity, Cursors(await storage.secret()))
+        state.cursors = (
+            identity,
+            Cursors(await get_purpose_key(storage, KeyPurpose.ORDER_CURSORS)),
+        )
     cursors: Cursors = state.cursors[1]
     return cursors
 
