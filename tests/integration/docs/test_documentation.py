@@ -278,10 +278,30 @@ def test_index_lists_every_page() -> None:
     assert pages <= set(re.findall(r"\(([\w-]+\.md)(?:#[\w-]+)?\)", index))
 
 
-def test_every_decision_is_listed() -> None:
-    adr = ROOT / "docs" / "adr"
-    listed = re.findall(r"\((\d{4}-[a-z-]+\.md)\)", (adr / "README.md").read_text())
-    assert listed == sorted(path.name for path in adr.glob("0*.md"))
+DECISIONS = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+
+
+def test_every_decision_is_listed_with_its_title() -> None:
+    index = (ROOT / "docs" / "adr" / "README.md").read_text()
+    listed = re.findall(r"^(\d+)\. \[(.+)\]\((.+)\)$", index, re.MULTILINE)
+    titles = [path.read_text().partition("\n")[0] for path in DECISIONS]
+    assert [f"# {number}. {title}" for number, title, _ in listed] == titles
+    assert [name for _, _, name in listed] == [path.name for path in DECISIONS]
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)
+def test_decision_has_the_form(decision: Path) -> None:
+    title, _, rest = decision.read_text().partition("\n\n")
+    status, *sections = re.split(r"^## ", rest, flags=re.MULTILINE)
+    assert re.fullmatch(rf"# {int(decision.name[:4])}\. .*[^.]", title)
+    assert re.fullmatch(r"Status: (accepted|superseded by \[\d+\]\(.+\))\.\n\n", status)
+    assert [section.partition("\n")[0] for section in sections] == [
+        "Context",
+        "Decision",
+        "Alternatives considered",
+        "Consequences",
+    ]
+    assert all(section.partition("\n")[2].strip() for section in sections)
 
 
 PROMISES = (ROOT / "docs" / "security.md").read_text()
