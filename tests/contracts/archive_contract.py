@@ -1,8 +1,7 @@
 """What every storage does when it is copied whole: see `StorageContract`."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -29,120 +28,13 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
-from tests.support.builders import ALICE, an_order, orders
-
-MARK = CopyCheckpoint("f" * 64, "accounts", "a place")
-AT = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-
-times = st.datetimes(timezones=st.just(UTC))
-text = st.text(
-    st.characters(exclude_categories=["C"], include_characters=":😀"), min_size=1, max_size=255
-)
-
-
-@st.composite
-def sessions(draw: st.DrawFn, number: int, user: UserId) -> SessionRecord:
-    session = Session(
-        id=SessionId(f"{number:032x}"),
-        user=user,
-        client_id=draw(text),
-        address=draw(st.text("0123456789abcdef:.", max_size=64)),
-        scope=draw(st.frozensets(st.sampled_from(Scope))),
-        started_at=draw(times),
-        last_used_at=draw(times),
-        expires_at=draw(times),
-    )
-    ended = st.tuples(times, st.sampled_from(SessionEndReason))
-    return SessionRecord(session, *draw(st.just((None, None)) | ended))
-
-
-@st.composite
-def whole_storages(draw: st.DrawFn) -> dict[str, list[Any]]:
-    """Any records that fit together, by the name of their kind."""
-    ids = draw(st.lists(st.integers(1, 2**62), min_size=1, max_size=6, unique=True))
-    accounts = []
-    for number, each in enumerate(ids):
-        kind = draw(st.sampled_from(AccountKind))
-        name, password_hash = Username(f"zoë{number}"), PasswordHash(draw(text))
-        is_open = kind is AccountKind.OPEN
-        accounts.append(
-            AccountRecord(UserId(each), kind, name, password_hash)
-            if is_open
-            else AccountRecord(UserId(each), kind)
-        )
-    users = st.sampled_from([account.id for account in accounts])
-    external = [account.id for account in accounts if account.kind is AccountKind.EXTERNAL]
-    names = draw(st.lists(st.tuples(text, text), max_size=len(external), unique=True))
-    some_sessions = [
-        draw(sessions(number, draw(users))) for number in range(draw(st.integers(0, 3)))
-    ]
-    tokens = [
-        RefreshTokenRecord(
-            TokenDigest(draw(st.binary(min_size=31, max_size=31)) + bytes([number])),
-            draw(st.sampled_from(some_sessions)).session.id,
-            draw(times),
-            draw(st.none() | times),
-            draw(st.none() | st.binary(min_size=32, max_size=32)),
-        )
-        for number in range(draw(st.integers(0, 4)) if some_sessions else 0)
-    ]
-    some_orders = {
-        (order.owner, order.id): order
-        for order in [draw(orders(owner=draw(users))) for _ in range(draw(st.integers(0, 4)))]
-    }
-    keys = {
-        (owner, value): KeyRecord(owner, IdempotencyKey(value, draw(times)), order_id)
-        for owner, order_id in some_orders
-        for value in draw(st.lists(st.from_regex("[!-~]{1,255}", fullmatch=True), max_size=2))
-    }
-    known = zip(names, external, strict=False)
-    return {
-        "accounts": accounts,
-        "subjects": [SubjectRecord(*each, user) for each, user in known],
-        "sessions": some_sessions,
-        "refresh tokens": tokens,
-        "orders": list(some_orders.values()),
-        "idempotency keys": list(keys.values()),
-    }
-
-
-async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]:
-    """Read a kind page by page."""
-    records: list[Record] = []
-    place = ""
-    while True:
-        page, place = await storage.archive.read(RECORD_TYPES[name], after=place, limit=limit)
-        assert len(page) <= limit
-        assert len(place) <= 1024
-        if not page:
-            return records
-        records.extend(page)
-
-
-def a_session(number: int, user: int = 1) -> Session:
-    month = timedelta(days=30)
-    return Session(
-        SessionId(f"{number:032x}"), UserId(user), "shop", "::1", frozenset(), AT, AT, AT + month
-    )
-
-
-def a_token(number: int, session: Session, used_at: datetime | None = None) -> RefreshTokenRecord:
-    return RefreshTokenRecord(
-        TokenDigest(number.to_bytes(32)),
-        session.id,
-        session.expires_at,
-        used_at,
-        b"s" * 32 if used_at else None,
-    )
+from tests.support.builders import ADDRESS, ALICE, AT, a_session, a_token, an_order
+from tests.support.storage_calls import MARK, all_of, same
+from tests.support.storage_strategies import whole_storages
 
 
 async def write(storage: Storage, *records: Record, checkpoint: CopyCheckpoint = MARK) -> None:
     await storage.archive.write(records, checkpoint=checkpoint)
-
-
-def same(some: Sequence[object], others: Sequence[object]) -> bool:
-    """Compare what is in no order, and in none twice."""
-    return len(some) == len(others) and all(each in others for each in some)
 
 
 def opened(user: int, name: str) -> AccountRecord:
@@ -291,7 +183,7 @@ class ArchiveContract:
             True,
             False,
         ]
-        for address in ("::1", "192.0.2.1"):
+        for address in (ADDRESS, "192.0.2.1"):
             assert await sessions.has_signed_in_from(user, address)
         assert await sessions.ended_since(AT) == {over.id: AT}
         assert await sessions.get_by_refresh_token(TokenDigest((3).to_bytes(32))) == over

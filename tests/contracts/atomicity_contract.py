@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import count
 
@@ -22,97 +22,46 @@ from ordergate.application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.application.ports.storage import Storage
-from ordergate.domain.order import Order, OrderId, OrderStatus
-from ordergate.domain.refresh_token import TokenDigest
-from ordergate.domain.session import Session, SessionEndReason, SessionId
+from ordergate.domain.order import OrderId, OrderStatus
+from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, UserId, Username
-from tests.contracts.archive_contract import all_of, same
-from tests.support.builders import ALICE, BOB, an_order
+from tests.support.builders import (
+    ADDRESS,
+    ALICE,
+    AT,
+    BOB,
+    FIRST_INSTANT,
+    SEALED,
+    a_key,
+    a_session,
+    an_order,
+    bobs_order,
+    digest,
+)
+from tests.support.fault_injection import Failure
+from tests.support.storage_calls import (
+    all_of,
+    rotation_outcome,
+    same,
+    start_numbered_session,
+    try_start_session,
+)
 
-AT = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 SOON, LATE = AT + timedelta(seconds=5), AT + timedelta(hours=1)
-EVER = datetime.min.replace(tzinfo=UTC)
 NEW = PasswordHash("a new hash")
-SEALED = b"s" * 32
-
-
-@dataclass
-class Failure:
-    """The `at`-th step from now on fails; whether it came to that stands in `happened`."""
-
-    at: int
-    seen: int = 0
-    happened: bool = False
-
-    def step(self, error: Exception) -> None:
-        """Raise the storage's own error if it is this step's turn."""
-        self.seen += 1
-        if self.seen == self.at:
-            self.happened = True
-            raise error
-
-
-def digest(number: int) -> TokenDigest:
-    return TokenDigest(number.to_bytes(32))
-
-
-def session(number: int, user: UserId = ALICE.id) -> Session:
-    month = timedelta(days=30)
-    return Session(
-        SessionId(f"{number:032x}"), user, "shop", "::1", frozenset(), AT, AT, AT + month
-    )
-
-
-def key(value: str, at: datetime = AT) -> IdempotencyKey:
-    return IdempotencyKey(value, at + timedelta(days=1))
-
-
-def his(order_id: int, at: datetime = AT) -> Order:
-    order = replace(an_order(order_id, owner=BOB.id), status=OrderStatus.PLACED)
-    return replace(order, placed_at=at)
-
-
-async def start(storage: Storage, number: int, user: UserId, password_hash: PasswordHash) -> bool:
-    return await start_within(storage, number, user, password_hash, limit=100) == []
-
-
-async def start_within(
-    storage: Storage, number: int, user: UserId, password_hash: PasswordHash, *, limit: int
-) -> list[SessionId] | None:
-    ended = await storage.sessions.start(
-        session(number, user),
-        digest(number),
-        token_expires_at=AT + timedelta(days=9),
-        password_hash=password_hash,
-        limit=limit,
-    )
-    return None if ended is None else sorted(ended)
-
-
-async def rotate(storage: Storage, old: int, new: int, at: datetime) -> RotationOutcome:
-    rotation = await storage.sessions.rotate(
-        digest(old),
-        digest(new),
-        sealed=SEALED,
-        at=at,
-        expires_at=at + timedelta(days=9),
-        grace=timedelta(seconds=10),
-    )
-    return rotation.outcome
 
 
 async def seed_all(storage: Storage) -> None:
     """Store some of everything."""
     delivered = replace(an_order(1), status=OrderStatus.DELIVERED)
-    await storage.loader.load([ALICE, BOB], [delivered, his(2)])
+    await storage.loader.load([ALICE, BOB], [delivered, bobs_order(2)])
     for number in (1, 2, 3):
-        assert await start(storage, number, ALICE.id, ALICE.password_hash)
-    assert await start(storage, 4, BOB.id, BOB.password_hash)
-    assert await rotate(storage, 1, 5, AT) is RotationOutcome.ROTATED
-    assert await storage.orders.add(his(3), owner=BOB.id, key=key("old")) == his(3)
+        assert await start_numbered_session(storage, number, ALICE)
+    assert await start_numbered_session(storage, 4, BOB)
+    assert await rotation_outcome(storage, 1, 5, at=AT) is RotationOutcome.ROTATED
+    assert await storage.orders.add(bobs_order(3), owner=BOB.id, key=a_key("old")) == bobs_order(3)
 
 
 async def everything(storage: Storage) -> list[object]:
@@ -127,9 +76,9 @@ async def everything(storage: Storage) -> list[object]:
         [await sessions.is_used(digest(i)) for i in numbers],
         [await sessions.sealed_successor(digest(i)) for i in numbers],
         [await sessions.list_active(user, at=AT, limit=99) for user in ids],
-        [await sessions.is_active(session(i).id, user=ALICE.id, at=AT) for i in numbers],
-        [await sessions.has_signed_in_from(user, "::1") for user in ids],
-        await sessions.ended_since(EVER),
+        [await sessions.is_active(a_session(i).id, user=ALICE.id, at=AT) for i in numbers],
+        [await sessions.has_signed_in_from(user, ADDRESS) for user in ids],
+        await sessions.ended_since(FIRST_INSTANT),
         [await orders.get_owned(OrderId(i), owner=BOB.id) for i in numbers],
         [
             await orders.page(owner=user, status=status, limit=99)
@@ -165,9 +114,9 @@ async def replace_a_hash(storage: Storage, attempt: int) -> bool:
 
 async def change_a_password(storage: Storage, attempt: int) -> bool:
     ended = await storage.users.change_password(
-        ALICE.id, old=ALICE.password_hash, new=NEW, keep=session(2).id, at=AT
+        ALICE.id, old=ALICE.password_hash, new=NEW, keep=a_session(2).id, at=AT
     )
-    return ended is not None and sorted(ended) == [session(1).id, session(3).id]
+    return ended is not None and sorted(ended) == [a_session(1).id, a_session(3).id]
 
 
 async def close_an_account(storage: Storage, attempt: int) -> bool:
@@ -176,26 +125,27 @@ async def close_an_account(storage: Storage, attempt: int) -> bool:
 
 
 async def start_a_session(storage: Storage, attempt: int) -> bool:
-    return await start(storage, 100 + attempt, BOB.id, BOB.password_hash)
+    return await start_numbered_session(storage, 100 + attempt, BOB)
 
 
 async def start_a_session_in_the_place_of_another(storage: Storage, attempt: int) -> bool:
-    hash_ = BOB.password_hash
-    ended = await start_within(storage, 100 + attempt, BOB.id, hash_, limit=1)
-    return ended == [session(4).id]
+    number, password_hash = 100 + attempt, BOB.password_hash
+    session = a_session(number, BOB.id)
+    ended = await try_start_session(storage, session, number, password_hash=password_hash, limit=1)
+    return ended == [a_session(4).id]
 
 
 async def rotate_a_token(storage: Storage, attempt: int) -> bool:
-    return await rotate(storage, 2, 100 + attempt, SOON) is RotationOutcome.ROTATED
+    return await rotation_outcome(storage, 2, 100 + attempt, at=SOON) is RotationOutcome.ROTATED
 
 
 async def reuse_a_token(storage: Storage, attempt: int) -> bool:
-    return await rotate(storage, 1, 100 + attempt, LATE) is RotationOutcome.REUSED
+    return await rotation_outcome(storage, 1, 100 + attempt, at=LATE) is RotationOutcome.REUSED
 
 
 async def end_a_session(storage: Storage, attempt: int) -> bool:
     return await storage.sessions.end(
-        session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+        a_session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
     )
 
 
@@ -207,30 +157,30 @@ async def end_all_sessions(storage: Storage, attempt: int) -> bool:
 
 
 async def forget_sessions(storage: Storage, attempt: int) -> bool:
-    return any(await storage.sessions.purge_ended(over_by=session(1).expires_at, limit=9))
+    return any(await storage.sessions.purge_ended(over_by=a_session(1).expires_at, limit=9))
 
 
 async def place_an_order(storage: Storage, attempt: int) -> bool:
-    return await storage.orders.add(his(100 + attempt), owner=BOB.id) is not None
+    return await storage.orders.add(bobs_order(100 + attempt), owner=BOB.id) is not None
 
 
 async def place_an_order_with_a_key(storage: Storage, attempt: int) -> bool:
     """A key that an attempt left behind would stand for the order of that attempt."""
-    order = his(100 + attempt)
-    return await storage.orders.add(order, owner=BOB.id, key=key("new")) == order
+    order = bobs_order(100 + attempt)
+    return await storage.orders.add(order, owner=BOB.id, key=a_key("new")) == order
 
 
 async def place_an_order_with_a_key_that_expired(storage: Storage, attempt: int) -> bool:
     at = AT + timedelta(days=1)
-    order = his(100 + attempt, at)
-    return await storage.orders.add(order, owner=BOB.id, key=key("old", at)) == order
+    order = bobs_order(100 + attempt, at)
+    return await storage.orders.add(order, owner=BOB.id, key=a_key("old", at)) == order
 
 
 async def change_an_order(storage: Storage, attempt: int) -> bool:
     changed = await storage.orders.update(
         OrderId(2), owner=BOB.id, change=lambda order: order.transition_to(OrderStatus.CANCELLED)
     )
-    return changed == replace(his(2), status=OrderStatus.CANCELLED, version=2)
+    return changed == replace(bobs_order(2), status=OrderStatus.CANCELLED, version=2)
 
 
 WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
@@ -270,15 +220,15 @@ COPIED: dict[str, list[Record]] = {
     ],
     "subjects": [SubjectRecord("https://id.example", "carol", UserId(3))],
     "sessions": [
-        SessionRecord(session(1, BOB.id)),
-        SessionRecord(session(2, BOB.id), AT, SessionEndReason.REVOKED),
+        SessionRecord(a_session(1, BOB.id)),
+        SessionRecord(a_session(2, BOB.id), AT, SessionEndReason.REVOKED),
     ],
     "refresh tokens": [
-        RefreshTokenRecord(digest(1), session(1).id, LATE, AT, SEALED),
-        RefreshTokenRecord(digest(2), session(1).id, LATE),
+        RefreshTokenRecord(digest(1), a_session(1).id, LATE, AT, SEALED),
+        RefreshTokenRecord(digest(2), a_session(1).id, LATE),
     ],
-    "orders": [his(1), his(2)],
-    "idempotency keys": [KeyRecord(BOB.id, key(value), OrderId(1)) for value in ("old", "new")],
+    "orders": [bobs_order(1), bobs_order(2)],
+    "idempotency keys": [KeyRecord(BOB.id, a_key(value), OrderId(1)) for value in ("old", "new")],
 }
 
 
@@ -366,7 +316,7 @@ class AtomicityContract:
     async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
         await seed_all(storage)
         for i in (200, 201, 202):
-            await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
+            await storage.orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
 
         async def forget(storage: Storage, attempt: int) -> bool:
             by = AT + timedelta(days=1)
@@ -376,12 +326,12 @@ class AtomicityContract:
 
     async def test_a_load_that_fails_at_any_step_leaves_nothing(self, storage: Storage) -> None:
         async def load(storage: Storage, attempt: int) -> bool:
-            await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), his(2)]))
+            await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), bobs_order(2)]))
             return True
 
         await self.changes_all_or_nothing(storage, load)
         assert await storage.users.get(BOB.id) == BOB
-        assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == his(2)
+        assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == bobs_order(2)
 
     @pytest.mark.parametrize(
         "write", [*WRITES_OF_SEVERAL_RECORDS, change_an_order], ids=lambda write: write.__name__
@@ -412,7 +362,7 @@ class AtomicityContract:
         """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
         for step in count(1):
             await self.empty(storage)
-            failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), his(2)]
+            failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), bobs_order(2)]
             with self.conflict_at(storage, failure):
                 try:
                     await storage.loader.load(iter(users), iter(orders))

@@ -14,7 +14,7 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
-from tests.support.builders import ALICE, BOB, CUPS, TEAPOT, an_order, orders
+from tests.support.builders import ALICE, BOB, CUPS, TEAPOT, an_order, orders, ship
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -26,10 +26,6 @@ def placed(order_id: int = 11, owner: int = 1, at: datetime = AT) -> Order:
 
 def a_key(value: str = "a wish", at: datetime = AT) -> IdempotencyKey:
     return IdempotencyKey(value, at + DAY)
-
-
-def ship(order: Order) -> Order:
-    return order.transition_to(OrderStatus.SHIPPED)
 
 
 def cancel(order: Order) -> Order:

@@ -13,10 +13,21 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from tests.contracts.atomicity_contract import AT, EVER, LATE, his, key, rotate, session, start
-from tests.support.builders import ALICE, BOB, TEAPOT, an_order
+from tests.support.builders import (
+    ALICE,
+    AT,
+    BOB,
+    FIRST_INSTANT,
+    TEAPOT,
+    a_key,
+    a_session,
+    an_order,
+    bobs_order,
+)
+from tests.support.storage_calls import rotation_outcome, start_numbered_session
 
 MANY = 20
+LATE = AT + timedelta(hours=1)
 
 
 class RacesContract:
@@ -41,7 +52,7 @@ class RacesContract:
     async def test_of_many_who_change_a_password_at_once_one_does(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         for number in (1, 2):
-            assert await start(storage, number, ALICE.id, ALICE.password_hash)
+            assert await start_numbered_session(storage, number, ALICE)
         async with self.two(storage) as storages:
             ended = await asyncio.gather(
                 *(
@@ -49,21 +60,21 @@ class RacesContract:
                         ALICE.id,
                         old=ALICE.password_hash,
                         new=PasswordHash(f"new {i}"),
-                        keep=session(2).id,
+                        keep=a_session(2).id,
                         at=AT,
                     )
                     for i, each in enumerate(storages)
                 )
             )
         (winner,) = (i for i, sessions in enumerate(ended) if sessions is not None)
-        assert ended[winner] == [session(1).id]
+        assert ended[winner] == [a_session(1).id]
         stored = await storage.users.get(ALICE.id)
         assert stored == replace(ALICE, password_hash=PasswordHash(f"new {winner}"))
         assert await storage.users.find(ALICE.username) == stored
 
     async def test_of_many_who_close_an_account_at_once_one_does(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        assert await start(storage, 1, ALICE.id, ALICE.password_hash)
+        assert await start_numbered_session(storage, 1, ALICE)
         async with self.two(storage) as storages:
             ended = await asyncio.gather(
                 *(
@@ -71,7 +82,7 @@ class RacesContract:
                     for each in storages
                 )
             )
-        assert [sessions for sessions in ended if sessions is not None] == [[session(1).id]]
+        assert [sessions for sessions in ended if sessions is not None] == [[a_session(1).id]]
 
     async def test_of_many_who_want_a_name_by_two_ways_one_gets_it(self, storage: Storage) -> None:
         async with self.two(storage) as storages:
@@ -128,8 +139,7 @@ class RacesContract:
 
         async with self.two(storage) as storages:
             starts = [
-                start(each, i, ALICE.id, ALICE.password_hash)
-                for i, each in enumerate(storages, start=1)
+                start_numbered_session(each, i, ALICE) for i, each in enumerate(storages, start=1)
             ]
             middle = MANY // 2
             results = await asyncio.gather(*starts[:middle], change(), *starts[middle:])
@@ -139,12 +149,12 @@ class RacesContract:
     async def test_of_many_who_end_a_session_at_once_one_does(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         for number in (1, 2):
-            assert await start(storage, number, ALICE.id, ALICE.password_hash)
+            assert await start_numbered_session(storage, number, ALICE)
         async with self.two(storage) as storages:
             ended = await asyncio.gather(
                 *(
                     each.sessions.end(
-                        session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+                        a_session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
                     )
                     for each in storages
                 )
@@ -156,14 +166,14 @@ class RacesContract:
                     for each in storages
                 )
             )
-        assert [each for some in lists for each in some] == [session(2).id]
+        assert [each for some in lists for each in some] == [a_session(2).id]
 
     async def test_of_many_who_rotate_by_two_ways_one_does(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        assert await start(storage, 1, ALICE.id, ALICE.password_hash)
+        assert await start_numbered_session(storage, 1, ALICE)
         async with self.two(storage) as storages:
             outcomes = await asyncio.gather(
-                *(rotate(each, 1, 100 + i, AT) for i, each in enumerate(storages))
+                *(rotation_outcome(each, 1, 100 + i, at=AT) for i, each in enumerate(storages))
             )
         assert sorted(outcomes) == [RotationOutcome.REPLAYED] * (MANY - 1) + [
             RotationOutcome.ROTATED
@@ -171,12 +181,14 @@ class RacesContract:
 
     async def test_reuse_that_many_see_at_once_ends_a_session_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        assert await start(storage, 1, ALICE.id, ALICE.password_hash)
-        assert await rotate(storage, 1, 2, AT) is RotationOutcome.ROTATED
+        assert await start_numbered_session(storage, 1, ALICE)
+        assert await rotation_outcome(storage, 1, 2, at=AT) is RotationOutcome.ROTATED
         async with self.two(storage) as storages:
-            outcomes = await asyncio.gather(*(rotate(each, 1, 3, LATE) for each in storages))
+            outcomes = await asyncio.gather(
+                *(rotation_outcome(each, 1, 3, at=LATE) for each in storages)
+            )
         assert sorted(outcomes) == [RotationOutcome.INVALID] * (MANY - 1) + [RotationOutcome.REUSED]
-        assert await storage.sessions.ended_since(EVER) == {session(1).id: LATE}
+        assert await storage.sessions.ended_since(FIRST_INSTANT) == {a_session(1).id: LATE}
 
     # Orders
 
@@ -185,7 +197,7 @@ class RacesContract:
         async with self.two(storage) as storages:
             results = await asyncio.gather(
                 *(
-                    each.orders.add(his(i), owner=BOB.id, key=key("a wish"))
+                    each.orders.add(bobs_order(i), owner=BOB.id, key=a_key("a wish"))
                     for i, each in enumerate(storages, start=1)
                 )
             )
@@ -195,7 +207,9 @@ class RacesContract:
 
     async def test_of_many_different_orders_of_one_id_one_is_placed(self, storage: Storage) -> None:
         await storage.loader.load([BOB], [])
-        orders = [replace(his(1), lines=(replace(TEAPOT, quantity=i + 1),)) for i in range(MANY)]
+        orders = [
+            replace(bobs_order(1), lines=(replace(TEAPOT, quantity=i + 1),)) for i in range(MANY)
+        ]
         async with self.two(storage) as storages:
             results = await asyncio.gather(
                 *(
@@ -209,7 +223,7 @@ class RacesContract:
         assert [type(result) for result in results].count(OrderIdTaken) == MANY - 1
 
     async def test_no_change_of_an_order_is_lost(self, storage: Storage) -> None:
-        await storage.loader.load([BOB], [his(1)])
+        await storage.loader.load([BOB], [bobs_order(1)])
 
         def count_up(order: Order) -> Order:
             return replace(order, version=order.version + 1)
@@ -223,12 +237,12 @@ class RacesContract:
             )
         assert sorted(order.version for order in results if order) == list(range(2, MANY + 2))
         stored = await storage.orders.get_owned(OrderId(1), owner=BOB.id)
-        assert stored == replace(his(1), version=MANY + 1)
+        assert stored == replace(bobs_order(1), version=MANY + 1)
 
     async def test_a_key_is_forgotten_by_one_of_many(self, storage: Storage) -> None:
         await storage.loader.load([BOB], [])
         for i in range(1, MANY + 1):
-            await storage.orders.add(his(i), owner=BOB.id, key=key(str(i)))
+            await storage.orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
         by = AT + timedelta(days=1)
         forgotten = [
             await asyncio.gather(
@@ -241,7 +255,7 @@ class RacesContract:
 
     async def test_pages_hold_still_while_orders_are_placed(self, storage: Storage) -> None:
         """No order stands on two pages, and none is missing that was there at the start."""
-        there = [his(i, AT + timedelta(seconds=i % 4)) for i in range(10, 60)]
+        there = [bobs_order(i, AT + timedelta(seconds=i % 4)) for i in range(10, 60)]
         await storage.loader.load([BOB], there)
         seen: list[Order] = []
         before = None
@@ -258,7 +272,7 @@ class RacesContract:
         async def place() -> None:
             for i in range(30):
                 at = AT + timedelta(seconds=i % 6 - 1)
-                new = his(100 + i if i % 2 else 1 + i // 4, at)
+                new = bobs_order(100 + i if i % 2 else 1 + i // 4, at)
                 try:
                     await storage.orders.add(new, owner=BOB.id)
                 except OrderIdTaken:

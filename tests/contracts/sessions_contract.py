@@ -19,62 +19,12 @@ from ordergate.application.ports.archive import (
 from ordergate.application.ports.sessions import Forgotten, Rotation, RotationOutcome
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import FINAL_STATUSES, OrderStatus
-from ordergate.domain.refresh_token import RefreshToken, TokenDigest
+from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from tests.support.builders import an_order
-
-NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-GRACE = timedelta(seconds=10)
-HASH = PasswordHash("alice's hash")
-
-
-def digest(number: int) -> TokenDigest:
-    return TokenDigest(number.to_bytes(32))
-
-
-def a_session(number: int = 1, user: int = 1) -> Session:
-    return Session(
-        id=SessionId(f"{number:032x}"),
-        user=UserId(user),
-        client_id="shop",
-        address="2001:db8::1",
-        scope=frozenset({Scope.ACCOUNT, Scope.ORDERS_READ}),
-        started_at=NOW,
-        last_used_at=NOW,
-        expires_at=NOW + timedelta(days=30),
-    )
-
-
-async def start(storage: Storage, session: Session, token: int) -> None:
-    assert (
-        await storage.sessions.start(
-            session,
-            digest(token),
-            token_expires_at=NOW + timedelta(days=10),
-            password_hash=HASH,
-            limit=100,
-        )
-        is not None
-    )
-
-
-async def rotate(
-    storage: Storage, old: int, new: int, *, at: datetime = NOW, sealed: bytes = b"s" * 32
-) -> Rotation:
-    return await storage.sessions.rotate(
-        digest(old),
-        digest(new),
-        sealed=sealed,
-        at=at,
-        expires_at=at + timedelta(days=10),
-        grace=GRACE,
-    )
-
-
-async def active(storage: Storage, user: int = 1, at: datetime = NOW) -> list[str]:
-    return [s.id[-1] for s in await storage.sessions.list_active(UserId(user), at=at, limit=100)]
+from tests.support.builders import AT, HASH, a_session, an_order, digest
+from tests.support.storage_calls import GRACE, active, rotate_token, start_session
 
 
 class SessionRepositoryContract:
@@ -94,9 +44,9 @@ class SessionRepositoryContract:
         self, storage: Storage, alice: User
     ) -> None:
         session = a_session(user=alice.id)
-        await start(storage, session, token=1)
+        await start_session(storage, session, token=1)
         assert await storage.sessions.get_by_refresh_token(digest(1)) == session
-        assert await storage.sessions.list_active(alice.id, at=NOW, limit=100) == [session]
+        assert await storage.sessions.list_active(alice.id, at=AT, limit=100) == [session]
         assert await storage.sessions.get_by_refresh_token(digest(2)) is None
 
     @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -146,7 +96,7 @@ class SessionRepositoryContract:
         ):
             assert (
                 await storage.sessions.start(
-                    session, digest(1), token_expires_at=NOW, password_hash=stored, limit=100
+                    session, digest(1), token_expires_at=AT, password_hash=stored, limit=100
                 )
                 is None
             )
@@ -159,7 +109,7 @@ class SessionRepositoryContract:
         """Neither those of others nor those that are over are counted."""
 
         async def start_one(number: int, user: User, days: int, limit: int) -> list[str]:
-            expires_at = NOW + timedelta(days=days)
+            expires_at = AT + timedelta(days=days)
             session = replace(a_session(number, user.id), expires_at=expires_at)
             ended = await storage.sessions.start(
                 session,
@@ -174,7 +124,7 @@ class SessionRepositoryContract:
         for number, user, days in ((1, bob, 1), (2, alice, 0), (3, alice, 9)):
             assert await start_one(number, user, days, limit=3) == []
         await storage.sessions.end(
-            a_session(3).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+            a_session(3).id, user=alice.id, reason=SessionEndReason.REVOKED, at=AT
         )
         for number, days in ((4, 7), (5, 5), (6, 6)):
             assert await start_one(number, alice, days, limit=3) == []
@@ -183,46 +133,44 @@ class SessionRepositoryContract:
         assert await start_one(8, alice, 8, limit=2) == ["6", "7"]
         assert sorted(await active(storage, alice.id)) == ["4", "8"]
         assert await active(storage, bob.id) == ["1"]
-        ended = await storage.sessions.ended_since(NOW)
+        ended = await storage.sessions.ended_since(AT)
         assert sorted(session[-1] for session in ended) == ["3", "5", "6", "7"]
 
     async def test_sessions_are_listed_for_their_user_the_latest_used_first(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         for number in (1, 2, 3):
-            used = NOW + timedelta(microseconds=number % 3)
-            await start(
+            used = AT + timedelta(microseconds=number % 3)
+            await start_session(
                 storage, replace(a_session(number, alice.id), last_used_at=used), token=number
             )
-        await start(storage, a_session(4, bob.id), token=4)
+        await start_session(storage, a_session(4, bob.id), token=4)
         assert await active(storage, alice.id) == ["2", "1", "3"]
-        assert [
-            s.id[-1] for s in await storage.sessions.list_active(alice.id, at=NOW, limit=2)
-        ] == [
+        assert [s.id[-1] for s in await storage.sessions.list_active(alice.id, at=AT, limit=2)] == [
             "2",
             "1",
         ]
-        assert await active(storage, alice.id, at=NOW + timedelta(days=30)) == []
+        assert await active(storage, alice.id, at=AT + timedelta(days=30)) == []
 
     async def test_the_latest_used_sessions_are_listed_when_there_are_more(
         self, storage: Storage, alice: User
     ) -> None:
         """The limit counts what is returned, after sorting and without what is over."""
         for number in range(1, 10):
-            used = NOW + timedelta(seconds=number)
+            used = AT + timedelta(seconds=number)
             session = replace(a_session(number, alice.id), last_used_at=used)
-            await start(storage, session, token=number)
+            await start_session(storage, session, token=number)
         for number in (8, 9):
             await storage.sessions.end(
-                a_session(number).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+                a_session(number).id, user=alice.id, reason=SessionEndReason.REVOKED, at=AT
             )
-        listed = await storage.sessions.list_active(alice.id, at=NOW, limit=3)
+        listed = await storage.sessions.list_active(alice.id, at=AT, limit=3)
         assert [session.id[-1] for session in listed] == ["7", "6", "5"]
 
     async def test_an_expired_session_is_not_listed(self, storage: Storage, alice: User) -> None:
         """Even though its refresh token has a later time."""
-        soon = NOW + timedelta(days=1)
-        await start(storage, replace(a_session(1, alice.id), expires_at=soon), token=1)
+        soon = AT + timedelta(days=1)
+        await start_session(storage, replace(a_session(1, alice.id), expires_at=soon), token=1)
         assert await active(storage, alice.id, at=soon - timedelta(microseconds=1)) == ["1"]
         assert await active(storage, alice.id, at=soon) == []
 
@@ -230,10 +178,10 @@ class SessionRepositoryContract:
         self, storage: Storage, alice: User
     ) -> None:
         """A used token renews nothing, however long it would have lived."""
-        await start(storage, a_session(1, alice.id), token=1)
-        soon = NOW + timedelta(days=1)
+        await start_session(storage, a_session(1, alice.id), token=1)
+        soon = AT + timedelta(days=1)
         rotation = await storage.sessions.rotate(
-            digest(1), digest(2), sealed=b"s" * 32, at=NOW, expires_at=soon, grace=GRACE
+            digest(1), digest(2), sealed=b"s" * 32, at=AT, expires_at=soon, grace=GRACE
         )
         assert rotation.outcome is RotationOutcome.ROTATED
         assert await active(storage, alice.id, at=soon) == []
@@ -241,27 +189,29 @@ class SessionRepositoryContract:
     async def test_a_session_that_cannot_be_renewed_is_not_listed(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
-        in_time = NOW + timedelta(days=10) - timedelta(microseconds=1)
+        await start_session(storage, a_session(user=alice.id), token=1)
+        in_time = AT + timedelta(days=10) - timedelta(microseconds=1)
         assert await active(storage, alice.id, at=in_time) == ["1"]
-        assert await active(storage, alice.id, at=NOW + timedelta(days=10)) == []
-        await rotate(storage, 1, 2, at=in_time)
-        assert await active(storage, alice.id, at=NOW + timedelta(days=11)) == ["1"]
+        assert await active(storage, alice.id, at=AT + timedelta(days=10)) == []
+        await rotate_token(storage, 1, 2, at=in_time)
+        assert await active(storage, alice.id, at=AT + timedelta(days=11)) == ["1"]
 
     # Rotation
 
     async def test_a_token_is_rotated_once(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
-        later = NOW + timedelta(days=1)
-        assert await rotate(storage, 1, 2, at=later) == Rotation(RotationOutcome.ROTATED, b"s" * 32)
+        await start_session(storage, a_session(user=alice.id), token=1)
+        later = AT + timedelta(days=1)
+        assert await rotate_token(storage, 1, 2, at=later) == Rotation(
+            RotationOutcome.ROTATED, b"s" * 32
+        )
         session = replace(a_session(user=alice.id), last_used_at=later)
         for token in (1, 2):
             assert await storage.sessions.get_by_refresh_token(digest(token)) == session
 
     async def test_a_token_is_used_once_it_was_rotated(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
+        await start_session(storage, a_session(user=alice.id), token=1)
         assert not await storage.sessions.is_used(digest(1))
-        await rotate(storage, 1, 2)
+        await rotate_token(storage, 1, 2)
         assert await storage.sessions.is_used(digest(1))
         assert not await storage.sessions.is_used(digest(2))
         assert not await storage.sessions.is_used(digest(3))
@@ -269,53 +219,53 @@ class SessionRepositoryContract:
     async def test_who_asks_again_in_time_is_told_what_is_stored(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
-        await rotate(storage, 1, 2, sealed=b"1" * 32)
-        soon = NOW + GRACE - timedelta(microseconds=1)
-        repeated = await rotate(storage, 1, 3, at=soon, sealed=b"2" * 32)
+        await start_session(storage, a_session(user=alice.id), token=1)
+        await rotate_token(storage, 1, 2, sealed=b"1" * 32)
+        soon = AT + GRACE - timedelta(microseconds=1)
+        repeated = await rotate_token(storage, 1, 3, at=soon, sealed=b"2" * 32)
         assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
         assert await storage.sessions.get_by_refresh_token(digest(3)) is None
 
     async def test_a_repeated_rotation_changes_nothing(self, storage: Storage, alice: User) -> None:
         """The grace time runs from the first use, however often the token is repeated."""
-        await start(storage, a_session(user=alice.id), token=1)
-        await rotate(storage, 1, 2, sealed=b"1" * 32)
+        await start_session(storage, a_session(user=alice.id), token=1)
+        await rotate_token(storage, 1, 2, sealed=b"1" * 32)
         for seconds in (3, 6, 9):
-            at = NOW + timedelta(seconds=seconds)
-            repeated = await rotate(storage, 1, 2 + seconds, at=at, sealed=b"2" * 32)
+            at = AT + timedelta(seconds=seconds)
+            repeated = await rotate_token(storage, 1, 2 + seconds, at=at, sealed=b"2" * 32)
             assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
             assert await storage.sessions.get_by_refresh_token(digest(1)) == a_session(
                 user=alice.id
             )
             assert await storage.sessions.sealed_successor(digest(1)) == b"1" * 32
-        assert await rotate(storage, 1, 3, at=NOW + GRACE) == Rotation(RotationOutcome.REUSED)
+        assert await rotate_token(storage, 1, 3, at=AT + GRACE) == Rotation(RotationOutcome.REUSED)
 
     async def test_a_token_that_expired_after_its_use_is_repeated(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
-        in_time = NOW + timedelta(days=10) - timedelta(seconds=1)
-        await rotate(storage, 1, 2, at=in_time, sealed=b"1" * 32)
-        repeated = await rotate(storage, 1, 3, at=in_time + timedelta(seconds=2))
+        await start_session(storage, a_session(user=alice.id), token=1)
+        in_time = AT + timedelta(days=10) - timedelta(seconds=1)
+        await rotate_token(storage, 1, 2, at=in_time, sealed=b"1" * 32)
+        repeated = await rotate_token(storage, 1, 3, at=in_time + timedelta(seconds=2))
         assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
 
     async def test_an_expired_session_is_not_ended_by_reuse(
         self, storage: Storage, alice: User
     ) -> None:
-        session = replace(a_session(user=alice.id), expires_at=NOW + timedelta(days=1))
-        await start(storage, session, token=1)
-        await rotate(storage, 1, 2)
+        session = replace(a_session(user=alice.id), expires_at=AT + timedelta(days=1))
+        await start_session(storage, session, token=1)
+        await rotate_token(storage, 1, 2)
         for token in (1, 2):
-            rotation = await rotate(storage, token, 3, at=session.expires_at)
+            rotation = await rotate_token(storage, token, 3, at=session.expires_at)
             assert rotation == Rotation(RotationOutcome.INVALID)
-        assert await storage.sessions.ended_since(NOW) == {}
+        assert await storage.sessions.ended_since(AT) == {}
 
     async def test_what_is_sealed_is_told_while_it_is_kept(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
+        await start_session(storage, a_session(user=alice.id), token=1)
         assert await storage.sessions.sealed_successor(digest(1)) is None
-        await rotate(storage, 1, 2, sealed=b"1" * 32)
+        await rotate_token(storage, 1, 2, sealed=b"1" * 32)
         assert await storage.sessions.sealed_successor(digest(1)) == b"1" * 32
         assert await storage.sessions.sealed_successor(digest(2)) is None
         assert await storage.sessions.sealed_successor(digest(3)) is None
@@ -323,51 +273,55 @@ class SessionRepositoryContract:
     async def test_what_is_told_again_outlives_the_next_rotation(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
-        await rotate(storage, 1, 2, sealed=b"1" * 32)
-        soon = NOW + timedelta(seconds=5)
-        await rotate(storage, 2, 3, at=soon)
-        assert await rotate(storage, 1, 4, at=soon) == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
+        await start_session(storage, a_session(user=alice.id), token=1)
+        await rotate_token(storage, 1, 2, sealed=b"1" * 32)
+        soon = AT + timedelta(seconds=5)
+        await rotate_token(storage, 2, 3, at=soon)
+        assert await rotate_token(storage, 1, 4, at=soon) == Rotation(
+            RotationOutcome.REPLAYED, b"1" * 32
+        )
 
     async def test_reuse_ends_the_session(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
-        await start(storage, a_session(2, alice.id), token=2)
-        await rotate(storage, 1, 3)
-        late = NOW + GRACE
-        assert await rotate(storage, 1, 4, at=late) == Rotation(RotationOutcome.REUSED)
+        await start_session(storage, a_session(1, alice.id), token=1)
+        await start_session(storage, a_session(2, alice.id), token=2)
+        await rotate_token(storage, 1, 3)
+        late = AT + GRACE
+        assert await rotate_token(storage, 1, 4, at=late) == Rotation(RotationOutcome.REUSED)
         assert await active(storage, alice.id, at=late) == ["2"]
         assert await storage.sessions.ended_since(late) == {a_session(1).id: late}
         for token in (1, 3):
-            assert await rotate(storage, token, 5, at=late) == Rotation(RotationOutcome.INVALID)
+            assert await rotate_token(storage, token, 5, at=late) == Rotation(
+                RotationOutcome.INVALID
+            )
         assert await storage.sessions.get_by_refresh_token(digest(1)) is not None
 
     async def test_reuse_is_seen_however_late(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
-        await rotate(storage, 1, 2)
-        await rotate(storage, 2, 3, at=NOW + timedelta(days=9))
+        await start_session(storage, a_session(user=alice.id), token=1)
+        await rotate_token(storage, 1, 2)
+        await rotate_token(storage, 2, 3, at=AT + timedelta(days=9))
         assert (
-            await rotate(storage, 1, 4, at=NOW + timedelta(days=15))
+            await rotate_token(storage, 1, 4, at=AT + timedelta(days=15))
         ).outcome is RotationOutcome.REUSED
 
     async def test_a_token_dies_with_its_time_or_its_session(
         self, storage: Storage, alice: User
     ) -> None:
         for number in (1, 2):
-            await start(storage, a_session(number, alice.id), token=number)
+            await start_session(storage, a_session(number, alice.id), token=number)
         await storage.sessions.end(
-            a_session(2).id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
+            a_session(2).id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
         )
-        assert await rotate(storage, 2, 3) == Rotation(RotationOutcome.INVALID)
-        assert await rotate(storage, 9, 3) == Rotation(RotationOutcome.INVALID)
-        expired = NOW + timedelta(days=10)
-        assert await rotate(storage, 1, 3, at=expired) == Rotation(RotationOutcome.INVALID)
+        assert await rotate_token(storage, 2, 3) == Rotation(RotationOutcome.INVALID)
+        assert await rotate_token(storage, 9, 3) == Rotation(RotationOutcome.INVALID)
+        expired = AT + timedelta(days=10)
+        assert await rotate_token(storage, 1, 3, at=expired) == Rotation(RotationOutcome.INVALID)
         in_time = expired - timedelta(microseconds=1)
-        assert (await rotate(storage, 1, 3, at=in_time)).outcome is RotationOutcome.ROTATED
+        assert (await rotate_token(storage, 1, 3, at=in_time)).outcome is RotationOutcome.ROTATED
 
     async def test_a_session_dies_with_its_time(self, storage: Storage, alice: User) -> None:
-        session = replace(a_session(user=alice.id), expires_at=NOW + timedelta(seconds=1))
-        await start(storage, session, token=1)
-        assert await rotate(storage, 1, 2, at=session.expires_at) == Rotation(
+        session = replace(a_session(user=alice.id), expires_at=AT + timedelta(seconds=1))
+        await start_session(storage, session, token=1)
+        assert await rotate_token(storage, 1, 2, at=session.expires_at) == Rotation(
             RotationOutcome.INVALID
         )
         assert not await storage.sessions.is_active(
@@ -375,9 +329,9 @@ class SessionRepositoryContract:
         )
 
     async def test_of_50_who_rotate_at_once_one_does(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(user=alice.id), token=1)
+        await start_session(storage, a_session(user=alice.id), token=1)
         rotations = await asyncio.gather(
-            *(rotate(storage, 1, 100 + i, sealed=bytes([i]) * 32) for i in range(50))
+            *(rotate_token(storage, 1, 100 + i, sealed=bytes([i]) * 32) for i in range(50))
         )
         outcomes = [rotation.outcome for rotation in rotations]
         assert outcomes.count(RotationOutcome.ROTATED) == 1
@@ -396,38 +350,38 @@ class SessionRepositoryContract:
     async def test_a_session_is_ended_by_its_user_once(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
+        await start_session(storage, a_session(1, alice.id), token=1)
         session = a_session(1).id
 
         async def ends(user: User) -> bool:
             return await storage.sessions.end(
-                session, user=user.id, reason=SessionEndReason.REVOKED, at=NOW
+                session, user=user.id, reason=SessionEndReason.REVOKED, at=AT
             )
 
         assert not await ends(bob)
-        assert await storage.sessions.is_active(session, user=alice.id, at=NOW)
-        assert not await storage.sessions.is_active(session, user=bob.id, at=NOW)
+        assert await storage.sessions.is_active(session, user=alice.id, at=AT)
+        assert not await storage.sessions.is_active(session, user=bob.id, at=AT)
         assert await ends(alice)
         assert not await ends(alice)
-        assert not await storage.sessions.is_active(session, user=alice.id, at=NOW)
+        assert not await storage.sessions.is_active(session, user=alice.id, at=AT)
 
     async def test_all_sessions_of_a_user_are_ended(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         for number, user in ((1, alice), (2, alice), (3, bob)):
-            await start(storage, a_session(number, user.id), token=number)
-        ended = await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
+            await start_session(storage, a_session(number, user.id), token=number)
+        ended = await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT)
         assert sorted(ended) == [a_session(1).id, a_session(2).id]
         assert await active(storage, alice.id) == []
         assert await active(storage, bob.id) == ["3"]
         assert not await storage.sessions.end_all(
-            alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
+            alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
         )
 
     async def test_endings_are_told_from_a_time_on(self, storage: Storage, alice: User) -> None:
-        times = [NOW + timedelta(microseconds=i) for i in (1, 2, 3)]
+        times = [AT + timedelta(microseconds=i) for i in (1, 2, 3)]
         for number, at in enumerate(times, start=1):
-            await start(storage, a_session(number, alice.id), token=number)
+            await start_session(storage, a_session(number, alice.id), token=number)
             await storage.sessions.end(
                 a_session(number).id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=at
             )
@@ -442,16 +396,16 @@ class SessionRepositoryContract:
         """By whatever method a session ended."""
         carol = await storage.users.add(Username("carol"), HASH)
         for number, user in ((1, alice), (2, bob), (3, carol), (4, carol)):
-            await start(storage, a_session(number, user.id), token=number)
-        await rotate(storage, 1, 11)
-        at = [NOW + timedelta(minutes=i) for i in range(5)]
-        await rotate(storage, 1, 12, at=at[1])
+            await start_session(storage, a_session(number, user.id), token=number)
+        await rotate_token(storage, 1, 11)
+        at = [AT + timedelta(minutes=i) for i in range(5)]
+        await rotate_token(storage, 1, 12, at=at[1])
         new = PasswordHash("new")
         await storage.users.change_password(carol.id, old=HASH, new=new, keep=None, at=at[2])
-        await start(storage, a_session(5, alice.id), token=5)
+        await start_session(storage, a_session(5, alice.id), token=5)
         await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=at[3])
         await storage.users.close(bob.id, password_hash=HASH, at=at[4])
-        assert await storage.sessions.ended_since(NOW) == {
+        assert await storage.sessions.ended_since(AT) == {
             a_session(1).id: at[1],
             a_session(2).id: at[4],
             a_session(3).id: at[2],
@@ -468,10 +422,10 @@ class SessionRepositoryContract:
         }
 
     async def test_an_ending_is_never_overwritten(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
-        session, later = a_session(1).id, NOW + timedelta(hours=1)
+        await start_session(storage, a_session(1, alice.id), token=1)
+        session, later = a_session(1).id, AT + timedelta(hours=1)
         assert await storage.sessions.end(
-            session, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+            session, user=alice.id, reason=SessionEndReason.REVOKED, at=AT
         )
         assert not await storage.sessions.end(
             session, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=later
@@ -482,13 +436,13 @@ class SessionRepositoryContract:
         await storage.users.close(alice.id, password_hash=new, at=later)
         records, _ = await storage.archive.read(SessionRecord, limit=9)
         assert [(record.ended_at, record.ending) for record in records] == [
-            (NOW, SessionEndReason.REVOKED)
+            (AT, SessionEndReason.REVOKED)
         ]
-        assert await storage.sessions.ended_since(NOW) == {session: NOW}
+        assert await storage.sessions.ended_since(AT) == {session: AT}
 
     async def test_an_expired_session_is_not_ended(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
-        await start(storage, session, token=1)
+        await start_session(storage, session, token=1)
         at = session.expires_at
         assert not await storage.sessions.end(
             session.id, user=alice.id, reason=SessionEndReason.REVOKED, at=at
@@ -496,7 +450,7 @@ class SessionRepositoryContract:
         assert (
             await storage.sessions.end_all(alice.id, reason=SessionEndReason.REVOKED, at=at) == []
         )
-        assert await storage.sessions.ended_since(NOW) == {}
+        assert await storage.sessions.ended_since(AT) == {}
 
     async def test_endings_are_returned_however_many_there_are(self, storage: Storage) -> None:
         numbers = range(1, 1_101)
@@ -504,17 +458,17 @@ class SessionRepositoryContract:
         account = AccountRecord(UserId(1), AccountKind.OPEN, Username("alice"), HASH)
         await storage.archive.write([account], checkpoint=mark)
         await storage.archive.write(
-            [SessionRecord(a_session(number), NOW, SessionEndReason.REVOKED) for number in numbers],
+            [SessionRecord(a_session(number), AT, SessionEndReason.REVOKED) for number in numbers],
             checkpoint=mark,
         )
         await storage.archive.finish()
-        ended = await storage.sessions.ended_since(NOW)
-        assert ended == {a_session(number).id: NOW for number in numbers}
+        ended = await storage.sessions.ended_since(AT)
+        assert ended == {a_session(number).id: AT for number in numbers}
 
     async def test_every_address_stays_familiar(self, storage: Storage, alice: User) -> None:
         addresses = ["2001:db8::1", "192.0.2.1", "198.51.100.7"]
         for number, address in enumerate(addresses):
-            await start(
+            await start_session(
                 storage, replace(a_session(number, alice.id), address=address), token=number
             )
         assert [
@@ -528,8 +482,8 @@ class SessionRepositoryContract:
     async def test_an_address_is_familiar_for_good_and_to_its_user(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
-        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
+        await start_session(storage, a_session(1, alice.id), token=1)
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT)
         assert await storage.sessions.has_signed_in_from(alice.id, "2001:db8::1")
         assert await storage.sessions.has_signed_in_from(alice.id, "2001:db8::ffff:0:0:2")
         assert not await storage.sessions.has_signed_in_from(alice.id, "2001:db8:0:1::1")
@@ -538,7 +492,9 @@ class SessionRepositoryContract:
     async def test_an_ipv4_address_is_familiar_however_it_is_written(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, replace(a_session(1, alice.id), address="::ffff:192.0.2.1"), token=1)
+        await start_session(
+            storage, replace(a_session(1, alice.id), address="::ffff:192.0.2.1"), token=1
+        )
         assert await storage.sessions.has_signed_in_from(alice.id, "192.0.2.1")
         for other in ("192.0.2.10", "192.0.2.", "::ffff:192.0.2.2", ""):
             assert not await storage.sessions.has_signed_in_from(alice.id, other)
@@ -553,9 +509,9 @@ class SessionRepositoryContract:
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         for number, user in ((1, alice), (2, alice), (3, alice), (4, bob)):
-            await start(storage, a_session(number, user.id), token=number)
+            await start_session(storage, a_session(number, user.id), token=number)
         ended = await storage.users.change_password(
-            alice.id, old=HASH, new=PasswordHash("new"), keep=a_session(2).id, at=NOW
+            alice.id, old=HASH, new=PasswordHash("new"), keep=a_session(2).id, at=AT
         )
         assert sorted(ended or ()) == [a_session(1).id, a_session(3).id]
         assert await active(storage, alice.id) == ["2"]
@@ -570,15 +526,15 @@ class SessionRepositoryContract:
     async def test_sessions_that_were_over_by_then_are_forgotten(
         self, storage: Storage, alice: User, early: timedelta
     ) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
-        await start(storage, a_session(2, alice.id), token=2)
-        await start(storage, replace(a_session(3, alice.id), expires_at=NOW), token=3)
-        await start(storage, a_session(4, alice.id), token=4)
-        await rotate(storage, old=1, new=5)
+        await start_session(storage, a_session(1, alice.id), token=1)
+        await start_session(storage, a_session(2, alice.id), token=2)
+        await start_session(storage, replace(a_session(3, alice.id), expires_at=AT), token=3)
+        await start_session(storage, a_session(4, alice.id), token=4)
+        await rotate_token(storage, old=1, new=5)
         await storage.sessions.end(
-            a_session(1).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+            a_session(1).id, user=alice.id, reason=SessionEndReason.REVOKED, at=AT
         )
-        forgotten = (await storage.sessions.purge_ended(over_by=NOW - early, limit=10)).sessions
+        forgotten = (await storage.sessions.purge_ended(over_by=AT - early, limit=10)).sessions
         left = [
             number
             for number in range(1, 6)
@@ -589,18 +545,18 @@ class SessionRepositoryContract:
     async def test_a_session_that_ended_and_expired_is_over_by_the_sooner(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
+        await start_session(storage, a_session(1, alice.id), token=1)
         await storage.sessions.end(
-            a_session(1).id, user=alice.id, reason=SessionEndReason.REVOKED, at=NOW
+            a_session(1).id, user=alice.id, reason=SessionEndReason.REVOKED, at=AT
         )
-        assert await storage.sessions.purge_ended(over_by=NOW, limit=10) == Forgotten(1, 1)
+        assert await storage.sessions.purge_ended(over_by=AT, limit=10) == Forgotten(1, 1)
 
     async def test_a_session_is_not_forgotten_before_it_is_over(
         self, storage: Storage, alice: User
     ) -> None:
         """One that cannot be renewed any more may still be in use."""
         session = a_session(1, alice.id)
-        await start(storage, session, token=1)
+        await start_session(storage, session, token=1)
         before = session.expires_at - timedelta(microseconds=1)
         assert await storage.sessions.purge_ended(over_by=before, limit=9) == Forgotten(0, 0)
         assert await storage.sessions.is_active(session.id, user=alice.id, at=before)
@@ -612,48 +568,48 @@ class SessionRepositoryContract:
         self, storage: Storage, alice: User
     ) -> None:
         for number in range(1, 4):
-            await start(storage, a_session(number, alice.id), token=number)
+            await start_session(storage, a_session(number, alice.id), token=number)
         for number in range(10, 16):
-            await rotate(storage, old=number - 1 if number > 10 else 1, new=number)
-        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
-        steps = [await storage.sessions.purge_ended(over_by=NOW, limit=4) for _ in range(4)]
+            await rotate_token(storage, old=number - 1 if number > 10 else 1, new=number)
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT)
+        steps = [await storage.sessions.purge_ended(over_by=AT, limit=4) for _ in range(4)]
         assert [sum(step) <= 4 for step in steps] == [True] * 4
         assert (sum(s.sessions for s in steps), sum(s.tokens for s in steps)) == (3, 9)
-        assert await storage.sessions.purge_ended(over_by=NOW, limit=4) == Forgotten(0, 0)
+        assert await storage.sessions.purge_ended(over_by=AT, limit=4) == Forgotten(0, 0)
 
     async def test_forget_keeps_a_session_while_it_has_tokens(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
-        await rotate(storage, old=1, new=2)
-        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
-        steps = [await storage.sessions.purge_ended(over_by=NOW, limit=1) for _ in range(4)]
+        await start_session(storage, a_session(1, alice.id), token=1)
+        await rotate_token(storage, old=1, new=2)
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT)
+        steps = [await storage.sessions.purge_ended(over_by=AT, limit=1) for _ in range(4)]
         assert steps == [Forgotten(0, 1), Forgotten(0, 1), Forgotten(1, 0), Forgotten(0, 0)]
 
     async def test_what_is_forgotten_is_unknown(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
-        await start(storage, session, token=1)
-        await rotate(storage, old=1, new=2)
+        await start_session(storage, session, token=1)
+        await rotate_token(storage, old=1, new=2)
         await storage.sessions.end(
-            session.id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW
+            session.id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
         )
-        await storage.sessions.purge_ended(over_by=NOW, limit=3)
+        await storage.sessions.purge_ended(over_by=AT, limit=3)
         assert not await storage.sessions.has_signed_in_from(alice.id, session.address)
-        assert not await storage.sessions.is_active(session.id, user=alice.id, at=NOW)
-        assert await storage.sessions.ended_since(NOW) == {}
-        assert await rotate(storage, old=1, new=3) == Rotation(RotationOutcome.INVALID)
+        assert not await storage.sessions.is_active(session.id, user=alice.id, at=AT)
+        assert await storage.sessions.ended_since(AT) == {}
+        assert await rotate_token(storage, old=1, new=3) == Rotation(RotationOutcome.INVALID)
         assert not await storage.sessions.is_used(digest(1))
 
     async def test_of_two_who_forget_at_once_both_come_to_an_end(
         self, storage: Storage, alice: User
     ) -> None:
         for number in range(1, 11):
-            await start(storage, a_session(number, alice.id), token=number)
-        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=NOW)
+            await start_session(storage, a_session(number, alice.id), token=number)
+        await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT)
         counts = await asyncio.gather(
-            *(storage.sessions.purge_ended(over_by=NOW, limit=5) for _ in range(4))
+            *(storage.sessions.purge_ended(over_by=AT, limit=5) for _ in range(4))
         )
-        while any(step := await storage.sessions.purge_ended(over_by=NOW, limit=10)):
+        while any(step := await storage.sessions.purge_ended(over_by=AT, limit=10)):
             counts.append(step)
         assert [sum(each) for each in zip(*counts, strict=True)] == [10, 10]
         tokens = [
@@ -662,21 +618,21 @@ class SessionRepositoryContract:
         assert tokens == [None] * 10
 
     async def test_a_change_may_keep_no_session(self, storage: Storage, alice: User) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
+        await start_session(storage, a_session(1, alice.id), token=1)
         ended = await storage.users.change_password(
-            alice.id, old=HASH, new=PasswordHash("new"), keep=None, at=NOW
+            alice.id, old=HASH, new=PasswordHash("new"), keep=None, at=AT
         )
         assert ended == [a_session(1).id]
 
     async def test_a_change_from_another_password_does_nothing(
         self, storage: Storage, alice: User
     ) -> None:
-        await start(storage, a_session(1, alice.id), token=1)
+        await start_session(storage, a_session(1, alice.id), token=1)
         wrong = PasswordHash("wrong")
         changed = await storage.users.change_password(
-            alice.id, old=wrong, new=PasswordHash("new"), keep=None, at=NOW
+            alice.id, old=wrong, new=PasswordHash("new"), keep=None, at=AT
         )
-        closed = await storage.users.close(alice.id, password_hash=wrong, at=NOW)
+        closed = await storage.users.close(alice.id, password_hash=wrong, at=AT)
         assert changed is closed is None
         assert await storage.users.get(alice.id) == alice
         assert await active(storage, alice.id) == ["1"]
@@ -685,8 +641,8 @@ class SessionRepositoryContract:
         user = User(UserId(7), Username("carol"), HASH)
         order = replace(an_order(owner=7), status=OrderStatus.DELIVERED)
         await storage.loader.load([user], [order])
-        await start(storage, a_session(1, user=7), token=1)
-        ended = await storage.users.close(user.id, password_hash=HASH, at=NOW)
+        await start_session(storage, a_session(1, user=7), token=1)
+        ended = await storage.users.close(user.id, password_hash=HASH, at=AT)
         assert ended == [a_session(1).id]
         assert await storage.users.get(user.id) is None
         assert await storage.users.find(user.username) is None
@@ -694,8 +650,8 @@ class SessionRepositoryContract:
         assert await storage.orders.get_owned(order.id, owner=user.id) == order
         again = await storage.users.add(Username("carol"), HASH)
         assert again.id != user.id
-        assert await storage.users.close(again.id, password_hash=HASH, at=NOW) == []
-        assert await storage.users.close(again.id, password_hash=HASH, at=NOW) is None
+        assert await storage.users.close(again.id, password_hash=HASH, at=AT) == []
+        assert await storage.users.close(again.id, password_hash=HASH, at=AT) is None
 
     @pytest.mark.parametrize("status", sorted(set(OrderStatus) - FINAL_STATUSES))
     async def test_an_account_with_an_open_order_stays_whole(
@@ -703,8 +659,8 @@ class SessionRepositoryContract:
     ) -> None:
         user = User(UserId(7), Username("carol"), HASH)
         await storage.loader.load([user], [replace(an_order(owner=7), status=status)])
-        await start(storage, a_session(1, user=7), token=1)
+        await start_session(storage, a_session(1, user=7), token=1)
         with pytest.raises(AccountHasOpenOrders):
-            await storage.users.close(user.id, password_hash=HASH, at=NOW)
+            await storage.users.close(user.id, password_hash=HASH, at=AT)
         assert await storage.users.find(user.username) == user
         assert await active(storage, user=7) == ["1"]

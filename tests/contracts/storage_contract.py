@@ -18,17 +18,12 @@ from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.contracts.archive_contract import ArchiveContract
 from tests.contracts.atomicity_contract import AtomicityContract
-from tests.contracts.orders_contract import OrderRepositoryContract, ship
+from tests.contracts.orders_contract import OrderRepositoryContract
 from tests.contracts.races_contract import RacesContract
-from tests.contracts.sessions_contract import (
-    NOW,
-    SessionRepositoryContract,
-    a_session,
-    active,
-    digest,
-)
+from tests.contracts.sessions_contract import SessionRepositoryContract
 from tests.contracts.values_contract import ValuesContract
-from tests.support.builders import ALICE, BOB, an_order
+from tests.support.builders import ALICE, AT, BOB, a_session, an_order, digest, ship
+from tests.support.storage_calls import active
 
 T = TypeVar("T")
 
@@ -97,7 +92,7 @@ class StorageContract(
             return (
                 await storage.users.find(ALICE.username),
                 await storage.users.get(ALICE.id),
-                await storage.sessions.is_active(session.id, user=ALICE.id, at=NOW),
+                await storage.sessions.is_active(session.id, user=ALICE.id, at=AT),
                 await active(storage, ALICE.id),
                 await storage.orders.get_owned(OrderId(7), owner=ALICE.id),
                 list(await storage.orders.page(owner=ALICE.id, limit=2)),
@@ -109,7 +104,7 @@ class StorageContract(
         new = PasswordHash("new")
         assert await other.users.replace_password_hash(ALICE.id, old=old, new=new)
         assert await other.sessions.end(
-            session.id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=NOW
+            session.id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
         )
         shipped = await other.orders.update(OrderId(7), owner=ALICE.id, change=ship)
         await other.close()
@@ -303,7 +298,7 @@ class StorageContract(
     ) -> None:
         """Neither to a subject's account nor to a closed one, whatever their hash is taken for."""
         closed = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        await storage.users.close(closed.id, password_hash=closed.password_hash, at=NOW)
+        await storage.users.close(closed.id, password_hash=closed.password_hash, at=AT)
         subject = await storage.users.get_or_create_by_subject("https://id.example", "bob")
         old = PasswordHash(hash_)
         for user_id in (closed.id, subject):
@@ -312,25 +307,25 @@ class StorageContract(
                 user_id, old=old, new=PasswordHash("new")
             )
             assert not await storage.users.change_password(
-                user_id, old=old, new=PasswordHash("new"), keep=None, at=NOW
+                user_id, old=old, new=PasswordHash("new"), keep=None, at=AT
             )
             assert (
                 await storage.sessions.start(
                     a_session(user=user_id),
                     digest(1),
-                    token_expires_at=NOW,
+                    token_expires_at=AT,
                     password_hash=old,
                     limit=100,
                 )
                 is None
             )
-            assert await storage.users.close(user_id, password_hash=old, at=NOW) is None
+            assert await storage.users.close(user_id, password_hash=old, at=AT) is None
         assert await storage.sessions.get_by_refresh_token(digest(1)) is None
         assert await storage.users.get_or_create_by_subject("https://id.example", "bob") == subject
 
     async def test_the_id_of_a_closed_account_is_never_given_again(self, storage: Storage) -> None:
         gone = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        await storage.users.close(gone.id, password_hash=gone.password_hash, at=NOW)
+        await storage.users.close(gone.id, password_hash=gone.password_hash, at=AT)
         await storage.close()
         await storage.open()
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
@@ -387,7 +382,7 @@ class StorageContract(
 
     async def test_a_closed_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        await storage.users.close(alice.id, password_hash=alice.password_hash, at=NOW)
+        await storage.users.close(alice.id, password_hash=alice.password_hash, at=AT)
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([BOB], [])
         assert await storage.users.find(BOB.username) is None
@@ -410,7 +405,7 @@ class StorageContract(
             page = await storage.orders.page(owner=ALICE.id, status=status, limit=2)
             assert list(page) == orders
         with pytest.raises(AccountHasOpenOrders):
-            await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=NOW)
+            await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)
         assert await storage.orders.add(an_order(7), owner=ALICE.id) == an_order(7)
 
     async def test_users_and_orders_are_loaded_with_their_ids(self, storage: Storage) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import pytest
 
@@ -11,58 +9,21 @@ from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import (
     SessionKey,
     Throttle,
-    ThrottleKey,
     Verification,
-    sign_in_key,
 )
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import PasswordHash, UserId
-
-HERE, THERE = "192.0.2.1", "198.51.100.7"
-ALICE = sign_in_key("alice")
-MATCH, FAILURE = Verification(matches=True), Verification(matches=False)
-
-
-class Unjudged(Exception):
-    """A guess ends before it is known whether it matches."""
-
-
-def judge(matched: bool | None) -> Callable[[], Awaitable[Verification]]:
-    async def verify() -> Verification:
-        if matched is None:
-            raise Unjudged
-        return Verification(matched)
-
-    return verify
-
-
-async def guess(
-    throttle: Throttle,
-    username: str | ThrottleKey = "alice",
-    address: str = HERE,
-    *,
-    familiar: bool = False,
-    matched: bool | None = False,
-) -> None:
-    key = sign_in_key(username) if isinstance(username, str) else username
-    with suppress(Unjudged):
-        outcome = await throttle.guard(key, address, judge(matched), familiar=familiar)
-        assert outcome.matches is matched
-
-
-async def is_shut(
-    throttle: Throttle,
-    username: str | ThrottleKey = "alice",
-    address: str = THERE,
-    *,
-    familiar: bool = False,
-) -> bool:
-    try:
-        await guess(throttle, username, address, familiar=familiar, matched=None)
-    except Throttled as refusal:
-        assert 1 <= refusal.retry_after <= 60
-        return True
-    return False
+from tests.support.throttle_calls import (
+    ALICE_KEY,
+    FAILURE,
+    HERE,
+    MATCH,
+    THERE,
+    Unjudged,
+    guess,
+    is_shut,
+    judge,
+)
 
 
 class ThrottleContract:
@@ -208,7 +169,7 @@ class ThrottleContract:
             async def verify(outcome: Verification = outcome) -> Verification:
                 return outcome
 
-            assert await throttle.guard(ALICE, HERE, verify, familiar=False) is outcome
+            assert await throttle.guard(ALICE_KEY, HERE, verify, familiar=False) is outcome
 
     async def test_account_is_not_shut_by_failures_of_a_session_of_its_name(
         self, throttle: Throttle
@@ -237,7 +198,7 @@ class ThrottleContract:
     async def test_a_guess_that_nobody_judged_counts_nothing(self, throttle: Throttle) -> None:
         for _ in range(9):
             with pytest.raises(Unjudged):
-                await throttle.guard(ALICE, HERE, judge(None), familiar=False)
+                await throttle.guard(ALICE_KEY, HERE, judge(None), familiar=False)
         assert not await is_shut(throttle, address=HERE)
 
     @pytest.mark.parametrize("familiar", [False, True])
@@ -253,7 +214,7 @@ class ThrottleContract:
 
         async def guess_for_ever() -> None:
             try:
-                await throttle.guard(ALICE, HERE, wait, familiar=familiar)
+                await throttle.guard(ALICE_KEY, HERE, wait, familiar=familiar)
             finally:
                 entered.set()
 
@@ -292,7 +253,7 @@ class ThrottleContract:
 
         async def try_one() -> None:
             try:
-                await throttle.guard(ALICE, HERE, fail_with_all, familiar=familiar)
+                await throttle.guard(ALICE_KEY, HERE, fail_with_all, familiar=familiar)
             except Throttled as refusal:
                 assert refusal.retry_after == 1
                 note("refused")
@@ -308,7 +269,7 @@ class ThrottleContract:
             assert await is_shut(throttle)
             return MATCH
 
-        assert (await throttle.guard(ALICE, HERE, match_last, familiar=False)).matches
+        assert (await throttle.guard(ALICE_KEY, HERE, match_last, familiar=False)).matches
         assert not await is_shut(throttle)
 
     async def test_spellings_of_one_account_are_one(self, throttle: Throttle) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crashes import Ledger, crash_on_postgres, crash_on_sqlite, judge
+from tests.crash.crashes import crash_on_postgres, crash_on_sqlite
+from tests.support.order_clients import Ledger, judge
 
 KILLS = 3
 

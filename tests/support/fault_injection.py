@@ -1,42 +1,19 @@
 """Storages in SQL, whose steps fail when a test says so."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from unittest.mock import patch
-
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import OperationalError
-
-from ordergate.adapters.sql.database import Rows, Values
-from ordergate.adapters.sql.sqlite.statement import SqliteStatement
-from tests.contracts.atomicity_contract import Failure
+from dataclasses import dataclass
 
 
-@contextmanager
-def failing_statements(failure: Failure, cause: Exception | None = None) -> Iterator[None]:
-    """Count as a step each statement and COMMIT of SQLAlchemy's, and each that goes past it.
+@dataclass
+class Failure:
+    """The `at`-th step from now on fails; whether it came to that stands in `happened`."""
 
-    `cause` is what the driver seems to report to SQLAlchemy.
-    """
-    reported = cause or Exception("failed by a test")
+    at: int
+    seen: int = 0
+    happened: bool = False
 
-    def step(*_: object) -> None:
-        failure.step(OperationalError("a statement", None, reported))
-
-    run = SqliteStatement.run
-
-    def fail_or_run(
-        statement: SqliteStatement, connection: sqlite3.Connection, *each: Values
-    ) -> Rows:
-        failure.step(sqlite3.OperationalError("failed by a test"))
-        return run(statement, connection, *each)
-
-    for name in ("before_cursor_execute", "commit"):
-        event.listen(Engine, name, step)
-    try:
-        with patch.object(SqliteStatement, "run", fail_or_run):
-            yield
-    finally:
-        for name in ("before_cursor_execute", "commit"):
-            event.remove(Engine, name, step)
+    def step(self, error: Exception) -> None:
+        """Raise the storage's own error if it is this step's turn."""
+        self.seen += 1
+        if self.seen == self.at:
+            self.happened = True
+            raise error

@@ -4,10 +4,10 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,17 +16,11 @@ from typing import Any
 
 import pytest
 
-from ordergate.entrypoints.config.settings import PREFIX
-from tests.support.captured_output import SECRETS, WRITTEN, Collector, collecting
+from tests.support.captured_output import WRITTEN, Collector, collecting
+from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 
-PASSWORD = "the password of all test users"
-SECONDS = 30
-PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
-"""For servers that many tests fail to sign in to, all from one address."""
 LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
-
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what is looked at")
 
 LAST = {"test_nothing_secret_was_written_by_any_test", "test_no_promise_was_skipped"}
 SKIPPED: list[str] = []
@@ -56,44 +50,6 @@ def collected() -> Iterator[None]:
 
 
 Start = Callable[..., "Server"]
-
-
-SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
-"""Settings whose values are nobody's to read."""
-
-
-def clean_environment(**settings: object) -> dict[str, str]:
-    """Return this process's environment with these settings and no others."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    SECRETS.update(
-        str(settings[name])
-        for name in ("PASSWORD", "SIGNING_SECRET")
-        if str(settings.get(name, "")).strip()  # blank in tests of blank settings
-    )
-    return kept | {PREFIX + name: str(value) for name, value in settings.items()}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def ordergate(
-    *arguments: object, cwd: Path, **settings: object
-) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
-        cwd=cwd,
-        env=clean_environment(**settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS * 2,
-        check=False,
-    )
 
 
 @dataclass
@@ -193,3 +149,27 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server.start("serve", cwd=folder, **cheap)
     yield server
     server.stop()
+
+
+def say(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes as they are, and return the status, the headers and the body of the answer."""
+    host, port = server.url.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except ConnectionError:
+            pass  # it was refused before everything was said
+        while True:
+            try:
+                data = connection.recv(65_536)
+            except ConnectionResetError:
+                break
+            if not data:
+                break
+            received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+    return int(status.split(" ")[1]), headers, body

@@ -20,7 +20,7 @@ from bench.picture import svg
 from bench.report import Figure, Report
 from bench.run import NAMES, Options, Run, Turn
 from bench.targets import NEEDED, READ, TARGETS, Target
-from tests.support.server import clean_environment, wait_until
+from tests.support.command import clean_environment, wait_until
 
 ROOT = Path(__file__).parents[3]
 LOAD = Figure("read-8", "read <own> & order", "this", "this project", "/s", (1000, 900, 1200))

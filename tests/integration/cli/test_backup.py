@@ -28,9 +28,10 @@ from ordergate.entrypoints.cli.backup import storage_file
 from ordergate.entrypoints.cli.runtime import Failure, check_file
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from tests.integration.cli.test_cli import CHEAP, error_line
 from tests.support.builders import ALICE, an_order
-from tests.support.server import PASSWORD, Start, ordergate
+from tests.support.command import CHEAP, PASSWORD, error_line, ordergate
+from tests.support.server import Start
+from tests.support.sqlite import execute
 
 DATABASE = Path(".ordergate") / "ordergate.db"
 
@@ -50,14 +51,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(seeded: Path, tmp_path: Path) -> Path:
     shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
     return tmp_path
-
-
-def execute(file: Path, *statements: str) -> list[Any]:
-    rows: list[Any] = []
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=30)) as connection:
-        for statement in statements:
-            rows = connection.execute(statement).fetchall()
-    return rows
 
 
 def counts(file: Path) -> list[Any]:

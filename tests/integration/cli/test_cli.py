@@ -20,26 +20,17 @@ import httpx
 import pytest
 
 from tests.support.captured_output import WRITTEN
-from tests.support.server import (
+from tests.support.command import (
+    CHEAP,
     PASSWORD,
     SECONDS,
-    Start,
     clean_environment,
+    error_line,
     on_linux,
     ordergate,
     wait_until,
 )
-
-CHEAP = {"BCRYPT_COST": 4}
-
-
-def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
-    """Return the one line on standard error of a command that failed as it should."""
-    assert result.returncode == status, result.stderr
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("ordergate: ")
-    return line.removeprefix("ordergate: ")
+from tests.support.server import Start
 
 
 @pytest.fixture(scope="module")

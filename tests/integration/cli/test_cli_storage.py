@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.captured_output import WRITTEN
-from tests.support.server import PASSWORD, SECONDS, clean_environment, ordergate, wait_until
+from tests.support.command import SECONDS, clean_environment, error_line, ordergate, wait_until
+from tests.support.copies import SOURCE, TARGET, seeded
 
-SOURCE, TARGET = "sqlite:///.ordergate/ordergate.db", "sqlite:///moved/orders.db"
 MOVED = Path("moved", "orders.db")
 TABLES = (
     "users", "external_subjects", "sessions", "refresh_tokens", "orders", "order_lines",
@@ -21,12 +21,6 @@ TABLES = (
 )  # fmt: skip
 ORDERS = 20_000
 RANDOM = random.Random(20_260_501)
-
-
-def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
-    assert (result.returncode, result.stdout) == (status, ""), result.stderr
-    (line,) = result.stderr.splitlines()
-    return line.removeprefix("ordergate: ")
 
 
 def contents(file: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -45,27 +39,6 @@ def rows(file: Path, table: str) -> int:
             return int(count)
     except sqlite3.OperationalError:  # no such table yet
         return -1
-
-
-def seeded(folder: Path, orders: int, users: int = 3) -> Path:
-    assert ordergate("migrate", cwd=folder).returncode == 0
-    seed = ["seed", "--users", users, "--orders", orders]
-    done = ordergate(*seed, cwd=folder, PASSWORD=PASSWORD, BCRYPT_COST=4)
-    assert done.returncode == 0, done.stderr
-    with closing(sqlite3.connect(folder / ".ordergate" / "ordergate.db")) as database, database:
-        database.executescript("""
-            INSERT INTO users VALUES (7, ' closed 7', ''), (8, ' external x', '');
-            INSERT INTO external_subjects VALUES ('https://id.example', 'auth0|7', 8);
-            INSERT INTO sessions VALUES ('s', 1, 'shop', '192.0.2.1', '192.0.2.1', 'account',
-                '2020-01-01 00:00:00.000000', '2020-01-01 00:00:00.000000',
-                '2020-02-01 00:00:00.000000', NULL, NULL);
-            INSERT INTO refresh_tokens VALUES
-                (zeroblob(32), 's', '2020-01-02 00:00:00.000000', NULL, NULL);
-            INSERT INTO idempotency_keys
-                SELECT 1, 'a wish', min(id), '2020-01-02 00:00:00.000000' FROM orders
-                WHERE owner_id = 1;
-        """)
-    return folder
 
 
 def same(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import PASSWORD, SECONDS, clean_environment
+from tests.support.command import PASSWORD, SECONDS, clean_environment
 
 LOCALES = {
     "C": {"LC_ALL": "C", "PYTHONUTF8": "0"},

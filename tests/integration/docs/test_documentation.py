@@ -17,7 +17,8 @@ from ordergate.entrypoints.config.settings import PREFIX, UNSET, Settings, secre
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem
-from tests.support.server import SKIPPED, Start, clean_environment, ordergate
+from tests.support.command import clean_environment, ordergate
+from tests.support.server import SKIPPED, Start
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()

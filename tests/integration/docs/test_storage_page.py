@@ -23,10 +23,11 @@ from ordergate.domain.user import PasswordHash, Username
 from ordergate.entrypoints import container
 from ordergate.entrypoints.config.settings import SettingsError, load_settings
 from ordergate.entrypoints.container import Container
-from tests.contracts.atomicity_contract import AT, Failure, rotate, session, start
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.storage_contract import StorageContract
-from tests.support.builders import ALICE, CUPS, TEAPOT
+from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
+from tests.support.fault_injection import Failure
+from tests.support.storage_calls import rotate_token, start_numbered_session
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "storage.md").read_text()
@@ -258,13 +259,15 @@ async def test_a_session_that_is_forgotten_leaves_no_key(storage: Any) -> None:
 
     before = keys()
     for number in (1, 2, 3):
-        assert await start(storage, number, ALICE.id, ALICE.password_hash)
-    await rotate(storage, 1, 4, AT)
-    await storage.sessions.end(session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT)
+        assert await start_numbered_session(storage, number, ALICE)
+    await rotate_token(storage, 1, 4)
+    await storage.sessions.end(
+        a_session(1).id, user=ALICE.id, reason=SessionEndReason.REVOKED, at=AT
+    )
     assert await storage.sessions.purge_ended(over_by=AT, limit=9) == Forgotten(1, 2)
     left = await storage.sessions.list_active(ALICE.id, at=AT, limit=9)
-    assert {each.id for each in left} == {session(2).id, session(3).id}
-    over = session(2).expires_at
+    assert {each.id for each in left} == {a_session(2).id, a_session(3).id}
+    over = a_session(2).expires_at
     early = over - timedelta(microseconds=1)
     assert await storage.sessions.purge_ended(over_by=early, limit=9) == Forgotten(0, 0)
     steps = [await storage.sessions.purge_ended(over_by=over, limit=2) for _ in range(3)]

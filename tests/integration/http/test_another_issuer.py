@@ -21,10 +21,11 @@ from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.jose import encode, jwk_of, signature
 from tests.support.oidc_issuer import AUDIENCE, Issuer, issuing
-from tests.support.server import PASSWORD, SECONDS, Start, ordergate, wait_until
+from tests.support.server import Start
 
 
 @pytest.fixture

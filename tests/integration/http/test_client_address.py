@@ -5,7 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server import PASSWORD, Start, ordergate
+from tests.support.command import PASSWORD, ordergate
+from tests.support.server import Start
 
 FORGED = "203.0.113.66"
 APP = """

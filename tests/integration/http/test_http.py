@@ -10,29 +10,11 @@ import httpx
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
-from tests.support.doubles import InstantPasswordHasher
-from tests.support.server import PASSWORD, Server
+from tests.support.command import PASSWORD
+from tests.support.http_client import PROBLEM, in_process, problem, sign_in
+from tests.support.server import Server
 
-PROBLEM = "application/problem+json"
 MAX = 2**63 - 1
-
-
-async def in_process() -> httpx.AsyncClient:
-    container = Container(
-        settings=Settings(
-            signing_secret="a secret of more than thirty-two bytes",
-            cors_origins="https://shop.example",
-        ),
-        storage=InMemoryStorage(),
-        hasher=InstantPasswordHasher(),
-    )
-    await container.seed_storage()(users=3, orders=30, password=PASSWORD)
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
 
 
 @pytest.fixture(params=["in process", "through a server"])
@@ -44,22 +26,6 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncCli
         client = httpx.AsyncClient(base_url=served.url)
     async with client:
         yield client
-
-
-async def sign_in(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
-    response = await client.post("/login", data={"username": username, "password": PASSWORD})
-    assert response.status_code == 200, response.text
-    return {"Authorization": f"Bearer {response.json()['access_token']}"}
-
-
-def problem(response: httpx.Response) -> dict[str, object]:
-    """Return a problem's members after checking what every problem has."""
-    assert response.headers["content-type"] == PROBLEM
-    assert response.headers["cache-control"] == "no-store"
-    body: dict[str, object] = response.json()
-    assert body["status"] == response.status_code
-    assert body["request_id"] == response.headers["x-request-id"]
-    return body
 
 
 # Sign in

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.integration.http.test_http import in_process
-from tests.integration.http.test_http_orders import TEA, TEAPOT, place, somebody_new
+from tests.support.http_client import TEA, TEAPOT, in_process, place, somebody_new
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,63 +15,20 @@ from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.integration.http.test_http import in_process, problem, sign_in
+from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher, SettableClock
+from tests.support.http_client import (
+    CUPS,
+    TEA,
+    TEAPOT,
+    number_of_orders,
+    place,
+    placed,
+    problem,
+    sign_in,
+    somebody_new,
+)
 from tests.support.oidc_issuer import AUDIENCE, issuing
-from tests.support.server import PASSWORD, SECONDS, Server
-
-TEAPOT = {"sku": "POT-1", "name": "Teapot, 1 l", "quantity": 1, "unit_price": "64.00"}
-CUPS = {"sku": "CUP-2", "name": "Cup", "quantity": 4, "unit_price": "12.5"}
-TEA = {"currency": "EUR", "lines": [TEAPOT, CUPS]}
-MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-
-
-@pytest.fixture(params=["in process", "through a server"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param == "in process":
-        client = await in_process()
-    else:
-        served: Server = request.getfixturevalue("served")
-        client = httpx.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)
-    async with client:
-        yield client
-
-
-async def somebody_new(client: httpx.AsyncClient) -> dict[str, str]:
-    name = f"user-{uuid.uuid4().hex}"
-    added = await client.post("/users", json={"username": name, "password": PASSWORD})
-    assert added.status_code == 201, added.text
-    return await sign_in(client, name)
-
-
-@pytest.fixture
-async def alice(client: httpx.AsyncClient) -> dict[str, str]:
-    return await somebody_new(client)
-
-
-@pytest.fixture
-async def bob(client: httpx.AsyncClient) -> dict[str, str]:
-    return await somebody_new(client)
-
-
-async def place(
-    client: httpx.AsyncClient,
-    user: Mapping[str, str],
-    order: object = TEA,
-    **headers: str,
-) -> httpx.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await client.post("/orders", json=order, headers={**user, **named})
-
-
-async def placed(client: httpx.AsyncClient, user: Mapping[str, str]) -> str:
-    answer = await place(client, user)
-    assert answer.status_code == 201, answer.text
-    return str(answer.headers["location"])
-
-
-async def number_of_orders(client: httpx.AsyncClient, user: Mapping[str, str]) -> int:
-    return len((await client.get("/orders?limit=200", headers=user)).json()["orders"])
 
 
 def first_answer(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.server.test_server import say
-from tests.support.server import PASSWORD, SECONDS, Server, Start, on_linux, ordergate
+from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate
+from tests.support.server import Server, Start, say
 
 GROWTH_MIB = 64
 FLOOD_BYTES = 30_000_000

@@ -14,10 +14,10 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from tests.support.command import NEW_PASSWORD, PASSWORD, SECONDS, ordergate, wait_until
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.server import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
+from tests.support.server import Server, Start
 
-NEW_PASSWORD = "another password of nobody's"
 CHEAP = {"BCRYPT_COST": 4}
 
 

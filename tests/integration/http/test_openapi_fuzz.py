@@ -8,14 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.server import (
-    PASSWORD,
-    PATIENT,
-    SECONDS,
-    Start,
-    clean_environment,
-    ordergate,
-)
+from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
+from tests.support.server import Start
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 OPTIONS = ["--checks", "all", "--seed", "1", "--max-examples", "25", "--continue-on-failure"]

@@ -11,15 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.http.test_http import in_process, problem
-from tests.integration.http.test_http_orders import (
+from tests.support.command import PASSWORD, SECONDS, wait_until
+from tests.support.http_client import (
     TEA,
+    in_process,
     number_of_orders,
     place,
     placed,
+    problem,
     somebody_new,
 )
-from tests.support.server import PASSWORD, SECONDS, Server, wait_until
+from tests.support.server import Server
 
 FAILED = "urn:problem-type:ordergate:precondition-failed"
 CHANGED = "urn:problem-type:ordergate:order-changed"

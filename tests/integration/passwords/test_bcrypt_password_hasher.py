@@ -16,7 +16,7 @@ from ordergate.application.errors import Overloaded
 from ordergate.application.ports.passwords import PasswordHasher, Verification
 from ordergate.domain.user import Password, PasswordHash
 from tests.contracts.passwords_contract import PasswordHasherContract
-from tests.support.server import clean_environment, on_linux
+from tests.support.command import clean_environment, on_linux
 
 COST = 5
 

@@ -11,7 +11,7 @@ import pytest
 from ordergate.adapters.passwords.hashing_threads import HashingThreads, _Used
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import Requester
-from tests.support.server import on_linux, wait_until
+from tests.support.command import on_linux, wait_until
 
 T = TypeVar("T")
 

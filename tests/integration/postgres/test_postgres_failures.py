@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from ordergate.adapters.sql.postgres.url import split_hosts
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.order import Order, OrderId
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionId
@@ -31,19 +31,15 @@ from ordergate.domain.user import PasswordHash, User, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.integration.http.test_http import problem, sign_in
-from tests.support.builders import ALICE, TEAPOT
+from tests.support.builders import ALICE, AT, a_placed_order
+from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
+from tests.support.http_client import problem, sign_in
 from tests.support.postgres import PostgresServer, database_at, execute
-from tests.support.server import PASSWORD
+from tests.support.postgres_proxy import Wire, eventually
 
-AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SLEEP = text("SELECT pg_sleep(60)")
 ONE = text("SELECT 1")
-
-
-def an_order(order_id: int = 11, at: datetime = AT) -> Order:
-    return Order(OrderId(order_id), ALICE.id, OrderStatus.PLACED, at, (TEAPOT,))
 
 
 @pytest.fixture
@@ -68,87 +64,8 @@ async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.
     await connection.close()
 
 
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():
-            await asyncio.sleep(0.01)
-
-
 async def somebody_waits(rival: "asyncpg.Connection[asyncpg.Record]") -> None:
     await eventually(lambda: rival.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-
-class Wire:
-    """What lies between a client and a server: it can be counted on, cut, and silenced."""
-
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-        self.sent: list[bytes] = []
-        self.losing_answers_to: bytes | None = None
-        self.lost = 0
-        self.silent = False
-        self.gone_once_lost = False
-        self._connections = 0
-        self._serving: set[asyncio.Task[None]] = set()
-        self._forgotten = 0
-
-    def forget_connections(self) -> None:
-        """Drop all bytes of the connections that exist, and close none, as a balancer does."""
-        self._forgotten = self._connections
-
-    @property
-    def url(self) -> str:
-        host = self._parts.netloc.rpartition(":")[0]
-        return self._parts._replace(netloc=f"{host}:{self._port}").geturl()
-
-    @asynccontextmanager
-    async def between(self) -> AsyncIterator["Wire"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._port = server.sockets[0].getsockname()[1]
-        async with server:
-            yield self
-            if self._serving:
-                await asyncio.wait(self._serving, timeout=5)
-
-    async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        serving = asyncio.current_task()
-        assert serving
-        self._serving.add(serving)
-        serving.add_done_callback(self._serving.discard)
-        if self.lost and self.gone_once_lost:
-            back.close()
-            return
-        server, to_server = await asyncio.open_connection(
-            self._parts.hostname, self._parts.port or 5432
-        )
-        losing = False
-        self._connections += 1
-        number = self._connections
-
-        async def there() -> None:
-            nonlocal losing
-            while data := await client.read(65_536):
-                if number <= self._forgotten:
-                    continue
-                self.sent.append(data)
-                if self.losing_answers_to is not None and self.losing_answers_to in data:
-                    self.losing_answers_to, losing = None, True
-                    self.lost += 1
-                if not self.silent:
-                    to_server.write(data)
-
-        async def and_back() -> None:
-            while (data := await server.read(65_536)) and not losing:
-                back.write(data)
-
-        moving = [asyncio.create_task(there()), asyncio.create_task(and_back())]
-        with suppress(ConnectionError):
-            await asyncio.wait(moving, return_when=asyncio.FIRST_COMPLETED)
-        for task in moving:
-            task.cancel()
-        await asyncio.gather(*moving, return_exceptions=True)
-        back.close()
-        to_server.close()
 
 
 @pytest.fixture
@@ -250,7 +167,7 @@ async def test_nothing_is_placed_for_an_account_that_is_being_closed(
 ) -> None:
     async with rival.transaction():
         await rival.execute("UPDATE users SET username = ' closed 1', password_hash = ''")
-        adding = asyncio.create_task(storage.orders.add(an_order(), owner=ALICE.id))
+        adding = asyncio.create_task(storage.orders.add(a_placed_order(), owner=ALICE.id))
         await somebody_waits(rival)
     assert await adding is None
     assert await rival.fetchval("SELECT count(*) FROM orders") == 0
@@ -330,7 +247,7 @@ async def test_an_order_whose_commit_is_not_answered_is_placed_once(
 ) -> None:
     for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
         wire.losing_answers_to = b"COMMIT;"
-        order = an_order(11 + number)
+        order = a_placed_order(11 + number)
         assert await wired.orders.add(order, owner=ALICE.id, key=key) == order
     assert wire.lost == 2
     assert await rival.fetchval("SELECT count(*) FROM orders") == 2
@@ -380,7 +297,7 @@ async def test_of_an_order_that_is_tried_again_in_vain_nothing_is_known(
 ) -> None:
     wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
     with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
-        await wired.orders.add(an_order(), owner=ALICE.id)
+        await wired.orders.add(a_placed_order(), owner=ALICE.id)
     assert await rival.fetchval("SELECT count(*) FROM orders") == 1
 
 
@@ -426,7 +343,7 @@ async def test_nobody_waits_for_a_row_for_ever(
     impatient = SqlStorage(database_at(postgres_url, statement_seconds=0.5))
     async with rival.transaction():
         await rival.execute("SELECT * FROM users FOR UPDATE")
-        adding = impatient.orders.add(an_order(), owner=ALICE.id)
+        adding = impatient.orders.add(a_placed_order(), owner=ALICE.id)
         await within(5, adding, "lock timeout")
     await impatient.close()
 
@@ -472,7 +389,7 @@ async def test_shared_reads_go_on_when_every_connection_is_in_use(postgres_url: 
 async def test_writes_that_wait_leave_connections_to_reads(postgres_url: str) -> None:
     database = database_at(postgres_url, pool_size=4, pool_seconds=0.5)
     storage = SqlStorage(database)
-    await storage.loader.load([ALICE], [an_order(7)])
+    await storage.loader.load([ALICE], [a_placed_order(7)])
     blocking = await asyncpg.connect(postgres_url)
     async with blocking.transaction():
         await blocking.execute("SELECT 1 FROM users WHERE id = 1 FOR UPDATE")
@@ -484,10 +401,12 @@ async def test_writes_that_wait_leave_connections_to_reads(postgres_url: str) ->
         ]
         for _ in range(20):
             async with asyncio.timeout(0.4):
-                assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
+                assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == a_placed_order(
+                    7
+                )
         refused = [write for write in writes[2:] if await _refusal(write)]
         assert len(refused) == 6
-    assert await asyncio.gather(*writes[:2]) == [an_order(7)] * 2
+    assert await asyncio.gather(*writes[:2]) == [a_placed_order(7)] * 2
     await blocking.close()
     await storage.close()
 
@@ -578,7 +497,7 @@ async def test_times_at_both_ends_come_back_as_they_were(storage: SqlStorage) ->
         datetime(9999, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC),
         datetime.max.replace(tzinfo=UTC),
     ]
-    orders = [an_order(1 + number, at) for number, at in enumerate(times)]
+    orders = [a_placed_order(1 + number, at) for number, at in enumerate(times)]
     for order in orders:
         await storage.orders.add(order, owner=ALICE.id)
     assert await storage.orders.page(owner=ALICE.id, limit=9) == orders[::-1]
@@ -601,13 +520,16 @@ def server(postgres_binaries: Path) -> Iterator[PostgresServer]:
 async def test_a_server_that_is_killed_and_started_is_used_again(server: PostgresServer) -> None:
     storage = SqlStorage(database_at(server.url()))
     await storage.migrate()
-    await storage.loader.load([ALICE], [an_order(1)])
-    await storage.orders.add(an_order(2), owner=ALICE.id)
+    await storage.loader.load([ALICE], [a_placed_order(1)])
+    await storage.orders.add(a_placed_order(2), owner=ALICE.id)
     await asyncio.gather(*(storage.ping() for _ in range(10)))
     await asyncio.to_thread(server.kill)
     await within(10, storage.ping(), "PostgreSQL: ")
     await asyncio.to_thread(server.start)
-    assert await storage.orders.page(owner=ALICE.id, limit=9) == [an_order(2), an_order(1)]
+    assert await storage.orders.page(owner=ALICE.id, limit=9) == [
+        a_placed_order(2),
+        a_placed_order(1),
+    ]
     await storage.close()
 
 
@@ -620,15 +542,18 @@ async def test_a_failover_is_followed(server: PostgresServer) -> None:
         storage = SqlStorage(database_at(f"{url}?target_session_attrs=read-write"))
         await storage.migrate()
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(an_order(1), owner=ALICE.id)
+        await storage.orders.add(a_placed_order(1), owner=ALICE.id)
         replica = SqlStorage(database_at(standby.url()))
         await eventually(lambda: _found(replica, 1))
         await replica.close()
         await asyncio.to_thread(server.kill)
-        await within(10, storage.orders.add(an_order(2), owner=ALICE.id), "PostgreSQL: ")
+        await within(10, storage.orders.add(a_placed_order(2), owner=ALICE.id), "PostgreSQL: ")
         await execute(standby.url(), "SELECT pg_promote()")
-        assert await storage.orders.add(an_order(2), owner=ALICE.id) == an_order(2)
-        assert await storage.orders.page(owner=ALICE.id, limit=9) == [an_order(2), an_order(1)]
+        assert await storage.orders.add(a_placed_order(2), owner=ALICE.id) == a_placed_order(2)
+        assert await storage.orders.page(owner=ALICE.id, limit=9) == [
+            a_placed_order(2),
+            a_placed_order(1),
+        ]
         await storage.close()
     finally:
         standby.remove()

@@ -22,10 +22,10 @@ from ordergate.domain.user import PasswordHash, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.integration.postgres.test_postgres_failures import AT, Wire, an_order
-from tests.support.builders import ALICE
+from tests.support.builders import ALICE, AT, a_placed_order
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.postgres import database_at
+from tests.support.postgres_proxy import Wire
 
 POOL_SIZE = 10
 COMMAND_SECONDS = 1.3
@@ -94,9 +94,9 @@ WORK: dict[str, Work] = {
     "readiness": lambda s: s.ping(),
     "an own order": lambda s: s.orders.get_owned(OrderId(1), owner=ALICE.id),
     "an order with a key": lambda s: s.orders.add(
-        an_order(11), owner=ALICE.id, key=IdempotencyKey("a wish", AT + timedelta(days=1))
+        a_placed_order(11), owner=ALICE.id, key=IdempotencyKey("a wish", AT + timedelta(days=1))
     ),
-    "an order without a key": lambda s: s.orders.add(an_order(12), owner=ALICE.id),
+    "an order without a key": lambda s: s.orders.add(a_placed_order(12), owner=ALICE.id),
     "an account": lambda s: s.users.add(Username("bob"), PasswordHash("h")),
 }
 
@@ -107,7 +107,7 @@ async def test_work_is_repeated_once_when_a_connection_has_gone_silent(
 ) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     storage = SqlStorage(database)
-    await storage.loader.load([ALICE], [an_order(1)])
+    await storage.loader.load([ALICE], [a_placed_order(1)])
     await fill_pool(database)
     wire.forget_connections()
     began = time.monotonic()

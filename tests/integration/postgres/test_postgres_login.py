@@ -24,10 +24,10 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.captured_output import SECRETS
+from tests.support.command import PASSWORD as USER_PASSWORD
+from tests.support.command import ordergate
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.postgres import Databases, database_at, execute
-from tests.support.server import PASSWORD as USER_PASSWORD
-from tests.support.server import ordergate
 
 PASSWORD = r"a:b\c d"
 ESCAPED = r"a\:b\\c d"

@@ -14,11 +14,11 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.archive import RECORD_TYPES, Record
 from ordergate.application.ports.storage import Storage
-from tests.contracts.archive_contract import all_of
-from tests.integration.cli.test_cli_storage import SOURCE, TARGET, error_line, seeded
 from tests.support.captured_output import WRITTEN
+from tests.support.command import SECONDS, clean_environment, error_line, ordergate
+from tests.support.copies import SOURCE, TARGET, seeded
 from tests.support.postgres import database_at
-from tests.support.server import SECONDS, clean_environment, ordergate
+from tests.support.storage_calls import all_of
 
 ORDERS = 5_000
 COUNTS = (

@@ -1,7 +1,7 @@
 """What is answered as done when the synchronous standby is away."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -14,17 +14,12 @@ from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
-from tests.integration.postgres.test_postgres_failures import eventually
-from tests.support.builders import ALICE, TEAPOT
+from tests.support.builders import ALICE, AT, a_placed_order
 from tests.support.postgres import SynchronousPair, database_at, execute
+from tests.support.postgres_proxy import eventually
 
-AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = AT + timedelta(days=1)
 CANCEL, TERMINATE = "pg_cancel_backend", "pg_terminate_backend"
-
-
-def order(order_id: int) -> Order:
-    return Order(OrderId(order_id), ALICE.id, OrderStatus.PLACED, AT, (TEAPOT,))
 
 
 def cancelled(stored: Order) -> Order:
@@ -88,8 +83,8 @@ Repeatable = Callable[[SqlStorage, dict[str, SessionId]], Awaitable[object]]
 FIRST, SECOND, THIRD = (RefreshToken.new() for _ in range(3))
 KEY = IdempotencyKey("a wish", LATER)
 REPEATABLE: dict[str, Repeatable] = {
-    "an order": lambda s, _: s.orders.add(order(11), owner=ALICE.id),
-    "an order with a key": lambda s, _: s.orders.add(order(12), owner=ALICE.id, key=KEY),
+    "an order": lambda s, _: s.orders.add(a_placed_order(11), owner=ALICE.id),
+    "an order with a key": lambda s, _: s.orders.add(a_placed_order(12), owner=ALICE.id, key=KEY),
     "the account of a subject": lambda s, _: s.users.get_or_create_by_subject(
         "https://id.example", "carol"
     ),
@@ -120,7 +115,7 @@ async def test_writes_are_not_answered_as_done_when_the_standby_is_away(
                 confirmed.append(f"{name}, {attempt} attempt")
     assert confirmed == []
     done = [await write(storage, sessions) for write in REPEATABLE.values()]
-    assert done[:2] == [order(11), order(12)]
+    assert done[:2] == [a_placed_order(11), a_placed_order(12)]
     assert done[2] == await storage.users.get_or_create_by_subject("https://id.example", "carol")
     copies = SqlStorage(database_at(synchronous_pair.standby.url("orders")))
 
@@ -176,7 +171,7 @@ ONCE: dict[str, Once] = {
 async def test_interrupted_commit_is_of_unknown_outcome(
     storage: SqlStorage, empty: SqlStorage, synchronous_pair: SynchronousPair, how: str
 ) -> None:
-    await storage.orders.add(order(1), owner=ALICE.id, key=IdempotencyKey("key", LATER))
+    await storage.orders.add(a_placed_order(1), owner=ALICE.id, key=IdempotencyKey("key", LATER))
     confirmed = []
     async with synchronous_pair.standby_away():
         for name, write in ONCE.items():
@@ -221,9 +216,9 @@ async def test_cancelled_wait_is_noticed_when_the_role_hides_warnings(
 async def test_reads_are_answered_when_the_standby_is_away(
     storage: SqlStorage, synchronous_pair: SynchronousPair
 ) -> None:
-    await storage.orders.add(order(1), owner=ALICE.id)
+    await storage.orders.add(a_placed_order(1), owner=ALICE.id)
     async with synchronous_pair.standby_away():
-        assert await storage.orders.get_owned(OrderId(1), owner=ALICE.id) == order(1)
-        assert await storage.orders.page(owner=ALICE.id, limit=9) == [order(1)]
+        assert await storage.orders.get_owned(OrderId(1), owner=ALICE.id) == a_placed_order(1)
+        assert await storage.orders.page(owner=ALICE.id, limit=9) == [a_placed_order(1)]
         assert await storage.users.find(ALICE.username) == ALICE
         await storage.ping()

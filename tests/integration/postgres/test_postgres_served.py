@@ -6,7 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.server import PASSWORD, Start, ordergate
+from tests.support.command import PASSWORD, ordergate
+from tests.support.server import Start
 
 
 def test_orders_are_served_from_postgresql(

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, text
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.ports.storage import Storage
-from tests.contracts.atomicity_contract import Failure
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.storage_contract import StorageContract
-from tests.support.fault_injection import failing_statements
+from tests.support.fault_injection import Failure
+from tests.support.fault_injection_sql import failing_statements
 from tests.support.postgres import Databases, database_at
 
 

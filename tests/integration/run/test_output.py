@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.http.test_identity import NEW_PASSWORD
 from tests.support import identity_harness as harness
 from tests.support.captured_output import FORMS, SECRETS, WRITTEN, found
-from tests.support.server import PASSWORD, ordergate
+from tests.support.command import NEW_PASSWORD, PASSWORD, ordergate
 
 
 def test_nothing_secret_was_written_by_any_test() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
 from tests.attack.suite import GROWTH_MIB, RATIO, ratio_of, token_of
-from tests.support.server import PATIENT, Server, ordergate
+from tests.support.command import PATIENT, ordergate
+from tests.support.server import Server
 
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "1"))
 

@@ -8,33 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
+from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.server import Server, Start, say
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
-
-
-def say(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes as they are, and return the status, the headers and the body of the answer."""
-    host, port = server.url.removeprefix("http://").split(":")
-    received = b""
-    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
-        try:
-            for piece in pieces:
-                connection.sendall(piece)
-        except ConnectionError:
-            pass  # it was refused before everything was said
-        while True:
-            try:
-                data = connection.recv(65_536)
-            except ConnectionResetError:
-                break
-            if not data:
-                break
-            received += data
-    head, _, body = received.partition(b"\r\n\r\n")
-    status, *lines = head.decode("latin-1").split("\r\n")
-    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
-    return int(status.split(" ")[1]), headers, body
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
 from tests.attack.suite import client_process, token_of
-from tests.support.server import PATIENT, Server, on_linux, ordergate
+from tests.support.command import PATIENT, on_linux, ordergate
+from tests.support.server import Server
 
 ROUNDS = 6
 USERS = 4

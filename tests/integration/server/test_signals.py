@@ -15,17 +15,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.cli.test_cli import CHEAP
-from tests.support.server import (
+from tests.support.command import (
+    CHEAP,
     PASSWORD,
     SECONDS,
-    Server,
-    Start,
     clean_environment,
     on_linux,
     ordergate,
     wait_until,
 )
+from tests.support.server import Server, Start
 
 ENDINGS = [
     (signal.SIGTERM, "ended by SIGTERM"),

@@ -13,15 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.postgres import PostgresServer
-from tests.support.server import (
-    SECONDS,
-    Server,
-    Start,
-    clean_environment,
-    ordergate,
-    wait_until,
-)
+from tests.support.server import Server, Start
 
 
 @pytest.fixture

@@ -13,15 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.server import (
-    PASSWORD,
-    PATIENT,
-    SECONDS,
-    Server,
-    Start,
-    ordergate,
-    wait_until,
-)
+from tests.support.command import PASSWORD, PATIENT, SECONDS, ordergate, wait_until
+from tests.support.server import Server, Start
 
 MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 

@@ -16,14 +16,9 @@ import pytest
 
 from ordergate.adapters.sql.postgres.readiness import reason_to_wait
 from tests.support.captured_output import SECRETS, WRITTEN
+from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.postgres import PASSWORD, PostgresServer, execute
-from tests.support.server import (
-    LISTENING,
-    SECONDS,
-    clean_environment,
-    ordergate,
-    wait_until,
-)
+from tests.support.server import LISTENING
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.sql.sqlite.file import configure, connect
-from tests.integration.cli.test_backup import execute
-from tests.integration.cli.test_cli import CHEAP, error_line
-from tests.support.server import PASSWORD, SECONDS, Start, clean_environment, ordergate
+from tests.support.command import CHEAP, PASSWORD, SECONDS, clean_environment, error_line, ordergate
+from tests.support.server import Start
+from tests.support.sqlite import execute
 
 NOBODY = 65_534
 DATABASE = Path(".ordergate") / "ordergate.db"

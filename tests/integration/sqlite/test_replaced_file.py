@@ -30,10 +30,11 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from ordergate.entrypoints.http.orders.cursor import _cursors
-from tests.crash.crashes import SETTINGS, Ledger, client, stored, token_of
 from tests.support.builders import ALICE, an_order
+from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.doubles import SettableClock
-from tests.support.server import PASSWORD, SECONDS, Server, Start, ordergate
+from tests.support.order_clients import SETTINGS, Ledger, client, stored, token_of
+from tests.support.server import Server, Start
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 BOB = User(UserId(1), Username("bob"), ALICE.password_hash)

@@ -26,7 +26,7 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.domain.order import MAX_LINES, Order, OrderId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE, TEAPOT, an_order
-from tests.support.server import SECONDS
+from tests.support.command import SECONDS
 
 
 @pytest.fixture

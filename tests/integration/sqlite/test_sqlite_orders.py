@@ -18,9 +18,9 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.orders import Position
 from ordergate.domain.order import OrderStatus
-from tests.integration.cli.test_cli import CHEAP
 from tests.support.builders import ALICE, BOB, TEAPOT, an_order
-from tests.support.server import PASSWORD, Start, ordergate
+from tests.support.command import CHEAP, PASSWORD, ordergate
+from tests.support.server import Start
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 ORDERS = 20_000

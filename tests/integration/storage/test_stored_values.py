@@ -33,12 +33,12 @@ from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.contracts.archive_contract import MARK, all_of
-from tests.integration.http.test_http import problem, sign_in
 from tests.support.builders import ALICE, BOB, TEAPOT, an_order
+from tests.support.command import PASSWORD, ordergate
 from tests.support.doubles import InstantPasswordHasher
+from tests.support.http_client import problem, sign_in
 from tests.support.postgres import database_at
-from tests.support.server import PASSWORD, ordergate
+from tests.support.storage_calls import MARK, all_of
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CHECKS = {

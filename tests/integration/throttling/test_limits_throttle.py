@@ -18,8 +18,10 @@ from ordergate.adapters.throttling.redis_counters import RedisCounters
 from ordergate.application.ports.passwords import Throttle
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from tests.contracts.throttle_contract import HERE, ThrottleContract, guess, is_shut
-from tests.support.server import SECONDS, Start, ordergate
+from tests.contracts.throttle_contract import ThrottleContract
+from tests.support.command import SECONDS, ordergate
+from tests.support.server import Start
+from tests.support.throttle_calls import HERE, guess, is_shut
 
 SECRET = "hunter2"
 

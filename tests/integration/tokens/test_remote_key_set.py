@@ -26,9 +26,9 @@ from ordergate.adapters.tokens.keys.remote_key_set import (
     RemoteKeySet,
 )
 from ordergate.application.errors import IssuerKeysUnavailable
+from tests.support.command import SECONDS, wait_until
 from tests.support.jose import SECRET, jwk_of, public_jwk
 from tests.support.oidc_issuer import Issuer, issuing
-from tests.support.server import SECONDS, wait_until
 
 
 class Seconds:

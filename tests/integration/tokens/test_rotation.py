@@ -10,7 +10,8 @@ import httpx
 import jwt
 import pytest
 
-from tests.support.server import PASSWORD, SECONDS, Server, Start, ordergate, wait_until
+from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.server import Server, Start
 
 CHEAP: dict[str, Any] = {"BCRYPT_COST": 4, "LOG_FORMAT": "json"}
 

@@ -15,7 +15,8 @@ from ordergate.entrypoints.config.settings import (
     secret_names,
 )
 from ordergate.entrypoints.container import Container
-from tests.support.server import PASSWORD, Start, ordergate
+from tests.support.command import PASSWORD, ordergate
+from tests.support.server import Start
 
 SECRET = "a secret of more than thirty-two bytes"
 VALUES = {

@@ -13,7 +13,7 @@ from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import SECRET
-from tests.unit.adapters.tokens.test_jwt_token_issuer import CLAIMS, NOW, token
+from tests.support.tokens import CLAIMS, NOW, token
 
 HOUR = 3_600
 START = 1_777_000_000

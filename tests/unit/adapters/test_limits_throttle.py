@@ -6,7 +6,8 @@ from ordergate.adapters.throttling import counters_in_memory as module
 from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import Throttle, Verification, sign_in_key
-from tests.contracts.throttle_contract import HERE, MATCH, THERE, ThrottleContract, guess
+from tests.contracts.throttle_contract import ThrottleContract
+from tests.support.throttle_calls import HERE, MATCH, THERE, guess
 
 
 class TestLimitsThrottleInMemory(ThrottleContract):

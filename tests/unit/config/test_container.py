@@ -11,8 +11,8 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http import dependencies
 from ordergate.entrypoints.http.app import create_app
-from tests.contracts.throttle_contract import HERE, THERE, guess, is_shut
 from tests.support.doubles import SettableClock
+from tests.support.throttle_calls import HERE, THERE, guess, is_shut
 
 SECRET = "a secret of more than thirty-two bytes"
 SETTINGS = Settings(signing_secret=SECRET)

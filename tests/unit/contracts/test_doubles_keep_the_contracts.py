@@ -14,7 +14,7 @@ from tests.contracts.clock_contract import ClockContract
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.passwords_contract import PasswordHasherContract
 from tests.contracts.storage_contract import StorageContract
-from tests.contracts.throttle_contract import ThrottleContract, guess, is_shut
+from tests.contracts.throttle_contract import ThrottleContract
 from tests.contracts.tokens_contract import TokenIssuerContract
 from tests.support.doubles import (
     CountingThrottle,
@@ -22,6 +22,7 @@ from tests.support.doubles import (
     SettableClock,
     TableTokenIssuer,
 )
+from tests.support.throttle_calls import guess, is_shut
 
 
 class TestInMemoryStorage(StorageContract):

@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from ordergate.adapters.memory import InMemoryStorage, Tables
 from ordergate.adapters.memory.orders import InMemoryBulkLoader
+from ordergate.adapters.tokens.keys.key_source import StaticKeys
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import ApplicationError
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
@@ -21,7 +26,6 @@ from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import PublicKeys, TokenIssuer
 from ordergate.domain.order import Order
 from ordergate.domain.user import PasswordHash, User
-from tests.contracts.atomicity_contract import Failure
 from tests.contracts.clock_contract import ClockContract
 from tests.contracts.passwords_contract import PasswordHasherContract
 from tests.contracts.public_keys_contract import PublicKeysContract
@@ -29,6 +33,7 @@ from tests.contracts.storage_contract import StorageContract
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.contracts.tokens_contract import TokenIssuerContract
 from tests.support.doubles import InstantPasswordHasher, SettableClock
+from tests.support.fault_injection import Failure
 
 C = TypeVar("C", bound=type)
 
@@ -203,3 +208,19 @@ def contract_for(mutant: type, caught: tuple[str, ...]) -> type:
         raise pytest.UsageError(f"{mutant.__name__}: no contract test is named {unknown}")
     others = dict.fromkeys(tests_of(contract) - names)
     return type(mutant.__name__, (contract,), {**others, "mutant": mutant, "caught": caught})
+
+
+class Keys(StaticKeys):
+    def __init__(self) -> None:
+        super().__init__(_signing_key())
+
+
+@cache
+def _signing_key() -> SigningKey:
+    return SigningKey.from_pem(
+        ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

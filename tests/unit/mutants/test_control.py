@@ -6,6 +6,7 @@ from ordergate.adapters.system.system_clock import SystemClock
 from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
 from tests.unit.mutants.kit import (
     ConflictingLoader,
+    Keys,
     MutantClock,
     MutantPasswordHasher,
     MutantPublicKeys,
@@ -15,7 +16,6 @@ from tests.unit.mutants.kit import (
     contract_for,
     must_fail,
 )
-from tests.unit.mutants.test_other_mutants import Keys
 
 
 class TestHealthyStorage(MutantStorage):

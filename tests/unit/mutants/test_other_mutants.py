@@ -3,14 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import cache
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from ordergate.adapters.system.system_clock import SystemClock
-from ordergate.adapters.tokens.keys.key_source import StaticKeys
-from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken, Throttled
 from ordergate.application.ports.passwords import (
     AccountKey,
@@ -23,7 +17,7 @@ from ordergate.application.ports.tokens import AccessToken, Caller, Jwks
 from ordergate.domain.scope import Scope
 from ordergate.domain.user import Password, PasswordHash, UserId
 from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer, Tally
-from tests.unit.mutants.kit import caught_by
+from tests.unit.mutants.kit import Keys, caught_by
 
 # Throttles
 
@@ -389,22 +383,6 @@ class TellsTheLocalTime(SystemClock):
 
 
 # Public keys
-
-
-@cache
-def _signing_key() -> SigningKey:
-    return SigningKey.from_pem(
-        ed25519.Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-
-
-class Keys(StaticKeys):
-    def __init__(self) -> None:
-        super().__init__(_signing_key())
 
 
 @caught_by("test_nothing_private_is_published")

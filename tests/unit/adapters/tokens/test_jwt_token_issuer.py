@@ -23,19 +23,9 @@ from tests.contracts.public_keys_contract import PublicKeysContract
 from tests.contracts.tokens_contract import TokenIssuerContract
 from tests.support.doubles import SettableClock
 from tests.support.jose import ALGORITHMS, SECRET, private_key, sign
+from tests.support.tokens import CLAIMS, NOW, token
 
-NOW = int(SettableClock().now().timestamp())
 CALLER = Caller(UserId(42), "shop", frozenset({Scope.ORDERS_READ}))
-CLAIMS: dict[str, object] = {
-    "iss": "https://orders.example",
-    "aud": "orders",
-    "sub": "42",
-    "client_id": "shop",
-    "scope": "orders:read",
-    "iat": NOW,
-    "exp": NOW + 900,
-    "jti": "one",
-}
 
 
 def issuer(
@@ -66,13 +56,6 @@ def signing_key(algorithm: str) -> SigningKey:
         serialization.NoEncryption(),
     )
     return SigningKey.from_pem(pem)
-
-
-def token(algorithm: str = "HS256", *, typ: object = "at+jwt", **claims: object) -> str:
-    """Sign the good claims with these changed; a claim that is `...` is left out."""
-    members = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not ...}
-    header: dict[str, Any] = {} if typ is ... else {"typ": typ}
-    return sign(algorithm, json.dumps(members).encode(), **header)
 
 
 async def refused(text: str, tokens: TokenIssuer | None = None) -> str:

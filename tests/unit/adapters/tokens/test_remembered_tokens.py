@@ -12,7 +12,7 @@ from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
 from tests.support.doubles import SettableClock
 from tests.support.jose import SECRET
-from tests.unit.adapters.tokens.test_jwt_token_issuer import CLAIMS, token
+from tests.support.tokens import CLAIMS, token
 
 ANOTHER_KEY = SigningKey.from_secret("another secret, of more than thirty-two bytes")
 

@@ -35,8 +35,9 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
-from tests.contracts.archive_contract import AT, MARK, all_of, same, whole_storages
-from tests.support.builders import ALICE, BOB, an_order
+from tests.support.builders import ALICE, AT, BOB, an_order
+from tests.support.storage_calls import MARK, all_of, same
+from tests.support.storage_strategies import whole_storages
 
 
 async def a_source(orders: int = 7) -> InMemoryStorage:

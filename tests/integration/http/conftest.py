@@ -1,0 +1,31 @@
+"""An HTTP client, in process on memory and through a real server on SQLite."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.command import SECONDS
+from tests.support.http_client import MANY, in_process, somebody_new
+from tests.support.server import Server
+
+
+@pytest.fixture(params=["in process", "through a server"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    if request.param == "in process":
+        client = await in_process()
+    else:
+        served: Server = request.getfixturevalue("served")
+        client = httpx.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)
+    async with client:
+        yield client
+
+
+@pytest.fixture
+async def alice(client: httpx.AsyncClient) -> dict[str, str]:
+    return await somebody_new(client)
+
+
+@pytest.fixture
+async def bob(client: httpx.AsyncClient) -> dict[str, str]:
+    return await somebody_new(client)

@@ -1,0 +1,78 @@
+"""The ordergate command, run to its end."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ordergate.entrypoints.config.settings import PREFIX
+from tests.support.captured_output import SECRETS
+
+PASSWORD = "the password of all test users"
+
+
+SECONDS = 30
+
+
+PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
+"""For servers that many tests fail to sign in to, all from one address."""
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what is looked at")
+
+
+SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
+"""Settings whose values are nobody's to read."""
+
+
+def clean_environment(**settings: object) -> dict[str, str]:
+    """Return this process's environment with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    SECRETS.update(
+        str(settings[name])
+        for name in ("PASSWORD", "SIGNING_SECRET")
+        if str(settings.get(name, "")).strip()  # blank in tests of blank settings
+    )
+    return kept | {PREFIX + name: str(value) for name, value in settings.items()}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def ordergate(
+    *arguments: object, cwd: Path, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
+        cwd=cwd,
+        env=clean_environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * 2,
+        check=False,
+    )
+
+
+CHEAP = {"BCRYPT_COST": 4}
+
+
+def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
+    """Return the one line on standard error of a command that failed as it should."""
+    assert result.returncode == status, result.stderr
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("ordergate: ")
+    return line.removeprefix("ordergate: ")
+
+
+NEW_PASSWORD = "another password of nobody's"

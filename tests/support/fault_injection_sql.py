@@ -1,0 +1,42 @@
+"""Storages in SQL, whose steps fail when a test says so."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
+
+from ordergate.adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.sqlite.statement import SqliteStatement
+from tests.support.fault_injection import Failure
+
+
+@contextmanager
+def failing_statements(failure: Failure, cause: Exception | None = None) -> Iterator[None]:
+    """Count as a step each statement and COMMIT of SQLAlchemy's, and each that goes past it.
+
+    `cause` is what the driver seems to report to SQLAlchemy.
+    """
+    reported = cause or Exception("failed by a test")
+
+    def step(*_: object) -> None:
+        failure.step(OperationalError("a statement", None, reported))
+
+    run = SqliteStatement.run
+
+    def fail_or_run(
+        statement: SqliteStatement, connection: sqlite3.Connection, *each: Values
+    ) -> Rows:
+        failure.step(sqlite3.OperationalError("failed by a test"))
+        return run(statement, connection, *each)
+
+    for name in ("before_cursor_execute", "commit"):
+        event.listen(Engine, name, step)
+    try:
+        with patch.object(SqliteStatement, "run", fail_or_run):
+            yield
+    finally:
+        for name in ("before_cursor_execute", "commit"):
+            event.remove(Engine, name, step)

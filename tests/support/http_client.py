@@ -1,0 +1,84 @@
+"""Requests to the service, in process or through a server."""
+
+import uuid
+from collections.abc import Mapping
+
+import httpx
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.support.command import PASSWORD
+from tests.support.doubles import InstantPasswordHasher
+
+PROBLEM = "application/problem+json"
+
+
+async def in_process() -> httpx.AsyncClient:
+    container = Container(
+        settings=Settings(
+            signing_secret="a secret of more than thirty-two bytes",
+            cors_origins="https://shop.example",
+        ),
+        storage=InMemoryStorage(),
+        hasher=InstantPasswordHasher(),
+    )
+    await container.seed_storage()(users=3, orders=30, password=PASSWORD)
+    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
+
+
+async def sign_in(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
+    response = await client.post("/login", data={"username": username, "password": PASSWORD})
+    assert response.status_code == 200, response.text
+    return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+
+def problem(response: httpx.Response) -> dict[str, object]:
+    """Return a problem's members after checking what every problem has."""
+    assert response.headers["content-type"] == PROBLEM
+    assert response.headers["cache-control"] == "no-store"
+    body: dict[str, object] = response.json()
+    assert body["status"] == response.status_code
+    assert body["request_id"] == response.headers["x-request-id"]
+    return body
+
+
+TEAPOT = {"sku": "POT-1", "name": "Teapot, 1 l", "quantity": 1, "unit_price": "64.00"}
+
+
+CUPS = {"sku": "CUP-2", "name": "Cup", "quantity": 4, "unit_price": "12.5"}
+
+
+TEA = {"currency": "EUR", "lines": [TEAPOT, CUPS]}
+
+
+MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+
+
+async def somebody_new(client: httpx.AsyncClient) -> dict[str, str]:
+    name = f"user-{uuid.uuid4().hex}"
+    added = await client.post("/users", json={"username": name, "password": PASSWORD})
+    assert added.status_code == 201, added.text
+    return await sign_in(client, name)
+
+
+async def place(
+    client: httpx.AsyncClient,
+    user: Mapping[str, str],
+    order: object = TEA,
+    **headers: str,
+) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await client.post("/orders", json=order, headers={**user, **named})
+
+
+async def placed(client: httpx.AsyncClient, user: Mapping[str, str]) -> str:
+    answer = await place(client, user)
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["location"])
+
+
+async def number_of_orders(client: httpx.AsyncClient, user: Mapping[str, str]) -> int:
+    return len((await client.get("/orders?limit=200", headers=user)).json()["orders"])

@@ -1,0 +1,85 @@
+"""A proxy between a client and PostgreSQL that loses, delays and cuts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+
+async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+class Wire:
+    """What lies between a client and a server: it can be counted on, cut, and silenced."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+        self.sent: list[bytes] = []
+        self.losing_answers_to: bytes | None = None
+        self.lost = 0
+        self.silent = False
+        self.gone_once_lost = False
+        self._connections = 0
+        self._serving: set[asyncio.Task[None]] = set()
+        self._forgotten = 0
+
+    def forget_connections(self) -> None:
+        """Drop all bytes of the connections that exist, and close none, as a balancer does."""
+        self._forgotten = self._connections
+
+    @property
+    def url(self) -> str:
+        host = self._parts.netloc.rpartition(":")[0]
+        return self._parts._replace(netloc=f"{host}:{self._port}").geturl()
+
+    @asynccontextmanager
+    async def between(self) -> AsyncIterator["Wire"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield self
+            if self._serving:
+                await asyncio.wait(self._serving, timeout=5)
+
+    async def _serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        if self.lost and self.gone_once_lost:
+            back.close()
+            return
+        server, to_server = await asyncio.open_connection(
+            self._parts.hostname, self._parts.port or 5432
+        )
+        losing = False
+        self._connections += 1
+        number = self._connections
+
+        async def there() -> None:
+            nonlocal losing
+            while data := await client.read(65_536):
+                if number <= self._forgotten:
+                    continue
+                self.sent.append(data)
+                if self.losing_answers_to is not None and self.losing_answers_to in data:
+                    self.losing_answers_to, losing = None, True
+                    self.lost += 1
+                if not self.silent:
+                    to_server.write(data)
+
+        async def and_back() -> None:
+            while (data := await server.read(65_536)) and not losing:
+                back.write(data)
+
+        moving = [asyncio.create_task(there()), asyncio.create_task(and_back())]
+        with suppress(ConnectionError):
+            await asyncio.wait(moving, return_when=asyncio.FIRST_COMPLETED)
+        for task in moving:
+            task.cancel()
+        await asyncio.gather(*moving, return_exceptions=True)
+        back.close()
+        to_server.close()

@@ -1,0 +1,57 @@
+"""Attempts to sign in, as the throttle sees them."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from ordergate.application.errors import Throttled
+from ordergate.application.ports.passwords import Throttle, ThrottleKey, Verification, sign_in_key
+
+HERE, THERE = "192.0.2.1", "198.51.100.7"
+
+
+ALICE_KEY = sign_in_key("alice")
+
+
+MATCH, FAILURE = Verification(matches=True), Verification(matches=False)
+
+
+class Unjudged(Exception):
+    """A guess ends before it is known whether it matches."""
+
+
+def judge(matched: bool | None) -> Callable[[], Awaitable[Verification]]:
+    async def verify() -> Verification:
+        if matched is None:
+            raise Unjudged
+        return Verification(matched)
+
+    return verify
+
+
+async def guess(
+    throttle: Throttle,
+    username: str | ThrottleKey = "alice",
+    address: str = HERE,
+    *,
+    familiar: bool = False,
+    matched: bool | None = False,
+) -> None:
+    key = sign_in_key(username) if isinstance(username, str) else username
+    with suppress(Unjudged):
+        outcome = await throttle.guard(key, address, judge(matched), familiar=familiar)
+        assert outcome.matches is matched
+
+
+async def is_shut(
+    throttle: Throttle,
+    username: str | ThrottleKey = "alice",
+    address: str = THERE,
+    *,
+    familiar: bool = False,
+) -> bool:
+    try:
+        await guess(throttle, username, address, familiar=familiar, matched=None)
+    except Throttled as refusal:
+        assert 1 <= refusal.retry_after <= 60
+        return True
+    return False
