@@ -66,7 +66,7 @@ class ArchiveContract:
             assert same(await all_of(storage, name, limit), records)
             assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
 
-    async def test_what_use_stores_is_read_as_records(self, storage: Storage) -> None:
+    async def test_archive_reads_records_of_what_use_cases_stored(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
         bob = await storage.users.get_or_create_by_subject("https://id.example", "bob")
@@ -105,7 +105,7 @@ class ArchiveContract:
             "idempotency keys": [KeyRecord(alice.id, key, order.id)],
         }
 
-    async def test_what_was_written_is_used_like_anything_else(self, storage: Storage) -> None:
+    async def test_written_records_are_used_like_any_others(self, storage: Storage) -> None:
         subject = SubjectRecord("https://id.example", "bob", UserId(9))
         await write(storage, opened(4, "alice"), AccountRecord(UserId(9), AccountKind.EXTERNAL))
         await write(storage, subject)
@@ -117,12 +117,12 @@ class ArchiveContract:
         assert await storage.users.get_or_create_by_subject("https://id.example", "bob") == 9
         assert await storage.orders.add(an_order(8, owner=9), owner=UserId(9)) is not None
 
-    async def test_a_closed_account_that_was_written_takes_no_order(self, storage: Storage) -> None:
+    async def test_closed_account_that_was_written_takes_no_order(self, storage: Storage) -> None:
         await write(storage, AccountRecord(UserId(4), AccountKind.CLOSED))
         assert await storage.users.get(UserId(4)) is None
         assert await storage.orders.add(an_order(owner=4), owner=UserId(4)) is None
 
-    async def test_accounts_opened_later_have_other_ids(self, storage: Storage) -> None:
+    async def test_new_accounts_have_other_ids_than_written_ones(self, storage: Storage) -> None:
         await write(storage, opened(2, "alice"), AccountRecord(UserId(3), AccountKind.CLOSED))
         await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
         await storage.archive.finish()
@@ -130,7 +130,7 @@ class ArchiveContract:
         subject = await storage.users.get_or_create_by_subject("https://id.example", "carol")
         assert len({1, 2, 3, bob.id, subject}) == 5
 
-    async def test_a_new_account_erases_none_when_written_ids_have_gaps(
+    async def test_new_account_replaces_no_written_one_when_ids_have_gaps(
         self, storage: Storage
     ) -> None:
         written = [opened(i, f"u{i}") for i in (9, 2, 3)]
@@ -205,7 +205,7 @@ class ArchiveContract:
         assert forgotten.sessions == 1
 
     @pytest.mark.parametrize("limit", [1, 2, 3])
-    async def test_no_record_is_left_out_where_a_page_ends(
+    async def test_pages_leave_out_no_record_at_their_ends(
         self, storage: Storage, limit: int
     ) -> None:
         """Records that are alike in most of their key have different places."""
@@ -226,7 +226,7 @@ class ArchiveContract:
         for name, some in records.items():
             assert same(await all_of(storage, name, limit), some)
 
-    async def test_the_longest_records_have_places(self, storage: Storage) -> None:
+    async def test_longest_records_have_cursors(self, storage: Storage) -> None:
         longest = "\U0001f600" * 255
         subjects = [SubjectRecord(longest[:-1] + last, longest, UserId(1)) for last in "12"]
         keys = [IdempotencyKey("~" * 254 + last, AT) for last in "12"]
@@ -237,7 +237,9 @@ class ArchiveContract:
         assert same(await all_of(storage, "subjects", 1), subjects)
         assert len(await all_of(storage, "idempotency keys", 1)) == 2
 
-    async def test_no_record_is_left_out_while_others_are_removed(self, storage: Storage) -> None:
+    async def test_pages_leave_out_no_record_when_others_are_removed(
+        self, storage: Storage
+    ) -> None:
         """A place is a place among keys, and not a number of records."""
         records = [SessionRecord(a_session(i)) for i in range(1, 7)]
         await write(storage, opened(1, "alice"))
@@ -289,7 +291,7 @@ class ArchiveContract:
             "a key",
         ],
     )
-    async def test_a_record_that_is_there_is_not_written_again(
+    async def test_existing_record_is_not_written_again(
         self, storage: Storage, record: Record
     ) -> None:
         await write(storage, opened(1, "alice"), AccountRecord(UserId(2), AccountKind.EXTERNAL))
@@ -314,7 +316,7 @@ class ArchiveContract:
         ],
         ids=["an order", "a key", "a refresh token", "a session", "a subject"],
     )
-    async def test_what_refers_to_nothing_is_not_written(
+    async def test_record_with_a_missing_reference_is_not_written(
         self, storage: Storage, record: Record
     ) -> None:
         await write(storage, opened(1, "alice"))
@@ -322,21 +324,25 @@ class ArchiveContract:
             await write(storage, record)
         assert await storage.archive.count(type(record)) == 0
 
-    async def test_nothing_is_written_beside_what_is_there(self, storage: Storage) -> None:
+    async def test_archive_write_is_refused_when_the_storage_has_data(
+        self, storage: Storage
+    ) -> None:
         await storage.loader.load([ALICE], [])
         with pytest.raises(StorageNotEmpty):
             await write(storage, opened(2, "bob"))
         assert await storage.archive.checkpoint() is None
         assert await storage.archive.count(AccountRecord) == 1
 
-    async def test_after_the_end_of_a_copy_nothing_more_is_written(self, storage: Storage) -> None:
+    async def test_archive_write_is_refused_when_the_copy_is_finished(
+        self, storage: Storage
+    ) -> None:
         await write(storage, opened(1, "alice"))
         await storage.archive.finish()
         assert await storage.archive.checkpoint() is None
         with pytest.raises(StorageNotEmpty):
             await write(storage, opened(2, "bob"))
 
-    async def test_a_storage_with_half_a_copy_opens_for_the_copy_alone(
+    async def test_storage_with_an_unfinished_copy_opens_for_the_copy_alone(
         self, storage: Storage
     ) -> None:
         await write(storage, opened(1, "alice"))

@@ -287,14 +287,14 @@ class AtomicityContract:
         assert await seen(storage) != before
 
     @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
-    async def test_a_write_that_fails_at_any_step_changes_nothing(
+    async def test_write_changes_nothing_when_any_step_fails(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         await seed_all(storage)
         await self.changes_all_or_nothing(storage, write)
 
     @pytest.mark.parametrize("write", WRITES_OF_SEVERAL_RECORDS, ids=lambda write: write.__name__)
-    async def test_a_write_that_is_cancelled_happens_whole_or_not_at_all(
+    async def test_write_is_atomic_when_it_is_cancelled(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         """A client that disconnects cancels its request, wherever it waits."""
@@ -313,7 +313,7 @@ class AtomicityContract:
                 await task
             assert await settled(storage) in (before, after)
 
-    async def test_keys_are_forgotten_at_once_or_not_at_all(self, storage: Storage) -> None:
+    async def test_purge_of_keys_is_atomic_when_any_step_fails(self, storage: Storage) -> None:
         await seed_all(storage)
         for i in (200, 201, 202):
             await storage.orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
@@ -324,7 +324,7 @@ class AtomicityContract:
 
         await self.changes_all_or_nothing(storage, forget)
 
-    async def test_a_load_that_fails_at_any_step_leaves_nothing(self, storage: Storage) -> None:
+    async def test_load_leaves_nothing_when_any_step_fails(self, storage: Storage) -> None:
         async def load(storage: Storage, attempt: int) -> bool:
             await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), bobs_order(2)]))
             return True
@@ -336,7 +336,7 @@ class AtomicityContract:
     @pytest.mark.parametrize(
         "write", [*WRITES_OF_SEVERAL_RECORDS, change_an_order], ids=lambda write: write.__name__
     )
-    async def test_a_write_that_meets_a_conflict_at_any_step_happens_once_or_not_at_all(
+    async def test_write_happens_once_or_never_when_any_step_meets_a_conflict(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         """The storage may repeat the write by itself, or fail."""
@@ -356,9 +356,7 @@ class AtomicityContract:
             if not failure.happened:
                 break
 
-    async def test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails(
-        self, storage: Storage
-    ) -> None:
+    async def test_load_is_atomic_when_any_step_meets_a_conflict(self, storage: Storage) -> None:
         """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
         for step in count(1):
             await self.empty(storage)
@@ -373,7 +371,7 @@ class AtomicityContract:
             if not failure.happened:
                 break
 
-    async def test_a_copy_that_fails_at_any_step_stays_where_it_was(self, storage: Storage) -> None:
+    async def test_copy_keeps_its_checkpoint_when_any_step_fails(self, storage: Storage) -> None:
         for name, records in COPIED.items():
 
             async def write(
@@ -394,7 +392,7 @@ class AtomicityContract:
         assert await storage.archive.checkpoint() is None
 
     @pytest.mark.parametrize("subject", [False, True])
-    async def test_an_account_that_is_not_opened_at_any_step_is_not_there(
+    async def test_account_does_not_exist_when_any_step_of_opening_fails(
         self, storage: Storage, *, subject: bool
     ) -> None:
         """Nothing can be loaded beside it, whether or not it can be found."""

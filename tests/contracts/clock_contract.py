@@ -15,10 +15,10 @@ class ClockContract:
     def clock(self) -> Clock:
         raise NotImplementedError
 
-    def test_the_time_is_aware_and_in_utc(self, clock: Clock) -> None:
+    def test_now_is_aware_and_in_utc(self, clock: Clock) -> None:
         assert clock.now().utcoffset() == timedelta(0)
 
-    def test_the_time_is_in_utc_wherever_the_machine_is(
+    def test_now_is_in_utc_in_every_time_zone(
         self, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
@@ -28,6 +28,6 @@ class ClockContract:
         time.tzset()
         assert offset == timedelta(0)
 
-    def test_time_never_goes_back(self, clock: Clock) -> None:
+    def test_now_never_decreases(self, clock: Clock) -> None:
         times = [clock.now() for _ in range(1_000)]
         assert times == sorted(times)

@@ -39,26 +39,26 @@ class OrderRepositoryContract:
         """Remove everything, by a way of the storage's own."""
         raise NotImplementedError
 
-    async def test_an_owner_gets_the_whole_order(self, storage: Storage) -> None:
+    async def test_owner_gets_the_whole_order(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [an_order()])
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order()
 
-    async def test_an_order_of_someone_else_is_not_found(self, storage: Storage) -> None:
+    async def test_order_of_another_owner_is_not_found(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [an_order(7, owner=ALICE.id)])
         assert await storage.orders.get_owned(OrderId(7), owner=BOB.id) is None
 
-    async def test_an_order_that_does_not_exist_is_not_found(self, storage: Storage) -> None:
+    async def test_missing_order_is_not_found(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [an_order(7)])
         for order_id in (1, 6, 8, MAX_ID):
             assert await storage.orders.get_owned(OrderId(order_id), owner=ALICE.id) is None
 
-    async def test_the_largest_ids_are_ids(self, storage: Storage) -> None:
+    async def test_largest_ids_are_ids(self, storage: Storage) -> None:
         owner = User(UserId(MAX_ID), Username("max"), PasswordHash("hash"))
         order = an_order(MAX_ID, owner=MAX_ID)
         await storage.loader.load([owner], [order])
         assert await storage.orders.get_owned(OrderId(MAX_ID), owner=owner.id) == order
 
-    async def test_many_readers_at_once_each_get_their_order(self, storage: Storage) -> None:
+    async def test_parallel_readers_each_get_their_order(self, storage: Storage) -> None:
         mine = [an_order(i, owner=1 + i % 2) for i in range(1, 101)]
         await storage.loader.load([ALICE, BOB], mine)
         got = await asyncio.gather(*(storage.orders.get_owned(o.id, owner=o.owner) for o in mine))
@@ -68,22 +68,20 @@ class OrderRepositoryContract:
         max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(order=orders())
-    async def test_an_order_comes_back_as_it_was_stored(
-        self, storage: Storage, order: Order
-    ) -> None:
+    async def test_order_comes_back_as_it_was_stored(self, storage: Storage, order: Order) -> None:
         await self.empty(storage)
         await storage.loader.load([ALICE], [order])
         assert await storage.orders.get_owned(order.id, owner=ALICE.id) == order
 
     # Placing
 
-    async def test_a_placed_order_is_there_as_it_was_placed(self, storage: Storage) -> None:
+    async def test_placed_order_is_stored_as_it_was_placed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         assert await storage.orders.add(placed(), owner=ALICE.id) == placed()
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
         assert await storage.orders.get_owned(OrderId(11), owner=BOB.id) is None
 
-    async def test_a_placed_order_is_there_for_others(self, storage: Storage) -> None:
+    async def test_placed_order_is_visible_to_other_processes(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         other = self.another(storage)
@@ -107,20 +105,20 @@ class OrderRepositoryContract:
         assert await storage.orders.get_owned(order.id, owner=ALICE.id) == order
         assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [order]
 
-    async def test_a_key_stands_for_one_order(self, storage: Storage) -> None:
+    async def test_key_identifies_one_order(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         first = await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         again = placed(12, at=AT + DAY - timedelta(microseconds=1))
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key()) == first
         assert await storage.orders.get_owned(OrderId(12), owner=ALICE.id) is None
 
-    async def test_a_key_stands_for_the_order_as_it_is_now(self, storage: Storage) -> None:
+    async def test_key_returns_the_current_state_of_its_order(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         cancelled = await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
         assert await storage.orders.add(placed(12), owner=ALICE.id, key=a_key()) == cancelled
 
-    async def test_a_key_that_expired_may_be_used_again(self, storage: Storage) -> None:
+    async def test_expired_key_may_be_used_again(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         later = placed(12, at=AT + DAY)
@@ -129,7 +127,7 @@ class OrderRepositoryContract:
         assert await storage.orders.add(placed(13, at=AT + DAY), owner=ALICE.id, key=key) == later
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
-    async def test_everybody_has_keys_of_their_own(self, storage: Storage) -> None:
+    async def test_keys_are_separate_for_each_owner(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         assert await storage.orders.add(placed(), owner=ALICE.id, key=a_key()) == placed()
         his = placed(owner=BOB.id)
@@ -153,7 +151,7 @@ class OrderRepositoryContract:
             assert await storage.orders.add(placed(i), owner=ALICE.id, key=key) == placed(i)
             assert await storage.orders.add(placed(9), owner=ALICE.id, key=key) == placed(i)
 
-    async def test_of_many_with_one_key_at_once_one_is_placed(self, storage: Storage) -> None:
+    async def test_parallel_orders_with_one_key_are_placed_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         results = await asyncio.gather(
             *(storage.orders.add(placed(i), owner=ALICE.id, key=a_key()) for i in range(1, 21))
@@ -162,7 +160,7 @@ class OrderRepositoryContract:
         assert len(stored) == 1
         assert results == [stored[0]] * 20
 
-    async def test_many_orders_at_once_are_all_placed(self, storage: Storage) -> None:
+    async def test_parallel_orders_are_all_placed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         mine = [placed(i, owner=1 + i % 2) for i in range(1, 51)]
         added = await asyncio.gather(
@@ -172,27 +170,29 @@ class OrderRepositoryContract:
         got = await asyncio.gather(*(storage.orders.get_owned(o.id, owner=o.owner) for o in mine))
         assert got == mine
 
-    async def test_placing_the_same_again_changes_nothing(self, storage: Storage) -> None:
+    async def test_repeated_placement_changes_nothing(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id)
         assert await storage.orders.add(placed(), owner=ALICE.id) == placed()
         assert len(await storage.orders.page(owner=ALICE.id, limit=2)) == 1
 
-    async def test_placing_the_same_again_gives_no_key_to_it(self, storage: Storage) -> None:
+    async def test_repeated_placement_adds_no_key(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id)
         assert await storage.orders.add(replace(placed()), owner=ALICE.id, key=a_key()) == placed()
         second = placed(12)
         assert await storage.orders.add(second, owner=ALICE.id, key=a_key()) == second
 
-    async def test_what_has_changed_since_is_not_placed_again(self, storage: Storage) -> None:
+    async def test_repeated_placement_returns_an_order_that_changed_since(
+        self, storage: Storage
+    ) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id)
         cancelled = await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
         assert await storage.orders.add(placed(), owner=ALICE.id) == cancelled
         assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [cancelled]
 
-    async def test_a_key_gives_nothing_once_the_account_is_closed(self, storage: Storage) -> None:
+    async def test_key_returns_no_order_when_the_account_is_closed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
@@ -200,9 +200,7 @@ class OrderRepositoryContract:
         assert await storage.users.close(ALICE.id, password_hash=hash_, at=AT) == []
         assert await storage.orders.add(placed(12), owner=ALICE.id, key=a_key()) is None
 
-    async def test_a_key_that_expired_may_be_used_again_and_is_then_kept(
-        self, storage: Storage
-    ) -> None:
+    async def test_expired_key_is_kept_when_it_is_used_again(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
         later = placed(12, at=AT + DAY)
@@ -211,7 +209,7 @@ class OrderRepositoryContract:
         again = placed(13, at=AT + DAY)
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key(at=AT + DAY)) == later
 
-    async def test_an_id_that_the_owner_has_given_is_taken(self, storage: Storage) -> None:
+    async def test_id_is_taken_when_the_owner_has_used_it(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         await storage.orders.add(placed(), owner=ALICE.id)
         another = replace(placed(), lines=(TEAPOT,))
@@ -232,7 +230,7 @@ class OrderRepositoryContract:
         ],
         ids=["placed_at", "lines in another order", "a name", "fewer lines"],
     )
-    async def test_an_order_that_differs_in_anything_is_another(
+    async def test_order_with_any_difference_is_another_order(
         self, storage: Storage, changes: dict[str, Any]
     ) -> None:
         await storage.loader.load([ALICE], [])
@@ -241,13 +239,13 @@ class OrderRepositoryContract:
             await storage.orders.add(replace(placed(), **changes), owner=ALICE.id)
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
-    async def test_nobody_places_an_order_of_somebody_else(self, storage: Storage) -> None:
+    async def test_add_refuses_an_order_of_another_owner(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         with pytest.raises(ValueError, match="somebody else"):
             await storage.orders.add(placed(owner=BOB.id), owner=ALICE.id)
         assert await storage.orders.page(owner=BOB.id, limit=1) == []
 
-    async def test_nothing_is_placed_without_an_account(self, storage: Storage) -> None:
+    async def test_add_refuses_an_order_without_an_account(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await storage.orders.add(placed(owner=99), owner=UserId(99)) is None
         hash_ = ALICE.password_hash
@@ -255,12 +253,12 @@ class OrderRepositoryContract:
         assert await storage.orders.add(placed(), owner=ALICE.id, key=a_key()) is None
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) is None
 
-    async def test_whom_another_issuer_knows_places_orders(self, storage: Storage) -> None:
+    async def test_external_account_places_orders(self, storage: Storage) -> None:
         subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
         order = placed(owner=subject)
         assert await storage.orders.add(order, owner=subject) == order
 
-    async def test_an_account_is_closed_or_has_an_open_order(self, storage: Storage) -> None:
+    async def test_account_with_an_open_order_is_never_closed(self, storage: Storage) -> None:
         """Whichever is first, the other is refused."""
         people = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in range(1, 21)]
         await storage.loader.load(people, [])
@@ -302,7 +300,7 @@ class OrderRepositoryContract:
         assert seen == sorted(mine, key=lambda order: (order.placed_at, order.id), reverse=True)
         assert await storage.orders.page(owner=BOB.id, limit=5) == []
 
-    async def test_a_page_is_of_a_status_and_a_time(self, storage: Storage) -> None:
+    async def test_page_is_filtered_by_status_and_time(self, storage: Storage) -> None:
         mine = [
             replace(placed(i, at=AT + timedelta(seconds=i)), status=list(OrderStatus)[i % 5])
             for i in range(1, 31)
@@ -319,7 +317,7 @@ class OrderRepositoryContract:
                 if status in {None, order.status} and 5 <= order.id < 25
             ]
 
-    async def test_a_page_is_full_while_there_are_more_orders(self, storage: Storage) -> None:
+    async def test_page_is_full_while_there_are_more_orders(self, storage: Storage) -> None:
         """The limit counts what is returned, whatever is left out before it."""
         old = [placed(i, at=AT + timedelta(seconds=i)) for i in range(1, 11)]
         new = [
@@ -338,7 +336,7 @@ class OrderRepositoryContract:
             )
             assert list(page) == old[::-1][:limit]
 
-    async def test_the_ends_of_time_are_listed(self, storage: Storage) -> None:
+    async def test_page_accepts_the_first_and_last_time(self, storage: Storage) -> None:
         first = placed(1, at=datetime.min.replace(tzinfo=UTC))
         last = placed(MAX_ID, at=datetime.max.replace(tzinfo=UTC))
         await storage.loader.load([ALICE], [first, last])
@@ -350,7 +348,7 @@ class OrderRepositoryContract:
 
     # Changing
 
-    async def test_a_change_is_stored(self, storage: Storage) -> None:
+    async def test_update_stores_the_change(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [an_order(7), an_order(8)])
         shipped = replace(an_order(7), status=OrderStatus.SHIPPED, version=2)
         assert await storage.orders.update(OrderId(7), owner=ALICE.id, change=ship) == shipped
@@ -360,25 +358,27 @@ class OrderRepositoryContract:
             listed = await storage.orders.page(owner=ALICE.id, status=status, limit=3)
             assert list(listed) == [there]
 
-    async def test_a_change_to_the_same_is_returned(self, storage: Storage) -> None:
+    async def test_update_returns_an_order_that_does_not_change(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [placed()])
         same = await storage.orders.update(OrderId(11), owner=ALICE.id, change=replace)
         assert same == placed()
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
-    async def test_an_order_of_someone_else_is_not_changed(self, storage: Storage) -> None:
+    async def test_update_does_not_change_the_order_of_another_owner(
+        self, storage: Storage
+    ) -> None:
         await storage.loader.load([ALICE, BOB], [an_order(7)])
         assert await storage.orders.update(OrderId(7), owner=BOB.id, change=ship) is None
         assert await storage.orders.update(OrderId(8), owner=ALICE.id, change=ship) is None
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
 
-    async def test_a_change_that_is_refused_changes_nothing(self, storage: Storage) -> None:
+    async def test_update_changes_nothing_when_the_change_raises(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [placed()])
         with pytest.raises(InvalidTransition):
             await storage.orders.update(OrderId(11), owner=ALICE.id, change=ship)
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
 
-    async def test_of_many_who_change_an_order_at_once_one_does(self, storage: Storage) -> None:
+    async def test_parallel_updates_of_one_version_change_it_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [placed()])
         results = await asyncio.gather(
             *(storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel) for _ in range(20)),
@@ -391,7 +391,7 @@ class OrderRepositoryContract:
 
     # Staff
 
-    async def test_staff_find_the_owners_of_an_id(self, storage: Storage) -> None:
+    async def test_staff_orders_return_the_owners_of_an_id(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [an_order(7, 1), an_order(7, 2), an_order(8, 2)])
         assert sorted(await storage.staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
         assert list(await storage.staff_orders.owners_of(OrderId(8))) == [BOB.id]
@@ -399,7 +399,7 @@ class OrderRepositoryContract:
 
     # Forgetting
 
-    async def test_keys_that_expired_are_forgotten(self, storage: Storage) -> None:
+    async def test_expired_keys_are_purged(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         for i in range(1, 7):
             key = a_key(str(i), at=AT + timedelta(seconds=i))

@@ -37,14 +37,12 @@ class PasswordHasherContract:
         return self.work(hasher) - before
 
     @pytest.mark.parametrize("secret", GUESSES, ids=len)
-    async def test_a_password_matches_its_own_hash(
-        self, hasher: PasswordHasher, secret: str
-    ) -> None:
+    async def test_password_matches_its_own_hash(self, hasher: PasswordHasher, secret: str) -> None:
         stored = await hasher.hash(Password(secret))
         assert await hasher.verify(Password(secret), stored) == Verification(matches=True)
 
     @pytest.mark.parametrize("secret", GUESSES[2:], ids=len)
-    async def test_the_last_character_counts_at_any_length(
+    async def test_last_character_counts_at_any_length(
         self, hasher: PasswordHasher, secret: str
     ) -> None:
         stored = await hasher.hash(Password(secret))
@@ -58,7 +56,7 @@ class PasswordHasherContract:
         for guess in ("secret words", "Secret words ", " Secret words", "Secretwords"):
             assert await hasher.verify(Password(guess), stored) == Verification(matches=False)
 
-    async def test_a_composed_letter_matches_its_decomposed_form(
+    async def test_composed_letter_matches_its_decomposed_form(
         self, hasher: PasswordHasher
     ) -> None:
         stored = await hasher.hash(Password("caf\u00e9"))
@@ -69,31 +67,27 @@ class PasswordHasherContract:
     async def test_two_hashes_of_one_password_differ(self, hasher: PasswordHasher) -> None:
         assert await hasher.hash(Password("same")) != await hasher.hash(Password("same"))
 
-    async def test_nobody_matches_nothing(self, hasher: PasswordHasher) -> None:
+    async def test_missing_hash_never_matches(self, hasher: PasswordHasher) -> None:
         assert await hasher.verify(Password("guess"), None) == Verification(matches=False)
 
-    async def test_an_account_that_does_not_exist_costs_the_same_work(
-        self, hasher: PasswordHasher
-    ) -> None:
+    async def test_missing_account_costs_the_same_work(self, hasher: PasswordHasher) -> None:
         work = await self.work_of(hasher, await hasher.hash(Password("secret")))
         assert work / 2 < await self.work_of(hasher, None) < work * 2
 
     @pytest.mark.parametrize("stored", NO_HASHES)
-    async def test_what_is_no_hash_costs_the_same_work(
+    async def test_malformed_hash_costs_the_same_work(
         self, hasher: PasswordHasher, stored: str
     ) -> None:
         work = await self.work_of(hasher, await hasher.hash(Password("secret")))
         assert work / 2 < await self.work_of(hasher, PasswordHash(stored)) < work * 2
 
     @pytest.mark.parametrize("stored", NO_HASHES)
-    async def test_what_is_no_hash_matches_nothing(
-        self, hasher: PasswordHasher, stored: str
-    ) -> None:
+    async def test_malformed_hash_never_matches(self, hasher: PasswordHasher, stored: str) -> None:
         assert await hasher.verify(Password("guess"), PasswordHash(stored)) == Verification(
             matches=False
         )
 
-    async def test_a_match_with_a_weaker_hash_brings_a_stronger_one(
+    async def test_match_with_a_weaker_hash_returns_a_stronger_one(
         self, hasher: PasswordHasher, outdated: PasswordHash
     ) -> None:
         verification = await hasher.verify(Password("old password"), outdated)
@@ -103,19 +97,19 @@ class PasswordHasherContract:
             matches=True
         )
 
-    async def test_a_wrong_guess_upgrades_nothing(
+    async def test_wrong_guess_upgrades_nothing(
         self, hasher: PasswordHasher, outdated: PasswordHash
     ) -> None:
         assert await hasher.verify(Password("wrong"), outdated) == Verification(matches=False)
 
-    async def test_a_requester_changes_no_answer(self, hasher: PasswordHasher) -> None:
+    async def test_result_does_not_depend_on_the_requester(self, hasher: PasswordHasher) -> None:
         requester = Requester.at("192.0.2.1", "alice", known=True)
         stored = await hasher.hash(Password("secret words"), requester)
         right = await hasher.verify(Password("secret words"), stored, requester)
         wrong = await hasher.verify(Password("other words"), stored, requester)
         assert (right.matches, wrong.matches) == (True, False)
 
-    async def test_a_flood_for_one_account_refuses_only_its_own_work(
+    async def test_flood_for_one_account_refuses_only_its_own_work(
         self, hasher: PasswordHasher
     ) -> None:
         requesters = [Requester.at("192.0.2.1", "mallory", known=True)] * 76
@@ -133,7 +127,7 @@ class PasswordHasherContract:
             for answer in flood
         )
 
-    def test_requesters_are_told_apart_as_the_throttle_does(self) -> None:
+    def test_requesters_are_grouped_as_the_throttle_groups_them(self) -> None:
         one = Requester.at("2001:db8:0:1::1", "Zo\u00eb", known=False)
         assert one == Requester.at("2001:db8:0:1::2", "ZOE\u0308", known=False)
         assert one != Requester.at("2001:db8:0:2::1", "Zo\u00eb", known=False)

@@ -16,18 +16,18 @@ class PublicKeysContract:
     def keys(self) -> PublicKeys:
         raise NotImplementedError
 
-    def test_what_is_published_is_a_set_that_verifies(self, keys: PublicKeys) -> None:
+    def test_published_keys_verify_tokens(self, keys: PublicKeys) -> None:
         verifying = KeySet.from_jwks(keys.jwks())
         assert verifying.keys
         assert verifying.refused == ()
         assert [key.kid for key in verifying.keys] == [key["kid"] for key in keys.jwks()["keys"]]
 
-    def test_every_key_says_what_it_is_for(self, keys: PublicKeys) -> None:
+    def test_published_key_names_its_use_and_algorithm(self, keys: PublicKeys) -> None:
         for key in keys.jwks()["keys"]:
             assert {"kid", "alg", "use"} <= key.keys()
             assert key["use"] == "sig"
 
-    def test_nothing_private_is_published(self, keys: PublicKeys) -> None:
+    def test_private_members_are_not_published(self, keys: PublicKeys) -> None:
         for key in keys.jwks()["keys"]:
             assert key.keys() <= PUBLIC
             assert PRIVATE.isdisjoint(key)

@@ -49,7 +49,7 @@ class RacesContract:
 
     # Accounts
 
-    async def test_of_many_who_change_a_password_at_once_one_does(self, storage: Storage) -> None:
+    async def test_parallel_password_changes_succeed_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         for number in (1, 2):
             assert await start_numbered_session(storage, number, ALICE)
@@ -72,7 +72,7 @@ class RacesContract:
         assert stored == replace(ALICE, password_hash=PasswordHash(f"new {winner}"))
         assert await storage.users.find(ALICE.username) == stored
 
-    async def test_of_many_who_close_an_account_at_once_one_does(self, storage: Storage) -> None:
+    async def test_parallel_closings_of_an_account_succeed_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await start_numbered_session(storage, 1, ALICE)
         async with self.two(storage) as storages:
@@ -84,7 +84,9 @@ class RacesContract:
             )
         assert [sessions for sessions in ended if sessions is not None] == [[a_session(1).id]]
 
-    async def test_of_many_who_want_a_name_by_two_ways_one_gets_it(self, storage: Storage) -> None:
+    async def test_parallel_registrations_of_a_name_succeed_once_in_two_processes(
+        self, storage: Storage
+    ) -> None:
         async with self.two(storage) as storages:
             results = await asyncio.gather(
                 *(each.users.add(Username("carol"), PasswordHash("h")) for each in storages),
@@ -95,7 +97,7 @@ class RacesContract:
             await storage.users.find(Username("carol"))
         ]
 
-    async def test_a_subject_seen_by_two_ways_at_once_has_one_account(
+    async def test_subject_has_one_account_when_two_processes_see_it_in_parallel(
         self, storage: Storage
     ) -> None:
         async with self.two(storage) as storages:
@@ -107,7 +109,7 @@ class RacesContract:
             )
         assert len(set(ids)) == 1
 
-    async def test_accounts_opened_at_once_have_different_ids(self, storage: Storage) -> None:
+    async def test_parallel_registrations_have_different_ids(self, storage: Storage) -> None:
         async with self.two(storage) as storages:
             users = await asyncio.gather(
                 *(
@@ -125,9 +127,7 @@ class RacesContract:
 
     # Sessions
 
-    async def test_nobody_signs_in_with_a_password_that_is_being_changed(
-        self, storage: Storage
-    ) -> None:
+    async def test_sign_in_is_refused_while_the_password_changes(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
 
         async def change() -> bool:
@@ -146,7 +146,7 @@ class RacesContract:
         assert results[middle]
         assert list(await storage.sessions.list_active(ALICE.id, at=AT, limit=MANY)) == []
 
-    async def test_of_many_who_end_a_session_at_once_one_does(self, storage: Storage) -> None:
+    async def test_parallel_endings_of_a_session_succeed_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         for number in (1, 2):
             assert await start_numbered_session(storage, number, ALICE)
@@ -168,7 +168,7 @@ class RacesContract:
             )
         assert [each for some in lists for each in some] == [a_session(2).id]
 
-    async def test_of_many_who_rotate_by_two_ways_one_does(self, storage: Storage) -> None:
+    async def test_parallel_rotations_succeed_once_in_two_processes(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await start_numbered_session(storage, 1, ALICE)
         async with self.two(storage) as storages:
@@ -179,7 +179,7 @@ class RacesContract:
             RotationOutcome.ROTATED
         ]
 
-    async def test_reuse_that_many_see_at_once_ends_a_session_once(self, storage: Storage) -> None:
+    async def test_parallel_reuse_ends_the_session_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await start_numbered_session(storage, 1, ALICE)
         assert await rotation_outcome(storage, 1, 2, at=AT) is RotationOutcome.ROTATED
@@ -192,7 +192,9 @@ class RacesContract:
 
     # Orders
 
-    async def test_of_many_with_one_key_by_two_ways_one_is_placed(self, storage: Storage) -> None:
+    async def test_parallel_orders_with_one_key_are_placed_once_in_two_processes(
+        self, storage: Storage
+    ) -> None:
         await storage.loader.load([BOB], [])
         async with self.two(storage) as storages:
             results = await asyncio.gather(
@@ -205,7 +207,7 @@ class RacesContract:
         assert results == [stored[0]] * MANY
         assert len(stored) == 1
 
-    async def test_of_many_different_orders_of_one_id_one_is_placed(self, storage: Storage) -> None:
+    async def test_parallel_orders_of_one_id_are_placed_once(self, storage: Storage) -> None:
         await storage.loader.load([BOB], [])
         orders = [
             replace(bobs_order(1), lines=(replace(TEAPOT, quantity=i + 1),)) for i in range(MANY)
@@ -222,7 +224,7 @@ class RacesContract:
         assert [result for result in results if isinstance(result, Order)] == [stored]
         assert [type(result) for result in results].count(OrderIdTaken) == MANY - 1
 
-    async def test_no_change_of_an_order_is_lost(self, storage: Storage) -> None:
+    async def test_parallel_updates_of_an_order_lose_no_change(self, storage: Storage) -> None:
         await storage.loader.load([BOB], [bobs_order(1)])
 
         def count_up(order: Order) -> Order:
@@ -239,7 +241,7 @@ class RacesContract:
         stored = await storage.orders.get_owned(OrderId(1), owner=BOB.id)
         assert stored == replace(bobs_order(1), version=MANY + 1)
 
-    async def test_a_key_is_forgotten_by_one_of_many(self, storage: Storage) -> None:
+    async def test_parallel_purges_count_each_key_once(self, storage: Storage) -> None:
         await storage.loader.load([BOB], [])
         for i in range(1, MANY + 1):
             await storage.orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
@@ -253,7 +255,7 @@ class RacesContract:
         assert sum(map(sum, forgotten)) == MANY
         assert max(forgotten[0]) <= 7
 
-    async def test_pages_hold_still_while_orders_are_placed(self, storage: Storage) -> None:
+    async def test_pages_stay_the_same_while_orders_are_placed(self, storage: Storage) -> None:
         """No order stands on two pages, and none is missing that was there at the start."""
         there = [bobs_order(i, AT + timedelta(seconds=i % 4)) for i in range(10, 60)]
         await storage.loader.load([BOB], there)
@@ -285,7 +287,7 @@ class RacesContract:
 
     # The storage
 
-    async def test_of_many_loads_at_once_one_is_made(self, storage: Storage) -> None:
+    async def test_parallel_loads_succeed_once(self, storage: Storage) -> None:
         people = [
             [User(UserId(i), Username(f"u{i}"), PasswordHash("h"))] for i in range(1, 1 + MANY)
         ]
@@ -302,7 +304,7 @@ class RacesContract:
         owners = await storage.staff_orders.owners_of(OrderId(1))
         assert list(owners) == [people[winner][0].id]
 
-    async def test_many_may_migrate_at_once(self, storage: Storage) -> None:
+    async def test_parallel_migrations_all_succeed(self, storage: Storage) -> None:
         secret = await storage.get_secret()
         others = [self.another(storage) for _ in range(4)]
         await asyncio.gather(*(other.migrate() for other in others))

@@ -40,9 +40,7 @@ class SessionRepositoryContract:
         assert bob.id != alice.id
         return bob
 
-    async def test_a_session_comes_back_as_it_was_started(
-        self, storage: Storage, alice: User
-    ) -> None:
+    async def test_session_is_read_as_it_was_started(self, storage: Storage, alice: User) -> None:
         session = a_session(user=alice.id)
         await start_session(storage, session, token=1)
         assert await storage.sessions.get_by_refresh_token(digest(1)) == session
@@ -56,7 +54,7 @@ class SessionRepositoryContract:
         address=st.text("0123456789abcdef:.", max_size=64),
         scope=st.frozensets(st.sampled_from(Scope)),
     )
-    async def test_any_session_comes_back_as_it_was_started(
+    async def test_any_session_is_read_as_it_was_started(
         self,
         *,
         storage: Storage,
@@ -87,7 +85,7 @@ class SessionRepositoryContract:
         )
         assert await storage.sessions.get_by_refresh_token(token) == session
 
-    async def test_no_session_starts_with_a_password_that_changed(
+    async def test_session_does_not_start_when_the_password_has_changed(
         self, storage: Storage, alice: User
     ) -> None:
         for session, stored in (
@@ -103,7 +101,7 @@ class SessionRepositoryContract:
         assert await active(storage, alice.id) == []
         assert await storage.sessions.get_by_refresh_token(digest(1)) is None
 
-    async def test_beyond_the_limit_the_sessions_that_expire_first_end(
+    async def test_sessions_beyond_the_limit_end_in_order_of_expiry(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         """Neither those of others nor those that are over are counted."""
@@ -152,7 +150,7 @@ class SessionRepositoryContract:
         ]
         assert await active(storage, alice.id, at=AT + timedelta(days=30)) == []
 
-    async def test_the_latest_used_sessions_are_listed_when_there_are_more(
+    async def test_list_active_keeps_the_latest_used_sessions_when_there_are_more(
         self, storage: Storage, alice: User
     ) -> None:
         """The limit counts what is returned, after sorting and without what is over."""
@@ -167,14 +165,14 @@ class SessionRepositoryContract:
         listed = await storage.sessions.list_active(alice.id, at=AT, limit=3)
         assert [session.id[-1] for session in listed] == ["7", "6", "5"]
 
-    async def test_an_expired_session_is_not_listed(self, storage: Storage, alice: User) -> None:
+    async def test_expired_session_is_not_listed(self, storage: Storage, alice: User) -> None:
         """Even though its refresh token has a later time."""
         soon = AT + timedelta(days=1)
         await start_session(storage, replace(a_session(1, alice.id), expires_at=soon), token=1)
         assert await active(storage, alice.id, at=soon - timedelta(microseconds=1)) == ["1"]
         assert await active(storage, alice.id, at=soon) == []
 
-    async def test_a_session_is_listed_by_its_newest_token(
+    async def test_session_is_listed_by_its_newest_token(
         self, storage: Storage, alice: User
     ) -> None:
         """A used token renews nothing, however long it would have lived."""
@@ -186,7 +184,7 @@ class SessionRepositoryContract:
         assert rotation.outcome is RotationOutcome.ROTATED
         assert await active(storage, alice.id, at=soon) == []
 
-    async def test_a_session_that_cannot_be_renewed_is_not_listed(
+    async def test_session_without_a_usable_token_is_not_listed(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
@@ -198,7 +196,7 @@ class SessionRepositoryContract:
 
     # Rotation
 
-    async def test_a_token_is_rotated_once(self, storage: Storage, alice: User) -> None:
+    async def test_token_is_rotated_once(self, storage: Storage, alice: User) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
         later = AT + timedelta(days=1)
         assert await rotate_token(storage, 1, 2, at=later) == Rotation(
@@ -208,7 +206,7 @@ class SessionRepositoryContract:
         for token in (1, 2):
             assert await storage.sessions.get_by_refresh_token(digest(token)) == session
 
-    async def test_a_token_is_used_once_it_was_rotated(self, storage: Storage, alice: User) -> None:
+    async def test_token_is_used_when_it_was_rotated(self, storage: Storage, alice: User) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
         assert not await storage.sessions.is_used(digest(1))
         await rotate_token(storage, 1, 2)
@@ -216,7 +214,7 @@ class SessionRepositoryContract:
         assert not await storage.sessions.is_used(digest(2))
         assert not await storage.sessions.is_used(digest(3))
 
-    async def test_who_asks_again_in_time_is_told_what_is_stored(
+    async def test_rotation_is_replayed_within_the_grace_period(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
@@ -226,7 +224,7 @@ class SessionRepositoryContract:
         assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
         assert await storage.sessions.get_by_refresh_token(digest(3)) is None
 
-    async def test_a_repeated_rotation_changes_nothing(self, storage: Storage, alice: User) -> None:
+    async def test_repeated_rotation_changes_nothing(self, storage: Storage, alice: User) -> None:
         """The grace time runs from the first use, however often the token is repeated."""
         await start_session(storage, a_session(user=alice.id), token=1)
         await rotate_token(storage, 1, 2, sealed=b"1" * 32)
@@ -240,7 +238,7 @@ class SessionRepositoryContract:
             assert await storage.sessions.sealed_successor(digest(1)) == b"1" * 32
         assert await rotate_token(storage, 1, 3, at=AT + GRACE) == Rotation(RotationOutcome.REUSED)
 
-    async def test_a_token_that_expired_after_its_use_is_repeated(
+    async def test_rotation_is_replayed_when_the_token_has_expired_since_its_use(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
@@ -249,7 +247,7 @@ class SessionRepositoryContract:
         repeated = await rotate_token(storage, 1, 3, at=in_time + timedelta(seconds=2))
         assert repeated == Rotation(RotationOutcome.REPLAYED, b"1" * 32)
 
-    async def test_an_expired_session_is_not_ended_by_reuse(
+    async def test_expired_session_is_not_ended_by_reuse(
         self, storage: Storage, alice: User
     ) -> None:
         session = replace(a_session(user=alice.id), expires_at=AT + timedelta(days=1))
@@ -260,7 +258,7 @@ class SessionRepositoryContract:
             assert rotation == Rotation(RotationOutcome.INVALID)
         assert await storage.sessions.ended_since(AT) == {}
 
-    async def test_what_is_sealed_is_told_while_it_is_kept(
+    async def test_sealed_successor_is_returned_while_it_is_kept(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
@@ -270,7 +268,7 @@ class SessionRepositoryContract:
         assert await storage.sessions.sealed_successor(digest(2)) is None
         assert await storage.sessions.sealed_successor(digest(3)) is None
 
-    async def test_what_is_told_again_outlives_the_next_rotation(
+    async def test_sealed_successor_outlives_the_next_rotation(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
@@ -295,7 +293,7 @@ class SessionRepositoryContract:
             )
         assert await storage.sessions.get_by_refresh_token(digest(1)) is not None
 
-    async def test_reuse_is_seen_however_late(self, storage: Storage, alice: User) -> None:
+    async def test_reuse_is_detected_at_any_later_time(self, storage: Storage, alice: User) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
         await rotate_token(storage, 1, 2)
         await rotate_token(storage, 2, 3, at=AT + timedelta(days=9))
@@ -303,7 +301,7 @@ class SessionRepositoryContract:
             await rotate_token(storage, 1, 4, at=AT + timedelta(days=15))
         ).outcome is RotationOutcome.REUSED
 
-    async def test_a_token_dies_with_its_time_or_its_session(
+    async def test_token_is_invalid_when_it_or_its_session_has_ended(
         self, storage: Storage, alice: User
     ) -> None:
         for number in (1, 2):
@@ -318,7 +316,9 @@ class SessionRepositoryContract:
         in_time = expired - timedelta(microseconds=1)
         assert (await rotate_token(storage, 1, 3, at=in_time)).outcome is RotationOutcome.ROTATED
 
-    async def test_a_session_dies_with_its_time(self, storage: Storage, alice: User) -> None:
+    async def test_session_is_inactive_when_it_has_expired(
+        self, storage: Storage, alice: User
+    ) -> None:
         session = replace(a_session(user=alice.id), expires_at=AT + timedelta(seconds=1))
         await start_session(storage, session, token=1)
         assert await rotate_token(storage, 1, 2, at=session.expires_at) == Rotation(
@@ -328,7 +328,7 @@ class SessionRepositoryContract:
             session.id, user=alice.id, at=session.expires_at
         )
 
-    async def test_of_50_who_rotate_at_once_one_does(self, storage: Storage, alice: User) -> None:
+    async def test_parallel_rotations_succeed_once(self, storage: Storage, alice: User) -> None:
         await start_session(storage, a_session(user=alice.id), token=1)
         rotations = await asyncio.gather(
             *(rotate_token(storage, 1, 100 + i, sealed=bytes([i]) * 32) for i in range(50))
@@ -347,7 +347,7 @@ class SessionRepositoryContract:
 
     # Ending
 
-    async def test_a_session_is_ended_by_its_user_once(
+    async def test_session_is_ended_by_its_user_once(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
@@ -378,7 +378,9 @@ class SessionRepositoryContract:
             alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
         )
 
-    async def test_endings_are_told_from_a_time_on(self, storage: Storage, alice: User) -> None:
+    async def test_ended_since_returns_endings_from_that_time_on(
+        self, storage: Storage, alice: User
+    ) -> None:
         times = [AT + timedelta(microseconds=i) for i in (1, 2, 3)]
         for number, at in enumerate(times, start=1):
             await start_session(storage, a_session(number, alice.id), token=number)
@@ -421,7 +423,7 @@ class SessionRepositoryContract:
             5: SessionEndReason.SIGNED_OUT,
         }
 
-    async def test_an_ending_is_never_overwritten(self, storage: Storage, alice: User) -> None:
+    async def test_ending_is_never_overwritten(self, storage: Storage, alice: User) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
         session, later = a_session(1).id, AT + timedelta(hours=1)
         assert await storage.sessions.end(
@@ -440,7 +442,7 @@ class SessionRepositoryContract:
         ]
         assert await storage.sessions.ended_since(AT) == {session: AT}
 
-    async def test_an_expired_session_is_not_ended(self, storage: Storage, alice: User) -> None:
+    async def test_expired_session_is_not_ended(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
         await start_session(storage, session, token=1)
         at = session.expires_at
@@ -465,7 +467,9 @@ class SessionRepositoryContract:
         ended = await storage.sessions.ended_since(AT)
         assert ended == {a_session(number).id: AT for number in numbers}
 
-    async def test_every_address_stays_familiar(self, storage: Storage, alice: User) -> None:
+    async def test_addresses_of_all_sessions_stay_familiar(
+        self, storage: Storage, alice: User
+    ) -> None:
         addresses = ["2001:db8::1", "192.0.2.1", "198.51.100.7"]
         for number, address in enumerate(addresses):
             await start_session(
@@ -479,7 +483,7 @@ class SessionRepositoryContract:
             True,
         ]
 
-    async def test_an_address_is_familiar_for_good_and_to_its_user(
+    async def test_address_stays_familiar_to_its_user_alone(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
@@ -489,7 +493,7 @@ class SessionRepositoryContract:
         assert not await storage.sessions.has_signed_in_from(alice.id, "2001:db8:0:1::1")
         assert not await storage.sessions.has_signed_in_from(bob.id, "2001:db8::1")
 
-    async def test_an_ipv4_address_is_familiar_however_it_is_written(
+    async def test_ipv4_address_is_familiar_in_every_spelling(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(
@@ -501,11 +505,11 @@ class SessionRepositoryContract:
 
     # Accounts
 
-    async def test_an_open_account_is_got_by_its_id(self, storage: Storage, alice: User) -> None:
+    async def test_get_returns_an_open_account(self, storage: Storage, alice: User) -> None:
         assert await storage.users.get(alice.id) == alice
         assert await storage.users.get(UserId(alice.id + 99)) is None
 
-    async def test_a_changed_password_ends_all_sessions_but_one(
+    async def test_changed_password_ends_all_sessions_but_one(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
         for number, user in ((1, alice), (2, alice), (3, alice), (4, bob)):
@@ -523,7 +527,7 @@ class SessionRepositoryContract:
     # Forgetting
 
     @pytest.mark.parametrize("early", [timedelta(0), timedelta(microseconds=1)])
-    async def test_sessions_that_were_over_by_then_are_forgotten(
+    async def test_purge_ended_removes_sessions_over_by_the_given_time(
         self, storage: Storage, alice: User, early: timedelta
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
@@ -542,7 +546,7 @@ class SessionRepositoryContract:
         ]
         assert (forgotten, left) == ((0, [1, 2, 3, 4, 5]) if early else (2, [2, 4]))
 
-    async def test_a_session_that_ended_and_expired_is_over_by_the_sooner(
+    async def test_session_is_over_at_the_earlier_of_its_end_and_expiry(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
@@ -551,7 +555,7 @@ class SessionRepositoryContract:
         )
         assert await storage.sessions.purge_ended(over_by=AT, limit=10) == Forgotten(1, 1)
 
-    async def test_a_session_is_not_forgotten_before_it_is_over(
+    async def test_purge_ended_keeps_a_session_until_it_is_over(
         self, storage: Storage, alice: User
     ) -> None:
         """One that cannot be renewed any more may still be in use."""
@@ -564,7 +568,7 @@ class SessionRepositoryContract:
             1, 1
         )
 
-    async def test_forget_removes_no_more_rows_than_its_limit(
+    async def test_purge_ended_removes_at_most_its_limit_of_rows(
         self, storage: Storage, alice: User
     ) -> None:
         for number in range(1, 4):
@@ -577,7 +581,7 @@ class SessionRepositoryContract:
         assert (sum(s.sessions for s in steps), sum(s.tokens for s in steps)) == (3, 9)
         assert await storage.sessions.purge_ended(over_by=AT, limit=4) == Forgotten(0, 0)
 
-    async def test_forget_keeps_a_session_while_it_has_tokens(
+    async def test_purge_ended_keeps_a_session_while_it_has_tokens(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
@@ -586,7 +590,7 @@ class SessionRepositoryContract:
         steps = [await storage.sessions.purge_ended(over_by=AT, limit=1) for _ in range(4)]
         assert steps == [Forgotten(0, 1), Forgotten(0, 1), Forgotten(1, 0), Forgotten(0, 0)]
 
-    async def test_what_is_forgotten_is_unknown(self, storage: Storage, alice: User) -> None:
+    async def test_purged_session_is_unknown(self, storage: Storage, alice: User) -> None:
         session = a_session(1, alice.id)
         await start_session(storage, session, token=1)
         await rotate_token(storage, old=1, new=2)
@@ -600,9 +604,7 @@ class SessionRepositoryContract:
         assert await rotate_token(storage, old=1, new=3) == Rotation(RotationOutcome.INVALID)
         assert not await storage.sessions.is_used(digest(1))
 
-    async def test_of_two_who_forget_at_once_both_come_to_an_end(
-        self, storage: Storage, alice: User
-    ) -> None:
+    async def test_parallel_purges_both_end(self, storage: Storage, alice: User) -> None:
         for number in range(1, 11):
             await start_session(storage, a_session(number, alice.id), token=number)
         await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT)
@@ -617,14 +619,16 @@ class SessionRepositoryContract:
         ]
         assert tokens == [None] * 10
 
-    async def test_a_change_may_keep_no_session(self, storage: Storage, alice: User) -> None:
+    async def test_password_change_may_end_all_sessions(
+        self, storage: Storage, alice: User
+    ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
         ended = await storage.users.change_password(
             alice.id, old=HASH, new=PasswordHash("new"), keep=None, at=AT
         )
         assert ended == [a_session(1).id]
 
-    async def test_a_change_from_another_password_does_nothing(
+    async def test_password_change_does_nothing_when_the_old_hash_differs(
         self, storage: Storage, alice: User
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
@@ -637,7 +641,7 @@ class SessionRepositoryContract:
         assert await storage.users.get(alice.id) == alice
         assert await active(storage, alice.id) == ["1"]
 
-    async def test_a_closed_account_leaves_its_orders_and_no_name(self, storage: Storage) -> None:
+    async def test_closed_account_leaves_its_orders_and_no_name(self, storage: Storage) -> None:
         user = User(UserId(7), Username("carol"), HASH)
         order = replace(an_order(owner=7), status=OrderStatus.DELIVERED)
         await storage.loader.load([user], [order])
@@ -654,7 +658,7 @@ class SessionRepositoryContract:
         assert await storage.users.close(again.id, password_hash=HASH, at=AT) is None
 
     @pytest.mark.parametrize("status", sorted(set(OrderStatus) - FINAL_STATUSES))
-    async def test_an_account_with_an_open_order_stays_whole(
+    async def test_account_with_an_open_order_is_not_closed(
         self, storage: Storage, status: OrderStatus
     ) -> None:
         user = User(UserId(7), Username("carol"), HASH)

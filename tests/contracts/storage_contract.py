@@ -45,35 +45,33 @@ class StorageContract(
 
     # Storage
 
-    async def test_an_open_storage_answers(self, storage: Storage) -> None:
+    async def test_ping_succeeds_when_the_storage_is_open(self, storage: Storage) -> None:
         await storage.ping()
 
-    async def test_migrating_again_changes_nothing(self, storage: Storage) -> None:
+    async def test_migrate_is_idempotent(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [an_order()])
         await storage.migrate()
         assert await storage.users.find(ALICE.username) == ALICE
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order()
 
-    async def test_closing_twice_is_closing_once(self, storage: Storage) -> None:
+    async def test_close_is_idempotent(self, storage: Storage) -> None:
         await storage.close()
         await storage.close()
 
-    async def test_what_is_stored_is_there_after_closing_and_opening(
-        self, storage: Storage
-    ) -> None:
+    async def test_records_survive_closing_and_opening(self, storage: Storage) -> None:
         await storage.users.add(Username("carol"), PasswordHash("hash"))
         await storage.close()
         await storage.open()
         assert await storage.users.find(Username("carol")) is not None
 
-    async def test_what_is_stored_is_there_for_others(self, storage: Storage) -> None:
+    async def test_records_are_visible_to_other_processes(self, storage: Storage) -> None:
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
         other = self.another(storage)
         await other.open()
         assert await other.users.find(Username("carol")) == carol
         await other.close()
 
-    async def test_a_change_by_another_process_is_visible(self, storage: Storage) -> None:
+    async def test_change_by_another_process_is_visible(self, storage: Storage) -> None:
         """Whatever a storage keeps in memory, it keeps no account, session or order for itself."""
         await storage.loader.load([ALICE], [an_order()])
         session, old = a_session(user=ALICE.id), ALICE.password_hash
@@ -111,7 +109,7 @@ class StorageContract(
         alice = User(ALICE.id, ALICE.username, new)
         assert await stored() == (alice, alice, False, [], shipped, [shipped])
 
-    async def test_a_storage_that_was_never_opened_can_be_closed(self, storage: Storage) -> None:
+    async def test_close_succeeds_when_the_storage_was_never_opened(self, storage: Storage) -> None:
         await self.another(storage).close()
 
     async def test_identity_stays_the_same_while_the_storage_is_used(
@@ -122,7 +120,7 @@ class StorageContract(
         await storage.ping()
         assert storage.identity() == before
 
-    async def test_the_secret_is_the_same_for_all_who_use_it(self, storage: Storage) -> None:
+    async def test_secret_is_the_same_in_every_process(self, storage: Storage) -> None:
         secret = await storage.get_secret()
         assert len(secret) == 32
         await storage.migrate()
@@ -137,13 +135,13 @@ class StorageContract(
 
     # UserRepository
 
-    async def test_a_user_is_found_by_name(self, storage: Storage) -> None:
+    async def test_user_is_found_by_name(self, storage: Storage) -> None:
         added = await storage.users.add(Username.new("Zoë"), PasswordHash("$2b$12$x"))
         assert added == User(added.id, Username("zoë"), PasswordHash("$2b$12$x"))
         assert 1 <= added.id <= MAX_ID
         assert await storage.users.find(Username.new("ZOË")) == added
 
-    async def test_nobody_is_found_under_an_unknown_name(self, storage: Storage) -> None:
+    async def test_unknown_name_is_not_found(self, storage: Storage) -> None:
         await storage.users.add(Username("alice"), PasswordHash("hash"))
         assert await storage.users.find(Username("alic")) is None
         assert await storage.users.find(Username("alice%")) is None
@@ -173,13 +171,13 @@ class StorageContract(
         assert await storage.users.find(Username(name)) == first
         assert await storage.users.find(Username(similar)) == second
 
-    async def test_a_name_is_given_once(self, storage: Storage) -> None:
+    async def test_name_is_taken_by_one_account(self, storage: Storage) -> None:
         first = await storage.users.add(Username("alice"), PasswordHash("first"))
         with pytest.raises(UsernameTaken):
             await storage.users.add(Username.new("ALICE"), PasswordHash("second"))
         assert await storage.users.find(Username("alice")) == first
 
-    async def test_of_many_who_want_a_name_at_once_one_gets_it(self, storage: Storage) -> None:
+    async def test_parallel_registrations_of_a_name_succeed_once(self, storage: Storage) -> None:
         results = await asyncio.gather(
             *(storage.users.add(Username("alice"), PasswordHash(f"hash {i}")) for i in range(20)),
             return_exceptions=True,
@@ -188,7 +186,7 @@ class StorageContract(
         assert [type(result) for result in results].count(UsernameTaken) == 19
         assert winners == [await storage.users.find(Username("alice"))]
 
-    async def test_a_hash_is_replaced_if_it_is_still_the_old_one(self, storage: Storage) -> None:
+    async def test_hash_is_replaced_when_it_has_not_changed(self, storage: Storage) -> None:
         user = await storage.users.add(Username("alice"), PasswordHash("old"))
         other = await storage.users.add(Username("bob"), PasswordHash("old"))
         assert await storage.users.replace_password_hash(
@@ -199,19 +197,19 @@ class StorageContract(
         )
         assert await storage.users.find(other.username) == other
 
-    async def test_a_hash_that_changed_meanwhile_is_left_alone(self, storage: Storage) -> None:
+    async def test_hash_is_kept_when_it_has_changed(self, storage: Storage) -> None:
         user = await storage.users.add(Username("alice"), PasswordHash("changed"))
         assert not await storage.users.replace_password_hash(
             user.id, old=PasswordHash("old"), new=PasswordHash("new")
         )
         assert await storage.users.find(user.username) == user
 
-    async def test_nobody_has_no_hash_to_replace(self, storage: Storage) -> None:
+    async def test_hash_of_a_missing_account_is_not_replaced(self, storage: Storage) -> None:
         assert not await storage.users.replace_password_hash(
             UserId(99), old=PasswordHash("old"), new=PasswordHash("new")
         )
 
-    async def test_of_many_who_replace_a_hash_at_once_one_does(self, storage: Storage) -> None:
+    async def test_parallel_replacements_of_a_hash_succeed_once(self, storage: Storage) -> None:
         user = await storage.users.add(Username("alice"), PasswordHash("old"))
         results = await asyncio.gather(
             *(
@@ -225,7 +223,7 @@ class StorageContract(
         assert results.count(True) == 1
         assert stored == User(user.id, user.username, PasswordHash(f"new {results.index(True)}"))
 
-    async def test_a_subject_of_an_issuer_has_one_account(self, storage: Storage) -> None:
+    async def test_subject_of_an_issuer_has_one_account(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
         first = await storage.users.get_or_create_by_subject("https://id.example/", "auth0|7")
         assert 1 <= first <= MAX_ID
@@ -253,7 +251,7 @@ class StorageContract(
         first = await storage.users.get_or_create_by_subject("https://id.example/", "Zoë")
         assert await storage.users.get_or_create_by_subject(issuer, subject) != first
 
-    async def test_a_subject_has_up_to_255_characters(self, storage: Storage) -> None:
+    async def test_subject_has_up_to_255_characters(self, storage: Storage) -> None:
         first = await storage.users.get_or_create_by_subject("i" * 255, "😀" * 255)
         assert await storage.users.get_or_create_by_subject("i" * 255, "😀" * 255) == first
 
@@ -269,7 +267,7 @@ class StorageContract(
         )
         assert other != first
 
-    async def test_a_subject_seen_many_times_at_once_has_one_account(
+    async def test_subject_has_one_account_when_it_is_seen_in_parallel(
         self, storage: Storage
     ) -> None:
         ids = await asyncio.gather(
@@ -280,22 +278,20 @@ class StorageContract(
         )
         assert len(set(ids)) == 1
 
-    async def test_a_subjects_account_takes_no_user_name(self, storage: Storage) -> None:
+    async def test_external_account_takes_no_user_name(self, storage: Storage) -> None:
         subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
         assert await storage.users.find(Username("alice")) is None
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
         bob = await storage.users.get_or_create_by_subject("https://id.example", "bob")
         assert len({subject, alice.id, bob}) == 3
 
-    async def test_a_subjects_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
+    async def test_storage_with_an_external_account_is_not_empty(self, storage: Storage) -> None:
         await storage.users.get_or_create_by_subject("https://id.example", "alice")
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([ALICE], [])
 
     @pytest.mark.parametrize("hash_", ["", " ", "None", "null"])
-    async def test_nobody_signs_in_where_there_is_no_password(
-        self, storage: Storage, hash_: str
-    ) -> None:
+    async def test_external_account_starts_no_session(self, storage: Storage, hash_: str) -> None:
         """Neither to a subject's account nor to a closed one, whatever their hash is taken for."""
         closed = await storage.users.add(Username("alice"), PasswordHash("hash"))
         await storage.users.close(closed.id, password_hash=closed.password_hash, at=AT)
@@ -323,7 +319,7 @@ class StorageContract(
         assert await storage.sessions.get_by_refresh_token(digest(1)) is None
         assert await storage.users.get_or_create_by_subject("https://id.example", "bob") == subject
 
-    async def test_the_id_of_a_closed_account_is_never_given_again(self, storage: Storage) -> None:
+    async def test_id_of_a_closed_account_is_never_given_again(self, storage: Storage) -> None:
         gone = await storage.users.add(Username("alice"), PasswordHash("hash"))
         await storage.users.close(gone.id, password_hash=gone.password_hash, at=AT)
         await storage.close()
@@ -361,7 +357,7 @@ class StorageContract(
         [StorageUnavailable("away"), ConnectionError("reset"), TimeoutError("late")],
         ids=lambda error: type(error).__name__,
     )
-    async def test_nothing_is_loaded_when_reading_fails(
+    async def test_load_stores_nothing_when_reading_its_input_fails(
         self, storage: Storage, error: Exception
     ) -> None:
         """An iterator that failed is exhausted, so a second attempt would load only a part."""
@@ -380,14 +376,14 @@ class StorageContract(
             assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) is None
         await storage.loader.load([ALICE], [an_order()])
 
-    async def test_a_closed_account_makes_a_storage_not_empty(self, storage: Storage) -> None:
+    async def test_storage_with_a_closed_account_is_not_empty(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
         await storage.users.close(alice.id, password_hash=alice.password_hash, at=AT)
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([BOB], [])
         assert await storage.users.find(BOB.username) is None
 
-    async def test_users_that_cannot_be_read_are_not_loaded(self, storage: Storage) -> None:
+    async def test_load_refuses_unreadable_users(self, storage: Storage) -> None:
         def broken() -> Iterator[User]:
             yield ALICE
             raise RuntimeError("no more users")
@@ -398,7 +394,7 @@ class StorageContract(
         assert await storage.users.get(ALICE.id) is None
         await storage.loader.load([ALICE], [])
 
-    async def test_what_is_loaded_is_used_as_what_was_placed(self, storage: Storage) -> None:
+    async def test_loaded_orders_are_used_like_placed_ones(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [an_order(7), an_order(7, owner=2)])
         assert sorted(await storage.staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
         for status, orders in ((OrderStatus.PAID, [an_order(7)]), (OrderStatus.PLACED, [])):
@@ -414,14 +410,14 @@ class StorageContract(
         assert await storage.orders.get_owned(OrderId(3), owner=ALICE.id) == an_order(3, 1)
         assert await storage.orders.get_owned(OrderId(9), owner=BOB.id) == an_order(9, 2)
 
-    async def test_nothing_is_loaded_beside_what_is_there(self, storage: Storage) -> None:
+    async def test_load_is_refused_when_the_storage_is_not_empty(self, storage: Storage) -> None:
         user = await storage.users.add(Username("alice"), PasswordHash("hash"))
         with pytest.raises(StorageNotEmpty):
             await storage.loader.load([BOB], [])
         assert await storage.users.find(BOB.username) is None
         assert await storage.users.find(user.username) == user
 
-    async def test_a_load_that_fails_leaves_nothing(self, storage: Storage) -> None:
+    async def test_failed_load_leaves_nothing(self, storage: Storage) -> None:
         def broken() -> Iterator[Order]:
             yield an_order()
             raise RuntimeError("no more orders")
@@ -441,7 +437,7 @@ class StorageContract(
         ],
         ids=["one name", "one user id", "one order", "no owner"],
     )
-    async def test_what_does_not_fit_together_is_not_loaded(
+    async def test_load_refuses_inconsistent_records(
         self, storage: Storage, users: list[User], orders: list[Order]
     ) -> None:
         with pytest.raises(ValueError, match=r"twice|without its owner"):
@@ -454,12 +450,12 @@ class StorageContract(
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7, owner=1)
         assert await storage.orders.get_owned(OrderId(7), owner=BOB.id) == an_order(7, owner=2)
 
-    async def test_after_a_load_new_users_get_new_ids(self, storage: Storage) -> None:
+    async def test_new_users_have_new_ids_when_users_were_loaded(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         added = await storage.users.add(Username("carol"), PasswordHash("hash"))
         assert added.id not in {ALICE.id, BOB.id}
 
-    async def test_a_new_account_erases_none_when_loaded_ids_have_gaps(
+    async def test_new_account_replaces_no_loaded_one_when_ids_have_gaps(
         self, storage: Storage
     ) -> None:
         """Ids are neither counted nor continued from the account that was loaded last."""

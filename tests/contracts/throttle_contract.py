@@ -35,7 +35,7 @@ class ThrottleContract:
         raise NotImplementedError
 
     @pytest.mark.parametrize("username", ["alice", "nobody", "", "no name", "\ud800", "x" * 9999])
-    async def test_three_failures_shut_an_account_whether_or_not_it_exists(
+    async def test_account_is_blocked_after_three_failures_whether_or_not_it_exists(
         self, throttle: Throttle, username: str
     ) -> None:
         for _ in range(3):
@@ -55,7 +55,7 @@ class ThrottleContract:
         assert await is_shut(throttle, "zoë")
         assert not await is_shut(throttle, "zoe")
 
-    async def test_six_failures_over_many_accounts_shut_an_address(
+    async def test_address_is_blocked_after_six_failures_for_many_accounts(
         self, throttle: Throttle
     ) -> None:
         for number in range(6):
@@ -64,19 +64,23 @@ class ThrottleContract:
         assert await is_shut(throttle, address=HERE)
         assert not await is_shut(throttle, address=THERE)
 
-    async def test_an_account_and_an_address_of_one_name_are_two(self, throttle: Throttle) -> None:
+    async def test_account_and_address_of_one_name_are_counted_separately(
+        self, throttle: Throttle
+    ) -> None:
         for _ in range(3):
             await guess(throttle, HERE, THERE)
         assert not await is_shut(throttle, "bob", HERE)
 
     @pytest.mark.parametrize("address", ["2001:db8:0:1::1", "2001:DB8:0:1:ffff:ffff:ffff:ffff"])
-    async def test_an_ipv6_address_counts_as_its_64(self, throttle: Throttle, address: str) -> None:
+    async def test_ipv6_address_counts_as_its_64(self, throttle: Throttle, address: str) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", f"2001:db8:0:1:{number}::")
         assert await is_shut(throttle, address=address)
         assert not await is_shut(throttle, address="2001:db8:0:2::1")
 
-    async def test_ten_times_as_many_failures_shut_an_ipv6_48(self, throttle: Throttle) -> None:
+    async def test_ipv6_48_is_blocked_after_ten_times_as_many_failures(
+        self, throttle: Throttle
+    ) -> None:
         """Whoever has one has 65,536 networks of the size that counts as one address."""
         for number in range(60):
             address = f"2001:db8:0:{number:x}::1"
@@ -86,22 +90,22 @@ class ThrottleContract:
         assert not await is_shut(throttle, address="2001:db8:0:ffff::1", familiar=True)
         assert not await is_shut(throttle, address="2001:db8:1::1")
 
-    async def test_an_ipv4_address_is_one_however_the_socket_writes_it(
-        self, throttle: Throttle
-    ) -> None:
+    async def test_ipv4_address_counts_as_one_in_every_spelling(self, throttle: Throttle) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", f"::ffff:{HERE}")
         assert await is_shut(throttle, address=HERE)
         assert not await is_shut(throttle, address=f"::ffff:{THERE}")
 
     @pytest.mark.parametrize("address", ["", "testclient", "999.0.0.1", "fe80::1%eth0", "\ud800"])
-    async def test_any_text_is_an_address(self, throttle: Throttle, address: str) -> None:
+    async def test_any_text_is_accepted_as_an_address(
+        self, throttle: Throttle, address: str
+    ) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", address)
         assert await is_shut(throttle, address=address)
         assert not await is_shut(throttle)
 
-    async def test_a_familiar_address_is_not_shut_by_failures_elsewhere(
+    async def test_familiar_address_is_not_blocked_by_failures_elsewhere(
         self, throttle: Throttle
     ) -> None:
         for _ in range(3):
@@ -109,7 +113,7 @@ class ThrottleContract:
         assert await is_shut(throttle, address=THERE)
         assert not await is_shut(throttle, address=THERE, familiar=True)
 
-    async def test_a_familiar_address_is_not_shut_by_other_accounts_there(
+    async def test_familiar_address_is_not_blocked_by_other_accounts_there(
         self, throttle: Throttle
     ) -> None:
         for number in range(6):
@@ -117,7 +121,7 @@ class ThrottleContract:
         assert await is_shut(throttle, address=HERE)
         assert not await is_shut(throttle, address=HERE, familiar=True)
 
-    async def test_a_familiar_address_is_shut_by_the_accounts_own_failures_there(
+    async def test_familiar_address_is_blocked_by_the_accounts_own_failures_there(
         self, throttle: Throttle
     ) -> None:
         for _ in range(3):
@@ -135,30 +139,30 @@ class ThrottleContract:
         assert await is_shut(throttle, "alice", THERE)
         assert await is_shut(throttle, "carol", HERE)
 
-    async def test_a_match_forgets_the_accounts_failures_there(self, throttle: Throttle) -> None:
+    async def test_match_resets_the_accounts_failures_at_the_address(
+        self, throttle: Throttle
+    ) -> None:
         for _ in range(3):
             await guess(throttle, familiar=True)
             await guess(throttle, familiar=True)
             await guess(throttle, familiar=True, matched=True)
         assert not await is_shut(throttle, address=HERE, familiar=True)
 
-    async def test_a_match_forgets_nothing_of_the_account_elsewhere(
-        self, throttle: Throttle
-    ) -> None:
+    async def test_match_keeps_the_accounts_failures_elsewhere(self, throttle: Throttle) -> None:
         await guess(throttle)
         await guess(throttle)
         await guess(throttle, address=THERE, matched=True)
         await guess(throttle)
         assert await is_shut(throttle)
 
-    async def test_a_match_forgets_nothing_of_the_address(self, throttle: Throttle) -> None:
+    async def test_match_keeps_the_failures_of_the_address(self, throttle: Throttle) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}")
             if number < 5:
                 await guess(throttle, "mallory", matched=True)
         assert await is_shut(throttle, "mallory", HERE)
 
-    async def test_matches_count_nothing(self, throttle: Throttle) -> None:
+    async def test_match_is_not_counted(self, throttle: Throttle) -> None:
         for _ in range(9):
             await guess(throttle, matched=True)
         assert not await is_shut(throttle, address=HERE)
@@ -171,7 +175,7 @@ class ThrottleContract:
 
             assert await throttle.guard(ALICE_KEY, HERE, verify, familiar=False) is outcome
 
-    async def test_account_is_not_shut_by_failures_of_a_session_of_its_name(
+    async def test_account_is_not_blocked_by_failures_of_a_session_of_its_name(
         self, throttle: Throttle
     ) -> None:
         for _ in range(3):
@@ -195,14 +199,14 @@ class ThrottleContract:
         assert await is_shut(throttle, SessionKey(UserId(1), None))
         assert not await is_shut(throttle, SessionKey(UserId(2), None))
 
-    async def test_a_guess_that_nobody_judged_counts_nothing(self, throttle: Throttle) -> None:
+    async def test_unverified_guess_is_not_counted(self, throttle: Throttle) -> None:
         for _ in range(9):
             with pytest.raises(Unjudged):
                 await throttle.guard(ALICE_KEY, HERE, judge(None), familiar=False)
         assert not await is_shut(throttle, address=HERE)
 
     @pytest.mark.parametrize("familiar", [False, True])
-    async def test_a_guess_that_is_cancelled_counts_nothing(
+    async def test_cancelled_guess_is_not_counted(
         self, throttle: Throttle, *, familiar: bool
     ) -> None:
         """A client that disconnects frees the place of its guess."""
@@ -227,7 +231,7 @@ class ThrottleContract:
                 await task
         assert not await is_shut(throttle, address=HERE, familiar=familiar)
 
-    async def test_a_refusal_counts_nothing(self, throttle: Throttle) -> None:
+    async def test_refused_guess_is_not_counted(self, throttle: Throttle) -> None:
         for _ in range(3):
             await guess(throttle)
         for _ in range(9):
@@ -235,7 +239,7 @@ class ThrottleContract:
         assert not await is_shut(throttle, "bob", HERE)
 
     @pytest.mark.parametrize("familiar", [False, True])
-    async def test_many_at_once_get_no_further_than_one_after_another(
+    async def test_parallel_guesses_get_no_further_than_sequential_ones(
         self, throttle: Throttle, *, familiar: bool
     ) -> None:
         answers: list[str] = []
@@ -262,7 +266,9 @@ class ThrottleContract:
         assert answers.count("in") == 3
         assert await is_shut(throttle, address=HERE, familiar=familiar)
 
-    async def test_guesses_under_way_leave_room_when_they_match(self, throttle: Throttle) -> None:
+    async def test_pending_guesses_free_their_places_when_they_match(
+        self, throttle: Throttle
+    ) -> None:
         async def match_last() -> Verification:
             await guess(throttle)
             await guess(throttle)
@@ -272,23 +278,23 @@ class ThrottleContract:
         assert (await throttle.guard(ALICE_KEY, HERE, match_last, familiar=False)).matches
         assert not await is_shut(throttle)
 
-    async def test_spellings_of_one_account_are_one(self, throttle: Throttle) -> None:
+    async def test_spellings_of_one_account_are_counted_together(self, throttle: Throttle) -> None:
         for name in ("\u0386\u0301\u0345", "\u1fb4\u0301", "\u0386\u0301\u0345"):
             await guess(throttle, name)
         assert await is_shut(throttle, "\u1fb4\u0301")
 
-    async def test_accounts_that_only_look_alike_are_two(self, throttle: Throttle) -> None:
+    async def test_similar_names_are_counted_separately(self, throttle: Throttle) -> None:
         for _ in range(3):
             await guess(throttle, "strasse")
         assert not await is_shut(throttle, "straße", HERE)
 
-    async def test_a_long_name_takes_no_time(self, throttle: Throttle) -> None:
+    async def test_long_name_takes_little_time(self, throttle: Throttle) -> None:
         """Preparing it would: the time grows with the square of the marks on one letter."""
         started = time.perf_counter()
         await guess(throttle, "a" + "\u0301\u0316" * 16_000)
         assert time.perf_counter() - started < 0.2
 
-    async def test_so_many_accounts_are_opened_from_an_address(self, throttle: Throttle) -> None:
+    async def test_sign_ups_of_an_address_are_limited(self, throttle: Throttle) -> None:
         for _ in range(6):
             await throttle.count_sign_up("2001:db8::1")
         with pytest.raises(Throttled) as refusal:
@@ -297,7 +303,7 @@ class ThrottleContract:
         await throttle.count_sign_up(HERE)
         assert not await is_shut(throttle, address="2001:db8::1")
 
-    async def test_ten_times_as_many_accounts_are_opened_from_an_ipv6_48(
+    async def test_sign_ups_of_an_ipv6_48_are_limited_to_ten_times_as_many(
         self, throttle: Throttle
     ) -> None:
         for number in range(60):
@@ -306,7 +312,7 @@ class ThrottleContract:
             await throttle.count_sign_up("2001:db8:0:ffff::1")
         await throttle.count_sign_up("2001:db8:1::1")
 
-    async def test_closing_twice_is_closing_once(self, throttle: Throttle) -> None:
+    async def test_close_is_idempotent(self, throttle: Throttle) -> None:
         await guess(throttle)
         await throttle.close()
         await throttle.close()

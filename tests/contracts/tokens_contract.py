@@ -26,17 +26,15 @@ class TokenIssuerContract:
         raise NotImplementedError
 
     @pytest.mark.parametrize("user_id", [1, 42, MAX_ID])
-    async def test_a_token_comes_back_as_the_caller(
-        self, tokens: TokenIssuer, user_id: int
-    ) -> None:
+    async def test_verify_returns_the_caller(self, tokens: TokenIssuer, user_id: int) -> None:
         scope = frozenset({Scope.ACCOUNT, Scope.ORDERS_READ})
         caller = Caller(UserId(user_id), "a client", scope, SessionId("0123456789abcdef" * 2))
         assert await tokens.verify(tokens.issue(caller).value) == caller
 
-    def test_a_token_says_how_long_it_lives(self, tokens: TokenIssuer) -> None:
+    def test_token_says_how_long_it_lives(self, tokens: TokenIssuer) -> None:
         assert tokens.issue(Caller(UserId(1), "c")).expires_in == 900
 
-    async def test_a_token_is_refused_from_the_second_it_expires(
+    async def test_token_is_refused_from_the_second_it_expires(
         self, tokens: TokenIssuer, clock: SettableClock
     ) -> None:
         token = tokens.issue(Caller(UserId(1), "c")).value
@@ -46,7 +44,7 @@ class TokenIssuerContract:
         with pytest.raises(InvalidToken):
             await tokens.verify(token)
 
-    async def test_a_token_dies_with_what_it_is_for(
+    async def test_token_expires_no_later_than_its_session(
         self, tokens: TokenIssuer, clock: SettableClock
     ) -> None:
         caller = Caller(UserId(1), "c")
@@ -59,7 +57,7 @@ class TokenIssuerContract:
         with pytest.raises(InvalidToken):
             await tokens.verify(token.value)
 
-    async def test_until_does_not_extend_a_token(
+    async def test_token_is_not_extended_by_until(
         self, tokens: TokenIssuer, clock: SettableClock
     ) -> None:
         caller = Caller(UserId(1), "c")
@@ -68,7 +66,7 @@ class TokenIssuerContract:
         with pytest.raises(InvalidToken):
             await tokens.verify(token)
 
-    async def test_until_is_never_exceeded_by_a_fraction_of_a_second(
+    async def test_token_does_not_exceed_until_by_a_fraction_of_a_second(
         self, tokens: TokenIssuer, clock: SettableClock
     ) -> None:
         until = clock.now() + timedelta(seconds=59.5)
@@ -80,16 +78,16 @@ class TokenIssuerContract:
         with pytest.raises(InvalidToken):
             await tokens.verify(token.value)
 
-    def test_no_two_tokens_are_the_same(self, tokens: TokenIssuer) -> None:
+    def test_tokens_are_all_different(self, tokens: TokenIssuer) -> None:
         caller = Caller(UserId(1), "c")
         assert tokens.issue(caller).value != tokens.issue(caller).value
 
-    def test_a_token_is_in_no_repr(self, tokens: TokenIssuer) -> None:
+    def test_repr_does_not_contain_the_token(self, tokens: TokenIssuer) -> None:
         token = tokens.issue(Caller(UserId(1), "c"))
         assert token.value not in repr(token)
 
     @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(token=st.one_of(st.text(), st.text("ab.=-_é\ud800\0", max_size=40)))
-    async def test_any_other_text_is_refused(self, tokens: TokenIssuer, token: str) -> None:
+    async def test_any_other_text_is_rejected(self, tokens: TokenIssuer, token: str) -> None:
         with pytest.raises(InvalidToken):
             await tokens.verify(token)

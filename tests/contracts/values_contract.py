@@ -72,7 +72,7 @@ class ValuesContract:
     @example(Username("x\u0331\u0301"), PasswordHash("combining marks"), PasswordHash("h"))
     @example(Username("\U00010428" * 64), PasswordHash("beyond 16 bits"), PasswordHash("h"))
     @example(Username("a%_\\'\"`;--"), PasswordHash("' OR 1=1 --"), PasswordHash("\\"))
-    async def test_any_account_comes_back_as_it_was_opened(
+    async def test_any_account_is_read_as_it_was_opened(
         self, storage: Storage, username: Username, first: PasswordHash, second: PasswordHash
     ) -> None:
         await self.empty(storage)
@@ -101,7 +101,7 @@ class ValuesContract:
             "1e3",
         ],
     )
-    async def test_text_is_kept_to_the_letter(self, storage: Storage, text: str) -> None:
+    async def test_text_is_stored_exactly(self, storage: Storage, text: str) -> None:
         await storage.loader.load([ALICE], [])
         lines = (
             replace(TEAPOT, sku=text, name=text),
@@ -111,7 +111,7 @@ class ValuesContract:
         assert await storage.orders.add(order, owner=ALICE.id) == order
         assert await storage.orders.get_owned(order.id, owner=ALICE.id) == order
 
-    async def test_an_order_has_up_to_100_lines_in_their_order(self, storage: Storage) -> None:
+    async def test_order_has_up_to_100_lines_in_their_order(self, storage: Storage) -> None:
         lines = tuple(
             OrderLine(f"SKU {i % 7}", f"line {i}", 1 + i * 31 % 50, Money(i, "JPY"))
             for i in range(MAX_LINES)
@@ -124,7 +124,7 @@ class ValuesContract:
             an_order(1, lines=lines),
         ]
 
-    async def test_the_largest_numbers_are_kept(self, storage: Storage) -> None:
+    async def test_largest_numbers_are_stored_exactly(self, storage: Storage) -> None:
         owner = User(UserId(MAX_ID), Username("max"), PasswordHash("hash"))
         most = OrderLine("a", "b", 1, Money(MAX_MINOR - MAX_QUANTITY * 3, "KWD"))
         many = OrderLine("a", "b", MAX_QUANTITY, Money(3, "KWD"))
@@ -147,7 +147,7 @@ class ValuesContract:
         again = replace(an_order(1, owner=MAX_ID), placed_at=LATEST - timedelta(microseconds=1))
         assert await storage.orders.add(again, owner=owner.id, key=key) == paid
 
-    async def test_ids_of_any_length_are_apart_and_in_order(self, storage: Storage) -> None:
+    async def test_ids_of_any_length_are_distinct_and_sorted(self, storage: Storage) -> None:
         """Of one time, orders stand by their ids, as numbers; and each owner has a list."""
         owners = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in IDS]
         orders = [an_order(i, owner=owner) for owner in IDS for i in IDS]
@@ -166,7 +166,7 @@ class ValuesContract:
     # Time
 
     @pytest.mark.parametrize("zone", ZONES, ids=str)
-    async def test_a_time_in_utc_of_any_name_comes_back_in_utc(
+    async def test_time_in_any_utc_zone_is_read_in_utc(
         self, storage: Storage, zone: tzinfo
     ) -> None:
         at = AT.astimezone(zone)
@@ -206,7 +206,7 @@ class ValuesContract:
         assert {time.utcoffset() for time in times} == {timedelta(0)}
 
     @pytest.mark.parametrize("at", [EARLIEST, LATEST - timedelta(microseconds=1)], ids=str)
-    async def test_a_session_lives_at_the_ends_of_time(
+    async def test_session_accepts_the_first_and_last_time(
         self, storage: Storage, at: datetime
     ) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("h"))
@@ -230,7 +230,7 @@ class ValuesContract:
         ]
         assert await storage.sessions.ended_since(EARLIEST) == {session.id: at}
 
-    async def test_what_is_joined_is_not_mixed_up(self, storage: Storage) -> None:
+    async def test_joined_values_are_not_confused(self, storage: Storage) -> None:
         """Neither parts of a key nor whole ones run into each other."""
         people = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (1, 11, 111)]
         await storage.loader.load(people, [])
@@ -244,7 +244,7 @@ class ValuesContract:
         assert len({*ids, *(person.id for person in people)}) == len(subjects) + len(people)
         assert [await storage.users.get_or_create_by_subject(*each) for each in subjects] == ids
 
-    async def test_an_order_keeps_all_but_status_and_version(self, storage: Storage) -> None:
+    async def test_order_keeps_all_but_status_and_version(self, storage: Storage) -> None:
         """Whatever else a change makes of it."""
         await storage.loader.load([ALICE], [an_order()])
 

@@ -10,11 +10,11 @@ from tests.support.order_clients import Ledger, judge
 KILLS = 3
 
 
-def test_no_acknowledged_order_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
+def test_acknowledged_orders_survive_when_the_server_is_killed(tmp_path: Path) -> None:
     assert "none lost, none doubled, the file is sound" in crash_on_sqlite(tmp_path, KILLS)
 
 
-def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(
+def test_acknowledged_orders_survive_when_postgresql_is_killed(
     tmp_path: Path, postgres_binaries: Path
 ) -> None:
     assert "none lost, none doubled" in crash_on_postgres(tmp_path, KILLS, postgres_binaries)
@@ -29,7 +29,9 @@ def test_no_acknowledged_order_is_lost_when_postgresql_is_killed(
         ([("a", 1), ("b", 2), ("d", 4)], "never wished for"),
     ],
 )
-def test_what_is_lost_or_doubled_is_noticed(found: list[tuple[str, int]], error_line: str) -> None:
+def test_judge_reports_lost_and_doubled_orders(
+    found: list[tuple[str, int]], error_line: str
+) -> None:
     ledger = Ledger(acknowledged={"a": 1, "b": 2}, unheard={"c"})
     assert "none lost" in judge(ledger, [("a", 1), ("b", 2), ("c", 3)])
     with pytest.raises(AssertionError, match=error_line):

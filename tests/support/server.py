@@ -22,7 +22,7 @@ from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment,
 LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
 
-LAST = {"test_nothing_secret_was_written_by_any_test", "test_no_promise_was_skipped"}
+LAST = {"test_captured_output_contains_no_secret", "test_security_tests_were_not_skipped"}
 SKIPPED: list[str] = []
 
 

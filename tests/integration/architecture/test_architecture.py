@@ -59,14 +59,14 @@ def lint(house: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_house_keeps_its_rules(house: Path) -> None:
+def test_import_contracts_hold(house: Path) -> None:
     result = lint(house)
     assert result.returncode == 0, result.stdout
     assert f"Contracts: {len(BREAKS)} kept, 0 broken." in result.stdout
 
 
 @pytest.mark.parametrize("rule", BREAKS)
-def test_breaking_a_rule_is_noticed(house: Path, rule: str) -> None:
+def test_import_contract_fails_when_an_import_breaks_it(house: Path, rule: str) -> None:
     file, line = BREAKS[rule]
     module = house / "src" / file
     module.write_text(f"{module.read_text()}\n{line}\n")
@@ -84,7 +84,7 @@ def test_breaking_a_rule_is_noticed(house: Path, rule: str) -> None:
         ("application", ("ordergate.application", "ordergate.domain")),
     ],
 )
-def test_the_core_imports_the_standard_library_and_itself(
+def test_core_imports_only_the_standard_library_and_itself(
     package: str, allowed: tuple[str, ...]
 ) -> None:
     files = sorted((ROOT / "src" / package).rglob("*.py"))
@@ -101,7 +101,7 @@ def test_the_core_imports_the_standard_library_and_itself(
                 assert is_standard or name.startswith(allowed), f"{file.name}: {name}"
 
 
-def test_passlib_is_the_kept_fork() -> None:
+def test_passlib_is_the_maintained_fork() -> None:
     assert distribution("libpass").version
     with pytest.raises(PackageNotFoundError):
         distribution("passlib")

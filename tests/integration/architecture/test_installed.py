@@ -88,7 +88,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_file_of_the_source_is_in_the_wheel(wheel: Path) -> None:
+def test_wheel_contains_every_source_file(wheel: Path) -> None:
     source = {
         f"ordergate/{path.relative_to(ROOT / 'src').as_posix()}"
         for path in (ROOT / "src").rglob("*")
@@ -99,7 +99,7 @@ def test_every_file_of_the_source_is_in_the_wheel(wheel: Path) -> None:
     assert names == source
 
 
-def test_a_project_has_a_domain_of_its_own(python: Path, project: Path) -> None:
+def test_wheel_installs_beside_a_project_with_its_own_domain(python: Path, project: Path) -> None:
     result = subprocess.run(
         [python, "client.py"], cwd=project, capture_output=True, text=True, check=False
     )

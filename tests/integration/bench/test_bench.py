@@ -50,7 +50,7 @@ AT_MOST = Target("reads", READ, AGAINST, at_most=2)
         (AT_MOST, (), (False, "NOT MEASURED  reads: at most 2")),
     ],
 )
-def test_a_target_holds_is_missed_or_is_not_measured(
+def test_target_is_met_missed_or_unmeasured(
     target: Target, rates: tuple[float, ...], told: tuple[bool, str]
 ) -> None:
     names = ("this", "tutorial")
@@ -65,7 +65,7 @@ def test_every_target_is_of_what_a_check_measures() -> None:
     assert all(map(check.wants, named))
 
 
-def test_the_text_has_medians_spans_ratios_and_what_went_wrong() -> None:
+def test_text_report_contains_medians_spans_ratios_and_errors() -> None:
     told = report(
         LOAD,
         TUTORIAL,
@@ -98,7 +98,7 @@ def test_the_text_has_medians_spans_ratios_and_what_went_wrong() -> None:
     assert max(map(len, told.text().splitlines())) <= 100
 
 
-def test_the_json_is_whole() -> None:
+def test_json_report_is_complete() -> None:
     assert json.loads(report(TUTORIAL, interrupted=True).json()) == {
         "machine": {"system": "one"},
         "interrupted": True,
@@ -118,7 +118,7 @@ def test_the_json_is_whole() -> None:
     }
 
 
-def test_the_picture_is_well_formed_and_says_of_whom_and_that_it_was_interrupted() -> None:
+def test_picture_names_the_contestants_and_an_interruption() -> None:
     root = ET.fromstring(svg(report(LOAD, TUTORIAL, interrupted=True)))  # noqa: S314 - our own
     title, *told = [element.text for element in root.iter() if element.tag.endswith("}text")]
     assert title is not None
@@ -161,7 +161,7 @@ def asked(url: str, *requests: Request) -> load.Load:
 
 
 @pytest.mark.parametrize("request_", [Request("/"), Request("/refuses", status=404)])
-def test_our_own_client_counts_answers(small_server: str, request_: Request) -> None:
+def test_load_client_counts_answers(small_server: str, request_: Request) -> None:
     loaded = asked(small_server, request_)
     assert loaded.rate > 10
     assert 0 < loaded.p50 <= loaded.p99
@@ -176,7 +176,7 @@ def test_our_own_client_counts_answers(small_server: str, request_: Request) -> 
         ([Request("/hangs-up")], "of 0 answers 0 were 4xx .* and 2 connections failed"),
     ],
 )
-def test_an_answer_of_another_status_or_none_fails_the_load(
+def test_load_fails_on_another_status_or_a_missing_answer(
     small_server: str, requests: list[Request], told: str
 ) -> None:
     with pytest.raises(Failed, match=told):
@@ -186,7 +186,7 @@ def test_an_answer_of_another_status_or_none_fails_the_load(
 # Runs
 
 
-def test_who_fails_is_told_once_and_the_others_go_on(tmp_path: Path) -> None:
+def test_failed_contestant_is_reported_once_and_the_others_continue(tmp_path: Path) -> None:
     dying, living = iter([{"/s": 1.0}]), repeat({"/s": 2.0})
 
     def next_of_dying() -> dict[str, float]:
@@ -226,7 +226,7 @@ def running(folder: Path, *options: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_a_run_measures_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_run_measures_and_removes_its_files(tmp_path: Path) -> None:
     told, progress = (run := running(tmp_path, "--rounds", "2")).communicate()
     assert (run.returncode, told.count("this project on SQLite")) == (0, 1), told + progress
     measured = json.loads((tmp_path / "it.json").read_text())
@@ -238,7 +238,7 @@ def test_a_run_measures_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"it.json", "it.svg"}
 
 
-def test_an_interrupted_run_tells_what_it_has(tmp_path: Path) -> None:
+def test_interrupted_run_reports_its_results(tmp_path: Path) -> None:
     run = running(tmp_path, "--rounds", "1000")
     assert run.stderr is not None
     for line in run.stderr:

@@ -80,7 +80,7 @@ DAMAGES = [overwrite_the_middle, truncate, write_something_else]
 # Backup
 
 
-def test_a_backup_says_what_it_wrote_for_its_owner_alone(home: Path) -> None:
+def test_backup_reports_its_file_and_makes_it_private(home: Path) -> None:
     result = ordergate("backup", "other.db", cwd=home)
     size = (home / "other.db").stat().st_size / 2**20
     assert result.stdout == (
@@ -91,7 +91,7 @@ def test_a_backup_says_what_it_wrote_for_its_owner_alone(home: Path) -> None:
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db", "other.db"}
 
 
-def test_a_file_that_exists_is_not_written_over(home: Path) -> None:
+def test_backup_does_not_overwrite_an_existing_file(home: Path) -> None:
     before = (home / "backup.db").read_bytes()
     assert error_line(ordergate("backup", "backup.db", cwd=home)) == (
         "backup.db exists; name a new file"
@@ -99,19 +99,19 @@ def test_a_file_that_exists_is_not_written_over(home: Path) -> None:
     assert (home / "backup.db").read_bytes() == before
 
 
-def test_a_backup_that_cannot_be_written_is_told(home: Path) -> None:
+def test_backup_reports_an_unwritable_target(home: Path) -> None:
     line = error_line(ordergate("backup", "nowhere/b.db", cwd=home))
     assert line == "nowhere/b.db: No such file or directory"
 
 
-def test_without_a_database_there_is_no_backup(tmp_path: Path) -> None:
+def test_backup_fails_without_a_database(tmp_path: Path) -> None:
     line = error_line(ordergate("backup", "b.db", cwd=tmp_path))
     assert line.endswith(".ordergate/ordergate.db: there is no such file")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_database_gives_no_backup(home: Path, damage: Any) -> None:
+def test_backup_refuses_a_damaged_database(home: Path, damage: Any) -> None:
     damage(home / DATABASE)
     line = error_line(ordergate("backup", "other.db", cwd=home))
     assert line == (
@@ -121,7 +121,7 @@ def test_a_damaged_database_gives_no_backup(home: Path, damage: Any) -> None:
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db"}
 
 
-def test_a_file_that_comes_while_the_backup_is_made_is_not_written_over(
+def test_backup_does_not_overwrite_a_file_created_meanwhile(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def also_make(copy: Path, *, called: Path) -> Contents:
@@ -136,7 +136,7 @@ def test_a_file_that_comes_while_the_backup_is_made_is_not_written_over(
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db", "other.db"}
 
 
-def test_a_file_system_without_links_takes_a_backup(
+def test_backup_works_on_a_file_system_without_links(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(_self: Path, _target: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_file_system_without_links_takes_a_backup(
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db", "other.db"}
 
 
-async def test_a_backup_while_orders_are_placed_is_of_one_moment(tmp_path: Path) -> None:
+async def test_backup_is_a_snapshot_while_orders_are_placed(tmp_path: Path) -> None:
     """Orders come in the order of their ids, so that those of a moment have no gap."""
     storage = SqlStorage(SqliteDatabase(tmp_path / "orders.db"))
     await storage.migrate()
@@ -182,7 +182,7 @@ async def test_a_backup_while_orders_are_placed_is_of_one_moment(tmp_path: Path)
 # Restore
 
 
-def test_a_backup_is_restored_where_nothing_is(home: Path) -> None:
+def test_restore_creates_a_missing_database(home: Path) -> None:
     shutil.rmtree(home / ".ordergate")
     result = ordergate("restore", "backup.db", cwd=home)
     size = (home / "backup.db").stat().st_size / 2**20
@@ -198,7 +198,7 @@ def test_a_backup_is_restored_where_nothing_is(home: Path) -> None:
     )
 
 
-def test_users_and_orders_are_replaced_when_that_is_said(home: Path) -> None:
+def test_restore_replaces_users_and_orders_when_confirmed(home: Path) -> None:
     execute(home / DATABASE, "DELETE FROM order_lines", "DELETE FROM orders")
     line = error_line(ordergate("restore", "backup.db", cwd=home))
     assert line == (f"there are users or orders in {DATABASE}; replace them with --replace")
@@ -207,7 +207,7 @@ def test_users_and_orders_are_replaced_when_that_is_said(home: Path) -> None:
     assert counts(home / DATABASE) == [(3, 3000)]
 
 
-def test_an_id_given_since_the_backup_is_not_given_again(home: Path) -> None:
+def test_id_used_since_the_backup_is_not_used_again(home: Path) -> None:
     for name in ("dora", "emil"):
         ordergate("users", "add", name, cwd=home, PASSWORD=PASSWORD, **CHEAP)
     assert ordergate("restore", "backup.db", "--replace", cwd=home).returncode == 0
@@ -234,7 +234,7 @@ async def begun_restore(
     return restoring
 
 
-async def test_an_id_given_while_a_restore_waits_is_not_given_again(
+async def test_id_used_while_a_restore_waits_is_not_used_again(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = "INSERT INTO users (username, password_hash) VALUES ('{}', 'hash') RETURNING id"
@@ -249,7 +249,7 @@ async def test_an_id_given_while_a_restore_waits_is_not_given_again(
     assert execute(home / DATABASE, "PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_an_account_opened_while_a_restore_waits_is_not_replaced_unsaid(
+async def test_restore_needs_confirmation_when_an_account_was_opened_meanwhile(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute(home / DATABASE, "DELETE FROM order_lines", "DELETE FROM orders", "DELETE FROM users")
@@ -265,7 +265,7 @@ async def test_an_account_opened_while_a_restore_waits_is_not_replaced_unsaid(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_backup_is_not_restored(home: Path, damage: Any) -> None:
+def test_restore_refuses_a_damaged_backup(home: Path, damage: Any) -> None:
     damage(home / "backup.db")
     line = error_line(ordergate("restore", "backup.db", "--replace", cwd=home))
     assert line == "backup.db is damaged, or no database"
@@ -288,35 +288,33 @@ def test_a_damaged_backup_is_not_restored(home: Path, damage: Any) -> None:
         ("DROP TABLE alembic_version", "backup.db is no database of Ordergate's"),
     ],
 )
-def test_what_is_no_backup_of_this_program_is_not_restored(
-    home: Path, statement: str, reason: str
-) -> None:
+def test_restore_refuses_a_file_of_another_program(home: Path, statement: str, reason: str) -> None:
     execute(home / "backup.db", statement)
     assert error_line(ordergate("restore", "backup.db", "--replace", cwd=home)) == reason
     assert counts(home / DATABASE) == [(3, 3000)]
 
 
-def test_a_backup_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
+def test_restore_changes_nothing_when_the_backup_is_missing(tmp_path: Path) -> None:
     line = error_line(ordergate("restore", "b.db", cwd=tmp_path))
     assert line == "b.db: No such file or directory"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_backup_of_an_older_schema_is_restored_and_then_migrated(home: Path) -> None:
+def test_backup_of_an_older_schema_is_restored_and_then_migrated(home: Path) -> None:
     execute(home / "backup.db", "UPDATE alembic_version SET version_num = '0001'")
     result = ordergate("restore", "backup.db", "--replace", cwd=home)
     assert result.stdout.endswith("Its schema is older: run `ordergate migrate`.\n")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_database_is_restored(home: Path, damage: Any) -> None:
+def test_damaged_database_is_restored(home: Path, damage: Any) -> None:
     damage(home / DATABASE)
     assert ordergate("restore", "backup.db", "--replace", cwd=home).returncode == 0
     assert counts(home / DATABASE) == [(3, 3000)]
     assert execute(home / DATABASE, "PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_readers_see_the_old_or_the_new_and_no_mixture(tmp_path: Path) -> None:
+async def test_readers_see_a_consistent_database_during_a_restore(tmp_path: Path) -> None:
     live, backup = tmp_path / "orders.db", tmp_path / "backup.db"
     storage = SqlStorage(SqliteDatabase(live))
     await storage.migrate()
@@ -354,7 +352,7 @@ async def test_readers_see_the_old_or_the_new_and_no_mixture(tmp_path: Path) -> 
     assert execute(live, "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_a_restore_is_seen_by_a_server_that_runs(home: Path, start: Start) -> None:
+def test_running_server_sees_a_restore(home: Path, start: Start) -> None:
     server = start("serve", "--workers", 2, cwd=home, **CHEAP)
     form = {"username": "user1", "password": PASSWORD}
     token = httpx.post(f"{server.url}/login", data=form).json()["access_token"]
@@ -373,7 +371,7 @@ def test_a_restore_is_seen_by_a_server_that_runs(home: Path, start: Start) -> No
     assert httpx.post(f"{server.url}/login", data=form).status_code == 200
 
 
-async def test_a_restore_waits_for_the_lock_and_gives_up_in_words(
+async def test_restore_waits_for_the_lock_and_reports_a_timeout(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ordergate.adapters.sql.sqlite.copy.BUSY_SECONDS", 0.05)
@@ -386,7 +384,7 @@ async def test_a_restore_waits_for_the_lock_and_gives_up_in_words(
     file.restore(home / "backup.db", replace=True)
 
 
-def test_a_database_that_is_no_file_has_tools_of_its_own(tmp_path: Path) -> None:
+def test_backup_refuses_a_database_that_is_not_a_file(tmp_path: Path) -> None:
     container = Container(settings=Settings(home=tmp_path), storage_file=providers.Object(None))
     with pytest.raises(Failure, match="pg_dump and pg_restore"):
         storage_file(container)
@@ -396,7 +394,7 @@ def test_a_database_that_is_no_file_has_tools_of_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_database_is_told_before_anything_listens(home: Path, damage: Any) -> None:
+def test_serve_reports_a_damaged_database_before_it_listens(home: Path, damage: Any) -> None:
     damage(home / DATABASE)
     line = error_line(ordergate("serve", "--port", 0, cwd=home))
     assert line == (
@@ -406,7 +404,7 @@ def test_a_damaged_database_is_told_before_anything_listens(home: Path, damage: 
     )
 
 
-def test_the_demo_tells_damage_too(home: Path) -> None:
+def test_demo_reports_a_damaged_database(home: Path) -> None:
     demo = home / ".ordergate" / "demo"
     demo.mkdir()
     shutil.copy(home / DATABASE, demo / "ordergate.db")
@@ -414,14 +412,14 @@ def test_the_demo_tells_damage_too(home: Path) -> None:
     assert "is damaged" in error_line(ordergate("demo", "--port", 0, cwd=home))
 
 
-def test_a_sound_file_a_missing_and_an_empty_one_have_no_damage(home: Path) -> None:
+def test_intact_missing_and_empty_files_pass_the_check(home: Path) -> None:
     (home / "empty.db").touch()
     for name in (DATABASE, "missing.db", "empty.db"):
         assert SqliteFile(home / name).check(seconds=10)
     assert not (home / "missing.db").exists()
 
 
-def test_only_a_check_in_the_background_is_of_idle_priority(
+def test_check_runs_at_idle_priority_in_the_background_only(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lowered = []
@@ -441,7 +439,7 @@ def test_only_a_check_in_the_background_is_of_idle_priority(
         (overwrite_the_middle, "ERROR: the database {} is damaged: restore a backup with `"),
     ],
 )
-def test_a_look_that_takes_too_long_goes_on_and_says_what_it_finds(
+def test_slow_check_continues_and_reports_its_result(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -473,7 +471,7 @@ def test_a_look_that_takes_too_long_goes_on_and_says_what_it_finds(
     assert f"{found.levelname}: {found.message}".startswith(said.format(home / DATABASE))
 
 
-async def test_backup_and_restore_refuse_with_one_kind_of_error(home: Path) -> None:
+async def test_backup_and_restore_raise_one_type_of_error(home: Path) -> None:
     file = SqliteFile(home / DATABASE)
     with pytest.raises(BackupRefused):
         file.backup(home / "backup.db")

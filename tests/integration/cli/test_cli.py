@@ -46,7 +46,7 @@ def migrated(template: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path) -> None:
+def test_migrate_creates_the_database_and_is_idempotent(tmp_path: Path) -> None:
     database = tmp_path / ".ordergate" / "ordergate.db"
     for _ in range(2):
         result = ordergate("migrate", cwd=tmp_path)
@@ -59,7 +59,7 @@ def test_migrate_makes_the_database_and_may_be_repeated(tmp_path: Path) -> None:
     [["serve"], ["users", "add", "alice"], ["seed", "--users", "1", "--orders", "1"]],
     ids=" ".join,
 )
-def test_without_a_schema_a_command_says_which_one_to_run(
+def test_command_names_migrate_when_the_schema_is_missing(
     tmp_path: Path, arguments: list[str]
 ) -> None:
     result = ordergate(*arguments, cwd=tmp_path, PASSWORD=PASSWORD)
@@ -69,7 +69,7 @@ def test_without_a_schema_a_command_says_which_one_to_run(
     assert not (tmp_path / ".ordergate").exists()
 
 
-def test_a_user_is_added_with_the_password_in_the_environment(migrated: Path) -> None:
+def test_user_is_added_with_the_password_in_the_environment(migrated: Path) -> None:
     result = ordergate("users", "add", "Alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
     assert (result.returncode, result.stdout) == (0, "Added user alice with id 1.\n")
     result = ordergate("users", "add", "ALICE", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
@@ -94,14 +94,16 @@ def test_a_user_is_added_with_the_password_in_the_environment(migrated: Path) ->
         ("alice", "a\tb", "A password cannot contain control characters."),
     ],
 )
-def test_what_cannot_be_a_user_is_told_why(
+def test_users_add_reports_an_invalid_name_or_password(
     migrated: Path, name: str, password: str, reason: str
 ) -> None:
     result = ordergate("users", "add", name, cwd=migrated, PASSWORD=password, **CHEAP)
     assert error_line(result) == reason
 
 
-def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Path) -> None:
+def test_users_add_reads_the_password_from_the_environment_without_a_terminal(
+    migrated: Path,
+) -> None:
     result = ordergate("users", "add", "alice", cwd=migrated)
     assert (
         error_line(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
@@ -109,7 +111,7 @@ def test_without_a_terminal_the_password_comes_from_the_environment(migrated: Pa
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> None:
+def test_command_works_when_a_stream_is_closed(migrated: Path, closed: str) -> None:
     command = f'"$0" -m ordergate.entrypoints migrate {closed}'
     result = subprocess.run(
         ["sh", "-c", command, sys.executable],
@@ -122,7 +124,7 @@ def test_a_closed_stream_is_no_reason_to_break(migrated: Path, closed: str) -> N
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_ctrl_c_while_the_program_is_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_during_loading_is_reported_in_one_line(tmp_path: Path) -> None:
     code = """
 import types, ordergate.entrypoints.cli, ordergate.entrypoints.__main__ as command
 def interrupt(): raise KeyboardInterrupt
@@ -169,7 +171,7 @@ def on_a_terminal(*arguments: str, cwd: Path, **settings: Any) -> Iterator[Termi
     assert process.wait(SECONDS) == 0
 
 
-def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: Path) -> None:
+def test_terminal_asks_for_the_password_twice_and_hides_it(migrated: Path) -> None:
     with on_a_terminal("users", "add", "alice", cwd=migrated, **CHEAP) as terminal:
         for prompt in ("Password: ", "Repeat for confirmation: "):
             terminal.read_until(prompt)
@@ -178,7 +180,7 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(migrated: P
     assert PASSWORD not in terminal.shown
 
 
-def test_on_a_terminal_seeding_shows_how_far_it_is(migrated: Path) -> None:
+def test_terminal_shows_the_progress_of_seed(migrated: Path) -> None:
     arguments = ["seed", "--users", "2", "--orders", "20000"]
     with on_a_terminal(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP) as terminal:
         terminal.read_until("Loaded 2 users and 20000 orders.")
@@ -188,7 +190,7 @@ def test_on_a_terminal_seeding_shows_how_far_it_is(migrated: Path) -> None:
     assert counts[-1] == 20000
 
 
-def test_seeding_twice_is_refused(migrated: Path) -> None:
+def test_seed_is_refused_when_it_is_repeated(migrated: Path) -> None:
     arguments = ["seed", "--users", "2", "--orders", "5"]
     result = ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
     assert (result.returncode, result.stdout) == (0, "Loaded 2 users and 5 orders.\n")
@@ -197,7 +199,7 @@ def test_seeding_twice_is_refused(migrated: Path) -> None:
     assert error_line(result).startswith("there are users or orders already")
 
 
-def test_seeding_deals_orders_round_robin(migrated: Path) -> None:
+def test_seed_assigns_orders_round_robin(migrated: Path) -> None:
     arguments = ["seed", "--users", 3, "--orders", 1000]
     assert ordergate(*arguments, cwd=migrated, PASSWORD=PASSWORD, **CHEAP).returncode == 0
     with closing(sqlite3.connect(migrated / ".ordergate" / "ordergate.db")) as database:
@@ -207,12 +209,12 @@ def test_seeding_deals_orders_round_robin(migrated: Path) -> None:
     assert len(hashes) == 1
 
 
-def test_seeding_wants_a_password(migrated: Path) -> None:
+def test_seed_requires_a_password(migrated: Path) -> None:
     result = ordergate("seed", "--users", "2", "--orders", "5", cwd=migrated)
     assert error_line(result) == "set ORDERGATE_PASSWORD to the password that all users get"
 
 
-def test_seeding_that_is_interrupted_leaves_nothing(migrated: Path) -> None:
+def test_interrupted_seed_leaves_nothing(migrated: Path) -> None:
     database = migrated / ".ordergate" / "ordergate.db"
     with subprocess.Popen(
         [
@@ -264,7 +266,7 @@ def keys_of(folder: Path, **settings: Any) -> list[list[str]]:
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
-def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
+def test_key_passes_through_every_status(tmp_path: Path) -> None:
     assert keys_of(tmp_path) == []
     first = ordergate("keys", "new", "--algorithm", "ES256", cwd=tmp_path)
     ((old, algorithm, status, since),) = keys_of(tmp_path)
@@ -303,7 +305,7 @@ def test_a_key_lives_from_new_to_gone(tmp_path: Path) -> None:
     assert refused == f"{new} signs; promote another key first"
 
 
-def test_a_rotation_says_what_it_did_and_when_to_run_it_again(tmp_path: Path) -> None:
+def test_rotation_reports_its_steps_and_the_time_of_the_next(tmp_path: Path) -> None:
     result = ordergate("keys", "rotate", cwd=tmp_path)
     assert re.fullmatch(r"\S+ signs\.\nRun it again to begin a rotation\.\n", result.stdout)
     result = ordergate("keys", "rotate", cwd=tmp_path)
@@ -317,7 +319,7 @@ def test_a_rotation_says_what_it_did_and_when_to_run_it_again(tmp_path: Path) ->
     assert [status for _, _, status, _ in keys_of(tmp_path)] == ["verifying", "signing"]
 
 
-def test_a_change_of_keys_is_on_the_record_and_no_key_is(tmp_path: Path) -> None:
+def test_key_changes_are_audited_without_key_material(tmp_path: Path) -> None:
     result = ordergate("keys", "new", cwd=tmp_path, LOG_FORMAT="json")
     ((kid, *_),) = keys_of(tmp_path)
     (line,) = map(json.loads, result.stderr.splitlines())
@@ -334,7 +336,7 @@ def test_a_change_of_keys_is_on_the_record_and_no_key_is(tmp_path: Path) -> None
     assert secret not in result.stdout + result.stderr + listed.stdout
 
 
-def test_the_key_of_a_pem_file_can_be_taken_over(tmp_path: Path) -> None:
+def test_key_of_a_pem_file_can_be_imported(tmp_path: Path) -> None:
     command = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "my.pem"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     ((kid, *_),) = keys_of(tmp_path, SIGNING_KEY_FILE="my.pem")
@@ -370,7 +372,7 @@ def test_command_refuses_a_mangled_path(migrated: Path, command: str, path: str,
 
 
 @pytest.mark.parametrize("kid", ["unknown", "-starts-with-a-dash", "--with-two"])
-def test_a_key_that_is_not_there_is_told(tmp_path: Path, kid: str) -> None:
+def test_missing_key_is_reported(tmp_path: Path, kid: str) -> None:
     for command in ("promote", "retire"):
         result = ordergate("keys", command, kid, cwd=tmp_path)
         expected = f"there is no key {kid}; `ordergate keys list` shows those there are"
@@ -380,7 +382,7 @@ def test_a_key_that_is_not_there_is_told(tmp_path: Path, kid: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [["new"], ["promote", "x"], ["retire", "x"], ["rotate"]], ids=" ".join
 )
-def test_one_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments: list[str]) -> None:
+def test_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments: list[str]) -> None:
     secret = {"SIGNING_SECRET": "a secret of more than thirty-two bytes"}
     assert keys_of(tmp_path, **secret) == [["secret", "HS256", "signing", "-"]]
     result = ordergate("keys", *arguments, cwd=tmp_path, **secret)
@@ -390,7 +392,7 @@ def test_one_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keys_that_cannot_be_used_are_told(migrated: Path) -> None:
+def test_unusable_keys_are_reported(migrated: Path) -> None:
     file = migrated / ".ordergate" / "signing-keys.json"
     file.write_text('{"keys": [}')
     for arguments in (["serve", "--port", 0], ["keys", "list"], ["keys", "new"]):
@@ -399,7 +401,7 @@ def test_keys_that_cannot_be_used_are_told(migrated: Path) -> None:
     assert file.read_text() == '{"keys": [}'
 
 
-def test_keys_cannot_be_kept_everywhere(tmp_path: Path) -> None:
+def test_keys_are_refused_where_they_cannot_be_stored(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = ordergate("keys", "new", cwd=tmp_path, HOME="file")
     reason = "cannot be written: Not a directory"
@@ -407,7 +409,7 @@ def test_keys_cannot_be_kept_everywhere(tmp_path: Path) -> None:
     assert reason.split(": ")[1] in error_line(result)
 
 
-def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> None:
+def test_openapi_prints_the_document_and_creates_no_file(tmp_path: Path) -> None:
     result = ordergate("openapi", cwd=tmp_path)
     assert result.returncode == 0
     assert json.loads(result.stdout)["info"]["title"] == "Ordergate"
@@ -415,7 +417,7 @@ def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> 
 
 
 @on_linux
-def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_unwritable_output_is_reported(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
             [sys.executable, "-m", "ordergate.entrypoints", "openapi"],
@@ -454,7 +456,7 @@ def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reason: str) -> None:
+def test_key_file_that_cannot_sign_is_reported(migrated: Path, pem: str, reason: str) -> None:
     (migrated / "bad.pem").write_text(pem)
     result = ordergate("serve", cwd=migrated, SIGNING_KEY_FILE="bad.pem")
     assert error_line(result).startswith(f"ORDERGATE_SIGNING_KEY_FILE: {reason}")
@@ -467,9 +469,7 @@ def test_a_key_file_that_cannot_sign_is_told_why(migrated: Path, pem: str, reaso
         ("demo", "choose another: `make demo PORT={other}`, or `ordergate demo --port {other}`"),
     ],
 )
-def test_a_taken_port_is_an_error_that_says_how_to_choose_another(
-    migrated: Path, command: str, advice: str
-) -> None:
+def test_taken_port_error_names_the_port_option(migrated: Path, command: str, advice: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = ordergate(command, "--port", port, cwd=migrated)
@@ -478,12 +478,12 @@ def test_a_taken_port_is_an_error_that_says_how_to_choose_another(
 
 
 @pytest.mark.parametrize("host", ["a" * 300, "é..x", "nowhere.invalid"])
-def test_a_host_that_is_no_address_is_told(migrated: Path, host: str) -> None:
+def test_invalid_host_is_reported(migrated: Path, host: str) -> None:
     result = ordergate("serve", "--host", host, "--port", 0, cwd=migrated)
     assert error_line(result).startswith(f"cannot listen on {host} port 0: ")
 
 
-def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:
+def test_foreign_host_is_reported(migrated: Path) -> None:
     result = ordergate("serve", "--host", "192.0.2.1", "--port", 0, cwd=migrated)
     assert error_line(result).startswith("cannot listen on 192.0.2.1 port 0: ")
 
@@ -514,7 +514,7 @@ def test_a_host_that_is_not_ours_is_told(migrated: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistyped_command_is_told_in_one_line(
+def test_mistyped_command_is_reported_in_one_line(
     tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     assert error_line(ordergate(*arguments, cwd=tmp_path), status=2).startswith(reason)
@@ -527,11 +527,11 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
         assert re.search(rf"^\s+{command} ", result.stdout, re.MULTILINE)
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_version_is_printed(tmp_path: Path) -> None:
     assert ordergate("--version", cwd=tmp_path).stdout == f"ordergate {version('ordergate')}\n"
 
 
-def test_the_demo_migrates_seeds_and_prints_what_to_type(tmp_path: Path, start: Start) -> None:
+def test_demo_migrates_seeds_and_prints_the_next_commands(tmp_path: Path, start: Start) -> None:
     for _ in range(2):  # the second time on what the first one made
         server = start("demo", cwd=tmp_path, DATABASE_URL="sqlite:///real.db")
         text = "".join(server.output)
@@ -548,7 +548,7 @@ def test_the_demo_migrates_seeds_and_prints_what_to_type(tmp_path: Path, start: 
     assert [path.name for path in (tmp_path / ".ordergate").iterdir()] == ["demo"]
 
 
-def test_the_curl_lines_of_the_demo_work_as_they_stand(tmp_path: Path, start: Start) -> None:
+def test_curl_lines_of_the_demo_work_unchanged(tmp_path: Path, start: Start) -> None:
     server = start("demo", cwd=tmp_path)
     lines = "".join(server.output)
     sign_in = re.search(r"TOKEN=.*?\n.*?\n", lines)

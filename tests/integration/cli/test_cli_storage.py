@@ -61,7 +61,7 @@ def copy(folder: Path) -> subprocess.CompletedProcess[str]:
 # Copying
 
 
-def test_a_copy_has_everything_and_is_served(shop: Path) -> None:
+def test_copy_contains_every_record_and_can_be_served(shop: Path) -> None:
     result = copy(shop)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == (
@@ -73,7 +73,7 @@ def test_a_copy_has_everything_and_is_served(shop: Path) -> None:
     assert advanced.stdout == "Order 1 of user1 is shipped.\n"
 
 
-def test_a_target_that_is_not_empty_is_left_as_it_is(shop: Path) -> None:
+def test_copy_does_not_change_a_target_that_is_not_empty(shop: Path) -> None:
     assert copy(shop).returncode == 0
     before = contents(shop / MOVED)
     assert error_line(copy(shop)) == "--to: the database is not empty; copy into a new one"
@@ -94,7 +94,7 @@ def test_a_target_that_is_not_empty_is_left_as_it_is(shop: Path) -> None:
         ),
     ],
 )
-def test_the_refusal_of_a_copy_says_why(
+def test_refused_copy_reports_the_reason(
     shop: Path, source: str, target: str, status: int, reason: str
 ) -> None:
     result = ordergate("copy", "--from", source, "--to", target, cwd=shop)
@@ -121,7 +121,7 @@ def killed_copy(folder: Path, number: int, orders: int) -> int:
     return process.returncode
 
 
-def test_a_copy_that_is_killed_again_and_again_goes_on_and_ends_equal(tmp_path: Path) -> None:
+def test_copy_continues_and_ends_equal_when_it_is_killed_repeatedly(tmp_path: Path) -> None:
     seeded(tmp_path, ORDERS)
     moments = sorted(RANDOM.randrange(1, ORDERS) for _ in range(3))
     signals = [signal.SIGKILL, signal.SIGINT, signal.SIGKILL]
@@ -144,7 +144,7 @@ def test_a_copy_that_is_killed_again_and_again_goes_on_and_ends_equal(tmp_path: 
 # Purging
 
 
-def test_what_is_over_is_purged_and_nothing_else(shop: Path) -> None:
+def test_purge_removes_only_what_has_expired(shop: Path) -> None:
     for expected in (
         "Removed 1 idempotency keys and 1 sessions.\n",
         "Removed 0 idempotency keys and 0 sessions.\n",
@@ -156,7 +156,7 @@ def test_what_is_over_is_purged_and_nothing_else(shop: Path) -> None:
     assert counts[:5] + counts[6:] == [5, 1, 0, 0, 5, 0, 0]
 
 
-def test_sessions_are_kept_as_long_as_is_said(shop: Path) -> None:
+def test_sessions_are_kept_for_the_given_number_of_days(shop: Path) -> None:
     result = ordergate("purge", "--keep-sessions-days", 36_500, cwd=shop)
     assert result.stdout == "Removed 1 idempotency keys and 0 sessions.\n"
     assert "from 2 to 36500" in error_line(
@@ -196,13 +196,13 @@ def shared(shop: Path) -> Path:
         ((1, "paid", "--owner", "a b"), "there is no user a b"),
     ],
 )
-def test_an_order_that_cannot_be_advanced_is_told_why(
+def test_advance_reports_an_invalid_transition(
     shop: Path, arguments: tuple[object, ...], reason: str
 ) -> None:
     assert reason in error_line(ordergate("orders", "advance", *arguments, cwd=shop))
 
 
-def test_of_several_owners_one_is_named_by_name_or_by_account(shared: Path) -> None:
+def test_advance_accepts_the_owner_by_name_or_by_account(shared: Path) -> None:
     told = error_line(ordergate("orders", "advance", 1, "shipped", cwd=shared))
     assert told == (
         "several users have an order 1: user1, user2, account 7; name one by --owner or --owner-id"

@@ -95,7 +95,7 @@ def test_every_command_for_cron_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_crontab_line_stands_in_a_crontab_block(page: Path) -> None:
+def test_crontab_lines_are_in_crontab_blocks(page: Path) -> None:
     """A line elsewhere would not be run by these tests."""
     for language, block in FENCES.findall(page.read_text()):
         if language != "crontab":

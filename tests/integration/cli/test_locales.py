@@ -55,7 +55,7 @@ def test_openapi_prints_the_same_utf_8_in_every_locale(
     assert "…" in json.dumps(document, ensure_ascii=False)
 
 
-def test_an_account_is_added_by_its_name_and_password_in_every_locale(
+def test_account_is_added_by_its_name_and_password_in_every_locale(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     assert run("migrate", cwd=tmp_path, environment=environment).returncode == 0
@@ -75,7 +75,7 @@ def test_an_account_is_added_by_its_name_and_password_in_every_locale(
     ],
     ids=["file", "setting", "command", "database"],
 )
-def test_an_error_names_what_is_wrong_in_every_locale(
+def test_error_names_what_is_wrong_in_every_locale(
     tmp_path: Path,
     environment: dict[str, str],
     arguments: list[str],
@@ -90,9 +90,7 @@ def test_an_error_names_what_is_wrong_in_every_locale(
     assert b"Traceback" not in result.stderr
 
 
-def test_a_password_is_asked_for_in_every_locale(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_password_is_asked_for_in_every_locale(tmp_path: Path, environment: dict[str, str]) -> None:
     assert run("migrate", cwd=tmp_path, environment=environment).returncode == 0
     pid, terminal = pty.fork()
     if pid == 0:

@@ -61,12 +61,12 @@ def sign_in(client: httpx.Client) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def test_before_everybody_reads_the_notes(guide: Path, start: Start) -> None:
+def test_notes_of_the_guide_are_public_before_the_change(guide: Path, start: Start) -> None:
     server = start("before:app", module="uvicorn", cwd=guide)
     assert httpx.get(f"{server.url}/notes").json() == ["Water the plants"]
 
 
-def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
+def test_notes_of_the_guide_require_a_token_after_the_change(alice: Path, start: Start) -> None:
     server = start("after:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
     with httpx.Client(base_url=server.url) as client:
         refused = client.get("/notes")
@@ -88,21 +88,21 @@ def test_after_only_who_is_signed_in_does(alice: Path, start: Start) -> None:
         ({"BCRYPT_CST": 4}, "ordergate: ORDERGATE_BCRYPT_CST is not a setting; did you mean"),
     ],
 )
-def test_what_is_missing_is_told_under_uvicorn_too(
+def test_guide_application_reports_a_missing_schema_under_uvicorn(
     guide: Path, start: Start, settings: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(RuntimeError, match=re.escape(reason)):
         start("after:app", module="uvicorn", cwd=guide, **settings)
 
 
-def test_one_parameter_says_who_is_asking(alice: Path, start: Start) -> None:
+def test_current_user_parameter_provides_the_caller(alice: Path, start: Start) -> None:
     server = start("mine:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
     with httpx.Client(base_url=server.url) as client:
         assert client.get("/my-notes").status_code == 401
         assert client.get("/my-notes", headers=sign_in(client)).json() == ["Water the plants"]
 
 
-def test_the_guides_own_tests_pass(guide: Path) -> None:
+def test_tests_of_the_guide_pass(guide: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_notes.py"],
         cwd=guide,
@@ -117,7 +117,7 @@ def test_the_guides_own_tests_pass(guide: Path) -> None:
 # The page on keys
 
 
-def test_the_lines_for_a_stolen_key_work_as_they_stand(tmp_path: Path) -> None:
+def test_stolen_key_commands_work_unchanged(tmp_path: Path) -> None:
     stolen = ordergate("keys", "new", cwd=tmp_path).stdout.split()[0]
     blocks = re.findall(r"^```sh\n(.*?)^```", KEYS, re.MULTILINE | re.DOTALL)
     (lines,) = (block for block in blocks if "$STOLEN" in block)
@@ -136,7 +136,7 @@ def test_the_lines_for_a_stolen_key_work_as_they_stand(tmp_path: Path) -> None:
 # The README
 
 
-def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> None:
+def test_readme_commands_work_unchanged(tmp_path: Path, start: Start) -> None:
     server = start("demo", cwd=tmp_path)
     blocks = re.findall(r"^```sh\n((?:TOKEN|curl).*?)^```", README, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 3
@@ -145,9 +145,7 @@ def test_the_readmes_lines_work_as_they_stand(tmp_path: Path, start: Start) -> N
     assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
 
 
-def test_the_readmes_lines_for_serving_work_for_an_ordinary_user(
-    tmp_path: Path, start: Start
-) -> None:
+def test_readme_serving_commands_work_for_an_ordinary_user(tmp_path: Path, start: Start) -> None:
     """The environment that `make install` makes is replaced by this one."""
     (serving,) = re.findall(r"^```sh\n(make install .*?)^```", README, re.MULTILINE | re.DOTALL)
     keeping = "".join(
@@ -220,7 +218,7 @@ def test_error_for_a_blank_setting_names_the_documented_default() -> None:
             assert default.replace("`", "") == f"{UNSET.get(name, 'none')}."
 
 
-def test_the_readmes_map_shows_the_house() -> None:
+def test_readme_map_matches_the_folders() -> None:
     listing = README.split("## The map\n\n```\n")[1].split("```")[0]
     there = {path.name for folder in ("src", "tests") for path in (ROOT / folder).rglob("*")}
     for name in re.findall(r"(?<!\S)([a-z_]+(?:\.py|/))(?=[\s,;])", listing):
@@ -234,7 +232,7 @@ def test_the_readmes_map_shows_the_house() -> None:
 # Every page
 
 
-def test_every_kind_of_problem_is_explained() -> None:
+def test_api_page_explains_every_problem_type() -> None:
     problems = [
         *(value for module in (catalog, login) for value in vars(module).values()),
         *catalog.PROBLEMS.values(),
@@ -260,7 +258,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         if not link.startswith("https://"):
             target, _, anchor = link.partition("#")
@@ -309,7 +307,7 @@ PROMISES = (ROOT / "docs" / "security.md").read_text()
 PROMISED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES)
 
 
-def test_every_promise_has_a_test() -> None:
+def test_security_page_names_existing_tests() -> None:
     rows = re.findall(r"^\| (?!promise|---).*\|$", PROMISES, re.MULTILINE)
     assert len(PROMISED) == len(rows) > 70
     for path, name in PROMISED:
@@ -319,7 +317,7 @@ def test_every_promise_has_a_test() -> None:
         assert not re.search("skip|xfail", before), name
 
 
-def test_no_promise_was_skipped() -> None:
+def test_security_tests_were_not_skipped() -> None:
     """It runs after all others, and sees what became of those that ran."""
     skipped = {nodeid.rpartition("::")[2].partition("[")[0] for nodeid in SKIPPED}
     assert not skipped & {name for _, name in PROMISED}

@@ -1,5 +1,6 @@
-"""Words that the code and the documents do not use, because the field has better ones."""
+"""The language of code, documents and tests."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -47,3 +48,23 @@ def test_glossary_is_sorted_and_has_no_term_twice() -> None:
     page = (ROOT / "docs" / "glossary.md").read_text()
     terms = re.findall(r"^\| (?!term)([a-z].*?) \|", page, re.MULTILINE)
     assert terms == sorted(set(terms))
+
+
+NO_SUBJECT = re.compile(
+    "test_(a|an|the|what|who|whoever|whom|whose|nobody|no|nothing|none|neither|where|when|of|one|"
+    "those|these|that|this|which|without|with|to|from|after|before|until|while|within|at|in|on|"
+    "under|beyond|past|only|everybody|anybody|somebody|someone|anything|everything|everywhere|so|"
+    "if|by|for|as|it|is|there)_"
+)
+"""How the name of a test does not begin: it is `test_<subject>_<behaviour>[_when_<condition>]`."""
+
+
+def test_names_of_tests_begin_with_their_subject() -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    names = [
+        (str(file.relative_to(ROOT)), node.name)
+        for file in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, functions)
+    ]
+    assert [(file, name) for file, name in names if NO_SUBJECT.match(name)] == []

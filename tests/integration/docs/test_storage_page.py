@@ -114,11 +114,11 @@ def block_of(title: str) -> str:
     return str(code)
 
 
-def test_the_pages_contract_is_the_one_that_runs_here() -> None:
+def test_contract_of_the_page_is_the_one_that_runs_here() -> None:
     assert block_of("the contract") in Path(__file__).read_text()
 
 
-def test_the_pages_code_keeps_the_rules_of_this_repository() -> None:
+def test_code_of_the_page_passes_the_linters() -> None:
     for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
         result = subprocess.run(
             [
@@ -143,22 +143,22 @@ def test_the_pages_code_keeps_the_rules_of_this_repository() -> None:
 
 MISTAKES = [
     (
-        "test_a_subject_has_up_to_255_characters",
+        "test_subject_has_up_to_255_characters",
         "hashlib.sha256(json.dumps([issuer, subject]).encode()).digest()",
         'f"{issuer} {subject}".encode()',
     ),
     (
-        "test_what_is_stored_is_there_for_others",
+        "test_records_are_visible_to_other_processes",
         "shared = _SHARED.get(self.folder)",
         "shared = None",
     ),
     (
-        "test_the_id_of_a_closed_account_is_never_given_again",
+        "test_id_of_a_closed_account_is_never_given_again",
         "_ACCOUNTS.put(view, AccountRecord(user_id, AccountKind.CLOSED))",
         "view.delete(_account_key(user_id))",
     ),
     (
-        "test_a_change_is_stored",
+        "test_update_stores_the_change",
         "            view.delete(lead)\n",
         "            pass\n",
     ),
@@ -166,7 +166,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("name", "right", "wrong"), MISTAKES, ids=[each[0] for each in MISTAKES])
-async def test_the_kit_says_of_a_mistake_what_the_page_says_it_does(
+async def test_contract_reports_a_mistake_as_the_page_says(
     tmp_path: Path, name: str, right: str, wrong: str
 ) -> None:
     assert CODE.count(right) == 1
@@ -197,28 +197,26 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
     await storage.close()
 
 
-async def test_the_file_and_its_folder_are_the_owners_alone(
-    storage: Storage, tmp_path: Path
-) -> None:
+async def test_file_and_folder_are_private(storage: Storage, tmp_path: Path) -> None:
     folder = tmp_path / "orders"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
-async def test_a_folder_that_was_not_migrated_is_not_opened(tmp_path: Path) -> None:
+async def test_folder_without_a_schema_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(SchemaNotCurrent, match="run `ordergate migrate`"):
         await LmdbStorage(LmdbDatabase(tmp_path)).open()
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_folder_of_a_newer_program_is_refused(storage: Any) -> None:
+async def test_folder_of_a_newer_version_is_refused(storage: Any) -> None:
     await storage._database.write(lambda view: view.put(b"mschema", bytes([2])))
     for attempt in (storage.open, storage.migrate):
         with pytest.raises(SchemaNotCurrent, match="a newer Ordergate"):
             await attempt()
 
 
-async def test_a_file_that_is_gone_is_told(storage: Storage, tmp_path: Path) -> None:
+async def test_missing_file_is_reported(storage: Storage, tmp_path: Path) -> None:
     await storage.open()
     await storage.ping()
     (tmp_path / "orders" / "data.mdb").unlink()
@@ -226,13 +224,13 @@ async def test_a_file_that_is_gone_is_told(storage: Storage, tmp_path: Path) -> 
         await storage.ping()
 
 
-async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+async def test_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailable, match="Not a directory"):
         await LmdbStorage(LmdbDatabase(tmp_path / "file" / "orders")).migrate()
 
 
-async def test_a_full_storage_is_told_and_keeps_what_it_has(
+async def test_full_storage_is_reported_and_keeps_its_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ADAPTER, "MAP_BYTES", 65_536)
@@ -250,7 +248,7 @@ async def test_a_full_storage_is_told_and_keeps_what_it_has(
     await storage.close()
 
 
-async def test_a_session_that_is_forgotten_leaves_no_key(storage: Any) -> None:
+async def test_purged_session_leaves_no_key(storage: Any) -> None:
     await storage.loader.load([ALICE], [])
 
     def keys() -> list[bytes]:
@@ -287,7 +285,7 @@ def row(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(container._ENGINES, scheme, engine)
 
 
-async def test_a_row_in_the_container_is_all_that_a_new_storage_needs(
+async def test_new_storage_needs_one_row_in_the_container(
     row: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERGATE_DATABASE_URL", f"lmdb:///{tmp_path / 'orders'}")
@@ -316,7 +314,7 @@ async def test_a_row_in_the_container_is_all_that_a_new_storage_needs(
         ("rocksdb:///folder", "must begin with "),
     ],
 )
-def test_a_url_is_checked_by_its_row(
+def test_url_is_validated_by_its_storage(
     row: None, monkeypatch: pytest.MonkeyPatch, url: str, flaw: str
 ) -> None:
     monkeypatch.setenv("ORDERGATE_DATABASE_URL", url)

@@ -63,7 +63,7 @@ def problem_type(answer: httpx.Response) -> str:
 # Who is asking
 
 
-async def test_a_subject_reads_the_orders_of_its_account(
+async def test_subject_reads_the_orders_of_its_account(
     client: httpx.AsyncClient, container: Container, issuer: Issuer
 ) -> None:
     container.storage().tables.subjects[issuer.name, "auth0|alice"] = UserId(1)
@@ -73,7 +73,7 @@ async def test_a_subject_reads_the_orders_of_its_account(
     assert (await read(client, issuer.token("auth0|bob"))).status_code == 404
 
 
-async def test_a_new_subject_has_a_new_account_without_orders(
+async def test_new_subject_has_a_new_account_without_orders(
     client: httpx.AsyncClient, container: Container, issuer: Issuer
 ) -> None:
     answers = await asyncio.gather(*(read(client, issuer.token("new")) for _ in range(20)))
@@ -92,13 +92,13 @@ async def test_a_new_subject_has_a_new_account_without_orders(
     ],
     ids=["azp", "client_id", "neither"],
 )
-async def test_the_caller_is_what_the_token_says(
+async def test_caller_has_the_claims_of_the_token(
     container: Container, issuer: Issuer, claims: dict[str, Any], caller: Caller
 ) -> None:
     assert await container.verifier().verify(issuer.token(**claims)) == caller
 
 
-async def test_a_subject_is_looked_up_once(container: Container, issuer: Issuer) -> None:
+async def test_subject_is_looked_up_once(container: Container, issuer: Issuer) -> None:
     verifier = container.verifier()
     first = await verifier.verify(issuer.token())
     container.storage().tables.subjects.clear()
@@ -106,7 +106,7 @@ async def test_a_subject_is_looked_up_once(container: Container, issuer: Issuer)
     assert container.storage().tables.subjects == {}
 
 
-async def test_the_subjects_remembered_have_a_bound(container: Container, issuer: Issuer) -> None:
+async def test_cache_of_subjects_is_bounded(container: Container, issuer: Issuer) -> None:
     verifier = container.verifier()
     await verifier.verify(issuer.token("the oldest"))
     verifier._known |= {f"subject {i}": UserId(i) for i in range(1, MAX_KNOWN_SUBJECTS)}
@@ -146,7 +146,7 @@ async def test_the_subjects_remembered_have_a_bound(container: Container, issuer
     ],
     ids=str,
 )
-async def test_a_token_that_is_not_for_now_and_for_us_is_refused(
+async def test_token_is_refused_when_its_time_issuer_or_audience_is_wrong(
     client: httpx.AsyncClient, container: Container, issuer: Issuer, changes: dict[str, Any]
 ) -> None:
     answer = await read(client, issuer.token(**changes))
@@ -154,9 +154,7 @@ async def test_a_token_that_is_not_for_now_and_for_us_is_refused(
     assert container.storage().tables.subjects == {}
 
 
-async def test_an_issuer_is_compared_to_the_letter(
-    client: httpx.AsyncClient, issuer: Issuer
-) -> None:
+async def test_issuer_is_compared_exactly(client: httpx.AsyncClient, issuer: Issuer) -> None:
     assert (await read(client, issuer.token(iss=issuer.address))).status_code == 401
     assert (await read(client, issuer.token(iss=f"{issuer.address}/"))).status_code == 404
 
@@ -173,7 +171,7 @@ async def test_an_issuer_is_compared_to_the_letter(
         (["JWT"], False),
     ],
 )
-async def test_a_setting_lets_tokens_through_that_do_not_say_what_they_are(
+async def test_setting_accepts_tokens_without_a_type(
     container: Container, issuer: Issuer, typ: object, believed: bool
 ) -> None:
     lenient = Container(
@@ -188,7 +186,9 @@ async def test_a_setting_lets_tokens_through_that_do_not_say_what_they_are(
             await lenient.verifier().verify(token)
 
 
-async def test_a_public_key_is_no_secret(client: httpx.AsyncClient, issuer: Issuer) -> None:
+async def test_public_key_is_not_accepted_as_a_secret(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
     """The confusion of algorithms: HS256 with what everybody can fetch as the secret."""
     header, payload, _ = issuer.token().split(".")
     header = encode(json.dumps({"alg": "HS256", "typ": "at+jwt"}).encode())
@@ -198,7 +198,7 @@ async def test_a_public_key_is_no_secret(client: httpx.AsyncClient, issuer: Issu
         assert (await read(client, forged)).status_code == 401
 
 
-async def test_a_secret_that_is_published_verifies_nothing(
+async def test_published_secret_verifies_no_token(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
     secret = b"a secret that everybody can fetch from the issuer"
@@ -210,7 +210,7 @@ async def test_a_secret_that_is_published_verifies_nothing(
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.AA", "x" * 9000])
-async def test_what_is_no_token_is_refused(
+async def test_malformed_token_is_refused(
     client: httpx.AsyncClient, issuer: Issuer, token: str
 ) -> None:
     assert (await read(client, token)).status_code == 401
@@ -219,7 +219,7 @@ async def test_what_is_no_token_is_refused(
 # Keys that change, and an issuer that does not answer
 
 
-async def test_a_key_is_believed_from_the_first_token_it_signed(
+async def test_new_key_is_accepted_from_its_first_token_on(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
     old = issuer.token()
@@ -230,7 +230,7 @@ async def test_a_key_is_believed_from_the_first_token_it_signed(
     assert issuer.fetches == 2
 
 
-async def test_many_forged_tokens_cost_the_issuer_one_answer(
+async def test_forged_tokens_cost_the_issuer_one_request(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
     assert (await read(client, issuer.token())).status_code == 404
@@ -240,7 +240,7 @@ async def test_many_forged_tokens_cost_the_issuer_one_answer(
     assert issuer.fetches == 2
 
 
-async def test_tokens_are_believed_while_the_issuer_is_down() -> None:
+async def test_tokens_are_accepted_while_the_issuer_is_down() -> None:
     with issuing() as issuer:
         settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
         seconds = [0.0]
@@ -253,7 +253,7 @@ async def test_tokens_are_believed_while_the_issuer_is_down() -> None:
     await keys.close()
 
 
-async def test_an_issuer_that_was_never_up_is_a_503(
+async def test_token_is_answered_503_when_the_issuer_was_never_reachable(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
     issuer.status = 502
@@ -262,7 +262,7 @@ async def test_an_issuer_that_was_never_up_is_a_503(
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_a_slow_issuer_holds_up_nobody_else(container: Container, issuer: Issuer) -> None:
+async def test_slow_issuer_delays_no_other_request(container: Container, issuer: Issuer) -> None:
     slow = Container(
         settings=container.settings(),
         storage=InMemoryStorage(),
@@ -283,7 +283,7 @@ async def test_a_slow_issuer_holds_up_nobody_else(container: Container, issuer: 
 # What is not there
 
 
-async def test_nobody_signs_in_here(client: httpx.AsyncClient) -> None:
+async def test_login_does_not_exist_with_an_external_issuer(client: httpx.AsyncClient) -> None:
     form = {"username": "user1", "password": PASSWORD}
     for answer in (await client.post("/login", data=form), await client.get("/login")):
         assert answer.status_code == 404
@@ -292,7 +292,9 @@ async def test_nobody_signs_in_here(client: httpx.AsyncClient) -> None:
     assert "login" not in answer.text
 
 
-async def test_the_document_knows_no_sign_in(client: httpx.AsyncClient, issuer: Issuer) -> None:
+async def test_openapi_document_has_no_login_with_an_external_issuer(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
     document = (await client.get("/openapi.json")).json()
     assert "/login" not in document["paths"]
     assert "login" not in json.dumps(document)
@@ -315,7 +317,7 @@ async def test_the_document_knows_no_sign_in(client: httpx.AsyncClient, issuer: 
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_server_believes_another_issuer(
+def test_server_accepts_tokens_of_an_external_issuer(
     tmp_path: Path, start: Start, issuer: Issuer, workers: int
 ) -> None:
     settings: dict[str, Any] = {
@@ -345,7 +347,7 @@ def test_a_server_believes_another_issuer(
     assert "HTTP Request" not in "".join(server.output)
 
 
-def test_a_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) -> None:
+def test_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) -> None:
     with issuing() as issuer:
         pass
     assert ordergate("migrate", cwd=tmp_path).returncode == 0

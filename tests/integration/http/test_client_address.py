@@ -82,7 +82,7 @@ def address_of(url: str) -> str:
     ids=" ".join,
 )
 @pytest.mark.parametrize("allowed", [None, "*", "127.0.0.1"])
-def test_no_client_names_its_own_address_to_uvicorn(
+def test_client_cannot_choose_its_address_under_uvicorn(
     folder: Path,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
@@ -95,7 +95,7 @@ def test_no_client_names_its_own_address_to_uvicorn(
     assert address_of(server.url) == "127.0.0.1"
 
 
-def test_no_client_names_its_own_address_to_an_application_that_runs_uvicorn(
+def test_client_cannot_choose_its_address_when_the_application_runs_uvicorn(
     folder: Path, start: Start
 ) -> None:
     server = start(module="program", cwd=folder, BCRYPT_COST=4)
@@ -103,7 +103,7 @@ def test_no_client_names_its_own_address_to_an_application_that_runs_uvicorn(
 
 
 @pytest.mark.parametrize("trusted", [None, "127.0.0.1"])
-def test_the_scheme_is_the_connections_unless_a_trusted_proxy_names_another(
+def test_scheme_is_that_of_the_connection_unless_a_trusted_proxy_names_another(
     folder: Path, start: Start, trusted: str | None
 ) -> None:
     settings = {} if trusted is None else {"TRUSTED_PROXIES": trusted}
@@ -112,14 +112,14 @@ def test_the_scheme_is_the_connections_unless_a_trusted_proxy_names_another(
     assert answer.json() == ("http" if trusted is None else "https")
 
 
-def test_a_trusted_proxy_names_the_address_under_uvicorn(folder: Path, start: Start) -> None:
+def test_trusted_proxy_names_the_address_under_uvicorn(folder: Path, start: Start) -> None:
     server = start(
         "own:app", module="uvicorn", cwd=folder, BCRYPT_COST=4, TRUSTED_PROXIES="127.0.0.1"
     )
     assert address_of(server.url) == FORGED
 
 
-def test_uvicorns_list_of_proxies_is_ignored_with_a_warning(
+def test_proxy_list_of_uvicorn_is_ignored_with_a_warning(
     folder: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")

@@ -106,7 +106,7 @@ def complaints(page: Chrome) -> list[str]:
     return [entry["message"] for entry in log if entry["level"] in {"WARNING", "SEVERE"}]
 
 
-def test_the_page_shows_every_operation(page: Chrome, served: Server) -> None:
+def test_page_shows_every_operation(page: Chrome, served: Server) -> None:
     read(page, ".opblock")
     shown = [
         tuple(
@@ -123,7 +123,7 @@ def test_the_page_shows_every_operation(page: Chrome, served: Server) -> None:
     )
 
 
-def test_the_authorize_button_signs_in(page: Chrome, served: Server) -> None:
+def test_authorize_button_signs_in(page: Chrome, served: Server) -> None:
     authorize(page, "user1")
     form = {"username": "user1", "password": PASSWORD}
     token = httpx.post(f"{served.url}/login", data=form).json()["access_token"]
@@ -132,14 +132,14 @@ def test_the_authorize_button_signs_in(page: Chrome, served: Server) -> None:
     assert order.json()["id"] == 1
 
 
-def test_without_it_an_order_is_refused(page: Chrome, served: Server) -> None:
+def test_docs_page_shows_a_refusal_without_authorization(page: Chrome, served: Server) -> None:
     status, problem = try_out_order_1(page)
     assert (status, problem["type"]) == ("401", "urn:problem-type:ordergate:token-required")
     [error_line] = WebDriverWait(page, SECONDS).until(complaints)
     assert error_line.startswith(f"{served.url}/order?id=1 - Failed to load resource")
 
 
-def test_no_other_host_is_asked_and_the_console_stays_empty(page: Chrome, served: Server) -> None:
+def test_docs_page_requests_no_other_host_and_logs_no_error(page: Chrome, served: Server) -> None:
     authorize(page, "user1")
     try_out_order_1(page)
     assert hosts(page) == {urlsplit(served.url).netloc}

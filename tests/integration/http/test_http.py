@@ -67,7 +67,9 @@ async def test_optional_fields_are_optional(
     assert (await client.post("/login", data=form)).status_code == 200
 
 
-async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.AsyncClient) -> None:
+async def test_wrong_password_and_unknown_user_get_the_same_answer(
+    client: httpx.AsyncClient,
+) -> None:
     answers = [
         await client.post(
             "/login",
@@ -141,7 +143,7 @@ async def test_wrong_password_and_unknown_user_are_one_answer(client: httpx.Asyn
         ),
     ],
 )
-async def test_a_wrong_request_is_answered_with_its_error_code(
+async def test_invalid_login_request_gets_its_oauth_error_code(
     client: httpx.AsyncClient, form: str, error: str, detail: str
 ) -> None:
     response = await client.post(
@@ -153,7 +155,7 @@ async def test_a_wrong_request_is_answered_with_its_error_code(
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"username=\xed\xa0\x80&password=x"])
-async def test_a_form_that_is_no_utf_8_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_form_with_invalid_utf_8_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post(
         "/login", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
@@ -164,7 +166,7 @@ async def test_a_form_that_is_no_utf_8_is_refused(client: httpx.AsyncClient, bod
 @pytest.mark.parametrize(
     "password", ["a\0b", "x" * 4096, "x" * 5000, "é" * 4096, "🗝" * 9, "\uffff", "\u202e"]
 )
-async def test_any_password_gets_a_clean_no(client: httpx.AsyncClient, password: str) -> None:
+async def test_any_wrong_password_is_refused(client: httpx.AsyncClient, password: str) -> None:
     response = await client.post("/login", data={"username": "user1", "password": password})
     assert response.status_code == 400
     assert problem(response)["error"] == "invalid_grant"
@@ -173,7 +175,7 @@ async def test_any_password_gets_a_clean_no(client: httpx.AsyncClient, password:
 @pytest.mark.parametrize(
     "media_type", ["application/json", "multipart/form-data", "text/plain", ""]
 )
-async def test_a_form_is_a_form(client: httpx.AsyncClient, media_type: str) -> None:
+async def test_login_accepts_a_form_alone(client: httpx.AsyncClient, media_type: str) -> None:
     response = await client.post("/login", content=b"{}", headers={"Content-Type": media_type})
     assert response.status_code == 415
     assert problem(response)["error"] == "invalid_request"
@@ -184,7 +186,7 @@ def basic(credentials: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("credentials", [":", "shop:", "my%20shop:", "  shop:"])
-async def test_a_client_may_name_itself_by_http_basic(
+async def test_client_id_may_be_sent_by_http_basic(
     client: httpx.AsyncClient, credentials: str
 ) -> None:
     form = {"username": "user1", "password": PASSWORD}
@@ -203,7 +205,7 @@ async def test_a_client_may_name_itself_by_http_basic(
         ({}, {"Authorization": "Basic %"}, 400, "invalid_request"),
     ],
 )
-async def test_clients_have_no_secrets_here(
+async def test_client_secrets_are_refused(
     client: httpx.AsyncClient,
     form: dict[str, str],
     headers: dict[str, str],
@@ -220,7 +222,7 @@ async def test_clients_have_no_secrets_here(
 
 
 @pytest.mark.parametrize("address", ["/order?id=1", "/orders/1"])
-async def test_an_owner_reads_the_order(client: httpx.AsyncClient, address: str) -> None:
+async def test_owner_reads_the_order(client: httpx.AsyncClient, address: str) -> None:
     response = await client.get(address, headers=await sign_in(client))
     assert response.status_code == 200
     assert response.headers["cache-control"] == "private, no-cache, no-transform"
@@ -241,7 +243,7 @@ async def test_an_owner_reads_the_order(client: httpx.AsyncClient, address: str)
 
 
 @pytest.mark.parametrize("pattern", ["/order?id={}", "/orders/{}"])
-async def test_an_order_of_someone_else_is_like_one_that_does_not_exist(
+async def test_order_of_another_owner_is_answered_like_a_missing_one(
     client: httpx.AsyncClient, pattern: str
 ) -> None:
     headers = await sign_in(client) | {"X-Request-ID": "the-same"}
@@ -254,7 +256,7 @@ async def test_an_order_of_someone_else_is_like_one_that_does_not_exist(
     assert problem(answers[0])["detail"] == "You have no order with this id."
 
 
-async def test_everybody_reads_their_own_and_nobody_elses(client: httpx.AsyncClient) -> None:
+async def test_users_read_their_own_orders_alone(client: httpx.AsyncClient) -> None:
     for number in (1, 2, 3):
         headers = await sign_in(client, f"user{number}")
         readable = [
@@ -272,7 +274,7 @@ BAD_IDS = [
 
 
 @pytest.mark.parametrize("order_id", [*BAD_IDS, ""])
-async def test_an_id_that_cannot_be_one_is_named(client: httpx.AsyncClient, order_id: str) -> None:
+async def test_invalid_order_id_is_named(client: httpx.AsyncClient, order_id: str) -> None:
     response = await client.get(f"/order?id={order_id}", headers=await sign_in(client))
     assert response.status_code == 422
     detail = "must be a whole number from 1 to 9223372036854775807"
@@ -282,7 +284,7 @@ async def test_an_id_that_cannot_be_one_is_named(client: httpx.AsyncClient, orde
 
 
 @pytest.mark.parametrize("order_id", BAD_IDS)
-async def test_an_id_in_the_path_is_held_to_the_same(
+async def test_order_id_in_the_path_has_the_same_rules(
     client: httpx.AsyncClient, order_id: str
 ) -> None:
     response = await client.get(f"/orders/{order_id}", headers=await sign_in(client))
@@ -304,7 +306,7 @@ async def test_an_id_in_the_path_is_held_to_the_same(
         ("/livez?x", ["x"]),
     ],
 )
-async def test_a_missing_repeated_or_misspelt_parameter_is_named(
+async def test_missing_repeated_or_misspelt_parameter_is_named(
     client: httpx.AsyncClient, address: str, names: list[str]
 ) -> None:
     response = await client.get(address, headers=await sign_in(client))
@@ -314,7 +316,7 @@ async def test_a_missing_repeated_or_misspelt_parameter_is_named(
     assert sorted({error["name"] for error in errors}) == names
 
 
-async def test_nothing_of_a_long_value_is_repeated(client: httpx.AsyncClient) -> None:
+async def test_long_value_is_not_repeated(client: httpx.AsyncClient) -> None:
     response = await client.get(f"/order?id={'7' * 3000}", headers=await sign_in(client))
     assert len(response.content) < 500
 
@@ -339,7 +341,7 @@ async def test_many_wrong_parameters_get_a_short_answer(client: httpx.AsyncClien
         {"Authorization": "Bearer"},
     ],
 )
-async def test_without_a_token_the_challenge_is_bare(
+async def test_missing_token_gets_a_bare_challenge(
     client: httpx.AsyncClient, headers: dict[str, str]
 ) -> None:
     response = await client.get("/order?id=abc", headers=headers)
@@ -351,7 +353,7 @@ async def test_without_a_token_the_challenge_is_bare(
 @pytest.mark.parametrize(
     "token", ["x", "a.b.c", "é", "\xa0x", "x" * 10_000, "a b", "..", "eyJhbGciOiJub25lIn0.e30."]
 )
-async def test_a_token_that_cannot_be_trusted_is_answered_invalid_token(
+async def test_untrusted_token_is_answered_invalid_token(
     client: httpx.AsyncClient, token: str
 ) -> None:
     response = await client.get(
@@ -362,7 +364,7 @@ async def test_a_token_that_cannot_be_trusted_is_answered_invalid_token(
     assert problem(response)["error"] == "invalid_token"
 
 
-async def test_a_token_with_one_changed_character_is_refused(client: httpx.AsyncClient) -> None:
+async def test_token_with_one_changed_character_is_refused(client: httpx.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"]
     for position in (10, len(token) // 2, len(token) - 5):
         changed = (
@@ -372,13 +374,13 @@ async def test_a_token_with_one_changed_character_is_refused(client: httpx.Async
         assert response.status_code == 401
 
 
-async def test_the_scheme_is_read_in_any_case(client: httpx.AsyncClient) -> None:
+async def test_scheme_is_read_in_any_case(client: httpx.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"].removeprefix("Bearer ")
     response = await client.get("/order?id=1", headers={"Authorization": f"bearer {token}"})
     assert response.status_code == 200
 
 
-async def test_two_authorizations_are_one_too_many(client: httpx.AsyncClient) -> None:
+async def test_repeated_authorization_is_refused(client: httpx.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"]
     twice = [("Authorization", token), ("Authorization", token)]
     response = await client.get("/order?id=1", headers=twice)
@@ -395,7 +397,7 @@ async def test_two_authorizations_are_one_too_many(client: httpx.AsyncClient) ->
 @pytest.mark.parametrize(
     "address", ["/nothing", "/orders/", "/orders/1/", "/%00", "/docs/secret", "//", "/order/"]
 )
-async def test_an_address_with_nothing_is_a_problem(
+async def test_unknown_path_is_answered_with_a_problem(
     client: httpx.AsyncClient, address: str
 ) -> None:
     response = await client.get(httpx.URL(str(client.base_url).rstrip("/") + address))
@@ -413,7 +415,7 @@ async def test_an_address_with_nothing_is_a_problem(
         ("GET", "/orders/1/cancel", "POST"),
     ],
 )
-async def test_a_method_that_is_not_taken_names_those_that_are(
+async def test_unsupported_method_is_answered_with_the_supported_ones(
     client: httpx.AsyncClient, method: str, address: str, allow: str
 ) -> None:
     response = await client.request(method, address)
@@ -426,7 +428,7 @@ async def test_a_method_that_is_not_taken_names_those_that_are(
     ("address", "kind"),
     [("/login", "application/x-www-form-urlencoded"), ("/users", "application/json")],
 )
-async def test_a_body_has_a_bound(client: httpx.AsyncClient, address: str, kind: str) -> None:
+async def test_body_size_is_limited(client: httpx.AsyncClient, address: str, kind: str) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(270):
             yield b"x" * 1024
@@ -443,7 +445,7 @@ async def test_a_body_has_a_bound(client: httpx.AsyncClient, address: str, kind:
 
 
 @pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])
-async def test_a_request_id_is_accepted_and_returned(client: httpx.AsyncClient, given: str) -> None:
+async def test_request_id_is_accepted_and_returned(client: httpx.AsyncClient, given: str) -> None:
     response = await client.get("/livez", headers={"X-Request-ID": given})
     assert response.headers["x-request-id"] == given
 
@@ -462,7 +464,7 @@ async def test_any_other_request_id_is_replaced(
 
 
 @pytest.mark.parametrize("address", ["/livez", "/nothing", "/order?id=1", "/docs"])
-async def test_every_answer_has_careful_headers(client: httpx.AsyncClient, address: str) -> None:
+async def test_answers_have_security_headers(client: httpx.AsyncClient, address: str) -> None:
     headers = (await client.get(address)).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -472,7 +474,7 @@ async def test_every_answer_has_careful_headers(client: httpx.AsyncClient, addre
 
 
 @pytest.mark.parametrize("address", ["/livez", "/readyz"])
-async def test_signs_of_life(client: httpx.AsyncClient, address: str) -> None:
+async def test_health_routes_answer(client: httpx.AsyncClient, address: str) -> None:
     response = await client.get(address)
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
     assert response.headers["cache-control"] == "no-store"
@@ -481,7 +483,7 @@ async def test_signs_of_life(client: httpx.AsyncClient, address: str) -> None:
 # Discovery
 
 
-async def test_the_metadata_describes_this_service(client: httpx.AsyncClient) -> None:
+async def test_metadata_describes_this_service(client: httpx.AsyncClient) -> None:
     response = await client.get("/.well-known/oauth-authorization-server")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -502,7 +504,7 @@ async def test_the_metadata_describes_this_service(client: httpx.AsyncClient) ->
     AuthorizationServerMetadata(response.json()).validate_grant_types_supported()
 
 
-async def test_the_public_keys_are_published_and_may_be_kept(client: httpx.AsyncClient) -> None:
+async def test_public_keys_are_published_and_cacheable(client: httpx.AsyncClient) -> None:
     response = await client.get("/.well-known/jwks.json")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/jwk-set+json"
@@ -514,7 +516,7 @@ async def test_the_public_keys_are_published_and_may_be_kept(client: httpx.Async
     assert published == ([] if kid == "secret" else [(kid, members)])
 
 
-async def test_pages_of_a_named_origin_may_call(client: httpx.AsyncClient) -> None:
+async def test_cors_allows_a_configured_origin(client: httpx.AsyncClient) -> None:
     preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
     asked = {**preflight, "Access-Control-Request-Headers": "authorization"}
     response = await client.options("/order?id=1", headers=asked)
@@ -525,7 +527,7 @@ async def test_pages_of_a_named_origin_may_call(client: httpx.AsyncClient) -> No
     assert "access-control-allow-credentials" not in response.headers
 
 
-async def test_pages_of_other_origins_may_not(client: httpx.AsyncClient) -> None:
+async def test_cors_refuses_other_origins(client: httpx.AsyncClient) -> None:
     preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
     response = await client.options("/order?id=1", headers=preflight)
     assert response.status_code == 400
@@ -536,7 +538,7 @@ async def test_pages_of_other_origins_may_not(client: httpx.AsyncClient) -> None
 # Documentation
 
 
-async def test_the_pages_assets_are_served_here(client: httpx.AsyncClient) -> None:
+async def test_docs_page_assets_are_served_locally(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     assert page.status_code == 200
     assert "http" not in page.text
@@ -550,12 +552,12 @@ async def test_the_pages_assets_are_served_here(client: httpx.AsyncClient) -> No
         }  # fmt: skip
 
 
-async def test_the_bare_address_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+async def test_root_redirects_to_the_documentation(client: httpx.AsyncClient) -> None:
     response = await client.get("/")
     assert (response.status_code, response.headers["location"]) == (307, "docs")
 
 
-async def test_the_document_names_operations_errors_and_the_scheme(
+async def test_openapi_document_names_operations_errors_and_the_scheme(
     client: httpx.AsyncClient,
 ) -> None:
     document = (await client.get("/openapi.json")).json()
@@ -625,7 +627,7 @@ async def test_the_document_names_operations_errors_and_the_scheme(
     assert "security" not in operations["POST /login"]
 
 
-async def test_times_in_tokens_are_those_promised(client: httpx.AsyncClient) -> None:
+async def test_token_times_match_the_answer(client: httpx.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     assert set(claims) == {

@@ -38,20 +38,20 @@ async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tu
     ],
     ids=["no value", "no colon", "mark", "nested", "long number", "many members"],
 )
-async def test_a_body_that_cannot_be_read_is_told_where(
+async def test_unreadable_body_is_reported_with_its_position(
     client: httpx.AsyncClient, body: str, detail: str
 ) -> None:
     assert await sent(client, body) == (400, detail)
 
 
-async def test_who_has_no_token_is_told_before_the_body_is_read(client: httpx.AsyncClient) -> None:
+async def test_missing_token_is_reported_before_the_body_is_read(client: httpx.AsyncClient) -> None:
     for body in ("{", "[" * 1_000, json.dumps(TEA)):
         status, detail = await sent(client, body, "/orders")
         assert status == 401
         assert detail.startswith("Send an access token")
 
 
-async def test_parameters_have_a_bound(client: httpx.AsyncClient) -> None:
+async def test_parameters_are_limited(client: httpx.AsyncClient) -> None:
     user = await somebody_new(client)
     many = "&".join(f"p{i}=1" for i in range(1_000))
     answer = await client.get(f"/orders?{many}", headers=user)
@@ -59,7 +59,7 @@ async def test_parameters_have_a_bound(client: httpx.AsyncClient) -> None:
     assert answer.json()["detail"] == "query has more than 32 parameters"
 
 
-async def test_a_status_that_is_none_is_told_in_the_words_of_the_api(
+async def test_invalid_status_is_reported_with_the_valid_ones(
     client: httpx.AsyncClient,
 ) -> None:
     user = await somebody_new(client)
@@ -86,7 +86,7 @@ async def test_a_status_that_is_none_is_told_in_the_words_of_the_api(
         ),
     ],
 )
-async def test_a_wrong_order_is_told_in_the_words_of_json(
+async def test_invalid_order_is_reported_in_terms_of_json(
     client: httpx.AsyncClient, order: object, name: str, detail: str
 ) -> None:
     user = await somebody_new(client)
@@ -95,7 +95,7 @@ async def test_a_wrong_order_is_told_in_the_words_of_json(
     assert answer.json()["errors"] == [{"in": "body", "name": name, "detail": detail}]
 
 
-async def test_what_says_that_it_is_too_long_is_refused_before_anything_is_done(
+async def test_oversized_content_length_is_refused_before_the_handler_runs(
     client: httpx.AsyncClient,
 ) -> None:
     user = await somebody_new(client)
@@ -105,7 +105,9 @@ async def test_what_says_that_it_is_too_long_is_refused_before_anything_is_done(
     assert (await client.get(address, headers=user)).json()["status"] == "placed"
 
 
-async def test_weak_tags_alone_are_told_apart_from_a_change(client: httpx.AsyncClient) -> None:
+async def test_weak_tags_are_reported_apart_from_a_changed_version(
+    client: httpx.AsyncClient,
+) -> None:
     user = await somebody_new(client)
     placed = await place(client, user)
     weak = {"If-Match": f"W/{placed.headers['ETag']}"}

@@ -79,7 +79,7 @@ async def walk(client: httpx.AsyncClient, address: str, user: Mapping[str, str])
     return pages
 
 
-async def test_1000_orders_are_walked_page_by_page() -> None:
+async def test_pages_cover_1000_orders() -> None:
     async with await application(alices_orders(1_000)) as client:
         alice = await sign_in(client, "alice")
         newest_first = list(range(1_000, 0, -1))
@@ -90,7 +90,7 @@ async def test_1000_orders_are_walked_page_by_page() -> None:
         assert (await walk(client, "/orders", alice))[0] == newest_first[:50]
 
 
-async def test_a_page_is_as_documented(shop: httpx.AsyncClient) -> None:
+async def test_page_is_as_documented(shop: httpx.AsyncClient) -> None:
     alice = await sign_in(shop, "alice")
     answer = await shop.get("/orders?limit=1&status=placed", headers=alice)
     body = answer.json()
@@ -102,14 +102,14 @@ async def test_a_page_is_as_documented(shop: httpx.AsyncClient) -> None:
     assert answer.headers["link"] == f'<{following}>; rel="next"'
 
 
-async def test_who_has_no_orders_has_an_empty_page(shop: httpx.AsyncClient) -> None:
+async def test_user_without_orders_gets_an_empty_page(shop: httpx.AsyncClient) -> None:
     await shop.post("/users", json={"username": "carol", "password": PASSWORD})
     answer = await shop.get("/orders", headers=await sign_in(shop, "carol"))
     assert answer.json() == {"orders": [], "next_cursor": None}
     assert "link" not in answer.headers
 
 
-async def test_everybody_lists_their_own_and_nobody_elses(shop: httpx.AsyncClient) -> None:
+async def test_users_list_their_own_orders_alone(shop: httpx.AsyncClient) -> None:
     assert await walk(shop, "/orders", await sign_in(shop, "bob")) == [[99, 1]]
 
 
@@ -130,7 +130,7 @@ async def test_everybody_lists_their_own_and_nobody_elses(shop: httpx.AsyncClien
     ],
 )
 @pytest.mark.parametrize("limit", [1, 4, 200])
-async def test_filters_choose_and_hold_on_every_page(
+async def test_filters_apply_to_every_page(
     shop: httpx.AsyncClient, query: str, chosen: Iterable[int], limit: int
 ) -> None:
     pages = await walk(shop, f"/orders?{query}&limit={limit}", await sign_in(shop, "alice"))
@@ -173,7 +173,7 @@ KNOWN = "cursor, limit, placed_before, placed_from, status"
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_wrong_parameter_is_told_what_it_should_be(
+async def test_invalid_parameter_is_reported_with_its_rule(
     shop: httpx.AsyncClient, query: str, name: str, detail: str
 ) -> None:
     answer = await shop.get(f"/orders?{query}", headers=await sign_in(shop, "alice"))
@@ -182,7 +182,7 @@ async def test_a_wrong_parameter_is_told_what_it_should_be(
 
 
 @pytest.mark.parametrize("status", ["", "PAID", "open", "paid,placed"])
-async def test_a_status_that_there_is_not_is_told_which_there_are(
+async def test_unknown_status_is_reported_with_the_known_ones(
     shop: httpx.AsyncClient, status: str
 ) -> None:
     answer = await shop.get(f"/orders?status={status}", headers=await sign_in(shop, "alice"))
@@ -190,7 +190,7 @@ async def test_a_status_that_there_is_not_is_told_which_there_are(
     assert "must be one of placed, paid, shipped, delivered, cancelled" in str(problem(answer))
 
 
-async def test_a_cursor_is_good_for_its_owner_and_filters_alone(shop: httpx.AsyncClient) -> None:
+async def test_cursor_is_valid_for_its_owner_and_filters_alone(shop: httpx.AsyncClient) -> None:
     alice, bob = await sign_in(shop, "alice"), await sign_in(shop, "bob")
     address = f"/orders?limit=1&status=paid&placed_from={EARLIER}"
     cursor = (await shop.get(address, headers=alice)).json()["next_cursor"]
@@ -235,7 +235,7 @@ async def test_seeded_orders_are_listed_newest_first(client: httpx.AsyncClient) 
     assert [order for page in pages for order in page] == list(range(29, 0, -3))
 
 
-async def test_orders_placed_meanwhile_move_no_page(client: httpx.AsyncClient) -> None:
+async def test_pages_do_not_move_when_orders_are_placed(client: httpx.AsyncClient) -> None:
     user = await sign_in(client, "user3")
     first = await client.get("/orders?limit=4", headers=user)
     order = {"currency": "JPY", "lines": [

@@ -71,7 +71,7 @@ def answer_of(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str
     return response.status_code, response.content, headers
 
 
-def test_the_document_lists_what_is_tried() -> None:
+def test_openapi_document_lists_the_tested_order_operations() -> None:
     assert {name for name, *_ in OPERATIONS} >= {
         "read_order", "read_order_by_query", "cancel_order",
     }  # fmt: skip
@@ -82,7 +82,7 @@ def test_the_document_lists_what_is_tried() -> None:
     [operation for _, *operation in OPERATIONS],
     ids=[name for name, *_ in OPERATIONS],
 )
-async def test_to_others_an_order_is_like_none_and_nothing_changes(
+async def test_order_operations_of_another_user_change_nothing_and_answer_not_found(
     client: httpx.AsyncClient, method: str, path: str, operation: Mapping[str, Any]
 ) -> None:
     alice, bob = await sign_in(client, "user1"), await sign_in(client, "user2")
@@ -102,7 +102,7 @@ async def test_to_others_an_order_is_like_none_and_nothing_changes(
     assert own.status_code in {200, 304}, "what is tried would have worked"
 
 
-async def test_to_others_an_order_is_in_no_list(client: httpx.AsyncClient) -> None:
+async def test_order_is_in_no_list_of_another_user(client: httpx.AsyncClient) -> None:
     alice, bob = await sign_in(client, "user1"), await sign_in(client, "user2")
     placed = await client.post("/orders", json=ORDER, headers=alice)
     for user, times in ((alice, 1), (bob, 0)):

@@ -41,7 +41,7 @@ def first_answer(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, st
 # Place
 
 
-async def test_an_order_is_placed_and_says_where_it_is(
+async def test_placed_order_is_answered_with_its_location(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     answer = await place(client, alice)
@@ -66,7 +66,7 @@ async def test_an_order_is_placed_and_says_where_it_is(
     assert (read.content, read.headers["etag"]) == (answer.content, '"1"')
 
 
-async def test_the_largest_order_fits(client: httpx.AsyncClient, alice: dict[str, str]) -> None:
+async def test_largest_order_fits(client: httpx.AsyncClient, alice: dict[str, str]) -> None:
     line = {
         "sku": "🫖" * MAX_SKU_LENGTH,
         "name": "🍵" * MAX_NAME_LENGTH,
@@ -128,7 +128,7 @@ async def test_the_largest_order_fits(client: httpx.AsyncClient, alice: dict[str
     ],
     ids=lambda value: str(value)[:60],
 )
-async def test_what_cannot_be_ordered_is_named_and_nothing_is_placed(
+async def test_invalid_order_is_named_and_not_placed(
     client: httpx.AsyncClient, alice: dict[str, str], order: object, names: set[str]
 ) -> None:
     answer = await place(client, alice, order)
@@ -176,7 +176,7 @@ async def test_place_order_refuses_a_quantity_that_is_no_integer_in_range(
     assert [error["name"] for error in errors] == ["lines.0.quantity"]
 
 
-async def test_an_order_repeated_with_a_float_is_the_same_order(
+async def test_order_repeated_with_a_float_is_the_same_order(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     first = await place_quantity(client, alice, "2", Idempotency_Key="tea")
@@ -194,7 +194,7 @@ async def place_quantity(
     return await client.post("/orders", content=content, headers={**user, **media_type, **named})
 
 
-async def test_a_name_that_no_text_can_be_is_refused(
+async def test_name_with_invalid_text_is_refused(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     content = (
@@ -215,7 +215,7 @@ async def test_many_wrong_lines_get_a_short_answer(
     assert [error["name"] for error in errors] == [f"lines.{i}" for i in range(8)]
 
 
-async def test_a_total_that_cannot_be_written_is_told_so(
+async def test_oversized_total_is_reported(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     line = TEAPOT | {"quantity": 1_000_000, "unit_price": "9" * 16}
@@ -236,7 +236,7 @@ async def test_a_total_that_cannot_be_written_is_told_so(
     ],
     ids=["no JSON", "half", "twice", "no UTF-8", "deep", "long number"],
 )
-async def test_a_body_that_is_no_order_is_refused(
+async def test_body_of_another_shape_is_refused(
     client: httpx.AsyncClient,
     alice: dict[str, str],
     content: bytes,
@@ -252,7 +252,7 @@ async def test_a_body_that_is_no_order_is_refused(
 # Place once
 
 
-async def test_a_repeat_gets_the_first_answer_byte_for_byte(
+async def test_repeat_gets_the_first_answer_byte_for_byte(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     first = await place(client, alice, Idempotency_Key='"tea"')
@@ -266,7 +266,7 @@ async def test_a_repeat_gets_the_first_answer_byte_for_byte(
     assert await number_of_orders(client, alice) == 1
 
 
-async def test_a_key_with_another_body_is_refused(
+async def test_key_with_another_body_is_refused(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     await place(client, alice, Idempotency_Key="tea")
@@ -277,7 +277,7 @@ async def test_a_key_with_another_body_is_refused(
     assert await number_of_orders(client, alice) == 1
 
 
-async def test_a_refused_body_uses_no_key_up(
+async def test_refused_body_does_not_use_the_key(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     refused = await place(client, alice, TEA | {"lines": []}, Idempotency_Key="tea")
@@ -285,13 +285,13 @@ async def test_a_refused_body_uses_no_key_up(
     assert (await place(client, alice, Idempotency_Key="tea")).status_code == 201
 
 
-async def test_without_a_key_every_request_places_an_order(
+async def test_requests_without_a_key_each_place_an_order(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     assert await placed(client, alice) != await placed(client, alice)
 
 
-async def test_a_key_of_somebody_else_is_theirs(
+async def test_idempotency_key_belongs_to_its_owner(
     client: httpx.AsyncClient, alice: dict[str, str], bob: dict[str, str]
 ) -> None:
     hers = await place(client, alice, Idempotency_Key="tea")
@@ -302,7 +302,7 @@ async def test_a_key_of_somebody_else_is_theirs(
 
 
 @pytest.mark.parametrize("value", ['""', '"a', "a b", "x" * 256, '"é"'])
-async def test_a_malformed_key_is_refused_and_nothing_is_placed(
+async def test_malformed_key_is_refused_and_nothing_is_placed(
     client: httpx.AsyncClient, alice: dict[str, str], value: str
 ) -> None:
     headers = [*alice.items(), ("Idempotency-Key", value.encode().decode("latin-1"))]
@@ -313,14 +313,16 @@ async def test_a_malformed_key_is_refused_and_nothing_is_placed(
     assert await number_of_orders(client, alice) == 0
 
 
-async def test_two_keys_are_one_too_many(client: httpx.AsyncClient, alice: dict[str, str]) -> None:
+async def test_repeated_idempotency_key_is_refused(
+    client: httpx.AsyncClient, alice: dict[str, str]
+) -> None:
     headers = [*alice.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
     answer = await client.post("/orders", json=TEA, headers=headers)
     assert answer.status_code == 400
     assert await number_of_orders(client, alice) == 0
 
 
-async def test_of_50_at_the_same_moment_one_places_the_order(
+async def test_parallel_requests_with_one_key_place_one_order(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     answers = await asyncio.gather(
@@ -331,7 +333,7 @@ async def test_of_50_at_the_same_moment_one_places_the_order(
     assert await number_of_orders(client, alice) == 1
 
 
-async def test_a_key_expires_when_the_setting_says() -> None:
+async def test_key_expires_when_the_setting_says() -> None:
     clock = SettableClock()
     container = Container(
         settings=Settings(
@@ -355,7 +357,7 @@ async def test_a_key_expires_when_the_setting_says() -> None:
         assert await number_of_orders(client, user) == 2
 
 
-async def test_users_of_another_issuer_place_orders_too() -> None:
+async def test_external_users_place_orders() -> None:
     with issuing() as issuer:
         settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
         app = create_app(Container(settings=settings, storage=InMemoryStorage()))
@@ -394,7 +396,7 @@ async def test_users_of_another_issuer_place_orders_too() -> None:
     ],
 )
 @pytest.mark.parametrize("pattern", ["/orders/{}", "/order?id={}"])
-async def test_who_has_the_order_already_is_told_so(
+async def test_read_is_304_when_the_client_has_the_current_version(
     client: httpx.AsyncClient, alice: dict[str, str], pattern: str, tags: str, status: int
 ) -> None:
     address = pattern.format((await place(client, alice)).json()["id"])
@@ -423,7 +425,7 @@ async def test_repeated_conditions_are_one_list(
 # Cancel
 
 
-async def test_an_order_is_cancelled_and_is_another_then(
+async def test_cancelled_order_has_a_new_version(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await placed(client, alice)
@@ -438,7 +440,7 @@ async def test_an_order_is_cancelled_and_is_another_then(
     assert read.headers["etag"] == '"2"'
 
 
-async def test_what_has_gone_too_far_is_not_cancelled(
+async def test_shipped_order_is_not_cancelled(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await placed(client, alice)
@@ -465,7 +467,7 @@ async def test_what_has_gone_too_far_is_not_cancelled(
         ('W/"1', 400),
     ],
 )
-async def test_only_the_order_that_was_seen_is_cancelled(
+async def test_cancel_requires_the_version_in_if_match(
     client: httpx.AsyncClient, alice: dict[str, str], tags: str, status: int
 ) -> None:
     order = await placed(client, alice)
@@ -478,7 +480,7 @@ async def test_only_the_order_that_was_seen_is_cancelled(
         assert problem(answer)["type"] == f"urn:problem-type:ordergate:{name}"
 
 
-async def test_of_20_cancels_of_one_version_one_wins(
+async def test_parallel_cancels_of_one_version_succeed_once(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await placed(client, alice)
@@ -500,7 +502,7 @@ async def test_of_20_cancels_of_one_version_one_wins(
     ],
     ids=lambda value: str(value[-1]) if isinstance(value, tuple) and value else "",
 )
-async def test_an_order_is_cancelled_while_it_is_placed_or_paid(
+async def test_order_is_cancelled_while_it_is_placed_or_paid(
     steps: tuple[OrderStatus, ...], status: int
 ) -> None:
     container = Container(
@@ -545,7 +547,9 @@ async def test_each_operation_needs_its_scope(
     assert problem(answer)["scope"] == needed
 
 
-async def test_pages_of_a_named_origin_may_place_and_cancel(client: httpx.AsyncClient) -> None:
+async def test_cors_allows_a_configured_origin_to_place_and_cancel(
+    client: httpx.AsyncClient,
+) -> None:
     asked = {
         "Origin": "https://shop.example",
         "Access-Control-Request-Method": "POST",
@@ -557,7 +561,7 @@ async def test_pages_of_a_named_origin_may_place_and_cancel(client: httpx.AsyncC
     assert {"ETag", "Link", "Location"} <= set(exposed.split(", "))
 
 
-async def test_a_name_is_taken_as_people_write_it(
+async def test_product_name_is_accepted_in_every_script(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     name = "Th\u00e9\u00a0: \u0646\u06cc\u200c \U0001f469\u200d\U0001f373 \U0001fadc"
@@ -575,7 +579,7 @@ async def test_a_name_is_taken_as_people_write_it(
         ("sku", "P\u00a0", "A SKU has U+00A0 (NO-BREAK SPACE) at position 2"),
     ],
 )
-async def test_a_refused_character_is_named(
+async def test_refused_character_is_named(
     client: httpx.AsyncClient, alice: dict[str, str], field: str, text: str, detail: str
 ) -> None:
     lines = [TEAPOT, CUPS | {field: text}]

@@ -109,7 +109,7 @@ def test_flood_of_one_connection_costs_little_memory_and_blocks_no_other(
 
 @on_linux
 @pytest.mark.parametrize("field", [b"X: " + b"x" * 65_000, b"a:\r\n" * 16_000])
-def test_unfinished_heads_cost_what_they_are_long(
+def test_unfinished_heads_cost_memory_in_proportion_to_their_length(
     start: Start, tmp_path: Path, field: bytes
 ) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
@@ -123,7 +123,7 @@ def test_unfinished_heads_cost_what_they_are_long(
         assert resident_mib(server) - before < GROWTH_MIB
 
 
-def test_an_order_is_answered_by_its_own_answer_when_a_malformed_request_follows(
+def test_order_gets_its_own_answer_when_a_malformed_request_follows(
     server: Server,
 ) -> None:
     with httpx.Client(base_url=server.url) as client:
@@ -179,7 +179,7 @@ def test_answers_come_in_order_when_a_file_is_uploaded_between_requests(server: 
         ("/livez#x", 400),
     ],
 )
-def test_a_path_is_matched_to_the_letter(server: Server, target: str, status: int) -> None:
+def test_path_is_matched_exactly(server: Server, target: str, status: int) -> None:
     request = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert say(server, request.encode())[0] == status
 
@@ -230,7 +230,7 @@ def test_heads_have_bounds_under_another_server(other_server: Server) -> None:
     assert say(other_server, many + b"\r\n")[0] == 431
 
 
-def test_another_server_is_warned_about_the_bounds_that_it_has_to_give(
+def test_warning_names_the_limits_when_another_server_runs_the_application(
     other_server: Server, start: Start, tmp_path: Path
 ) -> None:
     assert is_served(other_server)

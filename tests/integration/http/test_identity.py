@@ -65,7 +65,7 @@ def bearer(tokens: dict[str, Any]) -> dict[str, str]:
 # Refresh
 
 
-async def test_a_refresh_answers_as_a_sign_in_does(client: httpx.AsyncClient) -> None:
+async def test_refresh_has_the_same_answer_as_sign_in(client: httpx.AsyncClient) -> None:
     first = await sign_in(client)
     answer = await refresh(client, first["refresh_token"])
     assert answer.status_code == 200
@@ -75,7 +75,7 @@ async def test_a_refresh_answers_as_a_sign_in_does(client: httpx.AsyncClient) ->
 
 
 @pytest.mark.parametrize("token", ["x", "ogr_" + "A" * 43, "%00", "x" * 5000])
-async def test_a_token_that_is_none_is_an_invalid_grant(
+async def test_malformed_refresh_token_is_an_invalid_grant(
     client: httpx.AsyncClient, token: str
 ) -> None:
     answer = await refresh(client, token)
@@ -84,7 +84,7 @@ async def test_a_token_that_is_none_is_an_invalid_grant(
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_refresh_names_its_token(client: httpx.AsyncClient) -> None:
+async def test_refresh_requires_a_token(client: httpx.AsyncClient) -> None:
     answer = await client.post("/login", data={"grant_type": "refresh_token", "username": "alice"})
     assert answer.status_code == 400
     assert answer.json()["error_description"] == "The form field refresh_token is missing."
@@ -98,7 +98,7 @@ async def test_more_scope_than_was_granted_is_an_invalid_scope(client: httpx.Asy
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_of_50_refreshes_at_once_all_get_one_successor(
+async def test_parallel_refreshes_get_one_successor(
     tmp_path: Path, start: Start, workers: int
 ) -> None:
     server = serving(tmp_path, start, workers=workers)
@@ -136,7 +136,7 @@ def serving(tmp_path: Path, start: Start, workers: int = 1, **settings: object) 
     return start("serve", "--workers", workers, cwd=tmp_path, **CHEAP, **settings)
 
 
-async def test_an_ending_is_obeyed_within_the_bound_by_every_worker(
+async def test_revocation_takes_effect_within_the_bound_in_every_worker(
     tmp_path: Path, start: Start
 ) -> None:
     """By two hosts, that is two servers on one storage, one of which has two workers."""
@@ -163,7 +163,7 @@ async def test_an_ending_is_obeyed_within_the_bound_by_every_worker(
         assert await statuses(there, other) == {200}
 
 
-async def test_sessions_are_seen_and_ended_by_their_user(client: httpx.AsyncClient) -> None:
+async def test_sessions_are_listed_and_ended_by_their_user(client: httpx.AsyncClient) -> None:
     await open_account(client, "bob")
     first, second = await sign_in(client, client_id="app"), await sign_in(client)
     bob = await sign_in(client, "bob")
@@ -187,7 +187,7 @@ async def test_sessions_are_seen_and_ended_by_their_user(client: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
-async def test_a_revoked_token_is_good_for_nothing(client: httpx.AsyncClient, kind: str) -> None:
+async def test_revoked_token_is_refused(client: httpx.AsyncClient, kind: str) -> None:
     tokens = await sign_in(client)
     for token in (tokens[kind], tokens[kind], "of nobody"):
         answer = await client.post("/revoke", data={"token": token, "token_type_hint": "x"})
@@ -196,7 +196,7 @@ async def test_a_revoked_token_is_good_for_nothing(client: httpx.AsyncClient, ki
     assert (await refresh(client, tokens["refresh_token"])).status_code == 400
 
 
-async def test_a_token_of_another_client_is_not_revoked(client: httpx.AsyncClient) -> None:
+async def test_token_of_another_client_is_not_revoked(client: httpx.AsyncClient) -> None:
     tokens = await sign_in(client, client_id="app")
     form = {"token": tokens["refresh_token"], "client_id": "other"}
     answer = await client.post("/revoke", data=form)
@@ -204,7 +204,7 @@ async def test_a_token_of_another_client_is_not_revoked(client: httpx.AsyncClien
     assert (await refresh(client, tokens["refresh_token"])).status_code == 200
 
 
-async def test_nothing_is_said_to_be_revoked_that_is_not() -> None:
+async def test_revoke_refuses_a_token_that_it_cannot_revoke() -> None:
     async with application(revocation="until-expiry") as client:
         await open_account(client)
         tokens = await sign_in(client)
@@ -216,7 +216,7 @@ async def test_nothing_is_said_to_be_revoked_that_is_not() -> None:
         assert (await client.get("/me", headers=bearer(tokens))).status_code == 200
 
 
-async def test_a_revocation_without_a_token_is_told_so(client: httpx.AsyncClient) -> None:
+async def test_revoke_requires_a_token(client: httpx.AsyncClient) -> None:
     answer = await client.post("/revoke", data={"token_type_hint": "x"})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
@@ -224,7 +224,7 @@ async def test_a_revocation_without_a_token_is_told_so(client: httpx.AsyncClient
 # Accounts
 
 
-async def test_an_account_is_opened_seen_changed_and_closed(client: httpx.AsyncClient) -> None:
+async def test_account_is_registered_read_changed_and_closed(client: httpx.AsyncClient) -> None:
     new = {"username": "Ｂob", "password": PASSWORD}
     opened = await client.post("/users", json=new)
     assert opened.status_code == 201
@@ -249,7 +249,7 @@ async def test_an_account_is_opened_seen_changed_and_closed(client: httpx.AsyncC
     assert (await client.post("/users", json=new)).status_code == 201
 
 
-async def test_an_account_with_open_orders_is_not_closed(tmp_path: Path, start: Start) -> None:
+async def test_account_with_open_orders_is_not_closed(tmp_path: Path, start: Start) -> None:
     server = serving(tmp_path, start)
     async with httpx.AsyncClient(base_url=server.url) as client:
         tokens = await sign_in(client, "user1")
@@ -277,7 +277,7 @@ async def test_an_account_with_open_orders_is_not_closed(tmp_path: Path, start: 
         (["bob"], 422, "body"),
     ],
 )
-async def test_an_account_that_cannot_be_is_refused_and_the_reason_told(
+async def test_invalid_registration_is_refused_with_a_reason(
     client: httpx.AsyncClient, new: object, status: int, words: str
 ) -> None:
     answer = await client.post("/users", json=new)
@@ -287,14 +287,14 @@ async def test_an_account_that_cannot_be_is_refused_and_the_reason_told(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"username":"\\ud800","password":"x"}', b"\xff"])
-async def test_a_body_that_is_no_json_is_told_so(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_malformed_json_is_reported(client: httpx.AsyncClient, body: bytes) -> None:
     answer = await client.post("/users", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
-async def test_a_body_is_json_and_says_so(
+async def test_body_requires_the_json_content_type(
     client: httpx.AsyncClient, media_type: str | None
 ) -> None:
     body = json.dumps({"username": "bob", "password": PASSWORD})
@@ -314,7 +314,7 @@ async def test_a_body_is_json_and_says_so(
     ],
     ids=lambda body: body[:30],
 )
-async def test_a_body_that_can_be_read_in_two_ways_is_refused(
+async def test_body_that_can_be_read_in_two_ways_is_refused(
     client: httpx.AsyncClient, body: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -325,7 +325,7 @@ async def test_a_body_that_can_be_read_in_two_ways_is_refused(
     assert (await client.post("/login", data=form)).status_code == 400
 
 
-async def test_where_sign_up_is_off_there_is_none() -> None:
+async def test_registration_does_not_exist_when_it_is_disabled() -> None:
     async with application(sign_up=False) as client:
         new = {"username": "alice", "password": PASSWORD}
         assert (await client.post("/users", json=new)).status_code == 404
@@ -335,7 +335,7 @@ async def test_where_sign_up_is_off_there_is_none() -> None:
 # Throttle
 
 
-async def test_too_many_wrong_guesses_are_429_whether_or_not_the_account_exists(
+async def test_sign_in_is_429_after_too_many_failures_whether_or_not_the_account_exists(
     client: httpx.AsyncClient,
 ) -> None:
     answers = []
@@ -362,7 +362,7 @@ async def test_too_many_wrong_guesses_are_429_whether_or_not_the_account_exists(
         ("orders:read", "DELETE", "/sessions", "account"),
     ],
 )
-async def test_the_refusal_of_a_token_names_the_scope_it_lacks(
+async def test_insufficient_scope_is_answered_with_the_missing_scope(
     client: httpx.AsyncClient, scope: str, method: str, address: str, needed: str
 ) -> None:
     tokens = await sign_in(client, scope=scope)
@@ -375,7 +375,9 @@ async def test_the_refusal_of_a_token_names_the_scope_it_lacks(
     assert answer.json()["type"] == "urn:problem-type:ordergate:insufficient-scope"
 
 
-async def test_a_method_that_is_not_taken_names_all_that_are(client: httpx.AsyncClient) -> None:
+async def test_unsupported_method_is_answered_with_all_supported_ones(
+    client: httpx.AsyncClient,
+) -> None:
     answer = await client.patch("/me")
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
 
@@ -383,7 +385,7 @@ async def test_a_method_that_is_not_taken_names_all_that_are(client: httpx.Async
 # Audit
 
 
-async def test_what_happens_to_an_identity_is_one_line_each(tmp_path: Path, start: Start) -> None:
+async def test_identity_events_are_logged_in_one_line_each(tmp_path: Path, start: Start) -> None:
     server = serving(tmp_path, start, REFRESH_GRACE_SECONDS=0)
     async with httpx.AsyncClient(base_url=server.url) as client:
         client.headers["X-Request-ID"] = "audited"

@@ -63,7 +63,7 @@ NOT_GUESSED = {"DELETE /sessions/{id}", "DELETE /me", "PUT /me/password"}
 
 
 @pytest.mark.parametrize("username", ["user1", None], ids=["signed in", "nobody"])
-def test_the_server_does_what_its_document_says(
+def test_server_conforms_to_its_openapi_document(
     tmp_path: Path, start: Start, username: str | None
 ) -> None:
     """Every check there is; a fixed seed, so that a run can be repeated."""

@@ -159,7 +159,7 @@ async def test_place_order_succeeds_when_its_precondition_holds(
     assert (await client.post("/orders", json=TEA, headers=alice | condition)).status_code == 201
 
 
-async def test_delete_fails_if_match_and_ends_no_session(
+async def test_delete_session_fails_if_match_and_ends_no_session(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     (session,) = (await client.get("/sessions", headers=alice)).json()
@@ -195,7 +195,7 @@ async def test_sign_up_may_require_that_the_account_is_new(client: httpx.AsyncCl
         assert (await client.post("/users", json=new, headers=condition)).status_code == status
 
 
-async def test_a_file_of_the_docs_page_is_304_for_its_tag(client: httpx.AsyncClient) -> None:
+async def test_file_of_the_docs_page_is_304_for_its_tag(client: httpx.AsyncClient) -> None:
     first = await client.get("/docs/swagger-ui.css")
     assert first.status_code == 200
     again = await client.get(
@@ -286,7 +286,7 @@ def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Ite
         process.wait(SECONDS)
 
 
-async def test_an_order_is_cancelled_by_its_tag_behind_a_compressing_proxy(proxy: str) -> None:
+async def test_order_is_cancelled_by_its_tag_behind_a_compressing_proxy(proxy: str) -> None:
     async with httpx.AsyncClient(base_url=proxy, headers={"Accept-Encoding": "gzip"}) as client:
         alice = await somebody_new(client)
         order = await placed(client, alice)

@@ -156,7 +156,7 @@ async def token(app: FastAPI) -> str:
 
 
 @pytest.mark.parametrize("sent", WORST.values(), ids=WORST)
-async def test_no_request_of_an_allowed_size_holds_the_event_loop_long(
+async def test_largest_requests_block_the_event_loop_briefly(
     app: FastAPI, token: str, sent: Sent
 ) -> None:
     """Compared with what looking at one character at a time takes here, whatever the machine."""

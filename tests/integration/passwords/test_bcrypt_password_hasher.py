@@ -64,14 +64,14 @@ async def test_plain_bcrypt_is_accepted_and_upgraded(
 
 
 @pytest.mark.parametrize("guess", ["x" * 73, "x" * 4096, "é" * 37])
-async def test_a_long_guess_at_a_plain_hash_is_a_clean_no(
+async def test_long_password_is_refused_for_a_plain_hash(
     hasher: BcryptPasswordHasher, guess: str
 ) -> None:
     cut = guess.encode()[:72].decode()
     assert await hasher.verify(Password(guess), plain(cut)) == Verification(matches=False)
 
 
-async def test_a_raised_cost_upgrades(hasher: BcryptPasswordHasher) -> None:
+async def test_higher_cost_upgrades_a_hash(hasher: BcryptPasswordHasher) -> None:
     raised = make(cost=COST + 1)
     stored = await hasher.hash(Password("password"))
     verification = await raised.verify(Password("password"), stored)
@@ -80,14 +80,14 @@ async def test_a_raised_cost_upgrades(hasher: BcryptPasswordHasher) -> None:
     assert f",r={COST + 1}$" in (verification.upgraded or "")
 
 
-async def test_a_lowered_cost_weakens_no_hash(hasher: BcryptPasswordHasher) -> None:
+async def test_lower_cost_weakens_no_hash(hasher: BcryptPasswordHasher) -> None:
     lowered = make(cost=COST - 1)
     stored = await hasher.hash(Password("password"))
     assert await lowered.verify(Password("password"), stored) == Verification(matches=True)
     lowered.close()
 
 
-async def test_past_the_bound_a_job_is_refused_at_once() -> None:
+async def test_job_beyond_the_limit_is_refused_immediately() -> None:
     hasher = make(cost=11, threads=1, queue=2)
     results = await asyncio.gather(
         *(hasher.verify(Password("guess"), None) for _ in range(10)), return_exceptions=True
@@ -100,7 +100,7 @@ async def test_past_the_bound_a_job_is_refused_at_once() -> None:
     hasher.close()
 
 
-async def test_a_refusal_takes_no_time() -> None:
+async def test_refusal_takes_no_time() -> None:
     hasher = make(cost=12, threads=1, queue=0)
     job = asyncio.create_task(hasher.hash(Password("slow")))
     await asyncio.sleep(0)
@@ -113,7 +113,7 @@ async def test_a_refusal_takes_no_time() -> None:
     hasher.close()
 
 
-async def test_a_job_that_is_given_up_makes_room() -> None:
+async def test_cancelled_job_frees_its_place() -> None:
     hasher = make(cost=10, threads=1, queue=1)
     running = asyncio.create_task(hasher.hash(Password("running")))
     waiting = asyncio.create_task(hasher.hash(Password("waiting")))
@@ -125,7 +125,7 @@ async def test_a_job_that_is_given_up_makes_room() -> None:
     hasher.close()
 
 
-async def test_the_event_loop_goes_on_beside_hashing() -> None:
+async def test_event_loop_continues_during_hashing() -> None:
     hasher = make(cost=12, threads=1)
     job = asyncio.create_task(hasher.hash(Password("slow")))
     turns = 0
@@ -136,7 +136,7 @@ async def test_the_event_loop_goes_on_beside_hashing() -> None:
     hasher.close()
 
 
-async def test_every_refusal_costs_the_same_work() -> None:
+async def test_refusals_cost_the_same_work() -> None:
     """Compare medians in turn: the machine's speed may drift, their ratio does not."""
     hasher = make(cost=9, threads=1)
     password = Password("a wrong guess")
@@ -160,7 +160,7 @@ async def test_every_refusal_costs_the_same_work() -> None:
 
 
 @on_linux
-async def test_hashing_stands_back_behind_the_event_loop() -> None:
+async def test_hashing_yields_to_the_event_loop() -> None:
     def seen() -> tuple[int, int]:
         nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
         return os.sched_getscheduler(0), nice
@@ -175,7 +175,7 @@ async def test_hashing_stands_back_behind_the_event_loop() -> None:
 
 @on_linux
 @pytest.mark.parametrize(("started", "low_priority"), [("serve", True), ("users add", False)])
-def test_only_a_server_hashes_behind_everything_else(
+def test_hashing_runs_at_idle_priority_in_a_server_only(
     tmp_path: Path, *, started: str, low_priority: bool
 ) -> None:
     make = {
@@ -201,7 +201,7 @@ def test_only_a_server_hashes_behind_everything_else(
 
 
 @on_linux
-def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
+def test_hashing_uses_the_available_processors() -> None:
     from_settings = "from ordergate.entrypoints.config.settings import Settings"
     read = f"{from_settings}; print(Settings().hashing_threads)"
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
@@ -209,7 +209,7 @@ def test_passwords_are_hashed_on_the_processors_that_there_are_for_it() -> None:
     assert told.stdout == b"1\n"
 
 
-async def test_where_no_priority_may_be_changed_passwords_are_hashed_all_the_same(
+async def test_hashing_works_when_priorities_cannot_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def forbidden(*_: int) -> None:

@@ -64,7 +64,7 @@ def client(
     return Requester(customer or network, network, account, known)
 
 
-async def test_an_account_has_ten_jobs_under_way_from_any_number_of_networks(
+async def test_account_has_at_most_ten_jobs_from_all_networks(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     flood = [client("mallory", f"192.0.2.{number}") for number in range(76)]
@@ -72,7 +72,7 @@ async def test_an_account_has_ten_jobs_under_way_from_any_number_of_networks(
     assert answers == {"mallory served": 10, "mallory Throttled": 66, "bob served": 1}
 
 
-async def test_strangers_leave_the_places_of_an_account_to_those_who_know_it(
+async def test_unknown_clients_leave_the_places_of_an_account_to_known_ones(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     strangers = [client("alice", "198.51.100.7", known=False) for _ in range(76)]
@@ -80,7 +80,7 @@ async def test_strangers_leave_the_places_of_an_account_to_those_who_know_it(
     assert answers == {"alice served": 11, "alice Throttled": 66}
 
 
-async def test_a_network_that_fills_the_queue_gives_way_to_others(
+async def test_network_yields_to_others_when_it_fills_the_queue(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     flood = [client(f"user{number}", "198.51.100.7", known=False) for number in range(76)]
@@ -92,7 +92,7 @@ async def test_a_network_that_fills_the_queue_gives_way_to_others(
     assert len(served) == 20
 
 
-async def test_a_customer_with_many_networks_gives_way_to_others(
+async def test_customer_with_many_networks_yields_to_others(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     flood = [
@@ -105,7 +105,7 @@ async def test_a_customer_with_many_networks_gives_way_to_others(
     assert served.index("carol") <= 3
 
 
-async def test_strangers_that_fill_the_queue_give_way_to_known_clients_of_their_network(
+async def test_unknown_clients_that_fill_the_queue_give_way_to_known_ones_of_their_network(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     flood = [client(f"user{number}", known=False) for number in range(76)]
@@ -114,7 +114,7 @@ async def test_strangers_that_fill_the_queue_give_way_to_known_clients_of_their_
     assert served.index("bob") <= 1
 
 
-async def test_an_account_that_has_been_served_may_come_again(
+async def test_served_account_may_queue_again(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     threads, go_on = one_thread
@@ -123,7 +123,7 @@ async def test_an_account_that_has_been_served_may_come_again(
     assert answers == {"alice served": 5}
 
 
-async def test_a_job_that_fails_fails_its_caller_alone(
+async def test_failed_job_fails_its_caller_alone(
     one_thread: tuple[HashingThreads, threading.Event],
 ) -> None:
     def fail() -> None:
@@ -136,7 +136,7 @@ async def test_a_job_that_fails_fails_its_caller_alone(
     await threads.run(hash_once)
 
 
-async def test_close_cancels_the_jobs_that_wait() -> None:
+async def test_close_cancels_waiting_jobs() -> None:
     threads, go_on = HashingThreads(threads=1, queue=10, low_priority=False), threading.Event()
     jobs = [asyncio.create_task(threads.run(go_on.wait)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -187,7 +187,7 @@ class MeasuredThreads(HashingThreads):
     ("yielding", "service", "starved"),
     [(0.0, 0.0, True), (0.1, 0.4, True), (0.0, 0.6, True), (0.2, 0.0, False), (0.2, 0.6, False)],
 )
-async def test_a_job_is_started_again_where_yielding_threads_are_starved(
+async def test_job_is_restarted_when_idle_threads_are_starved(
     *, yielding: float, service: float, starved: bool
 ) -> None:
     threads = MeasuredThreads(yielding, service)
@@ -198,7 +198,7 @@ async def test_a_job_is_started_again_where_yielding_threads_are_starved(
 
 @on_linux
 @pytest.mark.parametrize(("service", "pause"), [(0.0, 0), (0.6, 20)])
-async def test_jobs_take_a_tenth_of_a_processor_from_their_own_service(
+async def test_jobs_get_a_tenth_of_a_processor_from_their_own_service(
     service: float, pause: int
 ) -> None:
     threads = MeasuredThreads(0.0, service)

@@ -85,7 +85,7 @@ async def wired(wire: Wire) -> AsyncIterator[SqlStorage]:
 # Trips
 
 
-async def test_a_read_is_one_trip(wired: SqlStorage, wire: Wire) -> None:
+async def test_read_is_one_round_trip(wired: SqlStorage, wire: Wire) -> None:
     for _ in range(3):
         wire.sent.clear()
         assert await wired.users.find(ALICE.username) == ALICE
@@ -96,7 +96,7 @@ async def test_a_read_is_one_trip(wired: SqlStorage, wire: Wire) -> None:
 # Others who do something at the same time
 
 
-async def test_a_deadlock_is_tried_again(
+async def test_deadlock_is_retried(
     database: PostgresDatabase, storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     bob = await storage.users.add(Username("bob"), PasswordHash("h"))
@@ -122,7 +122,7 @@ async def test_a_deadlock_is_tried_again(
     assert await rival.fetchval("SELECT count(*) FROM users WHERE password_hash = 'ours'") == 2
 
 
-async def test_a_serialization_failure_is_tried_again(
+async def test_serialization_failure_is_retried(
     database: PostgresDatabase, storage: SqlStorage, postgres_url: str
 ) -> None:
     attempts = []
@@ -139,7 +139,7 @@ async def test_a_serialization_failure_is_tried_again(
     assert await database.write(work) == 2
 
 
-async def test_nobody_signs_in_with_a_password_that_is_being_changed(
+async def test_sign_in_is_refused_while_the_password_changes(
     storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     session = Session(
@@ -162,7 +162,7 @@ async def test_nobody_signs_in_with_a_password_that_is_being_changed(
     assert await rival.fetchval("SELECT count(*) FROM sessions") == 0
 
 
-async def test_nothing_is_placed_for_an_account_that_is_being_closed(
+async def test_order_is_refused_while_the_account_closes(
     storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     async with rival.transaction():
@@ -188,7 +188,7 @@ def end_backend(connection: Connection, url: str) -> None:
     await_only(eventually(is_closed))
 
 
-async def test_a_connection_lost_before_a_read_is_replaced(
+async def test_connection_is_replaced_when_it_was_lost_before_a_read(
     database: PostgresDatabase, postgres_url: str
 ) -> None:
     attempts = []
@@ -203,7 +203,7 @@ async def test_a_connection_lost_before_a_read_is_replaced(
     assert len(attempts) == 2
 
 
-async def test_a_backend_that_ends_in_the_middle_of_a_statement_is_replaced(
+async def test_connection_is_replaced_when_the_backend_ends_during_a_statement(
     database: PostgresDatabase, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     attempts = []
@@ -224,7 +224,7 @@ async def test_a_backend_that_ends_in_the_middle_of_a_statement_is_replaced(
 
 
 @pytest.mark.parametrize("last", [False, True])
-async def test_a_write_whose_connection_is_lost_before_commit_is_done_once(
+async def test_write_happens_once_when_the_connection_is_lost_before_commit(
     database: PostgresDatabase, storage: SqlStorage, postgres_url: str, *, last: bool
 ) -> None:
     attempts = []
@@ -242,7 +242,7 @@ async def test_a_write_whose_connection_is_lost_before_commit_is_done_once(
     assert await storage.users.find(Username("bob")) is not None
 
 
-async def test_an_order_whose_commit_is_not_answered_is_placed_once(
+async def test_order_is_placed_once_when_its_commit_is_not_answered(
     wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
@@ -253,7 +253,7 @@ async def test_an_order_whose_commit_is_not_answered_is_placed_once(
     assert await rival.fetchval("SELECT count(*) FROM orders") == 2
 
 
-async def test_of_another_write_whose_commit_is_not_answered_nothing_is_known(
+async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered(
     wired: SqlStorage, wire: Wire
 ) -> None:
     wire.losing_answers_to = b"COMMIT;"
@@ -262,7 +262,7 @@ async def test_of_another_write_whose_commit_is_not_answered_nothing_is_known(
     assert await wired.users.find(Username("bob")) is not None
 
 
-async def test_who_cancels_an_order_is_told_that_the_outcome_is_not_known(
+async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered(
     wired: SqlStorage, wire: Wire
 ) -> None:
     container = Container(
@@ -292,7 +292,7 @@ async def test_who_cancels_an_order_is_told_that_the_outcome_is_not_known(
         assert looked.json()["status"] == "cancelled"
 
 
-async def test_of_an_order_that_is_tried_again_in_vain_nothing_is_known(
+async def test_order_is_of_unknown_outcome_when_its_retry_fails(
     wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
@@ -301,7 +301,7 @@ async def test_of_an_order_that_is_tried_again_in_vain_nothing_is_known(
     assert await rival.fetchval("SELECT count(*) FROM orders") == 1
 
 
-async def test_a_load_that_is_interrupted_is_not_half_done(
+async def test_interrupted_load_is_atomic(
     database: PostgresDatabase, storage: SqlStorage, postgres_url: str
 ) -> None:
     await execute(postgres_url, "DELETE FROM users")
@@ -331,13 +331,13 @@ async def within(seconds: float, work: Awaitable[object], words: str) -> None:
     assert time.monotonic() - began < seconds
 
 
-async def test_a_statement_ends_in_time(postgres_url: str) -> None:
+async def test_statement_has_a_time_limit(postgres_url: str) -> None:
     database = database_at(postgres_url, statement_seconds=0.3)
     await within(5, database.read(lambda c: c.execute(SLEEP).all()), "statement timeout")
     await database.close()
 
 
-async def test_nobody_waits_for_a_row_for_ever(
+async def test_wait_for_a_row_has_a_time_limit(
     storage: SqlStorage, postgres_url: str, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     impatient = SqlStorage(database_at(postgres_url, statement_seconds=0.5))
@@ -348,7 +348,7 @@ async def test_nobody_waits_for_a_row_for_ever(
     await impatient.close()
 
 
-async def test_nobody_waits_for_a_connection_for_ever(postgres_url: str) -> None:
+async def test_wait_for_a_connection_has_a_time_limit(postgres_url: str) -> None:
     database = database_at(postgres_url, pool_size=1, pool_seconds=0.2)
     began, go_on = asyncio.Event(), asyncio.Event()
 
@@ -365,7 +365,7 @@ async def test_nobody_waits_for_a_connection_for_ever(postgres_url: str) -> None
     await database.close()
 
 
-async def test_shared_reads_go_on_when_every_connection_is_in_use(postgres_url: str) -> None:
+async def test_shared_reads_continue_when_every_connection_is_in_use(postgres_url: str) -> None:
     """All requests wait for what has ended; no client's reads hold it up."""
     database = database_at(postgres_url, pool_size=2, pool_seconds=0.5)
     storage = SqlStorage(database)
@@ -386,7 +386,7 @@ async def test_shared_reads_go_on_when_every_connection_is_in_use(postgres_url: 
     await storage.close()
 
 
-async def test_writes_that_wait_leave_connections_to_reads(postgres_url: str) -> None:
+async def test_waiting_writes_leave_connections_to_reads(postgres_url: str) -> None:
     database = database_at(postgres_url, pool_size=4, pool_seconds=0.5)
     storage = SqlStorage(database)
     await storage.loader.load([ALICE], [a_placed_order(7)])
@@ -421,7 +421,7 @@ async def _refusal(write: "asyncio.Task[object]") -> bool:
     return True
 
 
-async def test_a_network_that_falls_silent_is_noticed(wire: Wire) -> None:
+async def test_silent_network_is_detected(wire: Wire) -> None:
     database = database_at(wire.url, statement_seconds=0.3)
     assert await database.read(lambda c: c.scalar(ONE)) == 1
     wire.silent = True
@@ -431,7 +431,7 @@ async def test_a_network_that_falls_silent_is_noticed(wire: Wire) -> None:
     await database.close()
 
 
-async def test_callers_that_give_up_leave_no_connection_behind(postgres_url: str) -> None:
+async def test_cancelled_callers_leave_no_connection(postgres_url: str) -> None:
     database = database_at(postgres_url, pool_size=4, pool_seconds=1)
     for run, most in ((database.read, 4), (database.write, 2)):
         given_up = [asyncio.create_task(run(lambda c: c.execute(SLEEP).all())) for _ in range(6)]
@@ -454,7 +454,7 @@ async def _in_use(database: PostgresDatabase, connections: int) -> bool:
 # What is said
 
 
-async def test_an_error_tells_nothing_of_the_values(storage: SqlStorage, postgres_url: str) -> None:
+async def test_error_does_not_contain_the_values(storage: SqlStorage, postgres_url: str) -> None:
     with pytest.raises(StorageUnavailable, match=r"a value that it cannot store") as refusal:
         await storage.users.add(Username("bob"), PasswordHash("the-hash\0"))
     assert "the-hash" not in f"{refusal.value}{refusal.value.__cause__}"
@@ -465,7 +465,7 @@ async def test_an_error_tells_nothing_of_the_values(storage: SqlStorage, postgre
     assert "INSERT" not in f"{refusal.value}{refusal.value.__cause__}"
 
 
-async def test_no_message_holds_a_password(postgres_url: str) -> None:
+async def test_messages_do_not_contain_the_password(postgres_url: str) -> None:
     parts = urlsplit(postgres_url)
     url = parts._replace(netloc=parts.netloc.replace(parts.password or "", "wr0ng")).geturl()
     with pytest.raises(StorageUnavailable, match="28P01") as refusal:
@@ -473,13 +473,13 @@ async def test_no_message_holds_a_password(postgres_url: str) -> None:
     assert "wr0ng" not in f"{refusal.value}{refusal.value.__cause__}"
 
 
-async def test_a_certificate_that_is_not_there_is_told(postgres_url: str) -> None:
+async def test_missing_certificate_is_reported(postgres_url: str) -> None:
     url = f"{postgres_url}?sslmode=verify-full&sslrootcert=/not/there.pem"
     with pytest.raises(StorageUnavailable, match="No such file"):
         await SqlStorage(database_at(url)).open()
 
 
-async def test_a_server_that_is_not_there_is_unavailable_soon() -> None:
+async def test_missing_server_is_unavailable_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     storage = SqlStorage(database_at(f"postgresql://a:b@127.0.0.1:{port}/c"))
@@ -490,7 +490,7 @@ async def test_a_server_that_is_not_there_is_unavailable_soon() -> None:
 # Values
 
 
-async def test_times_at_both_ends_come_back_as_they_were(storage: SqlStorage) -> None:
+async def test_first_and_last_times_are_read_unchanged(storage: SqlStorage) -> None:
     times = [
         datetime.min.replace(tzinfo=UTC),
         datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
@@ -517,7 +517,7 @@ def server(postgres_binaries: Path) -> Iterator[PostgresServer]:
         server.remove()
 
 
-async def test_a_server_that_is_killed_and_started_is_used_again(server: PostgresServer) -> None:
+async def test_server_is_used_again_when_it_restarts(server: PostgresServer) -> None:
     storage = SqlStorage(database_at(server.url()))
     await storage.migrate()
     await storage.loader.load([ALICE], [a_placed_order(1)])
@@ -533,7 +533,7 @@ async def test_a_server_that_is_killed_and_started_is_used_again(server: Postgre
     await storage.close()
 
 
-async def test_a_failover_is_followed(server: PostgresServer) -> None:
+async def test_failover_is_followed(server: PostgresServer) -> None:
     standby = await asyncio.to_thread(server.standby)
     try:
         await asyncio.to_thread(standby.start)
@@ -576,13 +576,13 @@ def silent_first(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield parts._replace(netloc=f"{account}@{host},{fit}").geturl()
 
 
-async def test_a_host_that_says_nothing_is_passed_over(silent_first: str) -> None:
+async def test_silent_host_is_skipped(silent_first: str) -> None:
     storage = SqlStorage(database_at(silent_first))
     await storage.open()
     await storage.close()
 
 
-async def test_ten_who_connect_at_once_all_pass_over_a_host_that_says_nothing(
+async def test_silent_host_is_skipped_by_parallel_connections(
     silent_first: str,
 ) -> None:
     database = database_at(silent_first)

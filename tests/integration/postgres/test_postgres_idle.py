@@ -72,7 +72,7 @@ async def test_connection_is_used_again_when_it_was_idle_for_less(postgres_url: 
     await database.close()
 
 
-async def test_one_connection_is_used_when_requests_follow_each_other(postgres_url: str) -> None:
+async def test_connection_is_shared_when_requests_follow_each_other(postgres_url: str) -> None:
     database = database_at(postgres_url)
     await fill_pool(database)
     assert len({await pid(database) for _ in range(2 * POOL_SIZE)}) == 1
@@ -102,7 +102,7 @@ WORK: dict[str, Work] = {
 
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)
-async def test_work_is_repeated_once_when_a_connection_has_gone_silent(
+async def test_work_is_retried_once_when_a_connection_has_gone_silent(
     wire: Wire, work: Work
 ) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
@@ -120,7 +120,7 @@ async def test_work_is_repeated_once_when_a_connection_has_gone_silent(
     await database.close()
 
 
-async def test_work_is_not_repeated_again_when_the_new_connection_is_silent(wire: Wire) -> None:
+async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(wire: Wire) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     await fill_pool(database)
     wire.silent = True

@@ -71,7 +71,7 @@ def file_of(folder: Path, text: str | bytes, *, mode: int = 0o600) -> Path:
         ("*:5433:*:*:wrong\n*:*:Orders:*:wrong\n*:*:*:*:right", "right"),
     ],
 )
-def test_password_is_that_of_the_first_line_that_matches(
+def test_password_comes_from_the_first_matching_line(
     tmp_path: Path, text: str | bytes, password: str
 ) -> None:
     assert read_password(file_of(tmp_path, text), LOGIN) == password
@@ -270,7 +270,7 @@ async def test_other_hosts_are_used_when_one_has_an_impossible_name(postgres_url
     await opened(postgres_url.replace("@", "@a..b,"))
 
 
-async def test_password_that_is_no_text_is_unavailable(
+async def test_password_with_invalid_text_is_unavailable(
     account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", "\udcff")
@@ -319,7 +319,7 @@ def test_command_refuses_a_database_of_another_encoding(
     assert "create one with ENCODING 'UTF8' TEMPLATE template0" in done.stderr
 
 
-async def test_text_is_sent_as_utf_8_whatever_the_environment_says(
+async def test_text_is_sent_as_utf_8_in_every_environment(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = urlsplit(postgres_url).path[1:]
@@ -332,7 +332,7 @@ async def test_text_is_sent_as_utf_8_whatever_the_environment_says(
     await storage.close()
 
 
-async def test_value_that_cannot_be_stored_is_not_worth_another_attempt(postgres_url: str) -> None:
+async def test_unstorable_value_is_not_retried(postgres_url: str) -> None:
     storage = SqlStorage(database_at(postgres_url))
     for text in ("a\0b", "a\ud800b"):
         with pytest.raises(UnstorableValue, match="a value that it cannot store"):
@@ -345,7 +345,7 @@ class NulHasher(InstantPasswordHasher):
         return PasswordHash("a\0b")
 
 
-async def test_request_with_a_value_that_cannot_be_stored_is_not_worth_another_attempt(
+async def test_request_with_an_unstorable_value_is_not_retried(
     postgres_url: str,
 ) -> None:
     container = Container(

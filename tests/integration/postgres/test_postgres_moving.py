@@ -71,7 +71,7 @@ async def orders_at(watcher: "asyncpg.Connection[asyncpg.Record]") -> int:
         return -1
 
 
-async def test_a_shop_moves_to_postgresql_and_back_and_is_the_same(
+async def test_storage_is_equal_when_it_was_copied_to_postgresql_and_back(
     shop: Path,
     bare_postgres_url: str,
     tmp_path: Path,
@@ -105,7 +105,7 @@ async def test_a_shop_moves_to_postgresql_and_back_and_is_the_same(
     assert await of_file(tmp_path / "moved" / "orders.db") == source
 
 
-async def test_a_copy_waits_longer_than_a_request(
+async def test_copy_has_a_longer_time_limit_than_a_request(
     shop: Path, bare_postgres_url: str, watcher: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await run("migrate", cwd=shop, DATABASE_URL=bare_postgres_url)
@@ -126,9 +126,7 @@ async def test_a_copy_waits_longer_than_a_request(
     assert await copying == COUNTS
 
 
-async def test_what_is_over_is_purged_and_orders_are_advanced_on_postgresql(
-    shop: Path, bare_postgres_url: str
-) -> None:
+async def test_purge_and_advance_work_on_postgresql(shop: Path, bare_postgres_url: str) -> None:
     await run("copy", "--from", SOURCE, "--to", bare_postgres_url, cwd=shop)
     before = await of_url(bare_postgres_url)
     for removed in ("1 idempotency keys and 1 sessions", "0 idempotency keys and 0 sessions"):

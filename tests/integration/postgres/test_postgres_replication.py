@@ -99,7 +99,7 @@ REPEATABLE: dict[str, Repeatable] = {
 """Writes that a client repeats after an unknown outcome, in an order in which all do something."""
 
 
-async def test_writes_are_not_answered_as_done_when_the_standby_is_away(
+async def test_writes_are_not_acknowledged_when_the_standby_is_away(
     storage: SqlStorage, synchronous_pair: SynchronousPair
 ) -> None:
     sessions = {"ended": await start_session(storage, "ended", RefreshToken.new())}

@@ -49,19 +49,19 @@ async def bare(bare_postgres_url: str) -> AsyncIterator[PostgresDatabase]:
 # Migrations
 
 
-async def test_a_database_without_a_schema_is_not_opened(bare: PostgresDatabase) -> None:
+async def test_database_without_a_schema_is_not_opened(bare: PostgresDatabase) -> None:
     with pytest.raises(SchemaNotCurrent, match="run `ordergate migrate`"):
         await SqlStorage(bare).open()
 
 
-async def test_a_database_that_does_not_exist_is_unavailable(bare_postgres_url: str) -> None:
+async def test_missing_database_is_unavailable(bare_postgres_url: str) -> None:
     storage = SqlStorage(database_at(f"{bare_postgres_url}_not"))
     for attempt in (storage.open, storage.migrate):
         with pytest.raises(StorageUnavailable, match=r"_not\" does not exist \(3D000\)"):
             await attempt()
 
 
-async def test_the_migrated_schema_is_that_of_the_tables(database: PostgresDatabase) -> None:
+async def test_migrated_schema_equals_the_tables(database: PostgresDatabase) -> None:
     def compare(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -71,7 +71,7 @@ async def test_the_migrated_schema_is_that_of_the_tables(database: PostgresDatab
     assert await database.write(compare) == []
 
 
-async def test_constraints_are_those_of_the_tables(
+async def test_migrated_constraints_equal_the_tables(
     database: PostgresDatabase, bare: PostgresDatabase
 ) -> None:
     def constraints(connection: Connection) -> list[tuple[str, str]]:
@@ -86,7 +86,7 @@ async def test_constraints_are_those_of_the_tables(
     assert await database.read(constraints) == await bare.read(constraints)
 
 
-async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
+async def test_migrated_indexes_equal_the_tables_in_every_part(
     database: PostgresDatabase, bare: PostgresDatabase
 ) -> None:
     """Alembic compares columns alone, so that a wrong condition would not be noticed."""
@@ -102,7 +102,7 @@ async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
     assert await database.read(indexes) == await bare.read(indexes)
 
 
-async def test_each_migration_goes_up_down_and_up_again(bare: PostgresDatabase) -> None:
+async def test_migrations_run_up_down_and_up(bare: PostgresDatabase) -> None:
     def climb(connection: Connection) -> None:
         config = migration_config(connection)
         revisions = list(ScriptDirectory.from_config(config).walk_revisions())
@@ -119,7 +119,7 @@ async def test_each_migration_goes_up_down_and_up_again(bare: PostgresDatabase) 
     await SqlStorage(bare).open()
 
 
-async def test_a_migration_that_fails_leaves_nothing(bare: PostgresDatabase) -> None:
+async def test_failed_migration_leaves_nothing(bare: PostgresDatabase) -> None:
     def fail(connection: Connection) -> None:
         command.upgrade(migration_config(connection), "head")
         raise RuntimeError
@@ -133,7 +133,7 @@ def _migrate(url: str) -> None:
     asyncio.run(SqlStorage(database_at(url)).migrate())
 
 
-async def test_ten_that_migrate_at_once_migrate_once(
+async def test_parallel_migrations_migrate_once(
     bare: PostgresDatabase, bare_postgres_url: str
 ) -> None:
     with multiprocessing.get_context("spawn").Pool(10) as pool:
@@ -143,7 +143,7 @@ async def test_ten_that_migrate_at_once_migrate_once(
     assert await bare.read(lambda c: c.scalars(query).all()) == [HEAD]
 
 
-def test_the_owner_leads_every_key_of_the_order_side() -> None:
+def test_owner_is_the_first_column_of_every_order_key() -> None:
     keys = [
         (table, [column.name for column in constraint.columns])
         for table in ORDER_TABLES
@@ -242,7 +242,7 @@ MODES = pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_pla
 
 
 @MODES
-async def test_an_own_order_is_one_look_up(many: PostgresDatabase, mode: str) -> None:
+async def test_own_order_is_read_by_one_index_look_up(many: PostgresDatabase, mode: str) -> None:
     statements = Statements(many)
     found = await SqlOrderRepository(many).get_owned(OrderId(30_000), owner=UserId(1))
     assert found is not None
@@ -262,7 +262,7 @@ async def test_an_own_order_is_one_look_up(many: PostgresDatabase, mode: str) ->
         (OrderStatus.PAID, "ix_orders_owner_id_status_placed_at_id"),
     ],
 )
-async def test_a_page_is_a_range_of_an_index(
+async def test_page_is_one_index_range(
     many: PostgresDatabase,
     *,
     owner: int,
@@ -281,9 +281,7 @@ async def test_a_page_is_a_range_of_an_index(
 
 @pytest.mark.parametrize("days", [0, 1, 300], ids=["none", "some", "all"])
 @MODES
-async def test_what_is_over_is_found_by_indexes(
-    many: PostgresDatabase, *, mode: str, days: int
-) -> None:
+async def test_purge_queries_use_indexes(many: PostgresDatabase, *, mode: str, days: int) -> None:
     statements, storage = Statements(many), SqlStorage(many)
     by = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
     forgotten = sum(await storage.sessions.purge_ended(over_by=by, limit=50))
@@ -321,7 +319,7 @@ async def partitioned(
 
 
 @MODES
-async def test_each_statement_about_orders_touches_one_partition(
+async def test_order_statements_touch_one_partition(
     partitioned: PostgresDatabase, mode: str
 ) -> None:
     storage = SqlStorage(partitioned)

@@ -33,7 +33,7 @@ def test_orders_are_served_from_postgresql(
     assert server.stop() == 0
 
 
-def test_a_database_that_is_away_is_told_without_its_password(tmp_path: Path) -> None:
+def test_unreachable_database_is_reported_without_its_password(tmp_path: Path) -> None:
     url = "postgresql://ordergate:hunter2@127.0.0.1:1/orders"
     done = ordergate("migrate", cwd=tmp_path, DATABASE_URL=url)
     assert done.returncode == 1
@@ -42,7 +42,7 @@ def test_a_database_that_is_away_is_told_without_its_password(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_who_uses_sqlite_does_not_load_the_driver() -> None:
+def test_postgresql_driver_is_not_loaded_with_sqlite() -> None:
     lines = "import sys, ordergate.entrypoints.container; print('asyncpg' in sys.modules)"
     asked = subprocess.run(
         [sys.executable, "-c", lines], capture_output=True, text=True, check=True

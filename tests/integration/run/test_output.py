@@ -9,7 +9,7 @@ from tests.support.captured_output import FORMS, SECRETS, WRITTEN, found
 from tests.support.command import NEW_PASSWORD, PASSWORD, ordergate
 
 
-def test_nothing_secret_was_written_by_any_test() -> None:
+def test_captured_output_contains_no_secret() -> None:
     """It runs after all others that start servers and commands."""
     SECRETS.update({PASSWORD, NEW_PASSWORD, harness.PASSWORD, harness.NEW_PASSWORD})
     assert found() == []
@@ -29,10 +29,10 @@ def test_nothing_secret_was_written_by_any_test() -> None:
         ("a private key", '"d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"'),
     ],
 )
-def test_what_is_secret_is_known_by_its_form(name: str, text: str) -> None:
+def test_secret_is_recognized_by_its_form(name: str, text: str) -> None:
     assert FORMS[name].search(f"before {text} after")
 
 
-def test_what_is_written_is_collected(tmp_path: Path) -> None:
+def test_output_of_a_command_is_captured(tmp_path: Path) -> None:
     ordergate("--version", cwd=tmp_path)
     assert any("ordergate 0." in text for text in WRITTEN)

@@ -65,7 +65,9 @@ def test_clients_that_hold_many_connections_leave_descriptors_to_the_server(
 
 
 @on_linux
-def test_no_request_is_500_while_the_process_has_no_descriptors(folder: Path, start: Start) -> None:
+def test_requests_are_not_500_when_the_process_has_no_descriptors(
+    folder: Path, start: Start
+) -> None:
     server = start("serve", cwd=folder, **SETTINGS)
 
     def limit(number: int) -> None:

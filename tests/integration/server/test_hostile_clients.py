@@ -35,7 +35,7 @@ def tokens(attacked: Server) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_hostile_client_delays_others_little_and_takes_little_memory(
+def test_hostile_client_delays_others_little_and_uses_little_memory(
     attacked: Server, tokens: tuple[str, str], name: str
 ) -> None:
     """The best of three, because other programs delay them too."""

@@ -71,7 +71,7 @@ def test_lines_are_written_in_their_order(lines: Lines) -> None:
     assert read == messages
 
 
-def test_dropped_lines_are_counted_in_their_place(lines: Lines) -> None:
+def test_dropped_lines_are_counted_at_their_position(lines: Lines) -> None:
     line = "x" * 1_000
     sent = 2 * MAX_CHARACTERS // len(line)
     for _ in range(sent):
@@ -108,7 +108,7 @@ def test_line_that_cannot_be_formatted_is_counted(lines: Lines) -> None:
     assert read_to(lines.reader, "the next") == ["log_lines_dropped", "the next"]
 
 
-def test_fork_has_a_thread_of_its_own(lines: Lines) -> None:
+def test_forked_process_starts_its_own_log_thread(lines: Lines) -> None:
     lines.log("parent")
     lines.handler.flush()
     child = os.fork()
@@ -165,7 +165,7 @@ class Blocked:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_server_answers_while_nobody_reads_its_log_and_counts_what_it_drops(
+def test_server_answers_and_counts_dropped_lines_when_its_log_is_not_read(
     tmp_path: Path, workers: str
 ) -> None:
     server = Blocked(tmp_path, "--workers", workers)
@@ -186,7 +186,7 @@ def test_server_answers_while_nobody_reads_its_log_and_counts_what_it_drops(
         server.end()
 
 
-def test_sigterm_ends_a_server_whose_log_nobody_reads(tmp_path: Path) -> None:
+def test_sigterm_ends_a_server_when_its_log_is_not_read(tmp_path: Path) -> None:
     server = Blocked(tmp_path, "--workers", "2")
     try:
         for _ in range(1_000):

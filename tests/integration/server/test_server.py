@@ -28,7 +28,7 @@ CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
     ],
     ids=range(8),
 )
-def test_what_is_no_request_gets_a_problem(served: Server, garbage: bytes) -> None:
+def test_malformed_request_gets_a_problem(served: Server, garbage: bytes) -> None:
     status, headers, body = say(served, garbage)
     assert status == 400
     assert headers["content-type"] == "application/problem+json"
@@ -48,13 +48,13 @@ def test_what_is_no_request_gets_a_problem(served: Server, garbage: bytes) -> No
     ],
     ids=["one header", "many headers"],
 )
-def test_headers_have_a_bound(served: Server, head: list[bytes]) -> None:
+def test_header_size_is_limited(served: Server, head: list[bytes]) -> None:
     status, _, body = say(served, *head)
     assert status == 431
     assert json.loads(body)["detail"] == "The request line and headers exceed 65536 bytes."
 
 
-def test_trailers_are_no_headers(served: Server) -> None:
+def test_trailers_are_not_read_as_headers(served: Server) -> None:
     form = b"username=user1&password=" + PASSWORD.replace(" ", "+").encode()
     chunk = b"%x\r\n%s\r\n0\r\n" % (len(form), form)
     head = b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
@@ -66,7 +66,7 @@ def test_trailers_are_no_headers(served: Server) -> None:
     assert say(served, head + b"\r\n" + chunk + media_type + b"\r\n")[0] == 415
 
 
-def test_there_are_no_web_sockets(served: Server) -> None:
+def test_web_socket_upgrade_is_refused(served: Server) -> None:
     upgrade = b"Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     request = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n" + upgrade
     status, headers, _ = say(served, request + b"Sec-WebSocket-Version: 13\r\n\r\n")
@@ -74,7 +74,7 @@ def test_there_are_no_web_sockets(served: Server) -> None:
     assert headers["content-type"] == "application/problem+json"
 
 
-def test_a_body_that_comes_in_pieces_is_no_long_header(served: Server) -> None:
+def test_body_in_pieces_is_not_counted_as_header(served: Server) -> None:
     form = b"username=user1&password=" + b"x" * 60_000
     head = (
         b"POST /login HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -84,7 +84,7 @@ def test_a_body_that_comes_in_pieces_is_no_long_header(served: Server) -> None:
     assert status == 400
 
 
-def test_a_client_that_hangs_up_is_no_error_of_ours(served: Server) -> None:
+def test_disconnected_client_is_not_logged_as_an_error(served: Server) -> None:
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
         connection.sendall(
@@ -98,9 +98,7 @@ def test_a_client_that_hangs_up_is_no_error_of_ours(served: Server) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_ends_when_it_is_told_to(
-    tmp_path: Path, start: Start, workers: int, number: int
-) -> None:
+def test_server_ends_on_a_signal(tmp_path: Path, start: Start, workers: int, number: int) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     server = start("serve", "--workers", workers, cwd=tmp_path)
     assert say(server, b"GET /readyz HTTP/1.1\r\n" + CLOSE)[0] == 200

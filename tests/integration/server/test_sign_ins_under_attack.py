@@ -95,7 +95,7 @@ def flood(name: str, server: Server, token: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     "name", ["confirms its password", "confirms a wrong password", "signs up", "guesses passwords"]
 )
-def test_a_flood_of_passwords_delays_the_sign_ins_of_others_by_a_few_hashes(
+def test_password_flood_delays_sign_ins_of_others_by_a_few_hashes(
     server: Server, client: httpx.Client, tokens: list[str], name: str
 ) -> None:
     def ratio() -> float:
@@ -106,7 +106,7 @@ def test_a_flood_of_passwords_delays_the_sign_ins_of_others_by_a_few_hashes(
     assert lowest(ratio, wanted=10) <= 10
 
 
-def test_reads_beside_a_flood_of_sign_ins_take_at_most_twice_as_long(
+def test_reads_take_at_most_twice_as_long_during_a_flood_of_sign_ins(
     server: Server, client: httpx.Client, tokens: list[str]
 ) -> None:
     headers = {"Authorization": f"Bearer {tokens[1]}"}
@@ -137,7 +137,7 @@ def busy_programs() -> Iterator[None]:
             each.wait()
 
 
-def test_a_sign_in_beside_busy_programs_takes_at_most_three_times_as_long(tmp_path: Path) -> None:
+def test_sign_in_takes_at_most_three_times_as_long_beside_busy_programs(tmp_path: Path) -> None:
     server = serve(tmp_path, 12, new_session=False)
 
     def ratio() -> float:
@@ -153,7 +153,7 @@ def test_a_sign_in_beside_busy_programs_takes_at_most_three_times_as_long(tmp_pa
 
 
 @on_linux
-def test_a_flood_of_reads_that_takes_the_only_processor_leaves_sign_ins_a_tenth(
+def test_sign_ins_get_a_tenth_of_the_processor_during_a_flood_of_reads(
     tmp_path: Path,
 ) -> None:
     """Both have a processor of their own, as on two machines; one ratio holds on one, too."""

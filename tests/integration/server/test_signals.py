@@ -136,7 +136,7 @@ def test_signal_during_backup_leaves_no_copy(home: Path, number: int, reason: st
     assert names(home) == {".ordergate", "backup.db"}
 
 
-def test_signal_during_restore_leaves_the_database_as_it_was(home: Path) -> None:
+def test_signal_during_restore_does_not_change_the_database(home: Path) -> None:
     state = home / ".ordergate"
     before = (state / "ordergate.db").read_bytes()
     restore = ("restore", "backup.db", "--replace")
@@ -148,7 +148,7 @@ def test_signal_during_restore_leaves_the_database_as_it_was(home: Path) -> None
     assert (state / "ordergate.db").read_bytes() == before
 
 
-def test_second_signal_does_not_stop_the_cleaning_up(home: Path) -> None:
+def test_second_signal_does_not_stop_the_cleanup(home: Path) -> None:
     with stopped_while_copying("backup", "new.db", cwd=home, into=home) as (process, pid):
         go_on(pid, signal.SIGTERM, signal.SIGHUP)
         process.communicate(timeout=SECONDS)
@@ -157,7 +157,7 @@ def test_second_signal_does_not_stop_the_cleaning_up(home: Path) -> None:
 
 
 @needs_process_1
-def test_process_1_ends_and_cleans_up(home: Path) -> None:
+def test_command_as_process_1_cleans_up(home: Path) -> None:
     with stopped_while_copying("backup", "new.db", cwd=home, into=home, prefix=AS_PROCESS_1) as (
         process,
         pid,
@@ -191,7 +191,7 @@ def test_copy_of_a_killed_restore_is_removed_by_the_next_one(home: Path) -> None
     assert not hidden(state)
 
 
-def test_folders_of_others_are_not_removed(home: Path) -> None:
+def test_cleanup_removes_no_folder_of_another_process(home: Path) -> None:
     kept = [".ordergate-notes", ".ordergate-0123456789abcdef0", ".cache.0123456789abcdef"]
     for name in kept:
         (home / name).mkdir()
@@ -283,7 +283,7 @@ def test_signal_during_seed_leaves_an_empty_database(home: Path) -> None:
     assert seeded_again.returncode == 0
 
 
-def test_terminated_copy_says_how_to_go_on(home: Path) -> None:
+def test_terminated_copy_reports_how_to_continue(home: Path) -> None:
     source = f"sqlite:///{home}/.ordergate/ordergate.db"
     process = command("copy", "--from", source, "--to", f"sqlite:///{home}/to.db", cwd=home)
     wait_until((home / "to.db-wal").exists)
@@ -309,7 +309,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("workers", "number"),
     [(1, signal.SIGTERM), (1, signal.SIGHUP), (2, signal.SIGTERM), (2, signal.SIGHUP)],
 )
-def test_server_answers_what_has_begun_after_a_signal(
+def test_server_answers_started_requests_after_a_signal(
     migrated: Path, start: Start, workers: int, number: int
 ) -> None:
     server = start("serve", "--workers", workers, cwd=migrated, **CHEAP)
@@ -331,7 +331,7 @@ def test_ctrl_c_ends_the_demo_with_0(tmp_path: Path, start: Start) -> None:
 
 
 @on_linux
-def test_workers_of_a_killed_supervisor_answer_what_has_begun_and_end(
+def test_workers_answer_started_requests_and_end_when_the_supervisor_is_killed(
     migrated: Path, start: Start
 ) -> None:
     server = start("serve", "--workers", 2, cwd=migrated, **CHEAP)
@@ -358,7 +358,7 @@ def test_ctrl_c_while_workers_start_ends_them_quietly(migrated: Path, start: Sta
 
 
 @needs_process_1
-def test_server_that_is_process_1_drains(migrated: Path) -> None:
+def test_server_as_process_1_drains(migrated: Path) -> None:
     process = command("serve", "--port", 0, cwd=migrated, prefix=AS_PROCESS_1)
     assert process.stderr is not None
     for line in process.stderr:

@@ -48,7 +48,7 @@ def status(server: Server, path: str) -> int:
     return httpx.get(server.url + path, timeout=SECONDS).status_code
 
 
-def test_worker_that_dies_while_the_database_is_away_comes_back_with_it(
+def test_worker_is_restarted_when_the_database_returns(
     tmp_path: Path, start: Start, postgres: PostgresServer
 ) -> None:
     settings = {"DATABASE_URL": postgres.url(), "LOG_FORMAT": "json"}
@@ -112,9 +112,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("factory", ["create_none", "missing"])
-def test_service_ends_when_no_worker_of_the_first_start_starts(
-    tmp_path: Path, factory: str
-) -> None:
+def test_service_ends_when_every_worker_fails_to_start(tmp_path: Path, factory: str) -> None:
     script = tmp_path / "failing.py"
     script.write_text(FAILING)
     done = subprocess.run(

@@ -46,7 +46,7 @@ async def client(costly: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_an_answer_on_a_kept_connection_is_not_held_back(costly: Server) -> None:
+async def test_answer_on_a_kept_connection_is_sent_without_delay(costly: Server) -> None:
     """Nagle's algorithm would hold each for 40 ms, until the client acknowledges the last."""
     async with httpx.AsyncClient(base_url=costly.url) as client:
         times = []
@@ -57,7 +57,7 @@ async def test_an_answer_on_a_kept_connection_is_not_held_back(costly: Server) -
     assert statistics.median(times) < 0.03
 
 
-async def test_500_connections_at_once_are_all_answered(client: httpx.AsyncClient) -> None:
+async def test_parallel_connections_are_all_answered(client: httpx.AsyncClient) -> None:
     headers = await token_of(client)
     answers = await asyncio.gather(
         *(client.get("/order?id=1", headers=headers) for _ in range(500))
@@ -66,7 +66,7 @@ async def test_500_connections_at_once_are_all_answered(client: httpx.AsyncClien
     assert {answer.json()["id"] for answer in answers} == {1}
 
 
-async def test_reads_go_on_beside_40_wrong_sign_ins(client: httpx.AsyncClient) -> None:
+async def test_reads_continue_beside_40_failed_sign_ins(client: httpx.AsyncClient) -> None:
     headers = await token_of(client)
     wrong = [
         asyncio.create_task(
@@ -110,7 +110,7 @@ async def test_refusals_take_the_same_time(client: httpx.AsyncClient) -> None:
         assert 0.7 < median / medians["wrong password"] < 1.4, (name, medians)
 
 
-async def test_sign_ins_that_nobody_waits_for_do_not_stop_the_pool(
+async def test_abandoned_sign_ins_do_not_stop_the_pool(
     client: httpx.AsyncClient,
 ) -> None:
     """More clients leave than there are places: one at work and eight that wait."""
@@ -124,7 +124,7 @@ async def test_sign_ins_that_nobody_waits_for_do_not_stop_the_pool(
         assert time.monotonic() < deadline
 
 
-async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path, start: Start) -> None:
+async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, start: Start) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     settings = {"BCRYPT_COST": 4}
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
@@ -143,9 +143,7 @@ async def test_a_storage_that_fails_is_503_and_tells_nothing(tmp_path: Path, sta
         assert (await client.get("/livez")).status_code == 200
 
 
-async def test_the_log_is_json_and_holds_no_request_and_no_secret(
-    tmp_path: Path, start: Start
-) -> None:
+async def test_json_log_contains_no_request_and_no_secret(tmp_path: Path, start: Start) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     settings = {"BCRYPT_COST": 4}
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)

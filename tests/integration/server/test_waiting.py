@@ -156,7 +156,7 @@ def test_wait_ends_when_a_server_that_starts_up_accepts_connections(
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
-def test_what_waiting_does_not_change_is_reported_without_waiting(
+def test_permanent_error_is_reported_without_waiting(
     later: PostgresServer, run: Run, command: str
 ) -> None:
     later.start()

@@ -206,7 +206,7 @@ def nobodys() -> Iterator[Path]:
 
 
 @needs_root
-def test_rotation_by_root_keeps_owner_and_mode_of_the_keys(nobodys: Path) -> None:
+def test_key_rotation_by_root_keeps_owner_and_mode(nobodys: Path) -> None:
     assert as_nobody("keys", "new", cwd=nobodys).returncode == 0
     (nobodys / KEYS).chmod(0o640)
     os.chown(nobodys / KEYS, NOBODY, 12)
@@ -218,7 +218,7 @@ def test_rotation_by_root_keeps_owner_and_mode_of_the_keys(nobodys: Path) -> Non
 
 
 @needs_root
-def test_what_root_makes_belongs_to_the_owner_of_the_folder(nobodys: Path) -> None:
+def test_files_made_by_root_belong_to_the_owner_of_the_folder(nobodys: Path) -> None:
     (nobodys / ".ordergate").rmdir()
     for command in (["migrate"], ["keys", "new"]):
         assert ordergate(*command, cwd=nobodys).returncode == 0

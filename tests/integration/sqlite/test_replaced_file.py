@@ -111,7 +111,7 @@ def names_in(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("journals", ["left", "removed"])
-async def test_each_use_notices_that_the_file_was_replaced(
+async def test_every_use_detects_the_replaced_file(
     storage: SqlStorage,
     file: Path,
     another: Path,
@@ -161,7 +161,7 @@ async def test_write_is_not_acknowledged_when_the_file_is_replaced_during_it(
     assert names_in(file) == ["bob", "carol"]
 
 
-async def test_write_that_waited_while_the_file_was_replaced_changes_neither(
+async def test_write_changes_neither_file_when_it_waited_during_the_replacement(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
     """Another use has noticed the replacement before the write begins."""
@@ -264,7 +264,7 @@ async def start(storage: SqlStorage, name: str) -> None:
     )
 
 
-async def test_sessions_of_the_new_file_count_from_the_first_use_on(
+async def test_sessions_of_the_new_file_are_used_immediately(
     storage: SqlStorage, file: Path, tmp_path: Path
 ) -> None:
     """One ended there before the last question, one is unknown there, one is live."""
@@ -378,7 +378,7 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
     assert any("database_replaced" in line for line in server.output)
 
 
-async def test_an_order_whose_body_arrives_late_is_nobody_elses(
+async def test_order_with_a_late_body_belongs_to_no_other_user(
     tmp_path: Path, start: Start
 ) -> None:
     """The file is replaced by one in which the caller's id is another person's."""

@@ -114,9 +114,7 @@ async def migrated(database: SqliteDatabase) -> SqliteDatabase:
 # The file
 
 
-async def test_the_file_and_its_folder_are_the_owners_alone(
-    migrated: SqliteDatabase, file: Path
-) -> None:
+async def test_file_and_folder_are_private(migrated: SqliteDatabase, file: Path) -> None:
     await migrated.write(lambda connection: connection.execute(text("DELETE FROM users")))
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
@@ -136,7 +134,7 @@ async def test_every_connection_is_configured(
     assert await migrated.write(ask) == value
 
 
-async def test_a_write_takes_the_lock_when_it_begins(migrated: SqliteDatabase, file: Path) -> None:
+async def test_write_takes_the_lock_at_its_start(migrated: SqliteDatabase, file: Path) -> None:
     other = sqlite3.connect(file, timeout=0, check_same_thread=False)
 
     def work(connection: Connection) -> None:
@@ -148,7 +146,7 @@ async def test_a_write_takes_the_lock_when_it_begins(migrated: SqliteDatabase, f
     other.close()
 
 
-async def test_reads_go_on_beside_a_write(migrated: SqliteDatabase) -> None:
+async def test_reads_continue_during_a_write(migrated: SqliteDatabase) -> None:
     users = SqlUserRepository(migrated)
     alice = await users.add(ALICE.username, ALICE.password_hash)
     began, go_on = asyncio.Event(), threading.Event()
@@ -169,7 +167,7 @@ async def test_reads_go_on_beside_a_write(migrated: SqliteDatabase) -> None:
     assert changed.password_hash == "new"
 
 
-async def test_a_load_whose_caller_gives_up_is_rolled_back(migrated: SqliteDatabase) -> None:
+async def test_load_is_rolled_back_when_its_caller_is_cancelled(migrated: SqliteDatabase) -> None:
     began = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -190,7 +188,7 @@ async def test_a_load_whose_caller_gives_up_is_rolled_back(migrated: SqliteDatab
     assert await SqlUserRepository(migrated).find(ALICE.username) is None
 
 
-async def test_users_whose_load_is_given_up_are_rolled_back(migrated: SqliteDatabase) -> None:
+async def test_users_are_rolled_back_when_their_load_is_cancelled(migrated: SqliteDatabase) -> None:
     began, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -209,14 +207,14 @@ async def test_users_whose_load_is_given_up_are_rolled_back(migrated: SqliteData
     assert await SqlUserRepository(migrated).find(ALICE.username) is None
 
 
-async def test_an_id_is_never_given_twice(migrated: SqliteDatabase) -> None:
+async def test_id_is_never_assigned_twice(migrated: SqliteDatabase) -> None:
     users = SqlUserRepository(migrated)
     first = await users.add(Username("first"), PasswordHash("h"))
     await migrated.write(lambda connection: connection.execute(text("DELETE FROM users")))
     assert (await users.add(Username("second"), PasswordHash("h"))).id > first.id
 
 
-async def test_an_own_order_is_found_by_its_keys(migrated: SqliteDatabase) -> None:
+async def test_own_order_is_found_by_its_keys(migrated: SqliteDatabase) -> None:
     def explain(connection: Connection) -> list[str]:
         query = f"EXPLAIN QUERY PLAN {OWNED.compile(dialect=connection.dialect)}"
         return [row[3] for row in connection.exec_driver_sql(query, (1, 7) * 2)]
@@ -227,7 +225,7 @@ async def test_an_own_order_is_found_by_its_keys(migrated: SqliteDatabase) -> No
     ]
 
 
-async def test_what_is_over_is_found_by_indexes(migrated: SqliteDatabase) -> None:
+async def test_purge_queries_use_indexes(migrated: SqliteDatabase) -> None:
     storage, seen = SqlStorage(migrated), []
     over = (datetime(2026, 1, 1, tzinfo=UTC),) * 3
     ended, expired = (
@@ -279,7 +277,7 @@ async def test_what_is_over_is_found_by_indexes(migrated: SqliteDatabase) -> Non
 # What goes wrong
 
 
-async def test_a_file_that_is_replaced_is_told_once_and_then_read_anew(
+async def test_replaced_file_is_reported_once_and_then_read(
     migrated: SqliteDatabase, file: Path
 ) -> None:
     storage = SqlStorage(migrated)
@@ -300,7 +298,7 @@ async def test_a_file_that_is_replaced_is_told_once_and_then_read_anew(
 
 
 @pytest.mark.parametrize("name", ["a?b.db", "a#b.db", "a%20b.db", "a b.db", "é.db"])
-async def test_any_file_name_is_one(tmp_path: Path, name: str) -> None:
+async def test_any_file_name_is_accepted(tmp_path: Path, name: str) -> None:
     storage = SqlStorage(SqliteDatabase(tmp_path / name))
     await storage.migrate()
     await storage.open()
@@ -308,7 +306,7 @@ async def test_any_file_name_is_one(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).is_file()
 
 
-async def test_folder_of_the_file_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+async def test_folder_of_the_file_is_private_for_every_umask(tmp_path: Path) -> None:
     """Folders above it get the modes that the umask allows."""
     before = os.umask(0)
     try:
@@ -322,7 +320,7 @@ async def test_folder_of_the_file_is_its_owners_alone_whatever_the_umask(tmp_pat
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"\0" * 8192])
-async def test_a_file_that_is_no_database_is_unavailable(
+async def test_file_of_another_format_is_unavailable(
     database: SqliteDatabase, file: Path, content: bytes
 ) -> None:
     file.parent.mkdir()
@@ -333,19 +331,19 @@ async def test_a_file_that_is_no_database_is_unavailable(
         await SqlStorage(database).migrate()
 
 
-async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+async def test_folder_that_cannot_be_created_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailable, match="Not a directory"):
         await SqlStorage(SqliteDatabase(tmp_path / "file" / "orders.db")).migrate()
 
 
-async def test_a_lost_table_is_unavailable(migrated: SqliteDatabase) -> None:
+async def test_lost_table_is_unavailable(migrated: SqliteDatabase) -> None:
     await migrated.write(lambda connection: connection.execute(text("DROP TABLE order_lines")))
     with pytest.raises(StorageUnavailable):
         await SqlOrderRepository(migrated).get_owned(OrderId(1), owner=UserId(1))
 
 
-async def test_an_error_tells_nothing_of_the_values(migrated: SqliteDatabase) -> None:
+async def test_error_does_not_contain_the_values(migrated: SqliteDatabase) -> None:
     await migrated.write(lambda connection: connection.execute(text("DROP TABLE users")))
     with pytest.raises(StorageUnavailable) as refusal:
         await SqlUserRepository(migrated).add(Username("alice"), PasswordHash("the-hash"))
@@ -355,15 +353,13 @@ async def test_an_error_tells_nothing_of_the_values(migrated: SqliteDatabase) ->
 # Migrations
 
 
-async def test_a_file_that_is_not_there_is_not_made_by_opening(
-    database: SqliteDatabase, file: Path
-) -> None:
+async def test_open_does_not_create_a_missing_file(database: SqliteDatabase, file: Path) -> None:
     with pytest.raises(SchemaNotCurrent, match=f"there is no database at {file}"):
         await SqlStorage(database).open()
     assert not file.exists()
 
 
-async def test_another_programs_database_is_told_from_a_newer_one(
+async def test_database_of_another_program_is_distinguished_from_a_newer_one(
     migrated: SqliteDatabase,
 ) -> None:
     await migrated.write(
@@ -375,13 +371,13 @@ async def test_another_programs_database_is_told_from_a_newer_one(
         await SqlStorage(migrated).open()
 
 
-async def test_an_empty_file_has_no_schema(database: SqliteDatabase) -> None:
+async def test_empty_file_has_no_schema(database: SqliteDatabase) -> None:
     await database.migrate(lambda connection: None)
     with pytest.raises(SchemaNotCurrent):
         await SqlStorage(database).open()
 
 
-async def test_a_schema_of_another_version_is_not_opened(migrated: SqliteDatabase) -> None:
+async def test_schema_of_another_version_is_not_opened(migrated: SqliteDatabase) -> None:
     await migrated.write(
         lambda connection: connection.execute(
             text("UPDATE alembic_version SET version_num = '9999'")
@@ -393,7 +389,7 @@ async def test_a_schema_of_another_version_is_not_opened(migrated: SqliteDatabas
         await SqlStorage(migrated).migrate()
 
 
-async def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabase) -> None:
+async def test_migrated_schema_equals_the_tables(migrated: SqliteDatabase) -> None:
     def compare(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -403,7 +399,7 @@ async def test_the_migrated_schema_is_that_of_the_tables(migrated: SqliteDatabas
     assert await migrated.write(compare) == []
 
 
-async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
+async def test_migrated_indexes_equal_the_tables_in_every_part(
     migrated: SqliteDatabase, tmp_path: Path
 ) -> None:
     """Alembic compares columns alone, so that a wrong condition would not be noticed."""
@@ -418,14 +414,14 @@ async def test_migrated_indexes_are_those_of_the_tables_in_every_part(
     await created.close()
 
 
-async def test_the_newest_migration_is_the_one_that_is_asked_for(migrated: SqliteDatabase) -> None:
+async def test_newest_migration_is_the_required_one(migrated: SqliteDatabase) -> None:
     def heads(connection: Connection) -> list[str]:
         return list(ScriptDirectory.from_config(migration_config(connection)).get_heads())
 
     assert await migrated.write(heads) == [HEAD]
 
 
-async def test_each_migration_goes_up_down_and_up_again(database: SqliteDatabase) -> None:
+async def test_migrations_run_up_down_and_up(database: SqliteDatabase) -> None:
     def climb(connection: Connection) -> None:
         config = migration_config(connection)
         script = ScriptDirectory.from_config(config)
@@ -441,7 +437,7 @@ def _migrate(file: Path) -> None:
     asyncio.run(SqlStorage(SqliteDatabase(file)).migrate())
 
 
-async def test_migrating_at_once_migrates_once(database: SqliteDatabase, file: Path) -> None:
+async def test_parallel_migrations_migrate_once(database: SqliteDatabase, file: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.map(_migrate, [file] * 8)
     await SqlStorage(database).open()

@@ -113,7 +113,7 @@ async def as_sqlalchemy_does(
     return sorted(map(tuple, rows))
 
 
-async def test_a_query_that_is_made_once_reads_what_sqlalchemy_reads(
+async def test_prepared_query_reads_the_same_rows_as_sqlalchemy(
     database: SqliteDatabase,
 ) -> None:
     storage = SqlStorage(database)
@@ -128,7 +128,7 @@ async def test_a_query_that_is_made_once_reads_what_sqlalchemy_reads(
     assert await database.rows(OWNED, {"owner": 2, "order_id": 1}) == []
 
 
-async def test_an_order_that_is_placed_is_stored_as_sqlalchemy_stores_it(tmp_path: Path) -> None:
+async def test_placed_order_is_stored_as_sqlalchemy_stores_it(tmp_path: Path) -> None:
     at = datetime(2026, 3, 1, 9, 30, 15, 123456, tzinfo=UTC)
     order = replace(an_order(1), placed_at=at, lines=(TEAPOT,) * 3)
     stored = []
@@ -151,7 +151,7 @@ async def test_an_order_that_is_placed_is_stored_as_sqlalchemy_stores_it(tmp_pat
     assert len(stored[0]) == 4
 
 
-async def test_a_query_that_is_made_once_tells_what_the_engine_reports(file: Path) -> None:
+async def test_prepared_query_raises_the_engines_error(file: Path) -> None:
     database = SqliteDatabase(file)
     with pytest.raises(StorageUnavailable, match="unable to open"):
         await database.rows(OWNED, {"owner": 1, "order_id": 1})
@@ -164,7 +164,7 @@ async def test_a_query_that_is_made_once_tells_what_the_engine_reports(file: Pat
 # Groups
 
 
-async def test_works_that_wait_are_committed_together(database: SqliteDatabase, file: Path) -> None:
+async def test_waiting_writes_are_committed_together(database: SqliteDatabase, file: Path) -> None:
     names = [f"user{i}" for i in range(50)]
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(*map(adding, names))
@@ -173,14 +173,14 @@ async def test_works_that_wait_are_committed_together(database: SqliteDatabase, 
     assert names_in(file) == set(names)
 
 
-async def test_a_group_has_a_bound(database: SqliteDatabase) -> None:
+async def test_group_of_writes_is_bounded(database: SqliteDatabase) -> None:
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(*(adding(f"user{i}") for i in range(sqlite_writer.MAX_GROUP)))
     await outcomes(tasks)
     assert writer.commits == 2
 
 
-async def test_works_run_in_the_order_in_which_they_were_asked_for(
+async def test_writes_run_in_their_order_of_arrival(
     database: SqliteDatabase,
 ) -> None:
     order: list[int] = []
@@ -194,7 +194,7 @@ async def test_works_run_in_the_order_in_which_they_were_asked_for(
     assert order == list(range(20))
 
 
-async def test_a_work_that_fails_is_rolled_back_alone(database: SqliteDatabase, file: Path) -> None:
+async def test_failed_write_is_rolled_back_alone(database: SqliteDatabase, file: Path) -> None:
     def halfway(connection: Connection) -> None:
         adding("halfway")(connection)
         raise LookupError
@@ -208,7 +208,7 @@ async def test_a_work_that_fails_is_rolled_back_alone(database: SqliteDatabase, 
     assert names_in(file) == {"alice", "bob", "carol"}
 
 
-async def test_nobody_is_told_before_the_commit(database: SqliteDatabase, file: Path) -> None:
+async def test_results_are_delivered_after_the_commit(database: SqliteDatabase, file: Path) -> None:
     seen: list[bool] = []
 
     async def add(name: str) -> None:
@@ -219,7 +219,7 @@ async def test_nobody_is_told_before_the_commit(database: SqliteDatabase, file: 
     assert seen == [True] * 100
 
 
-async def test_nobody_is_told_of_a_failure_before_the_commit(
+async def test_failures_are_delivered_after_the_commit(
     database: SqliteDatabase, file: Path
 ) -> None:
     """The name may be taken by a work of the same group, which is not stored yet."""
@@ -230,7 +230,7 @@ async def test_nobody_is_told_of_a_failure_before_the_commit(
     assert names_in(file) == {"alice"}
 
 
-async def test_a_commit_that_fails_fails_for_all(database: SqliteDatabase, file: Path) -> None:
+async def test_failed_commit_fails_every_write(database: SqliteDatabase, file: Path) -> None:
     def orphan(connection: Connection) -> None:
         connection.execute(text("PRAGMA defer_foreign_keys = ON"))
         connection.execute(
@@ -245,7 +245,7 @@ async def test_a_commit_that_fails_fails_for_all(database: SqliteDatabase, file:
     assert names_in(file) == {"alice"}
 
 
-async def test_a_transaction_that_the_engine_rolls_back_fails_for_all(
+async def test_transaction_rolled_back_by_the_engine_fails_every_write(
     database: SqliteDatabase, file: Path
 ) -> None:
     """As it does by itself when the disk is full."""
@@ -267,9 +267,7 @@ async def test_a_transaction_that_the_engine_rolls_back_fails_for_all(
 # Callers
 
 
-async def test_a_caller_who_gave_up_before_is_not_served(
-    database: SqliteDatabase, file: Path
-) -> None:
+async def test_cancelled_write_is_skipped(database: SqliteDatabase, file: Path) -> None:
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(adding("alice"), adding("bob"))
         tasks[0].cancel()
@@ -278,9 +276,7 @@ async def test_a_caller_who_gave_up_before_is_not_served(
     assert names_in(file) == {"bob"}
 
 
-async def test_closing_waits_for_what_was_asked_for_before(
-    database: SqliteDatabase, file: Path
-) -> None:
+async def test_close_waits_for_pending_writes(database: SqliteDatabase, file: Path) -> None:
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(adding("alice"), adding("bob"))
         closing_ = asyncio.create_task(database.close())
@@ -291,7 +287,7 @@ async def test_closing_waits_for_what_was_asked_for_before(
     assert await outcomes(tasks) == ["alice", "bob"]
 
 
-def test_one_event_loop_after_another_may_write(file: Path) -> None:
+def test_writes_work_from_successive_event_loops(file: Path) -> None:
     database = SqliteDatabase(file)
     asyncio.run(SqlStorage(database).migrate())
     assert asyncio.run(database.write(adding("alice"))) == "alice"
@@ -325,7 +321,7 @@ async def archive_of(storage: SqlStorage) -> None:
 
 
 @pytest.mark.parametrize("read", [page_of, archive_of])
-async def test_point_reads_go_on_beside_a_large_read(
+async def test_point_reads_continue_during_a_large_read(
     full: SqlStorage, read: Callable[[SqlStorage], Coroutine[Any, Any, None]]
 ) -> None:
     gc.collect()
@@ -343,7 +339,7 @@ async def test_point_reads_go_on_beside_a_large_read(
     assert max(gaps) < 0.1
 
 
-async def test_shared_reads_go_on_beside_large_reads(full: SqlStorage) -> None:
+async def test_shared_reads_continue_during_large_reads(full: SqlStorage) -> None:
     """All requests wait for what has ended; no client's pages hold it up."""
     go_on = threading.Event()
 
@@ -360,14 +356,14 @@ async def test_shared_reads_go_on_beside_large_reads(full: SqlStorage) -> None:
     await asyncio.gather(*reads)
 
 
-async def test_closing_waits_for_a_large_read(full: SqlStorage) -> None:
+async def test_close_waits_for_a_large_read(full: SqlStorage) -> None:
     reading = asyncio.create_task(page_of(full))
     await asyncio.sleep(0)  # it is asked for
     await full.close()
     await reading
 
 
-async def test_a_large_read_opens_a_file_that_was_replaced(full: SqlStorage, file: Path) -> None:
+async def test_large_read_opens_the_replacing_file(full: SqlStorage, file: Path) -> None:
     await page_of(full)
     for part in file.parent.iterdir():
         part.unlink()
@@ -380,7 +376,7 @@ async def test_a_large_read_opens_a_file_that_was_replaced(full: SqlStorage, fil
 # Other processes
 
 
-async def test_a_lock_that_is_kept_for_too_long_is_unavailable(
+async def test_write_is_unavailable_when_the_lock_is_held_too_long(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.05)
@@ -392,7 +388,7 @@ async def test_a_lock_that_is_kept_for_too_long_is_unavailable(
         assert await database.write(adding("alice")) == "alice"
 
 
-async def test_writes_that_wait_for_a_kept_lock_are_told_together(
+async def test_writes_fail_together_when_the_lock_is_held_too_long(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
@@ -407,7 +403,7 @@ async def test_writes_that_wait_for_a_kept_lock_are_told_together(
     assert names_in(file) == {"alice"}
 
 
-async def test_a_write_that_came_later_waits_as_long_as_the_first_did(
+async def test_later_write_waits_as_long_as_the_first(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.5)
@@ -422,7 +418,7 @@ async def test_a_write_that_came_later_waits_as_long_as_the_first_did(
     assert names_in(file) == {"bob", "carol"}
 
 
-async def test_closing_waits_no_longer_for_a_kept_lock_than_one_write_does(
+async def test_close_waits_for_the_lock_no_longer_than_a_write(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
@@ -434,7 +430,7 @@ async def test_closing_waits_no_longer_for_a_kept_lock_than_one_write_does(
     assert await outcomes([*tasks]) == [StorageUnavailable] * 64
 
 
-async def test_no_more_than_so_many_writes_wait(
+async def test_waiting_writes_are_limited(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "MAX_WAITING", 2)
@@ -445,7 +441,7 @@ async def test_no_more_than_so_many_writes_wait(
     assert await outcomes(tasks) == ["alice", "bob"]
 
 
-async def test_a_write_waits_for_that_of_another_process(
+async def test_write_waits_for_that_of_another_process(
     database: SqliteDatabase, file: Path
 ) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -483,7 +479,7 @@ def place_in_a_process(arguments: tuple[Path, range]) -> list[int]:
     return asyncio.run(place(*arguments))
 
 
-async def test_processes_that_write_at_once_store_every_order(file: Path) -> None:
+async def test_parallel_processes_store_every_order(file: Path) -> None:
     storage = SqlStorage(SqliteDatabase(file))
     await storage.migrate()
     owner = await storage.users.add(Username("alice"), PasswordHash("hash"))

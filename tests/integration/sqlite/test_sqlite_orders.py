@@ -49,7 +49,7 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
     ],
     ids=["any status", "one status"],
 )
-async def test_a_page_is_one_range_of_an_index_and_sorts_nothing(
+async def test_page_is_one_index_range_without_sorting(
     database: SqliteDatabase, query: Select[*tuple[Any, ...]], search: str
 ) -> None:
     def explain(connection: Connection) -> list[str]:
@@ -69,7 +69,7 @@ async def test_a_page_is_one_range_of_an_index_and_sorts_nothing(
 
 
 @pytest.mark.parametrize("status", [None, OrderStatus.PAID])
-async def test_page_10000_costs_what_page_1_does(
+async def test_page_10000_costs_the_same_as_page_1(
     database: SqliteDatabase, status: OrderStatus | None
 ) -> None:
     storage = SqlStorage(database)
@@ -108,7 +108,7 @@ def engine(connection: Connection) -> sqlite3.Connection:
 # Many at once
 
 
-async def test_64_clients_place_every_order_once_through_two_workers(
+async def test_parallel_clients_place_every_order_once_through_two_workers(
     tmp_path: Path, start: Start
 ) -> None:
     """Each order is sent twice at the same moment, under one key."""

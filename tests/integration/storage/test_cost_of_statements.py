@@ -158,7 +158,7 @@ CALLS: dict[str, Call] = {
 """One call of each method, in an order in which each finds what it needs."""
 
 
-def test_every_method_of_the_repositories_is_called() -> None:
+def test_measured_calls_cover_every_repository_method() -> None:
     methods = {
         f"{name}.{method}"
         for name, port in {
@@ -259,7 +259,7 @@ def counting_instructions() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("statistics", ["", "ANALYZE"], ids=["no statistics", "analyzed"])
-async def test_no_method_reads_much_on_sqlite(
+async def test_repository_methods_read_few_rows_on_sqlite(
     skewed_file: Path, tmp_path: Path, statistics: str
 ) -> None:
     shutil.copy(skewed_file, tmp_path / "copy.db")
@@ -277,9 +277,7 @@ async def test_no_method_reads_much_on_sqlite(
     assert {name: cost for name, cost in costs.items() if cost > most_instructions(name)} == {}
 
 
-async def test_each_step_of_purge_costs_the_same_on_sqlite(
-    skewed_file: Path, tmp_path: Path
-) -> None:
+async def test_purge_steps_cost_the_same_on_sqlite(skewed_file: Path, tmp_path: Path) -> None:
     """However many tokens a session has, and however many steps were before."""
     shutil.copy(skewed_file, tmp_path / "copy.db")
     storage = SqlStorage(SqliteDatabase(tmp_path / "copy.db"))
@@ -362,7 +360,7 @@ def counting_blocks(engine: Engine, mode: str) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_no_method_reads_much_on_postgresql(copied_url: str, mode: str) -> None:
+async def test_repository_methods_read_few_rows_on_postgresql(copied_url: str, mode: str) -> None:
     database = database_at(copied_url)
     storage, costs = SqlStorage(database), {}
     with counting_blocks(database._engine.sync_engine, mode) as counted:

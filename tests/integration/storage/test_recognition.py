@@ -86,7 +86,7 @@ def quiet(tmp_path: Path) -> Iterator[Path]:
     assert {path.name for path in tmp_path.iterdir()} == {"shop.db"}
 
 
-async def test_another_programs_sqlite_file_is_refused_and_not_changed(
+async def test_sqlite_file_of_another_program_is_refused_and_not_changed(
     quiet: Path, foreign: tuple[list[str], str]
 ) -> None:
     file, (statements, reason) = quiet / "shop.db", foreign
@@ -100,7 +100,7 @@ async def test_another_programs_sqlite_file_is_refused_and_not_changed(
     assert (file.read_bytes(), file.stat().st_mtime_ns) == (before[0], before[1].st_mtime_ns)
 
 
-async def test_another_programs_postgresql_database_is_refused_and_not_changed(
+async def test_postgresql_database_of_another_program_is_refused_and_not_changed(
     bare_postgres_url: str, foreign: tuple[list[str], str]
 ) -> None:
     statements, reason = foreign
@@ -141,7 +141,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Callable[[str
     return sqlite_at, str(file)
 
 
-async def test_a_schema_is_examined_as_it_was_before_another_process_migrated(
+async def test_schema_is_examined_as_it_was_before_another_process_migrated(
     empty: tuple[Callable[[str], Database], str],
 ) -> None:
     """Or `serve` beside `migrate` would take Ordergate's own tables for another program's."""
@@ -179,7 +179,7 @@ async def test_tables_of_other_names_may_share_the_database(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "command", [["migrate"], ["users", "add", "alice"], ["serve", "--port", "0"]]
 )
-def test_commands_refuse_another_programs_file_in_one_line(
+def test_commands_refuse_the_file_of_another_program_in_one_line(
     tmp_path: Path, command: list[str]
 ) -> None:
     make(tmp_path / "shop.db", [*at("0005"), *ITS_SHOP])
@@ -191,7 +191,7 @@ def test_commands_refuse_another_programs_file_in_one_line(
 
 
 @pytest.mark.parametrize("statements", [at("0005"), [*at("0005"), *ITS_SHOP], [ITS_USERS]])
-def test_another_programs_file_is_neither_restored_nor_replaced(
+def test_file_of_another_program_is_neither_restored_nor_replaced(
     tmp_path: Path, statements: list[str]
 ) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
@@ -206,7 +206,7 @@ def test_another_programs_file_is_neither_restored_nor_replaced(
     assert (tmp_path / "shop.db").read_bytes() == before
 
 
-def test_a_schema_of_a_later_program_is_recognized() -> None:
+def test_schema_of_a_later_program_is_recognized() -> None:
     ours = {
         "alembic_version": frozenset({"version_num"}),
         "users": frozenset({"id", "username", "password_hash"}),

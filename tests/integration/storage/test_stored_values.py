@@ -150,7 +150,7 @@ def teapot_in(currency: str) -> OrderLine:
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(order=lawless_orders())
-async def test_an_order_that_breaks_rules_is_still_an_order(storage: Storage, order: Order) -> None:
+async def test_order_that_breaks_current_rules_is_readable(storage: Storage, order: Order) -> None:
     await empty(storage)
     alice = replace(ALICE, password_hash=await hashed())
     await storage.loader.load([alice], [order])
@@ -178,7 +178,7 @@ async def test_an_order_that_breaks_rules_is_still_an_order(storage: Storage, or
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_name_that_no_rule_allows_signs_its_user_in(storage: Storage, name: str) -> None:
+async def test_name_that_breaks_current_rules_signs_in(storage: Storage, name: str) -> None:
     other = User(UserId(2), Username("another"), await hashed())
     user = User(UserId(1), Username(name), await hashed("a\u0378\tpassword \U0001fadc"))
     await storage.loader.load([user, other], [an_order()])
@@ -199,7 +199,7 @@ async def test_a_name_that_no_rule_allows_signs_its_user_in(storage: Storage, na
         assert refused.status_code == 400
 
 
-async def test_a_name_of_a_closed_account_signs_nobody_in(storage: Storage) -> None:
+async def test_name_of_a_closed_account_does_not_sign_in(storage: Storage) -> None:
     alice = await storage.users.add(ALICE.username, ALICE.password_hash)
     await storage.users.close(alice.id, password_hash=ALICE.password_hash, at=AT)
     subject = await storage.users.get_or_create_by_subject("issuer", "subject")
@@ -207,7 +207,7 @@ async def test_a_name_of_a_closed_account_signs_nobody_in(storage: Storage) -> N
         assert await storage.users.find(Username(name)) is None
 
 
-async def test_a_session_of_another_version_is_shown_refreshed_and_copied(
+async def test_session_of_another_version_is_shown_refreshed_and_copied(
     storage: Storage,
 ) -> None:
     alice = AccountRecord(ALICE.id, AccountKind.OPEN, ALICE.username, await hashed())
@@ -230,7 +230,7 @@ async def test_a_session_of_another_version_is_shown_refreshed_and_copied(
     assert copy.tables.endings == {ended.session.id: (now, "moved to Mars")}
 
 
-async def test_a_refresh_grants_no_scope_that_is_unknown(storage: Storage) -> None:
+async def test_refresh_grants_no_unknown_scope(storage: Storage) -> None:
     await storage.loader.load([replace(ALICE, password_hash=await hashed())], [])
     async with await served(storage) as client:
         tokens = (
@@ -319,7 +319,7 @@ async def walk(client: httpx.AsyncClient, address: str, user: Mapping[str, str])
 
 
 @pytest.mark.parametrize("reason", BROKEN)
-async def test_an_unreadable_order_is_named_and_affects_no_other(
+async def test_unreadable_order_is_named_and_affects_no_other(
     file: Path, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     corrupt(file, BROKEN[reason].format(5))
@@ -351,7 +351,7 @@ async def test_an_unreadable_order_is_named_and_affects_no_other(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 9, 50])
-async def test_pages_go_on_past_many_unreadable_orders(file: Path, limit: int) -> None:
+async def test_pages_continue_past_unreadable_orders(file: Path, limit: int) -> None:
     corrupt(file, *(BROKEN["it has no lines"].format(i) for i in (1, 3, 4, 5, 6, 7, 9)))
     storage = SqlStorage(SqliteDatabase(file))
     await storage.open()
@@ -365,7 +365,7 @@ async def test_pages_go_on_past_many_unreadable_orders(file: Path, limit: int) -
     await storage.close()
 
 
-async def test_an_order_without_lines_is_unreadable_on_postgresql(postgres_url: str) -> None:
+async def test_order_without_lines_is_unreadable_on_postgresql(postgres_url: str) -> None:
     database = database_at(postgres_url)
     storage = SqlStorage(database)
     await storage.open()
@@ -380,7 +380,7 @@ async def test_an_order_without_lines_is_unreadable_on_postgresql(postgres_url: 
 
 
 @pytest.mark.parametrize("column", ["scope", "started_at", "last_used_at", "expires_at"])
-async def test_an_unreadable_session_affects_no_other(
+async def test_unreadable_session_affects_no_other(
     file: Path, column: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = SqlStorage(SqliteDatabase(file))
@@ -401,7 +401,7 @@ async def test_an_unreadable_session_affects_no_other(
     await storage.close()
 
 
-async def test_a_session_that_ended_at_no_time_has_ended(file: Path) -> None:
+async def test_session_without_an_end_time_has_ended(file: Path) -> None:
     storage = SqlStorage(SqliteDatabase(file))
     await storage.open()
     async with await served(storage) as client:
@@ -417,7 +417,7 @@ async def test_a_session_that_ended_at_no_time_has_ended(file: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["SQLite", "PostgreSQL"])
-async def test_a_copy_takes_what_the_constraints_of_its_schema_refuse(
+async def test_copy_accepts_records_that_the_schemas_constraints_refuse(
     file: Path, target: str, tmp_path: Path, postgres_url: str
 ) -> None:
     corrupt(
@@ -475,7 +475,7 @@ async def test_a_copy_takes_what_the_constraints_of_its_schema_refuse(
     ],
     ids=["name", "sku", "quantity", "username"],
 )
-async def test_a_copy_names_what_its_target_cannot_hold(
+async def test_copy_names_records_that_its_target_cannot_hold(
     file: Path, statement: str, message: str, postgres_url: str
 ) -> None:
     corrupt(file, statement)
@@ -491,7 +491,7 @@ async def test_a_copy_names_what_its_target_cannot_hold(
 # Commands
 
 
-def test_commands_work_on_what_other_versions_stored(file: Path) -> None:
+def test_commands_work_on_records_of_other_versions(file: Path) -> None:
     folder = file.parents[1]
     corrupt(
         file,

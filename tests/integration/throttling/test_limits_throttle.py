@@ -75,7 +75,7 @@ class TestLimitsThrottleInValkey(ThrottleContract):
         return in_valkey
 
 
-async def test_the_containers_throttle_counts_where_the_setting_says(
+async def test_throttle_of_the_container_counts_in_the_configured_storage(
     in_valkey: Throttle, valkey: ValkeyServer
 ) -> None:
     settings = Settings(
@@ -105,7 +105,7 @@ async def test_workers_and_hosts_count_together(
     await other.close()
 
 
-async def test_a_match_at_one_worker_is_known_at_the_others(
+async def test_match_in_one_worker_counts_in_the_others(
     in_valkey: Throttle, valkey: ValkeyServer
 ) -> None:
     other = a_throttle(url_of(valkey))
@@ -118,7 +118,7 @@ async def test_a_match_at_one_worker_is_known_at_the_others(
     await other.close()
 
 
-async def test_what_is_kept_names_nobody_and_ends(
+async def test_stored_counters_are_anonymous_and_expire(
     in_valkey: Throttle, client: "redis.Redis"
 ) -> None:
     await guess(in_valkey, "alice", HERE)
@@ -144,7 +144,7 @@ async def eventually(condition: Callable[[], bool], throttle: Throttle) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-async def test_an_account_opens_when_it_was_said_to(
+async def test_account_is_unblocked_at_the_reported_time(
     valkey: ValkeyServer, client: "redis.Redis", *, shared: bool
 ) -> None:
     throttle = a_throttle(url_of(valkey) if shared else None, per_account=1, window_seconds=1)
@@ -195,7 +195,7 @@ async def test_sign_ins_are_throttled_without_valkey_and_with_it_again(
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "no.such.host.invalid", "x" * 64, "a..b", "a b"])
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
-async def test_a_redis_that_was_never_there_costs_one_warning(
+async def test_missing_redis_costs_one_warning(
     caplog: pytest.LogCaptureFixture, host: str, scheme: str
 ) -> None:
     throttle = a_throttle(f"{scheme}://default:{SECRET}@{host}/0")
@@ -208,7 +208,7 @@ async def test_a_redis_that_was_never_there_costs_one_warning(
     await throttle.close()
 
 
-async def test_a_redis_that_says_nothing_holds_up_one_guess_for_a_second(
+async def test_silent_redis_delays_one_guess_by_a_second(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -237,7 +237,7 @@ JUNK: dict[str, Callable[["redis.Redis", str], object]] = {
 
 
 @pytest.mark.parametrize("kind", JUNK)
-async def test_counter_that_is_no_number_is_kept_in_memory(
+async def test_non_numeric_counter_is_replaced_by_memory(
     valkey: ValkeyServer, client: "redis.Redis", caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     throttle = a_throttle(url_of(valkey))
@@ -263,7 +263,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", [*REFUSALS, "READONLY"])
-async def test_redis_that_takes_no_writes_does_not_disable_the_throttle(
+async def test_read_only_redis_does_not_disable_the_throttle(
     client: "redis.Redis", caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     with ValkeyServer() as server:
@@ -322,7 +322,7 @@ async def answering(answer: bytes, *, seconds: float = 0) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_no_answer_of_a_server_fails_a_guess_or_disables_the_throttle(
+async def test_unexpected_answer_of_a_server_fails_no_guess(
     caplog: pytest.LogCaptureFixture, answer: str
 ) -> None:
     async with answering(ANSWERS[answer]) as port:
@@ -338,7 +338,7 @@ async def test_no_answer_of_a_server_fails_a_guess_or_disables_the_throttle(
         await throttle.close()
 
 
-async def test_slow_redis_holds_up_a_guess_once_and_costs_one_warning(
+async def test_slow_redis_delays_a_guess_once_and_costs_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with answering(b":0\r\n", seconds=0.7) as port:

@@ -67,7 +67,7 @@ class TestKeyRing(PublicKeysContract):
         return ring
 
 
-def test_the_first_use_makes_a_key_and_the_next_ones_keep_it(
+def test_first_use_creates_a_key_that_later_uses_keep(
     file: Path, ring: KeyRing, command: KeyRing
 ) -> None:
     first = ring.signing()
@@ -78,9 +78,7 @@ def test_the_first_use_makes_a_key_and_the_next_ones_keep_it(
     assert sorted(path.name for path in file.parent.iterdir()) == [file.name, f"{file.name}.lock"]
 
 
-def test_the_file_is_a_jwk_set_that_says_where_each_key_is_in_its_life(
-    file: Path, ring: KeyRing
-) -> None:
+def test_key_file_is_a_jwk_set_with_the_status_of_each_key(file: Path, ring: KeyRing) -> None:
     first = ring.signing()
     (second,) = ring.publish("ES256")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -97,7 +95,7 @@ def _kid(file: Path) -> str:
     return KeyRing(file, clock=SystemClock(), token_life=LIFE).signing().kid
 
 
-def test_processes_that_start_at_once_agree_on_one_key(file: Path) -> None:
+def test_parallel_processes_agree_on_one_key(file: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         assert len(set(pool.map(_kid, [file] * 16, chunksize=1))) == 1
 
@@ -106,14 +104,14 @@ def _publish(file: Path) -> str:
     return KeyRing(file, clock=SystemClock(), token_life=LIFE).publish("EdDSA")[0].kid
 
 
-def test_no_change_is_lost_among_commands_at_once(file: Path, ring: KeyRing) -> None:
+def test_parallel_commands_lose_no_change(file: Path, ring: KeyRing) -> None:
     first = ring.signing().kid
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         published = pool.map(_publish, [file] * 16, chunksize=1)
     assert {key.kid for key in ring.all_keys()} == {first, *published}
 
 
-def test_a_change_is_seen_within_a_second(ring: KeyRing, command: KeyRing, ticks: Ticks) -> None:
+def test_change_is_read_within_a_second(ring: KeyRing, command: KeyRing, ticks: Ticks) -> None:
     before = ring.verifying()
     (new,) = command.publish("EdDSA")
     ticks.now += LOOK_SECONDS - 0.01
@@ -126,14 +124,14 @@ def test_a_change_is_seen_within_a_second(ring: KeyRing, command: KeyRing, ticks
     assert len(ring.jwks()["keys"]) == 2
 
 
-def test_a_change_is_seen_at_once_when_it_is_asked_for(ring: KeyRing, command: KeyRing) -> None:
+def test_change_is_read_immediately_on_request(ring: KeyRing, command: KeyRing) -> None:
     before = ring.verifying()
     assert ring.verifying(newest=True) is before
     (new,) = command.publish("EdDSA")
     assert ring.verifying(newest=True).keys[1].kid == new.kid
 
 
-def test_keys_that_have_not_changed_are_not_read_again(ring: KeyRing, ticks: Ticks) -> None:
+def test_unchanged_keys_are_not_read_again(ring: KeyRing, ticks: Ticks) -> None:
     before = ring.verifying()
     ticks.now += LOOK_SECONDS
     assert ring.verifying() is before
@@ -156,7 +154,7 @@ def test_keys_that_have_not_changed_are_not_read_again(ring: KeyRing, ticks: Tic
     ],
     ids=lambda content: content[:60],
 )
-def test_a_file_that_is_broken_for_a_moment_leaves_the_keys_as_they_were(
+def test_keys_are_kept_when_the_file_is_broken_for_a_moment(
     file: Path, ring: KeyRing, ticks: Ticks, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before, good = ring.verifying(), file.read_text()
@@ -172,9 +170,7 @@ def test_a_file_that_is_broken_for_a_moment_leaves_the_keys_as_they_were(
     assert kids(ring) == [before.keys[0].kid]
 
 
-def test_what_is_no_file_leaves_the_keys_as_they_were(
-    file: Path, ring: KeyRing, ticks: Ticks
-) -> None:
+def test_keys_are_kept_when_the_path_is_not_a_file(file: Path, ring: KeyRing, ticks: Ticks) -> None:
     before = ring.verifying()
     file.unlink()
     os.mkfifo(file)
@@ -182,7 +178,7 @@ def test_what_is_no_file_leaves_the_keys_as_they_were(
     assert ring.verifying() is before
 
 
-def test_a_link_stays_a_link(file: Path, ring: KeyRing, command: KeyRing) -> None:
+def test_link_to_the_file_is_kept(file: Path, ring: KeyRing, command: KeyRing) -> None:
     ring.verifying()
     elsewhere = file.parent / "elsewhere.json"
     file.rename(elsewhere)
@@ -193,7 +189,7 @@ def test_a_link_stays_a_link(file: Path, ring: KeyRing, command: KeyRing) -> Non
     assert elsewhere.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_is_open_to_others_is_told(
+def test_file_readable_by_others_is_reported(
     file: Path, ring: KeyRing, caplog: pytest.LogCaptureFixture
 ) -> None:
     ring.verifying()
@@ -205,7 +201,7 @@ def test_a_file_that_is_open_to_others_is_told(
     assert "keys_open_to_others" in [record.getMessage() for record in caplog.records]
 
 
-def test_a_file_that_is_gone_for_a_moment_leaves_the_keys_as_they_were(
+def test_keys_are_kept_when_the_file_is_missing_for_a_moment(
     file: Path, ring: KeyRing, ticks: Ticks
 ) -> None:
     before, good = ring.verifying(), file.read_text()
@@ -233,7 +229,7 @@ def test_a_file_that_is_gone_for_a_moment_leaves_the_keys_as_they_were(
         ("kty", "oct"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_before_anything_is_served(
+def test_invalid_file_is_reported_before_serving(
     file: Path, ring: KeyRing, command: KeyRing, member: str, value: object
 ) -> None:
     secret = ring.signing().private_jwk()["d"]
@@ -248,21 +244,21 @@ def test_a_file_that_is_wrong_is_told_before_anything_is_served(
     assert json.loads(file.read_text()) == document
 
 
-def test_where_no_keys_can_be_kept_it_is_told(tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ring = KeyRing(tmp_path / "file" / "keys.json", clock=SettableClock(), token_life=LIFE)
     with pytest.raises(SigningKeyError, match="Not a directory"):
         ring.signing()
 
 
-def test_what_a_command_that_was_killed_left_is_in_nobodys_way(file: Path, ring: KeyRing) -> None:
+def test_leftovers_of_a_killed_command_are_harmless(file: Path, ring: KeyRing) -> None:
     ring.signing()
     file.with_name(f".{file.name}.draft").write_text("half a k")
     ring.publish("EdDSA")
     assert sorted(path.name for path in file.parent.iterdir()) == [file.name, f"{file.name}.lock"]
 
 
-def test_each_change_is_on_the_record(ring: KeyRing, caplog: pytest.LogCaptureFixture) -> None:
+def test_changes_of_keys_are_audited(ring: KeyRing, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "ordergate.audit")
     (first,) = (key.kid for key in ring.publish("EdDSA"))
     (second,) = (key.kid for key in ring.publish("EdDSA"))
@@ -285,7 +281,7 @@ def test_each_change_is_on_the_record(ring: KeyRing, caplog: pytest.LogCaptureFi
     ]
 
 
-def test_tokens_are_waited_for_until_the_last_process_has_noticed(file: Path) -> None:
+def test_retired_key_is_kept_until_every_process_has_noticed(file: Path) -> None:
     clock = SettableClock()
     ring = KeyRing(file, clock=clock, token_life=LIFE)
     old = ring.signing().kid
@@ -298,7 +294,7 @@ def test_tokens_are_waited_for_until_the_last_process_has_noticed(file: Path) ->
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-def test_a_key_comes_back_from_the_file_as_it_was(ring: KeyRing, algorithm: Algorithm) -> None:
+def test_key_is_read_from_the_file_unchanged(ring: KeyRing, algorithm: Algorithm) -> None:
     (made,) = ring.publish(algorithm)
     (read,) = ring.all_keys()
     assert read.key.private_jwk() == made.key.private_jwk()

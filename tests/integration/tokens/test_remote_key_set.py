@@ -73,7 +73,7 @@ async def fetched(remote: RemoteKeySet) -> None:
         await asyncio.wait_for(asyncio.wait([remote._fetching]), SECONDS)
 
 
-async def test_keys_are_fetched_once_for_all_who_ask_at_once(
+async def test_keys_are_fetched_once_for_parallel_requests(
     remote: RemoteKeySet, issuer: Issuer
 ) -> None:
     sets = await asyncio.gather(*(kids(remote) for _ in range(50)))
@@ -81,7 +81,7 @@ async def test_keys_are_fetched_once_for_all_who_ask_at_once(
     assert issuer.fetches == 1
 
 
-async def test_nothing_is_fetched_before_somebody_asks(
+async def test_keys_are_not_fetched_before_the_first_request(
     remote: RemoteKeySet, issuer: Issuer
 ) -> None:
     assert issuer.fetches == 0
@@ -97,7 +97,7 @@ async def test_fresh_keys_are_not_fetched_again(
     assert remote._fetching is None
 
 
-async def test_keys_that_are_no_longer_fresh_are_used_once_more_while_new_ones_come(
+async def test_stale_keys_are_used_while_new_ones_are_fetched(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
 ) -> None:
     old = await kids(remote)
@@ -109,7 +109,7 @@ async def test_keys_that_are_no_longer_fresh_are_used_once_more_while_new_ones_c
     assert issuer.fetches == 2
 
 
-async def test_after_a_long_quiet_no_withdrawn_key_is_used(
+async def test_withdrawn_key_is_not_used_after_a_long_pause(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
 ) -> None:
     await kids(remote)
@@ -119,7 +119,7 @@ async def test_after_a_long_quiet_no_withdrawn_key_is_used(
     assert issuer.fetches == 2
 
 
-async def test_an_unknown_kid_is_asked_for(remote: RemoteKeySet, issuer: Issuer) -> None:
+async def test_unknown_kid_causes_a_fetch(remote: RemoteKeySet, issuer: Issuer) -> None:
     await kids(remote)
     issuer.rotate()
     assert await kids(remote, newest(issuer)) == [newest(issuer)]
@@ -139,7 +139,7 @@ async def test_forged_kids_do_not_hammer_the_issuer(
     assert issuer.fetches == 3
 
 
-async def test_who_goes_away_does_not_take_the_fetch_along(
+async def test_fetch_continues_when_its_caller_is_cancelled(
     remote: RemoteKeySet, issuer: Issuer
 ) -> None:
     issuer.hang = True
@@ -153,7 +153,7 @@ async def test_who_goes_away_does_not_take_the_fetch_along(
     assert issuer.fetches == 1
 
 
-async def test_while_the_issuer_is_down_its_keys_go_on(
+async def test_keys_are_used_while_the_issuer_is_down(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
 ) -> None:
     known = await kids(remote)
@@ -167,7 +167,7 @@ async def test_while_the_issuer_is_down_its_keys_go_on(
     assert remote._fetching is None, "it was asked a moment ago"
 
 
-async def test_an_unknown_kid_is_nobodys_fault_while_the_issuer_is_down(
+async def test_unknown_kid_is_unavailable_while_the_issuer_is_down(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
 ) -> None:
     await kids(remote)
@@ -182,7 +182,7 @@ async def test_an_unknown_kid_is_nobodys_fault_while_the_issuer_is_down(
     assert await kids(remote, newest(issuer)) == [newest(issuer)]
 
 
-async def test_an_issuer_that_was_never_up_is_asked_each_second(
+async def test_unreachable_issuer_is_retried_every_second(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
 ) -> None:
     issuer.status = 503
@@ -195,21 +195,21 @@ async def test_an_issuer_that_was_never_up_is_asked_each_second(
     assert await kids(remote) == [newest(issuer)]
 
 
-async def test_where_nobody_listens_there_are_no_keys() -> None:
+async def test_keys_are_unavailable_when_the_port_is_closed() -> None:
     with issuing() as issuer:
         pass
     with pytest.raises(IssuerKeysUnavailable, match="ConnectError"):
         await RemoteKeySet(issuer.url).keys(None)
 
 
-async def test_an_issuer_that_is_too_slow_is_waited_for_no_longer(issuer: Issuer) -> None:
+async def test_slow_issuer_is_abandoned_at_the_time_limit(issuer: Issuer) -> None:
     remote = RemoteKeySet(issuer.url, timeout=0.1)
     issuer.hang = True
     with pytest.raises(IssuerKeysUnavailable, match=r"no whole answer within 0\.1 s"):
         await remote.keys(None)
 
 
-async def test_the_log_tells_when_keys_cannot_be_had_and_when_they_can(
+async def test_log_reports_when_keys_become_unavailable_and_available(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds, caplog: pytest.LogCaptureFixture
 ) -> None:
     for status in (500, 404, 200, 200):
@@ -247,7 +247,7 @@ OTHER = public_jwk("ES256", kid="a")
     ],
     ids=range(10),
 )
-async def test_a_set_that_is_no_good_changes_nothing(
+async def test_unusable_key_set_changes_nothing(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds, document: object
 ) -> None:
     issuer.body = json.dumps(document).encode()
@@ -275,7 +275,7 @@ async def test_a_set_that_is_no_good_changes_nothing(
     ],
     ids=range(6),
 )
-async def test_bytes_that_are_no_set_are_refused(
+async def test_malformed_key_set_is_refused(
     remote: RemoteKeySet, issuer: Issuer, body: bytes
 ) -> None:
     issuer.body = body
@@ -283,15 +283,13 @@ async def test_bytes_that_are_no_set_are_refused(
         await remote.keys(None)
 
 
-async def test_an_answer_that_never_ends_is_left_in_the_middle(
-    remote: RemoteKeySet, issuer: Issuer
-) -> None:
+async def test_endless_answer_is_abandoned(remote: RemoteKeySet, issuer: Issuer) -> None:
     issuer.body = b" " * (64 * MAX_BYTES)
     with pytest.raises(IssuerKeysUnavailable, match=f"more than {MAX_BYTES} bytes"):
         await remote.keys(None)
 
 
-async def test_what_was_not_asked_for_compressed_is_not_unpacked(
+async def test_unrequested_compression_is_not_unpacked(
     remote: RemoteKeySet, issuer: Issuer
 ) -> None:
     issuer.body = gzip.compress(json.dumps({"keys": issuer.keys}).encode())
@@ -301,22 +299,20 @@ async def test_what_was_not_asked_for_compressed_is_not_unpacked(
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_a_redirect_is_not_followed(
-    remote: RemoteKeySet, issuer: Issuer, status: int
-) -> None:
+async def test_redirect_is_not_followed(remote: RemoteKeySet, issuer: Issuer, status: int) -> None:
     issuer.status, issuer.headers = status, {"Location": "/elsewhere"}
     with pytest.raises(IssuerKeysUnavailable, match=f"the status is {status}"):
         await remote.keys(None)
     assert issuer.fetches == 1
 
 
-async def test_keys_that_cannot_be_used_are_left_out(remote: RemoteKeySet, issuer: Issuer) -> None:
+async def test_unusable_keys_are_left_out(remote: RemoteKeySet, issuer: Issuer) -> None:
     issuer.keys.append(public_jwk("RS256", kid="enc", use="enc"))
     issuer.keys.append({"kty": "EC", "crv": "P-521", "kid": "large"})
     assert await kids(remote) == [issuer.keys[0]["kid"]]
 
 
-async def test_the_environment_names_no_proxy(
+async def test_proxy_of_the_environment_is_ignored(
     remote: RemoteKeySet, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
@@ -324,7 +320,9 @@ async def test_the_environment_names_no_proxy(
     assert await kids(remote) == [newest(issuer)]
 
 
-async def test_a_fetch_under_way_ends_with_the_set(remote: RemoteKeySet, issuer: Issuer) -> None:
+async def test_pending_fetch_ends_when_the_set_is_closed(
+    remote: RemoteKeySet, issuer: Issuer
+) -> None:
     issuer.hang = True
     waiting = asyncio.create_task(kids(remote))
     await asyncio.to_thread(wait_until, lambda: issuer.fetches > 0)
@@ -358,7 +356,7 @@ def certificate_in(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_an_issuer_shows_a_certificate_that_is_trusted(
+async def test_issuer_requires_a_trusted_certificate(
     issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
     file = certificate_in(tmp_path)

@@ -50,7 +50,7 @@ def kid_of(token: str) -> str:
     return kid
 
 
-def test_workers_that_run_pick_up_every_change(server: Server, tmp_path: Path) -> None:
+def test_running_workers_apply_every_change(server: Server, tmp_path: Path) -> None:
     old = signing(tmp_path)
     before = token_of(server)
     assert kid_of(before) == old
@@ -79,7 +79,9 @@ def read(server: Server, token: str) -> int:
     return httpx.get(f"{server.url}/order?id=1", headers=headers).status_code
 
 
-def test_others_verify_our_tokens_with_what_is_published(server: Server, tmp_path: Path) -> None:
+def test_published_keys_verify_our_tokens_in_other_libraries(
+    server: Server, tmp_path: Path
+) -> None:
     for algorithm in ("EdDSA", "ES256", "RS256"):
         keys(tmp_path, "promote", keys(tmp_path, "new", "--algorithm", algorithm), "--now")
         kid = signing(tmp_path)
@@ -95,7 +97,7 @@ def test_others_verify_our_tokens_with_what_is_published(server: Server, tmp_pat
         assert claims["sub"] == "1"
 
 
-async def test_no_request_fails_during_a_rotation_under_load(
+async def test_requests_succeed_during_a_rotation_under_load(
     server: Server, tmp_path: Path
 ) -> None:
     """Clients sign in and read without a pause while the key changes twice beneath them."""

@@ -57,7 +57,7 @@ def test_secret_is_read_from_its_file_without_one_newline(
     assert value_of(name) == VALUES[name]
 
 
-def test_secret_is_read_through_the_links_that_kubernetes_makes(
+def test_secret_is_read_through_the_links_of_kubernetes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "..2026_11_28").mkdir()
@@ -98,7 +98,7 @@ def test_unusable_content_is_refused_and_not_repeated(
     assert settings_error(name) == f"{PREFIX}{name}_FILE: {file} {flaw}"
 
 
-def test_flaw_of_a_secret_in_a_file_names_the_file_variable(
+def test_error_of_a_secret_in_a_file_names_the_file_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_text("hunter2\0\n")
@@ -113,7 +113,7 @@ def test_flaw_of_a_secret_in_a_file_names_the_file_variable(
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_file_that_is_none_is_refused_and_says_why(
+def test_invalid_secret_file_is_refused_with_a_reason(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
@@ -134,9 +134,7 @@ def test_file_that_is_none_is_refused_and_says_why(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_file_that_must_not_be_read_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_secret_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.touch(mode=0)
     monkeypatch.setenv("ORDERGATE_SIGNING_SECRET_FILE", str(file))

@@ -44,9 +44,7 @@ async def signs(key: SigningKey) -> bool:
         ("genrsa -traditional -out private.key 2048", "RS256"),
     ],
 )
-async def test_the_algorithm_follows_from_the_key(
-    tmp_path: Path, command: str, algorithm: str
-) -> None:
+async def test_algorithm_follows_from_the_key(tmp_path: Path, command: str, algorithm: str) -> None:
     openssl(*command.split(), cwd=tmp_path)
     key = SigningKey.from_file(tmp_path / "private.key")
     assert key.algorithm == algorithm
@@ -64,20 +62,20 @@ async def test_the_algorithm_follows_from_the_key(
         ("genpkey -algorithm x25519 -out private.key", "must be Ed25519"),
     ],
 )
-def test_a_key_that_cannot_sign_here_is_told_why(tmp_path: Path, command: str, reason: str) -> None:
+def test_unsupported_key_is_reported(tmp_path: Path, command: str, reason: str) -> None:
     openssl(*command.split(), cwd=tmp_path)
     with pytest.raises(InvalidSigningKey, match=reason):
         SigningKey.from_file(tmp_path / "private.key")
 
 
-def test_a_public_key_cannot_sign(tmp_path: Path) -> None:
+def test_public_key_cannot_sign(tmp_path: Path) -> None:
     openssl("genpkey", "-algorithm", "ed25519", "-out", "private.key", cwd=tmp_path)
     openssl("pkey", "-in", "private.key", "-pubout", "-out", "public.key", cwd=tmp_path)
     with pytest.raises(InvalidSigningKey, match="not a PEM file with a private key"):
         SigningKey.from_file(tmp_path / "public.key")
 
 
-def test_a_key_with_the_roca_weakness_cannot_sign() -> None:
+def test_key_with_the_roca_weakness_cannot_sign() -> None:
     pem = roca_key().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -88,20 +86,20 @@ def test_a_key_with_the_roca_weakness_cannot_sign() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_told(tmp_path: Path, content: bytes) -> None:
+def test_malformed_key_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "private.key").write_bytes(content)
     with pytest.raises(InvalidSigningKey, match="not a PEM file"):
         SigningKey.from_file(tmp_path / "private.key")
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidSigningKey, match="No such file"):
         SigningKey.from_file(tmp_path / "private.key")
     with pytest.raises(InvalidSigningKey, match="Is a directory"):
         SigningKey.from_file(tmp_path)
 
 
-def test_a_key_is_named_by_its_thumbprint() -> None:
+def test_key_is_named_by_its_thumbprint() -> None:
     """RFC 8037, appendix A.3: the key, its file and its thumbprint."""
     pem = (
         b"-----BEGIN PRIVATE KEY-----\n"
@@ -112,12 +110,12 @@ def test_a_key_is_named_by_its_thumbprint() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 31])
-async def test_a_short_secret_cannot_sign(length: int) -> None:
+async def test_short_secret_cannot_sign(length: int) -> None:
     with pytest.raises(InvalidSigningKey, match="32 bytes"):
         SigningKey.from_secret("x" * length)
     assert await signs(SigningKey.from_secret("é" * 16))
 
 
-def test_keys_are_in_no_repr() -> None:
+def test_repr_does_not_contain_keys() -> None:
     assert "hunter2" not in repr(SigningKey.from_secret("hunter2" * 5))
     assert "PrivateKey" not in repr(SigningKey.new("EdDSA"))

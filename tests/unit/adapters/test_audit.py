@@ -26,7 +26,7 @@ def log() -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-def test_an_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
+def test_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
     LogAudit().record(
         AuditEvent.SESSION_ENDED,
         origin=Origin("192.0.2.1", "the-id"),
@@ -48,18 +48,18 @@ def test_an_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
     }
 
 
-def test_what_is_not_known_is_left_out(log: io.StringIO) -> None:
+def test_unknown_fields_are_left_out(log: io.StringIO) -> None:
     LogAudit().record(AuditEvent.SIGN_IN_REFUSED)
     assert json.loads(log.getvalue()).keys() == {"event", "level", "logger", "timestamp"}
 
 
-def test_what_is_logged_cannot_pass_for_another_event(log: io.StringIO) -> None:
+def test_logged_value_cannot_imitate_another_event(log: io.StringIO) -> None:
     logging.getLogger("a library").error("true", extra={"event": "false", "level": "none"})
     line = json.loads(log.getvalue())
     assert (line["event"], line["level"], line["logger"]) == ("true", "error", "a library")
 
 
-def test_a_value_in_the_text_is_one_value() -> None:
+def test_quoted_value_is_read_as_one_value() -> None:
     record = logging.makeLogRecord(
         {"name": "here", "msg": "é", "path": "/x user_id=1", "agent": "a\nb", "n": 7}
     )

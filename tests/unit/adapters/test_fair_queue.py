@@ -23,7 +23,7 @@ def test_take_serves_the_inner_groups_in_turn() -> None:
     assert drained(filled(9, "am", "am", "am", "ab", "bm")) == "am0 bm4 ab3 am1 am2"
 
 
-def test_take_raises_when_nothing_waits() -> None:
+def test_take_raises_when_the_queue_is_empty() -> None:
     with pytest.raises(IndexError):
         filled(1).take()
 
@@ -60,7 +60,7 @@ def test_queue_without_places_refuses_all() -> None:
     assert queue.make_room_for("ax") is None
 
 
-def test_discard_removes_an_item_that_waits_and_no_other() -> None:
+def test_discard_removes_one_waiting_item() -> None:
     queue = filled(9, "ax", "ax", "bx")
     queue.discard("ax0", "ax")
     queue.discard("ax0", "ax")

@@ -16,7 +16,7 @@ class TestLimitsThrottleInMemory(ThrottleContract):
         return LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
 
 
-async def test_the_longer_of_two_waits_is_told() -> None:
+async def test_retry_after_is_the_longer_of_two_waits() -> None:
     throttle = LimitsThrottle(per_account=1, per_address=1, window_seconds=60)
     await guess(throttle, "alice", HERE)
     waits: list[int] = []
@@ -31,7 +31,7 @@ async def test_the_longer_of_two_waits_is_told() -> None:
     assert waits == [60]
 
 
-async def test_nothing_is_kept_of_guesses_that_are_over() -> None:
+async def test_expired_counters_are_removed() -> None:
     throttle = LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
     await guess(throttle)
     await guess(throttle, matched=True)
@@ -39,7 +39,7 @@ async def test_nothing_is_kept_of_guesses_that_are_over() -> None:
     assert not throttle._under_way
 
 
-async def test_a_count_takes_no_longer_with_many_counters() -> None:
+async def test_count_takes_no_longer_with_many_counters() -> None:
     """Compared in one run: the memory of the library looked at every counter each time."""
     throttle = LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
 
@@ -53,7 +53,7 @@ async def test_a_count_takes_no_longer_with_many_counters() -> None:
     assert min(times[-10:]) < 5 * min(times[:10])
 
 
-async def test_the_number_of_counters_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_number_of_counters_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_COUNTERS", 10)
     throttle = LimitsThrottle(per_account=3, per_address=1, window_seconds=60)
     for number in range(100):
@@ -63,7 +63,7 @@ async def test_the_number_of_counters_has_a_bound(monkeypatch: pytest.MonkeyPatc
     assert await throttle._memory.storage.reset() == 10
 
 
-async def test_a_window_ends_by_a_clock_that_is_never_set(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_window_ends_by_a_clock_that_is_never_set(monkeypatch: pytest.MonkeyPatch) -> None:
     throttle = LimitsThrottle(per_account=3, per_address=1, window_seconds=60)
     await throttle.count_sign_up(HERE)
     wall, ticks = time.time(), time.monotonic()

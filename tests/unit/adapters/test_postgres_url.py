@@ -16,7 +16,7 @@ from ordergate.adapters.sql.postgres.url import split_hosts, url_error
         "postgresql://alice@%2Frun%2Fpostgresql/orders",
     ],
 )
-def test_a_url_names_hosts_and_a_database(url: str) -> None:
+def test_url_names_hosts_and_a_database(url: str) -> None:
     assert url_error(url) is None
 
 
@@ -47,14 +47,14 @@ def test_a_url_names_hosts_and_a_database(url: str) -> None:
         "postgresql://host/orders?sslmode=disable&sslmode=require",
     ],
 )
-def test_what_is_wrong_with_a_url_is_said_without_it(url: str) -> None:
+def test_url_error_does_not_contain_the_url(url: str) -> None:
     flaw = url_error(url)
     assert flaw is not None
     assert flaw.startswith(("must look like postgresql://", "may have", "target_session", "sslm"))
     assert "hunter2" not in flaw
 
 
-def test_each_host_is_asked_with_the_same_account() -> None:
+def test_hosts_use_the_same_account() -> None:
     assert split_hosts("postgresql://a:b@one,[::1]:5433/orders?sslmode=require") == [
         "postgresql://a:b@one/orders?sslmode=require",
         "postgresql://a:b@[::1]:5433/orders?sslmode=require",

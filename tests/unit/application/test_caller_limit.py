@@ -7,7 +7,7 @@ from ordergate.application.errors import TooManyRequests
 from tests.support.builders import ALICE, BOB
 
 
-async def test_so_many_requests_of_a_user_run_and_the_others_wait_for_a_turn() -> None:
+async def test_requests_of_a_user_beyond_the_limit_wait() -> None:
     limit, running, most = CallerLimit(under_way=2, waiting=3), 0, 0
 
     async def request() -> None:
@@ -22,7 +22,7 @@ async def test_so_many_requests_of_a_user_run_and_the_others_wait_for_a_turn() -
     assert (most, running) == (2, 0)
 
 
-async def test_one_more_than_may_wait_is_refused_and_another_user_is_not() -> None:
+async def test_request_beyond_the_waiting_limit_is_refused_for_its_user_alone() -> None:
     limit, end = CallerLimit(under_way=1, waiting=1), asyncio.Event()
 
     async def request() -> None:
@@ -39,7 +39,7 @@ async def test_one_more_than_may_wait_is_refused_and_another_user_is_not() -> No
     await request()
 
 
-async def test_a_cancelled_request_gives_its_turn_back() -> None:
+async def test_cancelled_request_gives_its_turn_back() -> None:
     limit, end = CallerLimit(under_way=1, waiting=1), asyncio.Event()
 
     async def request() -> None:
@@ -55,7 +55,7 @@ async def test_a_cancelled_request_gives_its_turn_back() -> None:
     await asyncio.gather(request(), request())
 
 
-async def test_a_user_without_requests_is_forgotten() -> None:
+async def test_user_without_requests_is_forgotten() -> None:
     limit = CallerLimit(under_way=1, waiting=1)
     async with limit.turn(ALICE.id):
         assert list(limit._turns) == [ALICE.id]

@@ -8,7 +8,7 @@ _OF_NO_ORDER = {"purge_expired_keys"}
 """Keys that have expired are removed for everybody; no order is touched."""
 
 
-def test_whatever_touches_an_order_takes_its_owner_by_name() -> None:
+def test_order_methods_require_the_owner_by_keyword() -> None:
     methods = {
         name: method
         for name, method in inspect.getmembers(OrderRepository, inspect.isfunction)

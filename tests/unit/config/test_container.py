@@ -28,19 +28,19 @@ def aliases() -> dict[str, tuple[type, object]]:
 
 
 @pytest.mark.parametrize("name", sorted(Container.providers))
-def test_every_provider_makes_its_part(name: str) -> None:
+def test_providers_make_their_parts(name: str) -> None:
     container = Container(settings=SETTINGS)
     assert getattr(container, name)() is not None
 
 
 @pytest.mark.parametrize("name", sorted(Container.providers))
-def test_every_part_is_made_once(name: str) -> None:
+def test_parts_are_made_once(name: str) -> None:
     container = Container(settings=SETTINGS)
     assert getattr(container, name)() is getattr(container, name)()
 
 
 @pytest.mark.parametrize("name", aliases())
-async def test_every_alias_gives_what_it_says(name: str) -> None:
+async def test_aliases_provide_their_types(name: str) -> None:
     kind, depends = aliases()[name]
     provide = getattr(depends, "dependency", None)
     assert inspect.iscoroutinefunction(provide), "anything else costs a thread hop a request"
@@ -48,12 +48,12 @@ async def test_every_alias_gives_what_it_says(name: str) -> None:
     assert kind in type(await provide(Request({"type": "http", "app": app}))).__mro__
 
 
-def test_there_are_aliases() -> None:
+def test_dependencies_have_aliases() -> None:
     assert {"AuthenticateUserCase", "GetOwnOrderCase", "StoragePort"} <= set(aliases())
     assert aliases()["StoragePort"][0] is Storage
 
 
-def test_an_adapter_is_swapped_by_name() -> None:
+def test_adapter_is_swapped_by_name() -> None:
     storage, clock = InMemoryStorage(), SettableClock()
     container = Container(settings=SETTINGS, storage=storage, clock=clock)
     assert container.get_own_order().orders is storage.orders
@@ -61,14 +61,14 @@ def test_an_adapter_is_swapped_by_name() -> None:
     assert container.clock() is clock
 
 
-def test_one_repository_of_a_storage_is_swapped_by_name() -> None:
+def test_single_repository_is_swapped_by_name() -> None:
     orders = InMemoryStorage().orders
     container = Container(settings=SETTINGS, orders=orders)
     assert container.get_own_order().orders is orders
     assert container.storage().orders is not orders
 
 
-async def test_the_throttle_counts_as_the_settings_say() -> None:
+async def test_throttle_counts_as_the_settings_say() -> None:
     settings = Settings(
         signing_secret=SECRET,
         sign_in_failures_per_account=2,
@@ -85,13 +85,13 @@ async def test_the_throttle_counts_as_the_settings_say() -> None:
     assert await is_shut(throttle, "carol", HERE)
 
 
-def test_settings_choose_whose_tokens_are_believed() -> None:
+def test_settings_choose_the_accepted_issuer() -> None:
     own = Container(settings=SETTINGS)
     assert own.verifier() is own.tokens()
     other = Container(settings=Settings(jwks_url="https://id.example/jwks"))
     assert other.verifier() is other.external_tokens()
 
 
-def test_settings_are_settings() -> None:
+def test_container_requires_settings() -> None:
     with pytest.raises(Error, match="is not an instance of"):
         Container(settings="no settings").settings()

@@ -38,7 +38,7 @@ def problems_of(**variables: str) -> list[str]:
     return refusal.value.problems
 
 
-def test_nothing_needs_to_be_set() -> None:
+def test_settings_have_defaults() -> None:
     settings = settings_of()
     assert settings.storage_url == "sqlite:///.ordergate/ordergate.db"
     assert settings.signing_keys_file == Path(".ordergate/signing-keys.json")
@@ -49,14 +49,14 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.trusted_proxies == ()
 
 
-def test_home_moves_what_is_kept_in_it() -> None:
+def test_home_moves_its_files() -> None:
     settings = settings_of(HOME="/srv/orders")
     assert settings.storage_url == "sqlite:////srv/orders/ordergate.db"
     assert settings.signing_keys_file == Path("/srv/orders/signing-keys.json")
 
 
 @pytest.mark.parametrize("url", ["sqlite:///data/o.db", "sqlite:////srv/o.db"])
-def test_a_database_url_names_a_file(url: str) -> None:
+def test_database_url_names_a_file(url: str) -> None:
     settings = settings_of(DATABASE_URL=url)
     assert settings.storage_url == url
     assert url not in repr(settings)
@@ -72,7 +72,7 @@ def test_a_database_url_names_a_file(url: str) -> None:
         "sqlite:///o.db?mode=ro",
     ],
 )
-def test_a_database_url_that_names_no_file_is_refused(url: str) -> None:
+def test_database_url_without_a_file_is_refused(url: str) -> None:
     assert problems_of(DATABASE_URL=url) == [
         "ORDERGATE_DATABASE_URL: must name a file, as in sqlite:///folder/orders.db"
     ]
@@ -233,17 +233,17 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("ZZZZZZZZ", ""),
     ],
 )
-def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, hint: str) -> None:
+def test_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, hint: str) -> None:
     assert problems_of(**{name: "x"}) == [f"ORDERGATE_{name} is not a setting{hint}"]
 
 
 @pytest.mark.parametrize("name", ["SIGNING_SECRET", "ISSUER", "HOME", "PASSWORD"])
-def test_what_is_not_utf_8_is_refused(name: str) -> None:
+def test_value_with_invalid_utf_8_is_refused(name: str) -> None:
     value = (b"\xff" + SECRET.encode()).decode(errors="surrogateescape")
     assert problems_of(**{name: value})[0] == f"ORDERGATE_{name} is not UTF-8"
 
 
-def test_the_password_of_commands_is_no_unknown_setting() -> None:
+def test_password_of_commands_is_a_known_setting() -> None:
     assert settings_of(PASSWORD="x") == settings_of()
 
 
@@ -255,14 +255,14 @@ def test_two_signing_keys_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["SIGNING_SECRET", "SIGNING_KEY_FILE"])
-def test_who_believes_another_issuer_signs_nothing(name: str) -> None:
+def test_external_issuer_excludes_signing_keys(name: str) -> None:
     value = {"SIGNING_SECRET": SECRET, "SIGNING_KEY_FILE": __file__}[name]
     assert problems_of(
         JWKS_URL="https://id.example/jwks", ISSUER="https://id.example", **{name: value}
     ) == [f"ORDERGATE_{name} and ORDERGATE_JWKS_URL exclude each other"]
 
 
-def test_another_issuer_has_to_be_named() -> None:
+def test_external_issuer_requires_its_name() -> None:
     assert problems_of(JWKS_URL="https://id.example/jwks") == [
         "ORDERGATE_JWKS_URL needs ORDERGATE_ISSUER, the `iss` of its issuer's tokens"
     ]
@@ -279,7 +279,7 @@ def test_another_issuer_has_to_be_named() -> None:
         "http://[::1]/jwks",
     ],
 )
-def test_with_a_jwks_url_nobody_signs_in_here(url: str) -> None:
+def test_jwks_url_disables_sign_in(url: str) -> None:
     settings = settings_of(JWKS_URL=url, ISSUER="https://id.example/")
     assert (settings.jwks_url, settings.issuer) == (url, "https://id.example/")
     assert not settings.issues_tokens
@@ -309,17 +309,17 @@ def test_any_other_jwks_url_is_refused(url: str) -> None:
     assert problem.startswith("ORDERGATE_JWKS_URL: must be a URL such as https://id.example/jwks;")
 
 
-def test_the_type_of_jwts_is_one_of_two() -> None:
+def test_type_of_jwts_is_one_of_two() -> None:
     assert problems_of(JWT_TYPE="id+jwt") == ["ORDERGATE_JWT_TYPE: must be one of at+jwt, jwt"]
 
 
-def test_a_key_file_that_is_not_there_is_named_at_once() -> None:
+def test_missing_key_file_is_named_immediately() -> None:
     (problem,) = problems_of(SIGNING_KEY_FILE="/nowhere/key.pem")
     assert problem.startswith("ORDERGATE_SIGNING_KEY_FILE: must name a file that exists")
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "é", "x" * 256])
-def test_an_audience_is_a_short_plain_name(name: str) -> None:
+def test_audience_is_a_short_plain_name(name: str) -> None:
     expected = "must be 1 to 255 printable ASCII characters, no spaces"
     assert problems_of(AUDIENCE=name) == [f"ORDERGATE_AUDIENCE: {expected}"]
 
@@ -334,7 +334,7 @@ def test_an_audience_is_a_short_plain_name(name: str) -> None:
         "https://orders.example/",
     ],
 )
-def test_an_issuer_is_a_url(url: str) -> None:
+def test_issuer_is_a_url(url: str) -> None:
     assert settings_of(ISSUER=url).issuer == url
 
 
@@ -382,7 +382,7 @@ def test_origins_are_separated_by_commas() -> None:
         "null",
     ],
 )
-def test_what_is_no_origin_is_refused(origin: str) -> None:
+def test_invalid_origin_is_refused(origin: str) -> None:
     (problem,) = problems_of(CORS_ORIGINS=origin)
     assert problem.startswith("ORDERGATE_CORS_ORIGINS: must be origins")
 
@@ -397,7 +397,7 @@ THROTTLE_URLS = [
 
 
 @pytest.mark.parametrize("url", THROTTLE_URLS)
-def test_a_throttle_url_names_a_redis(url: str) -> None:
+def test_throttle_url_names_a_redis(url: str) -> None:
     settings = settings_of(THROTTLE_URL=url)
     assert settings.throttle_url is not None
     assert settings.throttle_url.get_secret_value() == url
@@ -438,12 +438,12 @@ def test_proxies_are_separated_by_commas() -> None:
 @pytest.mark.parametrize(
     "proxies", ["*", "proxy.example", "10.0.0.1/8", "0.0.0.0/0", "::/0", "10.0.0.1,"]
 )
-def test_what_is_no_proxy_is_refused(proxies: str) -> None:
+def test_invalid_proxy_is_refused(proxies: str) -> None:
     (problem,) = problems_of(TRUSTED_PROXIES=proxies)
     assert problem.startswith("ORDERGATE_TRUSTED_PROXIES: must be IP addresses or networks")
 
 
-def test_secrets_are_in_no_repr_and_no_error() -> None:
+def test_repr_and_errors_do_not_contain_secrets() -> None:
     assert SECRET not in repr(settings_of(SIGNING_SECRET=SECRET))
     assert SECRET not in str(settings_of(SIGNING_SECRET=SECRET))
     problems = problems_of(SIGNING_SECRET="hunter2", DATABASE_URL="mysql://me:hunter2@h/d")

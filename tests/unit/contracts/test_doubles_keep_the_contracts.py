@@ -68,9 +68,7 @@ class TestCountingThrottle(ThrottleContract):
     def throttle(self, clock: SettableClock) -> Throttle:
         return CountingThrottle(clock, per_account=3, per_address=6, window=timedelta(seconds=60))
 
-    async def test_failures_are_forgotten_in_time(
-        self, throttle: Throttle, clock: SettableClock
-    ) -> None:
+    async def test_failures_expire(self, throttle: Throttle, clock: SettableClock) -> None:
         for _ in range(3):
             await guess(throttle)
         clock.advance(seconds=59)

@@ -25,7 +25,7 @@ amounts = st.builds(Money, st.integers(0, MAX_MINOR), currencies)
         ("92233720368547758.07", "EUR", MAX_MINOR),
     ],
 )
-def test_a_decimal_is_read_exactly(text: str, currency: str, minor: int) -> None:
+def test_decimal_is_read_exactly(text: str, currency: str, minor: int) -> None:
     assert Money.parse(text, currency) == Money(minor, currency)
 
 
@@ -45,7 +45,7 @@ def test_a_decimal_is_read_exactly(text: str, currency: str, minor: int) -> None
         (Money(1250, "BYR"), "1250"),
     ],
 )
-def test_an_amount_is_written_with_the_digits_of_its_currency(money: Money, text: str) -> None:
+def test_amount_is_written_with_the_digits_of_its_currency(money: Money, text: str) -> None:
     assert str(money) == text
 
 
@@ -69,33 +69,33 @@ def test_an_amount_is_written_with_the_digits_of_its_currency(money: Money, text
         "9" * 19,
     ],
 )
-def test_what_is_no_plain_decimal_is_refused(text: str) -> None:
+def test_malformed_decimal_is_refused(text: str) -> None:
     with pytest.raises(InvalidMoney):
         Money.parse(text, "EUR")
 
 
-def test_a_currency_without_cents_has_no_decimal_places() -> None:
+def test_currency_without_cents_has_no_decimal_places() -> None:
     with pytest.raises(InvalidMoney, match="at most 0 decimal places"):
         Money.parse("1.0", "JPY")
 
 
 @pytest.mark.parametrize("currency", ["", "eur", "EURO", "XXX", "E\0R"])
-def test_a_currency_that_iso_4217_does_not_list_is_refused(currency: str) -> None:
+def test_currency_that_iso_4217_does_not_list_is_refused(currency: str) -> None:
     with pytest.raises(InvalidMoney):
         Money.parse("1", currency)
 
 
 @pytest.mark.parametrize("minor", [-1, MAX_MINOR + 1])
-def test_an_amount_out_of_bounds_is_refused(minor: int) -> None:
+def test_amount_out_of_bounds_is_refused(minor: int) -> None:
     with pytest.raises(InvalidMoney):
         Money(minor, "EUR").checked()
 
 
-def test_an_amount_in_an_unknown_currency_is_not_taken_for_a_decimal() -> None:
+def test_amount_in_an_unknown_currency_is_refused() -> None:
     assert str(Money(1250, "XXZ")) == "minor units: 1250"
 
 
-def test_a_withdrawn_currency_is_written_and_not_read() -> None:
+def test_withdrawn_currency_is_written_and_not_read() -> None:
     assert not WITHDRAWN_DIGITS.keys() & MINOR_DIGITS.keys()
     for currency in WITHDRAWN_DIGITS:
         with pytest.raises(InvalidMoney):
@@ -112,7 +112,7 @@ def test_every_currency_has_three_capitals_and_few_digits() -> None:
 
 
 @given(amounts)
-def test_what_is_written_reads_back(money: Money) -> None:
+def test_written_amount_is_read_unchanged(money: Money) -> None:
     if money.minor < 10**18:
         assert Money.parse(str(money), money.currency) == money
 

@@ -26,11 +26,11 @@ from tests.support.builders import CUPS, TEAPOT, an_order, orders
 AT = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
 
-def test_the_total_is_that_of_all_lines() -> None:
+def test_total_is_that_of_all_lines() -> None:
     assert an_order(lines=(TEAPOT, CUPS)).total == Money.parse("114.00", "EUR")
 
 
-def test_an_order_is_in_the_currency_of_its_lines() -> None:
+def test_order_is_in_the_currency_of_its_lines() -> None:
     assert an_order().currency == "EUR"
 
 
@@ -47,13 +47,13 @@ def placed(
     return Order.place(OrderId(order_id), UserId(owner), placed_at, lines)
 
 
-def test_a_new_order_is_placed_in_its_first_version() -> None:
+def test_new_order_is_placed_in_its_first_version() -> None:
     assert a_line() == CUPS
     assert placed() == Order(OrderId(7), UserId(1), OrderStatus.PLACED, AT, (TEAPOT, CUPS), 1)
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 1_000_001])
-def test_a_quantity_has_bounds(quantity: int) -> None:
+def test_quantity_is_limited(quantity: int) -> None:
     with pytest.raises(InvalidOrder, match="quantity"):
         a_line(quantity=quantity)
 
@@ -86,7 +86,7 @@ def test_sku_and_name_have_bounds_and_no_controls(text: str) -> None:
         "  a  b  ",
     ],
 )
-def test_a_name_is_what_people_write(name: str) -> None:
+def test_product_name_accepts_every_script(name: str) -> None:
     assert a_line(name=name).name == name
 
 
@@ -109,14 +109,14 @@ def test_a_name_is_what_people_write(name: str) -> None:
         ("\u202aa\u202c" * 17, r"changes its direction more than 32 times"),
     ],
 )
-def test_a_refused_name_says_which_character_is_wrong(name: str, flaw: str) -> None:
+def test_refused_name_says_which_character_is_wrong(name: str, flaw: str) -> None:
     with pytest.raises(InvalidOrder) as refusal:
         a_line(name=name)
     assert str(refusal.value).startswith("A product's name " + flaw.replace("\\", ""))
 
 
 @pytest.mark.parametrize("sku", ["a\u00a0b", "a\u200db", "\ue000", "\u0378", "  "])
-def test_a_sku_has_printable_characters_alone(sku: str) -> None:
+def test_sku_has_printable_characters_alone(sku: str) -> None:
     with pytest.raises(InvalidOrder, match="SKU has"):
         a_line(sku=sku)
 
@@ -134,7 +134,7 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("lines", [(), (CUPS,) * (MAX_LINES + 1)], ids=len)
-def test_an_order_has_some_lines_and_not_too_many(lines: tuple[OrderLine, ...]) -> None:
+def test_number_of_lines_is_limited(lines: tuple[OrderLine, ...]) -> None:
     with pytest.raises(InvalidOrder, match="lines"):
         placed(lines=lines)
 
@@ -145,7 +145,7 @@ def test_lines_in_two_currencies_are_refused() -> None:
         placed(lines=(TEAPOT, in_yen))
 
 
-def test_a_total_that_cannot_be_stored_is_refused() -> None:
+def test_total_that_cannot_be_stored_is_refused() -> None:
     dear = replace(TEAPOT, unit_price=Money(MAX_MINOR, "EUR"))
     with pytest.raises(InvalidMoney):
         placed(lines=(dear, dear))
@@ -158,13 +158,13 @@ def test_a_total_that_cannot_be_stored_is_refused() -> None:
         datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))),
     ],
 )
-def test_an_order_is_placed_at_a_time_in_utc(placed_at: datetime) -> None:
+def test_order_is_placed_at_a_time_in_utc(placed_at: datetime) -> None:
     with pytest.raises(InvalidOrder, match="UTC"):
         placed(placed_at=placed_at)
 
 
 @pytest.mark.parametrize("number", [0, -1, MAX_ID + 1])
-def test_ids_have_bounds(number: int) -> None:
+def test_ids_are_limited(number: int) -> None:
     with pytest.raises(InvalidOrder, match="ids"):
         placed(order_id=number)
     with pytest.raises(InvalidOrder, match="ids"):
@@ -184,7 +184,7 @@ def test_broken_rules_are_value_errors_with_a_message() -> None:
 
 
 @pytest.mark.parametrize("status", OrderStatus)
-def test_an_order_takes_the_steps_of_its_life_and_no_others(status: OrderStatus) -> None:
+def test_order_accepts_only_valid_transitions(status: OrderStatus) -> None:
     order = replace(an_order(), status=status, version=3)
     for following in OrderStatus:
         if following in TRANSITIONS[status]:
@@ -196,7 +196,7 @@ def test_an_order_takes_the_steps_of_its_life_and_no_others(status: OrderStatus)
                 order.transition_to(following)
 
 
-def test_every_life_ends() -> None:
+def test_every_status_leads_to_a_final_one() -> None:
     lives = [[OrderStatus.PLACED]]
     ended = []
     while lives:
@@ -207,13 +207,13 @@ def test_every_life_ends() -> None:
     assert set(ended) == FINAL_STATUSES
 
 
-def test_an_order_in_the_last_version_takes_no_step() -> None:
+def test_order_in_the_last_version_accepts_no_transition() -> None:
     with pytest.raises(InvalidTransition, match="has been changed"):
         replace(an_order(), version=MAX_VERSION).transition_to(OrderStatus.SHIPPED)
 
 
 @pytest.mark.parametrize("status", OrderStatus)
-def test_an_order_in_an_unknown_status_is_open_and_takes_no_step(status: OrderStatus) -> None:
+def test_order_in_an_unknown_status_is_open_and_accepts_no_transition(status: OrderStatus) -> None:
     order = replace(an_order(), status="returned")
     assert order.is_open
     with pytest.raises(InvalidTransition, match="'returned', which this version does not know"):
@@ -221,7 +221,7 @@ def test_an_order_in_an_unknown_status_is_open_and_takes_no_step(status: OrderSt
     assert order.as_placed == replace(an_order(), status=OrderStatus.PLACED)
 
 
-def test_drawn_ids_are_exact_in_javascript_and_tell_nothing() -> None:
+def test_drawn_ids_are_random_and_exact_in_javascript() -> None:
     ids = {new_order_id() for _ in range(1_000)}
     assert len(ids) == 1_000
     assert all(2**52 <= order_id < 2**53 for order_id in ids)

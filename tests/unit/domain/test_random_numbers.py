@@ -11,14 +11,14 @@ def some(_: int = 0) -> list[int]:
     return [random_128_bits() for _ in range(1_000)]
 
 
-def test_no_number_comes_twice() -> None:
+def test_numbers_are_all_different() -> None:
     with ThreadPoolExecutor(8) as threads:
         numbers = [number for each in threads.map(some, range(8)) for number in each]
     assert len(set(numbers)) == 8_000
     assert 2**120 < max(numbers) < 2**128
 
 
-def test_a_forked_process_draws_its_own() -> None:
+def test_forked_process_draws_its_own_numbers() -> None:
     random_128_bits()
     assert random_numbers._numbers
     receiver, sender = os.pipe()

@@ -53,7 +53,7 @@ def test_names_that_differ_by_case_width_or_composition_are_one(one: str, other:
         "שָׁ",
     ],
 )
-def test_a_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
+def test_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
     assert str(Username.new(name)) == name
 
 
@@ -83,13 +83,13 @@ def test_a_name_in_its_prepared_form_stays_as_it_is(name: str) -> None:
         "بa",
     ],
 )
-def test_what_cannot_be_a_name_is_refused(name: str) -> None:
+def test_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidUsername):
         Username.new(name)
 
 
 @given(any_text)
-def test_a_prepared_name_is_prepared_once(text: str) -> None:
+def test_prepared_name_is_prepared_once(text: str) -> None:
     try:
         name = Username.new(text)
     except InvalidUsername:
@@ -98,28 +98,28 @@ def test_a_prepared_name_is_prepared_once(text: str) -> None:
     assert 0 < len(str(name)) <= MAX_USERNAME_LENGTH
 
 
-def test_a_password_is_composed_and_its_spaces_are_ascii() -> None:
+def test_password_is_composed_and_its_spaces_are_ascii() -> None:
     assert Password.new("cafe\u0301\u00a0au\u3000lait").secret == "caf\u00e9 au lait"
 
 
 @pytest.mark.parametrize(
     "secret", ["x", " leading and trailing ", "x" * 4096, "é" * 2048, "👩‍💻", "Ａ"]
 )
-def test_a_password_is_otherwise_kept_as_it_is(secret: str) -> None:
+def test_password_is_otherwise_kept_as_it_is(secret: str) -> None:
     assert Password.new(secret).secret == secret
 
 
 @pytest.mark.parametrize(
     "secret", ["", "a\0b", "a\nb", "\x7f", "\ud800", "\uffff", "x" * 4097, "é" * 2049, "x" * 10**6]
 )
-def test_what_cannot_be_a_password_is_refused_without_repeating_it(secret: str) -> None:
+def test_invalid_password_is_refused_without_repeating_it(secret: str) -> None:
     with pytest.raises(InvalidPassword) as refusal:
         Password.new(secret)
     assert not secret or secret not in str(refusal.value)
 
 
 @given(any_text)
-def test_a_prepared_password_is_prepared_once(text: str) -> None:
+def test_prepared_password_is_prepared_once(text: str) -> None:
     try:
         password = Password.new(text)
     except InvalidPassword:
@@ -128,13 +128,13 @@ def test_a_prepared_password_is_prepared_once(text: str) -> None:
     assert 0 < len(password.secret.encode()) <= MAX_PASSWORD_BYTES
 
 
-def test_secrets_are_in_no_repr() -> None:
+def test_repr_does_not_contain_secrets() -> None:
     assert "hunter2" not in repr(Password("hunter2"))
     assert ALICE.password_hash not in repr(ALICE)
 
 
 @pytest.mark.parametrize("unseen", ["\u034f", "\u0640", "\u115f", "\u180b", "\ufe0f", "\U000e0101"])
-def test_a_name_has_no_letters_that_cannot_be_seen(unseen: str) -> None:
+def test_name_with_invisible_letters_is_refused(unseen: str) -> None:
     with pytest.raises(InvalidUsername):
         Username.new(f"alice{unseen}")
 
@@ -148,18 +148,18 @@ def test_a_name_has_no_letters_that_cannot_be_seen(unseen: str) -> None:
         ("\U0001f5dd", r"U\+1F5DD \(OLD KEY\) at position 1"),
     ],
 )
-def test_a_refused_name_says_which_character_is_wrong(name: str, character: str) -> None:
+def test_refused_name_says_which_character_is_wrong(name: str, character: str) -> None:
     with pytest.raises(InvalidUsername, match=character):
         Username.new(name)
 
 
 @pytest.mark.parametrize("stored", ["alice", "Alice", "two words", "\U0001fae8", "a\u0378"])
-def test_a_typed_name_is_looked_up_as_it_is_first(stored: str) -> None:
+def test_typed_name_is_looked_up_unchanged_first(stored: str) -> None:
     assert Username.spellings(stored)[0] == Username(stored)
 
 
 @given(any_text)
-def test_a_typed_name_is_looked_up_as_it_would_be_stored_now(text: str) -> None:
+def test_typed_name_is_looked_up_in_its_prepared_form(text: str) -> None:
     try:
         name = Username.new(text)
     except InvalidUsername:
@@ -169,23 +169,23 @@ def test_a_typed_name_is_looked_up_as_it_would_be_stored_now(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a\0", "\ud800", "x" * 257])
-def test_text_that_no_storage_holds_has_no_spelling(text: str) -> None:
+def test_text_that_cannot_be_stored_has_no_spelling(text: str) -> None:
     assert Username.spellings(text) == ()
 
 
 @pytest.mark.parametrize("secret", ["tea \u0378", "tab\t", "\uf8ff", "\U0001fadc newer than 3.13"])
-def test_a_guess_is_not_held_to_the_rules_of_new_passwords(secret: str) -> None:
+def test_guess_is_not_held_to_the_rules_of_new_passwords(secret: str) -> None:
     assert Password.guess(secret) == Password(secret)
 
 
 @pytest.mark.parametrize("secret", ["", "a\0b", "\ud800", "x" * 4097, "\u00e9" * 2049])
-def test_text_that_can_be_no_password_is_no_guess(secret: str) -> None:
+def test_invalid_password_text_is_not_a_guess(secret: str) -> None:
     with pytest.raises(InvalidPassword) as refusal:
         Password.guess(secret)
     assert not secret or secret not in str(refusal.value)
 
 
-def test_a_refused_password_says_whether_a_character_is_too_new() -> None:
+def test_refused_password_says_whether_a_character_is_too_new() -> None:
     with pytest.raises(InvalidPassword, match="is not in Unicode"):
         Password.new("tea \u0378")
     with pytest.raises(InvalidPassword, match="control characters"):
@@ -217,7 +217,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("text", WORST.values(), ids=WORST)
-def test_no_text_of_an_allowed_size_takes_long(text: str) -> None:
+def test_largest_texts_take_little_time(text: str) -> None:
     """Compared with what reading one character at a time takes here, whatever the machine."""
     rules = PasswordRules(15, {"password"})
     unit = seconds(lambda: [unicodedata.combining(character) for character in "a" * 4096])
@@ -234,7 +234,7 @@ def test_no_text_of_an_allowed_size_takes_long(text: str) -> None:
             assert seconds(partial(entry, given_text)) < 25 * unit
 
 
-def test_a_password_refuses_more_marks_on_a_letter_than_text_has() -> None:
+def test_password_refuses_more_marks_on_a_letter_than_text_has() -> None:
     assert Password.new("e" + "\u0316" * 30 + "x" * 15).secret
     for refused in ("e" + "\u0316" * 31, "\u0f73" * 31):
         with pytest.raises(InvalidPassword, match="at most 30 marks on one letter"):

@@ -34,18 +34,18 @@ async def address_of(peer: str, *forwarded: str, trusted: str = "") -> str:
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "127.0.0.1", "::1"])
-async def test_without_the_setting_the_header_says_nothing(peer: str) -> None:
+async def test_forwarded_header_is_ignored_without_the_setting(peer: str) -> None:
     assert await address_of(peer, FORGED) == peer
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "127.0.0.1", "11.0.0.1"])
-async def test_from_anybody_but_a_proxy_the_header_says_nothing(peer: str) -> None:
+async def test_forwarded_header_is_ignored_from_an_untrusted_peer(peer: str) -> None:
     assert await address_of(peer, FORGED, trusted="10.0.0.0/8") == peer
 
 
 @pytest.mark.parametrize("trusted", [PROXY, "10.0.0.0/8", f"192.168.0.1, {PROXY}", "10.0.0.8/30"])
 @pytest.mark.parametrize("peer", [PROXY, f"::ffff:{PROXY}"])
-async def test_a_proxy_says_who_its_client_is(trusted: str, peer: str) -> None:
+async def test_trusted_proxy_names_its_client(trusted: str, peer: str) -> None:
     assert await address_of(peer, CLIENT, trusted=trusted) == CLIENT
 
 
@@ -60,13 +60,13 @@ async def test_a_proxy_says_who_its_client_is(trusted: str, peer: str) -> None:
         [f"junk, , [::1, {PROXY}, {CLIENT}"],
     ],
 )
-async def test_what_the_client_claims_stands_left_of_it_and_is_not_read(
+async def test_claims_left_of_the_trusted_proxy_are_not_read(
     forwarded: list[str],
 ) -> None:
     assert await address_of(PROXY, *forwarded, trusted="10.0.0.0/8") == CLIENT
 
 
-async def test_a_proxy_may_have_an_ipv6_address() -> None:
+async def test_proxy_may_have_an_ipv6_address() -> None:
     assert await address_of("2001:db8::9", "2001:db8:1::5", trusted="2001:db8::/48") == (
         "2001:db8:1::5"
     )
@@ -76,5 +76,5 @@ async def test_a_proxy_may_have_an_ipv6_address() -> None:
 
 
 @pytest.mark.parametrize("forwarded", [[], [""], [","], [f"{FORGED}, "]])
-async def test_a_proxy_that_says_nothing_is_the_client(forwarded: list[str]) -> None:
+async def test_proxy_without_a_header_is_the_client(forwarded: list[str]) -> None:
     assert await address_of(PROXY, *forwarded, trusted=PROXY) == PROXY

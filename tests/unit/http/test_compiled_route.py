@@ -223,7 +223,7 @@ async def assert_same(
         ("POST", "/tables"),
     ],
 )
-async def test_the_answer_is_the_same(
+async def test_compiled_route_has_the_same_answer(
     clients: list[httpx.AsyncClient], method: str, path: str
 ) -> None:
     agents: list[dict[str, str]] = [{}, {"User-Agent": "a test"}, {"User-Agent": "nobody"}]
@@ -246,14 +246,14 @@ async def test_the_answer_is_the_same(
     ],
 )
 @pytest.mark.parametrize("path", ["/chairs/7", "/chairs/x", "/stools"])
-async def test_a_body_is_answered_the_same(
+async def test_compiled_route_has_the_same_answer_to_a_body(
     clients: list[httpx.AsyncClient], path: str, body: bytes
 ) -> None:
     kinds = ({"Content-Type": f"application/json{rest}"} for rest in ("", "; charset=utf-8"))
     await assert_same(clients, "POST", path, *kinds, body=body)
 
 
-async def test_no_body_is_read_for_one_who_is_refused() -> None:
+async def test_body_is_not_read_when_the_caller_is_refused() -> None:
     app = FastAPI()
     add_routes(app, strict_routes())
 
@@ -294,7 +294,7 @@ async def test_dependencies_are_called_again_after_a_slow_body(
     assert answer.json() == f"oak 7 caller of call {calls}"
 
 
-def test_what_is_simple_is_compiled_and_nothing_else() -> None:
+def test_simple_routes_alone_are_compiled() -> None:
     app = FastAPI()
     for router in (routes(), odd_routes(), strict_routes()):
         add_routes(app, router)
@@ -316,7 +316,7 @@ def test_what_is_simple_is_compiled_and_nothing_else() -> None:
     }
 
 
-def test_what_is_read_most_is_compiled() -> None:
+def test_most_used_routes_are_compiled() -> None:
     settings = Settings(signing_secret=SecretStr("a secret of more than thirty-two bytes"))
     create_app(Container(settings=settings, storage=InMemoryStorage()))
     compiled = {
@@ -335,7 +335,7 @@ def test_what_is_read_most_is_compiled() -> None:
     }
 
 
-async def test_what_was_promised_and_is_not_returned_is_an_error() -> None:
+async def test_result_that_breaks_the_response_model_is_an_error() -> None:
     app = FastAPI()
     router = APIRouter(route_class=CompiledRoute)
 
@@ -349,7 +349,7 @@ async def test_what_was_promised_and_is_not_returned_is_an_error() -> None:
             await client.get("/table")
 
 
-async def test_an_error_after_the_answer_began_is_not_answered_again() -> None:
+async def test_error_after_the_answer_started_is_not_answered() -> None:
     app = FastAPI()
     router = APIRouter(route_class=CompiledRoute)
 
@@ -368,7 +368,7 @@ async def test_an_error_after_the_answer_began_is_not_answered_again() -> None:
             await client.get("/stream")
 
 
-async def test_only_a_get_that_reads_no_body_has_no_bound_for_it() -> None:
+async def test_body_limit_is_skipped_for_get_without_a_body_alone() -> None:
     app = FastAPI()
     router = APIRouter(route_class=StrictJsonRoute)
 

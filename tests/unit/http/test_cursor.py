@@ -33,14 +33,14 @@ def refused(cursor: str, of: OrderList, cursors: Cursors = CURSORS) -> bool:
 
 
 @given(st.builds(Position, times, st.integers(1, MAX_ID)), lists)
-def test_any_position_comes_back_for_its_list(position: Position, of: OrderList) -> None:
+def test_any_position_is_read_back_for_its_list(position: Position, of: OrderList) -> None:
     cursor = CURSORS.write(position, of)
     assert len(cursor) == 44
     assert CURSORS.read(cursor, of) == position
 
 
 @given(lists, lists)
-def test_a_cursor_is_good_for_its_list_alone(one: OrderList, other: OrderList) -> None:
+def test_cursor_is_valid_for_its_list_alone(one: OrderList, other: OrderList) -> None:
     assume(one != other)
     assert refused(CURSORS.write(WHERE, one), other)
 
@@ -55,27 +55,27 @@ def test_a_cursor_is_good_for_its_list_alone(one: OrderList, other: OrderList) -
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_part_of_a_list_counts(change: dict[str, Any]) -> None:
+def test_every_part_of_a_list_is_sealed(change: dict[str, Any]) -> None:
     assert refused(CURSORS.write(WHERE, ALICES), replace(ALICES, **change))
 
 
-def test_the_two_times_are_not_taken_for_each_other() -> None:
+def test_start_and_end_times_are_not_confused() -> None:
     since = replace(ALICES, placed_from=WHERE.placed_at)
     assert refused(CURSORS.write(WHERE, since), replace(ALICES, placed_before=WHERE.placed_at))
 
 
 @pytest.mark.parametrize("position", range(44))
-def test_a_cursor_with_one_changed_character_is_refused(position: int) -> None:
+def test_cursor_with_one_changed_character_is_refused(position: int) -> None:
     cursor = CURSORS.write(WHERE, ALICES)
     for letter in set(ALPHABET) - {cursor[position]}:
         assert refused(cursor[:position] + letter + cursor[position + 1 :], ALICES)
 
 
 @given(st.text() | st.text(ALPHABET, min_size=44, max_size=44))
-def test_any_text_is_refused_and_nothing_else_happens(text: str) -> None:
+def test_any_text_is_refused(text: str) -> None:
     assert refused(text, ALICES)
 
 
-def test_a_cursor_of_another_storage_is_refused() -> None:
+def test_cursor_of_another_storage_is_refused() -> None:
     other = Cursors(b"the secret of another storage...")
     assert refused(other.write(WHERE, ALICES), ALICES)

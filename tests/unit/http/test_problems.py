@@ -29,14 +29,14 @@ def test_every_error_of_the_application_has_an_answer(kind: type[ApplicationErro
 
 
 @pytest.mark.parametrize("kind", list(subclasses(DomainError)), ids=lambda kind: kind.__name__)
-def test_every_broken_rule_is_the_callers_to_mend(kind: type[DomainError]) -> None:
+def test_broken_rules_are_client_errors(kind: type[DomainError]) -> None:
     if kind is InvalidTransition:  # what is asked for is right, and the order is not there any more
         assert to_problem(kind("why")) == Problem(409, "why", "invalid-transition")
     else:
         assert to_problem(kind("why")) == Problem(422, "why", "rule-broken")
 
 
-def test_a_problem_is_written_as_rfc_9457_says() -> None:
+def test_problem_is_written_as_rfc_9457_says() -> None:
     response = to_problem(InvalidCredentials()).response("the-id")
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
@@ -63,20 +63,20 @@ def test_a_problem_is_written_as_rfc_9457_says() -> None:
         (599, "Error"),
     ],
 )
-def test_titles_are_the_phrases_of_rfc_9110_on_every_python(status: int, phrase: str) -> None:
+def test_titles_are_the_reason_phrases_of_rfc_9110(status: int, phrase: str) -> None:
     assert problem_for_status(status).body("the-id")["title"] == phrase
 
 
-def test_an_error_nobody_expected_tells_nothing() -> None:
+def test_unexpected_error_is_answered_without_details() -> None:
     assert to_problem(RuntimeError("SELECT secret FROM /etc/passwd")) == INTERNAL
 
 
-def test_overload_says_when_to_come_back() -> None:
+def test_overload_is_answered_with_retry_after() -> None:
     assert to_problem(Overloaded(retry_after=7)).headers["Retry-After"] == "7"
 
 
 @pytest.mark.parametrize("kind", [RecordUnreadable, RecordRefused])
-def test_a_record_is_named_in_the_log_and_not_in_the_answer(
+def test_unreadable_record_is_named_in_the_log_alone(
     kind: type[RecordUnreadable | RecordRefused],
 ) -> None:
     error = kind("order 5 of account 1", "it has no lines")
@@ -85,7 +85,7 @@ def test_a_record_is_named_in_the_log_and_not_in_the_answer(
     assert "order 5" not in to_problem(error).detail
 
 
-def test_a_statuss_own_headers_are_kept() -> None:
+def test_headers_of_a_status_are_kept() -> None:
     error = HTTPException(405, headers={"Allow": "GET"})
     assert to_problem(error) == problem_for_status(405, {"Allow": "GET"})
     assert to_problem(error).headers == {"Allow": "GET"}
@@ -100,5 +100,5 @@ def test_every_problem_is_as_documented(problem: Problem) -> None:
     ProblemDetails.model_validate(problem.body("the-id"))
 
 
-def test_broken_rules_have_a_name_of_their_own() -> None:
+def test_broken_rules_have_their_own_names() -> None:
     assert to_problem(InvalidMoney("why")).name == "rule-broken"

@@ -135,7 +135,7 @@ async def test_path_is_checked_when_the_server_does_not_give_it_as_sent() -> Non
     assert await status_of(HOST, raw_path=None, path="/orders/..") == 404
 
 
-async def test_heads_have_bounds() -> None:
+async def test_head_size_is_limited() -> None:
     assert await status_of(HOST, *[(b"x", b"y")] * (MAX_HEAD_FIELDS - 1)) == 200
     assert await status_of(HOST, *[(b"x", b"y")] * MAX_HEAD_FIELDS) == 431
     assert await status_of(HOST, (b"x", b"y" * (MAX_HEAD_BYTES - 100))) == 200

@@ -73,7 +73,7 @@ async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx.Resp
         return await client.get(address, headers=headers)
 
 
-async def test_the_answer_tells_nothing_and_the_log_tells_where(
+async def test_unexpected_error_is_described_in_the_log_alone(
     app: FastAPI, settings: Settings, log: io.StringIO
 ) -> None:
     answer = await get(app, "/order?id=7", raises=True)
@@ -96,7 +96,7 @@ async def test_the_answer_tells_nothing_and_the_log_tells_where(
         assert [json.loads(line)["event"] for line in logged.splitlines()] == ["unexpected_error"]
 
 
-async def test_the_reason_of_a_503_is_logged_and_not_told(app: FastAPI, log: io.StringIO) -> None:
+async def test_reason_of_a_503_is_logged_and_not_answered(app: FastAPI, log: io.StringIO) -> None:
     @app.get("/unavailable")
     async def unavailable() -> None:
         raise StorageUnavailable("SQLite: disk I/O error")
@@ -108,7 +108,7 @@ async def test_the_reason_of_a_503_is_logged_and_not_told(app: FastAPI, log: io.
     assert "the-id" in log.getvalue()
 
 
-async def test_nothing_in_the_log_is_obeyed_by_a_terminal(app: FastAPI, log: io.StringIO) -> None:
+async def test_log_contains_no_terminal_control_characters(app: FastAPI, log: io.StringIO) -> None:
     @app.get("/unavailable/{what}")
     async def unavailable(what: str) -> None:
         raise StorageUnavailable(what)
@@ -119,7 +119,7 @@ async def test_nothing_in_the_log_is_obeyed_by_a_terminal(app: FastAPI, log: io.
     assert len(log.getvalue().splitlines()) == 1
 
 
-async def test_what_a_shutdown_cuts_off_is_503(app: FastAPI, log: io.StringIO) -> None:
+async def test_request_cancelled_by_a_shutdown_is_503(app: FastAPI, log: io.StringIO) -> None:
     @app.get("/slow")
     async def slow() -> None:
         raise asyncio.CancelledError
@@ -131,19 +131,19 @@ async def test_what_a_shutdown_cuts_off_is_503(app: FastAPI, log: io.StringIO) -
     assert log.getvalue() == ""
 
 
-async def test_what_the_caller_did_wrong_is_not_logged(app: FastAPI, log: io.StringIO) -> None:
+async def test_client_errors_are_not_logged(app: FastAPI, log: io.StringIO) -> None:
     assert (await get(app, "/order?id=x")).status_code == 422
     assert log.getvalue() == ""
 
 
-async def test_the_values_of_variables_are_not_logged(app: FastAPI, log: io.StringIO) -> None:
+async def test_values_of_variables_are_not_logged(app: FastAPI, log: io.StringIO) -> None:
     await get(app, "/order?id=7")
     logged = log.getvalue()
     assert "unexpected_error" in logged
     assert "hunter2" not in logged.replace('password = "hunter2"', "")
 
 
-async def test_an_error_in_another_shape_leaves_as_a_problem(app: FastAPI) -> None:
+async def test_error_response_of_another_shape_becomes_a_problem(app: FastAPI) -> None:
     @app.get("/teapot")
     async def teapot() -> PlainTextResponse:
         return PlainTextResponse("secret details", 418, {"X-Kept": "yes", "Retry-After": "3"})
@@ -157,7 +157,7 @@ async def test_an_error_in_another_shape_leaves_as_a_problem(app: FastAPI) -> No
     assert int(answer.headers["content-length"]) == len(answer.content)
 
 
-async def test_the_words_of_a_router_are_kept(app: FastAPI) -> None:
+async def test_detail_of_a_routers_error_is_kept(app: FastAPI) -> None:
     @app.get("/note")
     async def note() -> None:
         raise HTTPException(404, "No such note.")
@@ -172,9 +172,7 @@ async def test_the_words_of_a_router_are_kept(app: FastAPI) -> None:
     assert (answer.status_code, answer.json()["title"]) == (499, "Error")
 
 
-async def test_an_answer_that_breaks_in_the_middle_is_not_answered_again(
-    app: FastAPI, log: io.StringIO
-) -> None:
+async def test_error_during_the_answer_is_not_answered(app: FastAPI, log: io.StringIO) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"the beginning"
         raise RuntimeError("no more")

@@ -46,22 +46,22 @@ class TestHealthyPublicKeys(MutantPublicKeys):
     mutant = Keys
 
 
-def test_a_contract_test_that_passes_a_mutant_fails() -> None:
+def test_mutant_test_fails_when_its_contract_test_passes() -> None:
     with pytest.raises(pytest.fail.Exception, match="test_x passes"), must_fail("test_x"):
         pass
 
 
-def test_a_contract_test_that_fails_on_a_mutant_passes() -> None:
+def test_mutant_test_passes_when_its_contract_test_fails() -> None:
     with must_fail("test_x"):
         raise AssertionError
 
 
-def test_a_defect_of_a_mutant_is_not_taken_for_a_failure() -> None:
+def test_defect_of_a_mutant_is_not_counted_as_a_failure() -> None:
     with pytest.raises(TypeError), must_fail("test_x"):
         raise TypeError
 
 
 @pytest.mark.parametrize("caught", [(), ("test_that_does_not_exist",)])
-def test_a_mutant_names_contract_tests(caught: tuple[str, ...]) -> None:
+def test_mutant_names_contract_tests(caught: tuple[str, ...]) -> None:
     with pytest.raises(pytest.UsageError):
         contract_for(CountingThrottle, caught)

@@ -17,7 +17,7 @@ from tests.unit.mutants.kit import caught_by
 # Reading
 
 
-@caught_by("test_an_order_of_someone_else_is_not_found")
+@caught_by("test_order_of_another_owner_is_not_found")
 class ReadsTheOrdersOfAnyOwner(InMemoryOrderRepository):
     """The owner is not in the condition."""
 
@@ -26,7 +26,7 @@ class ReadsTheOrdersOfAnyOwner(InMemoryOrderRepository):
         return next((order for order in orders if order.id == order_id), None)
 
 
-@caught_by("test_a_change_by_another_process_is_visible")
+@caught_by("test_change_by_another_process_is_visible")
 class CachesOrders(InMemoryOrderRepository):
     """Another process changes the order, and this one keeps the old status."""
 
@@ -48,7 +48,7 @@ class CachesOrders(InMemoryOrderRepository):
         return await super().update(order_id, owner=owner, change=change)
 
 
-@caught_by("test_an_owner_gets_the_whole_order")
+@caught_by("test_owner_gets_the_whole_order")
 class LosesMicroseconds(InMemoryOrderRepository):
     """The column keeps milliseconds."""
 
@@ -111,7 +111,7 @@ class SortsByTimeAlone(_Pages):
         return (order.placed_at,)
 
 
-@caught_by("test_ids_of_any_length_are_apart_and_in_order")
+@caught_by("test_ids_of_any_length_are_distinct_and_sorted")
 class SortsIdsAsText(_Pages):
     """`10` stands before `9`."""
 
@@ -143,7 +143,7 @@ class ComparesTimeAndIdApart(_Pages):
         return order.placed_at <= before.placed_at and order.id < before.id
 
 
-@caught_by("test_a_page_is_of_a_status_and_a_time", "test_the_ends_of_time_are_listed")
+@caught_by("test_page_is_filtered_by_status_and_time", "test_page_accepts_the_first_and_last_time")
 class LeavesOutOrdersPlacedAtSince(_Pages):
     """`since` is exclusive."""
 
@@ -151,7 +151,7 @@ class LeavesOutOrdersPlacedAtSince(_Pages):
         return order.placed_at > since
 
 
-@caught_by("test_a_page_is_full_while_there_are_more_orders")
+@caught_by("test_page_is_full_while_there_are_more_orders")
 class FiltersAfterTheLimit(_Pages):
     """A page of one status is empty where the newest orders have another."""
 
@@ -168,7 +168,7 @@ class FiltersAfterTheLimit(_Pages):
         return [order for order in page if status in {None, order.status}]
 
 
-@caught_by("test_a_page_is_full_while_there_are_more_orders")
+@caught_by("test_page_is_full_while_there_are_more_orders")
 class ReturnsTheOldestOrders(_Pages):
     """The limit is applied before the page is sorted."""
 
@@ -176,7 +176,7 @@ class ReturnsTheOldestOrders(_Pages):
         return super()._sorted(orders[:3])
 
 
-@caught_by("test_a_page_is_full_while_there_are_more_orders")
+@caught_by("test_page_is_full_while_there_are_more_orders")
 class CountsThePositionIntoTheLimit(_Pages):
     """The order at the position is read, counted and left out."""
 
@@ -198,7 +198,7 @@ class CountsThePositionIntoTheLimit(_Pages):
         )
 
 
-@caught_by("test_a_change_is_stored")
+@caught_by("test_update_stores_the_change")
 class ListsByTheStatusAtPlacing(InMemoryOrderRepository):
     """The index by status is not updated."""
 
@@ -275,8 +275,8 @@ class _Adding(InMemoryOrderRepository):
 
 
 @caught_by(
-    "test_of_many_with_one_key_at_once_one_is_placed",
-    "test_of_many_with_one_key_by_two_ways_one_is_placed",
+    "test_parallel_orders_with_one_key_are_placed_once",
+    "test_parallel_orders_with_one_key_are_placed_once_in_two_processes",
 )
 class LooksForAKeyBeforeItWrites(_Adding):
     """Each of many finds no key."""
@@ -285,7 +285,7 @@ class LooksForAKeyBeforeItWrites(_Adding):
         await asyncio.sleep(0)
 
 
-@caught_by("test_a_key_that_expired_may_be_used_again")
+@caught_by("test_expired_key_may_be_used_again")
 class KeepsAKeyThatExpires(_Adding):
     """A key stands at `expires_at` too."""
 
@@ -293,7 +293,7 @@ class KeepsAKeyThatExpires(_Adding):
         return expires_at >= at
 
 
-@caught_by("test_a_key_stands_for_one_order")
+@caught_by("test_key_identifies_one_order")
 class LetsKeysExpireOnTheSameDay(_Adding):
     """Only dates are compared."""
 
@@ -301,7 +301,7 @@ class LetsKeysExpireOnTheSameDay(_Adding):
         return expires_at.date() > at.date()
 
 
-@caught_by("test_everybody_has_keys_of_their_own", "test_what_is_joined_is_not_mixed_up")
+@caught_by("test_keys_are_separate_for_each_owner", "test_joined_values_are_not_confused")
 class SharesKeysAmongOwners(_Adding):
     """The key is unique without its owner."""
 
@@ -333,7 +333,7 @@ class ComparesTheFirst64CharactersOfKeys(_Adding):
         return owner, key.value[:64]
 
 
-@caught_by("test_nothing_is_placed_without_an_account")
+@caught_by("test_add_refuses_an_order_without_an_account")
 class PlacesOrdersForClosedAccounts(_Adding):
     """A closed account is an account."""
 
@@ -341,7 +341,7 @@ class PlacesOrdersForClosedAccounts(_Adding):
         return self._tables.has_account(owner)
 
 
-@caught_by("test_whom_another_issuer_knows_places_orders")
+@caught_by("test_external_account_places_orders")
 class RefusesOrdersOfSubjects(_Adding):
     """Only accounts with a password may order."""
 
@@ -349,7 +349,7 @@ class RefusesOrdersOfSubjects(_Adding):
         return owner in self._tables.users
 
 
-@caught_by("test_what_has_changed_since_is_not_placed_again")
+@caught_by("test_repeated_placement_returns_an_order_that_changed_since")
 class TakesAChangedOrderForAnother(_Adding):
     """A repeated attempt fails once the order has changed."""
 
@@ -357,7 +357,7 @@ class TakesAChangedOrderForAnother(_Adding):
         return there == order
 
 
-@caught_by("test_an_id_that_the_owner_has_given_is_taken")
+@caught_by("test_id_is_taken_when_the_owner_has_used_it")
 class TakesAnyOrderOfTheIdForTheSame(_Adding):
     """`INSERT ... ON CONFLICT DO EMPTY_BODY`, and the order that is there is returned."""
 
@@ -365,7 +365,7 @@ class TakesAnyOrderOfTheIdForTheSame(_Adding):
         return True
 
 
-@caught_by("test_an_order_that_differs_in_anything_is_another[placed_at]")
+@caught_by("test_order_with_any_difference_is_another_order[placed_at]")
 class ComparesOnlyTheLinesOfOrders(_Adding):
     """An order placed at another time is taken for the same."""
 
@@ -373,7 +373,7 @@ class ComparesOnlyTheLinesOfOrders(_Adding):
         return there.lines == order.lines
 
 
-@caught_by("test_an_order_that_differs_in_anything_is_another[lines in another order]")
+@caught_by("test_order_with_any_difference_is_another_order[lines in another order]")
 class ComparesTheTotalsOfOrders(_Adding):
     """The same lines in another order are taken for the same."""
 
@@ -381,7 +381,7 @@ class ComparesTheTotalsOfOrders(_Adding):
         return (there.placed_at, there.total) == (order.placed_at, order.total)
 
 
-@caught_by("test_an_id_that_the_owner_has_given_is_taken")
+@caught_by("test_id_is_taken_when_the_owner_has_used_it")
 class KeepsTheKeyOfARefusedOrder(InMemoryOrderRepository):
     """The key is stored first, and stays when the order is refused."""
 
@@ -396,7 +396,7 @@ class KeepsTheKeyOfARefusedOrder(InMemoryOrderRepository):
             raise
 
 
-@caught_by("test_placing_the_same_again_gives_no_key_to_it")
+@caught_by("test_repeated_placement_adds_no_key")
 class GivesAKeyToAnOrderThatIsThere(InMemoryOrderRepository):
     """An order placed without a key gets one from a repeated attempt."""
 
@@ -409,7 +409,7 @@ class GivesAKeyToAnOrderThatIsThere(InMemoryOrderRepository):
         return added
 
 
-@caught_by("test_a_key_stands_for_the_order_as_it_is_now")
+@caught_by("test_key_returns_the_current_state_of_its_order")
 class StoresTheAnswerWithTheKey(InMemoryOrderRepository):
     """A repeated attempt gets the order as it was placed."""
 
@@ -426,7 +426,7 @@ class StoresTheAnswerWithTheKey(InMemoryOrderRepository):
         return added
 
 
-@caught_by("test_a_write_that_is_cancelled_happens_whole_or_not_at_all[place_an_order_with_a_key]")
+@caught_by("test_write_is_atomic_when_it_is_cancelled[place_an_order_with_a_key]")
 class StoresTheKeyInASecondStep(InMemoryOrderRepository):
     """A client that disconnects leaves an order without its key."""
 
@@ -445,7 +445,8 @@ class StoresTheKeyInASecondStep(InMemoryOrderRepository):
 
 
 @caught_by(
-    "test_of_many_who_change_an_order_at_once_one_does", "test_no_change_of_an_order_is_lost"
+    "test_parallel_updates_of_one_version_change_it_once",
+    "test_parallel_updates_of_an_order_lose_no_change",
 )
 class ReadsAnOrderBeforeItWrites(InMemoryOrderRepository):
     """The later of two changes overwrites the first."""
@@ -463,7 +464,7 @@ class ReadsAnOrderBeforeItWrites(InMemoryOrderRepository):
         return changed
 
 
-@caught_by("test_no_change_of_an_order_is_lost")
+@caught_by("test_parallel_updates_of_an_order_lose_no_change")
 class ComparesTheStatusBeforeItWrites(InMemoryOrderRepository):
     """A change that keeps the status goes unnoticed."""
 
@@ -481,7 +482,7 @@ class ComparesTheStatusBeforeItWrites(InMemoryOrderRepository):
         return None
 
 
-@caught_by("test_an_order_keeps_all_but_status_and_version")
+@caught_by("test_order_keeps_all_but_status_and_version")
 class StoresTheWholeChange(InMemoryOrderRepository):
     """Lines and time may change too."""
 
@@ -495,7 +496,7 @@ class StoresTheWholeChange(InMemoryOrderRepository):
         return changed
 
 
-@caught_by("test_an_order_of_someone_else_is_not_changed")
+@caught_by("test_update_does_not_change_the_order_of_another_owner")
 class ChangesTheOrdersOfAnyOwner(InMemoryOrderRepository):
     """The owner is not in the condition."""
 
@@ -506,7 +507,7 @@ class ChangesTheOrdersOfAnyOwner(InMemoryOrderRepository):
         return await super().update(order_id, owner=owners[-1], change=change)
 
 
-@caught_by("test_a_change_to_the_same_is_returned")
+@caught_by("test_update_returns_an_order_that_does_not_change")
 class TakesNoChangeForNoOrder(InMemoryOrderRepository):
     """MySQL counts no row where the new values are the old ones."""
 
@@ -518,7 +519,7 @@ class TakesNoChangeForNoOrder(InMemoryOrderRepository):
         return None if changed == order else changed
 
 
-@caught_by("test_a_change_that_is_refused_changes_nothing")
+@caught_by("test_update_changes_nothing_when_the_change_raises")
 class HidesThatAChangeIsRefused(InMemoryOrderRepository):
     """What `change` raises is taken for no order."""
 
@@ -533,7 +534,7 @@ class HidesThatAChangeIsRefused(InMemoryOrderRepository):
 # Forgetting
 
 
-@caught_by("test_keys_that_expired_are_forgotten", "test_a_key_is_forgotten_by_one_of_many")
+@caught_by("test_expired_keys_are_purged", "test_parallel_purges_count_each_key_once")
 class ForgetsKeysWithoutALimit(InMemoryOrderRepository):
     """One call removes all of them."""
 
@@ -541,7 +542,7 @@ class ForgetsKeysWithoutALimit(InMemoryOrderRepository):
         return await super().purge_expired_keys(expired_by=expired_by, limit=10**6)
 
 
-@caught_by("test_keys_that_expired_are_forgotten")
+@caught_by("test_expired_keys_are_purged")
 class KeepsKeysThatExpireThen(InMemoryOrderRepository):
     """`expired_by` is exclusive."""
 
@@ -553,7 +554,7 @@ class KeepsKeysThatExpireThen(InMemoryOrderRepository):
         return len(expired)
 
 
-@caught_by("test_keys_that_expired_are_forgotten")
+@caught_by("test_expired_keys_are_purged")
 class ForgetsOrdersWithTheirKeys(InMemoryOrderRepository):
     """`ON DELETE CASCADE` in the wrong direction."""
 
@@ -568,7 +569,9 @@ class ForgetsOrdersWithTheirKeys(InMemoryOrderRepository):
 # Staff
 
 
-@caught_by("test_staff_find_the_owners_of_an_id", "test_what_is_loaded_is_used_as_what_was_placed")
+@caught_by(
+    "test_staff_orders_return_the_owners_of_an_id", "test_loaded_orders_are_used_like_placed_ones"
+)
 class FindsOneOwner(InMemoryStaffOrders):
     """Ids are taken for unique."""
 

@@ -24,7 +24,7 @@ from tests.unit.mutants.kit import Keys, caught_by
 Verify = Callable[[], Awaitable[Verification]]
 
 
-@caught_by("test_a_guess_that_nobody_judged_counts_nothing")
+@caught_by("test_unverified_guess_is_not_counted")
 class CountsWhatWasNotJudged(CountingThrottle):
     """A hasher that is overloaded blocks accounts."""
 
@@ -41,7 +41,7 @@ class CountsWhatWasNotJudged(CountingThrottle):
         return await super().guard(key, address, judge, familiar=familiar)
 
 
-@caught_by("test_a_guess_that_is_cancelled_counts_nothing")
+@caught_by("test_cancelled_guess_is_not_counted")
 class KeepsThePlaceOfACancelledGuess(CountingThrottle):
     """Clients that disconnect shut an account until the service is started again."""
 
@@ -55,7 +55,7 @@ class KeepsThePlaceOfACancelledGuess(CountingThrottle):
             raise
 
 
-@caught_by("test_a_match_forgets_nothing_of_the_account_elsewhere")
+@caught_by("test_match_keeps_the_accounts_failures_elsewhere")
 class ForgetsTheAccountOnAMatch(CountingThrottle):
     """Frequent sign-ins hide the guesses of others."""
 
@@ -68,7 +68,7 @@ class ForgetsTheAccountOnAMatch(CountingThrottle):
         return outcome
 
 
-@caught_by("test_a_match_forgets_nothing_of_the_address")
+@caught_by("test_match_keeps_the_failures_of_the_address")
 class ForgetsTheAddressOnAMatch(CountingThrottle):
     """An attacker with an account of their own guesses without end."""
 
@@ -81,7 +81,7 @@ class ForgetsTheAddressOnAMatch(CountingThrottle):
         return outcome
 
 
-@caught_by("test_many_at_once_get_no_further_than_one_after_another")
+@caught_by("test_parallel_guesses_get_no_further_than_sequential_ones")
 class CountsOnlyWhatIsOver(CountingThrottle):
     """Many guesses at once get in."""
 
@@ -98,7 +98,7 @@ class CountsOnlyWhatIsOver(CountingThrottle):
         return outcome
 
 
-@caught_by("test_a_familiar_address_is_shut_by_the_accounts_own_failures_there")
+@caught_by("test_familiar_address_is_blocked_by_the_accounts_own_failures_there")
 class NeverShutsAFamiliarAddress(CountingThrottle):
     """A user who has signed in from an address may guess there without end."""
 
@@ -121,7 +121,7 @@ class ReturnsOnlyWhetherAGuessMatches(CountingThrottle):
         return Verification(outcome.matches)
 
 
-@caught_by("test_account_is_not_shut_by_failures_of_a_session_of_its_name")
+@caught_by("test_account_is_not_blocked_by_failures_of_a_session_of_its_name")
 class CountsSessionsAsAccounts(CountingThrottle):
     """Whoever opens an account named like a session shuts it for its user."""
 
@@ -139,9 +139,7 @@ class CountsSessionsByUser(CountingThrottle):
         return super()._tallies(of_user, address)
 
 
-@caught_by(
-    "test_an_ipv6_address_counts_as_its_64", "test_so_many_accounts_are_opened_from_an_address"
-)
+@caught_by("test_ipv6_address_counts_as_its_64", "test_sign_ups_of_an_address_are_limited")
 class CountsWholeAddresses(CountingThrottle):
     """One IPv6 client has 2^64 addresses."""
 
@@ -155,8 +153,8 @@ class CountsWholeAddresses(CountingThrottle):
 
 
 @caught_by(
-    "test_ten_times_as_many_failures_shut_an_ipv6_48",
-    "test_ten_times_as_many_accounts_are_opened_from_an_ipv6_48",
+    "test_ipv6_48_is_blocked_after_ten_times_as_many_failures",
+    "test_sign_ups_of_an_ipv6_48_are_limited_to_ten_times_as_many",
 )
 class CountsNoMoreThanAddresses(CountingThrottle):
     """One customer has 65,536 networks that count as one address each."""
@@ -165,7 +163,7 @@ class CountsNoMoreThanAddresses(CountingThrottle):
         return super()._networks(one, wider, address)[:1]
 
 
-@caught_by("test_so_many_accounts_are_opened_from_an_address")
+@caught_by("test_sign_ups_of_an_address_are_limited")
 class CountsSignUpsAsFailures(CountingThrottle):
     """Opening accounts shuts the address for signing in."""
 
@@ -175,7 +173,7 @@ class CountsSignUpsAsFailures(CountingThrottle):
             self._failures["address", *tally[1:]] = self._failures[tally]
 
 
-@caught_by("test_a_refusal_counts_nothing")
+@caught_by("test_refused_guess_is_not_counted")
 class CountsRefusals(CountingThrottle):
     """A client that asks again and again shuts its address."""
 
@@ -192,7 +190,7 @@ class CountsRefusals(CountingThrottle):
 # Password hashers
 
 
-@caught_by("test_an_account_that_does_not_exist_costs_the_same_work")
+@caught_by("test_missing_account_costs_the_same_work")
 class SkipsTheWorkForNoAccount(InstantPasswordHasher):
     """The time of the answer says which accounts exist."""
 
@@ -207,7 +205,7 @@ class SkipsTheWorkForNoAccount(InstantPasswordHasher):
         return await super().verify(password, stored)
 
 
-@caught_by("test_what_is_no_hash_costs_the_same_work[no hash]")
+@caught_by("test_malformed_hash_costs_the_same_work[no hash]")
 class SkipsTheWorkForNoHash(InstantPasswordHasher):
     """The time of the answer says which accounts have no password."""
 
@@ -222,7 +220,7 @@ class SkipsTheWorkForNoHash(InstantPasswordHasher):
         return await super().verify(password, stored)
 
 
-@caught_by("test_the_last_character_counts_at_any_length[73]")
+@caught_by("test_last_character_counts_at_any_length[73]")
 class HashesTheFirst72Characters(InstantPasswordHasher):
     """What bcrypt does."""
 
@@ -259,7 +257,7 @@ class StripsPasswords(InstantPasswordHasher):
         return await super().verify(Password(password.secret.strip()), stored)
 
 
-@caught_by("test_a_password_matches_its_own_hash")
+@caught_by("test_password_matches_its_own_hash")
 class UpgradesEveryHash(InstantPasswordHasher):
     """Each sign-in writes a new hash."""
 
@@ -274,7 +272,7 @@ class UpgradesEveryHash(InstantPasswordHasher):
         return Verification(verification.matches, upgraded)
 
 
-@caught_by("test_a_match_with_a_weaker_hash_brings_a_stronger_one")
+@caught_by("test_match_with_a_weaker_hash_returns_a_stronger_one")
 class NeverUpgradesAHash(InstantPasswordHasher):
     """A raised cost has no effect on those who have a hash."""
 
@@ -290,7 +288,7 @@ class NeverUpgradesAHash(InstantPasswordHasher):
 # Token issuers
 
 
-@caught_by("test_a_token_is_refused_from_the_second_it_expires")
+@caught_by("test_token_is_refused_from_the_second_it_expires")
 class AcceptsATokenAtItsLastMoment(TableTokenIssuer):
     """The time of expiry is inclusive."""
 
@@ -301,7 +299,7 @@ class AcceptsATokenAtItsLastMoment(TableTokenIssuer):
         return caller
 
 
-@caught_by("test_a_token_dies_with_what_it_is_for")
+@caught_by("test_token_expires_no_later_than_its_session")
 class AcceptsATokenAfterUntil(TableTokenIssuer):
     """Only the lifetime of tokens counts."""
 
@@ -311,7 +309,7 @@ class AcceptsATokenAfterUntil(TableTokenIssuer):
         return AccessToken(token.value, min(token.expires_in, int(left)))
 
 
-@caught_by("test_until_does_not_extend_a_token")
+@caught_by("test_token_is_not_extended_by_until")
 class LetsUntilExtendAToken(TableTokenIssuer):
     """A token lives as long as its session, whatever `expires_in` says."""
 
@@ -322,7 +320,7 @@ class LetsUntilExtendAToken(TableTokenIssuer):
         return token
 
 
-@caught_by("test_until_is_never_exceeded_by_a_fraction_of_a_second")
+@caught_by("test_token_does_not_exceed_until_by_a_fraction_of_a_second")
 class RoundsUntilUp(TableTokenIssuer):
     """A token has whole seconds, and the last of them is not over at `until`."""
 
@@ -332,7 +330,7 @@ class RoundsUntilUp(TableTokenIssuer):
         return super().issue(caller, until=until)
 
 
-@caught_by("test_a_token_comes_back_as_the_caller")
+@caught_by("test_verify_returns_the_caller")
 class LosesTheScope(TableTokenIssuer):
     """Every token grants everything."""
 
@@ -341,7 +339,7 @@ class LosesTheScope(TableTokenIssuer):
         return Caller(caller.id, caller.client_id, frozenset(Scope), caller.session)
 
 
-@caught_by(f"test_a_token_comes_back_as_the_caller[{2**63 - 1}]")
+@caught_by(f"test_verify_returns_the_caller[{2**63 - 1}]")
 class ReadsIdsAsFloatingPoint(TableTokenIssuer):
     """As JavaScript reads numbers of JSON."""
 
@@ -350,7 +348,7 @@ class ReadsIdsAsFloatingPoint(TableTokenIssuer):
         return Caller(UserId(int(float(caller.id))), caller.client_id, caller.scope, caller.session)
 
 
-@caught_by("test_a_token_is_in_no_repr")
+@caught_by("test_repr_does_not_contain_the_token")
 class ShowsTokens(TableTokenIssuer):
     """A log line with the answer has the token in it."""
 
@@ -366,7 +364,7 @@ class ShowsTokens(TableTokenIssuer):
 # Clocks
 
 
-@caught_by("test_the_time_is_aware_and_in_utc")
+@caught_by("test_now_is_aware_and_in_utc")
 class TellsANaiveTime(SystemClock):
     """`datetime.utcnow()`."""
 
@@ -374,7 +372,7 @@ class TellsANaiveTime(SystemClock):
         return super().now().replace(tzinfo=None)
 
 
-@caught_by("test_the_time_is_in_utc_wherever_the_machine_is")
+@caught_by("test_now_is_in_utc_in_every_time_zone")
 class TellsTheLocalTime(SystemClock):
     """On a machine in UTC there is no difference."""
 
@@ -385,7 +383,7 @@ class TellsTheLocalTime(SystemClock):
 # Public keys
 
 
-@caught_by("test_nothing_private_is_published")
+@caught_by("test_private_members_are_not_published")
 class PublishesThePrivateKey(Keys):
     """A JWK as the library writes the whole pair."""
 
@@ -393,7 +391,7 @@ class PublishesThePrivateKey(Keys):
         return {"keys": [{**key, "d": "c2VjcmV0"} for key in super().jwks()["keys"]]}
 
 
-@caught_by("test_every_key_says_what_it_is_for")
+@caught_by("test_published_key_names_its_use_and_algorithm")
 class PublishesKeysWithoutTheirUse(Keys):
     """A client may encrypt with it."""
 

@@ -17,8 +17,8 @@ from tests.unit.mutants.kit import caught_by
 
 
 @caught_by(
-    "test_no_session_starts_with_a_password_that_changed",
-    "test_nobody_signs_in_with_a_password_that_is_being_changed",
+    "test_session_does_not_start_when_the_password_has_changed",
+    "test_sign_in_is_refused_while_the_password_changes",
 )
 class StartsSessionsWithAnyPassword(InMemorySessionRepository):
     """The hash is not compared."""
@@ -39,7 +39,7 @@ class StartsSessionsWithAnyPassword(InMemorySessionRepository):
         return ()
 
 
-@caught_by("test_nobody_signs_in_with_a_password_that_is_being_changed")
+@caught_by("test_sign_in_is_refused_while_the_password_changes")
 class ComparesTheHashBeforeItStarts(InMemorySessionRepository):
     """The password changes between the comparison and the write."""
 
@@ -61,7 +61,7 @@ class ComparesTheHashBeforeItStarts(InMemorySessionRepository):
         return ()
 
 
-@caught_by("test_a_write_that_is_cancelled_happens_whole_or_not_at_all[start_a_session]")
+@caught_by("test_write_is_atomic_when_it_is_cancelled[start_a_session]")
 class StoresTheTokenInASecondStep(InMemorySessionRepository):
     """A client that disconnects leaves a session without a token."""
 
@@ -120,7 +120,7 @@ class _EndingSurplus(InMemorySessionRepository):
         pass
 
 
-@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+@caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class StartsSessionsWithoutALimit(_EndingSurplus):
     """Nothing is ended."""
 
@@ -128,7 +128,7 @@ class StartsSessionsWithoutALimit(_EndingSurplus):
         return []
 
 
-@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+@caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class StartsOneSessionMoreThanTheLimit(_EndingSurplus):
     """The new session is not counted."""
 
@@ -136,7 +136,7 @@ class StartsOneSessionMoreThanTheLimit(_EndingSurplus):
         return super()._surplus(active, limit + 1)
 
 
-@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+@caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class EndsOneSessionOfMany(_EndingSurplus):
     """There are still too many where there were more."""
 
@@ -144,7 +144,7 @@ class EndsOneSessionOfMany(_EndingSurplus):
         return super()._surplus(active, limit)[-1:]
 
 
-@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+@caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class EndsTheSessionThatStartedFirst(_EndingSurplus):
     """The order of the rows decides."""
 
@@ -152,7 +152,7 @@ class EndsTheSessionThatStartedFirst(_EndingSurplus):
         return active[: max(0, len(active) - limit + 1)]
 
 
-@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+@caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class CountsSessionsThatAreOverIntoTheLimitOfLiveOnes(_EndingSurplus):
     """Ended sessions push active ones out."""
 
@@ -160,7 +160,7 @@ class CountsSessionsThatAreOverIntoTheLimitOfLiveOnes(_EndingSurplus):
         return True
 
 
-@caught_by("test_beyond_the_limit_the_sessions_that_expire_first_end")
+@caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class CountsSessionsOfAllUsers(_EndingSurplus):
     """The user is not in the condition."""
 
@@ -168,10 +168,7 @@ class CountsSessionsOfAllUsers(_EndingSurplus):
         return list(self._tables.sessions.values())
 
 
-@caught_by(
-    "test_a_write_that_is_cancelled_happens_whole_or_not_at_all"
-    "[start_a_session_in_the_place_of_another]"
-)
+@caught_by("test_write_is_atomic_when_it_is_cancelled[start_a_session_in_the_place_of_another]")
 class EndsSurplusSessionsInAFirstStep(_EndingSurplus):
     """A client that disconnects has lost a session and got none."""
 
@@ -239,7 +236,9 @@ class _Rotating(InMemorySessionRepository):
         return Rotation(RotationOutcome.ROTATED, sealed)
 
 
-@caught_by("test_of_50_who_rotate_at_once_one_does", "test_of_many_who_rotate_by_two_ways_one_does")
+@caught_by(
+    "test_parallel_rotations_succeed_once", "test_parallel_rotations_succeed_once_in_two_processes"
+)
 class ReadsATokenBeforeItRotates(_Rotating):
     """Each of many finds the token unused."""
 
@@ -255,7 +254,7 @@ class RepeatsWhenTheGraceIsOver(_Rotating):
         return age <= grace
 
 
-@caught_by("test_a_repeated_rotation_changes_nothing")
+@caught_by("test_repeated_rotation_changes_nothing")
 class StartsTheGraceAgain(_Rotating):
     """A copy that is used every few seconds is never found out."""
 
@@ -263,7 +262,7 @@ class StartsTheGraceAgain(_Rotating):
         stored.used_at = at
 
 
-@caught_by("test_a_repeated_rotation_changes_nothing")
+@caught_by("test_repeated_rotation_changes_nothing")
 class StoresTheSuccessorOfARepetition(_Rotating):
     """The first client gets a token that does not exist."""
 
@@ -285,7 +284,7 @@ class StoresTheSuccessorOfARepetition(_Rotating):
         return rotation
 
 
-@caught_by("test_a_repeated_rotation_changes_nothing")
+@caught_by("test_repeated_rotation_changes_nothing")
 class CountsARepetitionAsUse(_Rotating):
     """`last_used_at` moves."""
 
@@ -318,7 +317,7 @@ class RecordsReuseAsRevocation(_Rotating):
         self._tables.end([session], SessionEndReason.REVOKED, at)
 
 
-@caught_by("test_an_expired_session_is_not_ended_by_reuse")
+@caught_by("test_expired_session_is_not_ended_by_reuse")
 class EndsExpiredSessionsOnReuse(_Rotating):
     """A session that is over ends a second time."""
 
@@ -331,7 +330,9 @@ class EndsExpiredSessionsOnReuse(_Rotating):
         self._tables.endings[session.id] = at, SessionEndReason.REUSE
 
 
-@caught_by("test_a_session_dies_with_its_time", "test_an_expired_session_is_not_ended_by_reuse")
+@caught_by(
+    "test_session_is_inactive_when_it_has_expired", "test_expired_session_is_not_ended_by_reuse"
+)
 class RotatesInExpiredSessions(_Rotating):
     """Only endings are looked at."""
 
@@ -339,7 +340,7 @@ class RotatesInExpiredSessions(_Rotating):
         return session.id not in self._tables.endings
 
 
-@caught_by("test_a_token_dies_with_its_time_or_its_session")
+@caught_by("test_token_is_invalid_when_it_or_its_session_has_ended")
 class RotatesAnExpiredToken(_Rotating):
     """The token's time is inclusive."""
 
@@ -347,7 +348,7 @@ class RotatesAnExpiredToken(_Rotating):
         return at <= stored.expires_at
 
 
-@caught_by("test_a_token_that_expired_after_its_use_is_repeated")
+@caught_by("test_rotation_is_replayed_when_the_token_has_expired_since_its_use")
 class RefusesToRepeatAnExpiredToken(_Rotating):
     """A token that was used in its last second cannot be repeated in the grace time."""
 
@@ -358,7 +359,7 @@ class RefusesToRepeatAnExpiredToken(_Rotating):
         return super()._is_active(session, stored, at)
 
 
-@caught_by("test_a_token_is_rotated_once")
+@caught_by("test_token_is_rotated_once")
 class ExtendsTheSessionWithEachRotation(_Rotating):
     """A session can be renewed for ever."""
 
@@ -366,7 +367,7 @@ class ExtendsTheSessionWithEachRotation(_Rotating):
         return replace(session, last_used_at=at, expires_at=at + timedelta(days=30))
 
 
-@caught_by("test_a_token_is_rotated_once")
+@caught_by("test_token_is_rotated_once")
 class ForgetsWhenASessionWasUsed(_Rotating):
     """`last_used_at` stays."""
 
@@ -374,7 +375,7 @@ class ForgetsWhenASessionWasUsed(_Rotating):
         return session
 
 
-@caught_by("test_a_session_that_cannot_be_renewed_is_not_listed")
+@caught_by("test_session_without_a_usable_token_is_not_listed")
 class GivesTheNewTokenTheOldTime(_Rotating):
     """Each successor dies with the first token."""
 
@@ -382,7 +383,7 @@ class GivesTheNewTokenTheOldTime(_Rotating):
         return StoredToken(stored.session, stored.expires_at)
 
 
-@caught_by("test_what_is_told_again_outlives_the_next_rotation")
+@caught_by("test_sealed_successor_outlives_the_next_rotation")
 class KeepsOneSuccessorPerSession(InMemorySessionRepository):
     """The next rotation erases what was sealed beside the token before."""
 
@@ -407,7 +408,7 @@ class KeepsOneSuccessorPerSession(InMemorySessionRepository):
         return rotation
 
 
-@caught_by("test_reuse_is_seen_however_late")
+@caught_by("test_reuse_is_detected_at_any_later_time")
 class RemovesUsedTokens(InMemorySessionRepository):
     """Only the latest two tokens of a session are kept, so an old copy is merely unknown."""
 
@@ -459,7 +460,7 @@ class _Listing(InMemorySessionRepository):
         return self._cut(sessions, at, limit)
 
 
-@caught_by("test_the_latest_used_sessions_are_listed_when_there_are_more")
+@caught_by("test_list_active_keeps_the_latest_used_sessions_when_there_are_more")
 class ListsTheFirstSessionsSorted(_Listing):
     """The limit is applied before the list is sorted."""
 
@@ -467,7 +468,7 @@ class ListsTheFirstSessionsSorted(_Listing):
         return super()._cut(sessions[:limit], at, limit)
 
 
-@caught_by("test_the_latest_used_sessions_are_listed_when_there_are_more")
+@caught_by("test_list_active_keeps_the_latest_used_sessions_when_there_are_more")
 class CountsEndedSessionsIntoTheLimit(_Listing):
     """Sessions that ended take the places of active ones."""
 
@@ -479,7 +480,7 @@ class CountsEndedSessionsIntoTheLimit(_Listing):
         return [session for session in some if self._tables.is_active(session, at)]
 
 
-@caught_by("test_an_expired_session_is_not_listed")
+@caught_by("test_expired_session_is_not_listed")
 class ListsExpiredSessions(_Listing):
     """Only the refresh token's time is looked at."""
 
@@ -487,7 +488,7 @@ class ListsExpiredSessions(_Listing):
         return session.id not in self._tables.endings
 
 
-@caught_by("test_a_session_is_listed_by_its_newest_token")
+@caught_by("test_session_is_listed_by_its_newest_token")
 class ListsSessionsByAnyToken(_Listing):
     """A used token that has not expired keeps the session listed."""
 
@@ -495,7 +496,7 @@ class ListsSessionsByAnyToken(_Listing):
         return at < token.expires_at
 
 
-@caught_by("test_a_session_that_cannot_be_renewed_is_not_listed")
+@caught_by("test_session_without_a_usable_token_is_not_listed")
 class ListsSessionsThatCannotBeRenewed(_Listing):
     """The refresh token's time is not looked at."""
 
@@ -506,7 +507,7 @@ class ListsSessionsThatCannotBeRenewed(_Listing):
 # Being active
 
 
-@caught_by("test_a_session_is_ended_by_its_user_once")
+@caught_by("test_session_is_ended_by_its_user_once")
 class IgnoresWhoseSessionIsLive(InMemorySessionRepository):
     """The user is not in the condition."""
 
@@ -515,7 +516,7 @@ class IgnoresWhoseSessionIsLive(InMemorySessionRepository):
         return stored is not None and self._tables.is_active(stored, at)
 
 
-@caught_by("test_a_session_dies_with_its_time")
+@caught_by("test_session_is_inactive_when_it_has_expired")
 class LetsASessionLiveAtItsLastMoment(InMemorySessionRepository):
     """`expires_at` is inclusive."""
 
@@ -524,7 +525,7 @@ class LetsASessionLiveAtItsLastMoment(InMemorySessionRepository):
         return await super().is_active(session, user=user, at=at - moment if at.year > 1 else at)
 
 
-@caught_by("test_a_change_by_another_process_is_visible")
+@caught_by("test_change_by_another_process_is_visible")
 class CachesLiveSessions(InMemorySessionRepository):
     """Another process ends the session, and this one accepts it until it expires."""
 
@@ -561,7 +562,7 @@ class _Familiar(InMemorySessionRepository):
         return any(self._site(each.address) == site for each in self._tables.sessions_of(user))
 
 
-@caught_by("test_an_address_is_familiar_for_good_and_to_its_user")
+@caught_by("test_address_stays_familiar_to_its_user_alone")
 class ComparesWholeAddresses(_Familiar):
     """An IPv6 client changes its address every day."""
 
@@ -569,7 +570,7 @@ class ComparesWholeAddresses(_Familiar):
         return address.removeprefix("::ffff:")
 
 
-@caught_by("test_an_ipv4_address_is_familiar_however_it_is_written")
+@caught_by("test_ipv4_address_is_familiar_in_every_spelling")
 class ComparesAddressesAsTheyAreWritten(_Familiar):
     """An IPv4 address in an IPv6 one is another."""
 
@@ -577,7 +578,7 @@ class ComparesAddressesAsTheyAreWritten(_Familiar):
         return "2001:db8::" if address.startswith("2001:db8::") else address
 
 
-@caught_by("test_every_address_stays_familiar")
+@caught_by("test_addresses_of_all_sessions_stay_familiar")
 class RemembersTheLastAddress(InMemorySessionRepository):
     """A column of the account with one address."""
 
@@ -586,7 +587,7 @@ class RemembersTheLastAddress(InMemorySessionRepository):
         return bool(mine) and mine[0].address == address
 
 
-@caught_by("test_an_address_is_familiar_for_good_and_to_its_user")
+@caught_by("test_address_stays_familiar_to_its_user_alone")
 class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
     """Only active sessions make an address familiar."""
 
@@ -599,7 +600,7 @@ class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
 # Ending
 
 
-@caught_by("test_a_session_is_ended_by_its_user_once")
+@caught_by("test_session_is_ended_by_its_user_once")
 class EndsTheSessionsOfAnyUser(InMemorySessionRepository):
     """The user is not in the condition."""
 
@@ -610,7 +611,7 @@ class EndsTheSessionsOfAnyUser(InMemorySessionRepository):
         return bool(stored and self._tables.end([stored], reason, at))
 
 
-@caught_by("test_a_session_is_ended_by_its_user_once")
+@caught_by("test_session_is_ended_by_its_user_once")
 class EndsASessionTwice(InMemorySessionRepository):
     """The second end succeeds too."""
 
@@ -621,7 +622,7 @@ class EndsASessionTwice(InMemorySessionRepository):
         return await super().end(session, user=user, reason=reason, at=at)
 
 
-@caught_by("test_an_ending_is_never_overwritten")
+@caught_by("test_ending_is_never_overwritten")
 class OverwritesTheFirstEnding(InMemorySessionRepository):
     """The second end fails, and yet its time and reason are stored."""
 
@@ -634,7 +635,7 @@ class OverwritesTheFirstEnding(InMemorySessionRepository):
         return ended
 
 
-@caught_by("test_an_expired_session_is_not_ended")
+@caught_by("test_expired_session_is_not_ended")
 class EndsExpiredSessions(InMemorySessionRepository):
     """Only endings are looked at."""
 
@@ -648,7 +649,7 @@ class EndsExpiredSessions(InMemorySessionRepository):
         return True
 
 
-@caught_by("test_of_many_who_end_a_session_at_once_one_does")
+@caught_by("test_parallel_endings_of_a_session_succeed_once")
 class ReadsASessionBeforeItEnds(InMemorySessionRepository):
     """Each of many finds the session active."""
 
@@ -662,7 +663,7 @@ class ReadsASessionBeforeItEnds(InMemorySessionRepository):
         return active
 
 
-@caught_by("test_endings_are_told_from_a_time_on", "test_reuse_ends_the_session")
+@caught_by("test_ended_since_returns_endings_from_that_time_on", "test_reuse_ends_the_session")
 class LeavesOutSessionsEndedThen(InMemorySessionRepository):
     """`ended_since` is exclusive."""
 
@@ -694,7 +695,7 @@ class ReturnsTheFirst100Endings(InMemorySessionRepository):
 # Forgetting
 
 
-@caught_by("test_what_is_forgotten_is_unknown")
+@caught_by("test_purged_session_is_unknown")
 class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
     """No foreign key removes them."""
 
@@ -709,7 +710,7 @@ class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
         return count
 
 
-@caught_by("test_a_session_that_ended_and_expired_is_over_by_the_sooner")
+@caught_by("test_session_is_over_at_the_earlier_of_its_end_and_expiry")
 class ForgetsByExpiryAlone(InMemorySessionRepository):
     """A session that ended is kept until it expires."""
 
@@ -721,7 +722,7 @@ class ForgetsByExpiryAlone(InMemorySessionRepository):
         return count
 
 
-@caught_by("test_a_session_is_not_forgotten_before_it_is_over")
+@caught_by("test_purge_ended_keeps_a_session_until_it_is_over")
 class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
     """Access tokens of the session may still be in use, and its address is no longer familiar."""
 
@@ -734,7 +735,7 @@ class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
         return await super().purge_ended(over_by=over_by, limit=limit)
 
 
-@caught_by("test_forget_removes_no_more_rows_than_its_limit")
+@caught_by("test_purge_ended_removes_at_most_its_limit_of_rows")
 class ForgetsSessionsWithoutALimit(InMemorySessionRepository):
     """One call removes all of them."""
 
@@ -742,7 +743,7 @@ class ForgetsSessionsWithoutALimit(InMemorySessionRepository):
         return await super().purge_ended(over_by=over_by, limit=10**6)
 
 
-@caught_by("test_forget_removes_no_more_rows_than_its_limit")
+@caught_by("test_purge_ended_removes_at_most_its_limit_of_rows")
 class ForgetsSessionsWithAllOfTheirTokens(InMemorySessionRepository):
     """The limit counts sessions alone."""
 

@@ -25,7 +25,7 @@ from tests.unit.mutants.kit import ConflictingLoader, caught_by
 # Loading
 
 
-@caught_by("test_nothing_is_loaded_when_reading_fails[StorageUnavailable]")
+@caught_by("test_load_stores_nothing_when_reading_its_input_fails[StorageUnavailable]")
 class TriesALoadAgain(InMemoryBulkLoader):
     """The second attempt finds the iterators exhausted, and loads nothing."""
 
@@ -36,7 +36,7 @@ class TriesALoadAgain(InMemoryBulkLoader):
             await super().load(users, orders)
 
 
-@caught_by("test_a_load_that_meets_a_conflict_at_any_step_is_whole_or_fails")
+@caught_by("test_load_is_atomic_when_any_step_meets_a_conflict")
 class RepeatsALoadWithoutWhatItHasRead(ConflictingLoader):
     """After a conflict with another transaction, the iterators are exhausted."""
 
@@ -44,7 +44,7 @@ class RepeatsALoadWithoutWhatItHasRead(ConflictingLoader):
         await self.attempt(iter(users), iter(orders))
 
 
-@caught_by("test_a_load_that_fails_leaves_nothing", "test_users_that_cannot_be_read_are_not_loaded")
+@caught_by("test_failed_load_leaves_nothing", "test_load_refuses_unreadable_users")
 class LoadsWhatItHasRead(InMemoryBulkLoader):
     """What was read before the failure stays."""
 
@@ -76,7 +76,7 @@ class ReadsTwice(InMemoryBulkLoader):
         await super().load(users, orders)
 
 
-@caught_by("test_what_does_not_fit_together_is_not_loaded[one order]")
+@caught_by("test_load_refuses_inconsistent_records[one order]")
 class LoadsTheLaterOfTwoOrders(InMemoryBulkLoader):
     """An upsert."""
 
@@ -85,7 +85,7 @@ class LoadsTheLaterOfTwoOrders(InMemoryBulkLoader):
         await super().load(some, {(order.owner, order.id): order for order in orders}.values())
 
 
-@caught_by("test_what_does_not_fit_together_is_not_loaded[no owner]")
+@caught_by("test_load_refuses_inconsistent_records[no owner]")
 class LoadsOrdersWithoutTheirOwner(InMemoryBulkLoader):
     """No foreign key."""
 
@@ -97,8 +97,8 @@ class LoadsOrdersWithoutTheirOwner(InMemoryBulkLoader):
 
 
 @caught_by(
-    "test_a_closed_account_makes_a_storage_not_empty",
-    "test_a_subjects_account_makes_a_storage_not_empty",
+    "test_storage_with_a_closed_account_is_not_empty",
+    "test_storage_with_an_external_account_is_not_empty",
 )
 class LooksOnlyForOpenAccounts(InMemoryBulkLoader):
     """A storage with closed accounts or subjects is taken for empty."""
@@ -132,7 +132,7 @@ class _Placed(InMemoryArchive):
         return [record for _, record in behind], behind[-1][0] if behind else after
 
 
-@caught_by("test_no_record_is_left_out_while_others_are_removed")
+@caught_by("test_pages_leave_out_no_record_when_others_are_removed")
 class ReadsByOffset(_Placed):
     """A record that is removed between two pages hides another."""
 
@@ -140,7 +140,7 @@ class ReadsByOffset(_Placed):
         return f"{number:09}"
 
 
-@caught_by("test_the_longest_records_have_places")
+@caught_by("test_longest_records_have_cursors")
 class WritesLongPlaces(_Placed):
     """A place in hexadecimal digits is twice as long, and more in UTF-8."""
 
@@ -152,7 +152,7 @@ class WritesLongPlaces(_Placed):
                 return f"{number:09}"
 
 
-@caught_by("test_no_record_is_left_out_where_a_page_ends")
+@caught_by("test_pages_leave_out_no_record_at_their_ends")
 class ReadsOrdersByTheirOwner(_Placed):
     """Orders of one owner have one place."""
 
@@ -160,7 +160,7 @@ class ReadsOrdersByTheirOwner(_Placed):
         return f"{record.owner:019}" if isinstance(record, Order) else f"{number:09}"
 
 
-@caught_by("test_what_use_stores_is_read_as_records")
+@caught_by("test_archive_reads_records_of_what_use_cases_stored")
 class LeavesOutUsedTokens(InMemoryArchive):
     """Only what is still of use is copied, so reuse is not seen after a copy."""
 
@@ -174,9 +174,9 @@ class LeavesOutUsedTokens(InMemoryArchive):
 
 
 @caught_by(
-    "test_a_record_that_is_there_is_not_written_again[a refresh token]",
-    "test_a_record_that_is_there_is_not_written_again[a session]",
-    "test_a_record_that_is_there_is_not_written_again[a key]",
+    "test_existing_record_is_not_written_again[a refresh token]",
+    "test_existing_record_is_not_written_again[a session]",
+    "test_existing_record_is_not_written_again[a key]",
 )
 class OverwritesRecords(InMemoryArchive):
     """An upsert."""
@@ -195,7 +195,7 @@ class OverwritesRecords(InMemoryArchive):
         await super().write(records, checkpoint=checkpoint)
 
 
-@caught_by("test_a_record_that_is_there_is_not_written_again[an account of the same name]")
+@caught_by("test_existing_record_is_not_written_again[an account of the same name]")
 class WritesTwoAccountsOfOneName(InMemoryArchive):
     """The name is not unique."""
 
@@ -209,7 +209,7 @@ class WritesTwoAccountsOfOneName(InMemoryArchive):
         tables.users.update(same)
 
 
-@caught_by("test_what_refers_to_nothing_is_not_written[a session]")
+@caught_by("test_record_with_a_missing_reference_is_not_written[a session]")
 class WritesSessionsWithoutTheirUser(InMemoryArchive):
     """No foreign key."""
 
@@ -256,7 +256,7 @@ class WritesSessionsAsLive(InMemoryArchive):
                 self._tables.endings.pop(record.session.id, None)
 
 
-@caught_by("test_a_storage_with_half_a_copy_opens_for_the_copy_alone")
+@caught_by("test_storage_with_an_unfinished_copy_opens_for_the_copy_alone")
 class OpensWithHalfACopy(InMemoryStorage):
     """The checkpoint is not looked at."""
 
@@ -267,7 +267,7 @@ class OpensWithHalfACopy(InMemoryStorage):
 # Life
 
 
-@caught_by("test_the_secret_is_the_same_for_all_who_use_it", "test_many_may_migrate_at_once")
+@caught_by("test_secret_is_the_same_in_every_process", "test_parallel_migrations_all_succeed")
 class DrawsASecretInEachProcess(InMemoryStorage):
     """Cursors of one process are refused by another."""
 
@@ -276,7 +276,7 @@ class DrawsASecretInEachProcess(InMemoryStorage):
         return self._drawn
 
 
-@caught_by("test_the_secret_is_the_same_for_all_who_use_it")
+@caught_by("test_secret_is_the_same_in_every_process")
 class DrawsTheSecretAgainWhenMigrating(InMemoryStorage):
     """A deployment makes all cursors invalid."""
 
@@ -284,7 +284,7 @@ class DrawsTheSecretAgainWhenMigrating(InMemoryStorage):
         self._secret = secrets.token_bytes(32)
 
 
-@caught_by("test_the_secret_is_the_same_for_all_who_use_it")
+@caught_by("test_secret_is_the_same_in_every_process")
 class ReturnsAShortSecret(InMemoryStorage):
     """16 bytes."""
 
@@ -292,7 +292,7 @@ class ReturnsAShortSecret(InMemoryStorage):
         return self._secret[:16]
 
 
-@caught_by("test_migrating_again_changes_nothing")
+@caught_by("test_migrate_is_idempotent")
 class MigratesByMakingTablesAnew(InMemoryStorage):
     """`DROP TABLE IF EXISTS`."""
 
@@ -300,7 +300,7 @@ class MigratesByMakingTablesAnew(InMemoryStorage):
         self.tables.orders.clear()
 
 
-@caught_by("test_what_is_stored_is_there_after_closing_and_opening")
+@caught_by("test_records_survive_closing_and_opening")
 class LosesEverythingWhenClosed(InMemoryStorage):
     """Nothing is written to the disk."""
 
@@ -308,7 +308,7 @@ class LosesEverythingWhenClosed(InMemoryStorage):
         self.tables.users.clear()
 
 
-@caught_by("test_closing_twice_is_closing_once")
+@caught_by("test_close_is_idempotent")
 class ClosesOnce(InMemoryStorage):
     """The pool is gone the second time."""
 

@@ -16,8 +16,8 @@ from tests.unit.mutants.kit import caught_by
 
 
 @caught_by(
-    "test_a_new_account_erases_none_when_loaded_ids_have_gaps",
-    "test_a_new_account_erases_none_when_written_ids_have_gaps",
+    "test_new_account_replaces_no_loaded_one_when_ids_have_gaps",
+    "test_new_account_replaces_no_written_one_when_ids_have_gaps",
 )
 class NumbersAccountsByCounting(InMemoryUserRepository):
     """An id is the number of accounts, plus one."""
@@ -27,7 +27,7 @@ class NumbersAccountsByCounting(InMemoryUserRepository):
         return UserId(len(tables.users) + len(tables.closed) + len(tables.external) + 1)
 
 
-@caught_by("test_the_id_of_a_closed_account_is_never_given_again")
+@caught_by("test_id_of_a_closed_account_is_never_given_again")
 class NumbersAccountsFromTheLastOpenOne(InMemoryUserRepository):
     """A closed account is no longer looked at."""
 
@@ -36,9 +36,9 @@ class NumbersAccountsFromTheLastOpenOne(InMemoryUserRepository):
 
 
 @caught_by(
-    "test_after_a_load_new_users_get_new_ids",
-    "test_a_new_account_erases_none_when_loaded_ids_have_gaps",
-    "test_accounts_opened_later_have_other_ids",
+    "test_new_users_have_new_ids_when_users_were_loaded",
+    "test_new_account_replaces_no_loaded_one_when_ids_have_gaps",
+    "test_new_accounts_have_other_ids_than_written_ones",
 )
 class KeepsASequenceThatALoadDoesNotAdvance(InMemoryUserRepository):
     """The sequence starts at 1 whatever was loaded."""
@@ -52,7 +52,7 @@ class KeepsASequenceThatALoadDoesNotAdvance(InMemoryUserRepository):
         return UserId(self._last)
 
 
-@caught_by("test_a_new_account_erases_none_when_loaded_ids_have_gaps")
+@caught_by("test_new_account_replaces_no_loaded_one_when_ids_have_gaps")
 class ContinuesFromTheAccountStoredLast(InMemoryUserRepository):
     """The last account in the order of storing does not have the largest id."""
 
@@ -62,7 +62,7 @@ class ContinuesFromTheAccountStoredLast(InMemoryUserRepository):
         return UserId(max(last, default=0) + 1)
 
 
-@caught_by("test_accounts_opened_at_once_have_different_ids")
+@caught_by("test_parallel_registrations_have_different_ids")
 class DrawsAnIdBeforeItIsTaken(InMemoryUserRepository):
     """Another account takes the id between drawing it and storing it."""
 
@@ -113,7 +113,7 @@ class ComparesTheFirst32CharactersOfNames(InMemoryUserRepository):
         return next((user for user in users if user.username.value[:32] == name), None)
 
 
-@caught_by("test_a_name_is_given_once")
+@caught_by("test_name_is_taken_by_one_account")
 class OverwritesAnAccountOfTheSameName(InMemoryUserRepository):
     """An upsert by name."""
 
@@ -125,8 +125,8 @@ class OverwritesAnAccountOfTheSameName(InMemoryUserRepository):
 
 
 @caught_by(
-    "test_of_many_who_want_a_name_at_once_one_gets_it",
-    "test_of_many_who_want_a_name_by_two_ways_one_gets_it",
+    "test_parallel_registrations_of_a_name_succeed_once",
+    "test_parallel_registrations_of_a_name_succeed_once_in_two_processes",
 )
 class ChecksANameBeforeItWrites(InMemoryUserRepository):
     """Nothing holds the name between the check and the write."""
@@ -140,7 +140,7 @@ class ChecksANameBeforeItWrites(InMemoryUserRepository):
         return user
 
 
-@caught_by("test_of_many_who_want_a_name_by_two_ways_one_gets_it")
+@caught_by("test_parallel_registrations_of_a_name_succeed_once_in_two_processes")
 class LocksANameInOneProcess(InMemoryUserRepository):
     """A lock of this process does not hold another."""
 
@@ -164,7 +164,7 @@ class LocksANameInOneProcess(InMemoryUserRepository):
 # Passwords
 
 
-@caught_by("test_a_hash_that_changed_meanwhile_is_left_alone")
+@caught_by("test_hash_is_kept_when_it_has_changed")
 class ReplacesAHashWithoutComparing(InMemoryUserRepository):
     """The old hash is not in the condition."""
 
@@ -178,7 +178,7 @@ class ReplacesAHashWithoutComparing(InMemoryUserRepository):
         return True
 
 
-@caught_by("test_of_many_who_replace_a_hash_at_once_one_does")
+@caught_by("test_parallel_replacements_of_a_hash_succeed_once")
 class ReplacesAHashInTwoSteps(InMemoryUserRepository):
     """The comparison and the write are two transactions."""
 
@@ -193,7 +193,7 @@ class ReplacesAHashInTwoSteps(InMemoryUserRepository):
         return True
 
 
-@caught_by("test_a_change_by_another_process_is_visible")
+@caught_by("test_change_by_another_process_is_visible")
 class CachesAccounts(InMemoryUserRepository):
     """Another process changes the hash, and this one keeps the old account."""
 
@@ -213,7 +213,7 @@ class CachesAccounts(InMemoryUserRepository):
         return await super().replace_password_hash(user_id, old=old, new=new)
 
 
-@caught_by("test_a_changed_password_ends_all_sessions_but_one")
+@caught_by("test_changed_password_ends_all_sessions_but_one")
 class EndsEverySessionWithThePassword(InMemoryUserRepository):
     """The session of the caller ends too."""
 
@@ -289,7 +289,7 @@ class RemovesSessionsWithTheAccount(InMemoryUserRepository):
         return ended
 
 
-@caught_by("test_a_closed_account_leaves_its_orders_and_no_name")
+@caught_by("test_closed_account_leaves_its_orders_and_no_name")
 class KeepsTheNameOfAClosedAccount(InMemoryUserRepository):
     """Nobody can have the name again."""
 
@@ -307,7 +307,7 @@ class KeepsTheNameOfAClosedAccount(InMemoryUserRepository):
         return ended
 
 
-@caught_by("test_an_account_with_an_open_order_stays_whole[shipped]")
+@caught_by("test_account_with_an_open_order_is_not_closed[shipped]")
 class ClosesAnAccountWithAShippedOrder(InMemoryUserRepository):
     """Open is taken for what can be cancelled."""
 
@@ -324,7 +324,7 @@ class ClosesAnAccountWithAShippedOrder(InMemoryUserRepository):
             orders.update(shipped)
 
 
-@caught_by("test_a_write_that_fails_at_any_step_changes_nothing[close_an_account]")
+@caught_by("test_write_changes_nothing_when_any_step_fails[close_an_account]")
 class MixesUpWhoHasOpenOrders(InMemoryUserRepository):
     """An open order of anyone keeps every account open."""
 
@@ -336,7 +336,7 @@ class MixesUpWhoHasOpenOrders(InMemoryUserRepository):
         return await super().close(user_id, password_hash=password_hash, at=at)
 
 
-@caught_by("test_an_account_is_closed_or_has_an_open_order")
+@caught_by("test_account_with_an_open_order_is_never_closed")
 class LooksForOpenOrdersBeforeItCloses(InMemoryUserRepository):
     """An order is placed between the look and the closing."""
 
@@ -413,7 +413,7 @@ class ComparesTheFirst191CharactersOfSubjects(_Subjects):
         return issuer, subject[:191]
 
 
-@caught_by("test_what_is_joined_is_not_mixed_up")
+@caught_by("test_joined_values_are_not_confused")
 class JoinsIssuerAndSubject(_Subjects):
     """`ab` and `c` are stored as `a` and `bc` are."""
 
@@ -422,8 +422,8 @@ class JoinsIssuerAndSubject(_Subjects):
 
 
 @caught_by(
-    "test_a_subject_seen_many_times_at_once_has_one_account",
-    "test_a_subject_seen_by_two_ways_at_once_has_one_account",
+    "test_subject_has_one_account_when_it_is_seen_in_parallel",
+    "test_subject_has_one_account_when_two_processes_see_it_in_parallel",
 )
 class LooksForASubjectBeforeItWrites(InMemoryUserRepository):
     """Two accounts for one subject, of which one is lost."""
@@ -437,7 +437,7 @@ class LooksForASubjectBeforeItWrites(InMemoryUserRepository):
         return user
 
 
-@caught_by("test_a_subjects_account_takes_no_user_name")
+@caught_by("test_external_account_takes_no_user_name")
 class GivesASubjectAUserName(InMemoryUserRepository):
     """The subject is stored as the name of its account."""
 

@@ -38,7 +38,7 @@ async def a_step() -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_head_and_its_body_are_sent_together(socket: Sending) -> None:
+async def test_head_and_its_body_are_sent_together(socket: Sending) -> None:
     gathered = CoalescingTransport(socket)
     gathered.write(b"head ")
     gathered.write(b"body")
@@ -47,7 +47,7 @@ async def test_a_head_and_its_body_are_sent_together(socket: Sending) -> None:
     assert socket.sent == [b"head body"]
 
 
-async def test_what_is_written_later_is_sent_later(socket: Sending) -> None:
+async def test_later_writes_are_sent_later(socket: Sending) -> None:
     gathered = CoalescingTransport(socket)
     for piece in (b"one", b"two"):
         gathered.write(piece)
@@ -55,7 +55,7 @@ async def test_what_is_written_later_is_sent_later(socket: Sending) -> None:
     assert socket.sent == [b"one", b"two"]
 
 
-async def test_much_waits_for_nothing(socket: Sending) -> None:
+async def test_large_write_is_sent_immediately(socket: Sending) -> None:
     gathered = CoalescingTransport(socket)
     gathered.write(b"head")
     gathered.write(b"x" * 65_536)
@@ -65,7 +65,7 @@ async def test_much_waits_for_nothing(socket: Sending) -> None:
     assert socket.sent[1:] == [b"more"]
 
 
-async def test_closing_sends_what_was_written(socket: Sending) -> None:
+async def test_close_sends_pending_writes(socket: Sending) -> None:
     gathered = CoalescingTransport(socket)
     gathered.write(b"last words")
     assert not gathered.is_closing()
@@ -75,11 +75,11 @@ async def test_closing_sends_what_was_written(socket: Sending) -> None:
     assert socket.sent == [b"last words"]
 
 
-async def test_the_rest_is_the_transports(socket: Sending) -> None:
+async def test_other_calls_are_passed_to_the_transport(socket: Sending) -> None:
     assert CoalescingTransport(socket).get_extra_info("peername") == ("192.0.2.1", 4711)
 
 
-async def test_nothing_is_sent_to_one_who_has_gone(socket: Sending) -> None:
+async def test_pending_writes_are_dropped_when_the_client_has_gone(socket: Sending) -> None:
     gathered = CoalescingTransport(socket)
     gathered.write(b"too late")
     socket.close()
@@ -88,7 +88,7 @@ async def test_nothing_is_sent_to_one_who_has_gone(socket: Sending) -> None:
     assert socket.sent == []
 
 
-async def test_closing_waits_for_a_client_that_is_still_sending(
+async def test_close_waits_for_a_client_that_is_still_sending(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(coalescing_transport, "LINGER_SECONDS", 0.01)

@@ -151,7 +151,7 @@ async def test_reading_stays_paused_while_a_request_is_queued(connection: Connec
     ids=["garbage", "head", "large head", "target", "chunk"],
 )
 @pytest.mark.parametrize("requests", [["/wait"], ["/wait/read", "/2"], ["/1", "/wait", "/3"]])
-async def test_a_refusal_follows_the_answers_of_the_requests_before_it(
+async def test_refusal_follows_the_answers_of_the_requests_before_it(
     connection: Connection, requests: list[str], behind: bytes, refusal: str
 ) -> None:
     connection.send(*map(get, requests), behind, get("/ignored"))
@@ -172,7 +172,7 @@ async def test_a_refusal_follows_the_answers_of_the_requests_before_it(
     ],
     ids=["chunk", "extension", "trailers"],
 )
-async def test_a_malformed_body_is_refused_when_the_application_reads_it(
+async def test_malformed_body_is_refused_when_the_application_reads_it(
     connection: Connection, end: bytes, refusal: str
 ) -> None:
     connection.send((BAD_CHUNK % b"/read").replace(b"none", b"1\r\nx"))
@@ -182,7 +182,7 @@ async def test_a_malformed_body_is_refused_when_the_application_reads_it(
     assert connection.app.disconnected == ["/read"]
 
 
-async def test_a_malformed_body_is_refused_when_it_came_before_the_application_reads(
+async def test_malformed_body_is_refused_when_it_came_before_the_application_reads(
     connection: Connection,
 ) -> None:
     connection.send(BAD_CHUNK % b"/wait/read")
@@ -191,7 +191,7 @@ async def test_a_malformed_body_is_refused_when_it_came_before_the_application_r
     assert await connection.to_end() == [MALFORMED]
 
 
-async def test_a_malformed_body_does_not_replace_the_answer_of_what_reads_none(
+async def test_malformed_body_does_not_replace_the_answer_when_it_is_not_read(
     connection: Connection,
 ) -> None:
     connection.send(BAD_CHUNK % b"/wait")
@@ -200,7 +200,7 @@ async def test_a_malformed_body_does_not_replace_the_answer_of_what_reads_none(
     assert await connection.to_end() == ["/wait 0"]
 
 
-async def test_a_request_is_answered_once_when_its_body_is_malformed_after_the_answer(
+async def test_request_is_answered_once_when_its_body_is_malformed_after_the_answer(
     connection: Connection,
 ) -> None:
     connection.send((BAD_CHUNK % b"/early").replace(b"none\r\n", b""))
@@ -211,7 +211,7 @@ async def test_a_request_is_answered_once_when_its_body_is_malformed_after_the_a
 
 @pytest.mark.parametrize("size", [10, 300_000])
 @pytest.mark.parametrize("path", ["/read", "/unread"])
-async def test_a_body_behind_other_requests_arrives_whole(
+async def test_body_behind_other_requests_arrives_whole(
     connection: Connection, path: str, size: int
 ) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
@@ -224,7 +224,7 @@ async def test_a_body_behind_other_requests_arrives_whole(
     assert await connection.to_end() == ["/wait 0", *answers, "/last 0"]
 
 
-async def test_a_large_body_waits_in_the_socket_until_it_is_read(connection: Connection) -> None:
+async def test_large_body_waits_in_the_socket_until_it_is_read(connection: Connection) -> None:
     size = 3_000_000
     head = f"POST /wait/read HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
     connection.send(head, b"x" * size, get("/last", "Connection: close"))
@@ -247,7 +247,7 @@ async def test_requests_behind_the_last_one_are_ignored(connection: Connection) 
     assert "/3" not in connection.app.began
 
 
-async def test_the_last_answer_reaches_a_client_that_is_still_sending(
+async def test_last_answer_reaches_a_client_that_is_still_sending(
     connection: Connection,
 ) -> None:
     connection.send(get("/wait"), get("/last", "Connection: close"), get("/more") * 100_000)
@@ -256,7 +256,7 @@ async def test_the_last_answer_reaches_a_client_that_is_still_sending(
     assert await connection.to_end() == ["/wait 0", "/last 0"]
 
 
-async def test_a_client_that_leaves_frees_what_waits(connection: Connection) -> None:
+async def test_queued_requests_are_dropped_when_the_client_leaves(connection: Connection) -> None:
     connection.send(get("/1"), get("/wait"), *[get("/2")] * 1_000)
     await connection.until(lambda: "/wait" in connection.app.began)
     transport: Any = connection.protocol.transport
@@ -270,7 +270,7 @@ async def test_a_client_that_leaves_frees_what_waits(connection: Connection) -> 
 
 
 @pytest.mark.parametrize("began", [b"", b"GET /slow HTTP/1.1\r\n"])
-async def test_a_head_has_a_time_limit(
+async def test_head_has_a_time_limit(
     connection: Connection, began: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol_module, "HEAD_SECONDS", 0.05)
@@ -288,7 +288,7 @@ async def test_a_head_has_a_time_limit(
     assert connection.app.began == []
 
 
-async def test_a_request_under_way_has_no_time_limit_of_the_protocol(
+async def test_request_under_way_has_no_time_limit_of_the_protocol(
     connection: Connection,
 ) -> None:
     large = [f"X{number}: {'x' * 1_000}" for number in range(60)]
@@ -314,7 +314,7 @@ async def test_a_request_under_way_has_no_time_limit_of_the_protocol(
         ("http://x:port/orders", MALFORMED),
     ],
 )
-async def test_a_target_is_a_path_or_an_absolute_uri(
+async def test_target_is_a_path_or_an_absolute_uri(
     connection: Connection, target: str, answer: str
 ) -> None:
     connection.send(get(target, "Connection: close"))

@@ -43,7 +43,7 @@ def verifies(jwk: Jwk, algorithm: str, key: object = None) -> bool:
         {"kid": "one", "x5t": "unknown members are ignored"},
     ],
 )
-def test_a_key_for_signatures_verifies(algorithm: str, more: Jwk) -> None:
+def test_key_for_signatures_verifies(algorithm: str, more: Jwk) -> None:
     assert verifies(public_jwk(algorithm, **more), algorithm)
     assert verifies(public_jwk(algorithm, alg=algorithm, **more), algorithm)
 
@@ -72,24 +72,24 @@ def test_a_key_for_signatures_verifies(algorithm: str, more: Jwk) -> None:
     ],
     ids=str,
 )
-def test_a_key_for_anything_else_verifies_nothing(algorithm: str, more: Jwk) -> None:
+def test_key_for_anything_else_verifies_nothing(algorithm: str, more: Jwk) -> None:
     assert verifies(public_jwk(algorithm), algorithm)
     assert not verifies(public_jwk(algorithm, **more), algorithm)
 
 
-def test_a_key_of_one_kind_is_for_one_algorithm() -> None:
+def test_key_of_one_kind_is_for_one_algorithm() -> None:
     for kind in ALGORITHMS:
         for algorithm in ALGORITHMS:
             assert verifies(public_jwk(kind, alg=algorithm), kind) == (kind == algorithm)
 
 
-def test_of_a_private_key_the_public_part_is_kept() -> None:
+def test_private_key_keeps_its_public_part_alone() -> None:
     private = {**public_jwk("EdDSA"), "d": encode(private_key("EdDSA").private_bytes_raw())}
     assert verifies(private, "EdDSA")
     assert private["d"] not in repr(KeySet.from_jwks(private))
 
 
-def test_keys_are_in_no_repr() -> None:
+def test_repr_does_not_contain_keys() -> None:
     assert public_jwk("HS256")["k"] not in repr(KeySet.from_jwks(public_jwk("HS256")))
     assert "a secret" not in repr(KeySet.from_jwks(public_jwk("HS256")))
 
@@ -106,9 +106,7 @@ def test_keys_are_in_no_repr() -> None:
         lambda v: v + "é",
     ],
 )
-def test_a_key_that_is_written_wrongly_is_left_out(
-    member: str, change: Callable[[str], object]
-) -> None:
+def test_malformed_key_is_left_out(member: str, change: Callable[[str], object]) -> None:
     for algorithm in ALGORITHMS:
         jwk = public_jwk(algorithm)
         if member in jwk:
@@ -117,14 +115,14 @@ def test_a_key_that_is_written_wrongly_is_left_out(
             assert not verifies(jwk, algorithm)
 
 
-def test_a_point_off_the_curve_is_no_key() -> None:
+def test_point_off_the_curve_is_refused() -> None:
     jwk = public_jwk("ES256")
     assert not verifies({**jwk, "x": jwk["y"], "y": jwk["x"]}, "ES256")
     assert not verifies({**jwk, "crv": "P-384"}, "ES256")
     assert not verifies({**jwk, "crv": "secp256k1"}, "ES256")
 
 
-def test_a_short_secret_is_no_key() -> None:
+def test_short_secret_is_refused() -> None:
     assert verifies(jwk_of(b"x" * 32), "HS256", b"x" * 32)
     assert not verifies(jwk_of(b"x" * 31), "HS256", b"x" * 31)
 
@@ -132,7 +130,7 @@ def test_a_short_secret_is_no_key() -> None:
 # RSA
 
 
-def test_an_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
+def test_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
     key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - it is to be refused
     assert "2048" in (rsa_weakness(key.public_key()) or "")
     keys = KeySet.from_jwks(jwk_of(key))
@@ -140,13 +138,13 @@ def test_an_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("exponent", [1, 2, 3, 17, 65535, 65536, 65538, 2**64 + 1])
-def test_an_rsa_key_with_another_exponent_is_left_out(exponent: int) -> None:
+def test_rsa_key_with_another_exponent_is_left_out(exponent: int) -> None:
     jwk = {**public_jwk("RS256"), "e": number(exponent)}
     assert len(KeySet.from_jwks(jwk).refused) == 1
     assert not verifies(jwk, "RS256")
 
 
-def test_an_rsa_key_with_the_roca_weakness_is_left_out() -> None:
+def test_rsa_key_with_the_roca_weakness_is_left_out() -> None:
     key = roca_key()
     token = sign("RS256", key=key)
     unchecked = KeySet.of([VerifyingKey(None, "RS256", key.public_key())])
@@ -157,11 +155,11 @@ def test_an_rsa_key_with_the_roca_weakness_is_left_out() -> None:
     )
 
 
-def test_an_ordinary_rsa_key_has_no_weakness() -> None:
+def test_ordinary_rsa_key_has_no_weakness() -> None:
     assert rsa_weakness(private_key("RS256").public_key()) is None
 
 
-def test_a_huge_rsa_key_is_left_out() -> None:
+def test_huge_rsa_key_is_left_out() -> None:
     jwk = {"kty": "RSA", "n": number(2**8192 + 1), "e": "AQAB"}
     assert len(KeySet.from_jwks(jwk).refused) == 1
 
@@ -169,7 +167,7 @@ def test_a_huge_rsa_key_is_left_out() -> None:
 # Sets
 
 
-def test_a_kid_is_in_a_set_once() -> None:
+def test_kid_is_in_a_set_once() -> None:
     twice = {"keys": [public_jwk("EdDSA", kid="one"), public_jwk("ES256", kid="one")]}
     with pytest.raises(InvalidKeySet, match="same kid"):
         KeySet.from_jwks(twice)
@@ -178,7 +176,7 @@ def test_a_kid_is_in_a_set_once() -> None:
         KeySet.of([key, key])
 
 
-def test_a_kid_is_in_a_set_once_even_if_one_of_the_keys_is_left_out() -> None:
+def test_kid_is_in_a_set_once_even_if_one_of_the_keys_is_left_out() -> None:
     twice = [public_jwk("EdDSA", kid="one"), public_jwk("RS256", kid="one", use="enc")]
     with pytest.raises(InvalidKeySet, match="same kid"):
         KeySet.from_jwks({"keys": twice})
@@ -191,25 +189,25 @@ def test_secrets_and_public_keys_are_never_in_one_set(more: Jwk) -> None:
         KeySet.from_jwks(mixed)
 
 
-def test_a_set_has_a_bound() -> None:
+def test_key_set_size_is_limited() -> None:
     assert len(KeySet.from_jwks({"keys": [public_jwk("EdDSA")] * MAX_KEYS}).keys) == MAX_KEYS
     with pytest.raises(InvalidKeySet, match="more than 32"):
         KeySet.from_jwks({"keys": [public_jwk("EdDSA")] * (MAX_KEYS + 1)})
 
 
 @pytest.mark.parametrize("keys", [None, "", {}, 5, [5], [[]], [None]])
-def test_what_is_no_list_of_keys_is_no_set(keys: object) -> None:
+def test_document_without_a_list_of_keys_is_refused(keys: object) -> None:
     with pytest.raises(InvalidKeySet):
         KeySet.from_jwks({"keys": keys})
 
 
 @pytest.mark.parametrize("kid", ["", 5, None, ["one"]])
-def test_a_kid_is_text(kid: object) -> None:
+def test_kid_is_text(kid: object) -> None:
     with pytest.raises(InvalidKeySet, match="kid"):
         KeySet.from_jwks({"keys": [public_jwk("EdDSA", kid=kid)]})
 
 
-def test_a_published_set_may_hold_keys_that_are_not_for_us() -> None:
+def test_published_set_may_hold_keys_that_are_not_for_us() -> None:
     published = KeySet.from_jwks(
         {
             "keys": [
@@ -260,13 +258,13 @@ ORDER_8 = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03"
 
 
 @pytest.mark.parametrize("n", [3**1292, 2**2048 - 1, 751 * (2**2040 + 1), 2**2048 + 2])
-def test_an_rsa_key_with_a_small_factor_is_refused(n: int) -> None:
+def test_rsa_key_with_a_small_factor_is_refused(n: int) -> None:
     refusals = KeySet.from_jwks({"kty": "RSA", "n": number(n), "e": "AQAB"}).refused
     assert len(refusals) == 1
 
 
 @pytest.mark.parametrize("document", [[], None, "x", 5])
-def test_what_is_no_object_is_no_set(document: object) -> None:
+def test_document_of_another_type_is_refused(document: object) -> None:
     with pytest.raises(InvalidKeySet, match="not a JSON object"):
         KeySet.from_jwks(document)
 
@@ -281,14 +279,14 @@ def test_what_is_no_object_is_no_set(document: object) -> None:
         (2**255 - 1).to_bytes(32, "little").hex(),
     ],
 )
-def test_an_ed25519_key_that_anybody_can_forge_for_is_refused(point: str, sign_bit: int) -> None:
+def test_ed25519_key_of_small_order_is_refused(point: str, sign_bit: int) -> None:
     x = bytearray.fromhex(point)
     x[31] |= sign_bit
     refusals = KeySet.from_jwks({"kty": "OKP", "crv": "Ed25519", "x": encode(bytes(x))}).refused
     assert refusals == ("key 0: the point is of small order or not in its one encoding",)
 
 
-def test_under_the_neutral_point_one_signature_would_fit_every_message() -> None:
+def test_neutral_point_would_accept_one_signature_for_every_message() -> None:
     neutral = (1).to_bytes(32, "little")
     forged = neutral + bytes(32)
     for message in (b"one", b"another"):

@@ -15,7 +15,7 @@ from tests.support.vectors import VECTORS
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_the_examples_of_the_rfcs_are_read(name: str) -> None:
+def test_examples_of_the_rfcs_are_read(name: str) -> None:
     jwk, token, header, payload = VECTORS[name]
     assert read_jws(token, KeySet.from_jwks(jwk)) == (header, payload)
     assert read_jws(token.encode(), KeySet.from_jwks({"keys": [jwk]})) == (header, payload)
@@ -32,14 +32,14 @@ def refused(token: str | bytes, key_set: KeySet) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_token_signed_by_the_key_is_read(algorithm: str) -> None:
+def test_token_signed_by_the_key_is_read(algorithm: str) -> None:
     token = sign(algorithm, b"any payload", typ="x")
     assert read_jws(token, keys(algorithm)) == ({"alg": algorithm, "typ": "x"}, b"any payload")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_a_token_changed_anywhere_is_refused(algorithm: str, part: int) -> None:
+def test_token_changed_anywhere_is_refused(algorithm: str, part: int) -> None:
     parts = sign(algorithm, typ="at+jwt").split(".")
     for place in range(0, len(parts[part]), 7):
         changed = list(parts)
@@ -52,7 +52,7 @@ def test_a_token_changed_anywhere_is_refused(algorithm: str, part: int) -> None:
 @pytest.mark.parametrize(
     "named", ["none", "None", "HS512", "ES384", "PS256", "EdDSA ", "", 5, None, ["RS256"]]
 )
-def test_a_token_that_names_another_algorithm_is_refused(algorithm: str, named: object) -> None:
+def test_token_that_names_another_algorithm_is_refused(algorithm: str, named: object) -> None:
     header = json.dumps({"alg": named})
     assert (
         refused(sign(algorithm, header=header), keys(algorithm)) == "no key of ours has signed it"
@@ -60,11 +60,11 @@ def test_a_token_that_names_another_algorithm_is_refused(algorithm: str, named: 
     assert read_jws(sign(algorithm, header=json.dumps({"alg": algorithm})), keys(algorithm))
 
 
-def test_a_token_without_an_algorithm_is_refused() -> None:
+def test_token_without_an_algorithm_is_refused() -> None:
     refused(sign("EdDSA", header="{}"), keys("EdDSA"))
 
 
-def test_a_public_key_is_no_secret() -> None:
+def test_public_key_is_not_accepted_as_a_secret() -> None:
     """The oldest attack: HS256 with the bytes of the public key (RFC 8725, section 2.1)."""
     for algorithm in ("EdDSA", "ES256", "RS256"):
         public = private_key(algorithm).public_key()
@@ -81,7 +81,7 @@ def raw_hs256(secret: bytes) -> str:
     return f"{signed}.{encode(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
-def test_an_unsigned_token_is_refused() -> None:
+def test_unsigned_token_is_refused() -> None:
     header = encode(b'{"alg":"none"}')
     for token in (f"{header}.e30.", f"{header}.e30", f"{header}..", f"{header}.e30.AA"):
         refused(token, keys("EdDSA"))
@@ -89,9 +89,7 @@ def test_an_unsigned_token_is_refused() -> None:
 
 @pytest.mark.parametrize("member", ["crit", "b64", "jwk", "jku", "x5c", "x5u"])
 @pytest.mark.parametrize("value", [["b64"], True, {}, None, "https://evil.example"])
-def test_a_header_that_brings_a_key_or_changes_the_rules_is_refused(
-    member: str, value: Any
-) -> None:
+def test_header_that_brings_a_key_or_changes_the_rules_is_refused(member: str, value: Any) -> None:
     message = refused(sign("EdDSA", **{member: value}), keys("EdDSA"))
     assert message == "the header brings a key or changes how it is read"
     assert read_jws(sign("EdDSA", **{f"{member}x": value}), keys("EdDSA"))
@@ -118,13 +116,13 @@ def test_a_header_that_brings_a_key_or_changes_the_rules_is_refused(
     ],
     ids=lambda header: header[:40],
 )
-def test_a_header_that_is_no_strict_json_object_is_refused(header: str) -> None:
+def test_header_requires_a_strict_json_object(header: str) -> None:
     refused(sign("EdDSA", header=header), keys("EdDSA"))
     assert read_jws(sign("EdDSA", header='{"alg":"EdDSA"}'), keys("EdDSA"))
 
 
 @pytest.mark.parametrize("depth", [10, 500, 2900])
-def test_a_deeply_nested_header_is_read_or_refused(depth: int) -> None:
+def test_deeply_nested_header_is_read_or_refused(depth: int) -> None:
     """Interpreters differ in how deep they read; none may fail in another way."""
     header = '{"alg":"EdDSA","x":' + "[" * depth + "]" * depth + "}"
     try:
@@ -143,7 +141,7 @@ def test_base64url_has_one_form(part: int, how: str) -> None:
     refused(".".join(parts), keys("EdDSA"))
 
 
-def test_the_unused_bits_of_the_last_character_are_zero() -> None:
+def test_unused_bits_of_the_last_character_are_zero() -> None:
     token = sign("EdDSA")
     assert token[-1] in "AQgw"
     for letter in "BCDRhx":
@@ -155,7 +153,7 @@ def test_any_payload_can_be_signed(payload: bytes) -> None:
     assert read_jws(sign("EdDSA", payload), keys("EdDSA"))[1] == payload
 
 
-def test_a_token_has_three_parts() -> None:
+def test_token_has_three_parts() -> None:
     token = sign("EdDSA")
     for other in (
         "",
@@ -170,7 +168,7 @@ def test_a_token_has_three_parts() -> None:
         refused(other, keys("EdDSA"))
 
 
-def test_a_long_token_is_refused_unread() -> None:
+def test_long_token_is_refused_unread() -> None:
     room = MAX_TOKEN_LENGTH - len(sign("EdDSA", b""))
     fitting = sign("EdDSA", b"x" * (room * 3 // 4))
     assert len(fitting) <= MAX_TOKEN_LENGTH
@@ -182,14 +180,14 @@ def test_a_long_token_is_refused_unread() -> None:
 # Which key
 
 
-def test_a_token_that_names_a_key_is_verified_with_that_key_or_none() -> None:
+def test_token_that_names_a_key_is_verified_with_that_key_or_none() -> None:
     ours = keys("EdDSA", kid="one")
     assert read_jws(sign("EdDSA", kid="one"), ours)
     refused(sign("EdDSA", kid="two"), ours)
     refused(sign("EdDSA", kid="one"), keys("EdDSA"))
 
 
-def test_a_token_that_names_no_key_is_verified_with_any() -> None:
+def test_token_that_names_no_key_is_verified_with_any() -> None:
     assert read_jws(sign("EdDSA"), keys("EdDSA", kid="one"))
     three = KeySet.from_jwks(
         {"keys": [public_jwk(algorithm, kid=algorithm) for algorithm in ALGORITHMS[:3]]}
@@ -199,23 +197,23 @@ def test_a_token_that_names_no_key_is_verified_with_any() -> None:
 
 
 @pytest.mark.parametrize("kid", [5, None, True, ["one"], {}])
-def test_a_kid_is_text(kid: object) -> None:
+def test_kid_is_text(kid: object) -> None:
     refused(sign("EdDSA", kid=kid), keys("EdDSA", kid="one"))
     refused(sign("EdDSA", kid=kid), keys("EdDSA"))
 
 
-def test_no_key_verifies_nothing() -> None:
+def test_token_is_refused_when_the_set_is_empty() -> None:
     refused(sign("EdDSA"), KeySet.of([]))
 
 
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 71, 128])
-def test_a_signature_has_its_length(length: int) -> None:
+def test_signature_of_another_length_is_refused(length: int) -> None:
     for algorithm in ALGORITHMS[:3]:
         header, payload, _ = sign(algorithm).split(".")
         refused(f"{header}.{payload}.{encode(b'x' * length)}", keys(algorithm))
 
 
-def test_an_es256_signature_is_not_der() -> None:
+def test_es256_signature_in_der_is_refused() -> None:
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
     from ordergate.adapters.tokens.keys.encoding import decode_base64url
@@ -226,13 +224,13 @@ def test_an_es256_signature_is_not_der() -> None:
     refused(f"{header}.{payload}.{encode(der)}", keys("ES256"))
 
 
-def test_a_secret_is_compared_whole() -> None:
+def test_secret_is_compared_whole() -> None:
     header, payload, mac = sign("HS256").split(".")
     for wrong in (mac[:-1], mac[:20], "", signature("HS256", f"{header}.{payload}", SECRET + b"x")):
         refused(f"{header}.{payload}.{wrong}", keys("HS256"))
 
 
-def test_a_refusal_repeats_nothing_of_the_token() -> None:
+def test_refusal_does_not_contain_the_token() -> None:
     message = refused(sign("EdDSA", header='{"alg":"secret-words"}'), keys("EdDSA"))
     assert "secret-words" not in message
     assert "secret" not in refused("secret.secret.secret", keys("EdDSA"))
@@ -250,17 +248,17 @@ pieces = st.one_of(
 
 
 @given(st.one_of(st.text(), st.lists(pieces, max_size=5).map(".".join)))
-def test_any_text_is_refused_and_nothing_else_happens(text: str) -> None:
+def test_any_text_is_refused(text: str) -> None:
     refused(text, keys("EdDSA"))
 
 
 @given(st.binary())
-def test_any_bytes_are_refused_and_nothing_else_happens(data: bytes) -> None:
+def test_any_bytes_are_refused(data: bytes) -> None:
     refused(data, keys("EdDSA"))
 
 
 @given(st.data())
-def test_a_mutilated_token_is_read_as_it_was_or_refused(data: st.DataObject) -> None:
+def test_mutilated_token_is_read_as_it_was_or_refused(data: st.DataObject) -> None:
     token = sign("EdDSA", b"payload")
     start = data.draw(st.integers(0, len(token)))
     end = data.draw(st.integers(start, len(token)))
@@ -275,7 +273,7 @@ def test_a_mutilated_token_is_read_as_it_was_or_refused(data: st.DataObject) -> 
 # Which key a token names
 
 
-def test_the_key_that_a_token_names_is_told() -> None:
+def test_key_id_of_a_token_is_returned() -> None:
     assert key_id(sign("EdDSA", kid="a key")) == "a key"
     assert key_id(sign("EdDSA")) is None
 
@@ -284,10 +282,10 @@ def test_the_key_that_a_token_names_is_told() -> None:
     "header",
     ['{"kid":5}', '{"kid":null}', '{"kid":"a","kid":"b"}', '["kid"]', "", "{" * 5000, "NaN"],
 )
-def test_a_header_that_names_no_key_well_names_none(header: str) -> None:
+def test_key_id_of_a_malformed_header_is_none(header: str) -> None:
     assert key_id(f"{encode(header.encode())}.e30.AA") is None
 
 
 @given(st.one_of(st.text(), st.binary().map(encode)))
-def test_any_text_names_a_key_or_none(text: str) -> None:
+def test_key_id_of_any_text_is_text_or_none(text: str) -> None:
     assert key_id(text) is None or isinstance(key_id(text), str)

@@ -78,7 +78,7 @@ class TestStaticKeys(PublicKeysContract):
         return StaticKeys(signing_key(algorithm))
 
 
-def test_a_secret_is_not_published_and_its_id_tells_nothing() -> None:
+def test_secret_is_not_published_and_its_id_is_random() -> None:
     keys = StaticKeys(signing_key("HS256"))
     assert keys.jwks() == {"keys": []}
     assert keys.signing().kid == "secret"
@@ -103,7 +103,7 @@ class ChangingKeys(KeySource):
         return {"keys": []}
 
 
-async def test_a_token_of_a_key_that_was_not_noticed_yet_is_read() -> None:
+async def test_token_of_a_new_key_is_read() -> None:
     old, new = SigningKey.new("EdDSA"), SigningKey.new("EdDSA")
     keys = ChangingKeys(old, new)
     tokens = issuer(old, keys=keys)
@@ -115,7 +115,7 @@ async def test_a_token_of_a_key_that_was_not_noticed_yet_is_read() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
+def test_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
     key = signing_key(algorithm)
     parts = issuer(key).issue(CALLER).value.split(".")
     header, claims = (json.loads(decode_base64url(part)) for part in parts[:2])
@@ -124,31 +124,31 @@ def test_a_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
     assert len(claims["jti"]) == 32
 
 
-async def test_the_good_claims_are_good() -> None:
+async def test_valid_claims_are_accepted() -> None:
     assert await issuer(signing_key("HS256")).verify(token()) == CALLER
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "jti"])
 @pytest.mark.parametrize("value", [..., None, "", 0, 42, True, [], {}])
-async def test_a_claim_of_text_is_required_and_text(claim: str, value: Any) -> None:
+async def test_text_claims_are_required_and_typed(claim: str, value: Any) -> None:
     assert claim in await refused(token(**{claim: value}))
 
 
 @pytest.mark.parametrize("claim", ["iat", "exp"])
 @pytest.mark.parametrize("value", [..., None, "", "5", str(NOW), True, [], {}, 10**400])
-async def test_a_claim_of_time_is_required_and_a_number(claim: str, value: Any) -> None:
+async def test_time_claims_are_required_and_typed(claim: str, value: Any) -> None:
     assert claim in await refused(token(**{claim: value}))
 
 
 @pytest.mark.parametrize(
     "typ", [..., None, "", "JWT", "jwt", "id+jwt", "at+jwt2", 5, ["at+jwt"], "application/jwt"]
 )
-async def test_a_token_of_another_type_is_refused(typ: object) -> None:
+async def test_token_of_another_type_is_refused(typ: object) -> None:
     assert await refused(token(typ=typ)) == "typ is not at+jwt"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
-async def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
+async def test_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
     assert await issuer(signing_key("HS256")).verify(token(typ=typ)) == CALLER
 
 
@@ -179,7 +179,9 @@ async def test_a_type_is_read_in_any_case_and_with_its_prefix(typ: str) -> None:
     ],
     ids=str,
 )
-async def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[str, Any]) -> None:
+async def test_token_is_refused_when_its_time_issuer_or_audience_is_wrong(
+    claims: dict[str, Any],
+) -> None:
     await refused(token(**claims))
 
 
@@ -188,11 +190,11 @@ async def test_a_token_that_is_not_for_now_and_for_us_is_refused(claims: dict[st
     [{"aud": ["other", "orders"]}, {"nbf": NOW}, {"exp": NOW + 0.5}, {"more": [1, {}]}],
     ids=str,
 )
-async def test_what_a_token_may_have_besides(claims: dict[str, Any]) -> None:
+async def test_additional_claims_are_accepted(claims: dict[str, Any]) -> None:
     assert await issuer(signing_key("HS256")).verify(token(**claims)) == CALLER
 
 
-async def test_leeway_is_for_clocks_that_differ() -> None:
+async def test_leeway_accepts_clocks_that_differ() -> None:
     late, early = token(exp=NOW - 4), token(iat=NOW + 5, nbf=NOW + 5)
     lenient = issuer(signing_key("HS256"), leeway=5)
     assert await lenient.verify(late) == await lenient.verify(early) == CALLER
@@ -208,18 +210,18 @@ async def test_leeway_is_for_clocks_that_differ() -> None:
     [b"", b"[]", b"null", b"\xff", b'{"sub":"42","sub":"1"}', b"[" * 5000, b'{"exp":NaN}'],
     ids=lambda payload: str(payload[:20]),
 )
-async def test_claims_that_are_no_strict_json_object_are_refused(payload: bytes) -> None:
+async def test_claims_require_a_strict_json_object(payload: bytes) -> None:
     assert await refused(sign("HS256", payload, typ="at+jwt")) == "the claims are no JSON object"
 
 
-async def test_a_claim_named_twice_is_refused_whichever_comes_first() -> None:
+async def test_claim_named_twice_is_refused_whichever_comes_first() -> None:
     good = json.dumps(CLAIMS)
     for sub in ("42", "1"):
         await refused(sign("HS256", f'{good[:-1]},"sub":"{sub}"}}'.encode(), typ="at+jwt"))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
+async def test_token_of_another_key_is_refused(algorithm: str) -> None:
     ours = issuer(signing_key(algorithm))
     if algorithm == "HS256":
         other = SigningKey.from_secret("another secret of more than 32 bytes")
@@ -229,7 +231,7 @@ async def test_a_token_of_another_key_is_refused(algorithm: str) -> None:
     await refused(issuer(other).issue(CALLER).value, ours)
 
 
-async def test_another_service_with_our_key_is_still_another() -> None:
+async def test_token_of_another_service_with_the_same_key_is_refused() -> None:
     key = signing_key("EdDSA")
     ours = issuer(key)
     await refused(issuer(key, issuer="https://other.example").issue(CALLER).value, ours)
@@ -250,7 +252,7 @@ async def test_any_claims_are_a_caller_or_refused(changed: dict[str, Any]) -> No
     assert 1 <= caller.id <= MAX_ID
 
 
-async def test_the_longest_names_and_the_largest_key_make_a_token_that_is_still_read() -> None:
+async def test_longest_names_and_the_largest_key_make_a_token_that_is_still_read() -> None:
     name = '"' * 255  # written with a backslash each
     tokens = issuer(signing_key("RS256"), issuer=name, audience=name)
     value = tokens.issue(Caller(UserId(MAX_ID), name)).value
@@ -268,7 +270,7 @@ async def test_the_longest_names_and_the_largest_key_make_a_token_that_is_still_
         ("account openid orders:read orders:reads", {Scope.ORDERS_READ, Scope.ACCOUNT}),
     ],
 )
-async def test_scopes_that_are_not_ours_are_passed_over(scope: object, known: set[Scope]) -> None:
+async def test_unknown_scopes_are_ignored(scope: object, known: set[Scope]) -> None:
     caller = await issuer(signing_key("HS256")).verify(token(scope=scope))
     assert caller.scope == known
 
@@ -276,16 +278,16 @@ async def test_scopes_that_are_not_ours_are_passed_over(scope: object, known: se
 @pytest.mark.parametrize(
     "claims", [{"scope": ["account"]}, {"scope": None}, {"sid": ""}, {"sid": 7}, {"sid": "x"}]
 )
-async def test_a_scope_and_a_session_are_text(claims: dict[str, Any]) -> None:
+async def test_scope_and_a_session_are_text(claims: dict[str, Any]) -> None:
     assert next(iter(claims)) in await refused(token(**claims))
 
 
-async def test_a_token_names_its_session() -> None:
+async def test_token_names_its_session() -> None:
     tokens = issuer(signing_key("EdDSA"))
     caller = Caller(UserId(1), "c", session=SessionId("0123456789abcdef" * 2))
     assert await tokens.verify(tokens.issue(caller).value) == caller
 
 
-async def test_a_token_of_a_longer_lifetime_is_believed_no_longer_than_ours() -> None:
+async def test_token_of_a_longer_lifetime_is_accepted_no_longer_than_ours() -> None:
     await refused(token(iat=NOW - 900, exp=NOW + 9000))
     assert await issuer(signing_key("HS256")).verify(token(iat=NOW - 899, exp=NOW + 9000)) == CALLER

@@ -35,12 +35,12 @@ def promoted(published: RingState, clock: SettableClock) -> RingState:
     return published.promoted(NEW.kid, clock.now(), LIFE, early=True)
 
 
-def test_the_first_key_signs_at_once_and_the_next_is_published(published: RingState) -> None:
+def test_first_key_signs_immediately_and_the_next_is_published(published: RingState) -> None:
     assert lives(published) == {OLD.kid: "signing", NEW.kid: "published"}
     assert published.signing().key is OLD
 
 
-def test_a_key_signs_once_it_was_published_long_enough(
+def test_key_signs_when_it_was_published_long_enough(
     published: RingState, clock: SettableClock
 ) -> None:
     clock.advance(seconds=PUBLISH_SECONDS - 1)
@@ -52,18 +52,18 @@ def test_a_key_signs_once_it_was_published_long_enough(
     assert {key.since for key in after.keys} == {clock.now()}
 
 
-def test_a_key_is_published_for_twice_as_long_as_it_may_be_kept() -> None:
+def test_key_is_published_for_twice_its_cache_time() -> None:
     assert PUBLISH_SECONDS == 600
 
 
-def test_a_key_signs_once_in_its_life(promoted: RingState, clock: SettableClock) -> None:
+def test_key_signs_in_one_period_alone(promoted: RingState, clock: SettableClock) -> None:
     with pytest.raises(SigningKeyError, match="signs already"):
         promoted.promoted(NEW.kid, clock.now(), LIFE, early=True)
     with pytest.raises(SigningKeyError, match="has signed before"):
         promoted.promoted(OLD.kid, clock.now(), LIFE, early=True)
 
 
-def test_a_key_goes_when_all_its_tokens_have_expired(
+def test_key_is_removed_when_all_its_tokens_have_expired(
     promoted: RingState, clock: SettableClock
 ) -> None:
     clock.advance(seconds=904)
@@ -73,37 +73,35 @@ def test_a_key_goes_when_all_its_tokens_have_expired(
     assert lives(promoted.retired(OLD.kid, clock.now(), LIFE)) == {NEW.kid: "signing"}
 
 
-def test_a_stolen_key_goes_at_once(promoted: RingState, clock: SettableClock) -> None:
+def test_stolen_key_is_removed_immediately(promoted: RingState, clock: SettableClock) -> None:
     after = promoted.retired(OLD.kid, clock.now(), LIFE, early=True)
     assert lives(after) == {NEW.kid: "signing"}
 
 
-def test_a_key_that_never_signed_goes_at_any_time(
-    published: RingState, clock: SettableClock
-) -> None:
+def test_unused_key_is_removed_at_any_time(published: RingState, clock: SettableClock) -> None:
     assert lives(published.retired(NEW.kid, clock.now(), LIFE)) == {OLD.kid: "signing"}
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_the_key_that_signs_cannot_go(
+def test_signing_key_cannot_be_removed(
     promoted: RingState, clock: SettableClock, early: bool
 ) -> None:
     with pytest.raises(SigningKeyError, match="promote another key first"):
         promoted.retired(NEW.kid, clock.now(), LIFE, early=early)
 
 
-def test_a_key_that_is_not_there_is_told(published: RingState, clock: SettableClock) -> None:
+def test_missing_key_is_reported(published: RingState, clock: SettableClock) -> None:
     for step in (published.promoted, published.retired):
         with pytest.raises(SigningKeyError, match="there is no key x; `ordergate keys list`"):
             step("x", clock.now(), LIFE)
 
 
-def test_a_key_is_there_once(published: RingState, clock: SettableClock) -> None:
+def test_key_is_added_once(published: RingState, clock: SettableClock) -> None:
     with pytest.raises(SigningKeyError, match="is there already"):
         published.with_new(NEW, clock.now())
 
 
-def test_keys_have_a_bound(clock: SettableClock) -> None:
+def test_number_of_keys_is_limited(clock: SettableClock) -> None:
     state = RingState()
     for _ in range(MAX_KEYS):
         state = state.with_new(SigningKey.new("EdDSA"), clock.now())
@@ -111,7 +109,7 @@ def test_keys_have_a_bound(clock: SettableClock) -> None:
         state.with_new(NEW, clock.now())
 
 
-def test_what_contradicts_itself_is_no_state() -> None:
+def test_contradictory_state_is_refused() -> None:
     now = datetime(2026, 5, 1, tzinfo=UTC)
     signing, waiting = RingKey(OLD, Status.SIGNING, now), RingKey(NEW, Status.PUBLISHED, now)
     for keys in ((waiting,), (signing, RingKey(NEW, Status.SIGNING, now)), (signing, signing)):
@@ -119,7 +117,7 @@ def test_what_contradicts_itself_is_no_state() -> None:
             RingState(keys)
 
 
-def test_a_rotation_goes_step_by_step(clock: SettableClock) -> None:
+def test_rotation_takes_one_step_at_a_time(clock: SettableClock) -> None:
     def rotate(state: RingState) -> RingState:
         return state.rotated(clock.now(), LIFE, SigningKey.new)
 
@@ -137,7 +135,7 @@ def test_a_rotation_goes_step_by_step(clock: SettableClock) -> None:
     assert fourth.signing() == third.signing()
 
 
-def test_a_rotation_keeps_the_algorithm(clock: SettableClock) -> None:
+def test_rotation_keeps_the_algorithm(clock: SettableClock) -> None:
     made: list[Algorithm] = []
 
     def make(algorithm: Algorithm) -> SigningKey:
@@ -148,7 +146,7 @@ def test_a_rotation_keeps_the_algorithm(clock: SettableClock) -> None:
     assert made == ["ES256"]
 
 
-def test_a_rotation_at_once_ends_no_token(published: RingState, clock: SettableClock) -> None:
+def test_immediate_rotation_keeps_tokens_valid(published: RingState, clock: SettableClock) -> None:
     after = published.rotated(clock.now(), LIFE, SigningKey.new, early=True)
     assert lives(after) == {OLD.kid: "verifying", NEW.kid: "signing"}
     again = after.rotated(clock.now(), LIFE, SigningKey.new, early=True)
@@ -156,7 +154,7 @@ def test_a_rotation_at_once_ends_no_token(published: RingState, clock: SettableC
 
 
 @given(st.lists(st.tuples(st.sampled_from("npraN"), st.integers(0, 5), st.integers(0, 1000))))
-def test_whatever_is_done_one_key_signs_and_good_tokens_stay_good(
+def test_any_sequence_of_changes_keeps_one_signing_key_and_valid_tokens(
     steps: list[tuple[str, int, int]],
 ) -> None:
     """Only `early` retirement, which is not among the steps, may end a token."""

@@ -54,7 +54,7 @@ def key_set() -> KeySet:
     return KeySet.of([SigningKey.from_secret(SECRET.decode()).verifying()])
 
 
-def test_a_signature_is_checked_once(verifier: CountingVerifier, keys: KeySet) -> None:
+def test_signature_is_checked_once(verifier: CountingVerifier, keys: KeySet) -> None:
     for _ in range(3):
         assert verifier.verify(token(), keys) == CLAIMS
     assert verifier.checked == 1
@@ -62,7 +62,7 @@ def test_a_signature_is_checked_once(verifier: CountingVerifier, keys: KeySet) -
     assert verifier.checked == 2
 
 
-def test_a_remembered_token_expires(
+def test_remembered_token_expires(
     verifier: CountingVerifier, keys: KeySet, clock: SettableClock
 ) -> None:
     verifier.verify(token(), keys)
@@ -73,7 +73,7 @@ def test_a_remembered_token_expires(
         verifier.verify(token(), keys)
 
 
-def test_a_remembered_token_is_of_no_later_time(
+def test_remembered_token_is_refused_before_its_issue_time(
     verifier: CountingVerifier, keys: KeySet, clock: SettableClock
 ) -> None:
     verifier.verify(token(), keys)
@@ -82,7 +82,7 @@ def test_a_remembered_token_is_of_no_later_time(
         verifier.verify(token(), keys)
 
 
-def test_other_keys_forget_every_token(verifier: CountingVerifier, keys: KeySet) -> None:
+def test_cache_is_cleared_when_the_keys_change(verifier: CountingVerifier, keys: KeySet) -> None:
     verifier.verify(token(), keys)
     without = KeySet.of([ANOTHER_KEY.verifying()])
     with pytest.raises(InvalidToken):
@@ -91,7 +91,7 @@ def test_other_keys_forget_every_token(verifier: CountingVerifier, keys: KeySet)
     assert verifier.checked == 3
 
 
-def test_a_token_that_was_refused_is_read_again(verifier: CountingVerifier, keys: KeySet) -> None:
+def test_refused_token_is_not_cached(verifier: CountingVerifier, keys: KeySet) -> None:
     for _ in range(2):
         with pytest.raises(InvalidToken):
             verifier.verify(token(aud="others"), keys)
@@ -99,7 +99,7 @@ def test_a_token_that_was_refused_is_read_again(verifier: CountingVerifier, keys
 
 
 @pytest.mark.parametrize("change", [" {}", "{}=", "{}\udcff", "{}A"])
-def test_no_other_text_passes_for_a_remembered_token(
+def test_similar_text_does_not_match_a_remembered_token(
     verifier: CountingVerifier, keys: KeySet, change: str
 ) -> None:
     verifier.verify(token(), keys)
@@ -107,7 +107,7 @@ def test_no_other_text_passes_for_a_remembered_token(
         verifier.verify(change.format(token()), keys)
 
 
-def test_the_number_of_remembered_tokens_is_bounded(
+def test_number_of_remembered_tokens_is_bounded(
     verifier: CountingVerifier, keys: KeySet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwt_token_verifier, "MAX_KNOWN_TOKENS", 2)

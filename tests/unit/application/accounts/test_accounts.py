@@ -30,7 +30,7 @@ def world() -> IdentityHarness:
     return IdentityHarness(InMemoryStorage())
 
 
-async def test_whoever_opens_an_account_can_sign_in(world: IdentityHarness) -> None:
+async def test_registered_user_can_sign_in(world: IdentityHarness) -> None:
     user = await world.register_user("Alice", PASSWORD, origin=HOME)
     assert user.username == Username("alice")
     caller = await world.caller(await world.sign_in("ALICE"))
@@ -38,7 +38,7 @@ async def test_whoever_opens_an_account_can_sign_in(world: IdentityHarness) -> N
     assert world.audit.events[0] == (AuditEvent.ACCOUNT_OPENED, HOME, user.id, None, "")
 
 
-async def test_a_taken_name_costs_the_same_work(world: IdentityHarness) -> None:
+async def test_taken_name_costs_the_same_work(world: IdentityHarness) -> None:
     await world.register_user("alice", PASSWORD)
     with pytest.raises(UsernameTaken):
         await world.register_user("ａlicE", PASSWORD)
@@ -58,7 +58,7 @@ async def test_each_hash_is_computed_for_its_client_and_account(world: IdentityH
     assert world.hasher.requesters[-1] is None
 
 
-async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(
+async def test_sign_ups_of_an_address_are_limited_before_hashing(
     world: IdentityHarness,
 ) -> None:
     for i in range(6):
@@ -81,7 +81,7 @@ async def test_so_many_accounts_are_opened_from_an_address_before_any_hashing(
         ("alice", "passwordpassword1", WeakPassword),
     ],
 )
-async def test_an_account_that_cannot_be_is_not_opened(
+async def test_invalid_account_is_not_registered(
     world: IdentityHarness, name: str, password: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -89,7 +89,7 @@ async def test_an_account_that_cannot_be_is_not_opened(
     assert world.hasher.hashed == 0
 
 
-async def test_a_changed_password_ends_every_other_session(world: IdentityHarness) -> None:
+async def test_changed_password_ends_every_other_session(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     here, there = await world.sign_in(), await world.sign_in(origin=ELSEWHERE)
     caller, other = await world.caller(here), await world.caller(there)
@@ -123,7 +123,7 @@ async def test_a_changed_password_ends_every_other_session(world: IdentityHarnes
         (PASSWORD, "alice alice alice", WeakPassword),
     ],
 )
-async def test_a_password_that_cannot_be_changed_is_not(
+async def test_password_is_not_changed_when_the_request_is_invalid(
     world: IdentityHarness, current: str, new: str, error: type[Exception]
 ) -> None:
     await world.add_alice()
@@ -133,7 +133,7 @@ async def test_a_password_that_cannot_be_changed_is_not(
     await world.sign_in(password=PASSWORD)
 
 
-async def test_of_two_who_change_a_password_at_once_one_does(
+async def test_parallel_password_changes_succeed_once(
     world: IdentityHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.add_alice()
@@ -151,7 +151,7 @@ async def test_of_two_who_change_a_password_at_once_one_does(
         await world.close_account(PASSWORD, caller=caller, origin=HOME)
 
 
-async def test_a_stolen_token_is_no_way_to_guess(world: IdentityHarness) -> None:
+async def test_stolen_token_does_not_allow_guessing(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     caller = await world.caller(await world.sign_in())
     for _ in range(3):
@@ -167,7 +167,7 @@ async def test_a_stolen_token_is_no_way_to_guess(world: IdentityHarness) -> None
     assert AuditEvent.SIGN_IN_THROTTLED in {event for event, *_ in world.audit.events}
 
 
-async def test_nobody_without_the_token_keeps_its_owner_from_changing_the_password(
+async def test_password_change_is_not_blocked_by_failures_without_the_token(
     world: IdentityHarness,
 ) -> None:
     await world.add_alice()
@@ -178,7 +178,7 @@ async def test_nobody_without_the_token_keeps_its_owner_from_changing_the_passwo
     await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=Origin("new", ""))
 
 
-async def test_a_closed_account_is_gone_and_its_name_is_free(world: IdentityHarness) -> None:
+async def test_closed_account_is_not_found_and_its_name_is_free(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     grant = await world.sign_in()
     caller = await world.caller(grant)
@@ -198,7 +198,7 @@ async def test_a_closed_account_is_gone_and_its_name_is_free(world: IdentityHarn
 
 
 @pytest.mark.parametrize("status", [*OrderStatus, "a status of another version"])
-async def test_an_account_is_closed_when_its_orders_are_done(
+async def test_account_is_closed_when_its_orders_are_done(
     world: IdentityHarness, status: str
 ) -> None:
     stored = await world.hasher.hash(Password(PASSWORD))
@@ -214,7 +214,7 @@ async def test_an_account_is_closed_when_its_orders_are_done(
     assert await world.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
 
 
-async def test_a_wrong_password_closes_nothing(world: IdentityHarness) -> None:
+async def test_account_is_not_closed_with_a_wrong_password(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     with pytest.raises(WrongPassword):
         await world.close_account("wrong", caller=Caller(alice.id, "shop"), origin=HOME)
@@ -249,7 +249,7 @@ class UpgradingUserRepository(InMemoryUserRepository):
 
 
 @pytest.mark.parametrize("what", ["change", "close"])
-async def test_a_hash_that_is_upgraded_meanwhile_is_no_wrong_password(what: str) -> None:
+async def test_password_matches_when_its_hash_is_upgraded_meanwhile(what: str) -> None:
     storage = InMemoryStorage()
     storage.users = UpgradingUserRepository(storage.tables)
     world = IdentityHarness(storage)

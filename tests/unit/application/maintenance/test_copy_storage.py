@@ -86,7 +86,7 @@ class Failing(InMemoryStorage):
 
 @settings(max_examples=30)
 @given(whole=whole_storages(), batch=st.integers(1, 3))
-async def test_all_that_a_storage_keeps_is_copied(whole: dict[str, list[Any]], batch: int) -> None:
+async def test_copy_contains_every_record(whole: dict[str, list[Any]], batch: int) -> None:
     source, target = InMemoryStorage(), InMemoryStorage()
     for name, records in whole.items():
         await source.archive.write(records, checkpoint=replace(MARK, kind=name))
@@ -99,7 +99,7 @@ async def test_all_that_a_storage_keeps_is_copied(whole: dict[str, list[Any]], b
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
-async def test_a_copy_that_fails_at_any_call_goes_on_and_ends_equal(*, after: bool) -> None:
+async def test_copy_continues_and_ends_equal_when_any_call_fails(*, after: bool) -> None:
     source = await a_source()
     failures = 0
     for call in range(1_000):
@@ -119,7 +119,7 @@ async def test_a_copy_that_fails_at_any_call_goes_on_and_ends_equal(*, after: bo
     assert failures > 20
 
 
-async def test_what_was_copied_is_not_copied_again() -> None:
+async def test_copied_records_are_not_copied_again() -> None:
     source, target = await a_source(), Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(source, target, batch=2)()
@@ -132,7 +132,7 @@ async def test_what_was_copied_is_not_copied_again() -> None:
     assert told[-1] == (Stage.VERIFYING, 18, 18)
 
 
-async def test_half_a_copy_is_not_served() -> None:
+async def test_unfinished_copy_is_not_served() -> None:
     target = Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(await a_source(), target, batch=2)()
@@ -140,7 +140,7 @@ async def test_half_a_copy_is_not_served() -> None:
         await target.open()
 
 
-async def test_half_a_copy_of_another_storage_is_refused_and_left_alone() -> None:
+async def test_unfinished_copy_of_another_storage_is_refused() -> None:
     source, target = await a_source(), Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(source, target, batch=2)()
@@ -151,7 +151,7 @@ async def test_half_a_copy_of_another_storage_is_refused_and_left_alone() -> Non
 
 
 @pytest.mark.parametrize("orders", [0, 7])
-async def test_a_target_that_is_not_empty_is_refused(orders: int) -> None:
+async def test_nonempty_target_is_refused(orders: int) -> None:
     target = InMemoryStorage()
     await target.users.get_or_create_by_subject("https://id.example", "carol")
     before = await records_of(target)
@@ -161,7 +161,7 @@ async def test_a_target_that_is_not_empty_is_refused(orders: int) -> None:
     assert await records_of(target) == before
 
 
-async def test_a_change_of_what_was_copied_already_is_reported() -> None:
+async def test_change_of_a_copied_record_is_reported() -> None:
     source, target = await a_source(), InMemoryStorage()
 
     def change(stage: Stage, done: int, _total: int) -> None:
@@ -176,7 +176,7 @@ async def test_a_change_of_what_was_copied_already_is_reported() -> None:
         await target.open()
 
 
-async def test_what_is_lost_in_the_target_is_seen_and_told() -> None:
+async def test_lost_record_in_the_target_is_reported() -> None:
     source, target = await a_source(), InMemoryStorage()
 
     def lose(stage: Stage, done: int, _total: int) -> None:
@@ -188,7 +188,7 @@ async def test_what_is_lost_in_the_target_is_seen_and_told() -> None:
         await CopyStorage(source, target, batch=2)(watch=lose)
 
 
-async def test_an_order_of_an_account_that_came_too_late_is_told_as_a_difference() -> None:
+async def test_order_of_a_later_account_is_reported_as_a_difference() -> None:
     source, target = await a_source(), InMemoryStorage()
 
     async def late() -> None:
@@ -244,7 +244,7 @@ def others(value: Any) -> Iterator[tuple[str, Any]]:
             yield "", value + MORE[type(value)]
 
 
-def test_each_kind_of_record_has_a_sample() -> None:
+def test_samples_cover_every_record_type() -> None:
     assert {name: type(record) for name, record in ONE_OF_EACH.items()} == RECORD_TYPES
 
 
@@ -256,7 +256,7 @@ def test_each_kind_of_record_has_a_sample() -> None:
         for where, changed in others(record)
     ],
 )
-def test_a_change_of_any_field_changes_the_checksum(record: Record, changed: Record) -> None:
+def test_change_of_any_field_changes_the_checksum(record: Record, changed: Record) -> None:
     assert _Checksum().with_records([changed]) != _Checksum().with_records([record])
 
 
@@ -266,7 +266,7 @@ def test_equal_records_have_one_checksum_in_any_order() -> None:
     assert _Checksum().with_records(some) == _Checksum().with_records(same_again)
 
 
-def test_a_field_of_a_type_that_nobody_thought_of_is_no_silent_difference() -> None:
+def test_field_of_an_unknown_type_raises() -> None:
     order = an_order()
     object.__setattr__(order, "version", 1.5)
     with pytest.raises(TypeError, match="cannot compare values of <class 'float'>"):

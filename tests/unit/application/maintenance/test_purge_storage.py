@@ -12,7 +12,7 @@ from tests.support.storage_calls import start_session
 DAYS_90 = timedelta(days=90)
 
 
-async def test_keys_that_expired_and_sessions_long_over_are_removed() -> None:
+async def test_purge_removes_expired_keys_and_old_sessions() -> None:
     storage, clock = InMemoryStorage(), SettableClock(AT)
     purge = PurgeStorage(storage.orders, storage.sessions, clock)
     alice = await storage.users.add(Username("alice"), PasswordHash(HASH))

@@ -30,14 +30,14 @@ async def test_users_are_numbered_and_share_a_hash_of_the_password() -> None:
     assert (await hasher.verify(Password("the password of all"), password_hash)).matches
 
 
-async def test_orders_are_dealt_round_robin_from_id_1() -> None:
+async def test_orders_are_assigned_round_robin_from_id_1() -> None:
     storage = await seeded(users=3, orders=8)
     assert sorted((order.id, order.owner) for order in storage.tables.orders.values()) == [
         (i, (i - 1) % 3 + 1) for i in range(1, 9)
     ]
 
 
-async def test_two_runs_make_the_same_orders() -> None:
+async def test_repeated_run_makes_the_same_orders() -> None:
     first, second = await seeded(users=7, orders=100), await seeded(users=7, orders=100)
     assert first.tables.orders == second.tables.orders
     assert len({order.lines for order in first.tables.orders.values()}) > 10
@@ -56,7 +56,7 @@ async def test_progress_is_shown_order_by_order() -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-async def test_a_storage_with_users_is_left_alone() -> None:
+async def test_storage_with_users_is_not_changed() -> None:
     storage = await seeded(users=1, orders=1)
     seed = SeedStorage(storage.loader, InstantPasswordHasher())
     with pytest.raises(StorageNotEmpty):
@@ -70,7 +70,7 @@ async def test_impossible_numbers_are_refused(users: int, orders: int) -> None:
         await seeded(users, orders)
 
 
-async def test_a_password_that_cannot_be_one_is_refused_before_anything_is_stored() -> None:
+async def test_invalid_password_is_refused_before_storing() -> None:
     storage = InMemoryStorage()
     seed = SeedStorage(storage.loader, InstantPasswordHasher())
     with pytest.raises(InvalidPassword):

@@ -20,18 +20,20 @@ async def advance_order() -> AdvanceOrder:
     return AdvanceOrder(storage.orders, storage.staff_orders)
 
 
-async def test_staff_name_the_order_alone(advance_order: AdvanceOrder) -> None:
+async def test_advance_order_needs_the_id_alone(advance_order: AdvanceOrder) -> None:
     assert await advance_order(OrderId(7), OrderStatus.SHIPPED) == SHIPPED
 
 
-async def test_a_step_must_follow(advance_order: AdvanceOrder) -> None:
+async def test_advance_order_refuses_an_invalid_transition(advance_order: AdvanceOrder) -> None:
     with pytest.raises(
         InvalidTransition, match="is paid; it may become shipped or cancelled, not paid"
     ):
         await advance_order(OrderId(7), OrderStatus.PAID)
 
 
-async def test_an_id_of_several_owners_needs_the_owner(advance_order: AdvanceOrder) -> None:
+async def test_advance_order_needs_the_owner_when_an_id_is_ambiguous(
+    advance_order: AdvanceOrder,
+) -> None:
     with pytest.raises(AmbiguousOrderId) as refusal:
         await advance_order(OrderId(8), OrderStatus.SHIPPED)
     assert sorted(refusal.value.owners) == [ALICE.id, BOB.id]
@@ -39,7 +41,7 @@ async def test_an_id_of_several_owners_needs_the_owner(advance_order: AdvanceOrd
     assert shipped == replace(SHIPPED, id=OrderId(8), owner=BOB.id)
 
 
-async def test_what_does_not_exist_is_not_found(advance_order: AdvanceOrder) -> None:
+async def test_missing_order_is_not_found(advance_order: AdvanceOrder) -> None:
     with pytest.raises(OrderNotFound):
         await advance_order(OrderId(9), OrderStatus.SHIPPED)
     with pytest.raises(OrderNotFound):

@@ -19,7 +19,7 @@ async def storage() -> InMemoryStorage:
     return storage
 
 
-async def test_an_order_that_is_paid_can_be_cancelled(storage: InMemoryStorage) -> None:
+async def test_order_that_is_paid_can_be_cancelled(storage: InMemoryStorage) -> None:
     cancel_order = CancelOrder(storage.orders)
     assert await cancel_order(OrderId(7), owner=ALICE.id) == CANCELLED
     assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == CANCELLED
@@ -27,7 +27,7 @@ async def test_an_order_that_is_paid_can_be_cancelled(storage: InMemoryStorage) 
         await cancel_order(OrderId(7), owner=ALICE.id)
 
 
-async def test_an_order_of_someone_else_is_not_found(storage: InMemoryStorage) -> None:
+async def test_order_of_another_owner_is_not_found(storage: InMemoryStorage) -> None:
     cancel_order = CancelOrder(storage.orders)
     for order_id, owner in [(7, BOB.id), (8, ALICE.id)]:
         with pytest.raises(OrderNotFound):
@@ -35,7 +35,7 @@ async def test_an_order_of_someone_else_is_not_found(storage: InMemoryStorage) -
     assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
 
 
-async def test_only_the_expected_version_is_cancelled(storage: InMemoryStorage) -> None:
+async def test_cancel_order_requires_the_expected_version(storage: InMemoryStorage) -> None:
     cancel_order = CancelOrder(storage.orders)
     with pytest.raises(OrderChanged):
         await cancel_order(OrderId(7), owner=ALICE.id, versions=[2, 3])
@@ -43,7 +43,7 @@ async def test_only_the_expected_version_is_cancelled(storage: InMemoryStorage) 
     assert await cancel_order(OrderId(7), owner=ALICE.id, versions=[1, 3]) == CANCELLED
 
 
-async def test_another_version_is_told_before_a_broken_rule(storage: InMemoryStorage) -> None:
+async def test_version_mismatch_is_reported_before_a_broken_rule(storage: InMemoryStorage) -> None:
     cancel_order = CancelOrder(storage.orders)
     await cancel_order(OrderId(7), owner=ALICE.id)
     with pytest.raises(OrderChanged):

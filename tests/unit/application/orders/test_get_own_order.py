@@ -14,11 +14,11 @@ async def get_own_order() -> GetOwnOrder:
     return GetOwnOrder(storage.orders)
 
 
-async def test_an_owner_gets_the_order(get_own_order: GetOwnOrder) -> None:
+async def test_owner_gets_the_order(get_own_order: GetOwnOrder) -> None:
     assert await get_own_order(OrderId(7), owner=ALICE.id) == an_order(7, owner=ALICE.id)
 
 
-async def test_an_order_of_someone_else_is_not_found(get_own_order: GetOwnOrder) -> None:
+async def test_order_of_another_owner_is_not_found(get_own_order: GetOwnOrder) -> None:
     with pytest.raises(OrderNotFound) as someone_elses:
         await get_own_order(OrderId(7), owner=BOB.id)
     with pytest.raises(OrderNotFound) as nobodys:

@@ -23,7 +23,7 @@ async def list_own_orders() -> ListOwnOrders:
     return ListOwnOrders(storage.orders)
 
 
-async def test_a_page_says_where_the_next_one_stands(list_own_orders: ListOwnOrders) -> None:
+async def test_page_returns_the_position_of_the_next(list_own_orders: ListOwnOrders) -> None:
     page = await list_own_orders(owner=ALICE.id, limit=4)
     assert page == Page(MINE[:-5:-1], Position(MINE[6].placed_at, 7))
     page = await list_own_orders(owner=ALICE.id, before=page.next, limit=4)
@@ -32,7 +32,7 @@ async def test_a_page_says_where_the_next_one_stands(list_own_orders: ListOwnOrd
     assert page == Page(MINE[1::-1], None)
 
 
-async def test_a_page_that_is_just_full_is_the_last(list_own_orders: ListOwnOrders) -> None:
+async def test_page_that_is_just_full_is_the_last(list_own_orders: ListOwnOrders) -> None:
     assert await list_own_orders(owner=ALICE.id, limit=10) == Page(MINE[::-1], None)
 
 
@@ -44,7 +44,7 @@ async def test_filters_are_passed_on(list_own_orders: ListOwnOrders) -> None:
     assert page == Page([], None)
 
 
-async def test_a_page_of_large_orders_has_fewer_of_them() -> None:
+async def test_page_of_large_orders_has_fewer_of_them() -> None:
     storage = InMemoryStorage()
     large = [replace(order, lines=(TEAPOT,) * 100) for order in MINE[:9]]
     many = [replace(MINE[0], id=OrderId(i), lines=(TEAPOT,) * 99) for i in range(100, 130)]
@@ -64,7 +64,7 @@ async def test_a_page_of_large_orders_has_fewer_of_them() -> None:
     assert seen == await storage.orders.page(owner=ALICE.id, limit=200)
 
 
-async def test_a_long_page_is_read_in_parts() -> None:
+async def test_long_page_is_read_in_parts() -> None:
     storage = InMemoryStorage()
     many = [replace(MINE[0], id=OrderId(i)) for i in range(1, 202)]
     await storage.loader.load([ALICE], many)

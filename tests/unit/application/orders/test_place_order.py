@@ -32,7 +32,7 @@ async def shop() -> Shop:
     return shop
 
 
-async def test_an_order_is_placed_now_and_is_its_owners(shop: Shop) -> None:
+async def test_placed_order_has_the_current_time_and_its_owner(shop: Shop) -> None:
     order = await shop.place_order((TEAPOT, CUPS), owner=ALICE.id)
     assert order == Order(
         OrderId(1), ALICE.id, OrderStatus.PLACED, shop.clock.now(), (TEAPOT, CUPS), version=1
@@ -40,13 +40,13 @@ async def test_an_order_is_placed_now_and_is_its_owners(shop: Shop) -> None:
     assert await shop.storage.orders.get_owned(order.id, owner=ALICE.id) == order
 
 
-async def test_without_a_key_every_wish_is_an_order(shop: Shop) -> None:
+async def test_requests_without_a_key_are_separate_orders(shop: Shop) -> None:
     first = await shop.place_order((TEAPOT,), owner=ALICE.id)
     second = await shop.place_order((TEAPOT,), owner=ALICE.id)
     assert first.id != second.id
 
 
-async def test_a_repeat_gets_the_order_as_it_was_placed(shop: Shop) -> None:
+async def test_repeat_gets_the_order_as_it_was_placed(shop: Shop) -> None:
     first = await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
     await shop.storage.orders.update(
         first.id, owner=ALICE.id, change=lambda order: order.transition_to(OrderStatus.CANCELLED)
@@ -55,34 +55,34 @@ async def test_a_repeat_gets_the_order_as_it_was_placed(shop: Shop) -> None:
     assert await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish") == first
 
 
-async def test_a_key_stands_for_one_order_alone(shop: Shop) -> None:
+async def test_key_with_another_order_is_refused(shop: Shop) -> None:
     await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
     with pytest.raises(IdempotencyKeyReused):
         await shop.place_order((TEAPOT, CUPS), owner=ALICE.id, key="wish")
     assert len(await shop.storage.orders.page(owner=ALICE.id, limit=9)) == 1
 
 
-async def test_a_key_expires(shop: Shop) -> None:
+async def test_key_expires(shop: Shop) -> None:
     first = await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
     shop.clock.advance(days=1)
     second = await shop.place_order((CUPS,), owner=ALICE.id, key="wish")
     assert second == replace(first, id=second.id, lines=(CUPS,), placed_at=shop.clock.now())
 
 
-async def test_a_key_is_its_owners(shop: Shop) -> None:
+async def test_key_belongs_to_its_owner(shop: Shop) -> None:
     hers = await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
     his = await shop.place_order((CUPS,), owner=BOB.id, key="wish")
     assert (hers.owner, his.owner) == (ALICE.id, BOB.id)
 
 
-async def test_an_id_that_is_taken_is_drawn_anew() -> None:
+async def test_taken_id_is_drawn_again() -> None:
     shop = Shop(7, 7, 8)
     await shop.storage.loader.load([ALICE], [])
     await shop.place_order((TEAPOT,), owner=ALICE.id)
     assert (await shop.place_order((CUPS,), owner=ALICE.id)).id == 8
 
 
-async def test_drawing_ids_is_given_up() -> None:
+async def test_id_drawing_ends_after_the_attempt_limit() -> None:
     shop = Shop(*([7] * (ATTEMPTS + 1)))
     await shop.storage.loader.load([ALICE], [])
     await shop.place_order((TEAPOT,), owner=ALICE.id)
@@ -90,11 +90,11 @@ async def test_drawing_ids_is_given_up() -> None:
         await shop.place_order((CUPS,), owner=ALICE.id)
 
 
-async def test_who_has_no_account_any_more_places_nothing(shop: Shop) -> None:
+async def test_place_order_rejects_a_closed_account(shop: Shop) -> None:
     with pytest.raises(InvalidToken):
         await shop.place_order((TEAPOT,), owner=UserId(99))
 
 
-async def test_an_order_without_lines_is_none(shop: Shop) -> None:
+async def test_order_without_lines_is_refused(shop: Shop) -> None:
     with pytest.raises(InvalidOrder):
         await shop.place_order((), owner=ALICE.id)

@@ -23,7 +23,7 @@ def world() -> IdentityHarness:
     return IdentityHarness(InMemoryStorage())
 
 
-async def test_name_and_password_begin_a_session(world: IdentityHarness) -> None:
+async def test_name_and_password_start_a_session(world: IdentityHarness) -> None:
     alice = await world.add_alice()
     grant = await world.sign_in("Alice")
     (session,) = await world.list_sessions(user=alice.id)
@@ -43,7 +43,7 @@ async def test_name_and_password_begin_a_session(world: IdentityHarness) -> None
     assert world.audit.events == [(AuditEvent.SIGNED_IN, HOME, alice.id, session.id, "")]
 
 
-async def test_a_token_has_the_scope_that_was_asked_for(world: IdentityHarness) -> None:
+async def test_token_has_the_scope_that_was_asked_for(world: IdentityHarness) -> None:
     await world.add_alice()
     grant = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
     assert (await world.caller(grant)).scope == grant.scope == {Scope.ORDERS_READ}
@@ -64,7 +64,7 @@ async def test_a_token_has_the_scope_that_was_asked_for(world: IdentityHarness) 
         ("x" * 10_000, PASSWORD),
     ],
 )
-async def test_anything_else_is_refused_alike_after_one_comparison(
+async def test_other_credentials_are_refused_alike_after_one_comparison(
     world: IdentityHarness, username: str, password: str
 ) -> None:
     alice = await world.add_alice()
@@ -77,13 +77,13 @@ async def test_anything_else_is_refused_alike_after_one_comparison(
     assert world.audit.events == [(AuditEvent.SIGN_IN_REFUSED, HOME, known, None, "")]
 
 
-async def test_a_stand_in_password_opens_no_account(world: IdentityHarness) -> None:
+async def test_stand_in_password_opens_no_account(world: IdentityHarness) -> None:
     await world.add_alice(await world.hasher.hash(Password("nobody's password")))
     with pytest.raises(InvalidCredentials):
         await world.sign_in("alice", "\0")
 
 
-async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: IdentityHarness) -> None:
+async def test_weak_hash_is_replaced_when_its_owner_signs_in(world: IdentityHarness) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     await world.sign_in()
     stored = await world.storage.users.find(alice.username)
@@ -92,7 +92,7 @@ async def test_a_weak_hash_is_replaced_when_its_owner_signs_in(world: IdentityHa
     await world.sign_in()
 
 
-async def test_many_who_sign_in_at_once_all_do_while_a_weak_hash_is_replaced(
+async def test_parallel_sign_ins_succeed_while_a_weak_hash_is_replaced(
     world: IdentityHarness,
 ) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
@@ -101,7 +101,7 @@ async def test_many_who_sign_in_at_once_all_do_while_a_weak_hash_is_replaced(
     assert {(await world.caller(grant)).id for grant in grants} == {alice.id}
 
 
-async def test_a_wrong_guess_replaces_nothing(world: IdentityHarness) -> None:
+async def test_wrong_guess_replaces_nothing(world: IdentityHarness) -> None:
     alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
         await world.sign_in("alice", "wrong")
@@ -115,7 +115,7 @@ class FullUserRepository(InMemoryUserRepository):
         raise StorageUnavailable("the disk is full")
 
 
-async def test_an_upgrade_that_cannot_be_stored_keeps_nobody_out() -> None:
+async def test_sign_in_succeeds_when_the_upgraded_hash_cannot_be_stored() -> None:
     storage = InMemoryStorage()
     storage.users = FullUserRepository(storage.tables)
     world = IdentityHarness(storage)
@@ -132,7 +132,7 @@ class ChangingUserRepository(InMemoryUserRepository):
         return False
 
 
-async def test_a_password_that_is_changed_meanwhile_signs_nobody_in() -> None:
+async def test_sign_in_is_refused_when_the_password_changes_meanwhile() -> None:
     storage = InMemoryStorage()
     storage.users = ChangingUserRepository(storage.tables)
     world = IdentityHarness(storage)
@@ -141,7 +141,7 @@ async def test_a_password_that_is_changed_meanwhile_signs_nobody_in() -> None:
         await world.sign_in()
 
 
-async def test_wrong_guesses_are_slowed_before_any_hashing(world: IdentityHarness) -> None:
+async def test_wrong_guesses_are_throttled_before_hashing(world: IdentityHarness) -> None:
     for name in ("alice", "nobody"):
         if name == "alice":
             await world.add_alice()
@@ -157,7 +157,7 @@ async def test_wrong_guesses_are_slowed_before_any_hashing(world: IdentityHarnes
     assert world.audit.events[-1][0] is AuditEvent.SIGN_IN_THROTTLED
 
 
-async def test_nobody_is_locked_out_where_they_sign_in(world: IdentityHarness) -> None:
+async def test_user_is_not_blocked_at_a_familiar_address(world: IdentityHarness) -> None:
     await world.add_alice()
     await world.sign_in(origin=HOME)
     for _ in range(3):
@@ -168,7 +168,7 @@ async def test_nobody_is_locked_out_where_they_sign_in(world: IdentityHarness) -
     await world.sign_in(origin=HOME)
 
 
-async def test_too_long_a_password_is_a_guess_like_another(world: IdentityHarness) -> None:
+async def test_overlong_password_is_an_ordinary_wrong_guess(world: IdentityHarness) -> None:
     await world.add_alice()
     for _ in range(3):
         with pytest.raises(InvalidCredentials):
@@ -184,7 +184,7 @@ class ChangingSessionRepository(InMemorySessionRepository):
         return False
 
 
-async def test_a_password_that_is_changed_while_it_is_hashed_signs_nobody_in() -> None:
+async def test_sign_in_is_refused_when_the_password_changes_during_hashing() -> None:
     storage = InMemoryStorage()
     storage.sessions = ChangingSessionRepository(storage.tables)
     world = IdentityHarness(storage)

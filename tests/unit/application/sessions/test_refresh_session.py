@@ -19,7 +19,7 @@ async def world() -> IdentityHarness:
     return world
 
 
-async def test_a_refresh_brings_new_tokens_of_the_same_session(world: IdentityHarness) -> None:
+async def test_refresh_returns_new_tokens_of_the_same_session(world: IdentityHarness) -> None:
     first = await world.sign_in()
     world.clock.advance(days=1)
     second = await world.refresh(first.refresh.text)
@@ -33,7 +33,9 @@ async def test_a_refresh_brings_new_tokens_of_the_same_session(world: IdentityHa
     )  # fmt: skip
 
 
-async def test_everybody_who_asks_in_time_gets_the_same_successor(world: IdentityHarness) -> None:
+async def test_repeats_within_the_grace_period_get_the_same_successor(
+    world: IdentityHarness,
+) -> None:
     first = await world.sign_in()
     answers = await asyncio.gather(*(world.refresh(first.refresh.text) for _ in range(50)))
     world.clock.advance(seconds=9.9)
@@ -42,7 +44,9 @@ async def test_everybody_who_asks_in_time_gets_the_same_successor(world: Identit
     await world.refresh(answers[0].refresh.text)
 
 
-async def test_who_is_late_in_time_is_told_the_newest(world: IdentityHarness) -> None:
+async def test_late_repeat_within_the_grace_period_gets_the_newest_successor(
+    world: IdentityHarness,
+) -> None:
     """One tab is two refreshes ahead of another that lost its answer."""
     first = await world.sign_in()
     second = await world.refresh(first.refresh.text)
@@ -55,7 +59,7 @@ async def test_who_is_late_in_time_is_told_the_newest(world: IdentityHarness) ->
     await world.refresh(late.refresh.text)
 
 
-async def test_a_repeat_reads_a_bounded_number_of_successors(world: IdentityHarness) -> None:
+async def test_repeat_reads_a_bounded_number_of_successors(world: IdentityHarness) -> None:
     """The session lives on: its newest token is good."""
     first = latest = await world.sign_in()
     for _ in range(MAX_SUCCESSORS):
@@ -95,7 +99,9 @@ async def test_reuse_ends_the_whole_session_and_is_remembered(world: IdentityHar
 @pytest.mark.parametrize(
     "wrongly", [{"client_id": "other"}, {"scope": frozenset({Scope.ACCOUNT})}], ids=str
 )
-async def test_reuse_is_reuse_whatever_else_is_wrong(world: IdentityHarness, wrongly: Any) -> None:
+async def test_reuse_is_detected_when_the_request_has_other_errors(
+    world: IdentityHarness, wrongly: Any
+) -> None:
     first = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
     second = await world.refresh(first.refresh.text)
     world.clock.advance(seconds=9)
@@ -109,7 +115,7 @@ async def test_reuse_is_reuse_whatever_else_is_wrong(world: IdentityHarness, wro
         await world.caller(second)
 
 
-async def test_an_idle_token_dies_and_a_used_one_lives_on(world: IdentityHarness) -> None:
+async def test_idle_token_expires_and_a_used_one_is_extended(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     for _ in range(2):
         world.clock.advance(days=9.9)
@@ -119,7 +125,7 @@ async def test_an_idle_token_dies_and_a_used_one_lives_on(world: IdentityHarness
         await world.refresh(grant.refresh.text)
 
 
-async def test_no_session_is_renewed_after_its_lifetime(world: IdentityHarness) -> None:
+async def test_session_is_not_renewed_after_its_lifetime(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     for _ in range(3):
         world.clock.advance(days=9)
@@ -131,7 +137,7 @@ async def test_no_session_is_renewed_after_its_lifetime(world: IdentityHarness) 
         await world.caller(grant)
 
 
-async def test_a_scope_is_narrowed_for_one_access_token(world: IdentityHarness) -> None:
+async def test_scope_is_narrowed_for_one_access_token(world: IdentityHarness) -> None:
     read, both = frozenset({Scope.ORDERS_READ}), frozenset({Scope.ORDERS_READ, Scope.ACCOUNT})
     grant = await world.sign_in(scope=both)
     narrow = await world.refresh(grant.refresh.text, scope=read)
@@ -140,7 +146,7 @@ async def test_a_scope_is_narrowed_for_one_access_token(world: IdentityHarness) 
     assert (await world.caller(wide)).scope == wide.scope == both
 
 
-async def test_a_scope_that_was_not_granted_costs_nothing(world: IdentityHarness) -> None:
+async def test_ungranted_scope_does_not_use_the_token(world: IdentityHarness) -> None:
     grant = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
     with pytest.raises(InvalidScope):
         await world.refresh(grant.refresh.text, scope=frozenset({Scope.ACCOUNT}))
@@ -148,7 +154,7 @@ async def test_a_scope_that_was_not_granted_costs_nothing(world: IdentityHarness
     await world.refresh(grant.refresh.text)
 
 
-async def test_another_client_is_refused_and_costs_nothing(world: IdentityHarness) -> None:
+async def test_another_client_is_refused_and_does_not_use_the_token(world: IdentityHarness) -> None:
     grant = await world.sign_in(client_id="shop")
     with pytest.raises(InvalidGrant):
         await world.refresh(grant.refresh.text, client_id="other")
@@ -158,13 +164,13 @@ async def test_another_client_is_refused_and_costs_nothing(world: IdentityHarnes
 
 
 @pytest.mark.parametrize("token", ["", "x", RefreshToken(bytes(32)).text, "\ud800"])
-async def test_any_other_text_is_refused(world: IdentityHarness, token: str) -> None:
+async def test_any_other_text_is_rejected(world: IdentityHarness, token: str) -> None:
     with pytest.raises(InvalidGrant):
         await world.refresh(token)
     assert world.audit.events == [(AuditEvent.REFRESH_REFUSED, HOME, None, None, "")]
 
 
-async def test_no_access_token_outlives_its_session(world: IdentityHarness) -> None:
+async def test_access_token_does_not_outlive_its_session(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     for _ in range(3):
         world.clock.advance(days=9)

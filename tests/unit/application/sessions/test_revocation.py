@@ -64,12 +64,12 @@ async def ended(world: IdentityHarness) -> Caller:
     return caller
 
 
-async def test_until_expiry_asks_nothing(world: IdentityHarness) -> None:
+async def test_disabled_revocation_reads_no_storage(world: IdentityHarness) -> None:
     await NoRevocation().check(await ended(world))
     assert not asked(world)
 
 
-async def test_at_once_is_at_once(world: IdentityHarness) -> None:
+async def test_immediate_revocation_refuses_the_next_request(world: IdentityHarness) -> None:
     check = ImmediateRevocation(world.storage.sessions, world.clock).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
@@ -81,7 +81,7 @@ async def test_at_once_is_at_once(world: IdentityHarness) -> None:
             await check(nobody)
 
 
-async def test_within_a_bound_is_within_the_bound(world: IdentityHarness) -> None:
+async def test_bounded_revocation_refuses_within_the_bound(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
@@ -96,14 +96,14 @@ async def test_within_a_bound_is_within_the_bound(world: IdentityHarness) -> Non
         await check(caller)
 
 
-async def test_what_ended_before_a_worker_started_has_ended(world: IdentityHarness) -> None:
+async def test_earlier_endings_are_read_when_a_worker_starts(world: IdentityHarness) -> None:
     caller = await ended(world)
     world.clock.advance(minutes=14)
     with pytest.raises(InvalidToken):
         await within(world).check(caller)
 
 
-async def test_many_at_once_ask_once(world: IdentityHarness) -> None:
+async def test_parallel_requests_share_one_refresh(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await asyncio.gather(*(check(caller) for _ in range(100)))
@@ -115,7 +115,7 @@ async def test_many_at_once_ask_once(world: IdentityHarness) -> None:
     assert len(asked(world)) == 2
 
 
-async def test_all_that_wait_are_told_at_once(world: IdentityHarness) -> None:
+async def test_waiting_requests_are_released_together(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     waiting = asyncio.gather(*(check(caller) for _ in range(500)))
@@ -126,7 +126,7 @@ async def test_all_that_wait_are_told_at_once(world: IdentityHarness) -> None:
     assert turns < 20
 
 
-async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(
+async def test_failed_refresh_fails_all_waiting_requests_once(
     world: IdentityHarness,
 ) -> None:
     check = within(world).check
@@ -138,7 +138,7 @@ async def test_a_failure_is_told_to_all_that_wait_and_asked_for_once(
     assert len(asked(world)) == 1
 
 
-async def test_who_gives_up_leaves_the_others_their_answer(world: IdentityHarness) -> None:
+async def test_cancelled_request_does_not_cancel_the_shared_refresh(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     first, second = (asyncio.create_task(check(caller)) for _ in range(2))
@@ -149,7 +149,7 @@ async def test_who_gives_up_leaves_the_others_their_answer(world: IdentityHarnes
     assert len(asked(world)) == 1
 
 
-async def test_an_asking_that_is_cut_off_is_begun_anew(world: IdentityHarness) -> None:
+async def test_cancelled_refresh_is_started_again(world: IdentityHarness) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     before = asyncio.all_tasks()
@@ -163,7 +163,7 @@ async def test_an_asking_that_is_cut_off_is_begun_anew(world: IdentityHarness) -
     assert asked(world)
 
 
-async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(
+async def test_refresh_overlaps_the_previous_one_by_a_minute(
     world: IdentityHarness,
 ) -> None:
     check = within(world).check
@@ -176,7 +176,9 @@ async def test_what_was_asked_before_is_asked_with_a_minute_to_spare(
     assert world.clock.now() - second == timedelta(seconds=100 + 60)
 
 
-async def test_nobody_is_believed_while_nothing_can_be_asked(world: IdentityHarness) -> None:
+async def test_requests_are_refused_while_the_storage_is_unavailable(
+    world: IdentityHarness,
+) -> None:
     check = within(world).check
     caller = await world.caller(await world.sign_in())
     await check(caller)
@@ -192,7 +194,7 @@ async def test_nobody_is_believed_while_nothing_can_be_asked(world: IdentityHarn
 
 
 @pytest.mark.parametrize("back", [1, 9, 3600])
-async def test_a_clock_that_is_set_back_makes_no_answer_last_longer(
+async def test_cached_endings_expire_when_the_clock_is_set_back(
     world: IdentityHarness, back: float
 ) -> None:
     ticks = 0.0
@@ -208,7 +210,7 @@ async def test_a_clock_that_is_set_back_makes_no_answer_last_longer(
         await check(caller)
 
 
-async def test_endings_are_forgotten_when_no_token_can_be_alive(world: IdentityHarness) -> None:
+async def test_endings_are_removed_when_every_token_has_expired(world: IdentityHarness) -> None:
     bound = within(world)
     caller = await ended(world)
     with pytest.raises(InvalidToken):
@@ -219,7 +221,7 @@ async def test_endings_are_forgotten_when_no_token_can_be_alive(world: IdentityH
     assert not bound._ended
 
 
-async def test_a_token_of_no_session_is_not_ours(world: IdentityHarness) -> None:
+async def test_token_without_a_session_is_refused(world: IdentityHarness) -> None:
     with pytest.raises(InvalidToken):
         await within(world).check(Caller(UserId(1), "shop"))
 
@@ -288,7 +290,7 @@ async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(
     assert first == third
 
 
-async def test_sessions_are_looked_up_until_no_earlier_token_can_be_alive(
+async def test_sessions_are_looked_up_until_earlier_tokens_have_expired(
     world: IdentityHarness,
 ) -> None:
     identities = [1]

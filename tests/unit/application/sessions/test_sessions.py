@@ -38,7 +38,7 @@ async def test_sessions_are_listed_the_latest_used_first(world: IdentityHarness)
     assert not await world.list_sessions(user=UserId(99))
 
 
-async def test_an_ended_session_renews_nothing_and_is_believed_no_more(
+async def test_ended_session_is_neither_renewed_nor_accepted(
     world: IdentityHarness,
 ) -> None:
     mine, other = await world.sign_in(), await world.sign_in()
@@ -56,7 +56,7 @@ async def test_an_ended_session_renews_nothing_and_is_believed_no_more(
         await world.end_session(caller.session, user=caller.id, origin=HOME)
 
 
-async def test_a_session_of_someone_else_is_not_found(world: IdentityHarness) -> None:
+async def test_session_of_another_user_is_not_found(world: IdentityHarness) -> None:
     grant = await world.sign_in()
     session = (await world.caller(grant)).session
     assert session is not None
@@ -66,7 +66,7 @@ async def test_a_session_of_someone_else_is_not_found(world: IdentityHarness) ->
     await world.caller(grant)
 
 
-async def test_everywhere_is_everywhere(world: IdentityHarness) -> None:
+async def test_end_all_sessions_ends_every_session(world: IdentityHarness) -> None:
     grants = [await world.sign_in() for _ in range(3)]
     caller = await world.caller(grants[0])
     await world.end_all_sessions(user=caller.id, origin=HOME)
@@ -76,7 +76,7 @@ async def test_everywhere_is_everywhere(world: IdentityHarness) -> None:
     assert [event for event, *_ in world.audit.events].count(AuditEvent.SESSION_ENDED) == 3
 
 
-async def test_a_sign_in_beyond_the_limit_ends_the_session_that_expires_first() -> None:
+async def test_sign_in_beyond_the_limit_ends_the_session_that_expires_first() -> None:
     world = IdentityHarness(InMemoryStorage(), most_sessions=2)
     await world.add_alice()
     first = await world.sign_in()
@@ -96,7 +96,7 @@ async def test_a_sign_in_beyond_the_limit_ends_the_session_that_expires_first() 
 
 
 @pytest.mark.parametrize("kind", ["refresh", "access"])
-async def test_a_token_that_is_revoked_ends_its_session(world: IdentityHarness, kind: str) -> None:
+async def test_token_that_is_revoked_ends_its_session(world: IdentityHarness, kind: str) -> None:
     grant = await world.sign_in()
     session = (await world.caller(grant)).session
     assert session is not None
@@ -113,18 +113,18 @@ async def test_a_token_that_is_revoked_ends_its_session(world: IdentityHarness, 
 
 
 @pytest.mark.parametrize("token", ["", "x", "ogr_" + "A" * 43, "a.b.c"])
-async def test_a_token_of_nobody_is_no_error(world: IdentityHarness, token: str) -> None:
+async def test_unknown_token_is_ignored_by_revocation(world: IdentityHarness, token: str) -> None:
     await world.revoke_token(token, client_id=None, origin=HOME)
     assert not world.audit.events
 
 
-async def test_a_token_of_no_session_ends_none(world: IdentityHarness) -> None:
+async def test_token_without_a_session_ends_no_session(world: IdentityHarness) -> None:
     token = world.tokens.issue(Caller(UserId(1), "shop")).value
     await world.revoke_token(token, client_id=None, origin=HOME)
     assert not world.audit.events
 
 
-async def test_what_cannot_be_revoked_is_not_said_to_be(world: IdentityHarness) -> None:
+async def test_unrevocable_token_is_refused(world: IdentityHarness) -> None:
     revoke = RevokeToken(
         world.storage.sessions, world.tokens, world.clock, world.audit, revocable=False
     )
