@@ -44,9 +44,9 @@ class IssuerKeysUnavailable(ApplicationError):
 
 
 class SigningKeyError(ApplicationError):
-    """A signing key cannot take this step of its life, or not yet, or the keys cannot be used.
+    """The signing keys cannot be read or changed.
 
-    The message says why and what to do, and holds no key material.
+    The message says why, and holds no key material.
     """
 
 

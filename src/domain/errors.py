@@ -28,5 +28,21 @@ class InvalidPassword(DomainError):
     """Text that cannot be a password (RFC 8265, section 4.2)."""
 
 
+class InvalidKeyChange(DomainError):
+    """A step that cannot follow in the life of a signing key."""
+
+
+class KeyChangeTooEarly(InvalidKeyChange):
+    """A step of a signing key whose time has not come; the message says when it does."""
+
+
+class UnknownKey(InvalidKeyChange):
+    """An id that no signing key has."""
+
+
+class KeyAlreadyPresent(InvalidKeyChange):
+    """A signing key that is among the keys already."""
+
+
 class WeakPassword(DomainError):
     """A password that is too short or guessed first (NIST SP 800-63B-4, section 3.1.1.2)."""

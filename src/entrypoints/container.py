@@ -18,8 +18,8 @@ from ordergate.adapters.sql.sqlite.file import file_errors
 from ordergate.adapters.system.files import make_folder
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
-from ordergate.adapters.tokens.keys.key_ring import KeyRing
-from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
+from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS, FileKeyRing
+from ordergate.adapters.tokens.keys.key_source import StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
 from ordergate.application.accounts.change_password import ChangePassword
 from ordergate.application.accounts.close_account import CloseAccount
@@ -27,6 +27,13 @@ from ordergate.application.accounts.get_account import GetAccount
 from ordergate.application.accounts.reauthenticate import Reauthenticate
 from ordergate.application.accounts.register_user import RegisterUser
 from ordergate.application.caller_limit import writes
+from ordergate.application.keys.import_signing_key import ImportSigningKey
+from ordergate.application.keys.key_changes import KeyChanges
+from ordergate.application.keys.list_signing_keys import ListSigningKeys
+from ordergate.application.keys.promote_signing_key import PromoteSigningKey
+from ordergate.application.keys.publish_signing_key import PublishSigningKey
+from ordergate.application.keys.retire_signing_key import RetireSigningKey
+from ordergate.application.keys.rotate_signing_keys import RotateSigningKeys
 from ordergate.application.maintenance.purge_storage import PurgeStorage
 from ordergate.application.maintenance.seed_storage import SeedStorage
 from ordergate.application.orders.advance_order import AdvanceOrder
@@ -54,6 +61,7 @@ from ordergate.application.sessions.revocation import (
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.session import SessionRules
+from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.config.plain_text import path_flaw, text_flaw
 from ordergate.entrypoints.config.settings import Settings, SettingsError
 
@@ -171,17 +179,31 @@ def _database_of(url: str) -> DatabaseInUse:
     )
 
 
-def _signing_keys(settings: Settings, clock: Clock) -> KeySource:
+_JWKS_MAX_AGE = timedelta(seconds=300)
+"""How long others may keep the public keys before they ask again."""
+
+
+def _key_schedule(settings: Settings) -> KeySchedule:
+    """Wait for the last token of a key.
+
+    A process may sign until its next look at the file, and times are kept in whole seconds.
+    """
+    seconds = settings.access_token_seconds + settings.leeway_seconds + LOOK_SECONDS + 1
+    return KeySchedule(cache_time=_JWKS_MAX_AGE, token_time=timedelta(seconds=seconds))
+
+
+def _signing_keys(settings: Settings, clock: Clock) -> StaticKeys | FileKeyRing:
     """Use the one key that is configured, or those in the folder of state."""
     try:
         if settings.signing_secret is not None:
-            return StaticKeys(SigningKey.from_secret(settings.signing_secret.get_secret_value()))
+            key = SigningKey.from_secret(settings.signing_secret.get_secret_value())
+            return StaticKeys(key, holder="ORDERGATE_SIGNING_SECRET")
         if settings.signing_key_file is not None:
-            return StaticKeys(SigningKey.from_file(settings.signing_key_file))
+            key = SigningKey.from_file(settings.signing_key_file)
+            return StaticKeys(key, holder="ORDERGATE_SIGNING_KEY_FILE")
     except InvalidSigningKey as error:
         raise SettingsError([f"the signing key {settings.signing_key_file}: {error}"]) from None
-    life = timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
-    return KeyRing(settings.signing_keys_file, clock=clock, token_life=life)
+    return FileKeyRing(settings.signing_keys_file, clock=clock)
 
 
 def _remote_keys(url: str) -> object:
@@ -360,6 +382,16 @@ class Container(containers.DeclarativeContainer):
         ChangePassword, users, hasher, reauthenticate, password_rules, clock, audit
     )
     close_account = providers.ThreadSafeSingleton(CloseAccount, users, reauthenticate, clock, audit)
+    key_schedule = providers.ThreadSafeSingleton(_key_schedule, settings)
+    key_changes = providers.ThreadSafeSingleton(
+        KeyChanges, signing_keys, clock, key_schedule, audit
+    )
+    list_signing_keys = providers.ThreadSafeSingleton(ListSigningKeys, signing_keys)
+    publish_signing_key = providers.ThreadSafeSingleton(PublishSigningKey, key_changes)
+    import_signing_key = providers.ThreadSafeSingleton(ImportSigningKey, key_changes)
+    promote_signing_key = providers.ThreadSafeSingleton(PromoteSigningKey, key_changes)
+    retire_signing_key = providers.ThreadSafeSingleton(RetireSigningKey, key_changes)
+    rotate_signing_keys = providers.ThreadSafeSingleton(RotateSigningKeys, key_changes)
     limit_of_writes = providers.ThreadSafeSingleton(writes)
     place_order = providers.ThreadSafeSingleton(
         PlaceOrder,

@@ -3,10 +3,13 @@
 import asyncio
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
 
-from ordergate.application.errors import InvalidToken, Throttled
+from ordergate.application.errors import InvalidToken, SigningKeyError, Throttled
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import (
@@ -16,9 +19,11 @@ from ordergate.application.ports.passwords import (
     ThrottleKey,
     Verification,
 )
+from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 from ordergate.domain.address import client_network, customer_network
 from ordergate.domain.session import SessionId
+from ordergate.domain.signing_keys import KeyAlgorithm, KeyId, KeyRecord, KeyRing, NewKey
 from ordergate.domain.user import Password, PasswordHash, UserId
 
 Tally = tuple[str, *tuple[Hashable, ...]]
@@ -177,12 +182,13 @@ class CountingThrottle(Throttle):
 
 
 class RecordedAudit(Audit):
-    """Keeps what was recorded: event, origin, user, session and detail."""
+    """Keeps what was recorded: event, origin, user, session and detail; and each key."""
 
     def __init__(self) -> None:
         self.events: list[
             tuple[AuditEvent, Origin | None, UserId | None, SessionId | None, str]
         ] = []
+        self.keys: list[KeyRecord] = []
 
     def record(
         self,
@@ -194,3 +200,47 @@ class RecordedAudit(Audit):
         detail: str = "",
     ) -> None:
         self.events.append((event, origin, user, session, detail))
+
+    def record_key(self, key: KeyRecord) -> None:
+        self.keys.append(key)
+
+
+@dataclass(slots=True)
+class KeptKeys:
+    """The records of keys that several processes share."""
+
+    ring: KeyRing = field(default_factory=KeyRing)
+    lock: Lock = field(default_factory=Lock)
+
+
+class InMemorySigningKeys(SigningKeys):
+    """Keeps the records of keys, and no material.
+
+    No file is read: a path that ends with `.pem` stands for a file with a key.
+    """
+
+    def __init__(self, kept: KeptKeys | None = None) -> None:
+        self.kept = kept or KeptKeys()
+
+    def list_keys(self) -> Sequence[KeyRecord]:
+        return self.kept.ring.keys
+
+    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+        return NewKey(KeyId(secrets.token_urlsafe(32)), algorithm)
+
+    def import_from(self, file: Path) -> NewKey:
+        if file.suffix != ".pem":
+            raise SigningKeyError(f"{file}: this is not a PEM file with a private key")
+        return NewKey(KeyId(f"the key of {file}"), "EdDSA")
+
+    def change(
+        self,
+        step: Callable[[KeyRing], KeyRing],
+        record: Callable[[Sequence[KeyRecord]], None],
+    ) -> Sequence[KeyRecord]:
+        with self.kept.lock:
+            before, self.kept.ring = self.kept.ring, step(self.kept.ring)
+            changed = self.kept.ring.changes_since(before)
+            if changed:
+                record(changed)
+            return changed

@@ -4,6 +4,7 @@ import logging
 
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.domain.session import SessionId
+from ordergate.domain.signing_keys import KeyRecord
 from ordergate.domain.user import UserId
 
 _log = logging.getLogger("ordergate.audit")
@@ -30,3 +31,7 @@ class LogAudit(Audit):
             "detail": detail or None,
         }
         _log.info(event.value, extra={k: v for k, v in about.items() if v is not None})
+
+    def record_key(self, key: KeyRecord) -> None:
+        """Log the key's id and status."""
+        _log.info(AuditEvent.KEY_ROTATED.value, extra={"kid": key.id, "status": key.status.value})

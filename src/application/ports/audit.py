@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ordergate.domain.session import SessionId
+from ordergate.domain.signing_keys import KeyRecord
 from ordergate.domain.user import UserId
 
 
@@ -48,3 +49,7 @@ class Audit(Protocol):
         detail: str = "",
     ) -> None:
         """Write one line; what is `None` or empty is left out."""
+
+    @abstractmethod
+    def record_key(self, key: KeyRecord) -> None:
+        """Write one line about a signing key that has changed: its id and its status now."""

@@ -54,9 +54,6 @@ class TokenIssuer(TokenVerifier, Protocol):
         """
 
 
-JWKS_MAX_AGE = 300
-"""How long others may keep the public keys before they ask again, in seconds."""
-
 Jwks = dict[str, list[dict[str, str]]]
 """A JWK Set as RFC 7517, section 5, writes it."""
 

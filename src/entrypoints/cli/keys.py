@@ -1,14 +1,17 @@
 """`ordergate keys`: the life of the signing keys."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from ordergate.application.keys.key_changes import ChangedKey
+from ordergate.domain.errors import KeyAlreadyPresent, KeyChangeTooEarly, UnknownKey
+from ordergate.domain.signing_keys import FIRST_ALGORITHM, KeyId, KeyStatus
 from ordergate.entrypoints.cli.runtime import Failure, file_path, require_token_issuer
-from ordergate.entrypoints.config.settings import Settings
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
 
@@ -18,22 +21,16 @@ Kid = Annotated[str, typer.Argument(metavar="KID", help="The key's id, as `keys 
 @keys.command("list")
 def list_keys() -> None:
     """Show every key and where it is in its life: published, signing or verifying."""
-    container = require_token_issuer()
-    settings = container.settings()
-    if _static_key(settings):
-        key = container.signing_keys().signing()
-        rows = [(key.kid, key.algorithm, "signing", "-")]
-    else:
-        rows = [
-            (each.kid, each.key.algorithm, str(each.status), _time(each.since))
-            for each in container.signing_keys().all_keys()
-        ]
+    rows = [
+        (key.id, key.algorithm, key.status.value, _time(key.since))
+        for key in require_token_issuer().list_signing_keys()()
+    ]
     for kid, algorithm, status, since in [("KID", "ALGORITHM", "STATUS", "SINCE"), *rows]:
         typer.echo(f"{kid:<43}  {algorithm:<9}  {status:<9}  {since}")
 
 
 @keys.command("new")
-def new_key(
+def publish_key(
     algorithm: Annotated[
         Literal["EdDSA", "ES256", "RS256"] | None,
         typer.Option(help="What the key signs with; EdDSA if nothing is said."),
@@ -51,8 +48,12 @@ def new_key(
     """
     if file and algorithm:
         raise typer.BadParameter("--from and --algorithm exclude each other")
-    ring = _key_ring()
-    _tell(ring, ring.publish_from(file) if file else ring.publish(algorithm or "EdDSA"))
+    container = require_token_issuer()
+    with _hints():
+        if file:
+            _print(container.import_signing_key()(file))
+        else:
+            _print(container.publish_signing_key()(algorithm or FIRST_ALGORITHM))
 
 
 # A key's id may begin with a dash, and must not be taken for an option then.
@@ -68,8 +69,8 @@ def promote_key(
     ] = False,
 ) -> None:
     """Let a published key sign; the one that signed only verifies from then on."""
-    ring = _key_ring()
-    _tell(ring, ring.promote(kid, early=now))
+    with _hints(early="promote it with --now"):
+        _print(require_token_issuer().promote_signing_key()(KeyId(kid), early=now))
 
 
 @keys.command("retire", context_settings=_WITH_KID)
@@ -81,8 +82,8 @@ def retire_key(
     ] = False,
 ) -> None:
     """Remove a published key, or one whose tokens have all expired."""
-    ring = _key_ring()
-    _tell(ring, ring.retire(kid, early=now))
+    with _hints(early="end them immediately with --now"):
+        _print(require_token_issuer().retire_signing_key()(KeyId(kid), early=now))
 
 
 @keys.command("rotate")
@@ -93,42 +94,39 @@ def rotate_keys(
     ] = False,
 ) -> None:
     """Take the steps of a rotation that are due, and say when the next one is; made for cron."""
-    ring = _key_ring()
-    changed = ring.rotate(early=now)
-    _tell(ring, changed)
-    due = min((due for key in ring.all_keys() if (due := ring.due(key))), default=None)
-    done = "" if changed else "Nothing is due. "
+    rotation = require_token_issuer().rotate_signing_keys()(early=now)
+    _print(rotation.changed)
+    done = "" if rotation.changed else "Nothing is due. "
+    due = rotation.next_due
     when = f"at {_time(due)} or later" if due else "to begin a rotation"
     typer.echo(f"{done}Run it again {when}.")
 
 
-def _key_ring() -> Any:  # noqa: ANN401 - adapters are known to the container alone
-    container = require_token_issuer()
-    if variable := _static_key(container.settings()):
-        raise Failure(f"{variable} holds the one key; unset it to let `ordergate keys` keep keys")
-    return container.signing_keys()
+@contextmanager
+def _hints(*, early: str = "") -> Iterator[None]:
+    """Say what to do where a change is refused."""
+    try:
+        yield
+    except KeyChangeTooEarly as error:
+        raise Failure(f"{error}; wait, or {early}") from None
+    except UnknownKey as error:
+        raise Failure(f"{error}; `ordergate keys list` shows those there are") from None
+    except KeyAlreadyPresent as error:
+        raise Failure(f"{error}; see `ordergate keys list`") from None
 
 
-def _static_key(settings: Settings) -> str | None:
-    """Name the variable that holds the only key there is, if one does."""
-    if settings.signing_secret is not None:
-        return "ORDERGATE_SIGNING_SECRET"
-    return "ORDERGATE_SIGNING_KEY_FILE" if settings.signing_key_file is not None else None
+def _print(changed: Iterable[ChangedKey]) -> None:
+    for key, due in ((each.key, _time(each.due)) for each in changed):
+        match key.status:
+            case KeyStatus.PUBLISHED:
+                typer.echo(f"{key.id} is published; it may sign from {due}.")
+            case KeyStatus.VERIFYING:
+                typer.echo(f"{key.id} only verifies; its tokens have expired by {due}.")
+            case KeyStatus.SIGNING:
+                typer.echo(f"{key.id} signs.")
+            case KeyStatus.GONE:
+                typer.echo(f"{key.id} is gone.")
 
 
-def _tell(ring: Any, changed: Iterable[Any]) -> None:  # noqa: ANN401 - see _key_ring
-    for key in changed:
-        due = _time(ring.due(key)) if ring.due(key) else None
-        match str(key.status):
-            case "published":
-                typer.echo(f"{key.kid} is published; it may sign from {due}.")
-            case "verifying":
-                typer.echo(f"{key.kid} only verifies; its tokens have expired by {due}.")
-            case "signing":
-                typer.echo(f"{key.kid} signs.")
-            case _:
-                typer.echo(f"{key.kid} is gone.")
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else "-"

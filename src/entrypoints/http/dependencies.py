@@ -27,6 +27,7 @@ from ordergate.application.sessions.list_sessions import ListSessions
 from ordergate.application.sessions.refresh_session import RefreshSession
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.scope import Scope
+from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute, query_names
 from ordergate.entrypoints.http.problems.catalog import (
@@ -59,6 +60,7 @@ GetOwnOrderCase = Annotated[GetOwnOrder, from_container("get_own_order")]
 ListOwnOrdersCase = Annotated[ListOwnOrders, from_container("list_own_orders")]
 ListSessionsCase = Annotated[ListSessions, from_container("list_sessions")]
 PlaceOrderCase = Annotated[PlaceOrder, from_container("place_order")]
+KeyScheduleInForce = Annotated[KeySchedule, from_container("key_schedule")]
 PublicKeysPort = Annotated[PublicKeys, from_container("signing_keys")]
 RefreshSessionCase = Annotated[RefreshSession, from_container("refresh_session")]
 RevokeTokenCase = Annotated[RevokeToken, from_container("revoke_token")]

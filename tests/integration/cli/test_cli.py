@@ -387,7 +387,7 @@ def test_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments: lis
     assert keys_of(tmp_path, **secret) == [["secret", "HS256", "signing", "-"]]
     result = ordergate("keys", *arguments, cwd=tmp_path, **secret)
     assert error_line(result) == (
-        "ORDERGATE_SIGNING_SECRET holds the one key; unset it to let `ordergate keys` keep keys"
+        "ORDERGATE_SIGNING_SECRET holds the one key; unset it to keep keys in a file"
     )
     assert list(tmp_path.iterdir()) == []
 

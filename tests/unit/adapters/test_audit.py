@@ -9,6 +9,7 @@ import pytest
 from ordergate.adapters.audit.log_audit import LogAudit
 from ordergate.application.ports.audit import AuditEvent, Origin
 from ordergate.domain.session import SessionId
+from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.logs import TextFormatter, configure_logging
 from ordergate.entrypoints.config.settings import Settings
@@ -45,6 +46,19 @@ def test_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
         "user_id": 7,
         "session_id": "0" * 32,
         "detail": "signed out",
+    }
+
+
+def test_change_of_a_key_is_one_line_with_its_id_and_status(log: io.StringIO) -> None:
+    LogAudit().record_key(KeyRecord(KeyId("the-kid"), "EdDSA", KeyStatus.GONE, None))
+    line = json.loads(log.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "key_rotated",
+        "level": "info",
+        "logger": "ordergate.audit",
+        "kid": "the-kid",
+        "status": "gone",
     }
 
 

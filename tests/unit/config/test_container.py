@@ -1,4 +1,5 @@
 import inspect
+from datetime import timedelta
 from typing import Annotated, get_args, get_origin
 
 import pytest
@@ -95,3 +96,10 @@ def test_settings_choose_the_accepted_issuer() -> None:
 def test_container_requires_settings() -> None:
     with pytest.raises(Error, match="is not an instance of"):
         Container(settings="no settings").settings()
+
+
+def test_key_waits_for_its_tokens_and_for_the_last_process_to_notice() -> None:
+    settings = SETTINGS.model_copy(update={"access_token_seconds": 900, "leeway_seconds": 5})
+    schedule = Container(settings=settings).key_schedule()
+    assert schedule.cache_time == timedelta(minutes=5)
+    assert schedule.token_time == timedelta(seconds=900 + 5 + 2)

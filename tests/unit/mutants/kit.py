@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -22,6 +23,7 @@ from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import ApplicationError
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import PublicKeys, TokenIssuer
 from ordergate.domain.order import Order
@@ -29,10 +31,11 @@ from ordergate.domain.user import PasswordHash, User
 from tests.contracts.clock_contract import ClockContract
 from tests.contracts.passwords_contract import PasswordHasherContract
 from tests.contracts.public_keys_contract import PublicKeysContract
+from tests.contracts.signing_keys_contract import SigningKeysContract
 from tests.contracts.storage_contract import StorageContract
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.contracts.tokens_contract import TokenIssuerContract
-from tests.support.doubles import InstantPasswordHasher, SettableClock
+from tests.support.doubles import InMemorySigningKeys, InstantPasswordHasher, SettableClock
 from tests.support.fault_injection import Failure
 
 C = TypeVar("C", bound=type)
@@ -184,12 +187,35 @@ class MutantPublicKeys(PublicKeysContract):
         return keys
 
 
+class MutantSigningKeys(SigningKeysContract):
+    mutant: ClassVar[Any]
+
+    @pytest.fixture
+    def keys(self) -> SigningKeys:
+        keys: SigningKeys = self.mutant()
+        return keys
+
+    @pytest.fixture
+    def pem(self) -> Path:
+        return Path("private.pem")
+
+    @pytest.fixture
+    def no_pem(self) -> Path:
+        return Path("notes.txt")
+
+    def another(self, keys: SigningKeys) -> SigningKeys:
+        assert isinstance(keys, InMemorySigningKeys)
+        other: SigningKeys = self.mutant(keys.kept)
+        return other
+
+
 CONTRACTS = {
     Throttle: MutantThrottle,
     PasswordHasher: MutantPasswordHasher,
     TokenIssuer: MutantTokenIssuer,
     Clock: MutantClock,
     PublicKeys: MutantPublicKeys,
+    SigningKeys: MutantSigningKeys,
 }
 
 

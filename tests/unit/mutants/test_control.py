@@ -3,13 +3,19 @@
 import pytest
 
 from ordergate.adapters.system.system_clock import SystemClock
-from tests.support.doubles import CountingThrottle, InstantPasswordHasher, TableTokenIssuer
+from tests.support.doubles import (
+    CountingThrottle,
+    InMemorySigningKeys,
+    InstantPasswordHasher,
+    TableTokenIssuer,
+)
 from tests.unit.mutants.kit import (
     ConflictingLoader,
     Keys,
     MutantClock,
     MutantPasswordHasher,
     MutantPublicKeys,
+    MutantSigningKeys,
     MutantStorage,
     MutantThrottle,
     MutantTokenIssuer,
@@ -32,6 +38,10 @@ class TestHealthyThrottle(MutantThrottle):
 
 class TestHealthyPasswordHasher(MutantPasswordHasher):
     mutant = InstantPasswordHasher
+
+
+class TestHealthySigningKeys(MutantSigningKeys):
+    mutant = InMemorySigningKeys
 
 
 class TestHealthyTokenIssuer(MutantTokenIssuer):

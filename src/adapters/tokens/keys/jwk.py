@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -16,8 +16,8 @@ from jwt.algorithms import get_default_algorithms
 
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
 from ordergate.adapters.tokens.keys.weaknesses import ed25519_weakness, rsa_weakness
+from ordergate.domain.signing_keys import KeyAlgorithm
 
-Algorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
 Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey | bytes
 
 MAX_KEYS = 32
@@ -39,7 +39,7 @@ class VerifyingKey:
     """A public key or a secret, the only algorithm it is used with, and its id if it has one."""
 
     kid: str | None
-    algorithm: Algorithm
+    algorithm: KeyAlgorithm
     key: Key = field(repr=False)
 
     @classmethod
@@ -116,7 +116,7 @@ class KeySet:
         ]
 
 
-def _check_together(kids: list[str | None], algorithms: list[Algorithm] | list[str]) -> None:
+def _check_together(kids: list[str | None], algorithms: list[KeyAlgorithm] | list[str]) -> None:
     if len(kids) > MAX_KEYS:
         raise InvalidKeySet(f"more than {MAX_KEYS} keys")
     named = [kid for kid in kids if kid is not None]
@@ -144,7 +144,7 @@ def _check_purpose(jwk: Mapping[str, object]) -> None:
             raise ValueError("key_ops include more than signing and verifying")
 
 
-def _key(jwk: Mapping[str, object]) -> tuple[Algorithm, Key]:
+def _key(jwk: Mapping[str, object]) -> tuple[KeyAlgorithm, Key]:
     match jwk.get("kty"), jwk.get("crv"):
         case "OKP", "Ed25519":
             return "EdDSA", _ed25519_key(_bytes(jwk, "x"))

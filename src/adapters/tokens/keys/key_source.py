@@ -1,12 +1,23 @@
 """Where the issuer gets its keys from: something that may change, or one key that does not."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn, Protocol
 
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
+from ordergate.application.errors import SigningKeyError
+from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import Jwks, PublicKeys
+from ordergate.domain.signing_keys import (
+    KeyAlgorithm,
+    KeyId,
+    KeyRecord,
+    KeyRing,
+    KeyStatus,
+    NewKey,
+)
 
 
 class KeySource(PublicKeys, Protocol):
@@ -24,24 +35,55 @@ class KeySource(PublicKeys, Protocol):
         """
 
 
-class StaticKeys(KeySource):
-    """One key or secret for as long as the process lives."""
+class StaticKeys(KeySource, SigningKeys):
+    """One key or secret for as long as the process lives.
 
-    def __init__(self, key: SigningKey) -> None:
+    `holder` names what holds the key, such as a setting. No key can be added, promoted or retired.
+    """
+
+    def __init__(self, key: SigningKey, *, holder: str = "a setting") -> None:
         self._key = key
         self._verifying = KeySet.of([key.verifying()])
+        self._holder = holder
 
     def signing(self) -> SigningKey:
         """Return the key."""
         return self._key
 
-    def verifying(self, *, newest: bool = False) -> KeySet:  # noqa: ARG002 - there is no newer one
+    def verifying(self, *, newest: bool = False) -> KeySet:
         """Return the key as a set."""
+        del newest  # there is no newer one
         return self._verifying
 
     def jwks(self) -> Jwks:
         """Publish the key; a secret is nobody's to know, so its set is empty."""
         return jwks_of([self._key])
+
+    def list_keys(self) -> Sequence[KeyRecord]:
+        """Return the key."""
+        return [KeyRecord(KeyId(self._key.kid), self._key.algorithm, KeyStatus.SIGNING, None)]
+
+    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+        """Refuse to make another key."""
+        del algorithm
+        self._refuse()
+
+    def import_from(self, file: Path) -> NewKey:
+        """Refuse to read another key."""
+        del file
+        self._refuse()
+
+    def change(
+        self,
+        step: Callable[[KeyRing], KeyRing],
+        record: Callable[[Sequence[KeyRecord]], None],
+    ) -> Sequence[KeyRecord]:
+        """Refuse every change."""
+        del step, record
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise SigningKeyError(f"{self._holder} holds the one key; unset it to keep keys in a file")
 
 
 def jwks_of(keys: Iterable[SigningKey]) -> Jwks:

@@ -15,8 +15,9 @@ from jwt.exceptions import InvalidKeyError
 
 from ordergate.adapters.system.files import reason
 from ordergate.adapters.tokens.keys.encoding import encode_base64url
-from ordergate.adapters.tokens.keys.jwk import MIN_SECRET_BYTES, Algorithm, VerifyingKey
+from ordergate.adapters.tokens.keys.jwk import MIN_SECRET_BYTES, VerifyingKey
 from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
+from ordergate.domain.signing_keys import KeyAlgorithm
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -39,7 +40,7 @@ class SigningKey:
     The id of a key pair is its RFC 7638 thumbprint, that of a secret is `SECRET_KID`.
     """
 
-    algorithm: Algorithm
+    algorithm: KeyAlgorithm
     key: PrivateKey | bytes = field(repr=False)
     kid: str
 
@@ -89,7 +90,7 @@ class SigningKey:
         return key
 
     @classmethod
-    def new(cls, algorithm: Algorithm) -> Self:
+    def new(cls, algorithm: KeyAlgorithm) -> Self:
         """Make a key pair for EdDSA, ES256 or RS256 (4096 bits)."""
         return cls._of(new_private_key(algorithm))
 
@@ -126,7 +127,7 @@ class SigningKey:
         return {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
-def new_private_key(algorithm: Algorithm) -> PrivateKey:
+def new_private_key(algorithm: KeyAlgorithm) -> PrivateKey:
     """Make a key pair for EdDSA, ES256 or RS256 (4096 bits). HS256 has no key pair: ValueError."""
     match algorithm:
         case "EdDSA":
@@ -139,13 +140,13 @@ def new_private_key(algorithm: Algorithm) -> PrivateKey:
             raise ValueError("HS256 signs with a secret, not with a key pair")
 
 
-def _jwk(algorithm: Algorithm, key: object) -> dict[str, str]:
+def _jwk(algorithm: KeyAlgorithm, key: object) -> dict[str, str]:
     members: dict[str, Any] = _ALGORITHMS[algorithm].to_jwk(key, as_dict=True)
     # PyJWT adds it for RSA alone; `use` says the same for every kind.
     return {name: value for name, value in members.items() if name != "key_ops"}
 
 
-def _thumbprint(algorithm: Algorithm, key: PrivateKey) -> str:
+def _thumbprint(algorithm: KeyAlgorithm, key: PrivateKey) -> str:
     """Name a public key by the SHA-256 of its required members (RFC 7638, RFC 8037)."""
     jwk = _jwk(algorithm, key.public_key())
     members = {name: jwk[name] for name in _REQUIRED[algorithm].split()}

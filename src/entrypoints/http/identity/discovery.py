@@ -4,12 +4,16 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from ordergate.application.ports.tokens import JWKS_MAX_AGE
 from ordergate.domain.scope import Scope
+from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
-from ordergate.entrypoints.http.dependencies import PublicKeysPort, SettingsInForce, strict_query
+from ordergate.entrypoints.http.dependencies import (
+    KeyScheduleInForce,
+    PublicKeysPort,
+    SettingsInForce,
+    strict_query,
+)
 
-_CACHING = f"public, max-age={JWKS_MAX_AGE}"
 _JWKS = "/.well-known/jwks.json"
 
 router = APIRouter(tags=["discovery"], dependencies=[strict_query], route_class=CompiledRoute)
@@ -53,12 +57,12 @@ class ServerMetadata(BaseModel):
     summary="Which keys sign tokens?",
     response_class=JwkSetResponse,
 )
-async def jwks(keys: PublicKeysPort, response: Response) -> JwkSet:
+async def jwks(keys: PublicKeysPort, schedule: KeyScheduleInForce, response: Response) -> JwkSet:
     """Return every key that a good token may be signed with, and those that will sign soon.
 
     A key stands here for twice as long as an answer may be kept before it signs.
     """
-    response.headers["Cache-Control"] = _CACHING
+    response.headers["Cache-Control"] = _caching(schedule)
     return JwkSet.model_validate(keys.jwks())
 
 
@@ -67,9 +71,11 @@ async def jwks(keys: PublicKeysPort, response: Response) -> JwkSet:
     name="server_metadata",
     summary="What does an OAuth2 client need to know?",
 )
-async def server_metadata(settings: SettingsInForce, response: Response) -> ServerMetadata:
+async def server_metadata(
+    settings: SettingsInForce, schedule: KeyScheduleInForce, response: Response
+) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""
-    response.headers["Cache-Control"] = _CACHING
+    response.headers["Cache-Control"] = _caching(schedule)
     issuer = settings.issuer.removesuffix("/")
     return ServerMetadata(
         issuer=settings.issuer,
@@ -83,3 +89,7 @@ async def server_metadata(settings: SettingsInForce, response: Response) -> Serv
         token_endpoint_auth_methods_supported=["none"],
         revocation_endpoint_auth_methods_supported=["none"],
     )
+
+
+def _caching(schedule: KeySchedule) -> str:
+    return f"public, max-age={int(schedule.cache_time.total_seconds())}"

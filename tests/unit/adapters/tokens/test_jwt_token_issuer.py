@@ -1,6 +1,7 @@
 import json
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import SigningKey, new_private_key
 from ordergate.adapters.tokens.keys.weaknesses import MAX_MODULUS_BITS
-from ordergate.application.errors import InvalidToken
+from ordergate.application.errors import InvalidToken, SigningKeyError
 from ordergate.application.ports.tokens import Caller, Jwks, PublicKeys, TokenIssuer
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import SessionId
+from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.domain.user import MAX_ID, UserId
 from tests.contracts.public_keys_contract import PublicKeysContract
 from tests.contracts.tokens_contract import TokenIssuerContract
@@ -82,6 +84,19 @@ def test_secret_is_not_published_and_its_id_is_random() -> None:
     keys = StaticKeys(signing_key("HS256"))
     assert keys.jwks() == {"keys": []}
     assert keys.signing().kid == "secret"
+
+
+def test_static_key_is_listed_and_cannot_be_changed() -> None:
+    keys = StaticKeys(signing_key("HS256"), holder="THE_SETTING")
+    record = KeyRecord(KeyId("secret"), "HS256", KeyStatus.SIGNING, None)
+    assert list(keys.list_keys()) == [record]
+    for refuse in (
+        lambda: keys.make("EdDSA"),
+        lambda: keys.import_from(Path("key.pem")),
+        lambda: keys.change(lambda ring: ring, lambda _: None),
+    ):
+        with pytest.raises(SigningKeyError, match="THE_SETTING holds the one key; unset it"):
+            refuse()
 
 
 class ChangingKeys(KeySource):

@@ -9,18 +9,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from ordergate.adapters.system.system_clock import SystemClock
-from ordergate.adapters.tokens.keys.jwk import Algorithm
-from ordergate.adapters.tokens.keys.key_life import Status
-from ordergate.adapters.tokens.keys.key_ring import LOOK_SECONDS, MAX_FILE_BYTES, KeyRing
-from ordergate.adapters.tokens.keys.signing_key import SigningKey
+from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS, FileKeyRing
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS
+from ordergate.adapters.tokens.keys.key_file import MAX_FILE_BYTES
+from ordergate.adapters.tokens.keys.signing_key import SigningKey, new_private_key
 from ordergate.application.errors import SigningKeyError
+from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import PublicKeys
+from ordergate.domain.signing_keys import MAX_KEYS as MOST_IN_A_RING
+from ordergate.domain.signing_keys import KeyAlgorithm, KeyRecord, KeySchedule
 from tests.contracts.public_keys_contract import PublicKeysContract
+from tests.contracts.signing_keys_contract import SigningKeysContract
 from tests.support.doubles import SettableClock
 
-LIFE = timedelta(seconds=905)
+CLOCK = SettableClock()
+SCHEDULE = KeySchedule(cache_time=timedelta(seconds=300), token_time=timedelta(seconds=905))
 
 
 class Ticks:
@@ -44,31 +50,73 @@ def ticks() -> Ticks:
 
 
 @pytest.fixture
-def ring(file: Path, ticks: Ticks) -> KeyRing:
-    return KeyRing(file, clock=SettableClock(), token_life=LIFE, ticks=ticks)
+def ring(file: Path, ticks: Ticks) -> FileKeyRing:
+    return FileKeyRing(file, clock=SettableClock(), ticks=ticks)
 
 
 @pytest.fixture
-def command(file: Path) -> KeyRing:
+def command(file: Path) -> FileKeyRing:
     """Return the same keys as another process sees them."""
-    return KeyRing(file, clock=SettableClock(), token_life=LIFE)
+    return FileKeyRing(file, clock=SettableClock())
 
 
-def kids(ring: KeyRing) -> list[str | None]:
+def kids(ring: FileKeyRing) -> list[str | None]:
     return [key.kid for key in ring.verifying().keys]
 
 
-class TestKeyRing(PublicKeysContract):
+def publish(ring: FileKeyRing, algorithm: KeyAlgorithm = "EdDSA") -> KeyRecord:
+    key = ring.make(algorithm)
+    (record,) = ring.change(lambda state: state.publish(key, CLOCK.now()), lambda _: None)
+    return record
+
+
+class TestFileKeyRing(SigningKeysContract):
     @pytest.fixture
-    def keys(self, ring: KeyRing) -> PublicKeys:
-        ring.publish("EdDSA")
-        ring.publish("ES256")
-        ring.publish("RS256")
+    def keys(self, ring: FileKeyRing) -> SigningKeys:
+        return ring
+
+    @pytest.fixture(autouse=True)
+    def _use_file(self, file: Path) -> None:
+        self.file = file
+
+    @pytest.fixture
+    def pem(self, tmp_path: Path) -> Path:
+        file = tmp_path / "private.pem"
+        file.write_bytes(
+            new_private_key("EdDSA").private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return file
+
+    @pytest.fixture(params=[None, "", "no key"])
+    def no_pem(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        file = tmp_path / "no.pem"
+        if request.param is not None:
+            file.write_text(request.param)
+        return file
+
+    def another(self, keys: SigningKeys) -> SigningKeys:
+        return FileKeyRing(self.file, clock=CLOCK)
+
+
+class TestPublicKeysOfAFile(PublicKeysContract):
+    @pytest.fixture
+    def keys(self, ring: FileKeyRing) -> PublicKeys:
+        publish(ring, "EdDSA")
+        publish(ring, "ES256")
+        publish(ring, "RS256")
         return ring
 
 
+def test_key_set_holds_as_many_keys_as_a_ring() -> None:
+    assert MOST_IN_A_RING <= MAX_KEYS
+
+
 def test_first_use_creates_a_key_that_later_uses_keep(
-    file: Path, ring: KeyRing, command: KeyRing
+    file: Path, ring: FileKeyRing, command: FileKeyRing
 ) -> None:
     first = ring.signing()
     assert first.algorithm == "EdDSA"
@@ -78,21 +126,19 @@ def test_first_use_creates_a_key_that_later_uses_keep(
     assert sorted(path.name for path in file.parent.iterdir()) == [file.name, f"{file.name}.lock"]
 
 
-def test_key_file_is_a_jwk_set_with_the_status_of_each_key(file: Path, ring: KeyRing) -> None:
+def test_key_file_is_a_jwk_set_with_the_status_of_each_key(file: Path, ring: FileKeyRing) -> None:
     first = ring.signing()
-    (second,) = ring.publish("ES256")
+    second = publish(ring, "ES256")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     old, new = json.loads(file.read_text())["keys"]
     assert old == first.private_jwk() | {"status": "signing", "since": "2026-05-01T12:00:00Z"}
-    assert new == second.key.private_jwk() | {
-        "status": "published",
-        "since": "2026-05-01T12:00:00Z",
-    }
+    assert (new["kid"], new["alg"]) == (second.id, "ES256")
+    assert (new["status"], new["since"]) == ("published", "2026-05-01T12:00:00Z")
     assert set(old) == {"kty", "crv", "x", "d", "kid", "alg", "use", "status", "since"}
 
 
 def _kid(file: Path) -> str:
-    return KeyRing(file, clock=SystemClock(), token_life=LIFE).signing().kid
+    return FileKeyRing(file, clock=SystemClock()).signing().kid
 
 
 def test_parallel_processes_agree_on_one_key(file: Path) -> None:
@@ -101,37 +147,41 @@ def test_parallel_processes_agree_on_one_key(file: Path) -> None:
 
 
 def _publish(file: Path) -> str:
-    return KeyRing(file, clock=SystemClock(), token_life=LIFE).publish("EdDSA")[0].kid
+    return publish(FileKeyRing(file, clock=SystemClock())).id
 
 
-def test_parallel_commands_lose_no_change(file: Path, ring: KeyRing) -> None:
+def test_parallel_commands_lose_no_change(file: Path, ring: FileKeyRing) -> None:
     first = ring.signing().kid
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         published = pool.map(_publish, [file] * 16, chunksize=1)
-    assert {key.kid for key in ring.all_keys()} == {first, *published}
+    assert {key.id for key in ring.list_keys()} == {first, *published}
 
 
-def test_change_is_read_within_a_second(ring: KeyRing, command: KeyRing, ticks: Ticks) -> None:
+def test_change_is_read_within_a_second(
+    ring: FileKeyRing, command: FileKeyRing, ticks: Ticks
+) -> None:
     before = ring.verifying()
-    (new,) = command.publish("EdDSA")
+    new = publish(command)
     ticks.now += LOOK_SECONDS - 0.01
     assert ring.verifying() is before
     ticks.now += 0.01
-    assert kids(ring) == [before.keys[0].kid, new.kid]
-    command.promote(new.kid, early=True)
+    assert kids(ring) == [before.keys[0].kid, new.id]
+    command.change(
+        lambda state: state.promote(new.id, CLOCK.now(), SCHEDULE, early=True), lambda _: None
+    )
     ticks.now += LOOK_SECONDS
-    assert ring.signing().kid == new.kid
+    assert ring.signing().kid == new.id
     assert len(ring.jwks()["keys"]) == 2
 
 
-def test_change_is_read_immediately_on_request(ring: KeyRing, command: KeyRing) -> None:
+def test_change_is_read_immediately_on_request(ring: FileKeyRing, command: FileKeyRing) -> None:
     before = ring.verifying()
     assert ring.verifying(newest=True) is before
-    (new,) = command.publish("EdDSA")
-    assert ring.verifying(newest=True).keys[1].kid == new.kid
+    new = publish(command)
+    assert ring.verifying(newest=True).keys[1].kid == new.id
 
 
-def test_unchanged_keys_are_not_read_again(ring: KeyRing, ticks: Ticks) -> None:
+def test_unchanged_keys_are_not_read_again(ring: FileKeyRing, ticks: Ticks) -> None:
     before = ring.verifying()
     ticks.now += LOOK_SECONDS
     assert ring.verifying() is before
@@ -155,7 +205,7 @@ def test_unchanged_keys_are_not_read_again(ring: KeyRing, ticks: Ticks) -> None:
     ids=lambda content: content[:60],
 )
 def test_keys_are_kept_when_the_file_is_broken_for_a_moment(
-    file: Path, ring: KeyRing, ticks: Ticks, content: str, caplog: pytest.LogCaptureFixture
+    file: Path, ring: FileKeyRing, ticks: Ticks, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before, good = ring.verifying(), file.read_text()
     file.write_text(content)
@@ -170,7 +220,9 @@ def test_keys_are_kept_when_the_file_is_broken_for_a_moment(
     assert kids(ring) == [before.keys[0].kid]
 
 
-def test_keys_are_kept_when_the_path_is_not_a_file(file: Path, ring: KeyRing, ticks: Ticks) -> None:
+def test_keys_are_kept_when_the_path_is_not_a_file(
+    file: Path, ring: FileKeyRing, ticks: Ticks
+) -> None:
     before = ring.verifying()
     file.unlink()
     os.mkfifo(file)
@@ -178,19 +230,19 @@ def test_keys_are_kept_when_the_path_is_not_a_file(file: Path, ring: KeyRing, ti
     assert ring.verifying() is before
 
 
-def test_link_to_the_file_is_kept(file: Path, ring: KeyRing, command: KeyRing) -> None:
+def test_link_to_the_file_is_kept(file: Path, ring: FileKeyRing, command: FileKeyRing) -> None:
     ring.verifying()
     elsewhere = file.parent / "elsewhere.json"
     file.rename(elsewhere)
     file.symlink_to(elsewhere)
-    command.publish("EdDSA")
+    publish(command)
     assert file.is_symlink()
-    assert len(command.all_keys()) == 2
+    assert len(command.list_keys()) == 2
     assert elsewhere.stat().st_mode & 0o777 == 0o600
 
 
 def test_file_readable_by_others_is_reported(
-    file: Path, ring: KeyRing, caplog: pytest.LogCaptureFixture
+    file: Path, ring: FileKeyRing, caplog: pytest.LogCaptureFixture
 ) -> None:
     ring.verifying()
     assert not caplog.records
@@ -202,7 +254,7 @@ def test_file_readable_by_others_is_reported(
 
 
 def test_keys_are_kept_when_the_file_is_missing_for_a_moment(
-    file: Path, ring: KeyRing, ticks: Ticks
+    file: Path, ring: FileKeyRing, ticks: Ticks
 ) -> None:
     before, good = ring.verifying(), file.read_text()
     file.unlink()
@@ -230,7 +282,7 @@ def test_keys_are_kept_when_the_file_is_missing_for_a_moment(
     ],
 )
 def test_invalid_file_is_reported_before_serving(
-    file: Path, ring: KeyRing, command: KeyRing, member: str, value: object
+    file: Path, ring: FileKeyRing, command: FileKeyRing, member: str, value: object
 ) -> None:
     secret = ring.signing().private_jwk()["d"]
     document = json.loads(file.read_text())
@@ -240,62 +292,29 @@ def test_invalid_file_is_reported_before_serving(
         command.signing()
     assert secret not in str(refusal.value)
     with pytest.raises(SigningKeyError, match="cannot be read: "):
-        command.publish("EdDSA")
+        publish(command)
     assert json.loads(file.read_text()) == document
 
 
 def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    ring = KeyRing(tmp_path / "file" / "keys.json", clock=SettableClock(), token_life=LIFE)
+    ring = FileKeyRing(tmp_path / "file" / "keys.json", clock=SettableClock())
     with pytest.raises(SigningKeyError, match="Not a directory"):
         ring.signing()
 
 
-def test_leftovers_of_a_killed_command_are_harmless(file: Path, ring: KeyRing) -> None:
+def test_leftovers_of_a_killed_command_are_harmless(file: Path, ring: FileKeyRing) -> None:
     ring.signing()
     file.with_name(f".{file.name}.draft").write_text("half a k")
-    ring.publish("EdDSA")
+    publish(ring)
     assert sorted(path.name for path in file.parent.iterdir()) == [file.name, f"{file.name}.lock"]
 
 
-def test_changes_of_keys_are_audited(ring: KeyRing, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "ordergate.audit")
-    (first,) = (key.kid for key in ring.publish("EdDSA"))
-    (second,) = (key.kid for key in ring.publish("EdDSA"))
-    changed = ring.promote(second, early=True)
-    assert [key.status for key in changed] == [Status.VERIFYING, Status.SIGNING]
-    ring.retire(first, early=True)
-    recorded = [
-        (record.name, record.message, record.__dict__["kid"], record.__dict__["status"])
-        for record in caplog.records
-    ]
-    assert recorded == [
-        ("ordergate.audit", "key_rotated", kid, status)
-        for kid, status in [
-            (first, "signing"),
-            (second, "published"),
-            (first, "verifying"),
-            (second, "signing"),
-            (first, "gone"),
-        ]
-    ]
-
-
-def test_retired_key_is_kept_until_every_process_has_noticed(file: Path) -> None:
-    clock = SettableClock()
-    ring = KeyRing(file, clock=clock, token_life=LIFE)
-    old = ring.signing().kid
-    ring.rotate(early=True)
-    clock.advance(seconds=LIFE.total_seconds() + LOOK_SECONDS)
-    with pytest.raises(SigningKeyError, match="are good until"):
-        ring.retire(old)
-    clock.advance(seconds=1)
-    assert [(key.kid, key.status) for key in ring.retire(old)] == [(old, Status.GONE)]
-
-
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
-def test_key_is_read_from_the_file_unchanged(ring: KeyRing, algorithm: Algorithm) -> None:
-    (made,) = ring.publish(algorithm)
-    (read,) = ring.all_keys()
-    assert read.key.private_jwk() == made.key.private_jwk()
-    assert SigningKey.from_jwk(made.key.private_jwk()).kid == made.kid
+def test_key_comes_back_from_the_file_as_it_was(
+    file: Path, ring: FileKeyRing, command: FileKeyRing, algorithm: KeyAlgorithm
+) -> None:
+    made = publish(ring, algorithm)
+    (written,) = json.loads(file.read_text())["keys"]
+    assert command.signing().private_jwk().items() <= written.items()
+    assert SigningKey.from_jwk(written).kid == made.id == command.signing().kid

@@ -1,0 +1,22 @@
+"""Remove a signing key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ordergate.application.keys.key_changes import ChangedKey, KeyChanges
+from ordergate.domain.signing_keys import KeyId
+
+
+@dataclass(frozen=True, slots=True)
+class RetireSigningKey:
+    """Remove a published key, or one whose tokens have all expired.
+
+    `early` ends the tokens that have not expired. Raises `KeyChangeTooEarly`, `UnknownKey`,
+    `InvalidKeyChange` for the key that signs, and `SigningKeyError`.
+    """
+
+    changes: KeyChanges
+
+    def __call__(self, key: KeyId, *, early: bool = False) -> Sequence[ChangedKey]:
+        schedule = self.changes.schedule
+        return self.changes.apply(lambda ring, now: ring.retire(key, now, schedule, early=early))

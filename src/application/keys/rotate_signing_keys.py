@@ -1,0 +1,33 @@
+"""Rotate the signing keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ordergate.application.keys.key_changes import ChangedKey, KeyChanges
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What a rotation changed, and when the next step of any key may come."""
+
+    changed: Sequence[ChangedKey]
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RotateSigningKeys:
+    """Take every step that is due; `early` lets a new key sign immediately, and ends no token.
+
+    Raises `InvalidKeyChange` where there are too many keys, and `SigningKeyError`.
+    """
+
+    changes: KeyChanges
+
+    def __call__(self, *, early: bool = False) -> Rotation:
+        keys, schedule = self.changes.keys, self.changes.schedule
+        changed = self.changes.apply(
+            lambda ring, now: ring.rotate(now, schedule, keys.make, early=early)
+        )
+        dues = (schedule.due(key) for key in keys.list_keys())
+        return Rotation(changed, min((due for due in dues if due), default=None))

@@ -1,0 +1,203 @@
+"""The life of signing keys: published, signing, verifying only, gone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal, NewType, Self
+
+from ordergate.domain.errors import (
+    InvalidKeyChange,
+    KeyAlreadyPresent,
+    KeyChangeTooEarly,
+    UnknownKey,
+)
+
+KeyId = NewType("KeyId", str)
+"""The id of a key, which tokens name as their `kid`."""
+
+KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
+"""What a key signs with. HS256 is for one secret that the settings hold."""
+
+FIRST_ALGORITHM: KeyAlgorithm = "EdDSA"
+"""What the first key signs with, where nothing else is asked for."""
+
+MAX_KEYS = 32
+
+
+class KeyStatus(StrEnum):
+    """Where a key is in its life, in the order of that life."""
+
+    PUBLISHED = "published"
+    SIGNING = "signing"
+    VERIFYING = "verifying"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that is not in a ring yet."""
+
+    id: KeyId
+    algorithm: KeyAlgorithm
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A key without its material, its status, and since when it has that status.
+
+    `since` is in UTC and whole seconds; a key that the settings hold has none.
+    """
+
+    id: KeyId
+    algorithm: KeyAlgorithm
+    status: KeyStatus
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySchedule:
+    """How long the waits between the steps of a key's life are.
+
+    Other services may keep the public keys for `cache_time`. The tokens of a key are accepted for
+    `token_time` after it stopped signing.
+    """
+
+    cache_time: timedelta
+    token_time: timedelta
+
+    def due(self, key: KeyRecord) -> datetime | None:
+        """Return when the next step may come, or `None` where nothing is waited for.
+
+        A key is published for twice the cache time: every verifier knows it by then.
+        """
+        if key.since is None:
+            return None
+        match key.status:
+            case KeyStatus.PUBLISHED:
+                return key.since + 2 * self.cache_time
+            case KeyStatus.VERIFYING:
+                return key.since + self.token_time
+            case _:
+                return None
+
+    def wait(self, key: KeyRecord, now: datetime) -> datetime | None:
+        """Return when the next step is due, or `None` where it is due now."""
+        due = self.due(key)
+        return due if due and now < due else None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """All keys at one moment: none yet, or several of which exactly one signs.
+
+    Each step returns the ring after it, or raises `InvalidKeyChange`. `early` takes a step before
+    it is due; `now` is in UTC. A ring that contradicts itself is refused: ValueError.
+    """
+
+    keys: tuple[KeyRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = [key.id for key in self.keys]
+        if len(set(ids)) < len(ids) or len(ids) > MAX_KEYS:
+            raise ValueError(f"a key is there twice, or there are more than {MAX_KEYS}")
+        if self.keys and [key.status for key in self.keys].count(KeyStatus.SIGNING) != 1:
+            raise ValueError("not exactly one key signs")
+
+    def signing(self) -> KeyRecord:
+        """Return the key that signs."""
+        return next(key for key in self.keys if key.status is KeyStatus.SIGNING)
+
+    def publish(self, key: NewKey, now: datetime) -> Self:
+        """Publish a key. The first of all signs immediately: no other is in use."""
+        if key.id in {each.id for each in self.keys}:
+            raise KeyAlreadyPresent(f"{key.id} is there already")
+        if len(self.keys) == MAX_KEYS:
+            raise InvalidKeyChange(f"there are {MAX_KEYS} keys; retire one first")
+        status = KeyStatus.PUBLISHED if self.keys else KeyStatus.SIGNING
+        record = KeyRecord(key.id, key.algorithm, status, now.replace(microsecond=0))
+        return self._with(*self.keys, record)
+
+    def promote(
+        self, key_id: KeyId, now: datetime, schedule: KeySchedule, *, early: bool = False
+    ) -> Self:
+        """Let a published key sign; the one that signed only verifies from now on."""
+        key = self._find(key_id)
+        if key.status is KeyStatus.SIGNING:
+            raise InvalidKeyChange(f"{key_id} signs already")
+        if key.status is not KeyStatus.PUBLISHED:
+            raise InvalidKeyChange(
+                f"{key_id} has signed before and only verifies; promote a published key"
+            )
+        until = schedule.wait(key, now)
+        if until and not early:
+            raise KeyChangeTooEarly(
+                f"not every verifier may know {key_id} before {until:%Y-%m-%dT%H:%M:%SZ}"
+            )
+        now = now.replace(microsecond=0)
+        steps = {key_id: KeyStatus.SIGNING, self.signing().id: KeyStatus.VERIFYING}
+        return self._with(
+            *(
+                replace(each, status=steps[each.id], since=now) if each.id in steps else each
+                for each in self.keys
+            )
+        )
+
+    def retire(
+        self, key_id: KeyId, now: datetime, schedule: KeySchedule, *, early: bool = False
+    ) -> Self:
+        """Drop a published key, or one whose tokens have all expired."""
+        key = self._find(key_id)
+        if key.status is KeyStatus.SIGNING:
+            raise InvalidKeyChange(f"{key_id} signs; promote another key first")
+        until = schedule.wait(key, now)
+        if key.status is KeyStatus.VERIFYING and until and not early:
+            raise KeyChangeTooEarly(
+                f"tokens that {key_id} signed are good until {until:%Y-%m-%dT%H:%M:%SZ}"
+            )
+        return self._with(*(each for each in self.keys if each is not key))
+
+    def rotate(
+        self,
+        now: datetime,
+        schedule: KeySchedule,
+        make: Callable[[KeyAlgorithm], NewKey],
+        *,
+        early: bool = False,
+    ) -> Self:
+        """Take every step that is due.
+
+        Keys whose tokens have all expired go. The key published longest signs if it may. Where none
+        is published, a key of the signing key's algorithm is. `early` lets it sign immediately, and
+        ends no token.
+        """
+        if not self.keys:
+            return self.publish(make(FIRST_ALGORITHM), now)
+        kept = (
+            key
+            for key in self.keys
+            if key.status is not KeyStatus.VERIFYING or schedule.wait(key, now)
+        )
+        ring = self._with(*kept)
+        if not any(key.status is KeyStatus.PUBLISHED for key in ring.keys):
+            ring = ring.publish(make(self.signing().algorithm), now)
+        published = (key for key in ring.keys if key.status is KeyStatus.PUBLISHED)
+        first = min(published, key=lambda key: schedule.due(key) or now)
+        if early or not schedule.wait(first, now):
+            ring = ring.promote(first.id, now, schedule, early=early)
+        return ring
+
+    def changes_since(self, before: Self) -> list[KeyRecord]:
+        """Return the keys that have changed; a key that was dropped has the status GONE."""
+        kept = {key.id for key in self.keys}
+        gone = [replace(k, status=KeyStatus.GONE) for k in before.keys if k.id not in kept]
+        return [*gone, *(key for key in self.keys if key not in before.keys)]
+
+    def _find(self, key_id: KeyId) -> KeyRecord:
+        for key in self.keys:
+            if key.id == key_id:
+                return key
+        raise UnknownKey(f"there is no key {key_id}")
+
+    def _with(self, *keys: KeyRecord) -> Self:
+        return type(self)(keys)
