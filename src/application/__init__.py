@@ -1,1 +1,1 @@
-"""What the system does: use cases, and the ports they need."""
+"""Use cases, and the ports that they need."""

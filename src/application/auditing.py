@@ -1,4 +1,4 @@
-"""What several use cases record in the audit."""
+"""Audit events that several use cases record."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def record_ended(
     user: UserId,
     origin: Origin,
 ) -> None:
-    """Record each of these sessions of the user as ended."""
+    """Record the end of each of these sessions."""
     for session in sessions:
         audit.record(
             AuditEvent.SESSION_ENDED,

@@ -1,4 +1,4 @@
-"""A bound on what one user has under way, so that no client takes a queue from all others."""
+"""Limits on the requests that one user has in progress."""
 
 from asyncio import Semaphore
 from contextlib import AbstractAsyncContextManager
@@ -10,17 +10,18 @@ from ordergate.domain.user import UserId
 
 @dataclass(slots=True)
 class _Turns:
-    """The turns of one user, and how many requests have or want one."""
+    """The turns of one user, and the requests that have or await one."""
 
     free: Semaphore
     requests: int = 0
 
 
 class CallerLimit:
-    """At most `under_way` requests of one user at a time; up to `waiting` more wait for a turn.
+    """At most `under_way` requests of a user at a time; `waiting` more may wait.
 
-    A client that leaves without its answer leaves its request behind: nobody else can tell that
-    the answer is not wanted. One process counts for itself, on one event loop.
+    A client that disconnects leaves its request in progress, because a server cannot always notice
+    the disconnection. The limit protects the other users from such requests. Each process counts
+    for itself, on one event loop.
     """
 
     def __init__(self, *, under_way: int, waiting: int) -> None:
@@ -29,11 +30,11 @@ class CallerLimit:
         self._turns: dict[UserId, _Turns] = {}
 
     def turn(self, user: UserId) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn and hold it. Raises `TooManyRequests` where too many wait already."""
+        """Wait for a turn and hold it. Raises `TooManyRequests` when too many wait."""
         return _Turn(self, user)
 
     async def enter(self, user: UserId) -> None:
-        """Wait for a turn, as `turn` does; `leave` must follow."""
+        """Wait for a turn, as `turn` does. `leave` must follow."""
         turns = self._turns.get(user)
         if turns is None:
             turns = self._turns[user] = _Turns(Semaphore(self._under_way))
@@ -47,7 +48,7 @@ class CallerLimit:
             raise
 
     def leave(self, user: UserId) -> None:
-        """Give the turn to the next request."""
+        """Pass the turn on to the next request."""
         turns = self._turns[user]
         turns.free.release()
         self._forget(user, turns)
@@ -59,7 +60,7 @@ class CallerLimit:
 
 
 class _Turn(AbstractAsyncContextManager[None]):
-    """A turn of a user; a generator in its place would cost each write several times as much."""
+    """A turn of a user. A generator would cost several times as much for each write."""
 
     __slots__ = ("_limit", "_user")
 
@@ -75,10 +76,10 @@ class _Turn(AbstractAsyncContextManager[None]):
 
 
 def reads_of_lists() -> CallerLimit:
-    """Bound lists: a page of 200 orders holds a thread or a connection for milliseconds."""
+    """Limit lists: a page of 200 orders uses a thread or a connection for milliseconds."""
     return CallerLimit(under_way=2, waiting=64)
 
 
 def writes() -> CallerLimit:
-    """Bound writes: fewer of one user than a storage commits or keeps waiting."""
+    """Limit writes to fewer than a storage commits or queues."""
     return CallerLimit(under_way=64, waiting=192)

@@ -1,6 +1,6 @@
-"""What a use case or a port raises instead of returning a result.
+"""Errors of use cases and ports.
 
-The core does not know HTTP or exit statuses; each entry point maps each error once.
+The core does not know HTTP or exit statuses. Each entry point maps each error once.
 """
 
 from collections.abc import Sequence
@@ -9,51 +9,51 @@ from ordergate.domain.user import UserId
 
 
 class ApplicationError(Exception):
-    """Root of everything the application refuses on purpose."""
+    """An intended refusal of the application."""
 
 
 class InvalidCredentials(ApplicationError):
-    """The user name and the password do not belong together; never says which is wrong."""
+    """The user name or the password is incorrect. The error does not say which."""
 
 
 class InvalidGrant(ApplicationError):
-    """The refresh token is unknown, expired, used before, or of a session that ended."""
+    """The refresh token is unknown, expired, already used, or of an ended session."""
 
 
 class InvalidScope(ApplicationError):
-    """A scope was asked for that does not exist, or that the session was not granted."""
+    """A requested scope does not exist or was not granted to the session."""
 
 
 class WrongPassword(ApplicationError):
-    """A change that asks for the user's password did not get it."""
+    """The password that confirms a change is incorrect."""
 
 
 class InvalidToken(ApplicationError):
-    """The token is malformed, forged, expired or meant for somebody else.
+    """The token is malformed, forged, expired or for another service.
 
-    The message says which, for a log; callers of the API receive `invalid_token` alone.
+    The message has the reason, for a log. Clients of the API get `invalid_token` only.
     """
 
 
 class UnsupportedTokenType(ApplicationError):
-    """Access tokens are accepted until they expire, so they cannot be revoked."""
+    """Access tokens cannot be revoked, because they are accepted until they expire."""
 
 
 class IssuerKeysUnavailable(ApplicationError):
-    """The keys of the issuer cannot be fetched, and no key fetched before fits."""
+    """The keys of the issuer cannot be fetched, and no known key fits."""
 
 
 class SigningKeyError(ApplicationError):
-    """The signing keys cannot be read or changed.
+    """A signing key cannot change in this way, or the keys are unusable.
 
-    The message says why, and holds no key material.
+    The message says why and what to do. It has no key material.
     """
 
 
 class Throttled(ApplicationError):
-    """Too many attempts at a password failed, or are under way; this one was not looked at.
+    """Too many password attempts have failed or are in progress; this one was refused.
 
-    `retry_after` is the number of whole seconds, at least 1, after which one will be.
+    The next attempt is allowed after `retry_after` whole seconds, at least 1.
     """
 
     def __init__(self, retry_after: int) -> None:
@@ -62,7 +62,7 @@ class Throttled(ApplicationError):
 
 
 class SessionNotFound(ApplicationError):
-    """There is no such session among the user's, or it has ended."""
+    """The user has no such session, or it has ended."""
 
 
 class AccountHasOpenOrders(ApplicationError):
@@ -70,55 +70,55 @@ class AccountHasOpenOrders(ApplicationError):
 
 
 class OrderNotFound(ApplicationError):
-    """There is no such order among the owner's: it does not exist, or it is somebody else's."""
+    """The owner has no such order. Another user may have one."""
 
 
 class OrderChanged(ApplicationError):
-    """The order's version is none of those that the caller expects; nothing was changed."""
+    """The version of the order is not an expected one; nothing was changed."""
 
 
 class OrderIdTaken(ApplicationError):
-    """The owner has another order of that id."""
+    """The owner has another order with this id."""
 
 
 class AmbiguousOrderId(ApplicationError):
-    """Several users have an order of that id; `owners` are they."""
+    """Several users, `owners`, have an order with this id."""
 
     def __init__(self, owners: Sequence[UserId]) -> None:
-        super().__init__("several users have an order of that id")
+        super().__init__("several users have an order with this id")
         self.owners = owners
 
 
 class IdempotencyKeyReused(ApplicationError):
-    """The idempotency key stands for an order of other lines; nothing was placed."""
+    """The idempotency key belongs to an order with other lines; nothing was placed."""
 
 
 class UsernameTaken(ApplicationError):
-    """An account of that name exists already."""
+    """Another account has this name."""
 
 
 class RecordUnreadable(ApplicationError):
-    """A record that is stored cannot be read; the message names it and says why, for a log."""
+    """A stored record cannot be read. The message names it and the reason, for a log."""
 
     def __init__(self, record: str, reason: str) -> None:
         super().__init__(f"the {record} cannot be read as it is stored: {reason}")
 
 
 class RecordRefused(ApplicationError):
-    """A storage cannot hold a record of another storage; the message names it and says why."""
+    """A storage cannot hold a record of another. The message names it and the reason."""
 
     def __init__(self, record: str, reason: str) -> None:
         super().__init__(f"the {record} cannot be stored there: {reason}")
 
 
 class TooManyRequests(ApplicationError):
-    """The user has as many requests under way as one user may have; nothing was done."""
+    """The user has the maximum of requests in progress; nothing was done."""
 
 
 class Overloaded(ApplicationError):
     """A bounded queue is full; nothing was done.
 
-    `retry_after` is the number of whole seconds, at least 1, after which a place is likely free.
+    A place is likely to be free after `retry_after` whole seconds, at least 1.
     """
 
     def __init__(self, retry_after: int) -> None:
@@ -127,22 +127,22 @@ class Overloaded(ApplicationError):
 
 
 class StorageUnavailable(ApplicationError):
-    """The storage cannot be reached, is locked for too long, or is full."""
+    """The storage is unreachable, locked for too long, or full."""
 
 
 class OutcomeUnknown(StorageUnavailable):
-    """The storage was lost while it made a change, which may have been made or not.
+    """The storage was lost during a change, which may be stored.
 
-    Whoever asks for it again without looking may have it twice.
+    A client that repeats the request without a check may change twice.
     """
 
 
 class UnstorableValue(StorageUnavailable):
-    """The storage cannot hold a value, so nothing was changed; trying again is of no use."""
+    """The storage cannot hold a value. Nothing was changed, and a retry fails again."""
 
 
 class SchemaNotCurrent(ApplicationError):
-    """The storage has no schema yet, or one of another version of this program.
+    """The storage has no schema, or one of another version of this program.
 
     `needs_migration` says that `ordergate migrate` makes it current.
     """
@@ -153,15 +153,15 @@ class SchemaNotCurrent(ApplicationError):
 
 
 class StorageNotEmpty(ApplicationError):
-    """The storage holds users or orders already, so nothing was loaded."""
+    """The storage already has users or orders; nothing was loaded."""
 
 
 class BackupRefused(ApplicationError):
-    """A backup cannot be made or restored like this; the message says why and what to do."""
+    """A backup cannot be made or restored. The message says why and what to do."""
 
 
 class CopyUnfinished(ApplicationError):
-    """Another storage is being copied into this one: it holds a part, and is not to be used."""
+    """The storage holds an incomplete copy of another and cannot be used."""
 
     def __init__(self, what: str = "the database holds an unfinished copy") -> None:
         super().__init__(
@@ -170,14 +170,14 @@ class CopyUnfinished(ApplicationError):
 
 
 class CopyDiffers(ApplicationError):
-    """What was copied is not what is in the source, which somebody changed meanwhile.
+    """A copy differs from its source, because a program changed either.
 
-    `kinds` are the names of the kinds of records that differ.
+    `kinds` names the kinds of records that differ.
     """
 
     def __init__(self, kinds: Sequence[str]) -> None:
         super().__init__(
-            f"the copy differs from its source in {', '.join(kinds)} and is not to be used; stop"
-            " all that writes to either, empty the target and copy again"
+            f"the copy differs from its source in {', '.join(kinds)} and cannot be used; stop all"
+            " programs that write to either, empty the target and copy again"
         )
         self.kinds = kinds

@@ -1,4 +1,4 @@
-"""Keys that all hosts of one storage share, each for one purpose."""
+"""Keys that all hosts of a storage share, each for one purpose."""
 
 import hmac
 from enum import StrEnum
@@ -7,7 +7,7 @@ from ordergate.application.ports.storage import Storage
 
 
 class KeyPurpose(StrEnum):
-    """What a key derived from the secret of a storage is for. No two purposes share a key."""
+    """The purpose of a key. No two purposes share a key."""
 
     ORDER_CURSORS = "seal cursors of lists of orders"
     COPY_SOURCE = "name the source of a copy"

@@ -1,1 +1,1 @@
-"""What an order and a user are: pure values and the rules they keep."""
+"""Orders and users: pure values and their rules."""

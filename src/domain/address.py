@@ -1,16 +1,17 @@
-"""Where requests come from."""
+"""Networks of client addresses."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _SITE_BITS = 64
-"""The part of an IPv6 address that names a network: hosts choose all the rest."""
+"""The bits of an IPv6 address that name a network; its hosts choose the others."""
 _CUSTOMER_BITS = 48
 
 
 def client_network(address: str) -> str:
-    """Return what an address counts as: itself, or of IPv6 its /64.
+    """Return the network by which an address counts.
 
-    An IPv4 address is the same however a socket writes it; what is no IP address is left as it is.
+    That is the address itself, or the /64 of an IPv6 address. An IPv4 address is the same in every
+    notation of a socket. Text that is not an IP address is returned unchanged.
     """
     try:
         ip = ip_address(address)
@@ -18,18 +19,16 @@ def client_network(address: str) -> str:
         return address
     if not isinstance(ip, IPv6Address):
         return str(ip)
-    if ip.ipv4_mapped is not None:  # an IPv4 client of a socket that takes both
+    if ip.ipv4_mapped is not None:  # an IPv4 client of a dual-stack socket
         return str(ip.ipv4_mapped)
     return str(ip_network((int(ip), _SITE_BITS), strict=False))
 
 
 def customer_network(address: str) -> str:
-    """Return the network that one customer may have.
+    """Return the largest network that one customer may have.
 
-    It is the /48 of an IPv6 address, and for any other address the same as `client_network`.
-
-    RIPE-690 recommends that providers delegate a /56 or a /48, so one customer has up to 65,536
-    sites.
+    That is the /48 of an IPv6 address, and `client_network` of any other address. RIPE-690
+    recommends that providers delegate a /56 or a /48, so one customer has up to 65,536 networks.
     """
     site = client_network(address)
     return str(ip_network(site).supernet(new_prefix=_CUSTOMER_BITS)) if "/" in site else site

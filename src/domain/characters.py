@@ -1,4 +1,4 @@
-"""Characters of text that comes in: which of them may be stored, and how errors name them."""
+"""Characters of new text: those that may be stored, and their names in errors."""
 
 import re
 import unicodedata
@@ -20,23 +20,23 @@ _UNSEEN = frozenset({"Zs", "Cf"})
 _CLOSED_BY = dict.fromkeys("\u202a\u202b\u202d\u202e", "\u202c") | dict.fromkeys(
     "\u2066\u2067\u2068", "\u2069"
 )
-"""Bidirectional embeddings, overrides and isolates → what ends them (UAX #9, section 2)."""
+"""Bidirectional embeddings, overrides and isolates → the character that closes them (UAX #9, 2)."""
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
 MAX_DIRECTIONS = 32
 """The most characters of a text that open or close a direction: an order has 100 names."""
 
 MAX_MARKS = 30
-"""The most combining characters in a row: that of the Stream-Safe Text Format (UAX #15, 13)."""
+"""The most combining characters in a row, as in the Stream-Safe Text Format (UAX #15, 13)."""
 
 _NON_STARTER_DECOMPOSITIONS = frozenset("\u0f73\u0f75\u0f81")
 """Characters that count as letters and decompose to combining ones (UAX #15, section 5)."""
 
 
 def is_quickly_normalized(text: str) -> bool:
-    """Say whether no letter has more than `MAX_MARKS` combining characters.
+    """Report whether no letter has more than `MAX_MARKS` combining characters.
 
-    Normalizing sorts those of one letter, in a time that grows with the square of their number: 20
-    ms for 4,096, in which an event loop serves nobody else.
+    Normalization sorts the combining characters of a letter in quadratic time: 4,096 take 20 ms,
+    during which the event loop is blocked.
     """
     if text.isascii():
         return True
@@ -52,9 +52,9 @@ def is_quickly_normalized(text: str) -> bool:
 
 
 def unprintable_at(text: str) -> int | None:
-    """Return the first index of what is no letter, mark, digit, symbol, punctuation or space.
+    """Return the index of the first unprintable character.
 
-    The space is ASCII's.
+    Letters, marks, digits, symbols, punctuation and the ASCII space are printable.
     """
     if text.isprintable():
         return None
@@ -62,30 +62,30 @@ def unprintable_at(text: str) -> int | None:
 
 
 def unwritten_at(text: str) -> int | None:
-    """Return the first index of what people do not write.
+    """Return the index of the first character that people do not write.
 
-    They write RFC 8264's FreeformClass, and beyond it what that leaves out: format characters,
-    which join emoji and letters and mark directions, and characters that this version of Unicode
-    does not assign, such as an emoji that is newer. Controls, surrogates, private use,
-    noncharacters and line separators are not written.
+    Controls, surrogates, private use, noncharacters and line separators are not written. All others
+    are: RFC 8264's FreeformClass, format characters, which join emoji and letters and mark
+    directions, and characters that this version of Unicode does not assign, such as a newer emoji.
     """
     match = _NEVER_WRITTEN.search(text)
     return match.start() if match else None
 
 
 def first_flaw(text: str, refused_at: Callable[[str], int | None]) -> str | None:
-    """Say what is wrong with text that is shown to people; `None` for nothing.
+    """Describe the first mistake in displayed text, or return `None`.
 
-    `refused_at` finds no character, one of them can be seen, and each of at most `MAX_DIRECTIONS`
-    directions that are opened is closed, so that the text does not reorder what stands after it.
+    `refused_at` returns the index of a forbidden character. Text also needs a visible character,
+    and at most `MAX_DIRECTIONS` directions, each of which is closed, so that it does not reorder
+    the text after it.
     """
-    if text.isprintable() and not text.isspace():  # as nearly all text
+    if text.isprintable() and not text.isspace():  # the common case
         return None
     refused = refused_at(text)
     if refused is not None:
         return f"has {character_at(text, refused)}, which is not allowed"
     if _UNSEEN.issuperset(map(unicodedata.category, text)):
-        return "has no character that can be seen"
+        return "has no visible character"
     directions = [match.start() for match in _DIRECTION.finditer(text)]
     if len(directions) > MAX_DIRECTIONS:
         return f"changes its direction more than {MAX_DIRECTIONS} times"
@@ -100,7 +100,10 @@ def first_flaw(text: str, refused_at: Callable[[str], int | None]) -> str | None
 
 
 def character_at(text: str, place: int) -> str:
-    """Name the character at an index, as `U+00A0 (NO-BREAK SPACE) at position 3`, from 1."""
+    """Name the character at an index, with its position from 1.
+
+    An example is `U+00A0 (NO-BREAK SPACE) at position 3`.
+    """
     character = text[place]
     kind = _KINDS.get(unicodedata.category(character), "a character without a name")
     known = unicodedata.name(character, kind)

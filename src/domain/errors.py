@@ -1,11 +1,11 @@
-"""Errors of rules that are broken.
+"""Errors of the domain's rules.
 
-Every message says what was wrong and what is allowed, and never repeats a password.
+Every message says what is wrong and what is allowed. No message contains a password.
 """
 
 
 class DomainError(ValueError):
-    """Root of every broken rule. Its message is meant to be read by whoever sent the value."""
+    """A broken rule. The message is for the sender of the value."""
 
 
 class InvalidMoney(DomainError):
@@ -13,11 +13,11 @@ class InvalidMoney(DomainError):
 
 
 class InvalidOrder(DomainError):
-    """An order, or a line of one, that breaks a rule of orders."""
+    """An order, or a line of an order, that breaks a rule."""
 
 
 class InvalidTransition(DomainError):
-    """A status that cannot follow the one that an order has."""
+    """A status that cannot follow the current status of an order."""
 
 
 class InvalidUsername(DomainError):
@@ -45,4 +45,4 @@ class KeyAlreadyPresent(InvalidKeyChange):
 
 
 class WeakPassword(DomainError):
-    """A password that is too short or guessed first (NIST SP 800-63B-4, section 3.1.1.2)."""
+    """A password that is short or easily guessed (NIST SP 800-63B-4, 3.1.1.2)."""

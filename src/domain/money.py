@@ -7,7 +7,7 @@ from typing import Self
 from ordergate.domain.errors import InvalidMoney
 
 MAX_MINOR = 2**63 - 1
-"""The largest amount, in minor units: what a signed 64-bit column holds."""
+"""The largest amount in minor units: the maximum of a signed 64-bit column."""
 
 _WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _CENTS = """
@@ -26,14 +26,15 @@ MINOR_DIGITS: dict[str, int] = {
     for digits, codes in enumerate([_WHOLE, "", _CENTS, _MILLS, _FOUR])
     for code in codes.split()
 }
-"""ISO 4217 code of each currency in use → the digits after its decimal point."""
+"""ISO 4217 code of each currency in use → the number of its decimal places."""
 
 WITHDRAWN_DIGITS = {"BYR": 0} | dict.fromkeys(
     ["ANG", "BGN", "CUC", "HRK", "LTL", "MRO", "SLL", "STD", "VEF", "ZMK", "ZWL"], 2
 )
-"""The same for codes that left ISO 4217; a code that leaves `MINOR_DIGITS` moves here.
+"""Codes that have left ISO 4217 → the number of their decimal places.
 
-No new price is in them, and old ones are still written.
+New prices cannot use them; old prices are still written. A code that leaves `MINOR_DIGITS` moves
+here.
 """
 
 _DIGITS = MINOR_DIGITS | WITHDRAWN_DIGITS
@@ -43,12 +44,12 @@ _DECIMAL = re.compile(r"(0|[1-9][0-9]{0,18})(?:\.([0-9]{1,4}))?")
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """`minor` minor units (cents, yen, fils) of `currency`, a code of ISO 4217.
+    """An exact amount in one currency.
 
-    As text it is a plain decimal with exactly the digits its currency has: `12.50` EUR, `1250` JPY,
-    `12.500` KWD. Another version of this program may have stored a currency whose digits are
-    unknown here; that amount is written in minor units, `minor units: 1250`, which no reader takes
-    for a decimal.
+    `minor` is the number of minor units (cents, yen, fils) and `currency` a code of ISO 4217. As
+    text, an amount is a plain decimal with exactly the decimal places of its currency: `12.50` EUR,
+    `1250` JPY, `12.500` KWD. If this version does not know the currency of a stored amount, the
+    text is `minor units: 1250`, which cannot be read as a decimal.
     """
 
     minor: int
@@ -56,20 +57,22 @@ class Money:
 
     @classmethod
     def parse(cls, amount: str, currency: str) -> Self:
-        """Read a plain decimal: digits, and at most as many after the point as the currency has.
+        """Read a plain decimal with at most the decimal places of the currency.
 
-        Raises `InvalidMoney` for anything else, for a currency that is not in use, and for more
+        Raises `InvalidMoney` for any other text, for a currency that is not in use, and for more
         than `MAX_MINOR`.
         """
         match = _DECIMAL.fullmatch(amount)
         digits = MINOR_DIGITS.get(currency)
         if match is None or digits is None:
             raise InvalidMoney(
-                "An amount must be a plain decimal such as 12.50, in ISO 4217 money."
+                "An amount must be a plain decimal such as 12.50, in a currency of ISO 4217."
             )
         whole, fraction = match[1], match[2] or ""
         if len(fraction) > digits:
-            raise InvalidMoney(f"An amount in {currency} has at most {digits} decimal places.")
+            raise InvalidMoney(
+                f"An amount in {currency} must have at most {digits} decimal places."
+            )
         return cls(int(whole + fraction.ljust(digits, "0")), currency).checked()
 
     def checked(self) -> Self:

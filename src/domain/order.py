@@ -1,7 +1,7 @@
-"""An order, its lines, and the rules for new ones.
+"""Orders, their lines, and the rules for new ones.
 
-`OrderLine.new` and `Order.place` check what comes in. The classes themselves take any values: what
-was stored under other rules, by another version of this program or of Unicode, is still an order.
+`OrderLine.new` and `Order.place` check new values. The classes themselves accept any values,
+because stored orders may follow rules of another version of this program or of Unicode.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +17,16 @@ from ordergate.domain.random_numbers import random_128_bits
 from ordergate.domain.user import MAX_ID, UserId
 
 OrderId = NewType("OrderId", int)
-"""Identity of an order among its owner's: 1 to `MAX_ID`."""
+"""The identity of an order for its owner: 1 to `MAX_ID`."""
 
 _BITS = 52
 
 
 def new_order_id() -> OrderId:
-    """Draw the id of an order that is placed: a random number from 2^52 up to 2^53.
+    """Draw a random id from 2^52 to 2^53 - 1.
 
-    It tells nothing about other orders, and JavaScript reads it exactly (RFC 8259, section 6).
+    The id reveals nothing about other orders, and JavaScript reads it exactly (RFC 8259, section
+    6).
     """
     return OrderId(2**_BITS + random_128_bits() % 2**_BITS)
 
@@ -38,7 +39,7 @@ MAX_VERSION = 2**31 - 1
 
 
 class OrderStatus(StrEnum):
-    """Where an order is in its life: placed, paid, shipped, delivered; or cancelled before that."""
+    """The status of an order. `TRANSITIONS` has the possible changes."""
 
     PLACED = "placed"
     PAID = "paid"
@@ -54,15 +55,15 @@ TRANSITIONS: Mapping[str, tuple[OrderStatus, ...]] = {
     OrderStatus.DELIVERED: (),
     OrderStatus.CANCELLED: (),
 }
-"""The life of an order: each status, and those that may follow it."""
+"""Each status → the statuses that may follow it."""
 
 FINAL_STATUSES = frozenset(status for status, following in TRANSITIONS.items() if not following)
-"""An order in any other status is open, also in one that only another version knows."""
+"""Statuses that nothing follows. An order in any other status, even an unknown one, is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """`quantity` pieces of the product `sku`, each at `unit_price`."""
+    """`quantity` pieces of the product `sku` at `unit_price` each."""
 
     sku: str
     name: str
@@ -71,15 +72,15 @@ class OrderLine:
 
     @classmethod
     def new(cls, sku: str, name: str, quantity: int, unit_price: Money) -> Self:
-        """Make a line of a new order. Raises `InvalidOrder` when a rule is broken.
+        """Check and create a line of a new order.
 
-        The SKU has 1 to `MAX_SKU_LENGTH` printable characters and the name 1 to `MAX_NAME_LENGTH`
-        of those that people write; the quantity is 1 to `MAX_QUANTITY`.
+        The SKU has 1 to `MAX_SKU_LENGTH` printable characters. The name has 1 to `MAX_NAME_LENGTH`
+        characters that people write. The quantity is 1 to `MAX_QUANTITY`. Raises `InvalidOrder`.
         """
         _check_text("A SKU", sku, MAX_SKU_LENGTH, unprintable_at)
         _check_text("A product's name", name, MAX_NAME_LENGTH, unwritten_at)
         if not 0 < quantity <= MAX_QUANTITY:
-            raise InvalidOrder(f"A quantity is 1 to {MAX_QUANTITY}.")
+            raise InvalidOrder(f"A quantity must be from 1 to {MAX_QUANTITY}.")
         return cls(sku, name, quantity, unit_price)
 
 
@@ -87,17 +88,18 @@ def _check_text(
     what: str, text: str, longest: int, refused_at: Callable[[str], int | None]
 ) -> None:
     if not 0 < len(text) <= longest:
-        raise InvalidOrder(f"{what} has 1 to {longest} characters.")
+        raise InvalidOrder(f"{what} must have 1 to {longest} characters.")
     if flaw := first_flaw(text, refused_at):
         raise InvalidOrder(f"{what} {flaw}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What `owner` ordered at `placed_at` (UTC): one line or more, all in one currency.
+    """An order of one or more lines in one currency.
 
-    Its status alone changes; it is one of `OrderStatus`, or one that only another version of this
-    program knows. `version` is 1 when the order is placed, and one more with each change.
+    `owner` placed it at `placed_at` (UTC). Only its status changes. The status is a value of
+    `OrderStatus` or of another version of this program. `version` is 1 for a new order and grows by
+    one with each change.
     """
 
     id: OrderId
@@ -111,47 +113,47 @@ class Order:
     def place(
         cls, id: OrderId, owner: UserId, placed_at: datetime, lines: tuple[OrderLine, ...]
     ) -> Self:
-        """Make a new order. Raises `InvalidOrder` when a rule is broken.
+        """Check and create a new order with 1 to `MAX_LINES` lines.
 
-        It has 1 to `MAX_LINES` lines. Raises `InvalidMoney` when the total cannot be stored.
+        Raises `InvalidOrder`, and `InvalidMoney` when the total cannot be stored.
         """
         if not (0 < id <= MAX_ID and 0 < owner <= MAX_ID):
-            raise InvalidOrder("The ids of an order and of its owner are 1 to 2^63-1.")
+            raise InvalidOrder("The ids of an order and its owner must be from 1 to 2^63-1.")
         if not 0 < len(lines) <= MAX_LINES:
-            raise InvalidOrder(f"An order has 1 to {MAX_LINES} lines.")
+            raise InvalidOrder(f"An order must have 1 to {MAX_LINES} lines.")
         if placed_at.utcoffset() != timedelta(0):
-            raise InvalidOrder("The time an order was placed at is in UTC.")
+            raise InvalidOrder("The time of an order must be in UTC.")
         if len({line.unit_price.currency for line in lines}) > 1:
-            raise InvalidOrder("All lines of an order are in one currency.")
+            raise InvalidOrder("All lines of an order must be in one currency.")
         order = cls(id, owner, OrderStatus.PLACED, placed_at, lines)
         order.total.checked()
         return order
 
     @property
     def currency(self) -> str:
-        """ISO 4217 code of the currency of every line."""
+        """The ISO 4217 code of the currency of all lines."""
         return self.lines[0].unit_price.currency
 
     @property
     def total(self) -> Money:
-        """The price of all lines together."""
+        """The price of all lines."""
         minor = sum([line.unit_price.minor * line.quantity for line in self.lines])
         return Money(minor, self.currency)
 
     @property
     def is_open(self) -> bool:
-        """Whether something may still happen."""
+        """Whether the status may still change."""
         return self.status not in FINAL_STATUSES
 
     @property
     def as_placed(self) -> "Order":
-        """The order as it was when it was placed."""
+        """The order in its first version."""
         if self.status == OrderStatus.PLACED and self.version == 1:
             return self
         return replace(self, status=OrderStatus.PLACED, version=1)
 
     def transition_to(self, status: OrderStatus) -> "Order":
-        """Return the order with the new status. Raises `InvalidTransition` if it cannot follow."""
+        """Return the order with a new status. Raises `InvalidTransition` if it cannot follow."""
         following = TRANSITIONS.get(self.status)
         if following is None:
             raise InvalidTransition(
@@ -166,6 +168,6 @@ class Order:
             )
         if self.version >= MAX_VERSION:
             raise InvalidTransition(
-                f"The order has been changed {MAX_VERSION} times, which is the most."
+                f"The order has been changed {MAX_VERSION} times, which is the maximum."
             )
         return replace(self, status=status, version=self.version + 1)

@@ -1,4 +1,4 @@
-"""Random numbers that nobody can foresee."""
+"""Unpredictable random numbers."""
 
 import os
 
@@ -10,11 +10,11 @@ os.register_at_fork(after_in_child=_numbers.clear)
 
 
 def random_128_bits() -> int:
-    """Return a number from 0 to 2^128-1 of the operating system's generator.
+    """Return a number from 0 to 2^128-1 from the operating system's generator.
 
-    Many are fetched together: during each system call the interpreter lets other threads run, and
-    an event loop that waits for its turn again loses 5 µs beside a thread that commits. Any thread
-    may call it.
+    Many numbers are fetched together: each system call lets other threads run, and an event loop
+    that waits for its next turn loses 5 µs beside a thread that commits. Any thread may call this
+    function.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A session: what begins when somebody signs in, and every token of it ends with."""
+"""Sessions: from a sign-in to its end, with all tokens in between."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,11 +8,11 @@ from typing import NewType
 from ordergate.domain.user import UserId
 
 SessionId = NewType("SessionId", str)
-"""Identity of a session: a random UUID as 32 hexadecimal digits."""
+"""The identity of a session: a random UUID as 32 hexadecimal digits."""
 
 
 class SessionEndReason(StrEnum):
-    """Why a session ended before its time."""
+    """The reason why a session ended before it expired."""
 
     REVOKED = "revoked"
     SIGNED_OUT = "signed out"
@@ -24,11 +24,11 @@ class SessionEndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The user `user` signed in through `client_id` at `address` and granted it `scope`.
+    """A sign-in of `user` through `client_id` from `address`, which granted `scope`.
 
-    The words of the scope are values of `Scope`, or known to another version of this program alone.
-    Times are in UTC. `last_used_at` is that of the latest sign-in or refresh; nothing is renewed
-    from `expires_at` on.
+    The words of the scope are values of `Scope`, or of another version of this program. Times are
+    in UTC. `last_used_at` is the time of the latest sign-in or refresh. The session cannot be
+    renewed from `expires_at` on.
     """
 
     id: SessionId
@@ -43,11 +43,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
-    """How long sessions live, and how many.
+    """Lifetimes of sessions and tokens, and the number of sessions.
 
-    A refresh token that is not used for `idle` is void; after `lifetime` somebody must sign in
-    again; and for `grace` after a refresh, the old token gives the same new one again. A sign-in
-    beyond `limit` active sessions of a user, `MAX_SESSIONS` at most, ends those that expire first.
+    A refresh token expires when it is unused for `idle`, and a session after `lifetime`. For
+    `grace` after a refresh, the old token returns the same new token again. A sign-in beyond
+    `limit` active sessions of a user, at most `MAX_SESSIONS`, ends the sessions that expire first.
     """
 
     idle: timedelta

@@ -1,9 +1,9 @@
-"""Who uses the system: accounts, their names and their passwords.
+"""Accounts, user names and passwords.
 
-Names and passwords are prepared as RFC 8265 (PRECIS) says, so that what looks the same is the same:
-however a keyboard composed an é, and, for names, whatever case or width the letters have. Rules
-are for new ones: what was stored under other rules, by another version of this program or of
-Unicode, still signs its user in.
+Names and passwords are prepared by RFC 8265 (PRECIS), so texts that look the same are the same:
+whatever keys composed an é, and, for names, whatever the case or width of the letters. Rules apply
+to new names and passwords only. Users with names and passwords of other rules, from another version
+of this program or of Unicode, can still sign in.
 """
 
 import re
@@ -15,16 +15,16 @@ from ordergate.domain.characters import MAX_MARKS, character_at, is_quickly_norm
 from ordergate.domain.errors import InvalidPassword, InvalidUsername
 
 UserId = NewType("UserId", int)
-"""Identity of a user: 1 to `MAX_ID`. It never changes and is never given twice."""
+"""The identity of a user: 1 to `MAX_ID`, never reused."""
 
 PasswordHash = NewType("PasswordHash", str)
-"""A password's hash as the hasher wrote it, in modular crypt format, e.g. `$2b$12$…`."""
+"""A password hash in modular crypt format, such as `$2b$12$…`."""
 
 MAX_ID = 2**63 - 1
 MAX_USERNAME_LENGTH = 64
 MAX_PASSWORD_BYTES = 4096
 _MAX_TYPED_LENGTH = 4 * MAX_USERNAME_LENGTH
-"""The longest text that is prepared as a name; preparing may shorten it."""
+"""The longest text that is prepared as a name; preparation may shorten it."""
 
 _LETTERS_AND_DIGITS = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
 _NEVER_IN_NAMES = tuple(
@@ -35,9 +35,9 @@ _NEVER_IN_NAMES = tuple(
         (0xD7B0, 0xD7FF), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF),
     ]
 )  # fmt: skip
-"""Letters and marks that RFC 8264, sections 9.6, 9.9 and 9.13, keep out: unseen, or old Jamo."""
+"""Letters and marks that RFC 8264, sections 9.6, 9.9 and 9.13, excludes: invisible, or old Jamo."""
 _DIGITS_APART = frozenset({"ARABIC-INDIC", "EXTENDED ARABIC-INDIC"})
-"""Digits that look alike and stand in no name together (RFC 5892, appendices A.8 and A.9)."""
+"""Digits that look alike and must not be mixed (RFC 5892, appendices A.8 and A.9)."""
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _NEUTRAL = frozenset({"EN", "ES", "CS", "ET", "ON", "BN", "NSM"})
 _NEVER_IN_PASSWORDS = frozenset({"Cc", "Co", "Zl", "Zp"})
@@ -46,27 +46,29 @@ _NEVER_STORED = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Username:
-    """The name of an account as it is stored, under whichever rules that was."""
+    """The stored name of an account, whatever rules it follows."""
 
     value: str
 
     @classmethod
     def new(cls, text: str) -> Self:
-        """Make the name of a new account: 1 to `MAX_USERNAME_LENGTH` characters.
+        """Check and prepare the name of a new account.
 
-        They are letters, digits and ASCII punctuation. The name is kept in the form of RFC 8265's
-        UsernameCaseMapped: full- and half-width letters become ordinary ones, upper case becomes
-        lower, and the result is in normal form C, so two names that differ only in these are equal.
-        Names of right-to-left letters keep RFC 5893's Bidi rule, so that what is read is what is
-        there. Raises `InvalidUsername`.
+        It has 1 to `MAX_USERNAME_LENGTH` letters, digits and ASCII punctuation, in the form of RFC
+        8265's UsernameCaseMapped: full- and half-width letters become ordinary ones, upper case
+        becomes lower, and the result is in normal form C. Names with right-to-left letters follow
+        RFC 5893's Bidi rule, so they are displayed in the order in which they are stored. Raises
+        `InvalidUsername`.
         """
         if len(text) > _MAX_TYPED_LENGTH:
-            raise InvalidUsername(f"A user name has at most {MAX_USERNAME_LENGTH} characters.")
+            raise InvalidUsername(
+                f"A user name must have at most {MAX_USERNAME_LENGTH} characters."
+            )
         if not is_quickly_normalized(text):
-            raise InvalidUsername(f"A user name has at most {MAX_MARKS} marks on one letter.")
+            raise InvalidUsername(f"A user name must have at most {MAX_MARKS} marks on one letter.")
         name = _prepared(text)
         if not 0 < len(name) <= MAX_USERNAME_LENGTH:
-            raise InvalidUsername(f"A user name has 1 to {MAX_USERNAME_LENGTH} characters.")
+            raise InvalidUsername(f"A user name must have 1 to {MAX_USERNAME_LENGTH} characters.")
         for place, character in enumerate(name):
             if not _in_identifier(character):
                 raise InvalidUsername(
@@ -75,17 +77,18 @@ class Username:
                 )
         if not _keeps_bidi_rule(name) or len(_DIGITS_APART.intersection(map(_digits, name))) > 1:
             raise InvalidUsername(
-                "A user name does not mix letters or digits of different directions."
+                "A user name must not mix letters or digits of different directions."
             )
         return cls(name)
 
     @classmethod
     def spellings(cls, text: str) -> tuple[Self, ...]:
-        """Return the names that an account may be stored under when its user types this text.
+        """Return the names under which the account of a typed name may be stored.
 
-        The first is the text itself, the next its prepared form if that differs. No rule is
-        applied, because the name may have been stored under others. Text that no storage holds,
-        which is too long, has NUL, a surrogate or too many marks on a letter, has no spelling.
+        The first is the text itself, the second its prepared form if that differs. No rule is
+        applied, because the stored name may follow other rules. Text that no storage holds has no
+        spelling: text that is too long, has too many marks on a letter, or contains NUL or a
+        surrogate.
         """
         if (
             not 0 < len(text) <= _MAX_TYPED_LENGTH
@@ -101,28 +104,28 @@ class Username:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A password in the form of RFC 8265's OpaqueString, in which it is hashed.
+    """A password in the form of RFC 8265's OpaqueString, which is hashed.
 
-    Every space is an ASCII space and the text is in normal form C; nothing else is changed or
-    trimmed. The text is in no `repr`.
+    Every space becomes an ASCII space, and the text is in normal form C; nothing else is changed.
+    `repr` omits the text.
     """
 
     secret: str = field(repr=False)
 
     @classmethod
     def new(cls, text: str) -> Self:
-        """Make a password that somebody chooses: 1 to `MAX_PASSWORD_BYTES` bytes of UTF-8.
+        """Check and prepare a new password: 1 to `MAX_PASSWORD_BYTES` bytes of UTF-8.
 
-        Raises `InvalidPassword` for control and unassigned characters: another version of Unicode
-        may give an unassigned one another normal form, and the password would be lost. Format
-        characters are allowed beyond RFC 8264, because emoji are joined with them.
+        Raises `InvalidPassword` for control characters, and for unassigned characters: another
+        version of Unicode may normalize them differently and lock the user out. Format characters
+        are allowed beyond RFC 8264, because they join emoji.
         """
         password = cls.guess(text)
         for category in map(unicodedata.category, password.secret):
             if category == "Cn":
                 raise InvalidPassword(
                     "A password cannot contain a character that is not in Unicode"
-                    f" {unicodedata.unidata_version}, as the newest emoji; choose another."
+                    f" {unicodedata.unidata_version}, such as a newer emoji; choose another."
                 )
             if category in _NEVER_IN_PASSWORDS:
                 raise InvalidPassword("A password cannot contain control characters.")
@@ -130,29 +133,29 @@ class Password:
 
     @classmethod
     def guess(cls, text: str) -> Self:
-        """Prepare text to be compared with a password that was chosen under whichever rules.
+        """Prepare text for a comparison with a stored password of any rules.
 
-        Raises `InvalidPassword` for text that can be no password: empty, too long, with NUL or a
-        surrogate.
+        Raises `InvalidPassword` for text that cannot be a password: empty, too long, or with NUL or
+        a surrogate.
         """
         if len(text) > MAX_PASSWORD_BYTES:
-            raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
+            raise InvalidPassword(f"A password must have at most {MAX_PASSWORD_BYTES} bytes.")
         if _NEVER_STORED.search(text):
             raise InvalidPassword("A password cannot contain NUL or a surrogate.")
         if not is_quickly_normalized(text):
-            raise InvalidPassword(f"A password has at most {MAX_MARKS} marks on one letter.")
+            raise InvalidPassword(f"A password must have at most {MAX_MARKS} marks on one letter.")
         spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
         secret = unicodedata.normalize("NFC", spaced)
         if not secret:
             raise InvalidPassword("A password cannot be empty.")
         if len(secret.encode()) > MAX_PASSWORD_BYTES:
-            raise InvalidPassword(f"A password has at most {MAX_PASSWORD_BYTES} bytes.")
+            raise InvalidPassword(f"A password must have at most {MAX_PASSWORD_BYTES} bytes.")
         return cls(secret)
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. The hash is in no `repr`."""
+    """An account. `repr` omits the hash."""
 
     id: UserId
     username: Username
@@ -160,7 +163,7 @@ class User:
 
 
 def _prepared(text: str) -> str:
-    """Prepare a name as RFC 8265, section 3.3.2, says, without refusing any."""
+    """Prepare a name by RFC 8265, section 3.3.2, without refusing any."""
     narrow = "".join(map(_narrow, text))
     return unicodedata.normalize("NFC", narrow.lower())
 
@@ -172,7 +175,7 @@ def _narrow(character: str) -> str:
 
 
 def _keeps_bidi_rule(name: str) -> bool:
-    """Say whether a name with right-to-left letters keeps RFC 5893, section 2."""
+    """Report whether a name with right-to-left letters follows RFC 5893, section 2."""
     kinds = [unicodedata.bidirectional(character) for character in name]
     if _RIGHT_TO_LEFT.isdisjoint(kinds):
         return True
@@ -186,12 +189,12 @@ def _keeps_bidi_rule(name: str) -> bool:
 
 
 def _digits(character: str) -> str:
-    """Tell whose digit a character is, by the first words of its name."""
+    """Return the script of a digit: the first words of its name."""
     return unicodedata.name(character, "").partition(" DIGIT ")[0]
 
 
 def _in_identifier(character: str) -> bool:
-    """Say whether RFC 8264's IdentifierClass holds a character without a rule for its context."""
+    """Report whether RFC 8264's IdentifierClass has a character without a contextual rule."""
     if character.isascii():
         return "!" <= character <= "~"
     return (

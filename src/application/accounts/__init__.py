@@ -1,1 +1,1 @@
-"""What people do with their accounts."""
+"""Use cases of accounts."""

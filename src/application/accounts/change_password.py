@@ -1,4 +1,4 @@
-"""Change one's own password."""
+"""Change the caller's password."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,13 @@ from ordergate.domain.user import Password
 
 @dataclass(frozen=True, slots=True)
 class ChangePassword:
-    """Replace the caller's password, and end all their sessions but this one.
+    """Replace the caller's password and end all their other sessions.
 
-    Raises `WrongPassword` when the current one is not theirs (or was changed meanwhile),
-    `InvalidPassword` and `WeakPassword` for a new one that cannot be had, and what
-    `Reauthenticate` raises.
+    Raises:
+        WrongPassword: the current password is incorrect, or was changed meanwhile.
+        InvalidPassword: the new password is not valid text.
+        WeakPassword: the new password breaks a rule.
+        Throttled, Overloaded, InvalidToken: as `Reauthenticate` raises them.
     """
 
     users: UserRepository

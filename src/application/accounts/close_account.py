@@ -1,4 +1,4 @@
-"""Close one's own account."""
+"""Close the caller's account."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,14 @@ from ordergate.domain.session import SessionEndReason
 
 @dataclass(frozen=True, slots=True)
 class CloseAccount:
-    """End the user's sessions and erase their name and password; their orders stay, anonymous.
+    """End the caller's sessions and erase their name and password.
 
-    Raises `AccountHasOpenOrders` while an order is under way, `WrongPassword`, and what
-    `Reauthenticate` raises.
+    Their orders stay without a name.
+
+    Raises:
+        AccountHasOpenOrders: an order is neither delivered nor cancelled.
+        WrongPassword: the password is incorrect, or was changed meanwhile.
+        Throttled, Overloaded, InvalidToken: as `Reauthenticate` raises them.
     """
 
     users: UserRepository

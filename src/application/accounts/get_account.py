@@ -1,4 +1,4 @@
-"""See one's own account."""
+"""Show the caller's account."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ordergate.domain.user import User, UserId
 
 @dataclass(frozen=True, slots=True)
 class GetAccount:
-    """Return the user's account. Raises `InvalidToken` when it has been closed meanwhile."""
+    """Return the user's account. Raises `InvalidToken` when it is closed."""
 
     users: UserRepository
 

@@ -1,4 +1,4 @@
-"""Ask for the password before something that cannot be taken back."""
+"""Ask for the password again before a sensitive change."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,20 +20,24 @@ from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.user import Password, User
 
 ATTEMPTS = 2
-"""How often a password is confirmed where what it is for finds another hash.
+"""How often a change confirms the password when the stored hash changes meanwhile.
 
-A sign-in may replace a weak hash at that moment, and once: the second time, the password changed.
+A sign-in may replace a weak hash once. If the hash changes twice, the password was changed.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Reauthenticate:
-    """Return the user's account if the password is theirs.
+    """Return the user's account if the password is correct.
 
-    A stolen token must not become a way to guess: wrong guesses are counted like failed sign-ins,
-    but for the session that makes them, so that nobody without its token can shut this for its
-    owner, and nobody with it can shut the sign-in.
-    Raises `WrongPassword`, `Throttled`, `Overloaded`, and `InvalidToken` for a closed account.
+    Wrong passwords are counted, because a stolen token must not allow guessing. They count for the
+    session, so they block neither the sign-in nor the user's other sessions.
+
+    Raises:
+        WrongPassword: the password is incorrect.
+        Throttled: the session has too many wrong passwords.
+        Overloaded: the hashing queue is full.
+        InvalidToken: the account is closed.
     """
 
     users: UserRepository

@@ -1,4 +1,4 @@
-"""Open an account."""
+"""Register a user."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,16 @@ from ordergate.domain.user import Password, User, Username
 
 @dataclass(frozen=True, slots=True)
 class RegisterUser:
-    """Open an account and return it.
+    """Create an account and return it.
 
-    Raises `InvalidUsername`, `InvalidPassword`, `WeakPassword`, `UsernameTaken`, and `Overloaded`
-    when too much hashing waits. A name that is taken costs the same work as one that is free, and
-    counts as well: with an `origin`, raises `Throttled` after too many from there.
+    A taken name costs the same work as a free one, and counts for the same limit of its `origin`.
+
+    Raises:
+        InvalidUsername, InvalidPassword: the text is not valid.
+        WeakPassword: the password breaks a rule.
+        UsernameTaken: another account has the name.
+        Throttled: too many registrations came from the origin.
+        Overloaded: the hashing queue is full.
     """
 
     users: UserRepository

@@ -1,1 +1,1 @@
-"""What operators do with a storage as a whole."""
+"""Use cases of operators on a whole storage."""

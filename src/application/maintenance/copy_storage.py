@@ -1,4 +1,4 @@
-"""Copy everything that a storage keeps into an empty one."""
+"""Copy a whole storage into an empty one."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -23,14 +23,14 @@ _MODULUS = 2**256
 
 
 class Stage(StrEnum):
-    """What a copy is at: writing records, then reading those of both storages again."""
+    """The stage of a copy: it writes records, then reads those of both storages again."""
 
     COPYING = "copying"
     VERIFYING = "verifying"
 
 
 ProgressCallback = Callable[[Stage, int, int], None]
-"""Receives the stage, how many records are done, and of how many."""
+"""Receives the stage, the number of finished records, and the total."""
 
 
 def _no_progress(_stage: Stage, _done: int, _total: int) -> None:
@@ -39,20 +39,23 @@ def _no_progress(_stage: Stage, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CopyStorage:
-    """Copy a storage into an empty one, or go on where the last attempt came to.
+    """Copy a storage into an empty one, or continue the last attempt.
 
-    Both are open, the target as one that may be unfinished. Until a copy is finished the target
-    does not open to serve. Then everything is read again from both, and compared by count and by
-    checksum. Returns the number of records by the name of their kind.
+    Both storages are open, the target with `unfinished`. The target cannot be served until the copy
+    is complete. At the end, all records of both are read again and compared by count and checksum.
+    Returns the number of records of each kind.
 
-    Raises `StorageNotEmpty`, `CopyUnfinished` for the unfinished copy of another storage, and
-    `CopyDiffers`, after which the target stays unfinished.
+    Raises:
+        StorageNotEmpty: the target has records of its own.
+        CopyUnfinished: the target holds an incomplete copy of another storage.
+        CopyDiffers: the copy is not equal; the target stays unfinished.
     """
 
     source: Storage
     target: Storage
     batch: int = 500
-    """Records read and written together: of orders of 100 lines each, these are 50,000 rows."""
+    """Records that are read and written together; with orders of 100 lines these are 50,000 rows.
+    """
 
     async def __call__(self, *, watch: ProgressCallback = _no_progress) -> Mapping[str, int]:
         source = (await get_purpose_key(self.source, KeyPurpose.COPY_SOURCE)).hex()
@@ -116,7 +119,7 @@ class CopyStorage:
 
 @dataclass(frozen=True, slots=True)
 class _Checksum:
-    """How many records there are, and the sum of their SHA-256 modulo 2^256, in any order."""
+    """The count of records and the sum of their SHA-256 modulo 2^256, in any order."""
 
     count: int = 0
     sum: int = 0
@@ -128,7 +131,7 @@ class _Checksum:
 
 
 def _kinds_left(checkpoint: CopyCheckpoint | None) -> Iterator[tuple[str, str]]:
-    """Name the kinds that are still to copy, each with the place to begin behind."""
+    """Yield the remaining kinds, each with the position to continue after."""
     names = list(RECORD_TYPES)
     first = names.index(checkpoint.kind) if checkpoint else 0
     for name in names[first:]:
@@ -147,7 +150,7 @@ async def _pages(
 
 
 def _canonical(record: Record) -> bytes:
-    """Write a record out whole: Python's own notation for what is built in is read in one way."""
+    """Write all fields of a record; Python's notation for built-in values is unambiguous."""
     return repr(_to_primitive(record)).encode()
 
 
@@ -157,7 +160,7 @@ def _to_primitive(value: object) -> object:
 
 @cache
 def _primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
-    """Return what turns values of a type into built-in ones, every field of them."""
+    """Return a function that turns values of a type, with all fields, into built-in ones."""
     if is_dataclass(kind):
         names = [field.name for field in fields(kind)]
         return lambda value: [_to_primitive(getattr(value, name)) for name in names]

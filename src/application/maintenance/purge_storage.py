@@ -1,4 +1,4 @@
-"""Remove what has served its time."""
+"""Remove expired keys and old sessions."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ STEP = 250
 """The most rows that one step removes: other writes wait for the end of a step."""
 
 _PAUSE_SECONDS = 0.005
-"""Between two steps: a process that waits for the lock of a SQLite file asks every millisecond."""
+"""The pause between two steps. A process that waits for the lock of a SQLite file polls every
+millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """How many idempotency keys and sessions were removed."""
+    """The numbers of removed idempotency keys and sessions."""
 
     keys: int
     sessions: int
@@ -25,11 +26,11 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class PurgeStorage:
-    """Remove expired idempotency keys, and sessions that were over longer ago than `keep_sessions`.
+    """Remove expired idempotency keys and sessions that ended before `keep_sessions`.
 
-    `keep_sessions` must be longer than an access token lives. Otherwise a token could be accepted
-    again after its session was removed. It may run while others use the storage, and several times
-    in parallel.
+    `keep_sessions` must be longer than the lifetime of an access token. Otherwise a token could be
+    accepted again after its session was removed. The use case may run while others use the storage,
+    and several times in parallel.
     """
 
     orders: OrderRepository

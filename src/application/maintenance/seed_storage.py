@@ -1,4 +1,4 @@
-"""Fill an empty storage with users and orders that are the same every time."""
+"""Fill an empty storage with example data."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -35,9 +35,13 @@ _BASKETS = [
 class SeedStorage:
     """Load users `user1` to `userN` and orders 1 to M, dealt round robin.
 
-    Order i is owned by user ((i-1) mod N)+1. All users have one password, hashed once. `watch` is
-    handed the orders and passes them on, so that progress can be shown. Raises `StorageNotEmpty`,
-    `InvalidPassword`, and ValueError for no users or a negative number.
+    User ((i-1) mod N)+1 owns order i. All users have one password, which is hashed once. `watch`
+    receives the orders and passes them on, for a progress display.
+
+    Raises:
+        StorageNotEmpty: the storage has users or orders.
+        InvalidPassword: the password is not valid text.
+        ValueError: there are no users, or the number of orders is negative.
     """
 
     loader: BulkLoader

@@ -1,1 +1,1 @@
-"""What callers and staff do with orders."""
+"""Use cases of orders."""

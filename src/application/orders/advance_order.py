@@ -1,4 +1,4 @@
-"""Take an order a step further, as staff do."""
+"""Set an order to its next status, as staff."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,12 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class AdvanceOrder:
-    """Give an order the status that follows, and return it.
+    """Give an order a new status and return it.
 
-    Raises `OrderNotFound`, `InvalidTransition`, and `AmbiguousOrderId` when several users have an
-    order of that id and `owner` does not say whose is meant.
+    Raises:
+        OrderNotFound: there is no such order.
+        InvalidTransition: the status cannot follow the current one.
+        AmbiguousOrderId: several users have an order with this id, and `owner` is missing.
     """
 
     orders: OrderRepository

@@ -1,4 +1,4 @@
-"""Cancel one of your own orders."""
+"""Cancel an own order."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -12,11 +12,13 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """Cancel an order of its owner's, and return it.
+    """Cancel an order of its owner and return it.
 
-    Raises `OrderNotFound` for none and for somebody else's; `OrderChanged` unless its version is
-    one of `versions`, where they are given; `InvalidTransition` when it has gone too far;
-    `TooManyRequests` beyond `limit_of_caller`.
+    Raises:
+        OrderNotFound: the owner has no such order.
+        OrderChanged: the version of the order is not in `versions`.
+        InvalidTransition: the order cannot be cancelled any more.
+        TooManyRequests: the owner exceeds `limit_of_caller`.
     """
 
     orders: OrderRepository

@@ -1,4 +1,4 @@
-"""Read one of your own orders."""
+"""Read an own order."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class GetOwnOrder:
-    """Return an order of its owner. Raises `OrderNotFound` for none and for somebody else's."""
+    """Return an order of its owner. Raises `OrderNotFound` if the owner has none."""
 
     orders: OrderRepository
 

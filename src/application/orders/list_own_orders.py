@@ -1,4 +1,4 @@
-"""List one's own orders, a page at a time."""
+"""List own orders in pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from ordergate.domain.order import Order, OrderStatus
 from ordergate.domain.user import UserId
 
 MAX_LINES = 2_000
-"""A page ends with the order that brings so many lines together, so that none is too large."""
+"""A page ends with the order that reaches this number of lines, which limits its size."""
 
 _AT_A_TIME = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Orders, and the position that the next page stands before; `None` on the last page."""
+    """Orders, and the position before which the next page begins; `None` on the last page."""
 
     orders: Sequence[Order]
     next: Position | None
@@ -25,10 +25,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ListOwnOrders:
-    """Return up to `limit` orders of the owner's that stand before a position, newest first.
+    """Return up to `limit` orders of the owner before a position, newest first.
 
-    Of `status` alone, and placed at `since` or later. There are fewer on a page of large orders.
-    Raises `TooManyRequests` beyond `limit_of_caller`.
+    Filters are `status` and the earliest time `since`. A page of large orders has fewer. Raises
+    `TooManyRequests` beyond `limit_of_caller`.
     """
 
     orders: OrderRepository

@@ -12,17 +12,22 @@ from ordergate.domain.order import Order, OrderId, OrderLine, new_order_id
 from ordergate.domain.user import UserId
 
 ATTEMPTS = 3
-"""How many ids are drawn before it is given up; one is taken once in many millions of orders."""
+"""How many ids are tried. A collision is one in many millions of orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Store a new order of the owner's, and return it as it was placed.
+    """Store a new order of the owner and return it as it was placed.
 
-    The same lines under the same `key`, within `key_life`, are the same order, whatever became of
-    it since. Raises `IdempotencyKeyReused` for other lines under it, `InvalidOrder`, and
-    `InvalidToken` when the account has been closed meanwhile, and `TooManyRequests` beyond
-    `limit_of_caller`.
+    The same lines with the same `key`, within `key_life`, return the same order, even if it has
+    changed since.
+
+    Raises:
+        IdempotencyKeyReused: the key belongs to an order with other lines.
+        InvalidOrder, InvalidMoney: a rule is broken.
+        InvalidToken: the account is closed.
+        OrderIdTaken: no free id was found.
+        TooManyRequests: the owner exceeds `limit_of_caller`.
     """
 
     orders: OrderRepository

@@ -1,1 +1,1 @@
-"""Signing in, staying signed in, and ending it."""
+"""Use cases of sign-ins and sessions."""

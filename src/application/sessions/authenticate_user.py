@@ -26,12 +26,12 @@ from ordergate.domain.session import Session, SessionEndReason, SessionId, Sessi
 from ordergate.domain.user import Password, PasswordHash, User, UserId
 
 _NOBODY = UserId(0)
-_NO_PASSWORD = Password("nobody's password")
+_NO_PASSWORD = Password("the password of no account")
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """What a client gets: an access token, a refresh token and the scope of the access token."""
+    """An access token, its scope, and a refresh token."""
 
     access: AccessToken
     refresh: RefreshToken
@@ -42,10 +42,13 @@ class IssuedTokens:
 class AuthenticateUser:
     """Begin a session for a user name and a password.
 
-    Raises `InvalidCredentials` whichever of the two is wrong, after the same work: an unknown name,
-    or text that cannot be a name or a password, costs one hash like a wrong password. Raises
-    `Throttled` before any hashing after too many wrong guesses, and `Overloaded` when too many
-    sign-ins wait. A hash weaker than new ones is replaced on the way if it can be.
+    An unknown name, or text that cannot be a name or a password, costs one hash like a wrong
+    password. A weak hash is replaced after a correct password.
+
+    Raises:
+        InvalidCredentials: the name or the password is incorrect.
+        Throttled: too many guesses failed; nothing was hashed.
+        Overloaded: the hashing queue is full.
     """
 
     users: UserRepository
@@ -110,7 +113,7 @@ class AuthenticateUser:
     async def _verify_password(
         self, user: User | None, username: str, password: str, origin: Origin
     ) -> User | None:
-        """Return the user, with the hash that is stored now, if the password is theirs."""
+        """Return the user with the currently stored hash if the password is correct."""
         familiar = await self.sessions.has_signed_in_from(
             user.id if user else _NOBODY, origin.address
         )
@@ -145,10 +148,10 @@ class AuthenticateUser:
                 user.id, old=user.password_hash, new=new
             )
         except StorageUnavailable:
-            return user  # it can wait for the next sign-in
+            return user  # the next sign-in upgrades the hash
         if replaced:
             return replace(user, password_hash=new)
-        # Somebody was faster: another sign-in with the same upgrade, or a change of the password.
+        # Another sign-in upgraded the hash, or the password was changed.
         current = await self.users.get(user.id)
         again = await self._compare(password, current, requester)  # closed: the same work
         return current if again.matches else None

@@ -12,7 +12,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class EndAllSessions:
-    """End every session of the user, that of the caller included."""
+    """End every session of the user, including the caller's."""
 
     sessions: SessionRepository
     clock: Clock

@@ -13,7 +13,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End a session of the user. Raises `SessionNotFound` for none and for somebody else's."""
+    """End a session of the user. Raises `SessionNotFound` if the user has none."""
 
     sessions: SessionRepository
     clock: Clock

@@ -1,4 +1,4 @@
-"""Say who a bearer token stands for."""
+"""Identify the caller of an access token."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,10 @@ from ordergate.application.sessions.revocation import RevocationPolicy
 class IdentifyCaller:
     """Return the caller of an access token.
 
-    Raises `InvalidToken` for one that cannot be trusted or whose session has ended, as soon as
-    `revocation` promises; `IssuerKeysUnavailable` and `StorageUnavailable` where that cannot be
-    known.
+    Raises:
+        InvalidToken: the token is invalid, or its session has ended and `revocation` refuses it.
+        IssuerKeysUnavailable: the keys cannot be fetched.
+        StorageUnavailable: ended sessions cannot be queried.
     """
 
     tokens: TokenVerifier

@@ -1,4 +1,4 @@
-"""See where one is signed in."""
+"""List the caller's sessions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Return the user's active sessions, the latest used first.
+    """Return the user's active sessions, most recently used first.
 
     Raises `TooManyRequests` beyond `limit_of_caller`.
     """

@@ -16,22 +16,25 @@ from ordergate.domain.session import SessionEndReason, SessionRules
 MAX_SUCCESSORS = 16
 """How many successors of a repeated token are followed.
 
-Two tabs that refresh together are one or two tokens apart. A longer chain is a client's that
-refreshes without pause, and each of its repeats would read the whole chain.
+Two tabs that refresh together are one or two tokens apart. Only a client that refreshes without
+pause has a longer chain, and each of its repeats would read the whole chain.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession:
-    """Exchange a refresh token for an access token and the next one (RFC 6749, section 6).
+    """Exchange a refresh token for new tokens (RFC 6749, section 6).
 
-    Everybody who asks with one token within the grace time gets the same successor, or that one's
-    if it is used already, so a lost answer or two parallel tabs sign nobody out. Asking later ends
-    the session, because one of the two who hold the token has stolen it (RFC 9700, section
-    4.14.2). Raises `InvalidGrant` for that, for every token that is not active, for another client
-    than the session's, and after more than `MAX_SUCCESSORS` refreshes since; `InvalidScope` for
-    more than the session has; `TooManyRequests` beyond `limit_of_caller`. A narrower scope narrows
-    the access token alone.
+    All requests with one token within the grace time get the same successor, or the newest token if
+    the successor is used. Lost answers and parallel tabs therefore sign no user out. Later reuse
+    ends the session, because one of two clients has stolen the token (RFC 9700, section 4.14.2). A
+    narrower scope applies to the access token only.
+
+    Raises:
+        InvalidGrant: the token is not valid, was reused, is another client's, or more than
+        `MAX_SUCCESSORS` refreshes followed it.
+        InvalidScope: the scope exceeds that of the session.
+        TooManyRequests: the user exceeds `limit_of_caller`.
     """
 
     sessions: SessionRepository
@@ -60,7 +63,7 @@ class RefreshSession:
                 event, origin=origin, user=session.user, session=session.id, detail=detail
             )
 
-        # Scopes that this program does not know stay with the session, and are in no token.
+        # Scopes of another version stay with the session; tokens omit them.
         known = frozenset(each for each in Scope if each in session.scope)
         granted = known if scope is None else scope
         refusal: tuple[type[ApplicationError], str] | None = None
@@ -99,10 +102,10 @@ class RefreshSession:
         return IssuedTokens(access, newest, granted)
 
     async def _newest(self, token: RefreshToken) -> RefreshToken | None:
-        """Follow the successors of a token that is used already, all in the grace time.
+        """Follow the used successors of a token, all within the grace time.
 
-        A client that got a used token would end its session with the next refresh. Returns `None`
-        after `MAX_SUCCESSORS`.
+        A client with a used token would end its session at the next refresh. Returns `None` after
+        `MAX_SUCCESSORS`.
         """
         for _ in range(MAX_SUCCESSORS):
             sealed = await self.sessions.sealed_successor(token.digest)

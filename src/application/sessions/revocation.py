@@ -1,4 +1,4 @@
-"""How soon the access tokens of an ended session stop being accepted."""
+"""Policies that refuse the access tokens of ended sessions."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
 
 _OVERLAP = timedelta(seconds=60)
-"""How late an ending may be seen: clocks of hosts that differ, and commits that take their time."""
+"""The longest delay before an end is visible: clock differences of hosts, and slow commits."""
 
 
 def _same() -> Hashable:
@@ -23,29 +23,29 @@ def _same() -> Hashable:
 
 
 class RevocationPolicy(Protocol):
-    """How soon the tokens of an ended session stop."""
+    """Decides how soon the tokens of an ended session are refused."""
 
     async def check(self, caller: Caller) -> None:
-        """Raise `InvalidToken` for the caller of a session that is known to have ended."""
+        """Raise `InvalidToken` if the session is known to have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoRevocation:
-    """Tokens are accepted until they expire; the storage is not asked."""
+    """Accepts tokens until they expire, without a query."""
 
     async def check(self, caller: Caller) -> None:
-        """Let everybody through."""
+        """Accept every caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImmediateRevocation:
-    """The storage is asked at every request."""
+    """Queries the session at every request."""
 
     sessions: SessionRepository
     clock: Clock
 
     async def check(self, caller: Caller) -> None:
-        """Ask whether the session is active."""
+        """Check that the session is active."""
         if caller.session is None or not await self.sessions.is_active(
             caller.session, user=caller.id, at=self.clock.now()
         ):
@@ -83,8 +83,8 @@ class BoundedRevocation:
     _found: set[SessionId] = field(default_factory=set)
 
     async def check(self, caller: Caller) -> None:
-        """Look the session up among those that have ended."""
-        # By a clock that nobody sets: the bound is one of time that passes.
+        """Look the session up among the ended ones."""
+        # The monotonic clock measures the bound, because a wall clock can be set.
         came_at_tick = self.ticks()
         while (
             came_at_tick - self._refreshed_at >= self.bound.total_seconds()
@@ -108,7 +108,7 @@ class BoundedRevocation:
     def _on_refreshed(self, asking: asyncio.Task[None]) -> None:
         self._refresh_task = None
         if not asking.cancelled():
-            asking.exception()  # those who wait, if any, have received it
+            asking.exception()  # the waiting requests have received it
 
     async def _refresh(self) -> None:
         now, tick, identity = self.clock.now(), self.ticks(), self.identity()

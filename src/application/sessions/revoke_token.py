@@ -1,4 +1,4 @@
-"""Give a token back."""
+"""Revoke a token."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class RevokeToken:
-    """End the session of a refresh or an access token (RFC 7009); an unknown token is accepted.
+    """End the session of a refresh or an access token (RFC 7009).
 
-    Raises `InvalidGrant` for a token of another client (section 2.1), and `UnsupportedTokenType`
-    for an access token where those are accepted until they expire (`revocable` is false).
+    An unknown token is accepted. Raises `InvalidGrant` for a token of another client (section 2.1),
+    and `UnsupportedTokenType` for an access token if `revocable` is false.
     """
 
     sessions: SessionRepository

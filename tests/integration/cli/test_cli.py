@@ -89,8 +89,8 @@ def test_user_is_added_with_the_password_in_the_environment(migrated: Path) -> N
                 " it cannot have U+0020 (SPACE) at position 2."
             ),
         ),
-        ("", PASSWORD, "A user name has 1 to 64 characters."),
-        ("alice", "x" * 4097, "A password has at most 4096 bytes."),
+        ("", PASSWORD, "A user name must have 1 to 64 characters."),
+        ("alice", "x" * 4097, "A password must have at most 4096 bytes."),
         ("alice", "a\tb", "A password cannot contain control characters."),
     ],
 )

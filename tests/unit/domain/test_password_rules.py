@@ -38,7 +38,7 @@ def test_long_password_of_any_composition_may_be_chosen(password: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 8, 14])
 def test_refusal_of_a_short_password_says_how_long_it_must_be(length: int) -> None:
-    assert refused("aB3$xyz ,.-#+<>"[:length]) == "A password has at least 15 characters."
+    assert refused("aB3$xyz ,.-#+<>"[:length]) == "A password must have at least 15 characters."
 
 
 @pytest.mark.parametrize("length", [15, 64, 4096])

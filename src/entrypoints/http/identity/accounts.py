@@ -37,7 +37,7 @@ _options: dict[str, Any] = {
 sign_up = APIRouter(**_options)
 router = APIRouter(**_options)
 
-_TOO_SHORT = to_problem(WeakPassword("A password has at least 15 characters."))
+_TOO_SHORT = to_problem(WeakPassword("A password must have at least 15 characters."))
 _Username = Annotated[str, Field(min_length=1, max_length=256, examples=["alice"])]
 _Password = Annotated[
     str,

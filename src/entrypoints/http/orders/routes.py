@@ -65,7 +65,7 @@ _NOT_CANCELLED = to_problem(
     InvalidTransition("The order is shipped; it may become delivered, not cancelled.")
 )
 _WRONG_LINE = invalid_parameter(
-    ("body", "lines.0", "An amount in JPY has at most 0 decimal places.")
+    ("body", "lines.0", "An amount in JPY must have at most 0 decimal places.")
 )
 _TOO_MUCH = to_problem(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
 _LOCATION = header("Where the order is.", "/orders/6021338105430031")
