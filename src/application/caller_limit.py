@@ -10,18 +10,18 @@ from ordergate.domain.user import UserId
 
 @dataclass(slots=True)
 class _Turns:
-    """The turns of one user, and the requests that have or await one."""
+    """The turns of one user, and the requests for them."""
 
     free: Semaphore
     requests: int = 0
 
 
 class CallerLimit:
-    """At most `under_way` requests of a user at a time; `waiting` more may wait.
+    """Limits the requests that a user has in progress.
 
-    A client that disconnects leaves its request in progress, because a server cannot always notice
-    the disconnection. The limit protects the other users from such requests. Each process counts
-    for itself, on one event loop.
+    At most `under_way` requests of a user run at a time, and `waiting` more may wait. A client that
+    disconnects leaves its request in progress, because a server cannot always notice the
+    disconnection. Each process counts for itself, on one event loop.
     """
 
     def __init__(self, *, under_way: int, waiting: int) -> None:
@@ -60,7 +60,7 @@ class CallerLimit:
 
 
 class _Turn(AbstractAsyncContextManager[None]):
-    """A turn of a user. A generator would cost several times as much for each write."""
+    """A turn of a user. A generator would be several times slower."""
 
     __slots__ = ("_limit", "_user")
 
@@ -76,7 +76,10 @@ class _Turn(AbstractAsyncContextManager[None]):
 
 
 def reads_of_lists() -> CallerLimit:
-    """Limit lists: a page of 200 orders uses a thread or a connection for milliseconds."""
+    """Limit the lists of a user.
+
+    A page of 200 orders uses a thread or a connection for milliseconds.
+    """
     return CallerLimit(under_way=2, waiting=64)
 
 

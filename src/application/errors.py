@@ -13,15 +13,15 @@ class ApplicationError(Exception):
 
 
 class InvalidCredentials(ApplicationError):
-    """The user name or the password is incorrect. The error does not say which."""
+    """The user name or the password is incorrect; the error hides which."""
 
 
 class InvalidGrant(ApplicationError):
-    """The refresh token is unknown, expired, already used, or of an ended session."""
+    """The refresh token is unknown, expired, used, or of an ended session."""
 
 
 class InvalidScope(ApplicationError):
-    """A requested scope does not exist or was not granted to the session."""
+    """A requested scope does not exist, or the session lacks it."""
 
 
 class WrongPassword(ApplicationError):
@@ -40,20 +40,21 @@ class UnsupportedTokenType(ApplicationError):
 
 
 class IssuerKeysUnavailable(ApplicationError):
-    """The keys of the issuer cannot be fetched, and no known key fits."""
+    """The issuer's keys cannot be fetched, and no known key fits."""
 
 
 class SigningKeyError(ApplicationError):
-    """A signing key cannot change in this way, or the keys are unusable.
+    """The signing keys cannot be read or changed.
 
-    The message says why and what to do. It has no key material.
+    The message says why, and has no key material.
     """
 
 
 class Throttled(ApplicationError):
-    """Too many password attempts have failed or are in progress; this one was refused.
+    """Too many password attempts have failed or are in progress.
 
-    The next attempt is allowed after `retry_after` whole seconds, at least 1.
+    This attempt was not verified. The next one is allowed after `retry_after` whole seconds, at
+    least 1.
     """
 
     def __init__(self, retry_after: int) -> None:
@@ -74,7 +75,7 @@ class OrderNotFound(ApplicationError):
 
 
 class OrderChanged(ApplicationError):
-    """The version of the order is not an expected one; nothing was changed."""
+    """The order has another version than expected; nothing was changed."""
 
 
 class OrderIdTaken(ApplicationError):
@@ -90,7 +91,7 @@ class AmbiguousOrderId(ApplicationError):
 
 
 class IdempotencyKeyReused(ApplicationError):
-    """The idempotency key belongs to an order with other lines; nothing was placed."""
+    """The idempotency key belongs to another order; nothing was placed."""
 
 
 class UsernameTaken(ApplicationError):
@@ -98,14 +99,20 @@ class UsernameTaken(ApplicationError):
 
 
 class RecordUnreadable(ApplicationError):
-    """A stored record cannot be read. The message names it and the reason, for a log."""
+    """A stored record cannot be read.
+
+    The message names the record and the reason, for a log.
+    """
 
     def __init__(self, record: str, reason: str) -> None:
         super().__init__(f"the {record} cannot be read as it is stored: {reason}")
 
 
 class RecordRefused(ApplicationError):
-    """A storage cannot hold a record of another. The message names it and the reason."""
+    """A storage cannot hold a record of another storage.
+
+    The message names the record and the reason.
+    """
 
     def __init__(self, record: str, reason: str) -> None:
         super().__init__(f"the {record} cannot be stored there: {reason}")
@@ -138,11 +145,11 @@ class OutcomeUnknown(StorageUnavailable):
 
 
 class UnstorableValue(StorageUnavailable):
-    """The storage cannot hold a value. Nothing was changed, and a retry fails again."""
+    """The storage cannot hold a value; a retry fails again."""
 
 
 class SchemaNotCurrent(ApplicationError):
-    """The storage has no schema, or one of another version of this program.
+    """The storage has no schema, or that of another version.
 
     `needs_migration` says that `ordergate migrate` makes it current.
     """
@@ -157,7 +164,10 @@ class StorageNotEmpty(ApplicationError):
 
 
 class BackupRefused(ApplicationError):
-    """A backup cannot be made or restored. The message says why and what to do."""
+    """A backup cannot be made or restored.
+
+    The message says why and what to do.
+    """
 
 
 class CopyUnfinished(ApplicationError):

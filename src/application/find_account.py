@@ -5,9 +5,10 @@ from ordergate.domain.user import User, Username
 
 
 async def find_account(users: UserRepository, typed: str) -> User | None:
-    """Return the account of a spelling of the text; the text itself has priority.
+    """Return the account of a spelling of the typed text.
 
-    All spellings are looked up, so the time does not depend on which of them exists.
+    The text itself has priority. All spellings are looked up, so the time does not depend on which
+    of them exists.
     """
     found = [await users.find(name) for name in Username.spellings(typed)]
     return next((user for user in found if user is not None), None)

@@ -1,1 +1,1 @@
-"""The life of the signing keys, as operators change it."""
+"""Use cases of signing keys."""

@@ -1,4 +1,4 @@
-"""Publish a signing key that was made elsewhere."""
+"""Publish a signing key from a file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from ordergate.application.keys.key_changes import ChangedKey, KeyChanges
 
 @dataclass(frozen=True, slots=True)
 class ImportSigningKey:
-    """Publish the key of a PEM file; the first of all signs immediately.
+    """Publish the key of a PEM file. The first key signs immediately.
 
-    Raises `KeyAlreadyPresent`, `InvalidKeyChange` where there are too many keys, and
-    `SigningKeyError`, also for a file that holds no key that may sign.
+    Raises:
+        KeyAlreadyPresent: the key ring has this key.
+        InvalidKeyChange: there are too many keys.
+        SigningKeyError: the keys are unusable, or the file has no key that may sign.
     """
 
     changes: KeyChanges

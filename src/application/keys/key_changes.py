@@ -12,7 +12,7 @@ from ordergate.domain.signing_keys import KeyRecord, KeyRing, KeySchedule
 
 @dataclass(frozen=True, slots=True)
 class ChangedKey:
-    """A key after a change, and when its next step may come, if one follows."""
+    """A changed key, and the time of its next change, if any."""
 
     key: KeyRecord
     due: datetime | None
@@ -20,7 +20,7 @@ class ChangedKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyChanges:
-    """Takes steps in the life of the signing keys, and records each key that changes."""
+    """Changes the signing keys and records each changed key."""
 
     keys: SigningKeys
     clock: Clock
@@ -28,7 +28,7 @@ class KeyChanges:
     audit: Audit
 
     def apply(self, step: Callable[[KeyRing, datetime], KeyRing]) -> Sequence[ChangedKey]:
-        """Take a step now. Raises what the step raises, and `SigningKeyError`."""
+        """Apply a change now. Raises `SigningKeyError` and the errors of `step`."""
         changed = self.keys.change(lambda ring: step(ring, self.clock.now()), self._record)
         return [ChangedKey(key, self.schedule.due(key)) for key in changed]
 

@@ -1,4 +1,4 @@
-"""See the signing keys."""
+"""List the signing keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Let a published key sign."""
+"""Promote a published key to sign."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,15 @@ from ordergate.domain.signing_keys import KeyId
 
 @dataclass(frozen=True, slots=True)
 class PromoteSigningKey:
-    """Let a published key sign; the key that signed only verifies from then on.
+    """Let a published key sign; the previous one only verifies afterwards.
 
-    `early` does not wait until every verifier knows the key. Raises `KeyChangeTooEarly`,
-    `UnknownKey`, `InvalidKeyChange` for a key that is not published, and `SigningKeyError`.
+    `early` does not wait until every verifier knows the key.
+
+    Raises:
+        KeyChangeTooEarly: some verifiers may not know the key yet.
+        UnknownKey: there is no such key.
+        InvalidKeyChange: the key is not published.
+        SigningKeyError: the keys are unusable.
     """
 
     changes: KeyChanges

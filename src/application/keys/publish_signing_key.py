@@ -9,9 +9,9 @@ from ordergate.domain.signing_keys import KeyAlgorithm
 
 @dataclass(frozen=True, slots=True)
 class PublishSigningKey:
-    """Make a key and publish it; the first of all signs immediately.
+    """Generate a key and publish it. The first key signs immediately.
 
-    Raises `InvalidKeyChange` where there are too many keys, and `SigningKeyError`.
+    Raises `InvalidKeyChange` when there are too many keys, and `SigningKeyError`.
     """
 
     changes: KeyChanges

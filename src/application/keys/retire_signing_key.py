@@ -11,8 +11,13 @@ from ordergate.domain.signing_keys import KeyId
 class RetireSigningKey:
     """Remove a published key, or one whose tokens have all expired.
 
-    `early` ends the tokens that have not expired. Raises `KeyChangeTooEarly`, `UnknownKey`,
-    `InvalidKeyChange` for the key that signs, and `SigningKeyError`.
+    `early` also ends tokens that have not expired.
+
+    Raises:
+        KeyChangeTooEarly: tokens of the key are still valid.
+        UnknownKey: there is no such key.
+        InvalidKeyChange: the key signs.
+        SigningKeyError: the keys are unusable.
     """
 
     changes: KeyChanges

@@ -9,7 +9,7 @@ from ordergate.application.keys.key_changes import ChangedKey, KeyChanges
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation changed, and when the next step of any key may come."""
+    """The changed keys, and the time of the next change."""
 
     changed: Sequence[ChangedKey]
     next_due: datetime | None
@@ -17,9 +17,10 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class RotateSigningKeys:
-    """Take every step that is due; `early` lets a new key sign immediately, and ends no token.
+    """Apply every due change. `early` lets a new key sign immediately.
 
-    Raises `InvalidKeyChange` where there are too many keys, and `SigningKeyError`.
+    No token becomes invalid. Raises `InvalidKeyChange` when there are too many keys, and
+    `SigningKeyError`.
     """
 
     changes: KeyChanges

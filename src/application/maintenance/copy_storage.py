@@ -23,7 +23,7 @@ _MODULUS = 2**256
 
 
 class Stage(StrEnum):
-    """The stage of a copy: it writes records, then reads those of both storages again."""
+    """The stage of a copy: writing records, then comparing both storages."""
 
     COPYING = "copying"
     VERIFYING = "verifying"
@@ -119,7 +119,10 @@ class CopyStorage:
 
 @dataclass(frozen=True, slots=True)
 class _Checksum:
-    """The count of records and the sum of their SHA-256 modulo 2^256, in any order."""
+    """The count and the sum of hashes of records, in any order.
+
+    The sum is that of SHA-256 modulo 2^256.
+    """
 
     count: int = 0
     sum: int = 0
@@ -150,7 +153,10 @@ async def _pages(
 
 
 def _canonical(record: Record) -> bytes:
-    """Write all fields of a record; Python's notation for built-in values is unambiguous."""
+    """Write all fields of a record.
+
+    Python's notation for built-in values is unambiguous.
+    """
     return repr(_to_primitive(record)).encode()
 
 
@@ -160,7 +166,10 @@ def _to_primitive(value: object) -> object:
 
 @cache
 def _primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
-    """Return a function that turns values of a type, with all fields, into built-in ones."""
+    """Return a function that converts values to built-in ones.
+
+    It converts every field of the type.
+    """
     if is_dataclass(kind):
         names = [field.name for field in fields(kind)]
         return lambda value: [_to_primitive(getattr(value, name)) for name in names]

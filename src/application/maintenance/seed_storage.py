@@ -33,7 +33,7 @@ _BASKETS = [
 
 @dataclass(frozen=True, slots=True)
 class SeedStorage:
-    """Load users `user1` to `userN` and orders 1 to M, dealt round robin.
+    """Load users `user1` to `userN` and orders 1 to M.
 
     User ((i-1) mod N)+1 owns order i. All users have one password, which is hashed once. `watch`
     receives the orders and passes them on, for a progress display.

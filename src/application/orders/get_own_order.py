@@ -10,7 +10,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class GetOwnOrder:
-    """Return an order of its owner. Raises `OrderNotFound` if the owner has none."""
+    """Return an order of its owner. Raises `OrderNotFound` if there is none."""
 
     orders: OrderRepository
 

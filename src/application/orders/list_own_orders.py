@@ -17,7 +17,7 @@ _AT_A_TIME = 50
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Orders, and the position before which the next page begins; `None` on the last page."""
+    """Orders, and the position of the next page, if any."""
 
     orders: Sequence[Order]
     next: Position | None
@@ -25,10 +25,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ListOwnOrders:
-    """Return up to `limit` orders of the owner before a position, newest first.
+    """Return a page of the owner's orders, newest first.
 
-    Filters are `status` and the earliest time `since`. A page of large orders has fewer. Raises
-    `TooManyRequests` beyond `limit_of_caller`.
+    The page has up to `limit` orders before a position, fewer if they are large. Filters are
+    `status` and the earliest time `since`. Raises `TooManyRequests` beyond `limit_of_caller`.
     """
 
     orders: OrderRepository

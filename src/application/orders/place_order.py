@@ -17,7 +17,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Store a new order of the owner and return it as it was placed.
+    """Store a new order and return it as it was placed.
 
     The same lines with the same `key`, within `key_life`, return the same order, even if it has
     changed since.

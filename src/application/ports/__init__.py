@@ -1,4 +1,4 @@
-"""Everything the use cases need from the world: each port is a contract, errors and units included.
+"""The ports of the use cases, with their errors and units.
 
-`tests/contracts` holds one suite for each; every adapter and every double passes it.
+`tests/contracts` has a test suite for each port. Every adapter and every test double passes it.
 """

@@ -1,4 +1,4 @@
-"""Everything a storage keeps, record by record, to be moved to another storage."""
+"""All records of a storage, for a copy to another storage."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from ordergate.domain.user import PasswordHash, UserId, Username
 
 
 class AccountKind(StrEnum):
-    """What an account is: one to sign in to, a closed one, or that of an issuer's subject."""
+    """The kind of an account: open, closed, or of an external subject."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -24,7 +24,7 @@ class AccountKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """An account; only an open one has a name and a hash."""
+    """An account. Only open accounts have a name and a hash."""
 
     id: UserId
     kind: AccountKind
@@ -43,9 +43,9 @@ class SubjectRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session and, if it ended, when and why.
+    """A session and, if it has ended, the time and the reason.
 
-    `ending` is a value of `SessionEndReason`, or known to another version of this program alone.
+    `ending` is a value of `SessionEndReason`, or of another version of this program.
     """
 
     session: Session
@@ -66,7 +66,7 @@ class RefreshTokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """An idempotency key of an owner's, and the order it stands for."""
+    """An idempotency key of an owner, and its order."""
 
     owner: UserId
     key: IdempotencyKey
@@ -83,16 +83,17 @@ RECORD_TYPES: Mapping[str, type[Record]] = {
     "orders": Order,
     "idempotency keys": KeyRecord,
 }
-"""Every kind of record by its name, each after those that it refers to."""
+"""Every kind of record by its name. A kind follows the kinds that it refers to."""
 
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
 class CopyCheckpoint:
-    """How far a copy has come: all up to the place `after` of `kind`, and all kinds before it.
+    """The progress of a copy: its last position in a kind.
 
-    `source` tells from which storage, in up to 64 characters; `kind` is a name of `RECORD_TYPES`.
+    All kinds before `kind`, and its records up to `after`, are copied. `source` identifies the
+    source storage in up to 64 characters. `kind` is a name in `RECORD_TYPES`.
     """
 
     source: str
@@ -101,7 +102,7 @@ class CopyCheckpoint:
 
 
 class Archive(Protocol):
-    """All records of a storage. Raises `StorageUnavailable` from any method."""
+    """All records of a storage. Every method may raise `StorageUnavailable`."""
 
     @abstractmethod
     async def count(self, kind: type[Record]) -> int:
@@ -109,27 +110,30 @@ class Archive(Protocol):
 
     @abstractmethod
     async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
-        """Return up to `limit` records behind a place, and the place behind the last of them.
+        """Return up to `limit` records after a position, and the last position.
 
-        `""` is before all of them; a place is text of up to 1,024 characters, and means something
-        to this storage alone, which chooses the order. No records: there are no more. Raises
+        The position `""` is before all records. A position is text of up to 1,024 characters that
+        only this storage understands; it chooses the order. An empty result is the end. Raises
         `RecordUnreadable`.
         """
 
     @abstractmethod
     async def checkpoint(self) -> CopyCheckpoint | None:
-        """Return how far a copy into this storage has come that is not finished."""
+        """Return the progress of an unfinished copy into this storage."""
 
     @abstractmethod
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
-        """Store records of one kind and the checkpoint, in one step.
+        """Store records of one kind and the checkpoint in one transaction.
 
-        Ids of accounts that are opened later differ from all that were written. Nothing is stored
-        when anything fails. Raises `StorageNotEmpty` when there is anything but no checkpoint, and
-        ValueError when a record is there already or what it refers to is not. No rule of the domain
-        is applied; raises `RecordRefused` for a record that this storage cannot hold.
+        Later accounts get other ids than the stored ones. No rule of the domain is applied. A
+        failure stores nothing.
+
+        Raises:
+            StorageNotEmpty: the storage has records and no checkpoint.
+            RecordRefused: this storage cannot hold a record.
+            ValueError: a record exists already, or refers to a missing one.
         """
 
     @abstractmethod
     async def finish(self) -> None:
-        """Forget the checkpoint: the storage may be used."""
+        """Remove the checkpoint, so that the storage may be used."""

@@ -1,4 +1,4 @@
-"""The record of what happened to whose identity."""
+"""The audit of identities."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from: the client's `address`, and the id that the log knows it by."""
+    """The origin of a request: the client's `address` and the request id."""
 
     address: str
     request_id: str
 
 
 class AuditEvent(StrEnum):
-    """What happened to somebody's identity."""
+    """An event of an identity."""
 
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
@@ -36,7 +36,7 @@ class AuditEvent(StrEnum):
 
 
 class Audit(Protocol):
-    """The record of who did what to whose identity. It never fails, and holds no secret."""
+    """Records the events of identities. It never fails and contains no secret."""
 
     @abstractmethod
     def record(
@@ -48,8 +48,8 @@ class Audit(Protocol):
         session: SessionId | None = None,
         detail: str = "",
     ) -> None:
-        """Write one line; what is `None` or empty is left out."""
+        """Record one event; `None` and empty values are omitted."""
 
     @abstractmethod
     def record_key(self, key: KeyRecord) -> None:
-        """Write one line about a signing key that has changed: its id and its status now."""
+        """Record the id and the new status of a changed signing key."""

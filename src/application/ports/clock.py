@@ -1,4 +1,4 @@
-"""The time."""
+"""The clock."""
 
 from abc import abstractmethod
 from datetime import datetime
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time."""
+    """A clock that is never set back."""
 
     @abstractmethod
     def now(self) -> datetime:
-        """Return the time, aware and in UTC, never earlier than a call before returned.
+        """Return the time in UTC, never earlier than a previous result.
 
-        What has expired by this clock stays expired, whatever the computer's clock is set to.
+        Expired values therefore stay expired when the system clock is set back.
         """

@@ -1,4 +1,4 @@
-"""Orders: their owners reach them one way, and staff another."""
+"""Orders: one port for their owners, another for staff."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What the owner calls one wish to place an order: 1 to 255 printable ASCII characters.
+    """The owner's name for one attempt to place an order.
 
-    It stands for that order until `expires_at`.
+    It has 1 to 255 printable ASCII characters, and belongs to that order until `expires_at`.
     """
 
     value: str
@@ -23,22 +23,22 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in the list of an owner's orders, which is sorted by time and then by id."""
+    """A position in an owner's orders, sorted by time and id."""
 
     placed_at: datetime
     id: int
 
 
 class OrderRepository(Protocol):
-    """Orders, each reached through its owner only: every query itself carries the owner.
+    """Orders of an owner. Every query carries the owner.
 
-    Raises `StorageUnavailable` from any method, and `RecordUnreadable` from those that return one
-    order. No rule of the domain is applied to what is read.
+    Every method may raise `StorageUnavailable`, and methods that return one order
+    `RecordUnreadable`. No rule of the domain is applied to stored orders.
     """
 
     @abstractmethod
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
-        """Return the order if it exists and is the owner's."""
+        """Return the order if the owner has it."""
 
     @abstractmethod
     async def page(
@@ -50,51 +50,51 @@ class OrderRepository(Protocol):
         before: Position | None = None,
         limit: int,
     ) -> Sequence[Order]:
-        """Return the owner's orders that stand before a position, or all of them, newest first.
+        """Return the owner's orders before a position, newest first.
 
-        No more than `limit`; of `status` alone, and placed at `since` or later. The cost depends on
-        what is returned, not on where it stands. An order that cannot be read is named in the log
-        and left out; others take its place, so that fewer than `limit` are the last.
+        There are at most `limit`, with this `status` and placed at `since` or later. The cost
+        depends on the result and not on the position. An unreadable order is logged and omitted,
+        and the page is filled with others. Fewer than `limit` orders are therefore the last ones.
         """
 
     @abstractmethod
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
-        """Store an order of the owner's and its key in one step, and return it.
+        """Store an order of the owner and its key, and return it.
 
-        With a key that stands for an order already, at the time the new one is placed, that order
-        is returned as it is now, and nothing is stored; of many parallel attempts, one stores. A
-        key that has expired by then may be used again. Adding an order that is already stored
-        changes nothing and returns its current state, so an attempt with an unknown outcome can be
-        retried. Returns `None`, and stores nothing, when the owner's account does not exist or is
-        closed.
+        If the key belongs to an order at the time of the new one, this order is returned in its
+        current state and nothing is stored. Of many parallel attempts, one stores. An expired key
+        may be used again. The method is idempotent: adding a stored order again returns its current
+        state, so an attempt with an unknown outcome can be retried. Returns `None` if the account
+        does not exist or is closed.
 
-        Raises `OrderIdTaken` when the owner has another order of that id, and ValueError for an
-        order of somebody else.
+        Raises `OrderIdTaken` if the owner has another order with this id, and ValueError for an
+        order of another user.
         """
 
     @abstractmethod
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Replace status and version of the owner's order by those that `change` makes of it.
+        """Replace status and version of an order by those that `change` returns.
 
-        Nothing comes between reading and writing. Returns the new order, or `None` when there is
-        none; what `change` raises is passed on, and nothing is changed. It may be called again.
+        Reading and writing are one transaction. Returns the new order, or `None` if the owner has
+        none. Errors of `change` are passed on, and nothing is changed. `change` may be called
+        again.
         """
 
     @abstractmethod
     async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
-        """Remove up to `limit` idempotency keys that have expired, and return how many it were."""
+        """Remove up to `limit` expired idempotency keys and return their number."""
 
 
 class StaffOrders(Protocol):
-    """Orders as staff look for them, by id alone. Raises `StorageUnavailable`."""
+    """Orders for staff, by id only. Raises `StorageUnavailable`."""
 
     @abstractmethod
     async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
-        """Return everybody who has an order of that id: rarely more than one, since ids are drawn.
+        """Return all users with an order of this id, rarely more than one.
 
-        The only query without an owner; what is done with the order then carries the owner again.
+        This is the only query without an owner. Later queries carry the owner again.
         """

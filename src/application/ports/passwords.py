@@ -1,4 +1,4 @@
-"""Passwords: hashed slowly, and guessed slowly."""
+"""Password hashing, and the throttling of guesses."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
@@ -22,25 +22,25 @@ class AccountKey:
 
 @dataclass(frozen=True, slots=True)
 class UnusableNameKey:
-    """Sign-ins with text that cannot be the name of an account, as it was typed."""
+    """Sign-ins with text that cannot be the name of an account."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """Requests in one session to confirm the password; a caller without one counts by user."""
+    """Password confirmations in a session, or of a user without one."""
 
     user: UserId
     session: SessionId | None
 
 
 ThrottleKey = AccountKey | UnusableNameKey | SessionKey
-"""What failed attempts are counted for. Keys of different kinds are never equal."""
+"""The subject of failed attempts. Keys of different kinds are never equal."""
 
 
 def sign_in_key(username: str) -> AccountKey | UnusableNameKey:
-    """Return the key of sign-ins with a user name as it was typed.
+    """Return the key of sign-ins with a typed user name.
 
     Text that cannot be a name is not prepared, because that may take long.
     """
@@ -50,7 +50,7 @@ def sign_in_key(username: str) -> AccountKey | UnusableNameKey:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The answer to a guess: whether it `matches`, and the hash to store instead, if one is due."""
+    """The result of a guess, and the upgraded hash, if any."""
 
     matches: bool
     upgraded: PasswordHash | None = None
@@ -58,11 +58,11 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """The client that a password is hashed for: its networks, and the account it works on.
+    """The client of a hashing job: its networks and its account.
 
-    `network` is within that of its `customer`, or the same. `known` says whether the client
-    has a session of the account, or its user has signed in from that network before. So strangers
-    take no places from those who know the account.
+    `network` is within the network of its `customer`, or equal to it. `known` says whether the
+    client has a session of the account, or the user has signed in from that network before. Unknown
+    clients therefore take no place of known ones.
     """
 
     customer: str
@@ -72,7 +72,7 @@ class Requester:
 
     @classmethod
     def at(cls, address: str, username: str, *, known: bool) -> Self:
-        """Make the requester of an IP address and a user name, as a client wrote them."""
+        """Make the requester of an IP address and a typed user name."""
         account = sign_in_key(username).name
         return cls(customer_network(address), client_network(address), account, known)
 
@@ -80,9 +80,9 @@ class Requester:
 class PasswordHasher(Protocol):
     """Slow, salted password hashes, computed for all requesters in turn.
 
-    Both methods raise `Overloaded` before any work begins when too much waits; the requesters that
-    have most waiting are refused first. They raise `Throttled` when too much is under way for one
-    account. Work without a requester, as of a command, has only the first bound.
+    Both methods raise `Overloaded` before any work when too many jobs wait; the requesters with the
+    most waiting jobs are refused first. They raise `Throttled` when an account has too many jobs in
+    progress. Only the first limit applies to a job without a requester, such as a command's.
     """
 
     @abstractmethod
@@ -98,14 +98,13 @@ class PasswordHasher(Protocol):
     ) -> Verification:
         """Compare a guess with a stored hash.
 
-        `None` stands for an account that does not exist: it never matches and costs the same work,
-        as does a stored value that is no hash. A match against a hash that is weaker than new ones
-        brings the upgraded hash along.
+        `None` stands for a missing account. It never matches and costs the same work, and so does a
+        stored value that is not a hash. A match with a weak hash returns the upgraded hash.
         """
 
 
 class Throttle(Protocol):
-    """Slows guessing down, by account and by address, without asking whether an account exists."""
+    """Limits guesses by account and by address, without account look-ups."""
 
     @abstractmethod
     async def guard(
@@ -116,26 +115,26 @@ class Throttle(Protocol):
         *,
         familiar: bool,
     ) -> Verification:
-        """Verify one guess and return the outcome. Raises `Throttled` instead of calling `verify`.
+        """Verify one guess and return the result, or raise `Throttled`.
 
-        A guess that does not match is counted once before this returns: for the key, for the
-        address and, of IPv6, for the /48, which has 10 times the limit of an address. A guess whose
-        `verify` raises or is cancelled is not counted. Guesses under way count as failures, so many
-        in parallel get no further than one after another.
+        A guess that does not match counts once for the key, for the address and for its IPv6 /48,
+        which has 10 times the limit of an address. If `verify` raises or is cancelled, the guess
+        does not count. Guesses in progress count as failures, so parallel guesses get no further
+        than sequential ones.
 
-        At an address that is `familiar`, because the user has signed in there before, only the
-        failures of that key from that address count: nobody elsewhere, and no other account
-        there, can lock the user out. A match forgets the failures of the key from that address.
+        At a `familiar` address, where the user has signed in before, only failures of this key from
+        this address count. Failures elsewhere, and of other accounts there, never lock the user
+        out. A match removes the failures of the key from that address.
         """
 
     @abstractmethod
     async def count_sign_up(self, address: str) -> None:
-        """Count an account that is about to be opened from an address.
+        """Count a registration from an address.
 
-        Raises `Throttled` after as many as an address may have failures, or an IPv6 /48 10 times as
-        many, and counts none there then.
+        Raises `Throttled`, and counts nothing, when the address reached the limit of failures, or
+        its IPv6 /48 ten times this limit.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let everything go; may be called twice."""
+        """Release all resources; may be called twice."""

@@ -13,7 +13,7 @@ from ordergate.domain.user import PasswordHash, UserId
 
 
 class RotationOutcome(StrEnum):
-    """What became of a refresh token that was presented."""
+    """The outcome of presenting a refresh token."""
 
     ROTATED = "rotated"
     REPLAYED = "replayed"
@@ -23,24 +23,27 @@ class RotationOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation did; with `ROTATED` and `REPLAYED`, the sealed successor that is stored."""
+    """The outcome of a rotation, and the stored sealed successor.
+
+    Only `ROTATED` and `REPLAYED` have a successor.
+    """
 
     outcome: RotationOutcome
     sealed: bytes | None = field(default=None, repr=False)
 
 
 class Forgotten(NamedTuple):
-    """How many sessions and refresh tokens one step removed."""
+    """The numbers of sessions and refresh tokens that one step removed."""
 
     sessions: int
     tokens: int
 
 
 class SessionRepository(Protocol):
-    """Sessions and their refresh tokens. Raises `StorageUnavailable` from any method.
+    """Sessions and their refresh tokens.
 
-    A session is active until it is ended or `expires_at` comes. What has ended stays as evidence
-    until it is forgotten.
+    Every method may raise `StorageUnavailable`. A session is active until it ends or `expires_at`
+    comes. Ended sessions stay as evidence until they are purged.
     """
 
     @abstractmethod
@@ -53,21 +56,21 @@ class SessionRepository(Protocol):
         password_hash: PasswordHash,
         limit: int,
     ) -> Sequence[SessionId] | None:
-        """Store a session and its first token, or return None if the user's hash is not this.
+        """Store a session and its first token, in one transaction.
 
-        One step, so that nobody signs in with a password that is being changed. Where the user
-        would have more than `limit` active sessions at its `started_at`, those that expire first
-        end as `SessionEndReason.TOO_MANY`; they are returned. Calls at the same time may leave a
-        few more.
+        Returns `None` if the user's hash differs from `password_hash`, so a sign-in with a password
+        that is being changed fails. If the user would have more than `limit` active sessions, those
+        that expire first end as `SessionEndReason.TOO_MANY` and are returned. Parallel calls may
+        leave a few more.
         """
 
     @abstractmethod
     async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
-        """Return the session of a refresh token, active or not, used or not."""
+        """Return the session of a refresh token, whatever their states."""
 
     @abstractmethod
     async def is_used(self, token: TokenDigest) -> bool:
-        """Say whether a token was rotated, so that `rotate` can do nothing new with it."""
+        """Report whether a token was rotated before."""
 
     @abstractmethod
     async def rotate(
@@ -80,54 +83,53 @@ class SessionRepository(Protocol):
         expires_at: datetime,
         grace: timedelta,
     ) -> Rotation:
-        """Put a new token in the place of an old one; of many parallel attempts, one does.
+        """Replace an old token by a new one; of parallel attempts, one succeeds.
 
         `ROTATED`: the old token was unused, unexpired and of an active session. It is marked used
-        at `at`, keeps `sealed`, and the new one lives until `expires_at`. `REPLAYED`: it was used
-        less than `grace` ago; nothing changed. `REUSED`: it was used longer ago; its session has
-        been ended, for good. `INVALID`: anything else; nothing changed.
+        at `at` and keeps `sealed`; the new token expires at `expires_at`. `REPLAYED`: it was used
+        less than `grace` ago; nothing changed. `REUSED`: it was used longer ago; its session is
+        ended permanently. `INVALID`: any other case; nothing changed.
         """
 
     @abstractmethod
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Return the user's active sessions that can be renewed, the latest used first.
+        """Return the user's renewable active sessions, most recently used first.
 
-        No more than `limit`; one whose refresh token has expired is left out.
+        There are at most `limit`. A session with an expired refresh token is omitted.
         """
 
     @abstractmethod
     async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
-        """Say whether that session of that user is active."""
+        """Report whether this session of this user is active."""
 
     @abstractmethod
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
-        """Say whether the user has ever signed in at that address, an IPv6 /64 being one."""
+        """Report whether the user has signed in from the network of an address."""
 
     @abstractmethod
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
-        """Return what is sealed beside a token that was used, while it is kept."""
+        """Return the sealed successor of a used token, while it is stored."""
 
     @abstractmethod
     async def end(
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
     ) -> bool:
-        """End an active session of that user; say whether there was one."""
+        """End an active session of the user; return whether there was one."""
 
     @abstractmethod
     async def end_all(
         self, user: UserId, *, reason: SessionEndReason, at: datetime
     ) -> Sequence[SessionId]:
-        """End every active session of the user, and return which."""
+        """End all active sessions of the user and return their ids."""
 
     @abstractmethod
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
-        """Return all sessions that were ended at that time or later, and when."""
+        """Return the sessions that ended at this time or later, with the time."""
 
     @abstractmethod
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
-        """Remove up to `limit` tokens and sessions of those that ended or expired by then.
+        """Remove up to `limit` tokens and sessions that ended or expired by then.
 
-        A session goes after the last of its tokens. Both counts are 0 when nothing was left to
-        remove. The tokens are as unknown as any other text, and the addresses of the sessions are
-        no longer familiar.
+        A session is removed after its tokens. Both counts are 0 when nothing is left. Removed
+        tokens are unknown, and the addresses of removed sessions are no longer familiar.
         """

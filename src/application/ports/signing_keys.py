@@ -11,8 +11,8 @@ from ordergate.domain.signing_keys import KeyAlgorithm, KeyRecord, KeyRing, NewK
 class SigningKeys(Protocol):
     """The signing keys of this service, which several processes may change.
 
-    Nothing here returns key material. Every method raises `SigningKeyError` where the keys cannot
-    be read or changed.
+    Nothing here returns key material. Every method raises `SigningKeyError` when the keys cannot be
+    read or changed.
     """
 
     @abstractmethod
@@ -21,11 +21,11 @@ class SigningKeys(Protocol):
 
     @abstractmethod
     def make(self, algorithm: KeyAlgorithm) -> NewKey:
-        """Make a key pair. It is stored with the change that adds it."""
+        """Generate a key pair. The change that adds it also stores it."""
 
     @abstractmethod
     def import_from(self, file: Path) -> NewKey:
-        """Read the private key of a PEM file. It is stored with the change that adds it."""
+        """Read the private key of a PEM file. The change that adds it also stores it."""
 
     @abstractmethod
     def change(
@@ -33,9 +33,9 @@ class SigningKeys(Protocol):
         step: Callable[[KeyRing], KeyRing],
         record: Callable[[Sequence[KeyRecord]], None],
     ) -> Sequence[KeyRecord]:
-        """Replace the keys by what `step` returns of them, and return the keys that have changed.
+        """Replace the keys by those that `step` returns; return the changed keys.
 
-        Changes of all processes follow each other: `step` gets what the last one stored. `record`
-        is called with the changed keys once they are stored and before the next change begins.
-        Where `step` raises, or returns an equal ring, nothing is stored and nothing recorded.
+        Changes of all processes run one after the other: `step` gets the keys of the previous
+        change. `record` is called with the changed keys after they are stored and before the next
+        change. If `step` raises, or returns an equal ring, nothing is stored or recorded.
         """

@@ -1,4 +1,4 @@
-"""Whatever keeps users, sessions and orders."""
+"""The storage of users, sessions and orders."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
@@ -13,21 +13,24 @@ from ordergate.domain.user import User
 
 
 class BulkLoader(Protocol):
-    """Load many users and orders with their own ids."""
+    """Loads many users and orders with their own ids."""
 
     @abstractmethod
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
-        """Store all in one transaction, reading both once and in turn; users come first.
+        """Store all in one transaction; users come first.
 
-        An order is named by its owner and its id together. Nothing is stored when anything fails,
-        be it in the iterables. Raises `StorageNotEmpty` when any user or order is there already,
-        ValueError for a user's name or id or an order given twice and for an order without its
-        owner, and `StorageUnavailable`.
+        Both iterables are read once, one after the other. An order is identified by its owner and
+        its id. A failure, also of an iterable, stores nothing.
+
+        Raises:
+            StorageNotEmpty: the storage has users or orders.
+            StorageUnavailable: the storage is unreachable.
+            ValueError: a name, an id or an order is repeated, or an order has no owner.
         """
 
 
 class Storage(Protocol):
-    """Whatever keeps users, sessions and orders: its repositories, and its life."""
+    """The repositories of one database, and its life cycle."""
 
     users: UserRepository
     sessions: SessionRepository
@@ -38,39 +41,43 @@ class Storage(Protocol):
 
     @abstractmethod
     async def migrate(self) -> None:
-        """Bring the schema to this program's version; safe to run twice or in parallel.
+        """Create or update the schema; safe to repeat and to run in parallel.
 
-        Commands run it before anything is served.
-        Raises `StorageUnavailable`, and `SchemaNotCurrent` for a schema newer than this program.
+        Commands run it before the storage is served. Raises `StorageUnavailable`, and
+        `SchemaNotCurrent` for a newer schema.
         """
 
     @abstractmethod
     async def open(self, *, unfinished: bool = False) -> None:
-        """Get ready to serve. Raises `SchemaNotCurrent` or `StorageUnavailable`.
+        """Open the storage to serve.
 
-        Raises `CopyUnfinished` while `archive` has a checkpoint, unless that is expected.
+        Raises:
+            SchemaNotCurrent: the schema is missing or of another version.
+            CopyUnfinished: `archive` has a checkpoint, and `unfinished` is false.
+            StorageUnavailable: the storage is unreachable.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let everything go; may be called twice, and without `open`."""
+        """Release all resources; may be called twice, and without `open`."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Ask the storage for a sign of life. Raises `StorageUnavailable`."""
+        """Check the connection. Raises `StorageUnavailable`."""
 
     @abstractmethod
     async def get_secret(self) -> bytes:
-        """Return 32 random bytes that all hosts of this storage share, drawn when it was made.
+        """Return 32 random bytes that all hosts of this storage share.
 
-        Nothing is signed or sealed with the secret itself; `get_purpose_key` derives keys from it.
+        The storage draws them when it is created. Nothing is signed or sealed with the secret
+        itself; `get_purpose_key` derives keys from it.
         """
 
     def identity(self) -> Hashable:
-        """Return what tells this storage from another that took its place while it was open.
+        """Return a value that changes when another storage replaces this one.
 
-        As long as it is the same, so are the secret, the ids of accounts, and what is known of
-        sessions. It changes at the first use of the other, which raises `StorageUnavailable`. It is
-        called at every request.
+        While it is equal, the secret, the ids of accounts and the ended sessions stay valid. It
+        changes at the first use of the replacement, which raises `StorageUnavailable`. It is called
+        at every request.
         """
         return None

@@ -1,4 +1,4 @@
-"""The one file that holds everything, where a storage is kept in one."""
+"""The file of a storage that is one file."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a file: accounts, closed ones included, orders, and its size in bytes.
+    """The contents of a file: accounts (with closed ones), orders, bytes.
 
-    `is_current` tells whether the schema is that of this program; if not, it is older.
+    `is_current` says whether the schema is that of this program; otherwise it is older.
     """
 
     accounts: int
@@ -20,9 +20,9 @@ class Contents:
 
 
 class StorageFile(Protocol):
-    """A file that is copied and replaced while servers use it.
+    """A file that is copied and restored while servers use it.
 
-    For commands: every method blocks. Raises `StorageUnavailable` from any of them.
+    It is for commands: every method blocks. Every method may raise `StorageUnavailable`.
     """
 
     @abstractmethod
@@ -35,17 +35,17 @@ class StorageFile(Protocol):
 
     @abstractmethod
     def backup(self, file: Path) -> Contents:
-        """Write what was committed by now into a new file, for its owner alone to read.
+        """Write all committed data into a new file that only its owner can read.
 
-        It is checked as a whole, and on the disk when this returns; until then there is no such
-        file. Raises `BackupRefused` when there is one already or the storage is damaged.
+        The file gets its name after a complete check and after it is on the disk. Raises
+        `BackupRefused` when the file exists or the storage is damaged.
         """
 
     @abstractmethod
     def restore(self, file: Path, *, replace: bool) -> Contents:
-        """Put what a backup holds in the place of everything, in one step for all who read.
+        """Replace all data by that of a backup, in one transaction.
 
-        An id that an account has had since is not given again, unless damage hides it. Raises
-        `BackupRefused` for what is no sound backup of this program or an older one and, unless it
-        is to `replace` them, when there are users or orders; nothing is changed then.
+        Account ids that were assigned since are not assigned again, unless damage hides them.
+        Raises `BackupRefused` for a file that is not a sound backup of this or an older version,
+        and for users or orders without `replace`; nothing is changed then.
         """

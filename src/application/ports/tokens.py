@@ -1,4 +1,4 @@
-"""Access tokens: who is asking, and how a client proves it."""
+"""Access tokens and their callers."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -12,9 +12,10 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: the user `id`, through the OAuth2 client `client_id` (not authenticated).
+    """The caller of a request: the user `id` through the client `client_id`.
 
-    The token grants `scope` and belongs to `session`; `None` is a token of another issuer.
+    The client is not authenticated. The token grants `scope` and belongs to `session`; `None` is a
+    token of another issuer.
     """
 
     id: UserId
@@ -25,46 +26,49 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A bearer token (RFC 6750), accepted for the next `expires_in` seconds. It is in no `repr`."""
+    """A bearer token (RFC 6750) that is accepted for `expires_in` seconds.
+
+    `repr` omits it.
+    """
 
     value: str = field(repr=False)
     expires_in: int
 
 
 class TokenVerifier(Protocol):
-    """Access tokens, read when they come back."""
+    """Verifies access tokens."""
 
     @abstractmethod
     async def verify(self, token: str) -> Caller:
-        """Read a token. Raises `InvalidToken` for any text that is none, whatever it is.
+        """Return the caller of a token. Raises `InvalidToken` for any other text.
 
-        Computation alone where the keys are at hand; where they are not and cannot be had, raises
-        `IssuerKeysUnavailable`.
+        It only computes while the keys are known. Raises `IssuerKeysUnavailable` if they cannot be
+        fetched.
         """
 
 
 class TokenIssuer(TokenVerifier, Protocol):
-    """Access tokens of our own: made for users who signed in."""
+    """Issues own access tokens, and verifies them."""
 
     @abstractmethod
     def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
-        """Make a token that `verify` turns back into an equal caller until it expires.
+        """Issue a token that `verify` turns into an equal caller.
 
-        That is after the lifetime of tokens, or at `until` if that is sooner.
+        It expires after the lifetime of tokens, or at `until` if that is sooner.
         """
 
 
 Jwks = dict[str, list[dict[str, str]]]
-"""A JWK Set as RFC 7517, section 5, writes it."""
+"""A JWK Set (RFC 7517, section 5)."""
 
 
 class PublicKeys(Protocol):
-    """The keys that others verify our tokens with."""
+    """The public keys that verify own tokens."""
 
     @abstractmethod
     def jwks(self) -> Jwks:
-        """Return every key of ours that a token may be signed with now or soon; public parts only.
+        """Return the public parts of all keys whose tokens are or will be valid.
 
-        Each has a `kid`, which the tokens it signs name, an `alg`, and the `use` "sig". What only
-        verifies is there too, until no token of its is good. A secret is not published.
+        Each has a `kid`, which its tokens name, an `alg`, and the `use` "sig". A key that only
+        verifies is included until all its tokens have expired. A secret is not published.
         """

@@ -10,25 +10,25 @@ from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
 class UserRepository(Protocol):
-    """Accounts. Raises `StorageUnavailable` from any method."""
+    """Accounts. Every method may raise `StorageUnavailable`."""
 
     @abstractmethod
     async def find(self, username: Username) -> User | None:
-        """Return the account of that name, if there is one."""
+        """Return the account with this name, if it exists."""
 
     @abstractmethod
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
-        """Open an account under a new id. Raises `UsernameTaken`."""
+        """Create an account with a new id. Raises `UsernameTaken`."""
 
     @abstractmethod
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
-        """Store a new hash if the stored one still is `old`, in one step; say whether it was."""
+        """Store a new hash if the stored one is `old`; return whether it was."""
 
     @abstractmethod
     async def get(self, user_id: UserId) -> User | None:
-        """Return the account with that id, if it is open."""
+        """Return the account with this id, if it is open."""
 
     @abstractmethod
     async def change_password(
@@ -40,27 +40,29 @@ class UserRepository(Protocol):
         keep: SessionId | None,
         at: datetime,
     ) -> Sequence[SessionId] | None:
-        """Do as `replace_password_hash`, and in the same step end the user's sessions but `keep`.
+        """Replace the hash and end the user's sessions except `keep`.
 
-        Returns the sessions it ended, or `None` when the hash was another and nothing was done.
+        Both happen in one transaction. Returns the ended sessions, or `None` if the stored hash is
+        not `old`; nothing is changed then.
         """
 
     @abstractmethod
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
     ) -> Sequence[SessionId] | None:
-        """Close the account if its hash still is this: end its sessions, erase its name and hash.
+        """Close the account: end its sessions and erase its name and hash.
 
-        Its orders stay and name nobody; the id is never given again, the name may be. Returns the
-        sessions it ended, or `None` when the hash was another and nothing was done. Raises
-        `AccountHasOpenOrders`, and does nothing, while an order is neither delivered nor cancelled.
+        Its orders stay without a name. The id is never assigned again; the name may be. Returns the
+        ended sessions, or `None` if the stored hash differs; nothing is changed then. Raises
+        `AccountHasOpenOrders`, and changes nothing, while an order is neither delivered nor
+        cancelled.
         """
 
     @abstractmethod
     async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
-        """Return the account of a subject of another issuer, opened on first sight.
+        """Return the account of an external subject, or create it.
 
-        Both are text of 1 to 255 characters, compared exactly (RFC 7519, section 4.1.2); of many
-        who ask in parallel all get the same account. It has no user name and no password, so nobody
-        signs in to it here.
+        Issuer and subject are text of 1 to 255 characters, compared exactly (RFC 7519, section
+        4.1.2). Parallel calls get the same account. It has no user name and no password, so it
+        cannot sign in here.
         """

@@ -13,7 +13,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End a session of the user. Raises `SessionNotFound` if the user has none."""
+    """End a session of the user. Raises `SessionNotFound` if there is none."""
 
     sessions: SessionRepository
     clock: Clock

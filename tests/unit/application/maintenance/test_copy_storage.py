@@ -184,7 +184,7 @@ async def test_lost_record_in_the_target_is_reported() -> None:
             target.tables.orders.popitem()
             target.tables.users.pop(BOB.id)
 
-    with pytest.raises(CopyDiffers, match="in accounts, orders and is not to be used"):
+    with pytest.raises(CopyDiffers, match="in accounts, orders and cannot be used"):
         await CopyStorage(source, target, batch=2)(watch=lose)
 
 
@@ -200,7 +200,7 @@ async def test_order_of_a_later_account_is_reported_as_a_difference() -> None:
             with pytest.raises(StopIteration):
                 late().send(None)
 
-    with pytest.raises(CopyDiffers, match=r"in orders .* stop all that writes"):
+    with pytest.raises(CopyDiffers, match=r"in orders .* stop all programs that write"):
         await CopyStorage(source, target, batch=2)(watch=change)
 
 
