@@ -62,7 +62,7 @@ def client_process(name: str, url: str, token: str, connections: int = 1) -> Ite
         process.wait()
 
 
-def token_of(url: str, username: str) -> str:
+def sign_in_user1(url: str, username: str) -> str:
     """Sign in, and return the access token."""
     form = {"username": username, "password": PASSWORD}
     answer = httpx.post(f"{url}/login", data=form, timeout=60)
@@ -70,17 +70,17 @@ def token_of(url: str, username: str) -> str:
     return token
 
 
-def ratio_of(
+def measure_ratio(
     name: str, url: str, pid: int, tokens: tuple[str, str], *, seconds: float
 ) -> tuple[float, Effect]:
     """Measure a hostile client; return others' latency beside it to that beside an ordinary one."""
     connections = CLIENTS[name].connections
-    usual = effect_of(ORDINARY, url, pid, tokens, seconds=seconds, connections=connections)
-    effect = effect_of(name, url, pid, tokens, seconds=seconds)
+    usual = measure_effect(ORDINARY, url, pid, tokens, seconds=seconds, connections=connections)
+    effect = measure_effect(name, url, pid, tokens, seconds=seconds)
     return effect.seconds / usual.seconds, effect
 
 
-def effect_of(
+def measure_effect(
     name: str,
     url: str,
     pid: int,

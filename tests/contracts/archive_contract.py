@@ -29,7 +29,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
 from tests.support.builders import ADDRESS, ALICE, AT, a_session, a_token, an_order
-from tests.support.storage_calls import MARK, all_of, same
+from tests.support.storage_calls import MARK, have_same_items, read_all
 from tests.support.storage_strategies import whole_storages
 
 
@@ -63,7 +63,7 @@ class ArchiveContract:
         for name, records in whole.items():
             await storage.archive.write(records, checkpoint=replace(MARK, kind=name))
         for name, records in whole.items():
-            assert same(await all_of(storage, name, limit), records)
+            assert have_same_items(await read_all(storage, name, limit), records)
             assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
 
     async def test_archive_reads_records_of_what_use_cases_stored(self, storage: Storage) -> None:
@@ -89,7 +89,7 @@ class ArchiveContract:
         order = an_order(owner=alice.id)
         key = IdempotencyKey("a wish", order.placed_at + timedelta(days=1))
         await storage.orders.add(order, owner=alice.id, key=key)
-        assert {name: await all_of(storage, name) for name in RECORD_TYPES} == {
+        assert {name: await read_all(storage, name) for name in RECORD_TYPES} == {
             "accounts": [
                 AccountRecord(alice.id, AccountKind.OPEN, alice.username, alice.password_hash),
                 AccountRecord(carol.id, AccountKind.CLOSED),
@@ -224,7 +224,7 @@ class ArchiveContract:
         for name, some in records.items():
             await write(storage, *some, checkpoint=replace(MARK, kind=name))
         for name, some in records.items():
-            assert same(await all_of(storage, name, limit), some)
+            assert have_same_items(await read_all(storage, name, limit), some)
 
     async def test_longest_records_have_cursors(self, storage: Storage) -> None:
         longest = "\U0001f600" * 255
@@ -234,8 +234,8 @@ class ArchiveContract:
         await write(storage, *subjects)
         await write(storage, an_order())
         await write(storage, *(KeyRecord(UserId(1), key, OrderId(7)) for key in keys))
-        assert same(await all_of(storage, "subjects", 1), subjects)
-        assert len(await all_of(storage, "idempotency keys", 1)) == 2
+        assert have_same_items(await read_all(storage, "subjects", 1), subjects)
+        assert len(await read_all(storage, "idempotency keys", 1)) == 2
 
     async def test_pages_leave_out_no_record_when_others_are_removed(
         self, storage: Storage
@@ -257,7 +257,7 @@ class ArchiveContract:
         while page:
             page, place = await storage.archive.read(SessionRecord, after=place, limit=2)
             seen += page
-        assert same(seen, records)
+        assert have_same_items(seen, records)
 
     async def test_records_and_checkpoint_are_written_in_one_step(self, storage: Storage) -> None:
         assert await storage.archive.checkpoint() is None
@@ -268,7 +268,7 @@ class ArchiveContract:
         with pytest.raises(ValueError, match="is there already"):
             await write(storage, an_order(8), an_order(), checkpoint=MARK)
         assert await storage.archive.checkpoint() == later
-        assert await all_of(storage, "orders") == [an_order()]
+        assert await read_all(storage, "orders") == [an_order()]
 
     @pytest.mark.parametrize(
         "record",
@@ -300,10 +300,10 @@ class ArchiveContract:
         await write(storage, a_token(1, a_session(1)))
         await write(storage, an_order())
         await write(storage, KeyRecord(UserId(1), IdempotencyKey("a wish", AT), OrderId(7)))
-        before = {name: await all_of(storage, name) for name in RECORD_TYPES}
+        before = {name: await read_all(storage, name) for name in RECORD_TYPES}
         with pytest.raises(ValueError, match="is there already"):
             await write(storage, record)
-        assert {name: await all_of(storage, name) for name in RECORD_TYPES} == before
+        assert {name: await read_all(storage, name) for name in RECORD_TYPES} == before
 
     @pytest.mark.parametrize(
         "record",

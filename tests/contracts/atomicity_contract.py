@@ -42,9 +42,9 @@ from tests.support.builders import (
 )
 from tests.support.fault_injection import Failure
 from tests.support.storage_calls import (
-    all_of,
+    have_same_items,
+    read_all,
     rotation_outcome,
-    same,
     start_numbered_session,
     try_start_session,
 )
@@ -64,7 +64,7 @@ async def seed_all(storage: Storage) -> None:
     assert await storage.orders.add(bobs_order(3), owner=BOB.id, key=a_key("old")) == bobs_order(3)
 
 
-async def everything(storage: Storage) -> list[object]:
+async def snapshot(storage: Storage) -> list[object]:
     """Read all that can be read."""
     users, sessions, orders = storage.users, storage.sessions, storage.orders
     ids, names = [UserId(i) for i in range(1, 5)], ["alice", "bob", "carol"]
@@ -92,14 +92,14 @@ async def everything(storage: Storage) -> list[object]:
 
 async def all_records(storage: Storage) -> list[object]:
     """Read what a copy would read, and how far a copy has come."""
-    records: list[object] = [await all_of(storage, name) for name in RECORD_TYPES]
+    records: list[object] = [await read_all(storage, name) for name in RECORD_TYPES]
     return [*records, await storage.archive.checkpoint()]
 
 
 async def settled(storage: Storage) -> list[object]:
     """Read all that can be read, until nothing changes any more."""
-    state = await everything(storage)
-    while (again := await everything(storage)) != state:
+    state = await snapshot(storage)
+    while (again := await snapshot(storage)) != state:
         state = again
     return state
 
@@ -128,7 +128,7 @@ async def start_a_session(storage: Storage, attempt: int) -> bool:
     return await start_numbered_session(storage, 100 + attempt, BOB)
 
 
-async def start_a_session_in_the_place_of_another(storage: Storage, attempt: int) -> bool:
+async def start_a_session_beyond_the_limit(storage: Storage, attempt: int) -> bool:
     number, password_hash = 100 + attempt, BOB.password_hash
     session = a_session(number, BOB.id)
     ended = await try_start_session(storage, session, number, password_hash=password_hash, limit=1)
@@ -170,7 +170,7 @@ async def place_an_order_with_a_key(storage: Storage, attempt: int) -> bool:
     return await storage.orders.add(order, owner=BOB.id, key=a_key("new")) == order
 
 
-async def place_an_order_with_a_key_that_expired(storage: Storage, attempt: int) -> bool:
+async def place_an_order_with_an_expired_key(storage: Storage, attempt: int) -> bool:
     at = AT + timedelta(days=1)
     order = bobs_order(100 + attempt, at)
     return await storage.orders.add(order, owner=BOB.id, key=a_key("old", at)) == order
@@ -189,7 +189,7 @@ WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
     change_a_password,
     close_an_account,
     start_a_session,
-    start_a_session_in_the_place_of_another,
+    start_a_session_beyond_the_limit,
     rotate_a_token,
     reuse_a_token,
     end_a_session,
@@ -197,7 +197,7 @@ WRITES: list[Callable[[Storage, int], Awaitable[bool]]] = [
     forget_sessions,
     place_an_order,
     place_an_order_with_a_key,
-    place_an_order_with_a_key_that_expired,
+    place_an_order_with_an_expired_key,
     change_an_order,
 ]
 
@@ -205,11 +205,11 @@ WRITES_OF_SEVERAL_RECORDS = [
     change_a_password,
     close_an_account,
     start_a_session,
-    start_a_session_in_the_place_of_another,
+    start_a_session_beyond_the_limit,
     rotate_a_token,
     reuse_a_token,
     place_an_order_with_a_key,
-    place_an_order_with_a_key_that_expired,
+    place_an_order_with_an_expired_key,
 ]
 
 COPIED: dict[str, list[Record]] = {
@@ -255,7 +255,7 @@ class AtomicityContract:
         """
         return nullcontext()
 
-    async def fails_at(
+    async def fails_at_step(
         self, storage: Storage, step: int, work: Callable[[], Awaitable[bool]]
     ) -> bool:
         """Say whether the work failed at that step; if it has no such step, it is done."""
@@ -272,16 +272,16 @@ class AtomicityContract:
         assert done, "an attempt that failed has left something"
         return False
 
-    async def changes_all_or_nothing(
+    async def assert_atomic(
         self,
         storage: Storage,
         write: Callable[[Storage, int], Awaitable[bool]],
-        seen: Callable[[Storage], Awaitable[list[object]]] = everything,
+        seen: Callable[[Storage], Awaitable[list[object]]] = snapshot,
     ) -> None:
         """Fail each step of a write in turn, and see that nothing has changed before all has."""
         before = await seen(storage)
         for step in count(1):
-            if not await self.fails_at(storage, step, partial(write, storage, step)):
+            if not await self.fails_at_step(storage, step, partial(write, storage, step)):
                 break
             assert await seen(storage) == before
         assert await seen(storage) != before
@@ -291,7 +291,7 @@ class AtomicityContract:
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         await seed_all(storage)
-        await self.changes_all_or_nothing(storage, write)
+        await self.assert_atomic(storage, write)
 
     @pytest.mark.parametrize("write", WRITES_OF_SEVERAL_RECORDS, ids=lambda write: write.__name__)
     async def test_write_is_atomic_when_it_is_cancelled(
@@ -299,9 +299,9 @@ class AtomicityContract:
     ) -> None:
         """A client that disconnects cancels its request, wherever it waits."""
         await seed_all(storage)
-        before = await everything(storage)
+        before = await snapshot(storage)
         assert await write(storage, 1)
-        after = await everything(storage)
+        after = await snapshot(storage)
         for turns in (1, 2, 3, 5, 8):
             await self.empty(storage)
             await seed_all(storage)
@@ -322,14 +322,14 @@ class AtomicityContract:
             by = AT + timedelta(days=1)
             return await storage.orders.purge_expired_keys(expired_by=by, limit=9) == 4
 
-        await self.changes_all_or_nothing(storage, forget)
+        await self.assert_atomic(storage, forget)
 
     async def test_load_leaves_nothing_when_any_step_fails(self, storage: Storage) -> None:
         async def load(storage: Storage, attempt: int) -> bool:
             await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), bobs_order(2)]))
             return True
 
-        await self.changes_all_or_nothing(storage, load)
+        await self.assert_atomic(storage, load)
         assert await storage.users.get(BOB.id) == BOB
         assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == bobs_order(2)
 
@@ -367,7 +367,7 @@ class AtomicityContract:
                 except StorageUnavailable:
                     users, orders = [], []
             assert await storage.archive.count(AccountRecord) == len(users)
-            assert same(await all_of(storage, "orders"), orders)
+            assert have_same_items(await read_all(storage, "orders"), orders)
             if not failure.happened:
                 break
 
@@ -381,14 +381,14 @@ class AtomicityContract:
                 await storage.archive.write(records, checkpoint=checkpoint)
                 return True
 
-            await self.changes_all_or_nothing(storage, write, all_records)
+            await self.assert_atomic(storage, write, all_records)
             assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
 
         async def finish(storage: Storage, attempt: int) -> bool:
             await storage.archive.finish()
             return True
 
-        await self.changes_all_or_nothing(storage, finish, all_records)
+        await self.assert_atomic(storage, finish, all_records)
         assert await storage.archive.checkpoint() is None
 
     @pytest.mark.parametrize("subject", [False, True])
@@ -406,6 +406,6 @@ class AtomicityContract:
 
         for step in count(1):
             await self.empty(storage)
-            if not await self.fails_at(storage, step, work):
+            if not await self.fails_at_step(storage, step, work):
                 break
             await storage.loader.load([ALICE], [])

@@ -65,10 +65,10 @@ class IdentityMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.world = IdentityHarness(self.storage(), failures=1_000_000, most_sessions=SESSIONS)
+        self.harness = IdentityHarness(self.storage(), failures=1_000_000, most_sessions=SESSIONS)
         self.password = PASSWORD
         self.sessions: list[ModelSession] = []
-        self.alice: User = self.run(self.world.add_alice())
+        self.alice: User = self.run(self.harness.add_alice())
 
     def storage(self) -> Storage:
         """Return one that is migrated, open and empty."""
@@ -86,7 +86,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @property
     def now(self) -> datetime:
-        return self.world.clock.now()
+        return self.harness.clock.now()
 
     def is_active(self, session: ModelSession) -> bool:
         return not session.ended and self.now < session.expires_at
@@ -107,12 +107,12 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(target=tokens)
     def sign_in(self) -> ModelToken:
-        self.world.clock.advance(seconds=1)  # no two sessions expire at the same time
+        self.harness.clock.advance(seconds=1)  # no two sessions expire at the same time
         active = [session for session in self.sessions if self.is_active(session)]
         active.sort(key=lambda session: session.expires_at)
         self.end(*active[: max(0, len(active) - SESSIONS + 1)])
-        grant = self.run(self.world.sign_in(password=self.password))
-        caller = self.run(self.world.caller(grant))
+        grant = self.run(self.harness.sign_in(password=self.password))
+        caller = self.run(self.harness.caller(grant))
         assert caller.session is not None
         session = ModelSession(caller.session, self.now + LIFETIME, self.now + IDLE)
         self.sessions.append(session)
@@ -121,7 +121,7 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(password=st.sampled_from(["wrong", "", "\0", PASSWORD, NEW_PASSWORD]))
     def guess(self, password: str) -> None:
         if password != self.password:
-            self.fails(self.world.sign_in(password=password), InvalidCredentials)
+            self.fails(self.harness.sign_in(password=password), InvalidCredentials)
 
     @rule(target=tokens, token=tokens, clients=st.integers(1, 3))
     def refresh(self, token: ModelToken, clients: int) -> ModelToken:
@@ -130,17 +130,17 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(target=tokens, token=tokens, seconds=st.sampled_from([0, 9.5, 10]))
     def refresh_again(self, token: ModelToken, seconds: float) -> ModelToken:
         self.refreshed(token)
-        self.world.clock.advance(seconds=seconds)
+        self.harness.clock.advance(seconds=seconds)
         return self.refreshed(token)
 
     def refreshed(self, token: ModelToken, clients: int = 1) -> ModelToken:
-        async def all_at_once() -> list[IssuedTokens | BaseException]:
+        async def refresh_in_parallel() -> list[IssuedTokens | BaseException]:
             return await asyncio.gather(
-                *(self.world.refresh(token.refresh.text) for _ in range(clients)),
+                *(self.harness.refresh(token.refresh.text) for _ in range(clients)),
                 return_exceptions=True,
             )
 
-        answers = self.run(all_at_once())
+        answers = self.run(refresh_in_parallel())
         active = self.is_active(token.session)
         if active and token.used_at is not None and self.now - token.used_at >= GRACE:
             self.end(token.session)
@@ -163,7 +163,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(token=tokens)
     def use(self, token: ModelToken) -> None:
-        work = self.world.identify_caller(token.access)
+        work = self.harness.identify_caller(token.access)
         if self.is_active(token.session) and self.now < token.access_expires_at:
             assert self.run(work).session == token.session.id
         else:
@@ -172,13 +172,13 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(token=tokens, by_access_token=st.booleans())
     def revoke(self, token: ModelToken, by_access_token: bool) -> None:
         text = token.access if by_access_token else token.refresh.text
-        self.run(self.world.revoke_token(text, client_id=None, origin=HOME))
+        self.run(self.harness.revoke_token(text, client_id=None, origin=HOME))
         if not by_access_token or self.now < token.access_expires_at:
             self.end(token.session)
 
     @rule(token=tokens)
     def end_session(self, token: ModelToken) -> None:
-        work = self.world.end_session(token.session.id, user=self.alice.id, origin=HOME)
+        work = self.harness.end_session(token.session.id, user=self.alice.id, origin=HOME)
         if self.is_active(token.session):
             self.run(work)
             self.end(token.session)
@@ -187,16 +187,16 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule()
     def end_all(self) -> None:
-        self.run(self.world.end_all_sessions(user=self.alice.id, origin=HOME))
+        self.run(self.harness.end_all_sessions(user=self.alice.id, origin=HOME))
         self.end(*self.sessions)
 
     @rule(token=tokens, current=st.sampled_from([PASSWORD, NEW_PASSWORD]))
     def change_password(self, token: ModelToken, current: str) -> None:
         if not self.is_active(token.session) or self.now >= token.access_expires_at:
             return
-        caller = self.run(self.world.identify_caller(token.access))
+        caller = self.run(self.harness.identify_caller(token.access))
         new = NEW_PASSWORD if self.password == PASSWORD else PASSWORD
-        work = self.world.change_password(current, new, caller=caller, origin=HOME)
+        work = self.harness.change_password(current, new, caller=caller, origin=HOME)
         if current != self.password:
             self.fails(work, WrongPassword)
             return
@@ -207,12 +207,12 @@ class IdentityMachine(RuleBasedStateMachine):
     @rule(
         by=st.sampled_from([{"seconds": 1}, {"seconds": 10}, {"minutes": 15}, {"days": 9}]),
     )
-    def let_time_pass(self, by: dict[str, float]) -> None:
-        self.world.clock.advance(**by)
+    def advance_clock(self, by: dict[str, float]) -> None:
+        self.harness.clock.advance(**by)
 
     @invariant()
-    def the_live_sessions_are_those_of_the_model(self) -> None:
-        listed = self.run(self.world.list_sessions(user=self.alice.id))
+    def active_sessions_match_the_model(self) -> None:
+        listed = self.run(self.harness.list_sessions(user=self.alice.id))
         expected = {
             session.id
             for session in self.sessions
@@ -221,7 +221,7 @@ class IdentityMachine(RuleBasedStateMachine):
         assert {session.id for session in listed} == expected
 
     def teardown(self) -> None:
-        self.run(self.world.storage.close())
+        self.run(self.harness.storage.close())
         self.loop.close()
 
 

@@ -20,7 +20,7 @@ AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def placed(order_id: int = 11, owner: int = 1, at: datetime = AT) -> Order:
+def place_and_get_location(order_id: int = 11, owner: int = 1, at: datetime = AT) -> Order:
     return Order(OrderId(order_id), UserId(owner), OrderStatus.PLACED, at, (CUPS, TEAPOT, CUPS))
 
 
@@ -77,17 +77,25 @@ class OrderRepositoryContract:
 
     async def test_placed_order_is_stored_as_it_was_placed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
-        assert await storage.orders.add(placed(), owner=ALICE.id) == placed()
-        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
+        assert (
+            await storage.orders.add(place_and_get_location(), owner=ALICE.id)
+            == place_and_get_location()
+        )
+        assert (
+            await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        )
         assert await storage.orders.get_owned(OrderId(11), owner=BOB.id) is None
 
     async def test_placed_order_is_visible_to_other_processes(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
         other = self.another(storage)
         await other.open()
-        assert await other.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
-        assert await other.orders.add(placed(12), owner=ALICE.id, key=a_key()) == placed()
+        assert await other.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        assert (
+            await other.orders.add(place_and_get_location(12), owner=ALICE.id, key=a_key())
+            == place_and_get_location()
+        )
         await other.close()
 
     def another(self, storage: Storage) -> Storage:
@@ -107,39 +115,55 @@ class OrderRepositoryContract:
 
     async def test_key_identifies_one_order(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        first = await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
-        again = placed(12, at=AT + DAY - timedelta(microseconds=1))
+        first = await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
+        again = place_and_get_location(12, at=AT + DAY - timedelta(microseconds=1))
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key()) == first
         assert await storage.orders.get_owned(OrderId(12), owner=ALICE.id) is None
 
     async def test_key_returns_the_current_state_of_its_order(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
         cancelled = await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
-        assert await storage.orders.add(placed(12), owner=ALICE.id, key=a_key()) == cancelled
+        assert (
+            await storage.orders.add(place_and_get_location(12), owner=ALICE.id, key=a_key())
+            == cancelled
+        )
 
     async def test_expired_key_may_be_used_again(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
-        later = placed(12, at=AT + DAY)
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
+        later = place_and_get_location(12, at=AT + DAY)
         key = a_key(at=AT + DAY)
         assert await storage.orders.add(later, owner=ALICE.id, key=key) == later
-        assert await storage.orders.add(placed(13, at=AT + DAY), owner=ALICE.id, key=key) == later
-        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
+        assert (
+            await storage.orders.add(
+                place_and_get_location(13, at=AT + DAY), owner=ALICE.id, key=key
+            )
+            == later
+        )
+        assert (
+            await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        )
 
     async def test_keys_are_separate_for_each_owner(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
-        assert await storage.orders.add(placed(), owner=ALICE.id, key=a_key()) == placed()
-        his = placed(owner=BOB.id)
+        assert (
+            await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
+            == place_and_get_location()
+        )
+        his = place_and_get_location(owner=BOB.id)
         assert await storage.orders.add(his, owner=BOB.id, key=a_key()) == his
 
     @pytest.mark.parametrize("other", ["A wish", "a wish ", "a wis", "~" * 255, "%", "'"])
     async def test_keys_are_compared_exactly(self, storage: Storage, other: str) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
-        second = placed(12)
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
+        second = place_and_get_location(12)
         assert await storage.orders.add(second, owner=ALICE.id, key=a_key(other)) == second
-        assert await storage.orders.add(placed(13), owner=ALICE.id, key=a_key(other)) == second
+        assert (
+            await storage.orders.add(place_and_get_location(13), owner=ALICE.id, key=a_key(other))
+            == second
+        )
 
     @pytest.mark.parametrize("length", [64, 128, 191, 255])
     async def test_keys_that_differ_in_the_last_character_are_different(
@@ -148,13 +172,20 @@ class OrderRepositoryContract:
         await storage.loader.load([ALICE], [])
         for i in (1, 2):
             key = a_key("k" * (length - 1) + str(i))
-            assert await storage.orders.add(placed(i), owner=ALICE.id, key=key) == placed(i)
-            assert await storage.orders.add(placed(9), owner=ALICE.id, key=key) == placed(i)
+            assert await storage.orders.add(
+                place_and_get_location(i), owner=ALICE.id, key=key
+            ) == place_and_get_location(i)
+            assert await storage.orders.add(
+                place_and_get_location(9), owner=ALICE.id, key=key
+            ) == place_and_get_location(i)
 
     async def test_parallel_orders_with_one_key_are_placed_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         results = await asyncio.gather(
-            *(storage.orders.add(placed(i), owner=ALICE.id, key=a_key()) for i in range(1, 21))
+            *(
+                storage.orders.add(place_and_get_location(i), owner=ALICE.id, key=a_key())
+                for i in range(1, 21)
+            )
         )
         stored = await storage.orders.page(owner=ALICE.id, limit=50)
         assert len(stored) == 1
@@ -162,7 +193,7 @@ class OrderRepositoryContract:
 
     async def test_parallel_orders_are_all_placed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
-        mine = [placed(i, owner=1 + i % 2) for i in range(1, 51)]
+        mine = [place_and_get_location(i, owner=1 + i % 2) for i in range(1, 51)]
         added = await asyncio.gather(
             *(storage.orders.add(o, owner=o.owner, key=a_key(str(o.id))) for o in mine)
         )
@@ -172,53 +203,66 @@ class OrderRepositoryContract:
 
     async def test_repeated_placement_changes_nothing(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id)
-        assert await storage.orders.add(placed(), owner=ALICE.id) == placed()
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id)
+        assert (
+            await storage.orders.add(place_and_get_location(), owner=ALICE.id)
+            == place_and_get_location()
+        )
         assert len(await storage.orders.page(owner=ALICE.id, limit=2)) == 1
 
     async def test_repeated_placement_adds_no_key(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id)
-        assert await storage.orders.add(replace(placed()), owner=ALICE.id, key=a_key()) == placed()
-        second = placed(12)
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id)
+        assert (
+            await storage.orders.add(replace(place_and_get_location()), owner=ALICE.id, key=a_key())
+            == place_and_get_location()
+        )
+        second = place_and_get_location(12)
         assert await storage.orders.add(second, owner=ALICE.id, key=a_key()) == second
 
     async def test_repeated_placement_returns_an_order_that_changed_since(
         self, storage: Storage
     ) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id)
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id)
         cancelled = await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
-        assert await storage.orders.add(placed(), owner=ALICE.id) == cancelled
+        assert await storage.orders.add(place_and_get_location(), owner=ALICE.id) == cancelled
         assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [cancelled]
 
     async def test_key_returns_no_order_when_the_account_is_closed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
         await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
         hash_ = ALICE.password_hash
         assert await storage.users.close(ALICE.id, password_hash=hash_, at=AT) == []
-        assert await storage.orders.add(placed(12), owner=ALICE.id, key=a_key()) is None
+        assert (
+            await storage.orders.add(place_and_get_location(12), owner=ALICE.id, key=a_key())
+            is None
+        )
 
     async def test_expired_key_is_kept_when_it_is_used_again(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id, key=a_key())
-        later = placed(12, at=AT + DAY)
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key())
+        later = place_and_get_location(12, at=AT + DAY)
         await storage.orders.add(later, owner=ALICE.id, key=a_key(at=AT + DAY))
         assert await storage.orders.purge_expired_keys(expired_by=AT + DAY, limit=9) == 0
-        again = placed(13, at=AT + DAY)
+        again = place_and_get_location(13, at=AT + DAY)
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key(at=AT + DAY)) == later
 
     async def test_id_is_taken_when_the_owner_has_used_it(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
-        await storage.orders.add(placed(), owner=ALICE.id)
-        another = replace(placed(), lines=(TEAPOT,))
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id)
+        another = replace(place_and_get_location(), lines=(TEAPOT,))
         with pytest.raises(OrderIdTaken):
             await storage.orders.add(another, owner=ALICE.id, key=a_key())
-        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
-        fresh = placed(12)
+        assert (
+            await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        )
+        fresh = place_and_get_location(12)
         assert await storage.orders.add(fresh, owner=ALICE.id, key=a_key()) == fresh
-        assert await storage.orders.add(placed(owner=BOB.id), owner=BOB.id) is not None
+        assert (
+            await storage.orders.add(place_and_get_location(owner=BOB.id), owner=BOB.id) is not None
+        )
 
     @pytest.mark.parametrize(
         "changes",
@@ -234,28 +278,32 @@ class OrderRepositoryContract:
         self, storage: Storage, changes: dict[str, Any]
     ) -> None:
         await storage.loader.load([ALICE], [])
-        await storage.orders.add(placed(), owner=ALICE.id)
+        await storage.orders.add(place_and_get_location(), owner=ALICE.id)
         with pytest.raises(OrderIdTaken):
-            await storage.orders.add(replace(placed(), **changes), owner=ALICE.id)
-        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
+            await storage.orders.add(replace(place_and_get_location(), **changes), owner=ALICE.id)
+        assert (
+            await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        )
 
     async def test_add_refuses_an_order_of_another_owner(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
         with pytest.raises(ValueError, match="somebody else"):
-            await storage.orders.add(placed(owner=BOB.id), owner=ALICE.id)
+            await storage.orders.add(place_and_get_location(owner=BOB.id), owner=ALICE.id)
         assert await storage.orders.page(owner=BOB.id, limit=1) == []
 
     async def test_add_refuses_an_order_without_an_account(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
-        assert await storage.orders.add(placed(owner=99), owner=UserId(99)) is None
+        assert await storage.orders.add(place_and_get_location(owner=99), owner=UserId(99)) is None
         hash_ = ALICE.password_hash
         assert await storage.users.close(ALICE.id, password_hash=hash_, at=AT) == []
-        assert await storage.orders.add(placed(), owner=ALICE.id, key=a_key()) is None
+        assert (
+            await storage.orders.add(place_and_get_location(), owner=ALICE.id, key=a_key()) is None
+        )
         assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) is None
 
     async def test_external_account_places_orders(self, storage: Storage) -> None:
         subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
-        order = placed(owner=subject)
+        order = place_and_get_location(owner=subject)
         assert await storage.orders.add(order, owner=subject) == order
 
     async def test_account_with_an_open_order_is_never_closed(self, storage: Storage) -> None:
@@ -271,24 +319,27 @@ class OrderRepositoryContract:
                 return False
 
         async def place(user: User) -> bool:
-            return await storage.orders.add(placed(owner=user.id), owner=user.id) is not None
+            return (
+                await storage.orders.add(place_and_get_location(owner=user.id), owner=user.id)
+                is not None
+            )
 
-        async def one(user: User) -> list[bool]:
+        async def close_or_place(user: User) -> list[bool]:
             both = [close(user), place(user)]
             return sorted(await asyncio.gather(*(both if user.id % 2 else reversed(both))))
 
-        assert await asyncio.gather(*map(one, people)) == [[False, True]] * 20
+        assert await asyncio.gather(*map(close_or_place, people)) == [[False, True]] * 20
 
     # Listing
 
     async def test_own_orders_are_listed_newest_first(self, storage: Storage) -> None:
-        mine = [placed(i, at=AT + timedelta(seconds=i % 7)) for i in range(1, 31)]
-        await storage.loader.load([ALICE, BOB], [*mine, placed(99, owner=BOB.id)])
+        mine = [place_and_get_location(i, at=AT + timedelta(seconds=i % 7)) for i in range(1, 31)]
+        await storage.loader.load([ALICE, BOB], [*mine, place_and_get_location(99, owner=BOB.id)])
         mine.sort(key=lambda order: (order.placed_at, order.id), reverse=True)
         assert list(await storage.orders.page(owner=ALICE.id, limit=100)) == mine
 
     async def test_pages_have_every_order_once(self, storage: Storage) -> None:
-        mine = [placed(i, at=AT + timedelta(seconds=i % 3)) for i in range(1, 24)]
+        mine = [place_and_get_location(i, at=AT + timedelta(seconds=i % 3)) for i in range(1, 24)]
         await storage.loader.load([ALICE, BOB], mine)
         seen: list[Order] = []
         before = None
@@ -302,7 +353,10 @@ class OrderRepositoryContract:
 
     async def test_page_is_filtered_by_status_and_time(self, storage: Storage) -> None:
         mine = [
-            replace(placed(i, at=AT + timedelta(seconds=i)), status=list(OrderStatus)[i % 5])
+            replace(
+                place_and_get_location(i, at=AT + timedelta(seconds=i)),
+                status=list(OrderStatus)[i % 5],
+            )
             for i in range(1, 31)
         ]
         await storage.loader.load([ALICE], mine)
@@ -319,12 +373,17 @@ class OrderRepositoryContract:
 
     async def test_page_is_full_while_there_are_more_orders(self, storage: Storage) -> None:
         """The limit counts what is returned, whatever is left out before it."""
-        old = [placed(i, at=AT + timedelta(seconds=i)) for i in range(1, 11)]
+        old = [place_and_get_location(i, at=AT + timedelta(seconds=i)) for i in range(1, 11)]
         new = [
-            replace(placed(i, at=AT + timedelta(seconds=i)), status=OrderStatus.CANCELLED)
+            replace(
+                place_and_get_location(i, at=AT + timedelta(seconds=i)),
+                status=OrderStatus.CANCELLED,
+            )
             for i in range(11, 21)
         ]
-        await storage.loader.load([ALICE, BOB], [*old, *new, placed(21, owner=BOB.id)])
+        await storage.loader.load(
+            [ALICE, BOB], [*old, *new, place_and_get_location(21, owner=BOB.id)]
+        )
         for limit in (1, 3, 10):
             page = await storage.orders.page(owner=ALICE.id, limit=limit)
             assert list(page) == new[::-1][:limit]
@@ -337,8 +396,8 @@ class OrderRepositoryContract:
             assert list(page) == old[::-1][:limit]
 
     async def test_page_accepts_the_first_and_last_time(self, storage: Storage) -> None:
-        first = placed(1, at=datetime.min.replace(tzinfo=UTC))
-        last = placed(MAX_ID, at=datetime.max.replace(tzinfo=UTC))
+        first = place_and_get_location(1, at=datetime.min.replace(tzinfo=UTC))
+        last = place_and_get_location(MAX_ID, at=datetime.max.replace(tzinfo=UTC))
         await storage.loader.load([ALICE], [first, last])
         assert list(await storage.orders.page(owner=ALICE.id, limit=3)) == [last, first]
         before = Position(last.placed_at, last.id)
@@ -359,10 +418,12 @@ class OrderRepositoryContract:
             assert list(listed) == [there]
 
     async def test_update_returns_an_order_that_does_not_change(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE], [placed()])
+        await storage.loader.load([ALICE], [place_and_get_location()])
         same = await storage.orders.update(OrderId(11), owner=ALICE.id, change=replace)
-        assert same == placed()
-        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
+        assert same == place_and_get_location()
+        assert (
+            await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        )
 
     async def test_update_does_not_change_the_order_of_another_owner(
         self, storage: Storage
@@ -373,19 +434,23 @@ class OrderRepositoryContract:
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
 
     async def test_update_changes_nothing_when_the_change_raises(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE], [placed()])
+        await storage.loader.load([ALICE], [place_and_get_location()])
         with pytest.raises(InvalidTransition):
             await storage.orders.update(OrderId(11), owner=ALICE.id, change=ship)
-        assert await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == placed()
+        assert (
+            await storage.orders.get_owned(OrderId(11), owner=ALICE.id) == place_and_get_location()
+        )
 
     async def test_parallel_updates_of_one_version_change_it_once(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE], [placed()])
+        await storage.loader.load([ALICE], [place_and_get_location()])
         results = await asyncio.gather(
             *(storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel) for _ in range(20)),
             return_exceptions=True,
         )
         cancelled = await storage.orders.get_owned(OrderId(11), owner=ALICE.id)
-        assert cancelled == replace(placed(), status=OrderStatus.CANCELLED, version=2)
+        assert cancelled == replace(
+            place_and_get_location(), status=OrderStatus.CANCELLED, version=2
+        )
         assert [result for result in results if isinstance(result, Order)] == [cancelled]
         assert sum(isinstance(result, InvalidTransition) for result in results) == 19
 
@@ -403,12 +468,14 @@ class OrderRepositoryContract:
         await storage.loader.load([ALICE], [])
         for i in range(1, 7):
             key = a_key(str(i), at=AT + timedelta(seconds=i))
-            await storage.orders.add(placed(i), owner=ALICE.id, key=key)
+            await storage.orders.add(place_and_get_location(i), owner=ALICE.id, key=key)
         by = AT + DAY + timedelta(seconds=4)
         assert await storage.orders.purge_expired_keys(expired_by=by, limit=3) == 3
         assert await storage.orders.purge_expired_keys(expired_by=by, limit=3) == 1
         assert await storage.orders.purge_expired_keys(expired_by=by, limit=3) == 0
-        again = placed(100)
+        again = place_and_get_location(100)
         assert await storage.orders.add(again, owner=ALICE.id, key=a_key("1")) == again
-        assert await storage.orders.add(again, owner=ALICE.id, key=a_key("5")) == placed(5)
+        assert await storage.orders.add(
+            again, owner=ALICE.id, key=a_key("5")
+        ) == place_and_get_location(5)
         assert len(await storage.orders.page(owner=ALICE.id, limit=50)) == 7

@@ -29,7 +29,7 @@ class PasswordHasherContract:
         """Return how much this process has hashed so far, in any unit: seconds of processors."""
         return time.process_time()
 
-    async def work_of(self, hasher: PasswordHasher, stored: PasswordHash | None) -> float:
+    async def measure_work(self, hasher: PasswordHasher, stored: PasswordHash | None) -> float:
         await hasher.verify(Password("guess"), stored)  # the first may take longer
         before = self.work(hasher)
         for _ in range(10):
@@ -71,15 +71,15 @@ class PasswordHasherContract:
         assert await hasher.verify(Password("guess"), None) == Verification(matches=False)
 
     async def test_missing_account_costs_the_same_work(self, hasher: PasswordHasher) -> None:
-        work = await self.work_of(hasher, await hasher.hash(Password("secret")))
-        assert work / 2 < await self.work_of(hasher, None) < work * 2
+        work = await self.measure_work(hasher, await hasher.hash(Password("secret")))
+        assert work / 2 < await self.measure_work(hasher, None) < work * 2
 
     @pytest.mark.parametrize("stored", NO_HASHES)
     async def test_malformed_hash_costs_the_same_work(
         self, hasher: PasswordHasher, stored: str
     ) -> None:
-        work = await self.work_of(hasher, await hasher.hash(Password("secret")))
-        assert work / 2 < await self.work_of(hasher, PasswordHash(stored)) < work * 2
+        work = await self.measure_work(hasher, await hasher.hash(Password("secret")))
+        assert work / 2 < await self.measure_work(hasher, PasswordHash(stored)) < work * 2
 
     @pytest.mark.parametrize("stored", NO_HASHES)
     async def test_malformed_hash_never_matches(self, hasher: PasswordHasher, stored: str) -> None:

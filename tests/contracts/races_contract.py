@@ -38,7 +38,7 @@ class RacesContract:
         raise NotImplementedError
 
     @asynccontextmanager
-    async def two(self, storage: Storage) -> AsyncIterator[Sequence[Storage]]:
+    async def two_processes(self, storage: Storage) -> AsyncIterator[Sequence[Storage]]:
         """Reach the data by two ways, in turn: `MANY` times."""
         other = self.another(storage)
         await other.open()
@@ -53,7 +53,7 @@ class RacesContract:
         await storage.loader.load([ALICE], [])
         for number in (1, 2):
             assert await start_numbered_session(storage, number, ALICE)
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             ended = await asyncio.gather(
                 *(
                     each.users.change_password(
@@ -75,7 +75,7 @@ class RacesContract:
     async def test_parallel_closings_of_an_account_succeed_once(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await start_numbered_session(storage, 1, ALICE)
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             ended = await asyncio.gather(
                 *(
                     each.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)
@@ -87,7 +87,7 @@ class RacesContract:
     async def test_parallel_registrations_of_a_name_succeed_once_in_two_processes(
         self, storage: Storage
     ) -> None:
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             results = await asyncio.gather(
                 *(each.users.add(Username("carol"), PasswordHash("h")) for each in storages),
                 return_exceptions=True,
@@ -100,7 +100,7 @@ class RacesContract:
     async def test_subject_has_one_account_when_two_processes_see_it_in_parallel(
         self, storage: Storage
     ) -> None:
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             ids = await asyncio.gather(
                 *(
                     each.users.get_or_create_by_subject("https://id.example", "new")
@@ -110,7 +110,7 @@ class RacesContract:
         assert len(set(ids)) == 1
 
     async def test_parallel_registrations_have_different_ids(self, storage: Storage) -> None:
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             users = await asyncio.gather(
                 *(
                     each.users.add(Username(f"u{i}"), PasswordHash("h"))
@@ -137,7 +137,7 @@ class RacesContract:
             )
             return ended is not None
 
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             starts = [
                 start_numbered_session(each, i, ALICE) for i, each in enumerate(storages, start=1)
             ]
@@ -150,7 +150,7 @@ class RacesContract:
         await storage.loader.load([ALICE], [])
         for number in (1, 2):
             assert await start_numbered_session(storage, number, ALICE)
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             ended = await asyncio.gather(
                 *(
                     each.sessions.end(
@@ -171,7 +171,7 @@ class RacesContract:
     async def test_parallel_rotations_succeed_once_in_two_processes(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
         assert await start_numbered_session(storage, 1, ALICE)
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             outcomes = await asyncio.gather(
                 *(rotation_outcome(each, 1, 100 + i, at=AT) for i, each in enumerate(storages))
             )
@@ -183,7 +183,7 @@ class RacesContract:
         await storage.loader.load([ALICE], [])
         assert await start_numbered_session(storage, 1, ALICE)
         assert await rotation_outcome(storage, 1, 2, at=AT) is RotationOutcome.ROTATED
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             outcomes = await asyncio.gather(
                 *(rotation_outcome(each, 1, 3, at=LATE) for each in storages)
             )
@@ -196,7 +196,7 @@ class RacesContract:
         self, storage: Storage
     ) -> None:
         await storage.loader.load([BOB], [])
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             results = await asyncio.gather(
                 *(
                     each.orders.add(bobs_order(i), owner=BOB.id, key=a_key("a wish"))
@@ -212,7 +212,7 @@ class RacesContract:
         orders = [
             replace(bobs_order(1), lines=(replace(TEAPOT, quantity=i + 1),)) for i in range(MANY)
         ]
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             results = await asyncio.gather(
                 *(
                     each.orders.add(order, owner=BOB.id)
@@ -230,7 +230,7 @@ class RacesContract:
         def count_up(order: Order) -> Order:
             return replace(order, version=order.version + 1)
 
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             results = await asyncio.gather(
                 *(
                     each.orders.update(OrderId(1), owner=BOB.id, change=count_up)
@@ -291,7 +291,7 @@ class RacesContract:
         people = [
             [User(UserId(i), Username(f"u{i}"), PasswordHash("h"))] for i in range(1, 1 + MANY)
         ]
-        async with self.two(storage) as storages:
+        async with self.two_processes(storage) as storages:
             results = await asyncio.gather(
                 *(
                     each.loader.load(some, [an_order(1, owner=some[0].id)])

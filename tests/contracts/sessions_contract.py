@@ -353,16 +353,16 @@ class SessionRepositoryContract:
         await start_session(storage, a_session(1, alice.id), token=1)
         session = a_session(1).id
 
-        async def ends(user: User) -> bool:
+        async def end_session(user: User) -> bool:
             return await storage.sessions.end(
                 session, user=user.id, reason=SessionEndReason.REVOKED, at=AT
             )
 
-        assert not await ends(bob)
+        assert not await end_session(bob)
         assert await storage.sessions.is_active(session, user=alice.id, at=AT)
         assert not await storage.sessions.is_active(session, user=bob.id, at=AT)
-        assert await ends(alice)
-        assert not await ends(alice)
+        assert await end_session(alice)
+        assert not await end_session(alice)
         assert not await storage.sessions.is_active(session, user=alice.id, at=AT)
 
     async def test_all_sessions_of_a_user_are_ended(

@@ -86,7 +86,7 @@ class StorageContract(
             is not None
         )
 
-        async def stored() -> tuple[object, ...]:
+        async def list_stored_orders() -> tuple[object, ...]:
             return (
                 await storage.users.find(ALICE.username),
                 await storage.users.get(ALICE.id),
@@ -96,7 +96,7 @@ class StorageContract(
                 list(await storage.orders.page(owner=ALICE.id, limit=2)),
             )
 
-        assert await stored() == (ALICE, ALICE, True, ["1"], an_order(), [an_order()])
+        assert await list_stored_orders() == (ALICE, ALICE, True, ["1"], an_order(), [an_order()])
         other = self.another(storage)
         await other.open()
         new = PasswordHash("new")
@@ -107,7 +107,7 @@ class StorageContract(
         shipped = await other.orders.update(OrderId(7), owner=ALICE.id, change=ship)
         await other.close()
         alice = User(ALICE.id, ALICE.username, new)
-        assert await stored() == (alice, alice, False, [], shipped, [shipped])
+        assert await list_stored_orders() == (alice, alice, False, [], shipped, [shipped])
 
     async def test_close_succeeds_when_the_storage_was_never_opened(self, storage: Storage) -> None:
         await self.another(storage).close()

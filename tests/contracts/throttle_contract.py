@@ -21,8 +21,8 @@ from tests.support.throttle_calls import (
     THERE,
     Unjudged,
     guess,
-    is_shut,
-    judge,
+    is_blocked,
+    verification,
 )
 
 
@@ -39,44 +39,44 @@ class ThrottleContract:
         self, throttle: Throttle, username: str
     ) -> None:
         for _ in range(3):
-            assert not await is_shut(throttle, username)
+            assert not await is_blocked(throttle, username)
             await guess(throttle, username)
-        assert await is_shut(throttle, username)
-        assert not await is_shut(throttle, "bob")
+        assert await is_blocked(throttle, username)
+        assert not await is_blocked(throttle, "bob")
 
     async def test_failures_from_anywhere_count_for_the_account(self, throttle: Throttle) -> None:
         for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
             await guess(throttle, address=address)
-        assert await is_shut(throttle)
+        assert await is_blocked(throttle)
 
     async def test_names_that_differ_in_case_or_width_are_one(self, throttle: Throttle) -> None:
         for username in ("Zoë", "ZOE\u0308", "\uff3aoë"):
             await guess(throttle, username)
-        assert await is_shut(throttle, "zoë")
-        assert not await is_shut(throttle, "zoe")
+        assert await is_blocked(throttle, "zoë")
+        assert not await is_blocked(throttle, "zoe")
 
     async def test_address_is_blocked_after_six_failures_for_many_accounts(
         self, throttle: Throttle
     ) -> None:
         for number in range(6):
-            assert not await is_shut(throttle, address=HERE)
+            assert not await is_blocked(throttle, address=HERE)
             await guess(throttle, f"user{number}")
-        assert await is_shut(throttle, address=HERE)
-        assert not await is_shut(throttle, address=THERE)
+        assert await is_blocked(throttle, address=HERE)
+        assert not await is_blocked(throttle, address=THERE)
 
     async def test_account_and_address_of_one_name_are_counted_separately(
         self, throttle: Throttle
     ) -> None:
         for _ in range(3):
             await guess(throttle, HERE, THERE)
-        assert not await is_shut(throttle, "bob", HERE)
+        assert not await is_blocked(throttle, "bob", HERE)
 
     @pytest.mark.parametrize("address", ["2001:db8:0:1::1", "2001:DB8:0:1:ffff:ffff:ffff:ffff"])
     async def test_ipv6_address_counts_as_its_64(self, throttle: Throttle, address: str) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", f"2001:db8:0:1:{number}::")
-        assert await is_shut(throttle, address=address)
-        assert not await is_shut(throttle, address="2001:db8:0:2::1")
+        assert await is_blocked(throttle, address=address)
+        assert not await is_blocked(throttle, address="2001:db8:0:2::1")
 
     async def test_ipv6_48_is_blocked_after_ten_times_as_many_failures(
         self, throttle: Throttle
@@ -84,17 +84,17 @@ class ThrottleContract:
         """Whoever has one has 65,536 networks of the size that counts as one address."""
         for number in range(60):
             address = f"2001:db8:0:{number:x}::1"
-            assert not await is_shut(throttle, f"user{number}", address)
+            assert not await is_blocked(throttle, f"user{number}", address)
             await guess(throttle, f"user{number}", address)
-        assert await is_shut(throttle, address="2001:db8:0:ffff::1")
-        assert not await is_shut(throttle, address="2001:db8:0:ffff::1", familiar=True)
-        assert not await is_shut(throttle, address="2001:db8:1::1")
+        assert await is_blocked(throttle, address="2001:db8:0:ffff::1")
+        assert not await is_blocked(throttle, address="2001:db8:0:ffff::1", familiar=True)
+        assert not await is_blocked(throttle, address="2001:db8:1::1")
 
     async def test_ipv4_address_counts_as_one_in_every_spelling(self, throttle: Throttle) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", f"::ffff:{HERE}")
-        assert await is_shut(throttle, address=HERE)
-        assert not await is_shut(throttle, address=f"::ffff:{THERE}")
+        assert await is_blocked(throttle, address=HERE)
+        assert not await is_blocked(throttle, address=f"::ffff:{THERE}")
 
     @pytest.mark.parametrize("address", ["", "testclient", "999.0.0.1", "fe80::1%eth0", "\ud800"])
     async def test_any_text_is_accepted_as_an_address(
@@ -102,33 +102,33 @@ class ThrottleContract:
     ) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", address)
-        assert await is_shut(throttle, address=address)
-        assert not await is_shut(throttle)
+        assert await is_blocked(throttle, address=address)
+        assert not await is_blocked(throttle)
 
     async def test_familiar_address_is_not_blocked_by_failures_elsewhere(
         self, throttle: Throttle
     ) -> None:
         for _ in range(3):
             await guess(throttle, address=HERE)
-        assert await is_shut(throttle, address=THERE)
-        assert not await is_shut(throttle, address=THERE, familiar=True)
+        assert await is_blocked(throttle, address=THERE)
+        assert not await is_blocked(throttle, address=THERE, familiar=True)
 
     async def test_familiar_address_is_not_blocked_by_other_accounts_there(
         self, throttle: Throttle
     ) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}", HERE)
-        assert await is_shut(throttle, address=HERE)
-        assert not await is_shut(throttle, address=HERE, familiar=True)
+        assert await is_blocked(throttle, address=HERE)
+        assert not await is_blocked(throttle, address=HERE, familiar=True)
 
     async def test_familiar_address_is_blocked_by_the_accounts_own_failures_there(
         self, throttle: Throttle
     ) -> None:
         for _ in range(3):
             await guess(throttle, address=HERE, familiar=True)
-        assert await is_shut(throttle, address=HERE, familiar=True)
-        assert not await is_shut(throttle, address=THERE, familiar=True)
-        assert not await is_shut(throttle, "bob", HERE, familiar=True)
+        assert await is_blocked(throttle, address=HERE, familiar=True)
+        assert not await is_blocked(throttle, address=THERE, familiar=True)
+        assert not await is_blocked(throttle, "bob", HERE, familiar=True)
 
     async def test_failures_at_a_familiar_address_count_for_account_and_address_too(
         self, throttle: Throttle
@@ -136,8 +136,8 @@ class ThrottleContract:
         for username in ("alice", "bob"):
             for _ in range(3):
                 await guess(throttle, username, HERE, familiar=True)
-        assert await is_shut(throttle, "alice", THERE)
-        assert await is_shut(throttle, "carol", HERE)
+        assert await is_blocked(throttle, "alice", THERE)
+        assert await is_blocked(throttle, "carol", HERE)
 
     async def test_match_resets_the_accounts_failures_at_the_address(
         self, throttle: Throttle
@@ -146,26 +146,26 @@ class ThrottleContract:
             await guess(throttle, familiar=True)
             await guess(throttle, familiar=True)
             await guess(throttle, familiar=True, matched=True)
-        assert not await is_shut(throttle, address=HERE, familiar=True)
+        assert not await is_blocked(throttle, address=HERE, familiar=True)
 
     async def test_match_keeps_the_accounts_failures_elsewhere(self, throttle: Throttle) -> None:
         await guess(throttle)
         await guess(throttle)
         await guess(throttle, address=THERE, matched=True)
         await guess(throttle)
-        assert await is_shut(throttle)
+        assert await is_blocked(throttle)
 
     async def test_match_keeps_the_failures_of_the_address(self, throttle: Throttle) -> None:
         for number in range(6):
             await guess(throttle, f"user{number}")
             if number < 5:
                 await guess(throttle, "mallory", matched=True)
-        assert await is_shut(throttle, "mallory", HERE)
+        assert await is_blocked(throttle, "mallory", HERE)
 
     async def test_match_is_not_counted(self, throttle: Throttle) -> None:
         for _ in range(9):
             await guess(throttle, matched=True)
-        assert not await is_shut(throttle, address=HERE)
+        assert not await is_blocked(throttle, address=HERE)
 
     async def test_throttle_returns_the_outcome_of_a_guess(self, throttle: Throttle) -> None:
         for outcome in (Verification(True, PasswordHash("a stronger hash")), FAILURE):
@@ -181,7 +181,7 @@ class ThrottleContract:
         for _ in range(3):
             await guess(throttle, SessionKey(UserId(1), SessionId("alice")))
         for name in ("alice", "1", "session", "the session alice", "1alice"):
-            assert not await is_shut(throttle, name)
+            assert not await is_blocked(throttle, name)
 
     async def test_failures_of_a_session_count_for_that_session_alone(
         self, throttle: Throttle
@@ -189,21 +189,21 @@ class ThrottleContract:
         key = SessionKey(UserId(1), SessionId("stolen"))
         for _ in range(3):
             await guess(throttle, key)
-        assert await is_shut(throttle, key)
-        assert not await is_shut(throttle, SessionKey(UserId(1), SessionId("another")))
-        assert not await is_shut(throttle, SessionKey(UserId(1), None))
+        assert await is_blocked(throttle, key)
+        assert not await is_blocked(throttle, SessionKey(UserId(1), SessionId("another")))
+        assert not await is_blocked(throttle, SessionKey(UserId(1), None))
 
     async def test_callers_without_a_session_are_counted_by_user(self, throttle: Throttle) -> None:
         for _ in range(3):
             await guess(throttle, SessionKey(UserId(1), None))
-        assert await is_shut(throttle, SessionKey(UserId(1), None))
-        assert not await is_shut(throttle, SessionKey(UserId(2), None))
+        assert await is_blocked(throttle, SessionKey(UserId(1), None))
+        assert not await is_blocked(throttle, SessionKey(UserId(2), None))
 
     async def test_unverified_guess_is_not_counted(self, throttle: Throttle) -> None:
         for _ in range(9):
             with pytest.raises(Unjudged):
-                await throttle.guard(ALICE_KEY, HERE, judge(None), familiar=False)
-        assert not await is_shut(throttle, address=HERE)
+                await throttle.guard(ALICE_KEY, HERE, verification(None), familiar=False)
+        assert not await is_blocked(throttle, address=HERE)
 
     @pytest.mark.parametrize("familiar", [False, True])
     async def test_cancelled_guess_is_not_counted(
@@ -216,7 +216,7 @@ class ThrottleContract:
             await asyncio.Event().wait()
             return FAILURE
 
-        async def guess_for_ever() -> None:
+        async def guess_until_cancelled() -> None:
             try:
                 await throttle.guard(ALICE_KEY, HERE, wait, familiar=familiar)
             finally:
@@ -224,35 +224,35 @@ class ThrottleContract:
 
         for _ in range(9):
             entered = asyncio.Event()
-            task = asyncio.create_task(guess_for_ever())
+            task = asyncio.create_task(guess_until_cancelled())
             await entered.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert not await is_shut(throttle, address=HERE, familiar=familiar)
+        assert not await is_blocked(throttle, address=HERE, familiar=familiar)
 
     async def test_refused_guess_is_not_counted(self, throttle: Throttle) -> None:
         for _ in range(3):
             await guess(throttle)
         for _ in range(9):
-            assert await is_shut(throttle, address=HERE)
-        assert not await is_shut(throttle, "bob", HERE)
+            assert await is_blocked(throttle, address=HERE)
+        assert not await is_blocked(throttle, "bob", HERE)
 
     @pytest.mark.parametrize("familiar", [False, True])
     async def test_parallel_guesses_get_no_further_than_sequential_ones(
         self, throttle: Throttle, *, familiar: bool
     ) -> None:
         answers: list[str] = []
-        everybody = asyncio.Event()
+        all_waiting = asyncio.Event()
 
         def note(answer: str) -> None:
             answers.append(answer)
             if len(answers) == 50:
-                everybody.set()
+                all_waiting.set()
 
         async def fail_with_all() -> Verification:
             note("in")
-            await everybody.wait()
+            await all_waiting.wait()
             return FAILURE
 
         async def try_one() -> None:
@@ -264,7 +264,7 @@ class ThrottleContract:
 
         await asyncio.gather(*(try_one() for _ in range(50)))
         assert answers.count("in") == 3
-        assert await is_shut(throttle, address=HERE, familiar=familiar)
+        assert await is_blocked(throttle, address=HERE, familiar=familiar)
 
     async def test_pending_guesses_free_their_places_when_they_match(
         self, throttle: Throttle
@@ -272,21 +272,21 @@ class ThrottleContract:
         async def match_last() -> Verification:
             await guess(throttle)
             await guess(throttle)
-            assert await is_shut(throttle)
+            assert await is_blocked(throttle)
             return MATCH
 
         assert (await throttle.guard(ALICE_KEY, HERE, match_last, familiar=False)).matches
-        assert not await is_shut(throttle)
+        assert not await is_blocked(throttle)
 
     async def test_spellings_of_one_account_are_counted_together(self, throttle: Throttle) -> None:
         for name in ("\u0386\u0301\u0345", "\u1fb4\u0301", "\u0386\u0301\u0345"):
             await guess(throttle, name)
-        assert await is_shut(throttle, "\u1fb4\u0301")
+        assert await is_blocked(throttle, "\u1fb4\u0301")
 
     async def test_similar_names_are_counted_separately(self, throttle: Throttle) -> None:
         for _ in range(3):
             await guess(throttle, "strasse")
-        assert not await is_shut(throttle, "straße", HERE)
+        assert not await is_blocked(throttle, "straße", HERE)
 
     async def test_long_name_takes_little_time(self, throttle: Throttle) -> None:
         """Preparing it would: the time grows with the square of the marks on one letter."""
@@ -301,7 +301,7 @@ class ThrottleContract:
             await throttle.count_sign_up("2001:db8::2")
         assert 1 <= refusal.value.retry_after <= 60
         await throttle.count_sign_up(HERE)
-        assert not await is_shut(throttle, address="2001:db8::1")
+        assert not await is_blocked(throttle, address="2001:db8::1")
 
     async def test_sign_ups_of_an_ipv6_48_are_limited_to_ten_times_as_many(
         self, throttle: Throttle

@@ -23,7 +23,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.support.command import PASSWORD, ordergate
-from tests.support.order_clients import CLIENTS, SETTINGS, Ledger, client, judge, stored, token_of
+from tests.support.order_clients import (
+    CLIENTS,
+    SETTINGS,
+    Ledger,
+    check_ledger,
+    client,
+    list_stored_orders,
+    sign_in_user1,
+)
 from tests.support.postgres import PostgresServer, binaries
 from tests.support.server import Server
 
@@ -64,7 +72,7 @@ def crash_on_sqlite(folder: Path, kills: int, *, workers: int = 2) -> str:
 
     server = start()
     ledger = Ledger(url=server.url)
-    token = token_of(server.url)
+    token = sign_in_user1(server.url)
 
     def kill_and_restart() -> None:
         nonlocal server
@@ -74,7 +82,7 @@ def crash_on_sqlite(folder: Path, kills: int, *, workers: int = 2) -> str:
 
     try:
         asyncio.run(crash(ledger, token, kills, kill_and_restart))
-        verdict = judge(ledger, asyncio.run(stored(server.url, token)))
+        verdict = check_ledger(ledger, asyncio.run(list_stored_orders(server.url, token)))
     finally:
         server.stop()
     with closing(sqlite3.connect(folder / ".ordergate" / "ordergate.db")) as database:
@@ -93,7 +101,7 @@ def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
         prepare(folder, DATABASE_URL=url)
         server = Server.start("serve", "--workers", 2, cwd=folder, DATABASE_URL=url, **SETTINGS)
         ledger = Ledger(url=server.url)
-        token = token_of(server.url)
+        token = sign_in_user1(server.url)
 
         def kill_and_restart() -> None:
             postgres.kill()
@@ -101,7 +109,7 @@ def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
 
         try:
             asyncio.run(crash(ledger, token, kills, kill_and_restart))
-            verdict = judge(ledger, asyncio.run(stored(server.url, token)))
+            verdict = check_ledger(ledger, asyncio.run(list_stored_orders(server.url, token)))
         finally:
             server.stop()
     finally:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.crashes import crash_on_postgres, crash_on_sqlite
-from tests.support.order_clients import Ledger, judge
+from tests.support.order_clients import Ledger, check_ledger
 
 KILLS = 3
 
@@ -33,6 +33,6 @@ def test_judge_reports_lost_and_doubled_orders(
     found: list[tuple[str, int]], error_line: str
 ) -> None:
     ledger = Ledger(acknowledged={"a": 1, "b": 2}, unheard={"c"})
-    assert "none lost" in judge(ledger, [("a", 1), ("b", 2), ("c", 3)])
+    assert "none lost" in check_ledger(ledger, [("a", 1), ("b", 2), ("c", 3)])
     with pytest.raises(AssertionError, match=error_line):
-        judge(ledger, found)
+        check_ledger(ledger, found)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-WRITTEN: list[str] = []
+CAPTURED_OUTPUT: list[str] = []
 SECRETS: set[str] = set()
 """Passwords and keys by their text; tokens and hashes are known by their form."""
 
@@ -23,15 +23,15 @@ class Collector(logging.Handler):
     """Keeps what is logged in this process, with everything that goes beside the message."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        WRITTEN.append(f"{record.getMessage()} {record.__dict__}")
+        CAPTURED_OUTPUT.append(f"{record.getMessage()} {record.__dict__}")
 
 
-def collecting(run: Callable[..., Any]) -> Callable[..., Any]:
+def capture_run(run: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap `subprocess.run`, so that what a program wrote is kept."""
 
     def collect(*arguments: Any, **options: Any) -> Any:
         done = run(*arguments, **options)
-        WRITTEN.extend(
+        CAPTURED_OUTPUT.extend(
             text.decode(errors="replace") if isinstance(text, bytes) else text or ""
             for text in (done.stdout, done.stderr)
         )
@@ -40,9 +40,9 @@ def collecting(run: Callable[..., Any]) -> Callable[..., Any]:
     return collect
 
 
-def found() -> list[str]:
+def find_secrets() -> list[str]:
     """Name what was written and should not have been, and where."""
-    everything = "\n".join(WRITTEN)
+    everything = "\n".join(CAPTURED_OUTPUT)
     known = [f"{secret!r}" for secret in SECRETS if secret in everything]
     formed = [
         f"{name}: {everything[max(0, hit.start() - 200) : hit.end()]}"

@@ -15,7 +15,7 @@ from tests.support.doubles import InstantPasswordHasher
 PROBLEM = "application/problem+json"
 
 
-async def in_process() -> httpx.AsyncClient:
+async def in_process_client() -> httpx.AsyncClient:
     container = Container(
         settings=Settings(
             signing_secret="a secret of more than thirty-two bytes",
@@ -57,14 +57,14 @@ TEA = {"currency": "EUR", "lines": [TEAPOT, CUPS]}
 MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 
-async def somebody_new(client: httpx.AsyncClient) -> dict[str, str]:
+async def register_new_user(client: httpx.AsyncClient) -> dict[str, str]:
     name = f"user-{uuid.uuid4().hex}"
     added = await client.post("/users", json={"username": name, "password": PASSWORD})
     assert added.status_code == 201, added.text
     return await sign_in(client, name)
 
 
-async def place(
+async def place_order(
     client: httpx.AsyncClient,
     user: Mapping[str, str],
     order: object = TEA,
@@ -74,11 +74,11 @@ async def place(
     return await client.post("/orders", json=order, headers={**user, **named})
 
 
-async def placed(client: httpx.AsyncClient, user: Mapping[str, str]) -> str:
-    answer = await place(client, user)
+async def place_and_get_location(client: httpx.AsyncClient, user: Mapping[str, str]) -> str:
+    answer = await place_order(client, user)
     assert answer.status_code == 201, answer.text
     return str(answer.headers["location"])
 
 
-async def number_of_orders(client: httpx.AsyncClient, user: Mapping[str, str]) -> int:
+async def count_orders(client: httpx.AsyncClient, user: Mapping[str, str]) -> int:
     return len((await client.get("/orders?limit=200", headers=user)).json()["orders"])

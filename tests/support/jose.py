@@ -38,10 +38,10 @@ def private_key(algorithm: str) -> Any:
 
 
 def public_jwk(algorithm: str, **more: object) -> Jwk:
-    return {**jwk_of(private_key(algorithm)), **more}
+    return {**to_jwk(private_key(algorithm)), **more}
 
 
-def jwk_of(key: Any) -> Jwk:
+def to_jwk(key: Any) -> Jwk:
     if isinstance(key, bytes):
         return {"kty": "oct", "k": encode(key)}
     public = key.public_key()

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tests.support.jose import Jwk, jwk_of, sign
+from tests.support.jose import Jwk, sign, to_jwk
 
 AUDIENCE = "https://orders.example"
 
@@ -39,8 +39,8 @@ class Issuer:
     def rotate(self) -> None:
         """Sign with a new key, and publish no other."""
         self._key = ed25519.Ed25519PrivateKey.generate()
-        self._kid = jwk_of(self._key)["x"]
-        self.keys = [{**jwk_of(self._key), "kid": self._kid, "use": "sig", "alg": "EdDSA"}]
+        self._kid = to_jwk(self._key)["x"]
+        self.keys = [{**to_jwk(self._key), "kid": self._kid, "use": "sig", "alg": "EdDSA"}]
 
     def token(self, subject: str = "auth0|alice", **changes: Any) -> str:
         """Sign the claims of a good access token, changed; a claim that is `...` is left out.
@@ -70,7 +70,7 @@ class Issuer:
 
 
 @contextmanager
-def issuing(port: int = 0) -> Iterator[Issuer]:
+def running_issuer(port: int = 0) -> Iterator[Issuer]:
     """Serve an issuer, on a port that the system chooses."""
 
     class Handler(BaseHTTPRequestHandler):

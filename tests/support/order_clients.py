@@ -61,7 +61,7 @@ async def client(number: int, ledger: Ledger, token: dict[str, str]) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def stored(url: str, token: dict[str, str]) -> list[tuple[str, int]]:
+async def list_stored_orders(url: str, token: dict[str, str]) -> list[tuple[str, int]]:
     """List every order: its SKU and its id.
 
     503 asks to try again, as each worker does once after its file was replaced.
@@ -80,7 +80,7 @@ async def stored(url: str, token: dict[str, str]) -> list[tuple[str, int]]:
     return found
 
 
-def judge(ledger: Ledger, found: list[tuple[str, int]]) -> str:
+def check_ledger(ledger: Ledger, found: list[tuple[str, int]]) -> str:
     """Hold what is stored against what was acknowledged, and say so."""
     assert not ledger.refused, ledger.refused[:3]
     doubled = [sku for sku, times in Counter(sku for sku, _ in found).items() if times > 1]
@@ -93,7 +93,7 @@ def judge(ledger: Ledger, found: list[tuple[str, int]]) -> str:
     return f"{len(ledger.acknowledged)} orders acknowledged, none lost, none doubled"
 
 
-def token_of(url: str) -> dict[str, str]:
+def sign_in_user1(url: str) -> dict[str, str]:
     """Sign user1 in."""
     form = {"username": "user1", "password": PASSWORD}
     answer = httpx.post(f"{url}/login", data=form, timeout=30)

@@ -12,7 +12,7 @@ async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Wire:
+class PostgresProxy:
     """What lies between a client and a server: it can be counted on, cut, and silenced."""
 
     def __init__(self, url: str) -> None:
@@ -36,7 +36,7 @@ class Wire:
         return self._parts._replace(netloc=f"{host}:{self._port}").geturl()
 
     @asynccontextmanager
-    async def between(self) -> AsyncIterator["Wire"]:
+    async def running(self) -> AsyncIterator["PostgresProxy"]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         async with server:

@@ -16,19 +16,19 @@ from typing import Any
 
 import pytest
 
-from tests.support.captured_output import WRITTEN, Collector, collecting
+from tests.support.captured_output import CAPTURED_OUTPUT, Collector, capture_run
 from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 
 LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
 
-LAST = {"test_captured_output_contains_no_secret", "test_security_tests_were_not_skipped"}
+RUN_LAST = {"test_captured_output_contains_no_secret", "test_security_tests_were_not_skipped"}
 SKIPPED: list[str] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests that look at all others be the last."""
-    items.sort(key=lambda item: item.name in LAST)
+    items.sort(key=lambda item: item.name in RUN_LAST)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -38,12 +38,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def collected() -> Iterator[None]:
+def captured_output() -> Iterator[None]:
     """Collect what programs write and what is logged in this process, our own down to debugging."""
     collector, run = Collector(), subprocess.run
     logging.getLogger("ordergate").setLevel(logging.DEBUG)
     logging.getLogger().addHandler(collector)
-    subprocess.run = collecting(run)
+    subprocess.run = capture_run(run)
     yield
     subprocess.run = run
     logging.getLogger().removeHandler(collector)
@@ -102,7 +102,7 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
-            WRITTEN.append(line)
+            CAPTURED_OUTPUT.append(line)
             if found := LISTENING.search(line):
                 self.url = found[1]
             if self.url:
@@ -151,7 +151,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-def say(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
+def send_raw(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
     """Send bytes as they are, and return the status, the headers and the body of the answer."""
     host, port = server.url.removeprefix("http://").split(":")
     received = b""

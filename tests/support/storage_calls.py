@@ -14,7 +14,7 @@ GRACE = timedelta(seconds=10)
 MARK = CopyCheckpoint("f" * 64, "accounts", "a place")
 
 
-async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]:
+async def read_all(storage: Storage, name: str, limit: int = 1000) -> list[Record]:
     """Read a kind page by page."""
     records: list[Record] = []
     place = ""
@@ -27,7 +27,7 @@ async def all_of(storage: Storage, name: str, limit: int = 1000) -> list[Record]
         records.extend(page)
 
 
-def same(some: Sequence[object], others: Sequence[object]) -> bool:
+def have_same_items(some: Sequence[object], others: Sequence[object]) -> bool:
     """Compare what is in no order, and in none twice."""
     return len(some) == len(others) and all(each in others for each in some)
 

@@ -19,7 +19,7 @@ class Unjudged(Exception):
     """A guess ends before it is known whether it matches."""
 
 
-def judge(matched: bool | None) -> Callable[[], Awaitable[Verification]]:
+def verification(matched: bool | None) -> Callable[[], Awaitable[Verification]]:
     async def verify() -> Verification:
         if matched is None:
             raise Unjudged
@@ -38,11 +38,11 @@ async def guess(
 ) -> None:
     key = sign_in_key(username) if isinstance(username, str) else username
     with suppress(Unjudged):
-        outcome = await throttle.guard(key, address, judge(matched), familiar=familiar)
+        outcome = await throttle.guard(key, address, verification(matched), familiar=familiar)
         assert outcome.matches is matched
 
 
-async def is_shut(
+async def is_blocked(
     throttle: Throttle,
     username: str | ThrottleKey = "alice",
     address: str = THERE,

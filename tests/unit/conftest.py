@@ -28,7 +28,7 @@ sys.addaudithook(_refuse)
 
 
 @pytest.fixture(autouse=True)
-def nothing_but_our_code() -> Iterator[None]:
+def forbid_io() -> Iterator[None]:
     _watching.set()
     yield
     _watching.clear()

@@ -40,7 +40,7 @@ AT_MOST = Target("reads", READ, AGAINST, at_most=2)
 
 
 @pytest.mark.parametrize(
-    ("target", "rates", "told"),
+    ("target", "rates", "reported"),
     [
         (AT_LEAST, (50, 10), (True, "holds         reads: 5.00, at least 5")),
         (AT_LEAST, (49, 10), (False, "MISSED        reads: 4.90, at least 5")),
@@ -51,11 +51,11 @@ AT_MOST = Target("reads", READ, AGAINST, at_most=2)
     ],
 )
 def test_target_is_met_missed_or_unmeasured(
-    target: Target, rates: tuple[float, ...], told: tuple[bool, str]
+    target: Target, rates: tuple[float, ...], reported: tuple[bool, str]
 ) -> None:
     names = ("this", "tutorial")
     figures = [Figure("read-8", "", names[i], "", "/s", (rate,)) for i, rate in enumerate(rates)]
-    assert target.verdict(report(*figures)) == told
+    assert target.verdict(report(*figures)) == reported
 
 
 def test_every_target_is_of_what_a_check_measures() -> None:
@@ -66,15 +66,19 @@ def test_every_target_is_of_what_a_check_measures() -> None:
 
 
 def test_text_report_contains_medians_spans_ratios_and_errors() -> None:
-    told = report(
+    reported = report(
         LOAD,
         TUTORIAL,
         Figure("read-8", LOAD.what, "this", "", "ms p99", (4.25,)),
         Figure("start-up", "start", "this", "this project", "s", (0.5,)),
         interrupted=True,
     )
-    told.targets, told.missing, told.failed = ["holds"], ["no disk", "no disk"], ["it died"]
-    assert told.text().splitlines() == [
+    reported.targets, reported.missing, reported.failed = (
+        ["holds"],
+        ["no disk", "no disk"],
+        ["it died"],
+    )
+    assert reported.text().splitlines() == [
         "system: one",
         "",
         f"read <own> & order{'/s':>28}  (min to max)         ratio  ms p50  ms p99  client",
@@ -95,7 +99,7 @@ def test_text_report_contains_medians_spans_ratios_and_errors() -> None:
         "",
         "INTERRUPTED: only what is above was measured until then",
     ]
-    assert max(map(len, told.text().splitlines())) <= 100
+    assert max(map(len, reported.text().splitlines())) <= 100
 
 
 def test_json_report_is_complete() -> None:
@@ -120,10 +124,10 @@ def test_json_report_is_complete() -> None:
 
 def test_picture_names_the_contestants_and_an_interruption() -> None:
     root = ET.fromstring(svg(report(LOAD, TUTORIAL, interrupted=True)))  # noqa: S314 - our own
-    title, *told = [element.text for element in root.iter() if element.tag.endswith("}text")]
+    title, *reported = [element.text for element in root.iter() if element.tag.endswith("}text")]
     assert title is not None
     assert title.endswith("(an interrupted run)")
-    assert told == ["read <own> & order", "this project", "1,000", "tutorial", "100 · 0.10"]
+    assert reported == ["read <own> & order", "this project", "1,000", "tutorial", "100 · 0.10"]
 
 
 # The client
@@ -156,20 +160,20 @@ def small_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def asked(url: str, *requests: Request) -> load.Load:
+def ask_server(url: str, *requests: Request) -> load.Load:
     return Running(url, requests, connections=2, seconds=0.2, cores=load.CORES).result()
 
 
 @pytest.mark.parametrize("request_", [Request("/"), Request("/refuses", status=404)])
 def test_load_client_counts_answers(small_server: str, request_: Request) -> None:
-    loaded = asked(small_server, request_)
+    loaded = ask_server(small_server, request_)
     assert loaded.rate > 10
     assert 0 < loaded.p50 <= loaded.p99
     assert loaded.client > 0
 
 
 @pytest.mark.parametrize(
-    ("requests", "told"),
+    ("requests", "reported"),
     [
         ([Request("/"), Request("/refuses")], r"of (\d+) answers [1-9]\d* were 4xx or 5xx \(0 "),
         ([Request("/", status=404)], r"of (\d+) answers 0 were 4xx or 5xx \(\1 should be\)"),
@@ -177,10 +181,10 @@ def test_load_client_counts_answers(small_server: str, request_: Request) -> Non
     ],
 )
 def test_load_fails_on_another_status_or_a_missing_answer(
-    small_server: str, requests: list[Request], told: str
+    small_server: str, requests: list[Request], reported: str
 ) -> None:
-    with pytest.raises(Failed, match=told):
-        asked(small_server, *requests)
+    with pytest.raises(Failed, match=reported):
+        ask_server(small_server, *requests)
 
 
 # Runs
@@ -197,20 +201,23 @@ def test_failed_contestant_is_reported_once_and_the_others_continue(tmp_path: Pa
     def missing() -> dict[str, float]:
         raise Unavailable("no disk")
 
-    told = report()
+    reported = report()
     options = Options(quick=False, only=(), seconds=1, rounds=3, growth=False)
-    Run(options, Databases(tmp_path), told).in_turn(
+    Run(options, Databases(tmp_path), reported).in_turn(
         [
             Turn("read", "", "dying", "", next_of_dying),
             Turn("read", "", "missing", "", missing),
             Turn("read", "", "living", "", lambda: next(living)),
         ]
     )
-    assert [(figure.contestant, figure.values) for figure in told.figures] == [
+    assert [(figure.contestant, figure.values) for figure in reported.figures] == [
         ("dying", (1,)),
         ("living", (2, 2, 2)),
     ]
-    assert (told.missing, told.failed) == (["read of missing: no disk"], ["read of dying: it died"])
+    assert (reported.missing, reported.failed) == (
+        ["read of missing: no disk"],
+        ["read of dying: it died"],
+    )
 
 
 def running(folder: Path, *options: str) -> "subprocess.Popen[str]":
@@ -227,8 +234,8 @@ def running(folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def test_run_measures_and_removes_its_files(tmp_path: Path) -> None:
-    told, progress = (run := running(tmp_path, "--rounds", "2")).communicate()
-    assert (run.returncode, told.count("this project on SQLite")) == (0, 1), told + progress
+    reported, progress = (run := running(tmp_path, "--rounds", "2")).communicate()
+    assert (run.returncode, reported.count("this project on SQLite")) == (0, 1), reported + progress
     measured = json.loads((tmp_path / "it.json").read_text())
     assert [(f["unit"], len(f["values"])) for f in measured["figures"]] == [
         ("/s", 2), ("ms p50", 2), ("ms p99", 2), ("client cores", 2),
@@ -245,9 +252,9 @@ def test_interrupted_run_reports_its_results(tmp_path: Path) -> None:
         if "round 3 of" in line:
             break
     run.send_signal(signal.SIGTERM)
-    told, _ = run.communicate()
+    reported, _ = run.communicate()
     assert run.returncode == 130
-    assert "INTERRUPTED" in told
+    assert "INTERRUPTED" in reported
     measured = json.loads((tmp_path / "it.json").read_text())
     assert measured["interrupted"]
     assert len(measured["figures"][0]["values"]) == 2

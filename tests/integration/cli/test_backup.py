@@ -124,12 +124,12 @@ def test_backup_refuses_a_damaged_database(home: Path, damage: Any) -> None:
 def test_backup_does_not_overwrite_a_file_created_meanwhile(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def also_make(copy: Path, *, called: Path) -> Contents:
+    def create_another_file(copy: Path, *, called: Path) -> Contents:
         (home / "other.db").write_text("somebody else's")
         return contents_of(copy, called=called)
 
     contents_of = sqlite_backup._contents_of
-    monkeypatch.setattr(sqlite_backup, "_contents_of", also_make)
+    monkeypatch.setattr(sqlite_backup, "_contents_of", create_another_file)
     with pytest.raises(BackupRefused, match=r"other\.db exists; name a new file"):
         SqliteFile(home / DATABASE).backup(home / "other.db")
     assert (home / "other.db").read_text() == "somebody else's"
@@ -139,10 +139,10 @@ def test_backup_does_not_overwrite_a_file_created_meanwhile(
 def test_backup_works_on_a_file_system_without_links(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_links(_self: Path, _target: Path) -> None:
+    def refuse_links(_self: Path, _target: Path) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    monkeypatch.setattr(Path, "hardlink_to", refuse_links)
     SqliteFile(home / DATABASE).backup(home / "other.db")
     assert counts(home / "other.db") == [(3, 3000)]
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db", "other.db"}
@@ -215,7 +215,7 @@ def test_id_used_since_the_backup_is_not_used_again(home: Path) -> None:
     assert result.stdout == "Added user fred with id 6.\n"
 
 
-async def begun_restore(
+async def waiting_restore(
     home: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool
 ) -> "asyncio.Task[Contents]":
     """Return a restore that has looked at everything and asks for the lock."""
@@ -241,7 +241,7 @@ async def test_id_used_while_a_restore_waits_is_not_used_again(
     with closing(sqlite3.connect(home / DATABASE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert other.execute(add.format("dora")).fetchall() == [(4,)]
-        restoring = await begun_restore(home, monkeypatch, replace=True)
+        restoring = await waiting_restore(home, monkeypatch, replace=True)
         other.execute("COMMIT")
     await restoring
     assert counts(home / DATABASE) == [(3, 3000)]
@@ -256,7 +256,7 @@ async def test_restore_needs_confirmation_when_an_account_was_opened_meanwhile(
     with closing(sqlite3.connect(home / DATABASE, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("INSERT INTO users (username, password_hash) VALUES ('dora', 'hash')")
-        restoring = await begun_restore(home, monkeypatch, replace=False)
+        restoring = await waiting_restore(home, monkeypatch, replace=False)
         other.execute("COMMIT")
     with pytest.raises(BackupRefused, match="replace them with --replace"):
         await restoring

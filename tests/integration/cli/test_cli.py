@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.captured_output import WRITTEN
+from tests.support.captured_output import CAPTURED_OUTPUT
 from tests.support.command import (
     CHEAP,
     PASSWORD,
@@ -147,7 +147,7 @@ class Terminal:
     def read_until(self, text: str) -> None:
         while text not in self.shown:
             self.shown += os.read(self._descriptor, 4096).decode()
-        WRITTEN.append(self.shown)
+        CAPTURED_OUTPUT.append(self.shown)
 
     def type(self, line: str) -> None:
         os.write(self._descriptor, f"{line}\n".encode())
@@ -254,7 +254,7 @@ def is_locked(database: Path) -> bool:
     return False
 
 
-def keys_of(folder: Path, **settings: Any) -> list[list[str]]:
+def list_keys(folder: Path, **settings: Any) -> list[list[str]]:
     """Return the table of `keys list` without its head: kid, algorithm, status and since."""
     result = ordergate("keys", "list", cwd=folder, **settings)
     assert (result.returncode, result.stderr) == (0, "")
@@ -267,9 +267,9 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 def test_key_passes_through_every_status(tmp_path: Path) -> None:
-    assert keys_of(tmp_path) == []
+    assert list_keys(tmp_path) == []
     first = ordergate("keys", "new", "--algorithm", "ES256", cwd=tmp_path)
-    ((old, algorithm, status, since),) = keys_of(tmp_path)
+    ((old, algorithm, status, since),) = list_keys(tmp_path)
     assert (algorithm, status) == ("ES256", "signing")
     assert re.fullmatch(TIME, since)
     assert first.stdout == f"{old} signs.\n"
@@ -278,7 +278,7 @@ def test_key_passes_through_every_status(tmp_path: Path) -> None:
     found = re.fullmatch(rf"(\S+) is published; it may sign from {TIME}\.\n", result.stdout)
     assert found
     new = found[1]
-    assert [row[:3] for row in keys_of(tmp_path)] == [
+    assert [row[:3] for row in list_keys(tmp_path)] == [
         [old, "ES256", "signing"],
         [new, "EdDSA", "published"],
     ]
@@ -300,7 +300,7 @@ def test_key_passes_through_every_status(tmp_path: Path) -> None:
     )
     result = ordergate("keys", "retire", old, "--now", cwd=tmp_path)
     assert result.stdout == f"{old} is gone.\n"
-    assert [row[:3] for row in keys_of(tmp_path)] == [[new, "EdDSA", "signing"]]
+    assert [row[:3] for row in list_keys(tmp_path)] == [[new, "EdDSA", "signing"]]
     refused = error_line(ordergate("keys", "retire", new, "--now", cwd=tmp_path))
     assert refused == f"{new} signs; promote another key first"
 
@@ -316,12 +316,12 @@ def test_rotation_reports_its_steps_and_the_time_of_the_next(tmp_path: Path) -> 
     result = ordergate("keys", "rotate", cwd=tmp_path)
     assert re.fullmatch(rf"Nothing is due\. Run it again at {TIME} or later\.\n", result.stdout)
     assert ordergate("keys", "rotate", "--now", cwd=tmp_path).returncode == 0
-    assert [status for _, _, status, _ in keys_of(tmp_path)] == ["verifying", "signing"]
+    assert [status for _, _, status, _ in list_keys(tmp_path)] == ["verifying", "signing"]
 
 
 def test_key_changes_are_audited_without_key_material(tmp_path: Path) -> None:
     result = ordergate("keys", "new", cwd=tmp_path, LOG_FORMAT="json")
-    ((kid, *_),) = keys_of(tmp_path)
+    ((kid, *_),) = list_keys(tmp_path)
     (line,) = map(json.loads, result.stderr.splitlines())
     assert line == {
         "event": "key_rotated",
@@ -339,7 +339,7 @@ def test_key_changes_are_audited_without_key_material(tmp_path: Path) -> None:
 def test_key_of_a_pem_file_can_be_imported(tmp_path: Path) -> None:
     command = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "my.pem"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    ((kid, *_),) = keys_of(tmp_path, SIGNING_KEY_FILE="my.pem")
+    ((kid, *_),) = list_keys(tmp_path, SIGNING_KEY_FILE="my.pem")
     result = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
     assert result.stdout == f"{kid} signs.\n"
     again = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
@@ -384,7 +384,7 @@ def test_missing_key_is_reported(tmp_path: Path, kid: str) -> None:
 )
 def test_configured_key_is_listed_and_not_changed(tmp_path: Path, arguments: list[str]) -> None:
     secret = {"SIGNING_SECRET": "a secret of more than thirty-two bytes"}
-    assert keys_of(tmp_path, **secret) == [["secret", "HS256", "signing", "-"]]
+    assert list_keys(tmp_path, **secret) == [["secret", "HS256", "signing", "-"]]
     result = ordergate("keys", *arguments, cwd=tmp_path, **secret)
     assert error_line(result) == (
         "ORDERGATE_SIGNING_SECRET holds the one key; unset it to keep keys in a file"

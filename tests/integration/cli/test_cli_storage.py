@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import WRITTEN
+from tests.support.captured_output import CAPTURED_OUTPUT
 from tests.support.command import SECONDS, clean_environment, error_line, ordergate, wait_until
 from tests.support.copies import SOURCE, TARGET, seeded
 
@@ -41,7 +41,7 @@ def rows(file: Path, table: str) -> int:
         return -1
 
 
-def same(folder: Path) -> bool:
+def have_same_items(folder: Path) -> bool:
     """Compare all but the name that an external account is given anew."""
     source, target = contents(folder / ".ordergate" / "ordergate.db"), contents(folder / MOVED)
     for each in (source, target):
@@ -68,7 +68,7 @@ def test_copy_contains_every_record_and_can_be_served(shop: Path) -> None:
         "Copied and verified 5 accounts, 1 subjects, 1 sessions, 1 refresh tokens, 5 orders,"
         " 1 idempotency keys.\n"
     )
-    assert same(shop)
+    assert have_same_items(shop)
     advanced = ordergate("orders", "advance", 1, "shipped", cwd=shop, DATABASE_URL=TARGET)
     assert advanced.stdout == "Order 1 of user1 is shipped.\n"
 
@@ -98,9 +98,9 @@ def test_refused_copy_reports_the_reason(
     shop: Path, source: str, target: str, status: int, reason: str
 ) -> None:
     result = ordergate("copy", "--from", source, "--to", target, cwd=shop)
-    told = error_line(result, status)
-    assert reason in told
-    assert "secret" not in told
+    message = error_line(result, status)
+    assert reason in message
+    assert "secret" not in message
     assert not (shop / MOVED).exists()
 
 
@@ -117,7 +117,7 @@ def killed_copy(folder: Path, number: int, orders: int) -> int:
     file = folder / MOVED
     wait_until(lambda: process.poll() is not None or rows(file, "orders") >= orders)
     process.send_signal(number)
-    WRITTEN.extend(process.communicate(timeout=SECONDS))
+    CAPTURED_OUTPUT.extend(process.communicate(timeout=SECONDS))
     return process.returncode
 
 
@@ -138,7 +138,7 @@ def test_copy_continues_and_ends_equal_when_it_is_killed_repeatedly(tmp_path: Pa
     )
     done = copy(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert same(tmp_path)
+    assert have_same_items(tmp_path)
 
 
 # Purging
@@ -203,8 +203,8 @@ def test_advance_reports_an_invalid_transition(
 
 
 def test_advance_accepts_the_owner_by_name_or_by_account(shared: Path) -> None:
-    told = error_line(ordergate("orders", "advance", 1, "shipped", cwd=shared))
-    assert told == (
+    message = error_line(ordergate("orders", "advance", 1, "shipped", cwd=shared))
+    assert message == (
         "several users have an order 1: user1, user2, account 7; name one by --owner or --owner-id"
     )
     for arguments, whose in (

@@ -36,7 +36,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 CODE = "\n\n".join(block for block in BLOCKS if not block.startswith("# "))
 
 
-def module_of(code: str, name: str) -> Any:
+def load_module(code: str, name: str) -> Any:
     """Import code as a module of its own."""
     file = Path(FOLDER.name) / f"{name}.py"
     file.write_text(code)
@@ -48,7 +48,7 @@ def module_of(code: str, name: str) -> Any:
     return module
 
 
-ADAPTER = module_of(CODE, "lmdb_storage")
+ADAPTER = load_module(CODE, "lmdb_storage")
 LmdbDatabase, LmdbStorage = ADAPTER.LmdbDatabase, ADAPTER.LmdbStorage
 Transaction = ADAPTER.Transaction
 
@@ -108,14 +108,14 @@ TestIdentityOnLmdb = LmdbIdentity.TestCase
 TestIdentityOnLmdb.settings = STATEFUL
 
 
-def block_of(title: str) -> str:
+def find_block(title: str) -> str:
     (block,) = (block for block in BLOCKS if block.startswith(f"# {title}\n"))
     _, _, code = block.partition("\n")
     return str(code)
 
 
 def test_contract_of_the_page_is_the_one_that_runs_here() -> None:
-    assert block_of("the contract") in Path(__file__).read_text()
+    assert find_block("the contract") in Path(__file__).read_text()
 
 
 def test_code_of_the_page_passes_the_linters() -> None:
@@ -170,7 +170,7 @@ async def test_contract_reports_a_mistake_as_the_page_says(
     tmp_path: Path, name: str, right: str, wrong: str
 ) -> None:
     assert CODE.count(right) == 1
-    mistaken = module_of(CODE.replace(right, wrong), f"mistaken_{name}")
+    mistaken = load_module(CODE.replace(right, wrong), f"mistaken_{name}")
     storage = mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
     kit: Any = TestLmdbStorage()
     kit.another = lambda _: mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
@@ -280,7 +280,7 @@ async def test_purged_session_leaves_no_key(storage: Any) -> None:
 def row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the page's row to the container's table: the only place that a new storage needs."""
     names = vars(container) | vars(ADAPTER)
-    rows = eval(f"{{{block_of('entrypoints/container.py')}}}", names)  # noqa: S307 - our own page
+    rows = eval(f"{{{find_block('entrypoints/container.py')}}}", names)  # noqa: S307 - our own page
     for scheme, engine in rows.items():
         monkeypatch.setitem(container._ENGINES, scheme, engine)
 

@@ -6,14 +6,14 @@ import httpx
 import pytest
 
 from tests.support.command import SECONDS
-from tests.support.http_client import MANY, in_process, somebody_new
+from tests.support.http_client import MANY, in_process_client, register_new_user
 from tests.support.server import Server
 
 
 @pytest.fixture(params=["in process", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     if request.param == "in process":
-        client = await in_process()
+        client = await in_process_client()
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)
@@ -23,9 +23,9 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncCli
 
 @pytest.fixture
 async def alice(client: httpx.AsyncClient) -> dict[str, str]:
-    return await somebody_new(client)
+    return await register_new_user(client)
 
 
 @pytest.fixture
 async def bob(client: httpx.AsyncClient) -> dict[str, str]:
-    return await somebody_new(client)
+    return await register_new_user(client)

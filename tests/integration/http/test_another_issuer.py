@@ -23,14 +23,14 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.jose import encode, jwk_of, signature
-from tests.support.oidc_issuer import AUDIENCE, Issuer, issuing
+from tests.support.jose import encode, signature, to_jwk
+from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
 from tests.support.server import Start
 
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
-    with issuing() as issuer:
+    with running_issuer() as issuer:
         yield issuer
 
 
@@ -160,7 +160,7 @@ async def test_issuer_is_compared_exactly(client: httpx.AsyncClient, issuer: Iss
 
 
 @pytest.mark.parametrize(
-    ("typ", "believed"),
+    ("typ", "accepted"),
     [
         ("at+jwt", True),
         ("JWT", True),
@@ -172,14 +172,14 @@ async def test_issuer_is_compared_exactly(client: httpx.AsyncClient, issuer: Iss
     ],
 )
 async def test_setting_accepts_tokens_without_a_type(
-    container: Container, issuer: Issuer, typ: object, believed: bool
+    container: Container, issuer: Issuer, typ: object, accepted: bool
 ) -> None:
     lenient = Container(
         settings=container.settings().model_copy(update={"jwt_type": "jwt"}),
         storage=InMemoryStorage(),
     )
     token = issuer.token(typ=typ)
-    if believed:
+    if accepted:
         assert (await lenient.verifier().verify(token)).client_id == "shop"
     else:
         with pytest.raises(InvalidToken):
@@ -202,7 +202,7 @@ async def test_published_secret_verifies_no_token(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
     secret = b"a secret that everybody can fetch from the issuer"
-    issuer.keys = [jwk_of(secret)]
+    issuer.keys = [to_jwk(secret)]
     _, payload, _ = issuer.token().split(".")
     signed = f"{encode(json.dumps({'alg': 'HS256', 'typ': 'at+jwt'}).encode())}.{payload}"
     answer = await read(client, f"{signed}.{signature('HS256', signed, secret)}")
@@ -241,7 +241,7 @@ async def test_forged_tokens_cost_the_issuer_one_request(
 
 
 async def test_tokens_are_accepted_while_the_issuer_is_down() -> None:
-    with issuing() as issuer:
+    with running_issuer() as issuer:
         settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
         seconds = [0.0]
         keys = RemoteKeySet(issuer.url, monotonic=lambda: seconds[0])
@@ -348,7 +348,7 @@ def test_server_accepts_tokens_of_an_external_issuer(
 
 
 def test_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) -> None:
-    with issuing() as issuer:
+    with running_issuer() as issuer:
         pass
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     server = start("serve", cwd=tmp_path, JWKS_URL=issuer.url, ISSUER=issuer.name)

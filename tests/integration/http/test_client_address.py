@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def address_of(url: str) -> str:
+def resolve_address(url: str) -> str:
     """Sign in with a forged address, and return the one that the session was given."""
     with httpx.Client(base_url=url, headers={"X-Forwarded-For": FORGED}) as client:
         form = {"username": "alice", "password": PASSWORD}
@@ -92,14 +92,14 @@ def test_client_cannot_choose_its_address_under_uvicorn(
     if allowed is not None:
         monkeypatch.setenv("FORWARDED_ALLOW_IPS", allowed)
     server = start(*arguments, module="uvicorn", cwd=folder, BCRYPT_COST=4)
-    assert address_of(server.url) == "127.0.0.1"
+    assert resolve_address(server.url) == "127.0.0.1"
 
 
 def test_client_cannot_choose_its_address_when_the_application_runs_uvicorn(
     folder: Path, start: Start
 ) -> None:
     server = start(module="program", cwd=folder, BCRYPT_COST=4)
-    assert address_of(server.url) == "127.0.0.1"
+    assert resolve_address(server.url) == "127.0.0.1"
 
 
 @pytest.mark.parametrize("trusted", [None, "127.0.0.1"])
@@ -116,7 +116,7 @@ def test_trusted_proxy_names_the_address_under_uvicorn(folder: Path, start: Star
     server = start(
         "own:app", module="uvicorn", cwd=folder, BCRYPT_COST=4, TRUSTED_PROXIES="127.0.0.1"
     )
-    assert address_of(server.url) == FORGED
+    assert resolve_address(server.url) == FORGED
 
 
 def test_proxy_list_of_uvicorn_is_ignored_with_a_warning(

@@ -11,7 +11,7 @@ import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from tests.support.command import PASSWORD
-from tests.support.http_client import PROBLEM, in_process, problem, sign_in
+from tests.support.http_client import PROBLEM, in_process_client, problem, sign_in
 from tests.support.server import Server
 
 MAX = 2**63 - 1
@@ -20,7 +20,7 @@ MAX = 2**63 - 1
 @pytest.fixture(params=["in process", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     if request.param == "in process":
-        client = await in_process()
+        client = await in_process_client()
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url)

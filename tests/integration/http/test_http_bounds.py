@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.support.http_client import TEA, TEAPOT, in_process, place, somebody_new
+from tests.support.http_client import TEA, TEAPOT, in_process_client, place_order, register_new_user
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with await in_process() as client:
+    async with await in_process_client() as client:
         yield client
 
 
@@ -52,7 +52,7 @@ async def test_missing_token_is_reported_before_the_body_is_read(client: httpx.A
 
 
 async def test_parameters_are_limited(client: httpx.AsyncClient) -> None:
-    user = await somebody_new(client)
+    user = await register_new_user(client)
     many = "&".join(f"p{i}=1" for i in range(1_000))
     answer = await client.get(f"/orders?{many}", headers=user)
     assert answer.status_code == 422
@@ -62,7 +62,7 @@ async def test_parameters_are_limited(client: httpx.AsyncClient) -> None:
 async def test_invalid_status_is_reported_with_the_valid_ones(
     client: httpx.AsyncClient,
 ) -> None:
-    user = await somebody_new(client)
+    user = await register_new_user(client)
     answer = await client.get("/orders?status=PLACED", headers=user)
     assert answer.json()["errors"] == [
         {
@@ -89,7 +89,7 @@ async def test_invalid_status_is_reported_with_the_valid_ones(
 async def test_invalid_order_is_reported_in_terms_of_json(
     client: httpx.AsyncClient, order: object, name: str, detail: str
 ) -> None:
-    user = await somebody_new(client)
+    user = await register_new_user(client)
     answer = await client.post("/orders", json=order, headers=user)
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"in": "body", "name": name, "detail": detail}]
@@ -98,8 +98,8 @@ async def test_invalid_order_is_reported_in_terms_of_json(
 async def test_oversized_content_length_is_refused_before_the_handler_runs(
     client: httpx.AsyncClient,
 ) -> None:
-    user = await somebody_new(client)
-    address = (await place(client, user)).headers["Location"]
+    user = await register_new_user(client)
+    address = (await place_order(client, user)).headers["Location"]
     answer = await client.post(f"{address}/cancel", headers=user, content=b"x" * 270_000)
     assert answer.status_code == 413
     assert (await client.get(address, headers=user)).json()["status"] == "placed"
@@ -108,8 +108,8 @@ async def test_oversized_content_length_is_refused_before_the_handler_runs(
 async def test_weak_tags_are_reported_apart_from_a_changed_version(
     client: httpx.AsyncClient,
 ) -> None:
-    user = await somebody_new(client)
-    placed = await place(client, user)
+    user = await register_new_user(client)
+    placed = await place_order(client, user)
     weak = {"If-Match": f"W/{placed.headers['ETag']}"}
     answer = await client.post(f"{placed.headers['Location']}/cancel", headers=user | weak)
     assert answer.status_code == 412

@@ -18,7 +18,7 @@ from ordergate.entrypoints.http.app import create_app
 from tests.support.builders import TEAPOT
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import in_process, problem, sign_in
+from tests.support.http_client import in_process_client, problem, sign_in
 from tests.support.server import Server
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -221,7 +221,7 @@ async def test_any_cursor_is_refused_or_a_page(shop: httpx.AsyncClient, cursor: 
 @pytest.fixture(params=["in process", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     if request.param == "in process":
-        client = await in_process()
+        client = await in_process_client()
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url)

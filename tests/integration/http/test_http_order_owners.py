@@ -12,7 +12,7 @@ from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.http_client import in_process, sign_in
+from tests.support.http_client import in_process_client, sign_in
 from tests.support.server import Server
 
 ORDER = {
@@ -24,7 +24,7 @@ ORDER = {
 @pytest.fixture(params=["in process", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     if request.param == "in process":
-        client = await in_process()
+        client = await in_process_client()
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url)
@@ -66,7 +66,7 @@ def request_for(
     return sent
 
 
-def answer_of(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def request_order(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     headers = [(name, value) for name, value in response.headers.items() if name != "date"]
     return response.status_code, response.content, headers
 
@@ -90,7 +90,7 @@ async def test_order_operations_of_another_user_change_nothing_and_answer_not_fo
     order_id = placed.json()["id"]
     same = bob | {"X-Request-ID": uuid.uuid4().hex}
     answers = [
-        answer_of(await client.request(**request_for(method, path, operation, each, same)))
+        request_order(await client.request(**request_for(method, path, operation, each, same)))
         for each in (order_id, order_id - 2**51, MAX_ID)
     ]
     assert [status for status, *_ in answers] == [404] * 3

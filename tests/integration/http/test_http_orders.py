@@ -21,14 +21,14 @@ from tests.support.http_client import (
     CUPS,
     TEA,
     TEAPOT,
-    number_of_orders,
-    place,
-    placed,
+    count_orders,
+    place_and_get_location,
+    place_order,
     problem,
+    register_new_user,
     sign_in,
-    somebody_new,
 )
-from tests.support.oidc_issuer import AUDIENCE, issuing
+from tests.support.oidc_issuer import AUDIENCE, running_issuer
 
 
 def first_answer(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
@@ -44,7 +44,7 @@ def first_answer(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, st
 async def test_placed_order_is_answered_with_its_location(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    answer = await place(client, alice)
+    answer = await place_order(client, alice)
     assert answer.status_code == 201
     body = answer.json()
     assert 2**52 <= body["id"] < 2**53
@@ -74,7 +74,7 @@ async def test_largest_order_fits(client: httpx.AsyncClient, alice: dict[str, st
         "unit_price": "1.00",
     }
     order = {"currency": "EUR", "lines": [line] * 100}
-    answer = await place(client, alice, order)
+    answer = await place_order(client, alice, order)
     assert answer.status_code == 201
     assert answer.json()["lines"] == order["lines"]
     assert answer.json()["total"] == "100000000.00"
@@ -131,13 +131,13 @@ async def test_largest_order_fits(client: httpx.AsyncClient, alice: dict[str, st
 async def test_invalid_order_is_named_and_not_placed(
     client: httpx.AsyncClient, alice: dict[str, str], order: object, names: set[str]
 ) -> None:
-    answer = await place(client, alice, order)
+    answer = await place_order(client, alice, order)
     assert answer.status_code == 422
     errors = problem(answer)["errors"]
     assert isinstance(errors, list)
     assert {error["name"] for error in errors} == names
     assert {error["in"] for error in errors} == {"body"}
-    assert await number_of_orders(client, alice) == 0
+    assert await count_orders(client, alice) == 0
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ async def test_name_with_invalid_text_is_refused(
 async def test_many_wrong_lines_get_a_short_answer(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    answer = await place(client, alice, {"currency": "JPY", "lines": [TEAPOT] * 100})
+    answer = await place_order(client, alice, {"currency": "JPY", "lines": [TEAPOT] * 100})
     errors = problem(answer)["errors"]
     assert isinstance(errors, list)
     assert [error["name"] for error in errors] == [f"lines.{i}" for i in range(8)]
@@ -219,7 +219,7 @@ async def test_oversized_total_is_reported(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     line = TEAPOT | {"quantity": 1_000_000, "unit_price": "9" * 16}
-    answer = await place(client, alice, TEA | {"lines": [line]})
+    answer = await place_order(client, alice, TEA | {"lines": [line]})
     assert answer.status_code == 422
     assert problem(answer)["type"] == "urn:problem-type:ordergate:rule-broken"
 
@@ -255,47 +255,49 @@ async def test_body_of_another_shape_is_refused(
 async def test_repeat_gets_the_first_answer_byte_for_byte(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    first = await place(client, alice, Idempotency_Key='"tea"')
-    again = await place(client, alice, Idempotency_Key="tea")
+    first = await place_order(client, alice, Idempotency_Key='"tea"')
+    again = await place_order(client, alice, Idempotency_Key="tea")
     assert first_answer(again) == first_answer(first)
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
     cancelled = await client.post(first.headers["location"] + "/cancel", headers=alice)
     assert cancelled.status_code == 200
-    after = await place(client, alice, Idempotency_Key="tea")
+    after = await place_order(client, alice, Idempotency_Key="tea")
     assert first_answer(after) == first_answer(first)
-    assert await number_of_orders(client, alice) == 1
+    assert await count_orders(client, alice) == 1
 
 
 async def test_key_with_another_body_is_refused(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    await place(client, alice, Idempotency_Key="tea")
+    await place_order(client, alice, Idempotency_Key="tea")
     for other in (TEA | {"currency": "USD"}, TEA | {"lines": [CUPS, TEAPOT]}):
-        answer = await place(client, alice, other, Idempotency_Key="tea")
+        answer = await place_order(client, alice, other, Idempotency_Key="tea")
         assert answer.status_code == 422
         assert problem(answer)["type"] == "urn:problem-type:ordergate:idempotency-key-reused"
-    assert await number_of_orders(client, alice) == 1
+    assert await count_orders(client, alice) == 1
 
 
 async def test_refused_body_does_not_use_the_key(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    refused = await place(client, alice, TEA | {"lines": []}, Idempotency_Key="tea")
+    refused = await place_order(client, alice, TEA | {"lines": []}, Idempotency_Key="tea")
     assert refused.status_code == 422
-    assert (await place(client, alice, Idempotency_Key="tea")).status_code == 201
+    assert (await place_order(client, alice, Idempotency_Key="tea")).status_code == 201
 
 
 async def test_requests_without_a_key_each_place_an_order(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    assert await placed(client, alice) != await placed(client, alice)
+    assert await place_and_get_location(client, alice) != await place_and_get_location(
+        client, alice
+    )
 
 
 async def test_idempotency_key_belongs_to_its_owner(
     client: httpx.AsyncClient, alice: dict[str, str], bob: dict[str, str]
 ) -> None:
-    hers = await place(client, alice, Idempotency_Key="tea")
-    his = await place(client, bob, TEA | {"lines": [CUPS]}, Idempotency_Key="tea")
+    hers = await place_order(client, alice, Idempotency_Key="tea")
+    his = await place_order(client, bob, TEA | {"lines": [CUPS]}, Idempotency_Key="tea")
     assert (hers.status_code, his.status_code) == (201, 201)
     assert hers.json()["id"] != his.json()["id"]
     assert (await client.get(his.headers["location"], headers=alice)).status_code == 404
@@ -310,7 +312,7 @@ async def test_malformed_key_is_refused_and_nothing_is_placed(
     answer = await client.post("/orders", json=TEA, headers=raw)
     assert answer.status_code == 400
     assert problem(answer)["type"] == "urn:problem-type:ordergate:invalid-header"
-    assert await number_of_orders(client, alice) == 0
+    assert await count_orders(client, alice) == 0
 
 
 async def test_repeated_idempotency_key_is_refused(
@@ -319,18 +321,18 @@ async def test_repeated_idempotency_key_is_refused(
     headers = [*alice.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
     answer = await client.post("/orders", json=TEA, headers=headers)
     assert answer.status_code == 400
-    assert await number_of_orders(client, alice) == 0
+    assert await count_orders(client, alice) == 0
 
 
 async def test_parallel_requests_with_one_key_place_one_order(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     answers = await asyncio.gather(
-        *(place(client, alice, Idempotency_Key="tea") for _ in range(50))
+        *(place_order(client, alice, Idempotency_Key="tea") for _ in range(50))
     )
     assert len({first_answer(answer)[:2] for answer in answers}) == 1
     assert {answer.status_code for answer in answers} == {201}
-    assert await number_of_orders(client, alice) == 1
+    assert await count_orders(client, alice) == 1
 
 
 async def test_key_expires_when_the_setting_says() -> None:
@@ -347,18 +349,18 @@ async def test_key_expires_when_the_setting_says() -> None:
     )
     transport = httpx.ASGITransport(create_app(container))
     async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
-        user = await somebody_new(client)
-        first = await place(client, user, Idempotency_Key="tea")
+        user = await register_new_user(client)
+        first = await place_order(client, user, Idempotency_Key="tea")
         clock.advance(seconds=59)
-        assert (await place(client, user, Idempotency_Key="tea")).content == first.content
+        assert (await place_order(client, user, Idempotency_Key="tea")).content == first.content
         clock.advance(seconds=1)
-        other = await place(client, user, TEA | {"lines": [CUPS]}, Idempotency_Key="tea")
+        other = await place_order(client, user, TEA | {"lines": [CUPS]}, Idempotency_Key="tea")
         assert other.status_code == 201
-        assert await number_of_orders(client, user) == 2
+        assert await count_orders(client, user) == 2
 
 
 async def test_external_users_place_orders() -> None:
-    with issuing() as issuer:
+    with running_issuer() as issuer:
         settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
         app = create_app(Container(settings=settings, storage=InMemoryStorage()))
         token = issuer.token(scope="orders:read orders:write")
@@ -369,12 +371,12 @@ async def test_external_users_place_orders() -> None:
                 transport=httpx.ASGITransport(app), base_url="http://in.process"
             ) as client,
         ):
-            order = await placed(client, user)
-            assert await number_of_orders(client, user) == 1
+            order = await place_and_get_location(client, user)
+            assert await count_orders(client, user) == 1
             cancelled = await client.post(f"{order}/cancel", headers=user)
             assert cancelled.json()["status"] == "cancelled"
             reader = {"Authorization": f"Bearer {issuer.token()}"}
-            assert (await place(client, reader)).status_code == 403
+            assert (await place_order(client, reader)).status_code == 403
 
 
 # Read, if it is new
@@ -399,7 +401,7 @@ async def test_external_users_place_orders() -> None:
 async def test_read_is_304_when_the_client_has_the_current_version(
     client: httpx.AsyncClient, alice: dict[str, str], pattern: str, tags: str, status: int
 ) -> None:
-    address = pattern.format((await place(client, alice)).json()["id"])
+    address = pattern.format((await place_order(client, alice)).json()["id"])
     answer = await client.get(address, headers=alice | {"If-None-Match": tags})
     assert answer.status_code == status
     if status == 304:
@@ -415,7 +417,7 @@ async def test_read_is_304_when_the_client_has_the_current_version(
 async def test_repeated_conditions_are_one_list(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     twice = [*alice.items(), ("If-None-Match", '"9"'), ("If-None-Match", '"1"')]
     assert (await client.get(order, headers=twice)).status_code == 304
     twice = [*alice.items(), ("If-Match", '"9"'), ("If-Match", '"1"')]
@@ -428,7 +430,7 @@ async def test_repeated_conditions_are_one_list(
 async def test_cancelled_order_has_a_new_version(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     before = (await client.get(order, headers=alice)).json()
     cancelled = await client.post(f"{order}/cancel", headers=alice | {"If-Match": '"1"'})
     assert cancelled.status_code == 200
@@ -443,7 +445,7 @@ async def test_cancelled_order_has_a_new_version(
 async def test_shipped_order_is_not_cancelled(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     await client.post(f"{order}/cancel", headers=alice)
     again = await client.post(f"{order}/cancel", headers=alice)
     assert again.status_code == 409
@@ -470,7 +472,7 @@ async def test_shipped_order_is_not_cancelled(
 async def test_cancel_requires_the_version_in_if_match(
     client: httpx.AsyncClient, alice: dict[str, str], tags: str, status: int
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     answer = await client.post(f"{order}/cancel", headers=alice | {"If-Match": tags})
     assert answer.status_code == status
     now = (await client.get(order, headers=alice)).json()["status"]
@@ -483,7 +485,7 @@ async def test_cancel_requires_the_version_in_if_match(
 async def test_parallel_cancels_of_one_version_succeed_once(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     seen = alice | {"If-Match": '"1"'}
     answers = await asyncio.gather(
         *(client.post(f"{order}/cancel", headers=seen) for _ in range(20))
@@ -512,8 +514,8 @@ async def test_order_is_cancelled_while_it_is_placed_or_paid(
     )
     transport = httpx.ASGITransport(create_app(container))
     async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
-        user = await somebody_new(client)
-        order = (await place(client, user)).json()["id"]
+        user = await register_new_user(client)
+        order = (await place_order(client, user)).json()["id"]
         for step in steps:
             await container.advance_order()(OrderId(order), step, owner=UserId(1))
         answer: Any = await client.post(f"/orders/{order}/cancel", headers=user)
@@ -565,7 +567,9 @@ async def test_product_name_is_accepted_in_every_script(
     client: httpx.AsyncClient, alice: dict[str, str]
 ) -> None:
     name = "Th\u00e9\u00a0: \u0646\u06cc\u200c \U0001f469\u200d\U0001f373 \U0001fadc"
-    answer = await place(client, alice, {"currency": "EUR", "lines": [TEAPOT | {"name": name}]})
+    answer = await place_order(
+        client, alice, {"currency": "EUR", "lines": [TEAPOT | {"name": name}]}
+    )
     assert answer.status_code == 201, answer.text
     read = await client.get(answer.headers["location"], headers=alice)
     assert read.json()["lines"][0]["name"] == name
@@ -583,6 +587,6 @@ async def test_refused_character_is_named(
     client: httpx.AsyncClient, alice: dict[str, str], field: str, text: str, detail: str
 ) -> None:
     lines = [TEAPOT, CUPS | {field: text}]
-    answer = await place(client, alice, {"currency": "EUR", "lines": lines})
+    answer = await place_order(client, alice, {"currency": "EUR", "lines": lines})
     flaw = {"in": "body", "name": "lines.1", "detail": f"{detail}, which is not allowed."}
     assert problem(answer)["errors"] == [flaw]

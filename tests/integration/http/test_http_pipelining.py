@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate
-from tests.support.server import Server, Start, say
+from tests.support.server import Server, Start, send_raw
 
 GROWTH_MIB = 64
 FLOOD_BYTES = 30_000_000
@@ -44,7 +44,7 @@ def connect(server: Server) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=SECONDS)
 
 
-def statuses_of(connection: socket.socket) -> list[bytes]:
+def read_statuses(connection: socket.socket) -> list[bytes]:
     """Read until the server closes, and return the status of each answer."""
     received = b""
     while data := connection.recv(65_536):
@@ -139,7 +139,7 @@ def test_order_gets_its_own_answer_when_a_malformed_request_follows(
         for behind in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000):
             with connect(server) as connection:
                 connection.sendall((head + body) * 3 + behind)
-                statuses = statuses_of(connection)
+                statuses = read_statuses(connection)
             assert statuses[:3] == [b"201"] * 3
             assert statuses[3:] == [b"400" if behind.startswith(b"GARBAGE") else b"431"]
         orders = client.get("/orders", headers={"Authorization": f"Bearer {token}"}).json()
@@ -155,7 +155,7 @@ def test_answers_come_in_order_when_a_file_is_uploaded_between_requests(server: 
     last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     with connect(server) as connection:
         connection.sendall(REQUEST + post + form + REQUEST + post + form + last)
-        assert statuses_of(connection) == [b"200", b"413", b"200", b"413", b"200"]
+        assert read_statuses(connection) == [b"200", b"413", b"200", b"413", b"200"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_answers_come_in_order_when_a_file_is_uploaded_between_requests(server: 
 )
 def test_path_is_matched_exactly(server: Server, target: str, status: int) -> None:
     request = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    assert say(server, request.encode())[0] == status
+    assert send_raw(server, request.encode())[0] == status
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_host_is_sent_once_and_well_formed(
     server: Server, other_server: Server, *, version: str, fields: str, status: int, stock: bool
 ) -> None:
     request = f"GET /livez HTTP/{version}\r\n{fields}Connection: close\r\n\r\n"
-    found, _, body = say(other_server if stock else server, request.encode())
+    found, _, body = send_raw(other_server if stock else server, request.encode())
     assert found == status
     if status == 400:
         assert json.loads(body)["type"] == "urn:problem-type:ordergate:invalid-header"
@@ -225,9 +225,9 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_heads_have_bounds_under_another_server(other_server: Server) -> None:
     large = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + b"x" * 70_000
-    assert say(other_server, large + b"\r\n\r\n")[0] == 431
+    assert send_raw(other_server, large + b"\r\n\r\n")[0] == 431
     many = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"X: y\r\n" * 100
-    assert say(other_server, many + b"\r\n")[0] == 431
+    assert send_raw(other_server, many + b"\r\n")[0] == 431
 
 
 def test_warning_names_the_limits_when_another_server_runs_the_application(

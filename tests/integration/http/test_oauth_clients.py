@@ -11,7 +11,7 @@ from tests.support.server import Server
 
 
 @pytest.fixture(autouse=True)
-def loopback_needs_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+def allow_http_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
 
 

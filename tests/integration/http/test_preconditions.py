@@ -14,12 +14,12 @@ import pytest
 from tests.support.command import PASSWORD, SECONDS, wait_until
 from tests.support.http_client import (
     TEA,
-    in_process,
-    number_of_orders,
-    place,
-    placed,
+    count_orders,
+    in_process_client,
+    place_and_get_location,
+    place_order,
     problem,
-    somebody_new,
+    register_new_user,
 )
 from tests.support.server import Server
 
@@ -31,13 +31,13 @@ CODED = ['"1-gzip"', '"1-br"', '"1-zstd"', '"1--gzip"', '"1;gzip"']
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with await in_process() as client:
+    async with await in_process_client() as client:
         yield client
 
 
 @pytest.fixture
 async def alice(client: httpx.AsyncClient) -> dict[str, str]:
-    return await somebody_new(client)
+    return await register_new_user(client)
 
 
 # Orders
@@ -47,7 +47,7 @@ async def alice(client: httpx.AsyncClient) -> dict[str, str]:
 async def test_cancel_accepts_the_tag_that_a_compressing_proxy_changed(
     client: httpx.AsyncClient, alice: dict[str, str], tag: str
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     stale = await client.post(
         f"{order}/cancel", headers=alice | {"If-Match": tag.replace("1", "2")}
     )
@@ -60,7 +60,7 @@ async def test_cancel_accepts_the_tag_that_a_compressing_proxy_changed(
 async def test_read_is_304_for_the_tag_that_a_compressing_proxy_changed(
     client: httpx.AsyncClient, alice: dict[str, str], tag: str
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     assert (await client.get(order, headers=alice | {"If-None-Match": tag})).status_code == 304
 
 
@@ -87,7 +87,7 @@ async def test_read_evaluates_if_match_before_if_none_match(
     status: int,
     kind: str | None,
 ) -> None:
-    order = (await place(client, alice)).json()["id"]
+    order = (await place_order(client, alice)).json()["id"]
     for address in (f"/orders/{order}", f"/order?id={order}"):
         answer = await client.get(address, headers=alice | headers)
         assert answer.status_code == status
@@ -117,7 +117,7 @@ async def test_cancel_evaluates_if_none_match(
     status: int,
     kind: str | None,
 ) -> None:
-    order = await placed(client, alice)
+    order = await place_and_get_location(client, alice)
     answer = await client.post(f"{order}/cancel", headers=alice | headers)
     assert answer.status_code == status
     assert kind is None or problem(answer)["type"] == kind
@@ -149,7 +149,7 @@ async def test_place_order_fails_a_precondition_that_the_list_does_not_meet(
 ) -> None:
     answer = await client.post("/orders", json=TEA, headers=alice | condition)
     assert (answer.status_code, problem(answer)["type"]) == (412, FAILED)
-    assert await number_of_orders(client, alice) == 0
+    assert await count_orders(client, alice) == 0
 
 
 @pytest.mark.parametrize("condition", [{"If-Match": "*"}, {"If-None-Match": '"1"'}], ids=str)
@@ -288,8 +288,8 @@ def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Ite
 
 async def test_order_is_cancelled_by_its_tag_behind_a_compressing_proxy(proxy: str) -> None:
     async with httpx.AsyncClient(base_url=proxy, headers={"Accept-Encoding": "gzip"}) as client:
-        alice = await somebody_new(client)
-        order = await placed(client, alice)
+        alice = await register_new_user(client)
+        order = await place_and_get_location(client, alice)
         read = await client.get(order, headers=alice)
         seen = read.headers["etag"]
         again = await client.get(order, headers=alice | {"If-None-Match": seen})

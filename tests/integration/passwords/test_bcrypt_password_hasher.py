@@ -185,7 +185,7 @@ def test_hashing_runs_at_idle_priority_in_a_server_only(
         ),
     }[started]
     policy = "import asyncio, os; policy = lambda: os.sched_getscheduler(0) == os.SCHED_IDLE"
-    told = subprocess.run(
+    result = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -197,7 +197,7 @@ def test_hashing_runs_at_idle_priority_in_a_server_only(
         check=True,
         text=True,
     )
-    assert told.stdout == f"{low_priority}\n"
+    assert result.stdout == f"{low_priority}\n"
 
 
 @on_linux
@@ -205,8 +205,8 @@ def test_hashing_uses_the_available_processors() -> None:
     from_settings = "from ordergate.entrypoints.config.settings import Settings"
     read = f"{from_settings}; print(Settings().hashing_threads)"
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
-    told = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
-    assert told.stdout == b"1\n"
+    result = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
+    assert result.stdout == b"1\n"
 
 
 async def test_hashing_works_when_priorities_cannot_change(

@@ -36,7 +36,7 @@ from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
 from tests.support.postgres import PostgresServer, database_at, execute
-from tests.support.postgres_proxy import Wire, eventually
+from tests.support.postgres_proxy import PostgresProxy, eventually
 
 SLEEP = text("SELECT pg_sleep(60)")
 ONE = text("SELECT 1")
@@ -64,18 +64,18 @@ async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.
     await connection.close()
 
 
-async def somebody_waits(rival: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def wait_for_blocked_lock(rival: "asyncpg.Connection[asyncpg.Record]") -> None:
     await eventually(lambda: rival.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 @pytest.fixture
-async def wire(postgres_url: str) -> AsyncIterator[Wire]:
-    async with Wire(postgres_url).between() as wire:
+async def wire(postgres_url: str) -> AsyncIterator[PostgresProxy]:
+    async with PostgresProxy(postgres_url).running() as wire:
         yield wire
 
 
 @pytest.fixture
-async def wired(wire: Wire) -> AsyncIterator[SqlStorage]:
+async def wired(wire: PostgresProxy) -> AsyncIterator[SqlStorage]:
     storage = SqlStorage(database_at(wire.url))
     await storage.loader.load([ALICE], [])
     yield storage
@@ -85,7 +85,7 @@ async def wired(wire: Wire) -> AsyncIterator[SqlStorage]:
 # Trips
 
 
-async def test_read_is_one_round_trip(wired: SqlStorage, wire: Wire) -> None:
+async def test_read_is_one_round_trip(wired: SqlStorage, wire: PostgresProxy) -> None:
     for _ in range(3):
         wire.sent.clear()
         assert await wired.users.find(ALICE.username) == ALICE
@@ -115,7 +115,7 @@ async def test_deadlock_is_retried(
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", bob.id)
         writing = asyncio.create_task(database.write(work))
         watcher = await asyncpg.connect(database._hosts[0])
-        await somebody_waits(watcher)
+        await wait_for_blocked_lock(watcher)
         await watcher.close()
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", ALICE.id)
     assert await writing == 2
@@ -157,7 +157,7 @@ async def test_sign_in_is_refused_while_the_password_changes(
                 limit=100,
             )
         )
-        await somebody_waits(rival)
+        await wait_for_blocked_lock(rival)
     assert not await starting
     assert await rival.fetchval("SELECT count(*) FROM sessions") == 0
 
@@ -168,7 +168,7 @@ async def test_order_is_refused_while_the_account_closes(
     async with rival.transaction():
         await rival.execute("UPDATE users SET username = ' closed 1', password_hash = ''")
         adding = asyncio.create_task(storage.orders.add(a_placed_order(), owner=ALICE.id))
-        await somebody_waits(rival)
+        await wait_for_blocked_lock(rival)
     assert await adding is None
     assert await rival.fetchval("SELECT count(*) FROM orders") == 0
 
@@ -243,7 +243,7 @@ async def test_write_happens_once_when_the_connection_is_lost_before_commit(
 
 
 async def test_order_is_placed_once_when_its_commit_is_not_answered(
-    wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
+    wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
         wire.losing_answers_to = b"COMMIT;"
@@ -254,7 +254,7 @@ async def test_order_is_placed_once_when_its_commit_is_not_answered(
 
 
 async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered(
-    wired: SqlStorage, wire: Wire
+    wired: SqlStorage, wire: PostgresProxy
 ) -> None:
     wire.losing_answers_to = b"COMMIT;"
     with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
@@ -263,7 +263,7 @@ async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered
 
 
 async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered(
-    wired: SqlStorage, wire: Wire
+    wired: SqlStorage, wire: PostgresProxy
 ) -> None:
     container = Container(
         settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
@@ -293,7 +293,7 @@ async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered
 
 
 async def test_order_is_of_unknown_outcome_when_its_retry_fails(
-    wired: SqlStorage, wire: Wire, rival: "asyncpg.Connection[asyncpg.Record]"
+    wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
     with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
@@ -324,7 +324,7 @@ async def test_interrupted_load_is_atomic(
 # Time that is over
 
 
-async def within(seconds: float, work: Awaitable[object], words: str) -> None:
+async def assert_unavailable_within(seconds: float, work: Awaitable[object], words: str) -> None:
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match=words):
         await work
@@ -333,7 +333,9 @@ async def within(seconds: float, work: Awaitable[object], words: str) -> None:
 
 async def test_statement_has_a_time_limit(postgres_url: str) -> None:
     database = database_at(postgres_url, statement_seconds=0.3)
-    await within(5, database.read(lambda c: c.execute(SLEEP).all()), "statement timeout")
+    await assert_unavailable_within(
+        5, database.read(lambda c: c.execute(SLEEP).all()), "statement timeout"
+    )
     await database.close()
 
 
@@ -344,7 +346,7 @@ async def test_wait_for_a_row_has_a_time_limit(
     async with rival.transaction():
         await rival.execute("SELECT * FROM users FOR UPDATE")
         adding = impatient.orders.add(a_placed_order(), owner=ALICE.id)
-        await within(5, adding, "lock timeout")
+        await assert_unavailable_within(5, adding, "lock timeout")
     await impatient.close()
 
 
@@ -358,7 +360,9 @@ async def test_wait_for_a_connection_has_a_time_limit(postgres_url: str) -> None
 
     holding = asyncio.create_task(database.read(hold))
     await began.wait()
-    await within(5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool")
+    await assert_unavailable_within(
+        5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool"
+    )
     go_on.set()
     await holding
     assert await database.read(lambda c: c.scalar(ONE)) == 1
@@ -380,7 +384,9 @@ async def test_shared_reads_continue_when_every_connection_is_in_use(postgres_ur
     await began.wait()
     for _ in range(3):
         assert await storage.sessions.ended_since(datetime(2026, 1, 1, tzinfo=UTC)) == {}
-    await within(5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool")
+    await assert_unavailable_within(
+        5, database.read(lambda c: c.scalar(ONE)), "every connection of the pool"
+    )
     go_on.set()
     await asyncio.gather(*reads)
     await storage.close()
@@ -411,7 +417,7 @@ async def test_waiting_writes_leave_connections_to_reads(postgres_url: str) -> N
     await storage.close()
 
 
-def same(order: Order) -> Order:
+def have_same_items(order: Order) -> Order:
     return order
 
 
@@ -421,11 +427,11 @@ async def _refusal(write: "asyncio.Task[object]") -> bool:
     return True
 
 
-async def test_silent_network_is_detected(wire: Wire) -> None:
+async def test_silent_network_is_detected(wire: PostgresProxy) -> None:
     database = database_at(wire.url, statement_seconds=0.3)
     assert await database.read(lambda c: c.scalar(ONE)) == 1
     wire.silent = True
-    await within(10, database.read(lambda c: c.scalar(ONE)), "no answer in time")
+    await assert_unavailable_within(10, database.read(lambda c: c.scalar(ONE)), "no answer in time")
     wire.silent = False
     assert await database.read(lambda c: c.scalar(ONE)) == 1
     await database.close()
@@ -484,7 +490,7 @@ async def test_missing_server_is_unavailable_soon() -> None:
         port = closed.getsockname()[1]
     storage = SqlStorage(database_at(f"postgresql://a:b@127.0.0.1:{port}/c"))
     for attempt in (storage.open, storage.ping, storage.migrate):
-        await within(5, attempt(), "refused|reached")
+        await assert_unavailable_within(5, attempt(), "refused|reached")
 
 
 # Values
@@ -524,7 +530,7 @@ async def test_server_is_used_again_when_it_restarts(server: PostgresServer) -> 
     await storage.orders.add(a_placed_order(2), owner=ALICE.id)
     await asyncio.gather(*(storage.ping() for _ in range(10)))
     await asyncio.to_thread(server.kill)
-    await within(10, storage.ping(), "PostgreSQL: ")
+    await assert_unavailable_within(10, storage.ping(), "PostgreSQL: ")
     await asyncio.to_thread(server.start)
     assert await storage.orders.page(owner=ALICE.id, limit=9) == [
         a_placed_order(2),
@@ -547,7 +553,9 @@ async def test_failover_is_followed(server: PostgresServer) -> None:
         await eventually(lambda: _found(replica, 1))
         await replica.close()
         await asyncio.to_thread(server.kill)
-        await within(10, storage.orders.add(a_placed_order(2), owner=ALICE.id), "PostgreSQL: ")
+        await assert_unavailable_within(
+            10, storage.orders.add(a_placed_order(2), owner=ALICE.id), "PostgreSQL: "
+        )
         await execute(standby.url(), "SELECT pg_promote()")
         assert await storage.orders.add(a_placed_order(2), owner=ALICE.id) == a_placed_order(2)
         assert await storage.orders.page(owner=ALICE.id, limit=9) == [

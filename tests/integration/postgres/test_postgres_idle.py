@@ -25,7 +25,7 @@ from ordergate.entrypoints.http.app import create_app
 from tests.support.builders import ALICE, AT, a_placed_order
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.postgres import database_at
-from tests.support.postgres_proxy import Wire
+from tests.support.postgres_proxy import PostgresProxy
 
 POOL_SIZE = 10
 COMMAND_SECONDS = 1.3
@@ -33,8 +33,8 @@ PID = text("SELECT pg_backend_pid()")
 
 
 @pytest.fixture
-async def wire(postgres_url: str) -> AsyncIterator[Wire]:
-    async with Wire(postgres_url).between() as wire:
+async def wire(postgres_url: str) -> AsyncIterator[PostgresProxy]:
+    async with PostgresProxy(postgres_url).running() as wire:
         yield wire
 
 
@@ -52,7 +52,7 @@ async def pid(database: PostgresDatabase) -> int:
     return found
 
 
-async def test_connection_is_not_used_when_it_was_idle_for_too_long(wire: Wire) -> None:
+async def test_connection_is_not_used_when_it_was_idle_for_too_long(wire: PostgresProxy) -> None:
     database = database_at(wire.url, idle_seconds=0)
     storage = SqlStorage(database)
     await fill_pool(database)
@@ -103,7 +103,7 @@ WORK: dict[str, Work] = {
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)
 async def test_work_is_retried_once_when_a_connection_has_gone_silent(
-    wire: Wire, work: Work
+    wire: PostgresProxy, work: Work
 ) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     storage = SqlStorage(database)
@@ -120,7 +120,9 @@ async def test_work_is_retried_once_when_a_connection_has_gone_silent(
     await database.close()
 
 
-async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(wire: Wire) -> None:
+async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(
+    wire: PostgresProxy,
+) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     await fill_pool(database)
     wire.silent = True
@@ -131,7 +133,9 @@ async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(wire:
     await database.close()
 
 
-async def test_readiness_is_answered_when_every_connection_has_gone_silent(wire: Wire) -> None:
+async def test_readiness_is_answered_when_every_connection_has_gone_silent(
+    wire: PostgresProxy,
+) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     container = Container(
         settings=Settings(signing_secret="a secret of more than thirty-two bytes"),

@@ -35,12 +35,12 @@ LOGIN = Login("db.example", 5432, "orders", "ordergate")
 
 
 @pytest.fixture(autouse=True)
-def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def clear_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PG")]:
         monkeypatch.delenv(name)
 
 
-def file_of(folder: Path, text: str | bytes, *, mode: int = 0o600) -> Path:
+def write_password_file(folder: Path, text: str | bytes, *, mode: int = 0o600) -> Path:
     file = folder / "pgpass"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     file.chmod(mode)
@@ -74,7 +74,7 @@ def file_of(folder: Path, text: str | bytes, *, mode: int = 0o600) -> Path:
 def test_password_comes_from_the_first_matching_line(
     tmp_path: Path, text: str | bytes, password: str
 ) -> None:
-    assert read_password(file_of(tmp_path, text), LOGIN) == password
+    assert read_password(write_password_file(tmp_path, text), LOGIN) == password
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_password_comes_from_the_first_matching_line(
     ],
 )
 def test_names_are_escaped_in_the_file(tmp_path: Path, login: Login, text: str) -> None:
-    assert read_password(file_of(tmp_path, text), login) == "secret"
+    assert read_password(write_password_file(tmp_path, text), login) == "secret"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_file_is_ignored_with_a_reason(
     tmp_path: Path, text: str | bytes, mode: int, reason: str
 ) -> None:
     with pytest.raises(PasswordFileIgnoredError, match=reason):
-        read_password(file_of(tmp_path, text, mode=mode), LOGIN)
+        read_password(write_password_file(tmp_path, text, mode=mode), LOGIN)
 
 
 def test_file_is_ignored_when_there_is_none(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def refusal(url: str) -> str:
 async def test_password_file_is_used(
     account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    file = file_of(tmp_path, f"a stray line\n*:*:*:sparrow:{ESCAPED}\n")
+    file = write_password_file(tmp_path, f"a stray line\n*:*:*:sparrow:{ESCAPED}\n")
     if by == "URL":
         account += f"?passfile={file}"
     elif by == "PGPASSFILE":
@@ -171,18 +171,18 @@ async def test_password_file_is_used(
 async def test_pgpassword_is_used_before_the_file(
     account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = file_of(tmp_path, "*:*:*:*:wrong")
+    file = write_password_file(tmp_path, "*:*:*:*:wrong")
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     await opened(f"{account}?passfile={file}")
     monkeypatch.setenv("PGPASSWORD", "")
-    file_of(tmp_path, f"*:*:*:*:{ESCAPED}")
+    write_password_file(tmp_path, f"*:*:*:*:{ESCAPED}")
     await opened(f"{account}?passfile={file}")
 
 
 async def test_ignored_password_file_is_named_when_the_password_is_refused(
     account: str, tmp_path: Path
 ) -> None:
-    file = file_of(tmp_path, f"*:*:*:*:{ESCAPED}", mode=0o644)
+    file = write_password_file(tmp_path, f"*:*:*:*:{ESCAPED}", mode=0o644)
     said = await refusal(f"{account}?passfile={file}")
     assert said == (
         'PostgreSQL: password authentication failed for user "sparrow" (28P01); the password file'
@@ -193,7 +193,7 @@ async def test_ignored_password_file_is_named_when_the_password_is_refused(
 async def test_serving_answers_unavailable_when_the_password_file_has_a_stray_line(
     account: str, tmp_path: Path
 ) -> None:
-    file = file_of(tmp_path, "a stray line\n")
+    file = write_password_file(tmp_path, "a stray line\n")
     storage = SqlStorage(database_at(f"{account}?passfile={file}"))
     with pytest.raises(StorageUnavailable, match="no line of it matches"):
         await storage.ping()
@@ -203,7 +203,7 @@ async def test_serving_answers_unavailable_when_the_password_file_has_a_stray_li
 async def test_command_says_one_line_when_the_password_file_has_a_stray_line(
     account: str, tmp_path: Path
 ) -> None:
-    file = file_of(tmp_path, "a stray line\n")
+    file = write_password_file(tmp_path, "a stray line\n")
     url = f"{account}?passfile={file}"
     done = await asyncio.to_thread(ordergate, "migrate", cwd=tmp_path, DATABASE_URL=url)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
@@ -218,7 +218,7 @@ async def test_command_says_one_line_when_the_password_file_has_a_stray_line(
 async def test_broken_certificate_is_unavailable(
     postgres_url: str, tmp_path: Path, parameter: str, content: str
 ) -> None:
-    file = file_of(tmp_path, content)
+    file = write_password_file(tmp_path, content)
     said = await refusal(f"{postgres_url}?sslmode=require&{parameter}={file}")
     assert said.startswith("PostgreSQL: TLS failed; look at sslmode, sslrootcert, sslcert and sslk")
 

@@ -14,11 +14,11 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.archive import RECORD_TYPES, Record
 from ordergate.application.ports.storage import Storage
-from tests.support.captured_output import WRITTEN
+from tests.support.captured_output import CAPTURED_OUTPUT
 from tests.support.command import SECONDS, clean_environment, error_line, ordergate
 from tests.support.copies import SOURCE, TARGET, seeded
 from tests.support.postgres import database_at
-from tests.support.storage_calls import all_of
+from tests.support.storage_calls import read_all
 
 ORDERS = 5_000
 COUNTS = (
@@ -51,16 +51,16 @@ async def contents(storage: Storage) -> dict[str, list[Record]]:
     """Read all records, of each kind in an order that every storage shares."""
     await storage.open()
     try:
-        return {name: sorted(await all_of(storage, name), key=repr) for name in RECORD_TYPES}
+        return {name: sorted(await read_all(storage, name), key=repr) for name in RECORD_TYPES}
     finally:
         await storage.close()
 
 
-async def of_file(file: Path) -> dict[str, list[Record]]:
+async def file_contents(file: Path) -> dict[str, list[Record]]:
     return await contents(SqlStorage(SqliteDatabase(file)))
 
 
-async def of_url(url: str) -> dict[str, list[Record]]:
+async def url_contents(url: str) -> dict[str, list[Record]]:
     return await contents(SqlStorage(database_at(url)))
 
 
@@ -90,19 +90,19 @@ async def test_storage_is_equal_when_it_was_copied_to_postgresql_and_back(
         while process.returncode is None and await orders_at(watcher) <= 0:
             await asyncio.sleep(0.001)
     process.kill()
-    WRITTEN.extend(written.decode() for written in await process.communicate())
+    CAPTURED_OUTPUT.extend(written.decode() for written in await process.communicate())
     assert process.returncode == -signal.SIGKILL
     assert 0 < await orders_at(watcher) < ORDERS
     refused = await asyncio.to_thread(ordergate, "purge", cwd=shop, DATABASE_URL=bare_postgres_url)
     assert "the database holds an unfinished copy" in error_line(refused)
 
     assert await run(*there, cwd=shop) == COUNTS
-    source = await of_file(shop / ".ordergate" / "ordergate.db")
-    assert await of_url(bare_postgres_url) == source
+    source = await file_contents(shop / ".ordergate" / "ordergate.db")
+    assert await url_contents(bare_postgres_url) == source
 
     back = await run("copy", "--from", bare_postgres_url, "--to", TARGET, cwd=tmp_path)
     assert back == COUNTS
-    assert await of_file(tmp_path / "moved" / "orders.db") == source
+    assert await file_contents(tmp_path / "moved" / "orders.db") == source
 
 
 async def test_copy_has_a_longer_time_limit_than_a_request(
@@ -128,12 +128,12 @@ async def test_copy_has_a_longer_time_limit_than_a_request(
 
 async def test_purge_and_advance_work_on_postgresql(shop: Path, bare_postgres_url: str) -> None:
     await run("copy", "--from", SOURCE, "--to", bare_postgres_url, cwd=shop)
-    before = await of_url(bare_postgres_url)
+    before = await url_contents(bare_postgres_url)
     for removed in ("1 idempotency keys and 1 sessions", "0 idempotency keys and 0 sessions"):
         purged = await run("purge", cwd=shop, DATABASE_URL=bare_postgres_url)
         assert purged == f"Removed {removed}.\n"
     gone: dict[str, list[Record]] = {"sessions": [], "refresh tokens": [], "idempotency keys": []}
-    assert await of_url(bare_postgres_url) == before | gone
+    assert await url_contents(bare_postgres_url) == before | gone
     advance = ["orders", "advance", 1, "shipped"]
     advanced = await run(*advance, cwd=shop, DATABASE_URL=bare_postgres_url)
     assert advanced == "Order 1 of user1 is shipped.\n"

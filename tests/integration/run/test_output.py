@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.support import identity_harness as harness
-from tests.support.captured_output import FORMS, SECRETS, WRITTEN, found
+from tests.support.captured_output import CAPTURED_OUTPUT, FORMS, SECRETS, find_secrets
 from tests.support.command import NEW_PASSWORD, PASSWORD, ordergate
 
 
 def test_captured_output_contains_no_secret() -> None:
     """It runs after all others that start servers and commands."""
     SECRETS.update({PASSWORD, NEW_PASSWORD, harness.PASSWORD, harness.NEW_PASSWORD})
-    assert found() == []
+    assert find_secrets() == []
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_secret_is_recognized_by_its_form(name: str, text: str) -> None:
 
 def test_output_of_a_command_is_captured(tmp_path: Path) -> None:
     ordergate("--version", cwd=tmp_path)
-    assert any("ordergate 0." in text for text in WRITTEN)
+    assert any("ordergate 0." in text for text in CAPTURED_OUTPUT)

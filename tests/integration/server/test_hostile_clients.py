@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
-from tests.attack.suite import GROWTH_MIB, RATIO, ratio_of, token_of
+from tests.attack.suite import GROWTH_MIB, RATIO, measure_ratio, sign_in_user1
 from tests.support.command import PATIENT, ordergate
 from tests.support.server import Server
 
@@ -31,7 +31,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def tokens(attacked: Server) -> tuple[str, str]:
-    return token_of(attacked.url, "user1"), token_of(attacked.url, "user2")
+    return sign_in_user1(attacked.url, "user1"), sign_in_user1(attacked.url, "user2")
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -41,7 +41,9 @@ def test_hostile_client_delays_others_little_and_uses_little_memory(
     """The best of three, because other programs delay them too."""
     found = []
     for _ in range(3):
-        ratio, effect = ratio_of(name, attacked.url, attacked.process.pid, tokens, seconds=SECONDS)
+        ratio, effect = measure_ratio(
+            name, attacked.url, attacked.process.pid, tokens, seconds=SECONDS
+        )
         expected = CLIENTS[name].statuses
         assert not expected or expected & effect.statuses, effect.statuses
         found.append((round(ratio, 1), effect.growth_mib))

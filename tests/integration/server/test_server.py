@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
-from tests.support.server import Server, Start, say
+from tests.support.server import Server, Start, send_raw
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
 
@@ -29,7 +29,7 @@ CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
     ids=range(8),
 )
 def test_malformed_request_gets_a_problem(served: Server, garbage: bytes) -> None:
-    status, headers, body = say(served, garbage)
+    status, headers, body = send_raw(served, garbage)
     assert status == 400
     assert headers["content-type"] == "application/problem+json"
     assert headers["connection"] == "close"
@@ -49,7 +49,7 @@ def test_malformed_request_gets_a_problem(served: Server, garbage: bytes) -> Non
     ids=["one header", "many headers"],
 )
 def test_header_size_is_limited(served: Server, head: list[bytes]) -> None:
-    status, _, body = say(served, *head)
+    status, _, body = send_raw(served, *head)
     assert status == 431
     assert json.loads(body)["detail"] == "The request line and headers exceed 65536 bytes."
 
@@ -60,16 +60,16 @@ def test_trailers_are_not_read_as_headers(served: Server) -> None:
     head = b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
     media_type = b"Content-Type: application/x-www-form-urlencoded\r\n"
     trailer = b"X-Request-ID: from-a-trailer\r\n\r\n"
-    status, headers, _ = say(served, head + media_type + b"\r\n" + chunk + trailer)
+    status, headers, _ = send_raw(served, head + media_type + b"\r\n" + chunk + trailer)
     assert status == 200
     assert headers["x-request-id"] != "from-a-trailer"
-    assert say(served, head + b"\r\n" + chunk + media_type + b"\r\n")[0] == 415
+    assert send_raw(served, head + b"\r\n" + chunk + media_type + b"\r\n")[0] == 415
 
 
 def test_web_socket_upgrade_is_refused(served: Server) -> None:
     upgrade = b"Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     request = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n" + upgrade
-    status, headers, _ = say(served, request + b"Sec-WebSocket-Version: 13\r\n\r\n")
+    status, headers, _ = send_raw(served, request + b"Sec-WebSocket-Version: 13\r\n\r\n")
     assert status == 404
     assert headers["content-type"] == "application/problem+json"
 
@@ -80,7 +80,9 @@ def test_body_in_pieces_is_not_counted_as_header(served: Server) -> None:
         b"POST /login HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: %d\r\n" % len(form)
     ) + CLOSE
-    status, _, _ = say(served, head, *[form[i : i + 10_000] for i in range(0, len(form), 10_000)])
+    status, _, _ = send_raw(
+        served, head, *[form[i : i + 10_000] for i in range(0, len(form), 10_000)]
+    )
     assert status == 400
 
 
@@ -91,7 +93,7 @@ def test_disconnected_client_is_not_logged_as_an_error(served: Server) -> None:
             b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\n\r\nusername="
         )
-    _, headers, _ = say(served, b"GARBAGE\r\n\r\n")
+    _, headers, _ = send_raw(served, b"GARBAGE\r\n\r\n")
     wait_until(lambda: headers["x-request-id"] in "".join(served.output))
     assert "unexpected_error" not in "".join(served.output)
 
@@ -101,7 +103,7 @@ def test_disconnected_client_is_not_logged_as_an_error(served: Server) -> None:
 def test_server_ends_on_a_signal(tmp_path: Path, start: Start, workers: int, number: int) -> None:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     server = start("serve", "--workers", workers, cwd=tmp_path)
-    assert say(server, b"GET /readyz HTTP/1.1\r\n" + CLOSE)[0] == 200
+    assert send_raw(server, b"GET /readyz HTTP/1.1\r\n" + CLOSE)[0] == 200
     wait_until(lambda: "".join(server.output).count("startup complete") == workers)
     assert server.stop(number) == 0
     assert "Traceback" not in "".join(server.output)

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
-from tests.attack.suite import client_process, token_of
+from tests.attack.suite import client_process, sign_in_user1
 from tests.support.command import PATIENT, on_linux, ordergate
 from tests.support.server import Server
 
@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def tokens(server: Server) -> list[str]:
     """Return a token of each user, all of whom have signed in from this address from now on."""
-    return [token_of(server.url, f"user{number}") for number in range(1, USERS + 1)]
+    return [sign_in_user1(server.url, f"user{number}") for number in range(1, USERS + 1)]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def seconds_of(action: Callable[[], httpx.Response], times: int) -> list[float]:
+def measure_seconds(action: Callable[[], httpx.Response], times: int) -> list[float]:
     """Time an action, which must succeed, so many times one after the other."""
     taken = []
     for _ in range(times):
@@ -66,10 +66,10 @@ def seconds_of(action: Callable[[], httpx.Response], times: int) -> list[float]:
     return taken
 
 
-def seconds_of_sign_ins(client: httpx.Client, times: int = 5) -> float:
+def measure_sign_ins(client: httpx.Client, times: int = 5) -> float:
     """Return the median time of a sign-in of user 2."""
     form = {"username": "user2", "password": PASSWORD}
-    return statistics.median(seconds_of(lambda: client.post("/login", data=form), times))
+    return statistics.median(measure_seconds(lambda: client.post("/login", data=form), times))
 
 
 def lowest(ratio: Callable[[], float], *, wanted: float) -> float:
@@ -99,9 +99,9 @@ def test_password_flood_delays_sign_ins_of_others_by_a_few_hashes(
     server: Server, client: httpx.Client, tokens: list[str], name: str
 ) -> None:
     def ratio() -> float:
-        alone = seconds_of_sign_ins(client)
+        alone = measure_sign_ins(client)
         with flood(name, server, tokens[0]):
-            return seconds_of_sign_ins(client) / alone
+            return measure_sign_ins(client) / alone
 
     assert lowest(ratio, wanted=10) <= 10
 
@@ -112,7 +112,7 @@ def test_reads_take_at_most_twice_as_long_during_a_flood_of_sign_ins(
     headers = {"Authorization": f"Bearer {tokens[1]}"}
 
     def p99() -> float:
-        reads = seconds_of(lambda: client.get("/order?id=2", headers=headers), 1_000)
+        reads = measure_seconds(lambda: client.get("/order?id=2", headers=headers), 1_000)
         return statistics.quantiles(reads, n=100)[98]
 
     alone: list[float] = []
@@ -142,9 +142,9 @@ def test_sign_in_takes_at_most_three_times_as_long_beside_busy_programs(tmp_path
 
     def ratio() -> float:
         with httpx.Client(base_url=server.url, timeout=300) as client:
-            alone = seconds_of_sign_ins(client, 3)
+            alone = measure_sign_ins(client, 3)
             with busy_programs():
-                return seconds_of_sign_ins(client, 3) / alone
+                return measure_sign_ins(client, 3) / alone
 
     try:
         assert lowest(ratio, wanted=3) <= 3
@@ -164,13 +164,13 @@ def test_sign_ins_get_a_tenth_of_the_processor_during_a_flood_of_reads(
     here = os.sched_getaffinity(0)
     os.sched_setaffinity(0, others or {first})  # and what is started from here
     try:
-        token = token_of(server.url, "user1")
+        token = sign_in_user1(server.url, "user1")
 
         def ratio() -> float:
             with httpx.Client(base_url=server.url, timeout=300) as client:
-                alone = seconds_of_sign_ins(client, 3)
+                alone = measure_sign_ins(client, 3)
                 with client_process("reads its order", server.url, token, connections=16):
-                    return seconds_of_sign_ins(client, 3) / alone
+                    return measure_sign_ins(client, 3) / alone
 
         assert lowest(ratio, wanted=20) <= 20
     finally:

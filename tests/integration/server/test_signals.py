@@ -117,7 +117,7 @@ def stopped_while_copying(
         process.communicate()
 
 
-def go_on(pid: int, *numbers: int) -> None:
+def resume(pid: int, *numbers: int) -> None:
     for number in numbers:
         os.kill(pid, number)
     os.kill(pid, signal.SIGCONT)
@@ -130,7 +130,7 @@ def names(folder: Path) -> set[str]:
 @pytest.mark.parametrize(("number", "reason"), ENDINGS)
 def test_signal_during_backup_leaves_no_copy(home: Path, number: int, reason: str) -> None:
     with stopped_while_copying("backup", "new.db", cwd=home, into=home) as (process, pid):
-        go_on(pid, number)
+        resume(pid, number)
         assert process.communicate(timeout=SECONDS) == ("", f"ordergate: {reason}\n")
     assert process.returncode == 128 + number
     assert names(home) == {".ordergate", "backup.db"}
@@ -141,7 +141,7 @@ def test_signal_during_restore_does_not_change_the_database(home: Path) -> None:
     before = (state / "ordergate.db").read_bytes()
     restore = ("restore", "backup.db", "--replace")
     with stopped_while_copying(*restore, cwd=home, into=state) as (process, pid):
-        go_on(pid, signal.SIGTERM)
+        resume(pid, signal.SIGTERM)
         process.communicate(timeout=SECONDS)
     assert process.returncode == 128 + signal.SIGTERM
     assert names(state) == {"ordergate.db"}
@@ -150,7 +150,7 @@ def test_signal_during_restore_does_not_change_the_database(home: Path) -> None:
 
 def test_second_signal_does_not_stop_the_cleanup(home: Path) -> None:
     with stopped_while_copying("backup", "new.db", cwd=home, into=home) as (process, pid):
-        go_on(pid, signal.SIGTERM, signal.SIGHUP)
+        resume(pid, signal.SIGTERM, signal.SIGHUP)
         process.communicate(timeout=SECONDS)
     assert process.returncode in {128 + signal.SIGTERM, 128 + signal.SIGHUP}
     assert names(home) == {".ordergate", "backup.db"}
@@ -162,7 +162,7 @@ def test_command_as_process_1_cleans_up(home: Path) -> None:
         process,
         pid,
     ):
-        go_on(pid, signal.SIGTERM)
+        resume(pid, signal.SIGTERM)
         assert process.communicate(timeout=SECONDS) == ("", "ordergate: ended by SIGTERM\n")
     assert process.returncode == 128 + signal.SIGTERM
     assert names(home) == {".ordergate", "backup.db"}
@@ -313,7 +313,7 @@ def test_server_answers_started_requests_after_a_signal(
     migrated: Path, start: Start, workers: int, number: int
 ) -> None:
     server = start("serve", "--workers", workers, cwd=migrated, **CHEAP)
-    with begun_request(server) as connection:
+    with started_request(server) as connection:
         os.kill(server.process.pid, number)
         wait_until(lambda: "Shutting down" in "".join(server.output))
         assert finish(connection).startswith(b"HTTP/1.1 400")
@@ -338,7 +338,7 @@ def test_workers_answer_started_requests_and_end_when_the_supervisor_is_killed(
     wait_until(lambda: "".join(server.output).count("startup complete") == 2)
     workers = children(server.process.pid)
     assert len(workers) >= 2
-    with begun_request(server) as connection:
+    with started_request(server) as connection:
         server.process.kill()
         wait_until(lambda: "".join(server.output).count("Shutting down") == 2)
         assert finish(connection).startswith(b"HTTP/1.1 400")
@@ -371,7 +371,7 @@ def test_server_as_process_1_drains(migrated: Path) -> None:
 
 
 @contextmanager
-def begun_request(server: Server) -> Iterator[socket.socket]:
+def started_request(server: Server) -> Iterator[socket.socket]:
     """Send a request but for the end of its body, which a worker waits for."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:

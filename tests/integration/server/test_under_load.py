@@ -19,7 +19,7 @@ from tests.support.server import Server, Start
 MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 
-async def token_of(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
+async def sign_in_user1(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
     answer = await client.post("/login", data={"username": username, "password": PASSWORD})
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
@@ -58,7 +58,7 @@ async def test_answer_on_a_kept_connection_is_sent_without_delay(costly: Server)
 
 
 async def test_parallel_connections_are_all_answered(client: httpx.AsyncClient) -> None:
-    headers = await token_of(client)
+    headers = await sign_in_user1(client)
     answers = await asyncio.gather(
         *(client.get("/order?id=1", headers=headers) for _ in range(500))
     )
@@ -67,7 +67,7 @@ async def test_parallel_connections_are_all_answered(client: httpx.AsyncClient) 
 
 
 async def test_reads_continue_beside_40_failed_sign_ins(client: httpx.AsyncClient) -> None:
-    headers = await token_of(client)
+    headers = await sign_in_user1(client)
     wrong = [
         asyncio.create_task(
             client.post("/login", data={"username": f"user{i % 4}", "password": "wrong"})
@@ -130,7 +130,7 @@ async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, st
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
     server = start("serve", cwd=tmp_path, **settings)
     async with httpx.AsyncClient(base_url=server.url) as client:
-        headers = await token_of(client)
+        headers = await sign_in_user1(client)
         assert (await client.get("/readyz")).status_code == 200
         with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:
             database.execute("DROP TABLE order_lines")
@@ -149,7 +149,7 @@ async def test_json_log_contains_no_request_and_no_secret(tmp_path: Path, start:
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
     server = start("serve", cwd=tmp_path, **settings)
     async with httpx.AsyncClient(base_url=server.url) as client:
-        headers = await token_of(client)
+        headers = await sign_in_user1(client)
         assert (await client.get("/order?id=1", headers=headers)).status_code == 200
         assert (await client.get("/order?id=1")).status_code == 401
         with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:

@@ -15,14 +15,14 @@ import httpx
 import pytest
 
 from ordergate.adapters.sql.postgres.readiness import reason_to_wait
-from tests.support.captured_output import SECRETS, WRITTEN
+from tests.support.captured_output import CAPTURED_OUTPUT, SECRETS
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.postgres import PASSWORD, PostgresServer, execute
 from tests.support.server import LISTENING
 
 
 @pytest.fixture(scope="module")
-def made(postgres_binaries: Path) -> Iterator[PostgresServer]:
+def postgres(postgres_binaries: Path) -> Iterator[PostgresServer]:
     server = PostgresServer(postgres_binaries)
     server.init()
     SECRETS.add(PASSWORD)
@@ -31,10 +31,10 @@ def made(postgres_binaries: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def later(made: PostgresServer) -> Iterator[PostgresServer]:
+def later(postgres: PostgresServer) -> Iterator[PostgresServer]:
     """Return a server that is not started yet."""
-    yield made
-    made.stop()
+    yield postgres
+    postgres.stop()
 
 
 class Waiting:
@@ -50,7 +50,7 @@ class Waiting:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.written.append(line)
-            WRITTEN.append(line)
+            CAPTURED_OUTPUT.append(line)
         self.process.stderr.close()
 
     def has_written(self, text: str) -> bool:

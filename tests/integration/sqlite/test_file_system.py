@@ -177,7 +177,7 @@ def test_command_needs_no_temporary_folder(home: Path, arguments: list[str]) -> 
 # Owners
 
 
-def as_nobody(*arguments: object, cwd: Path) -> Any:
+def run_as_unprivileged_user(*arguments: object, cwd: Path) -> Any:
     """Run a command as a user who is not root, whoever may read the interpreter's own files."""
     code = f"""
 import os, sys
@@ -195,7 +195,7 @@ def owner_and_mode(path: Path) -> tuple[int, int, int]:
 
 
 @pytest.fixture
-def nobodys() -> Iterator[Path]:
+def unprivileged_home() -> Iterator[Path]:
     """Return a folder of another user's, in one that everybody may search."""
     folder = Path(tempfile.mkdtemp())
     (folder / ".ordergate").mkdir(mode=0o700)
@@ -206,41 +206,47 @@ def nobodys() -> Iterator[Path]:
 
 
 @needs_root
-def test_key_rotation_by_root_keeps_owner_and_mode(nobodys: Path) -> None:
-    assert as_nobody("keys", "new", cwd=nobodys).returncode == 0
-    (nobodys / KEYS).chmod(0o640)
-    os.chown(nobodys / KEYS, NOBODY, 12)
-    assert ordergate("keys", "rotate", "--now", cwd=nobodys).returncode == 0
-    assert owner_and_mode(nobodys / KEYS) == (NOBODY, 12, 0o640)
-    (nobodys / KEYS).chmod(0o600)
-    os.chown(nobodys / KEYS, NOBODY, NOBODY)
-    assert as_nobody("keys", "rotate", "--now", cwd=nobodys).returncode == 0
+def test_key_rotation_by_root_keeps_owner_and_mode(unprivileged_home: Path) -> None:
+    assert run_as_unprivileged_user("keys", "new", cwd=unprivileged_home).returncode == 0
+    (unprivileged_home / KEYS).chmod(0o640)
+    os.chown(unprivileged_home / KEYS, NOBODY, 12)
+    assert ordergate("keys", "rotate", "--now", cwd=unprivileged_home).returncode == 0
+    assert owner_and_mode(unprivileged_home / KEYS) == (NOBODY, 12, 0o640)
+    (unprivileged_home / KEYS).chmod(0o600)
+    os.chown(unprivileged_home / KEYS, NOBODY, NOBODY)
+    assert (
+        run_as_unprivileged_user("keys", "rotate", "--now", cwd=unprivileged_home).returncode == 0
+    )
 
 
 @needs_root
-def test_files_made_by_root_belong_to_the_owner_of_the_folder(nobodys: Path) -> None:
-    (nobodys / ".ordergate").rmdir()
+def test_files_made_by_root_belong_to_the_owner_of_the_folder(unprivileged_home: Path) -> None:
+    (unprivileged_home / ".ordergate").rmdir()
     for command in (["migrate"], ["keys", "new"]):
-        assert ordergate(*command, cwd=nobodys).returncode == 0
+        assert ordergate(*command, cwd=unprivileged_home).returncode == 0
     for name in ("", "ordergate.db", "signing-keys.json", "signing-keys.json.lock"):
-        path = nobodys / ".ordergate" / name
+        path = unprivileged_home / ".ordergate" / name
         assert owner_and_mode(path) == (NOBODY, NOBODY, 0o600 if name else 0o700), name
     for command in (["users", "add", "alice"], ["keys", "rotate", "--now"], ["purge"]):
-        done = as_nobody(*command, cwd=nobodys)
+        done = run_as_unprivileged_user(*command, cwd=unprivileged_home)
         assert done.returncode == 0, done.stderr
 
 
 @needs_root
-def test_journals_that_root_makes_belong_to_the_service(nobodys: Path) -> None:
-    assert as_nobody("migrate", cwd=nobodys).returncode == 0
-    with closing(connect(nobodys / DATABASE)) as reader:
+def test_journals_that_root_makes_belong_to_the_service(unprivileged_home: Path) -> None:
+    assert run_as_unprivileged_user("migrate", cwd=unprivileged_home).returncode == 0
+    with closing(connect(unprivileged_home / DATABASE)) as reader:
         configure(reader)
         reader.execute("SELECT count(*) FROM users").fetchone()
-        owners = {path.name: path.stat().st_uid for path in (nobodys / ".ordergate").iterdir()}
+        owners = {
+            path.name: path.stat().st_uid for path in (unprivileged_home / ".ordergate").iterdir()
+        }
         assert owners == dict.fromkeys(
             ["ordergate.db", "ordergate.db-wal", "ordergate.db-shm"], NOBODY
         )
-        assert as_nobody("users", "add", "alice", cwd=nobodys).returncode == 0
+        assert (
+            run_as_unprivileged_user("users", "add", "alice", cwd=unprivileged_home).returncode == 0
+        )
 
 
 @needs_root
@@ -249,33 +255,33 @@ def test_journals_that_root_makes_belong_to_the_service(nobodys: Path) -> None:
     [["keys", "list"], ["keys", "new"], ["migrate"], ["users", "add", "alice"], ["backup", "b.db"]],
     ids=" ".join,
 )
-def test_missing_permission_is_explained(nobodys: Path, arguments: list[str]) -> None:
+def test_missing_permission_is_explained(unprivileged_home: Path, arguments: list[str]) -> None:
     for command in (["migrate"], ["keys", "new"]):
-        assert ordergate(*command, cwd=nobodys).returncode == 0
-    state = nobodys / ".ordergate"
+        assert ordergate(*command, cwd=unprivileged_home).returncode == 0
+    state = unprivileged_home / ".ordergate"
     for each in (state, state / "ordergate.db", state / "signing-keys.json"):
         os.chown(each, 0, 0)
-    line = error_line(as_nobody(*arguments, cwd=nobodys))
+    line = error_line(run_as_unprivileged_user(*arguments, cwd=unprivileged_home))
     runs_as = "this process runs as nobody"
     assert line.endswith(f"{state} is owned by root with mode 0700; {runs_as}")
     state.chmod(0o777)
-    line = error_line(as_nobody(*arguments, cwd=nobodys))
+    line = error_line(run_as_unprivileged_user(*arguments, cwd=unprivileged_home))
     file = "signing-keys.json" if arguments[0] == "keys" else "ordergate.db"
     assert line.endswith(f"{file} is owned by root with mode 0600; {runs_as}")
 
 
 @needs_root
-def test_keys_of_another_owner_are_not_taken_over(nobodys: Path) -> None:
+def test_keys_of_another_owner_are_not_taken_over(unprivileged_home: Path) -> None:
     """A member of the group may read them, and could replace the file, but not for its owner."""
-    assert as_nobody("keys", "new", cwd=nobodys).returncode == 0
-    os.chown(nobodys / KEYS, 0, NOBODY)
-    (nobodys / KEYS).chmod(0o640)
-    before = (nobodys / KEYS).read_bytes()
-    result = as_nobody("keys", "rotate", "--now", cwd=nobodys)
+    assert run_as_unprivileged_user("keys", "new", cwd=unprivileged_home).returncode == 0
+    os.chown(unprivileged_home / KEYS, 0, NOBODY)
+    (unprivileged_home / KEYS).chmod(0o640)
+    before = (unprivileged_home / KEYS).read_bytes()
+    result = run_as_unprivileged_user("keys", "rotate", "--now", cwd=unprivileged_home)
     assert result.returncode == 1
     assert result.stderr.endswith("owned by root with mode 0640; this process runs as nobody\n")
-    assert (nobodys / KEYS).read_bytes() == before
-    assert {path.name for path in (nobodys / ".ordergate").iterdir()} == {
+    assert (unprivileged_home / KEYS).read_bytes() == before
+    assert {path.name for path in (unprivileged_home / ".ordergate").iterdir()} == {
         "signing-keys.json",
         "signing-keys.json.lock",
     }

@@ -33,7 +33,7 @@ from ordergate.entrypoints.http.orders.cursor import _cursors
 from tests.support.builders import ALICE, an_order
 from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.doubles import SettableClock
-from tests.support.order_clients import SETTINGS, Ledger, client, stored, token_of
+from tests.support.order_clients import SETTINGS, Ledger, client, list_stored_orders, sign_in_user1
 from tests.support.server import Server, Start
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def storage(file: Path) -> AsyncIterator[SqlStorage]:
     """Return a storage that has read and written in each way; `alice` has order 1."""
-    storage = await made(file, ALICE)
+    storage = await create_storage(file, ALICE)
     await storage.orders.add(an_order(1), owner=ALICE.id)
     await read_in_each_way(storage)
     yield storage
@@ -59,11 +59,11 @@ async def storage(file: Path) -> AsyncIterator[SqlStorage]:
 async def another(tmp_path: Path) -> Path:
     """Make a file that can take its place; user 1 is `bob` there."""
     path = tmp_path / "another.db"
-    await (await made(path, BOB)).close()
+    await (await create_storage(path, BOB)).close()
     return path
 
 
-async def made(path: Path, *users: User) -> SqlStorage:
+async def create_storage(path: Path, *users: User) -> SqlStorage:
     storage = SqlStorage(SqliteDatabase(path))
     await storage.migrate()
     await storage.loader.load(users, [])
@@ -282,7 +282,7 @@ async def test_sessions_of_the_new_file_are_used_immediately(
                ("ended", "unknown", "live")}  # fmt: skip
     for caller in callers.values():
         await revocation.check(caller)
-    other = await made(tmp_path / "other.db", ALICE)
+    other = await create_storage(tmp_path / "other.db", ALICE)
     for name in ("ended", "live"):
         await start(other, name)
     ten_minutes_ago = NOW - timedelta(minutes=10)
@@ -351,7 +351,7 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
     assert ordergate(*seed, cwd=tmp_path, **SETTINGS, PASSWORD=PASSWORD).returncode == 0
     file = next(tmp_path.rglob("ordergate.db"))
     server: Server = start("serve", "--workers", 2, cwd=tmp_path, **SETTINGS)
-    token = token_of(server.url)
+    token = sign_in_user1(server.url)
     copy = tmp_path / "copy.db"
     assert ordergate("backup", copy, cwd=tmp_path).returncode == 0
     ledger = Ledger(url=server.url)
@@ -366,7 +366,7 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
     ledger.stop = True
     await asyncio.gather(*clients)
     assert not ledger.refused, ledger.refused[:3]
-    found = {sku for sku, _ in await stored(server.url, token)}
+    found = {sku for sku, _ in await list_stored_orders(server.url, token)}
     missing = ledger.acknowledged.keys() - before - found
     with suppress(httpx.HTTPError):
         server.stop()
@@ -391,7 +391,7 @@ async def test_order_with_a_late_body_belongs_to_no_other_user(
     (file,) = (tmp_path / "here").rglob("ordergate.db")
     (another,) = (tmp_path / "another").rglob("ordergate.db")
     server: Server = start("serve", cwd=tmp_path / "here", **SETTINGS)
-    token = token_of(server.url)["Authorization"]
+    token = sign_in_user1(server.url)["Authorization"]
     line = {"sku": "late", "name": "Teapot", "quantity": 1, "unit_price": "1.00"}
     body = json.dumps({"currency": "EUR", "lines": [line]})
     url = httpx.URL(server.url)

@@ -42,7 +42,7 @@ async def database(file: Path) -> AsyncIterator[SqliteDatabase]:
     await database.close()
 
 
-def adding(name: str) -> Callable[[Connection], str]:
+def insert_user(name: str) -> Callable[[Connection], str]:
     def work(connection: Connection) -> str:
         connection.execute(
             text("INSERT INTO users (username, password_hash) VALUES (:name, '')"), {"name": name}
@@ -167,7 +167,7 @@ async def test_prepared_query_raises_the_engines_error(file: Path) -> None:
 async def test_waiting_writes_are_committed_together(database: SqliteDatabase, file: Path) -> None:
     names = [f"user{i}" for i in range(50)]
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(*map(adding, names))
+        tasks = await writer.queue(*map(insert_user, names))
     assert await outcomes(tasks) == names
     assert writer.commits == 1
     assert names_in(file) == set(names)
@@ -175,7 +175,9 @@ async def test_waiting_writes_are_committed_together(database: SqliteDatabase, f
 
 async def test_group_of_writes_is_bounded(database: SqliteDatabase) -> None:
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(*(adding(f"user{i}") for i in range(sqlite_writer.MAX_GROUP)))
+        tasks = await writer.queue(
+            *(insert_user(f"user{i}") for i in range(sqlite_writer.MAX_GROUP))
+        )
     await outcomes(tasks)
     assert writer.commits == 2
 
@@ -185,23 +187,27 @@ async def test_writes_run_in_their_order_of_arrival(
 ) -> None:
     order: list[int] = []
 
-    def noting(i: int) -> Callable[[Connection], None]:
+    def record_turn(i: int) -> Callable[[Connection], None]:
         return lambda _connection: order.append(i)
 
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(*(noting(i) for i in range(20)))
+        tasks = await writer.queue(*(record_turn(i) for i in range(20)))
     await outcomes(tasks)
     assert order == list(range(20))
 
 
 async def test_failed_write_is_rolled_back_alone(database: SqliteDatabase, file: Path) -> None:
     def halfway(connection: Connection) -> None:
-        adding("halfway")(connection)
+        insert_user("halfway")(connection)
         raise LookupError
 
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(
-            adding("alice"), adding("alice"), halfway, adding("bob"), adding("carol")
+            insert_user("alice"),
+            insert_user("alice"),
+            halfway,
+            insert_user("bob"),
+            insert_user("carol"),
         )
     assert await outcomes(tasks) == ["alice", IntegrityError, LookupError, "bob", "carol"]
     assert writer.commits == 1
@@ -212,7 +218,7 @@ async def test_results_are_delivered_after_the_commit(database: SqliteDatabase, 
     seen: list[bool] = []
 
     async def add(name: str) -> None:
-        await database.write(adding(name))
+        await database.write(insert_user(name))
         seen.append(name in names_in(file))
 
     await asyncio.gather(*(add(f"user{i}") for i in range(100)))
@@ -224,7 +230,7 @@ async def test_failures_are_delivered_after_the_commit(
 ) -> None:
     """The name may be taken by a work of the same group, which is not stored yet."""
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(adding("alice"), adding("alice"))
+        tasks = await writer.queue(insert_user("alice"), insert_user("alice"))
     with pytest.raises(IntegrityError):
         await tasks[1]
     assert names_in(file) == {"alice"}
@@ -238,10 +244,12 @@ async def test_failed_commit_fails_every_write(database: SqliteDatabase, file: P
         )
 
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(adding("alice"), adding("alice"), orphan, adding("bob"))
+        tasks = await writer.queue(
+            insert_user("alice"), insert_user("alice"), orphan, insert_user("bob")
+        )
     assert await outcomes(tasks) == [StorageUnavailable] * 4
     assert names_in(file) == set()
-    assert await database.write(adding("alice")) == "alice"
+    assert await database.write(insert_user("alice")) == "alice"
     assert names_in(file) == {"alice"}
 
 
@@ -255,7 +263,7 @@ async def test_transaction_rolled_back_by_the_engine_fails_every_write(
         connection.exec_driver_sql("SELECT the_reason")
 
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(adding("alice"), lose, adding("bob"))
+        tasks = await writer.queue(insert_user("alice"), lose, insert_user("bob"))
     with pytest.raises(
         StorageUnavailable, match=r"^SQLite: no such column: the_reason \(.*orders.db\)$"
     ):
@@ -269,7 +277,7 @@ async def test_transaction_rolled_back_by_the_engine_fails_every_write(
 
 async def test_cancelled_write_is_skipped(database: SqliteDatabase, file: Path) -> None:
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(adding("alice"), adding("bob"))
+        tasks = await writer.queue(insert_user("alice"), insert_user("bob"))
         tasks[0].cancel()
         await asyncio.sleep(0)
     assert await outcomes(tasks) == [asyncio.CancelledError, "bob"]
@@ -278,7 +286,7 @@ async def test_cancelled_write_is_skipped(database: SqliteDatabase, file: Path) 
 
 async def test_close_waits_for_pending_writes(database: SqliteDatabase, file: Path) -> None:
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(adding("alice"), adding("bob"))
+        tasks = await writer.queue(insert_user("alice"), insert_user("bob"))
         closing_ = asyncio.create_task(database.close())
         await asyncio.sleep(0)
         assert not closing_.done()
@@ -290,8 +298,8 @@ async def test_close_waits_for_pending_writes(database: SqliteDatabase, file: Pa
 def test_writes_work_from_successive_event_loops(file: Path) -> None:
     database = SqliteDatabase(file)
     asyncio.run(SqlStorage(database).migrate())
-    assert asyncio.run(database.write(adding("alice"))) == "alice"
-    assert asyncio.run(database.write(adding("bob"))) == "bob"
+    assert asyncio.run(database.write(insert_user("alice"))) == "alice"
+    assert asyncio.run(database.write(insert_user("bob"))) == "bob"
     asyncio.run(database.close())
     assert names_in(file) == {"alice", "bob"}
 
@@ -311,16 +319,16 @@ async def full(file: Path) -> AsyncIterator[SqlStorage]:
     await storage.close()
 
 
-async def page_of(storage: SqlStorage) -> None:
+async def read_page(storage: SqlStorage) -> None:
     assert len(await storage.orders.page(owner=ALICE.id, limit=200)) == 200
 
 
-async def archive_of(storage: SqlStorage) -> None:
+async def read_archive(storage: SqlStorage) -> None:
     records, _ = await storage.archive.read(Order, limit=200)
     assert len(records) == 200
 
 
-@pytest.mark.parametrize("read", [page_of, archive_of])
+@pytest.mark.parametrize("read", [read_page, read_archive])
 async def test_point_reads_continue_during_a_large_read(
     full: SqlStorage, read: Callable[[SqlStorage], Coroutine[Any, Any, None]]
 ) -> None:
@@ -357,18 +365,18 @@ async def test_shared_reads_continue_during_large_reads(full: SqlStorage) -> Non
 
 
 async def test_close_waits_for_a_large_read(full: SqlStorage) -> None:
-    reading = asyncio.create_task(page_of(full))
+    reading = asyncio.create_task(read_page(full))
     await asyncio.sleep(0)  # it is asked for
     await full.close()
     await reading
 
 
 async def test_large_read_opens_the_replacing_file(full: SqlStorage, file: Path) -> None:
-    await page_of(full)
+    await read_page(full)
     for part in file.parent.iterdir():
         part.unlink()
     with pytest.raises(StorageUnavailable):
-        await page_of(full)
+        await read_page(full)
     await SqlStorage(SqliteDatabase(file)).migrate()
     assert await full.orders.page(owner=ALICE.id, limit=200) == []
 
@@ -383,9 +391,9 @@ async def test_write_is_unavailable_when_the_lock_is_held_too_long(
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageUnavailable, match="SQLite: database is locked"):
-            await database.write(adding("alice"))
+            await database.write(insert_user("alice"))
         other.execute("COMMIT")
-        assert await database.write(adding("alice")) == "alice"
+        assert await database.write(insert_user("alice")) == "alice"
 
 
 async def test_writes_fail_together_when_the_lock_is_held_too_long(
@@ -395,11 +403,11 @@ async def test_writes_fail_together_when_the_lock_is_held_too_long(
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
-        tasks = [asyncio.create_task(database.write(adding(f"user{i}"))) for i in range(64)]
+        tasks = [asyncio.create_task(database.write(insert_user(f"user{i}"))) for i in range(64)]
         assert await outcomes([*tasks]) == [StorageUnavailable] * 64
         assert 0.2 <= time.monotonic() - began < 2
         other.execute("COMMIT")
-    assert await database.write(adding("alice")) == "alice"
+    assert await database.write(insert_user("alice")) == "alice"
     assert names_in(file) == {"alice"}
 
 
@@ -409,9 +417,11 @@ async def test_later_write_waits_as_long_as_the_first(
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.5)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        first = asyncio.create_task(database.write(adding("alice")))
+        first = asyncio.create_task(database.write(insert_user("alice")))
         await asyncio.wait([first], timeout=0.25)
-        later = [asyncio.create_task(database.write(adding(name))) for name in ("bob", "carol")]
+        later = [
+            asyncio.create_task(database.write(insert_user(name))) for name in ("bob", "carol")
+        ]
         assert await outcomes([first]) == [StorageUnavailable]
         other.execute("COMMIT")
     assert await outcomes([*later]) == ["bob", "carol"]
@@ -424,7 +434,7 @@ async def test_close_waits_for_the_lock_no_longer_than_a_write(
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        tasks = [asyncio.create_task(database.write(adding(f"user{i}"))) for i in range(64)]
+        tasks = [asyncio.create_task(database.write(insert_user(f"user{i}"))) for i in range(64)]
         await asyncio.sleep(0)  # each has put its work into the queue
         await asyncio.wait_for(database.close(), 2)
     assert await outcomes([*tasks]) == [StorageUnavailable] * 64
@@ -435,9 +445,9 @@ async def test_waiting_writes_are_limited(
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "MAX_WAITING", 2)
     async with HeldWriter(database) as writer:
-        tasks = await writer.queue(adding("alice"), adding("bob"))
+        tasks = await writer.queue(insert_user("alice"), insert_user("bob"))
         with pytest.raises(StorageUnavailable, match=r"^SQLite: 2 writes wait already"):
-            await database.write(adding("carol"))
+            await database.write(insert_user("carol"))
     assert await outcomes(tasks) == ["alice", "bob"]
 
 
@@ -447,7 +457,7 @@ async def test_write_waits_for_that_of_another_process(
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("INSERT INTO users (username, password_hash) VALUES ('bob', '')")
-        writing = asyncio.create_task(database.write(adding("alice")))
+        writing = asyncio.create_task(database.write(insert_user("alice")))
         await asyncio.sleep(0)
         assert not writing.done()
         other.execute("COMMIT")

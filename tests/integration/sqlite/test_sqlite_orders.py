@@ -138,7 +138,7 @@ async def test_parallel_clients_place_every_order_once_through_two_workers(
         answers = await asyncio.gather(*(place(number) for number in range(64)))
         placed = [answer for each in answers for answer in each]
         assert {answer.status_code for answer in placed} == {201}
-        listed = [order for user in users for order in await orders_of(client, user)]
+        listed = [order for user in users for order in await list_orders(client, user)]
     assert sorted(listed, key=by_id) == sorted((answer.json() for answer in placed), key=by_id)
     assert len({order["lines"][0]["sku"] for order in listed}) == len(listed) == 192
 
@@ -153,7 +153,7 @@ async def signed_in(client: httpx.AsyncClient, username: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-async def orders_of(client: httpx.AsyncClient, user: dict[str, str]) -> list[dict[str, Any]]:
+async def list_orders(client: httpx.AsyncClient, user: dict[str, str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     following: str | None = "/orders?limit=30"
     while following:

@@ -39,21 +39,21 @@ ITS_SHOP = [
 ]
 
 
-def at(*revisions: str) -> list[str]:
+def versions_table(*revisions: str) -> list[str]:
     insert = "INSERT INTO alembic_version VALUES ('{}')"
     return [VERSIONS, *map(insert.format, revisions)]
 
 
 ANOTHER = "another program's"
 FOREIGN = {
-    "the newest revision and no table": (at("0005"), ANOTHER),
-    "an older revision and no table": (at("0001"), ANOTHER),
-    "the newest revision and its own users": ([*at("0005"), ITS_USERS], ANOTHER),
-    "the newest revision and its own shop": ([*at("0005"), *ITS_SHOP], ANOTHER),
-    "a newer revision and no table": (at("0017"), ANOTHER),
-    "a newer revision and its own shop": ([*at("0017"), *ITS_SHOP], ANOTHER),
-    "a hash": (at("9f3a1c2b7d8e"), ANOTHER),
-    "two heads": (at("0005", "0004"), ANOTHER),
+    "the newest revision and no table": (versions_table("0005"), ANOTHER),
+    "an older revision and no table": (versions_table("0001"), ANOTHER),
+    "the newest revision and its own users": ([*versions_table("0005"), ITS_USERS], ANOTHER),
+    "the newest revision and its own shop": ([*versions_table("0005"), *ITS_SHOP], ANOTHER),
+    "a newer revision and no table": (versions_table("0017"), ANOTHER),
+    "a newer revision and its own shop": ([*versions_table("0017"), *ITS_SHOP], ANOTHER),
+    "a hash": (versions_table("9f3a1c2b7d8e"), ANOTHER),
+    "two heads": (versions_table("0005", "0004"), ANOTHER),
     "a version table of other columns": (["CREATE TABLE alembic_version (n INTEGER)"], ANOTHER),
     "users and no revision": ([ITS_USERS], "a table users that Ordergate did not make"),
     "users and an empty version table": (
@@ -182,7 +182,7 @@ async def test_tables_of_other_names_may_share_the_database(tmp_path: Path) -> N
 def test_commands_refuse_the_file_of_another_program_in_one_line(
     tmp_path: Path, command: list[str]
 ) -> None:
-    make(tmp_path / "shop.db", [*at("0005"), *ITS_SHOP])
+    make(tmp_path / "shop.db", [*versions_table("0005"), *ITS_SHOP])
     url = f"sqlite:///{tmp_path}/shop.db"
     result = ordergate(*command, cwd=tmp_path, DATABASE_URL=url, PASSWORD="a pot of tea at five")
     assert result.returncode == 1
@@ -190,7 +190,9 @@ def test_commands_refuse_the_file_of_another_program_in_one_line(
     assert ANOTHER in line
 
 
-@pytest.mark.parametrize("statements", [at("0005"), [*at("0005"), *ITS_SHOP], [ITS_USERS]])
+@pytest.mark.parametrize(
+    "statements", [versions_table("0005"), [*versions_table("0005"), *ITS_SHOP], [ITS_USERS]]
+)
 def test_file_of_another_program_is_neither_restored_nor_replaced(
     tmp_path: Path, statements: list[str]
 ) -> None:

@@ -38,7 +38,7 @@ from tests.support.command import PASSWORD, ordergate
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
 from tests.support.postgres import database_at
-from tests.support.storage_calls import MARK, all_of
+from tests.support.storage_calls import MARK, read_all
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CHECKS = {
@@ -121,7 +121,7 @@ _any_text = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 @st.composite
-def lawless_orders(draw: st.DrawFn) -> Order:
+def orders_that_break_rules(draw: st.DrawFn) -> Order:
     """Any order of alice's that the columns of a table can hold, whatever today's rules say."""
     currency = draw(st.sampled_from(["EUR", "BGN", "XXZ", "eur", "\U0001fae8", ""]))
     lines = st.builds(
@@ -149,14 +149,14 @@ def teapot_in(currency: str) -> OrderLine:
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(order=lawless_orders())
+@given(order=orders_that_break_rules())
 async def test_order_that_breaks_current_rules_is_readable(storage: Storage, order: Order) -> None:
     await empty(storage)
     alice = replace(ALICE, password_hash=await hashed())
     await storage.loader.load([alice], [order])
     assert await storage.orders.get_owned(order.id, owner=alice.id) == order
     assert list(await storage.orders.page(owner=alice.id, limit=2)) == [order]
-    assert await all_of(storage, "orders") == [order]
+    assert await read_all(storage, "orders") == [order]
     copy = InMemoryStorage()
     assert (await CopyStorage(storage, copy)())["orders"] == 1
     assert copy.tables.orders[alice.id, order.id] == order
@@ -184,7 +184,7 @@ async def test_name_that_breaks_current_rules_signs_in(storage: Storage, name: s
     await storage.loader.load([user, other], [an_order()])
     assert await storage.users.find(Username(name)) == user
     assert await storage.users.get(user.id) == user
-    assert await all_of(storage, "accounts") == [
+    assert await read_all(storage, "accounts") == [
         AccountRecord(each.id, AccountKind.OPEN, each.username, each.password_hash)
         for each in (user, other)
     ]
@@ -220,7 +220,7 @@ async def test_session_of_another_version_is_shown_refreshed_and_copied(
     for records in ([alice], [SessionRecord(session), ended]):
         await storage.archive.write(records, checkpoint=MARK)
     await storage.archive.finish()
-    assert sorted(await all_of(storage, "sessions"), key=repr) == [
+    assert sorted(await read_all(storage, "sessions"), key=repr) == [
         SessionRecord(session),
         ended,
     ]

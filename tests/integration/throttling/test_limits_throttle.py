@@ -21,7 +21,7 @@ from ordergate.entrypoints.container import Container
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.support.command import SECONDS, ordergate
 from tests.support.server import Start
-from tests.support.throttle_calls import HERE, guess, is_shut
+from tests.support.throttle_calls import HERE, guess, is_blocked
 
 SECRET = "hunter2"
 
@@ -32,7 +32,7 @@ def valkey() -> Iterator[ValkeyServer]:
         yield server
 
 
-def url_of(server: ValkeyServer, scheme: str = "redis") -> str:
+def valkey_url(server: ValkeyServer, scheme: str = "redis") -> str:
     return f"{scheme}://default:{SECRET}@{server.host}:{server.port}/0"
 
 
@@ -63,7 +63,7 @@ def ask_redis_again(throttle: LimitsThrottle) -> None:
 async def in_valkey(
     valkey: ValkeyServer, client: "redis.Redis", caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[LimitsThrottle]:
-    throttle = a_throttle(url_of(valkey))
+    throttle = a_throttle(valkey_url(valkey))
     yield throttle
     await throttle.close()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -80,7 +80,7 @@ async def test_throttle_of_the_container_counts_in_the_configured_storage(
 ) -> None:
     settings = Settings(
         signing_secret="a secret of more than thirty-two bytes",
-        throttle_url=url_of(valkey, "valkey"),
+        throttle_url=valkey_url(valkey, "valkey"),
         sign_in_failures_per_account=3,
         sign_in_failures_per_address=6,
         sign_in_window_seconds=60,
@@ -88,7 +88,7 @@ async def test_throttle_of_the_container_counts_in_the_configured_storage(
     throttle = Container(settings=settings).throttle()
     for _ in range(3):
         await guess(throttle)
-    assert await is_shut(in_valkey)
+    assert await is_blocked(in_valkey)
     await throttle.close()
 
 
@@ -96,25 +96,25 @@ async def test_throttle_of_the_container_counts_in_the_configured_storage(
 async def test_workers_and_hosts_count_together(
     in_valkey: Throttle, valkey: ValkeyServer, scheme: str
 ) -> None:
-    other = a_throttle(url_of(valkey, scheme))
+    other = a_throttle(valkey_url(valkey, scheme))
     await guess(in_valkey)
     await guess(other)
     await guess(in_valkey)
-    assert await is_shut(other)
-    assert await is_shut(in_valkey)
+    assert await is_blocked(other)
+    assert await is_blocked(in_valkey)
     await other.close()
 
 
 async def test_match_in_one_worker_counts_in_the_others(
     in_valkey: Throttle, valkey: ValkeyServer
 ) -> None:
-    other = a_throttle(url_of(valkey))
+    other = a_throttle(valkey_url(valkey))
     for _ in range(2):
         await guess(in_valkey, familiar=True)
     await guess(other, familiar=True, matched=True)
     for _ in range(2):
         await guess(in_valkey, familiar=True)
-    assert not await is_shut(in_valkey, address=HERE, familiar=True)
+    assert not await is_blocked(in_valkey, address=HERE, familiar=True)
     await other.close()
 
 
@@ -147,10 +147,10 @@ async def eventually(condition: Callable[[], bool], throttle: Throttle) -> None:
 async def test_account_is_unblocked_at_the_reported_time(
     valkey: ValkeyServer, client: "redis.Redis", *, shared: bool
 ) -> None:
-    throttle = a_throttle(url_of(valkey) if shared else None, per_account=1, window_seconds=1)
+    throttle = a_throttle(valkey_url(valkey) if shared else None, per_account=1, window_seconds=1)
     await guess(throttle)
     started = time.monotonic()
-    while await is_shut(throttle):
+    while await is_blocked(throttle):
         assert time.monotonic() - started < SECONDS
     assert time.monotonic() - started <= 1.1
     await throttle.close()
@@ -161,31 +161,31 @@ async def test_sign_ins_are_throttled_without_valkey_and_with_it_again(
 ) -> None:
     caplog.set_level(logging.INFO, logger="ordergate.throttle")
 
-    def said() -> list[str]:
+    def warnings() -> list[str]:
         return [record.message for record in caplog.records if record.name == "ordergate.throttle"]
 
     server = ValkeyServer()
     server.start()
-    port, url = server.port, url_of(server)
+    port, url = server.port, valkey_url(server)
     throttle = a_throttle(url)
     for _ in range(3):
         await guess(throttle, "alice")
     server.terminate()
 
     for _ in range(3):
-        assert not await is_shut(throttle, "bob")
+        assert not await is_blocked(throttle, "bob")
         await guess(throttle, "bob")
-    assert await is_shut(throttle, "bob")
-    assert said() == ["throttle_counts_alone"]
+    assert await is_blocked(throttle, "bob")
+    assert warnings() == ["throttle_counts_alone"]
 
     again = ValkeyServer(port=port)
     again.start()
-    await eventually(lambda: len(said()) > 1, throttle)
-    assert said() == ["throttle_counts_alone", "throttle_counts_with_others"]
+    await eventually(lambda: len(warnings()) > 1, throttle)
+    assert warnings() == ["throttle_counts_alone", "throttle_counts_with_others"]
     other = a_throttle(url)
     for _ in range(3):
         await guess(other, "carol")
-    assert await is_shut(throttle, "carol")
+    assert await is_blocked(throttle, "carol")
     await other.close()
     await throttle.close()
     again.stop()
@@ -201,7 +201,7 @@ async def test_missing_redis_costs_one_warning(
     throttle = a_throttle(f"{scheme}://default:{SECRET}@{host}/0")
     for _ in range(3):
         await guess(throttle)
-    assert await is_shut(throttle)
+    assert await is_blocked(throttle)
     assert [record.message for record in caplog.records] == ["throttle_counts_alone"]
     assert vars(caplog.records[0])["error"] == "ConnectionError"
     assert SECRET not in str(vars(caplog.records[0]))
@@ -217,7 +217,7 @@ async def test_silent_redis_delays_one_guess_by_a_second(
         await asyncio.gather(*(guess(throttle, f"user{number}") for number in range(3)))
         for _ in range(3):
             await guess(throttle)
-        assert await is_shut(throttle)
+        assert await is_blocked(throttle)
         assert time.monotonic() - started < 3
         await throttle.close()
     assert [vars(record)["error"] for record in caplog.records] == ["TimeoutError"]
@@ -240,15 +240,15 @@ JUNK: dict[str, Callable[["redis.Redis", str], object]] = {
 async def test_non_numeric_counter_is_replaced_by_memory(
     valkey: ValkeyServer, client: "redis.Redis", caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    throttle = a_throttle(url_of(valkey))
+    throttle = a_throttle(valkey_url(valkey))
     await guess(throttle, "alice")
     for key in list(client.scan_iter()):
         client.delete(str(key))
         JUNK[kind](client, str(key))
     for _ in range(3):
-        assert not await is_shut(throttle, "alice")
+        assert not await is_blocked(throttle, "alice")
         await guess(throttle, "alice")
-    assert await is_shut(throttle, "alice")
+    assert await is_blocked(throttle, "alice")
     await guess(throttle, "bob", "203.0.113.7")
     await guess(throttle, "bob", "203.0.113.7", matched=True)
     assert client.dbsize() == 5  # the others are counted in Valkey
@@ -272,13 +272,13 @@ async def test_read_only_redis_does_not_disable_the_throttle(
             admin.replicaof("127.0.0.1", 1)
         else:
             admin.config_set(*REFUSALS[name])
-        throttle = a_throttle(url_of(server))
+        throttle = a_throttle(valkey_url(server))
         for _ in range(3):
-            assert not await is_shut(throttle)
+            assert not await is_blocked(throttle)
             await guess(throttle)
             ask_redis_again(throttle)
         ask_redis_again(throttle)
-        assert await is_shut(throttle)
+        assert await is_blocked(throttle)
         assert messages(caplog) == ["throttle_counts_alone"]
         await throttle.close()
         admin.close()
@@ -303,7 +303,7 @@ async def answering(answer: bytes, *, seconds: float = 0) -> AsyncIterator[int]:
 
     talks: list[asyncio.Task[object] | None] = []
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talks.append(asyncio.current_task())
         with suppress(OSError):
             while await reader.read(65_536):
@@ -313,7 +313,7 @@ async def answering(answer: bytes, *, seconds: float = 0) -> AsyncIterator[int]:
             writer.close()
             await writer.wait_closed()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -329,11 +329,11 @@ async def test_unexpected_answer_of_a_server_fails_no_guess(
         throttle = a_throttle(f"redis://127.0.0.1:{port}")
         await guess(throttle, "bob", matched=True)
         for _ in range(3):
-            assert not await is_shut(throttle)
+            assert not await is_blocked(throttle)
             await guess(throttle)
             ask_redis_again(throttle)
         ask_redis_again(throttle)
-        assert await is_shut(throttle)
+        assert await is_blocked(throttle)
         assert len(messages(caplog)) == 1
         await throttle.close()
 
@@ -355,7 +355,7 @@ async def test_two_workers_of_a_server_count_together(
     valkey: ValkeyServer, client: "redis.Redis", tmp_path: Path, start: Start
 ) -> None:
     settings = {
-        "THROTTLE_URL": url_of(valkey),
+        "THROTTLE_URL": valkey_url(valkey),
         "SIGN_IN_FAILURES_PER_ACCOUNT": 3,
         "BCRYPT_COST": 4,
     }

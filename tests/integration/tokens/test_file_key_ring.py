@@ -213,8 +213,8 @@ def test_keys_are_kept_when_the_file_is_broken_for_a_moment(
         ticks.now += LOOK_SECONDS
         assert ring.verifying() is before
         assert ring.verifying(newest=True) is before
-    told = [(record.name, record.levelno) for record in caplog.records]
-    assert told == [("ordergate.keys", logging.WARNING)]
+    logged = [(record.name, record.levelno) for record in caplog.records]
+    assert logged == [("ordergate.keys", logging.WARNING)]
     file.write_text(good)
     ticks.now += LOOK_SECONDS
     assert kids(ring) == [before.keys[0].kid]

@@ -27,8 +27,8 @@ from ordergate.adapters.tokens.keys.remote_key_set import (
 )
 from ordergate.application.errors import IssuerKeysUnavailable
 from tests.support.command import SECONDS, wait_until
-from tests.support.jose import SECRET, jwk_of, public_jwk
-from tests.support.oidc_issuer import Issuer, issuing
+from tests.support.jose import SECRET, public_jwk, to_jwk
+from tests.support.oidc_issuer import Issuer, running_issuer
 
 
 class Seconds:
@@ -43,7 +43,7 @@ class Seconds:
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
-    with issuing() as issuer:
+    with running_issuer() as issuer:
         yield issuer
 
 
@@ -196,7 +196,7 @@ async def test_unreachable_issuer_is_retried_every_second(
 
 
 async def test_keys_are_unavailable_when_the_port_is_closed() -> None:
-    with issuing() as issuer:
+    with running_issuer() as issuer:
         pass
     with pytest.raises(IssuerKeysUnavailable, match="ConnectError"):
         await RemoteKeySet(issuer.url).keys(None)
@@ -235,8 +235,8 @@ OTHER = public_jwk("ES256", kid="a")
     "document",
     [
         {"keys": [KEY, OTHER]},
-        {"keys": [KEY, jwk_of(SECRET)]},
-        {"keys": [jwk_of(SECRET)]},
+        {"keys": [KEY, to_jwk(SECRET)]},
+        {"keys": [to_jwk(SECRET)]},
         {"keys": [{**KEY, "kid": str(i)} for i in range(MAX_KEYS + 1)]},
         {"keys": KEY},
         {"keys": None},

@@ -38,26 +38,26 @@ def signing(folder: Path) -> str:
     return row.split()[0]
 
 
-def token_of(server: Server) -> str:
+def get_token(server: Server) -> str:
     form = {"username": "user1", "password": PASSWORD}
     answer = httpx.post(f"{server.url}/login", data=form, timeout=SECONDS)
     token: str = answer.json()["access_token"]
     return token
 
 
-def kid_of(token: str) -> str:
+def read_kid(token: str) -> str:
     kid: str = jwt.get_unverified_header(token)["kid"]
     return kid
 
 
 def test_running_workers_apply_every_change(server: Server, tmp_path: Path) -> None:
     old = signing(tmp_path)
-    before = token_of(server)
-    assert kid_of(before) == old
+    before = get_token(server)
+    assert read_kid(before) == old
     new = keys(tmp_path, "new")
     wait_until(lambda: all(published(server) == [old, new] for _ in range(8)))
     keys(tmp_path, "promote", new, "--now")
-    wait_until(lambda: all(kid_of(token_of(server)) == new for _ in range(8)))
+    wait_until(lambda: all(read_kid(get_token(server)) == new for _ in range(8)))
     assert all(read(server, before) == 200 for _ in range(8))
     keys(tmp_path, "retire", old, "--now")
     wait_until(lambda: all(read(server, before) == 401 for _ in range(8)))
@@ -71,7 +71,7 @@ def published(server: Server) -> list[str]:
 
 def signs_with(server: Server, kid: str) -> bool:
     """Say whether eight tokens in turn are signed with that key, whichever worker does it."""
-    return all(kid_of(token_of(server)) == kid for _ in range(8))
+    return all(read_kid(get_token(server)) == kid for _ in range(8))
 
 
 def read(server: Server, token: str) -> int:
@@ -86,7 +86,7 @@ def test_published_keys_verify_our_tokens_in_other_libraries(
         keys(tmp_path, "promote", keys(tmp_path, "new", "--algorithm", algorithm), "--now")
         kid = signing(tmp_path)
         wait_until(partial(signs_with, server, kid))
-        token = token_of(server)
+        token = get_token(server)
         metadata = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
         address = server.url + metadata["jwks_uri"].removeprefix(metadata["issuer"])
         key = jwt.PyJWKClient(address).get_signing_key_from_jwt(token)
@@ -113,7 +113,7 @@ async def test_requests_succeed_during_a_rotation_under_load(
                 answer = await client.post("/login", data=form)
                 statuses.append(answer.status_code)
                 token = answer.json()["access_token"]
-                signed_by.add(kid_of(token))
+                signed_by.add(read_kid(token))
             for _ in range(4):
                 async with httpx.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
                     headers = {"Authorization": f"Bearer {token}"}
@@ -125,7 +125,7 @@ async def test_requests_succeed_during_a_rotation_under_load(
     async def run(*arguments: str) -> str:
         return await asyncio.to_thread(keys, tmp_path, *arguments)
 
-    async def seen(kid: str) -> None:
+    async def wait_for_signature(kid: str) -> None:
         async with asyncio.timeout(SECONDS):
             while kid not in signed_by:
                 await asyncio.sleep(0.01)
@@ -133,12 +133,12 @@ async def test_requests_succeed_during_a_rotation_under_load(
     clients = [asyncio.create_task(use(f"user{1 + i % 3}", 1 + i % 3)) for i in range(4)]
     try:
         used = [await asyncio.to_thread(signing, tmp_path)]
-        await seen(used[0])
+        await wait_for_signature(used[0])
         for _ in range(2):
             unused = await run("new", "--algorithm", "ES256")
             used.append(await run("new"))
             await run("promote", used[-1], "--now")
-            await seen(used[-1])
+            await wait_for_signature(used[-1])
             await run("retire", unused, "--now")
         await run("rotate")
     finally:

@@ -31,7 +31,7 @@ def test_every_secret_may_be_in_a_file() -> None:
     assert set(secret_names()) == VALUES.keys()
 
 
-def value_of(name: str) -> str | None:
+def read_secret(name: str) -> str | None:
     if name == "PASSWORD":
         return password_given()
     secret = getattr(load_settings(Container.setting_validators()), name.lower())
@@ -41,7 +41,7 @@ def value_of(name: str) -> str | None:
 
 def settings_error(name: str) -> str:
     with pytest.raises(SettingsError) as refusal:
-        value_of(name)
+        read_secret(name)
     (problem,) = refusal.value.problems
     return problem
 
@@ -54,7 +54,7 @@ def test_secret_is_read_from_its_file_without_one_newline(
     file = tmp_path / "secret"
     file.write_bytes(f"{VALUES[name]}{end}".encode())
     monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(file))
-    assert value_of(name) == VALUES[name]
+    assert read_secret(name) == VALUES[name]
 
 
 def test_secret_is_read_through_the_links_of_kubernetes(
@@ -65,7 +65,7 @@ def test_secret_is_read_through_the_links_of_kubernetes(
     (tmp_path / "..data").symlink_to("..2026_11_28")
     (tmp_path / "secret").symlink_to("..data/secret")
     monkeypatch.setenv("ORDERGATE_SIGNING_SECRET_FILE", str(tmp_path / "secret"))
-    assert value_of("SIGNING_SECRET") == SECRET
+    assert read_secret("SIGNING_SECRET") == SECRET
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -13,7 +13,7 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http import dependencies
 from ordergate.entrypoints.http.app import create_app
 from tests.support.doubles import SettableClock
-from tests.support.throttle_calls import HERE, THERE, guess, is_shut
+from tests.support.throttle_calls import HERE, THERE, guess, is_blocked
 
 SECRET = "a secret of more than thirty-two bytes"
 SETTINGS = Settings(signing_secret=SECRET)
@@ -78,12 +78,12 @@ async def test_throttle_counts_as_the_settings_say() -> None:
     )
     throttle = Container(settings=settings).throttle()
     await guess(throttle, "alice", HERE)
-    assert not await is_shut(throttle, "alice", THERE)
+    assert not await is_blocked(throttle, "alice", THERE)
     await guess(throttle, "alice", HERE)
-    assert await is_shut(throttle, "alice", THERE)
-    assert not await is_shut(throttle, "bob", HERE)
+    assert await is_blocked(throttle, "alice", THERE)
+    assert not await is_blocked(throttle, "bob", HERE)
     await guess(throttle, "bob", HERE)
-    assert await is_shut(throttle, "carol", HERE)
+    assert await is_blocked(throttle, "carol", HERE)
 
 
 def test_settings_choose_the_accepted_issuer() -> None:

@@ -47,7 +47,7 @@ def variable_name(name: str) -> str:
     return name.replace("-", "_").upper()
 
 
-def problems_of(variables: dict[str, str]) -> list[str]:
+def load_problems(variables: dict[str, str]) -> list[str]:
     with patch.dict(os.environ, variables):
         try:
             load_settings(Container.setting_validators())
@@ -71,7 +71,7 @@ def test_variables_of_a_service_named_ordergate_are_ignored() -> None:
         "ORDERGATE_PORT_8000_TCP_PORT": "8000",
         "ORDERGATE_PORT_8000_TCP_ADDR": "10.0.0.1",
     }
-    assert problems_of(SERVICE) == []
+    assert load_problems(SERVICE) == []
 
 
 labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", fullmatch=True)
@@ -101,7 +101,7 @@ def test_variables_of_any_service_are_ignored(
 ) -> None:
     if unnamed:
         ports = [(*ports[0][:2], "")]
-    assert problems_of(kubelet_variables(service, address, ports)) == []
+    assert load_problems(kubelet_variables(service, address, ports)) == []
 
 
 @given(service=services, address=addresses, ports=ports, data=st.data())
@@ -115,7 +115,7 @@ def test_service_link_with_another_value_is_refused(
         | st.just(variables[name] + " ")
         | st.just(variables[name].upper() + "x")
     )
-    (problem,) = problems_of(variables | {name: value})
+    (problem,) = load_problems(variables | {name: value})
     assert problem.startswith(f"{name} is not a setting")
 
 
@@ -140,23 +140,23 @@ def test_service_link_with_another_value_is_refused(
     ],
 )
 def test_variable_of_nearly_that_form_is_refused(name: str, value: str) -> None:
-    (problem,) = problems_of({name: value})
+    (problem,) = load_problems({name: value})
     assert problem.startswith(f"{name} is not a setting")
 
 
 def test_addresses_of_one_service_must_agree() -> None:
     variables = SERVICE | {"ORDERGATE_SERVICE_HOST": "10.0.0.2"}
-    assert [problem.split()[0] for problem in problems_of(variables)] == sorted(variables)
+    assert [problem.split()[0] for problem in load_problems(variables)] == sorted(variables)
 
 
 def test_misspelt_setting_is_refused_beside_service_links() -> None:
-    assert problems_of(SERVICE | {"ORDERGATE_HOEM": "/srv"}) == [
+    assert load_problems(SERVICE | {"ORDERGATE_HOEM": "/srv"}) == [
         "ORDERGATE_HOEM is not a setting; did you mean ORDERGATE_HOME?"
     ]
 
 
 def test_setting_is_read_beside_service_links() -> None:
-    assert problems_of(SERVICE | {"ORDERGATE_BCRYPT_COST": "3"}) == [
+    assert load_problems(SERVICE | {"ORDERGATE_BCRYPT_COST": "3"}) == [
         "ORDERGATE_BCRYPT_COST: must be a whole number from 4 to 20"
     ]
 

@@ -21,25 +21,25 @@ SECRET = "a secret of more than thirty-two bytes"
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def clear_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith(PREFIX):
             monkeypatch.delenv(name)
 
 
-def settings_of(**variables: str) -> Settings:
+def load_with(**variables: str) -> Settings:
     with patch.dict(os.environ, {PREFIX + name: value for name, value in variables.items()}):
         return load_settings({"database_url": Container.setting_validators()["database_url"]})
 
 
-def problems_of(**variables: str) -> list[str]:
+def load_problems(**variables: str) -> list[str]:
     with pytest.raises(SettingsError) as refusal:
-        settings_of(**variables)
+        load_with(**variables)
     return refusal.value.problems
 
 
 def test_settings_have_defaults() -> None:
-    settings = settings_of()
+    settings = load_with()
     assert settings.storage_url == "sqlite:///.ordergate/ordergate.db"
     assert settings.signing_keys_file == Path(".ordergate/signing-keys.json")
     assert settings.access_token_seconds == 900
@@ -50,14 +50,14 @@ def test_settings_have_defaults() -> None:
 
 
 def test_home_moves_its_files() -> None:
-    settings = settings_of(HOME="/srv/orders")
+    settings = load_with(HOME="/srv/orders")
     assert settings.storage_url == "sqlite:////srv/orders/ordergate.db"
     assert settings.signing_keys_file == Path("/srv/orders/signing-keys.json")
 
 
 @pytest.mark.parametrize("url", ["sqlite:///data/o.db", "sqlite:////srv/o.db"])
 def test_database_url_names_a_file(url: str) -> None:
-    settings = settings_of(DATABASE_URL=url)
+    settings = load_with(DATABASE_URL=url)
     assert settings.storage_url == url
     assert url not in repr(settings)
 
@@ -73,7 +73,7 @@ def test_database_url_names_a_file(url: str) -> None:
     ],
 )
 def test_database_url_without_a_file_is_refused(url: str) -> None:
-    assert problems_of(DATABASE_URL=url) == [
+    assert load_problems(DATABASE_URL=url) == [
         "ORDERGATE_DATABASE_URL: must name a file, as in sqlite:///folder/orders.db"
     ]
 
@@ -81,7 +81,7 @@ def test_database_url_without_a_file_is_refused(url: str) -> None:
 @pytest.mark.parametrize("blank", ["", " ", "\t\r\n", "\u00a0", "\ufeff"])
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_blank_setting_is_refused(name: str, blank: str) -> None:
-    assert problems_of(**{name.upper(): blank})[0].startswith(
+    assert load_problems(**{name.upper(): blank})[0].startswith(
         f"ORDERGATE_{name.upper()} is blank; unset it for the default ("
     )
 
@@ -99,14 +99,14 @@ def test_blank_setting_is_refused(name: str, blank: str) -> None:
     ],
 )
 def test_blank_setting_error_names_the_default(name: str, default: str) -> None:
-    assert problems_of(**{name: ""}) == [
+    assert load_problems(**{name: ""}) == [
         f"ORDERGATE_{name} is blank; unset it for the default ({default})"
     ]
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
 def test_blank_password_is_refused(blank: str) -> None:
-    assert problems_of(PASSWORD=blank)[0].startswith("ORDERGATE_PASSWORD is blank")
+    assert load_problems(PASSWORD=blank)[0].startswith("ORDERGATE_PASSWORD is blank")
     with (
         patch.dict(os.environ, {"ORDERGATE_PASSWORD": blank}),
         pytest.raises(SettingsError, match="ORDERGATE_PASSWORD is blank; give it a password"),
@@ -150,7 +150,7 @@ MANGLED = [
 def test_path_or_secret_with_a_stray_character_is_refused_and_names_it(
     name: str, value: str, mangled: str, flaw: str
 ) -> None:
-    assert problems_of(**{name: mangled.format(value)}) == [f"ORDERGATE_{name}: {flaw}"]
+    assert load_problems(**{name: mangled.format(value)}) == [f"ORDERGATE_{name}: {flaw}"]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_path_or_secret_with_a_stray_character_is_refused_and_names_it(
     ],
 )
 def test_path_for_a_shell_is_refused(path: str, flaw: str) -> None:
-    assert problems_of(HOME=path)[0].startswith(f"ORDERGATE_HOME: {flaw}")
-    assert problems_of(DATABASE_URL=f"sqlite:///{path}")[0].startswith(
+    assert load_problems(HOME=path)[0].startswith(f"ORDERGATE_HOME: {flaw}")
+    assert load_problems(DATABASE_URL=f"sqlite:///{path}")[0].startswith(
         f"ORDERGATE_DATABASE_URL: its path {flaw}"
     )
 
@@ -175,26 +175,26 @@ def test_path_for_a_shell_is_refused(path: str, flaw: str) -> None:
     "path", ["/srv/my orders", "/srv/bob's orders", "orders~", "a$b", "./~", "/سفارش\u200cها"]
 )
 def test_unusual_path_is_kept(path: str) -> None:
-    assert settings_of(HOME=path).home == Path(path)
-    assert settings_of(DATABASE_URL=f"sqlite:///{path}").storage_url == f"sqlite:///{path}"
+    assert load_with(HOME=path).home == Path(path)
+    assert load_with(DATABASE_URL=f"sqlite:///{path}").storage_url == f"sqlite:///{path}"
 
 
 @pytest.mark.parametrize("number", ["1_2", "+12", " 12", "12 ", "12.0", "1e1", "١٢", "１２", "0xc"])
 def test_number_that_only_python_reads_is_refused(number: str) -> None:
-    assert problems_of(BCRYPT_COST=number) == [
+    assert load_problems(BCRYPT_COST=number) == [
         "ORDERGATE_BCRYPT_COST: must be a whole number from 4 to 20"
     ]
 
 
 @pytest.mark.parametrize("value", ["True ", "2", "maybe", "ja"])
 def test_boolean_of_another_form_is_refused(value: str) -> None:
-    assert problems_of(SIGN_UP=value) == ["ORDERGATE_SIGN_UP: must be true or false"]
+    assert load_problems(SIGN_UP=value) == ["ORDERGATE_SIGN_UP: must be true or false"]
 
 
 @pytest.mark.parametrize("name", ["ordergate_home", "Ordergate_Home", "ORDERGATE_home"])
 def test_setting_in_other_letters_is_refused(name: str) -> None:
     with patch.dict(os.environ, {name: "/srv", "ORDERGATE_HOME": "/srv/orders"}):
-        assert problems_of() == [f"{name} is not a setting; did you mean ORDERGATE_HOME?"]
+        assert load_problems() == [f"{name} is not a setting; did you mean ORDERGATE_HOME?"]
 
 
 def test_file_of_settings_is_not_read() -> None:
@@ -204,12 +204,12 @@ def test_file_of_settings_is_not_read() -> None:
 
 @pytest.mark.parametrize("name", ["HOME", "ISSUER", "PASSWORD_", "JWKS_URL"])
 def test_file_variable_is_for_secrets_only(name: str) -> None:
-    (problem,) = problems_of(**{f"{name}_FILE": "/run/secrets/x"})
+    (problem,) = load_problems(**{f"{name}_FILE": "/run/secrets/x"})
     assert problem.startswith(f"ORDERGATE_{name}_FILE is not a setting")
 
 
 def test_all_wrong_settings_are_named_together() -> None:
-    problems = problems_of(
+    problems = load_problems(
         BCRYPT_COST="3",
         HASHING_THREADS="many",
         SIGNING_SECRET="short",
@@ -234,21 +234,21 @@ def test_all_wrong_settings_are_named_together() -> None:
     ],
 )
 def test_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, hint: str) -> None:
-    assert problems_of(**{name: "x"}) == [f"ORDERGATE_{name} is not a setting{hint}"]
+    assert load_problems(**{name: "x"}) == [f"ORDERGATE_{name} is not a setting{hint}"]
 
 
 @pytest.mark.parametrize("name", ["SIGNING_SECRET", "ISSUER", "HOME", "PASSWORD"])
 def test_value_with_invalid_utf_8_is_refused(name: str) -> None:
     value = (b"\xff" + SECRET.encode()).decode(errors="surrogateescape")
-    assert problems_of(**{name: value})[0] == f"ORDERGATE_{name} is not UTF-8"
+    assert load_problems(**{name: value})[0] == f"ORDERGATE_{name} is not UTF-8"
 
 
 def test_password_of_commands_is_a_known_setting() -> None:
-    assert settings_of(PASSWORD="x") == settings_of()
+    assert load_with(PASSWORD="x") == load_with()
 
 
 def test_two_signing_keys_exclude_each_other() -> None:
-    problems = problems_of(SIGNING_SECRET=SECRET, SIGNING_KEY_FILE="/nowhere/key.pem")
+    problems = load_problems(SIGNING_SECRET=SECRET, SIGNING_KEY_FILE="/nowhere/key.pem")
     assert problems[0] == (
         "ORDERGATE_SIGNING_KEY_FILE and ORDERGATE_SIGNING_SECRET exclude each other"
     )
@@ -257,13 +257,13 @@ def test_two_signing_keys_exclude_each_other() -> None:
 @pytest.mark.parametrize("name", ["SIGNING_SECRET", "SIGNING_KEY_FILE"])
 def test_external_issuer_excludes_signing_keys(name: str) -> None:
     value = {"SIGNING_SECRET": SECRET, "SIGNING_KEY_FILE": __file__}[name]
-    assert problems_of(
+    assert load_problems(
         JWKS_URL="https://id.example/jwks", ISSUER="https://id.example", **{name: value}
     ) == [f"ORDERGATE_{name} and ORDERGATE_JWKS_URL exclude each other"]
 
 
 def test_external_issuer_requires_its_name() -> None:
-    assert problems_of(JWKS_URL="https://id.example/jwks") == [
+    assert load_problems(JWKS_URL="https://id.example/jwks") == [
         "ORDERGATE_JWKS_URL needs ORDERGATE_ISSUER, the `iss` of its issuer's tokens"
     ]
 
@@ -280,10 +280,10 @@ def test_external_issuer_requires_its_name() -> None:
     ],
 )
 def test_jwks_url_disables_sign_in(url: str) -> None:
-    settings = settings_of(JWKS_URL=url, ISSUER="https://id.example/")
+    settings = load_with(JWKS_URL=url, ISSUER="https://id.example/")
     assert (settings.jwks_url, settings.issuer) == (url, "https://id.example/")
     assert not settings.issues_tokens
-    assert settings_of().issues_tokens
+    assert load_with().issues_tokens
 
 
 @pytest.mark.parametrize(
@@ -305,23 +305,23 @@ def test_jwks_url_disables_sign_in(url: str) -> None:
     ],
 )
 def test_any_other_jwks_url_is_refused(url: str) -> None:
-    (problem,) = problems_of(JWKS_URL=url, ISSUER="https://id.example")
+    (problem,) = load_problems(JWKS_URL=url, ISSUER="https://id.example")
     assert problem.startswith("ORDERGATE_JWKS_URL: must be a URL such as https://id.example/jwks;")
 
 
 def test_type_of_jwts_is_one_of_two() -> None:
-    assert problems_of(JWT_TYPE="id+jwt") == ["ORDERGATE_JWT_TYPE: must be one of at+jwt, jwt"]
+    assert load_problems(JWT_TYPE="id+jwt") == ["ORDERGATE_JWT_TYPE: must be one of at+jwt, jwt"]
 
 
 def test_missing_key_file_is_named_immediately() -> None:
-    (problem,) = problems_of(SIGNING_KEY_FILE="/nowhere/key.pem")
+    (problem,) = load_problems(SIGNING_KEY_FILE="/nowhere/key.pem")
     assert problem.startswith("ORDERGATE_SIGNING_KEY_FILE: must name a file that exists")
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "é", "x" * 256])
 def test_audience_is_a_short_plain_name(name: str) -> None:
     expected = "must be 1 to 255 printable ASCII characters, no spaces"
-    assert problems_of(AUDIENCE=name) == [f"ORDERGATE_AUDIENCE: {expected}"]
+    assert load_problems(AUDIENCE=name) == [f"ORDERGATE_AUDIENCE: {expected}"]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_audience_is_a_short_plain_name(name: str) -> None:
     ],
 )
 def test_issuer_is_a_url(url: str) -> None:
-    assert settings_of(ISSUER=url).issuer == url
+    assert load_with(ISSUER=url).issuer == url
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_issuer_is_a_url(url: str) -> None:
     ],
 )
 def test_any_other_issuer_is_refused(url: str) -> None:
-    (problem,) = problems_of(ISSUER=url)
+    (problem,) = load_problems(ISSUER=url)
     assert problem == (
         "ORDERGATE_ISSUER: must be a URL such as https://orders.example: http "
         "or https, at most 255 characters, no query and no fragment"
@@ -362,7 +362,7 @@ def test_any_other_issuer_is_refused(url: str) -> None:
 
 
 def test_origins_are_separated_by_commas() -> None:
-    assert settings_of(CORS_ORIGINS="https://a.example, http://localhost:3000").cors_origins == (
+    assert load_with(CORS_ORIGINS="https://a.example, http://localhost:3000").cors_origins == (
         "https://a.example",
         "http://localhost:3000",
     )
@@ -383,7 +383,7 @@ def test_origins_are_separated_by_commas() -> None:
     ],
 )
 def test_invalid_origin_is_refused(origin: str) -> None:
-    (problem,) = problems_of(CORS_ORIGINS=origin)
+    (problem,) = load_problems(CORS_ORIGINS=origin)
     assert problem.startswith("ORDERGATE_CORS_ORIGINS: must be origins")
 
 
@@ -398,7 +398,7 @@ THROTTLE_URLS = [
 
 @pytest.mark.parametrize("url", THROTTLE_URLS)
 def test_throttle_url_names_a_redis(url: str) -> None:
-    settings = settings_of(THROTTLE_URL=url)
+    settings = load_with(THROTTLE_URL=url)
     assert settings.throttle_url is not None
     assert settings.throttle_url.get_secret_value() == url
     assert url not in repr(settings)
@@ -424,11 +424,11 @@ def test_throttle_url_names_a_redis(url: str) -> None:
 )
 def test_any_other_throttle_url_is_refused_and_not_repeated(url: str) -> None:
     expected = "must look like rediss://name:password@host:6379/0, with other characters as %23"
-    assert problems_of(THROTTLE_URL=url) == [f"ORDERGATE_THROTTLE_URL: {expected}"]
+    assert load_problems(THROTTLE_URL=url) == [f"ORDERGATE_THROTTLE_URL: {expected}"]
 
 
 def test_proxies_are_separated_by_commas() -> None:
-    assert settings_of(TRUSTED_PROXIES="10.0.0.0/8, 192.0.2.1,2001:DB8::/32").trusted_proxies == (
+    assert load_with(TRUSTED_PROXIES="10.0.0.0/8, 192.0.2.1,2001:DB8::/32").trusted_proxies == (
         "10.0.0.0/8",
         "192.0.2.1/32",
         "2001:db8::/32",
@@ -439,14 +439,14 @@ def test_proxies_are_separated_by_commas() -> None:
     "proxies", ["*", "proxy.example", "10.0.0.1/8", "0.0.0.0/0", "::/0", "10.0.0.1,"]
 )
 def test_invalid_proxy_is_refused(proxies: str) -> None:
-    (problem,) = problems_of(TRUSTED_PROXIES=proxies)
+    (problem,) = load_problems(TRUSTED_PROXIES=proxies)
     assert problem.startswith("ORDERGATE_TRUSTED_PROXIES: must be IP addresses or networks")
 
 
 def test_repr_and_errors_do_not_contain_secrets() -> None:
-    assert SECRET not in repr(settings_of(SIGNING_SECRET=SECRET))
-    assert SECRET not in str(settings_of(SIGNING_SECRET=SECRET))
-    problems = problems_of(SIGNING_SECRET="hunter2", DATABASE_URL="mysql://me:hunter2@h/d")
+    assert SECRET not in repr(load_with(SIGNING_SECRET=SECRET))
+    assert SECRET not in str(load_with(SIGNING_SECRET=SECRET))
+    problems = load_problems(SIGNING_SECRET="hunter2", DATABASE_URL="mysql://me:hunter2@h/d")
     assert "hunter2" not in str(problems)
 
 
@@ -460,7 +460,7 @@ environment_text = st.text(st.characters(exclude_characters="\0", exclude_catego
 )
 def test_any_value_is_a_setting_or_an_error_that_does_not_repeat_it(name: str, value: str) -> None:
     try:
-        settings_of(**{name.upper(): value + MARK})
+        load_with(**{name.upper(): value + MARK})
     except SettingsError as error:
         assert all(problem.startswith("ORDERGATE_") for problem in error.problems)
         assert MARK not in str(error)
@@ -470,4 +470,4 @@ def test_any_value_is_a_setting_or_an_error_that_does_not_repeat_it(name: str, v
 def test_any_other_name_is_refused(name: str) -> None:
     files = {f"{each}_FILE" for each in secret_names()}
     if name.lower() not in {*Settings.model_fields, "password"} and name not in files:
-        assert problems_of(**{name: "x"})[0].startswith(f"ORDERGATE_{name} is not a setting")
+        assert load_problems(**{name: "x"})[0].startswith(f"ORDERGATE_{name} is not a setting")

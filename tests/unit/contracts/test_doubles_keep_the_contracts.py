@@ -26,7 +26,7 @@ from tests.support.doubles import (
     SettableClock,
     TableTokenIssuer,
 )
-from tests.support.throttle_calls import guess, is_shut
+from tests.support.throttle_calls import guess, is_blocked
 
 
 class TestInMemoryStorage(StorageContract):
@@ -76,9 +76,9 @@ class TestCountingThrottle(ThrottleContract):
         for _ in range(3):
             await guess(throttle)
         clock.advance(seconds=59)
-        assert await is_shut(throttle)
+        assert await is_blocked(throttle)
         clock.advance(seconds=1)
-        assert not await is_shut(throttle)
+        assert not await is_blocked(throttle)
 
 
 class TestInMemorySigningKeys(SigningKeysContract):

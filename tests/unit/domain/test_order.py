@@ -38,7 +38,7 @@ def a_line(sku: str = "CUP-2", name: str = "Cup", quantity: int = 4) -> OrderLin
     return OrderLine.new(sku, name, quantity, CUPS.unit_price)
 
 
-def placed(
+def place_and_get_location(
     order_id: int = 7,
     owner: int = 1,
     placed_at: datetime = AT,
@@ -49,7 +49,9 @@ def placed(
 
 def test_new_order_is_placed_in_its_first_version() -> None:
     assert a_line() == CUPS
-    assert placed() == Order(OrderId(7), UserId(1), OrderStatus.PLACED, AT, (TEAPOT, CUPS), 1)
+    assert place_and_get_location() == Order(
+        OrderId(7), UserId(1), OrderStatus.PLACED, AT, (TEAPOT, CUPS), 1
+    )
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 1_000_001])
@@ -136,19 +138,19 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
 @pytest.mark.parametrize("lines", [(), (CUPS,) * (MAX_LINES + 1)], ids=len)
 def test_number_of_lines_is_limited(lines: tuple[OrderLine, ...]) -> None:
     with pytest.raises(InvalidOrder, match="lines"):
-        placed(lines=lines)
+        place_and_get_location(lines=lines)
 
 
 def test_lines_in_two_currencies_are_refused() -> None:
     in_yen = replace(CUPS, unit_price=Money(1250, "JPY"))
     with pytest.raises(InvalidOrder, match="one currency"):
-        placed(lines=(TEAPOT, in_yen))
+        place_and_get_location(lines=(TEAPOT, in_yen))
 
 
 def test_total_that_cannot_be_stored_is_refused() -> None:
     dear = replace(TEAPOT, unit_price=Money(MAX_MINOR, "EUR"))
     with pytest.raises(InvalidMoney):
-        placed(lines=(dear, dear))
+        place_and_get_location(lines=(dear, dear))
 
 
 @pytest.mark.parametrize(
@@ -160,15 +162,15 @@ def test_total_that_cannot_be_stored_is_refused() -> None:
 )
 def test_order_is_placed_at_a_time_in_utc(placed_at: datetime) -> None:
     with pytest.raises(InvalidOrder, match="UTC"):
-        placed(placed_at=placed_at)
+        place_and_get_location(placed_at=placed_at)
 
 
 @pytest.mark.parametrize("number", [0, -1, MAX_ID + 1])
 def test_ids_are_limited(number: int) -> None:
     with pytest.raises(InvalidOrder, match="ids"):
-        placed(order_id=number)
+        place_and_get_location(order_id=number)
     with pytest.raises(InvalidOrder, match="ids"):
-        placed(owner=number)
+        place_and_get_location(owner=number)
 
 
 @given(orders())

@@ -7,13 +7,13 @@ from ordergate.domain import random_numbers
 from ordergate.domain.random_numbers import random_128_bits
 
 
-def some(_: int = 0) -> list[int]:
+def draw_1000_numbers(_: int = 0) -> list[int]:
     return [random_128_bits() for _ in range(1_000)]
 
 
 def test_numbers_are_all_different() -> None:
     with ThreadPoolExecutor(8) as threads:
-        numbers = [number for each in threads.map(some, range(8)) for number in each]
+        numbers = [number for each in threads.map(draw_1000_numbers, range(8)) for number in each]
     assert len(set(numbers)) == 8_000
     assert 2**120 < max(numbers) < 2**128
 

@@ -11,7 +11,7 @@ from ordergate.entrypoints.http.app import create_app
 PROXY, OUTER_PROXY, CLIENT, FORGED = "10.0.0.9", "10.1.2.3", "203.0.113.5", "192.0.2.66"
 
 
-async def address_of(peer: str, *forwarded: str, trusted: str = "") -> str:
+async def resolve_address(peer: str, *forwarded: str, trusted: str = "") -> str:
     """Return what the application takes for the client's address."""
     settings = Settings(
         signing_secret="a secret of more than thirty-two bytes",
@@ -35,18 +35,18 @@ async def address_of(peer: str, *forwarded: str, trusted: str = "") -> str:
 
 @pytest.mark.parametrize("peer", [CLIENT, "127.0.0.1", "::1"])
 async def test_forwarded_header_is_ignored_without_the_setting(peer: str) -> None:
-    assert await address_of(peer, FORGED) == peer
+    assert await resolve_address(peer, FORGED) == peer
 
 
 @pytest.mark.parametrize("peer", [CLIENT, "127.0.0.1", "11.0.0.1"])
 async def test_forwarded_header_is_ignored_from_an_untrusted_peer(peer: str) -> None:
-    assert await address_of(peer, FORGED, trusted="10.0.0.0/8") == peer
+    assert await resolve_address(peer, FORGED, trusted="10.0.0.0/8") == peer
 
 
 @pytest.mark.parametrize("trusted", [PROXY, "10.0.0.0/8", f"192.168.0.1, {PROXY}", "10.0.0.8/30"])
 @pytest.mark.parametrize("peer", [PROXY, f"::ffff:{PROXY}"])
 async def test_trusted_proxy_names_its_client(trusted: str, peer: str) -> None:
-    assert await address_of(peer, CLIENT, trusted=trusted) == CLIENT
+    assert await resolve_address(peer, CLIENT, trusted=trusted) == CLIENT
 
 
 @pytest.mark.parametrize(
@@ -63,18 +63,18 @@ async def test_trusted_proxy_names_its_client(trusted: str, peer: str) -> None:
 async def test_claims_left_of_the_trusted_proxy_are_not_read(
     forwarded: list[str],
 ) -> None:
-    assert await address_of(PROXY, *forwarded, trusted="10.0.0.0/8") == CLIENT
+    assert await resolve_address(PROXY, *forwarded, trusted="10.0.0.0/8") == CLIENT
 
 
 async def test_proxy_may_have_an_ipv6_address() -> None:
-    assert await address_of("2001:db8::9", "2001:db8:1::5", trusted="2001:db8::/48") == (
+    assert await resolve_address("2001:db8::9", "2001:db8:1::5", trusted="2001:db8::/48") == (
         "2001:db8:1::5"
     )
-    assert await address_of("2001:db8::9", "[2001:db8:1::5]:443", trusted="2001:DB8:0::9") == (
+    assert await resolve_address("2001:db8::9", "[2001:db8:1::5]:443", trusted="2001:DB8:0::9") == (
         "2001:db8:1::5"
     )
 
 
 @pytest.mark.parametrize("forwarded", [[], [""], [","], [f"{FORGED}, "]])
 async def test_proxy_without_a_header_is_the_client(forwarded: list[str]) -> None:
-    assert await address_of(PROXY, *forwarded, trusted=PROXY) == PROXY
+    assert await resolve_address(PROXY, *forwarded, trusted=PROXY) == PROXY

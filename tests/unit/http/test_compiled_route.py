@@ -183,14 +183,14 @@ async def assert_same(
     body: bytes | None = None,
 ) -> None:
     """Ask each client with each of the headers, and see the same answers to the byte."""
-    told = []
+    reported = []
     for client in clients:
         async with client:
             answers = [
                 await client.request(method, path, content=body, headers=each) for each in headers
             ]
-        told.append([(a.status_code, a.headers.multi_items(), a.content) for a in answers])
-    assert told[0] == told[1] == told[2]
+        reported.append([(a.status_code, a.headers.multi_items(), a.content) for a in answers])
+    assert reported[0] == reported[1] == reported[2]
 
 
 @pytest.mark.parametrize(

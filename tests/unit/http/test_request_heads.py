@@ -11,7 +11,7 @@ from ordergate.entrypoints.http.problems.catalog import MAX_HEAD_BYTES, MAX_HEAD
 HOST = (b"host", b"shop.example")
 
 
-async def status_of(
+async def request_status(
     *fields: tuple[bytes, bytes], raw_path: bytes | None = b"/orders", **scope: Any
 ) -> int:
     """Send a request through the outermost middleware to an application that answers 200."""
@@ -57,7 +57,7 @@ async def status_of(
     ],
 )
 async def test_host_is_accepted_when_it_is_a_host_and_perhaps_a_port(host: str) -> None:
-    assert await status_of((b"host", host.encode())) == 200
+    assert await request_status((b"host", host.encode())) == 200
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ async def test_host_is_accepted_when_it_is_a_host_and_perhaps_a_port(host: str) 
 )
 async def test_host_is_refused_when_it_is_malformed(host: str) -> None:
     for version in ("1.0", "1.1", "2"):
-        assert await status_of((b"host", host.encode()), http_version=version) == 400
+        assert await request_status((b"host", host.encode()), http_version=version) == 400
 
 
 async def test_host_is_sent_once() -> None:
-    assert await status_of() == 400
-    assert await status_of(HOST, HOST) == 400
-    assert await status_of(HOST, (b"host", b"other.example"), http_version="1.0") == 400
-    assert await status_of(http_version="1.0") == 200
+    assert await request_status() == 400
+    assert await request_status(HOST, HOST) == 400
+    assert await request_status(HOST, (b"host", b"other.example"), http_version="1.0") == 400
+    assert await request_status(http_version="1.0") == 200
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_host_is_sent_once() -> None:
     ],
 )
 async def test_path_is_accepted_when_it_has_one_spelling(path: str) -> None:
-    assert await status_of(HOST, raw_path=path.encode()) == 200
+    assert await request_status(HOST, raw_path=path.encode()) == 200
 
 
 @pytest.mark.parametrize(
@@ -127,17 +127,17 @@ async def test_path_is_accepted_when_it_has_one_spelling(path: str) -> None:
     ],
 )
 async def test_path_is_not_found_when_it_is_another_spelling(path: str) -> None:
-    assert await status_of(HOST, raw_path=path.encode()) == 404
+    assert await request_status(HOST, raw_path=path.encode()) == 404
 
 
 async def test_path_is_checked_when_the_server_does_not_give_it_as_sent() -> None:
-    assert await status_of(HOST, raw_path=None) == 200
-    assert await status_of(HOST, raw_path=None, path="/orders/..") == 404
+    assert await request_status(HOST, raw_path=None) == 200
+    assert await request_status(HOST, raw_path=None, path="/orders/..") == 404
 
 
 async def test_head_size_is_limited() -> None:
-    assert await status_of(HOST, *[(b"x", b"y")] * (MAX_HEAD_FIELDS - 1)) == 200
-    assert await status_of(HOST, *[(b"x", b"y")] * MAX_HEAD_FIELDS) == 431
-    assert await status_of(HOST, (b"x", b"y" * (MAX_HEAD_BYTES - 100))) == 200
-    assert await status_of(HOST, (b"x", b"y" * MAX_HEAD_BYTES)) == 431
-    assert await status_of(HOST, query_string=b"y" * MAX_HEAD_BYTES) == 431
+    assert await request_status(HOST, *[(b"x", b"y")] * (MAX_HEAD_FIELDS - 1)) == 200
+    assert await request_status(HOST, *[(b"x", b"y")] * MAX_HEAD_FIELDS) == 431
+    assert await request_status(HOST, (b"x", b"y" * (MAX_HEAD_BYTES - 100))) == 200
+    assert await request_status(HOST, (b"x", b"y" * MAX_HEAD_BYTES)) == 431
+    assert await request_status(HOST, query_string=b"y" * MAX_HEAD_BYTES) == 431

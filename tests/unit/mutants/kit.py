@@ -219,7 +219,7 @@ CONTRACTS = {
 }
 
 
-def tests_of(contract: type) -> set[str]:
+def contract_tests(contract: type) -> set[str]:
     return {name for name in dir(contract) if name.startswith("test_")}
 
 
@@ -229,10 +229,10 @@ def contract_for(mutant: type, caught: tuple[str, ...]) -> type:
         (own for port, own in CONTRACTS.items() if port in mutant.__mro__), MutantStorage
     )
     names = {name.partition("[")[0] for name in caught}
-    unknown = names - tests_of(contract)
+    unknown = names - contract_tests(contract)
     if unknown or not names:
         raise pytest.UsageError(f"{mutant.__name__}: no contract test is named {unknown}")
-    others = dict.fromkeys(tests_of(contract) - names)
+    others = dict.fromkeys(contract_tests(contract) - names)
     return type(mutant.__name__, (contract,), {**others, "mutant": mutant, "caught": caught})
 
 

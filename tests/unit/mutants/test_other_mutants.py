@@ -31,14 +31,14 @@ class CountsWhatWasNotJudged(CountingThrottle):
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
     ) -> Verification:
-        async def judge() -> Verification:
+        async def verify_guess() -> Verification:
             try:
                 return await verify()
             except Exception:
                 self._fail(*self._tallies(key, address))
                 raise
 
-        return await super().guard(key, address, judge, familiar=familiar)
+        return await super().guard(key, address, verify_guess, familiar=familiar)
 
 
 @caught_by("test_cancelled_guess_is_not_counted")
@@ -88,12 +88,12 @@ class CountsOnlyWhatIsOver(CountingThrottle):
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
     ) -> Verification:
-        async def judge() -> Verification:
+        async def verify_guess() -> Verification:
             self._under_way.clear()
             return await verify()
 
         self._under_way.clear()
-        outcome = await super().guard(key, address, judge, familiar=familiar)
+        outcome = await super().guard(key, address, verify_guess, familiar=familiar)
         self._under_way.clear()
         return outcome
 

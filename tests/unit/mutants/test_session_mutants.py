@@ -168,7 +168,7 @@ class CountsSessionsOfAllUsers(_EndingSurplus):
         return list(self._tables.sessions.values())
 
 
-@caught_by("test_write_is_atomic_when_it_is_cancelled[start_a_session_in_the_place_of_another]")
+@caught_by("test_write_is_atomic_when_it_is_cancelled[start_a_session_beyond_the_limit]")
 class EndsSurplusSessionsInAFirstStep(_EndingSurplus):
     """A client that disconnects has lost a session and got none."""
 

@@ -67,12 +67,12 @@ class Connection:
     def send(self, *pieces: bytes) -> None:
         self.writer.write(b"".join(pieces))
 
-    async def until(self, condition: Any) -> None:
+    async def wait_until(self, condition: Any) -> None:
         async with asyncio.timeout(SECONDS):
             while not condition():
                 await asyncio.sleep(0.001)
 
-    async def to_end(self) -> list[str]:
+    async def read_to_end(self) -> list[str]:
         """Return each answer: the body of one, or the status and type of a problem."""
         async with asyncio.timeout(SECONDS):
             received = (await self.reader.read()).decode()
@@ -110,7 +110,7 @@ TOO_LARGE = "431 urn:problem-type:ordergate:headers-too-large"
 async def test_requests_queue_up_to_a_bound_and_are_all_answered(connection: Connection) -> None:
     paths = [f"/{number}" for number in range(20_000)]
     connection.send(get("/wait"), *map(get, paths[:-1]), get(paths[-1], "Connection: close"))
-    await connection.until(lambda: connection.protocol.pipeline)
+    await connection.wait_until(lambda: connection.protocol.pipeline)
     assert connection.protocol.flow.read_paused
     most_queued = most_held = 0
     connection.app.gate.set()
@@ -123,7 +123,7 @@ async def test_requests_queue_up_to_a_bound_and_are_all_answered(connection: Con
             await asyncio.sleep(0)
 
     watching = asyncio.create_task(watch())
-    assert await connection.to_end() == ["/wait 0", *(f"{path} 0" for path in paths)]
+    assert await connection.read_to_end() == ["/wait 0", *(f"{path} 0" for path in paths)]
     watching.cancel()
     assert 0 < most_queued <= PIECE_BYTES / SHORTEST
     assert 0 < most_held <= ONE_READ
@@ -131,12 +131,12 @@ async def test_requests_queue_up_to_a_bound_and_are_all_answered(connection: Con
 
 async def test_reading_stays_paused_while_a_request_is_queued(connection: Connection) -> None:
     connection.send(get("/1"), get("/wait"), get("/2"), get("/wait"), get("/3"))
-    await connection.until(lambda: "/wait" in connection.app.began)
+    await connection.wait_until(lambda: "/wait" in connection.app.began)
     assert connection.protocol.pipeline
     assert connection.protocol.flow.read_paused
     connection.app.gate.set()
-    await connection.until(lambda: "/3" in connection.app.began)
-    await connection.until(lambda: not connection.protocol.flow.read_paused)
+    await connection.wait_until(lambda: "/3" in connection.app.began)
+    await connection.wait_until(lambda: not connection.protocol.flow.read_paused)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ async def test_refusal_follows_the_answers_of_the_requests_before_it(
 ) -> None:
     connection.send(*map(get, requests), behind, get("/ignored"))
     first = next(path for path in requests if path.startswith("/wait"))
-    await connection.until(lambda: first in connection.app.began)
-    await connection.until(lambda: connection.protocol._refusal or connection.protocol._rest)
+    await connection.wait_until(lambda: first in connection.app.began)
+    await connection.wait_until(lambda: connection.protocol._refusal or connection.protocol._rest)
     connection.app.gate.set()
-    assert await connection.to_end() == [*(f"{path} 0" for path in requests), refusal]
+    assert await connection.read_to_end() == [*(f"{path} 0" for path in requests), refusal]
     assert connection.app.began == requests
 
 
@@ -176,9 +176,9 @@ async def test_malformed_body_is_refused_when_the_application_reads_it(
     connection: Connection, end: bytes, refusal: str
 ) -> None:
     connection.send((BAD_CHUNK % b"/read").replace(b"none", b"1\r\nx"))
-    await connection.until(lambda: "/read" in connection.app.began)
+    await connection.wait_until(lambda: "/read" in connection.app.began)
     connection.send(end)
-    assert await connection.to_end() == [refusal]
+    assert await connection.read_to_end() == [refusal]
     assert connection.app.disconnected == ["/read"]
 
 
@@ -186,27 +186,27 @@ async def test_malformed_body_is_refused_when_it_came_before_the_application_rea
     connection: Connection,
 ) -> None:
     connection.send(BAD_CHUNK % b"/wait/read")
-    await connection.until(lambda: connection.protocol._refusal)
+    await connection.wait_until(lambda: connection.protocol._refusal)
     connection.app.gate.set()
-    assert await connection.to_end() == [MALFORMED]
+    assert await connection.read_to_end() == [MALFORMED]
 
 
 async def test_malformed_body_does_not_replace_the_answer_when_it_is_not_read(
     connection: Connection,
 ) -> None:
     connection.send(BAD_CHUNK % b"/wait")
-    await connection.until(lambda: connection.protocol._refusal)
+    await connection.wait_until(lambda: connection.protocol._refusal)
     connection.app.gate.set()
-    assert await connection.to_end() == ["/wait 0"]
+    assert await connection.read_to_end() == ["/wait 0"]
 
 
 async def test_request_is_answered_once_when_its_body_is_malformed_after_the_answer(
     connection: Connection,
 ) -> None:
     connection.send((BAD_CHUNK % b"/early").replace(b"none\r\n", b""))
-    await connection.until(lambda: connection.protocol.server_state.total_requests)
+    await connection.wait_until(lambda: connection.protocol.server_state.total_requests)
     connection.send(b"none\r\n")
-    assert await connection.to_end() == ["/early 0"]
+    assert await connection.read_to_end() == ["/early 0"]
 
 
 @pytest.mark.parametrize("size", [10, 300_000])
@@ -217,33 +217,33 @@ async def test_body_behind_other_requests_arrives_whole(
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
     both = [head + b"x" * size, get("/next")] * 2
     connection.send(get("/wait"), *both, get("/last", "Connection: close"))
-    await connection.until(lambda: connection.protocol.pipeline)
+    await connection.wait_until(lambda: connection.protocol.pipeline)
     connection.app.gate.set()
     read = size if path == "/read" else 0
     answers = [f"{path} {read}", "/next 0"] * 2
-    assert await connection.to_end() == ["/wait 0", *answers, "/last 0"]
+    assert await connection.read_to_end() == ["/wait 0", *answers, "/last 0"]
 
 
 async def test_large_body_waits_in_the_socket_until_it_is_read(connection: Connection) -> None:
     size = 3_000_000
     head = f"POST /wait/read HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
     connection.send(head, b"x" * size, get("/last", "Connection: close"))
-    await connection.until(lambda: connection.protocol.flow.read_paused)
+    await connection.wait_until(lambda: connection.protocol.flow.read_paused)
     assert len(connection.protocol.cycle.body) <= 65_536 + PIECE_BYTES
     assert len(connection.protocol._rest) <= ONE_READ
     connection.app.gate.set()
-    assert await connection.to_end() == [f"/wait/read {size}", "/last 0"]
+    assert await connection.read_to_end() == [f"/wait/read {size}", "/last 0"]
 
 
 async def test_requests_behind_a_refused_upgrade_are_answered(connection: Connection) -> None:
     upgrade = get("/1", "Connection: Upgrade", "Upgrade: websocket")
     connection.send(upgrade, upgrade, get("/2", "Connection: close"))
-    assert await connection.to_end() == ["/1 0", "/1 0", "/2 0"]
+    assert await connection.read_to_end() == ["/1 0", "/1 0", "/2 0"]
 
 
 async def test_requests_behind_the_last_one_are_ignored(connection: Connection) -> None:
     connection.send(get("/1"), get("/2", "Connection: close"), get("/3"), b"GARBAGE\r\n\r\n")
-    assert await connection.to_end() == ["/1 0", "/2 0"]
+    assert await connection.read_to_end() == ["/1 0", "/2 0"]
     assert "/3" not in connection.app.began
 
 
@@ -251,21 +251,21 @@ async def test_last_answer_reaches_a_client_that_is_still_sending(
     connection: Connection,
 ) -> None:
     connection.send(get("/wait"), get("/last", "Connection: close"), get("/more") * 100_000)
-    await connection.until(lambda: connection.protocol.pipeline)
+    await connection.wait_until(lambda: connection.protocol.pipeline)
     connection.app.gate.set()
-    assert await connection.to_end() == ["/wait 0", "/last 0"]
+    assert await connection.read_to_end() == ["/wait 0", "/last 0"]
 
 
 async def test_queued_requests_are_dropped_when_the_client_leaves(connection: Connection) -> None:
     connection.send(get("/1"), get("/wait"), *[get("/2")] * 1_000)
-    await connection.until(lambda: "/wait" in connection.app.began)
+    await connection.wait_until(lambda: "/wait" in connection.app.began)
     transport: Any = connection.protocol.transport
     transport._transport.abort()
-    await connection.until(lambda: connection.protocol.parser is None)
+    await connection.wait_until(lambda: connection.protocol.parser is None)
     assert not connection.protocol.pipeline
     assert not connection.protocol._rest
     connection.app.gate.set()
-    await connection.until(lambda: not connection.protocol.tasks)
+    await connection.wait_until(lambda: not connection.protocol.tasks)
     assert connection.app.began == ["/1", "/wait"]
 
 
@@ -283,7 +283,7 @@ async def test_head_has_a_time_limit(
             await asyncio.sleep(0.001)
 
     dripping = asyncio.create_task(drip())
-    assert await connection.to_end() == []
+    assert await connection.read_to_end() == []
     dripping.cancel()
     assert connection.app.began == []
 
@@ -293,11 +293,11 @@ async def test_request_under_way_has_no_time_limit_of_the_protocol(
 ) -> None:
     large = [f"X{number}: {'x' * 1_000}" for number in range(60)]
     connection.send(get("/wait", *large))
-    await connection.until(lambda: connection.app.began)
+    await connection.wait_until(lambda: connection.app.began)
     assert connection.protocol.timeout_keep_alive_task is None
     connection.app.gate.set()
     connection.send(get("/last", "Connection: close"))
-    assert await connection.to_end() == ["/wait 0", "/last 0"]
+    assert await connection.read_to_end() == ["/wait 0", "/last 0"]
 
 
 @pytest.mark.parametrize(
@@ -318,4 +318,4 @@ async def test_target_is_a_path_or_an_absolute_uri(
     connection: Connection, target: str, answer: str
 ) -> None:
     connection.send(get(target, "Connection: close"))
-    assert await connection.to_end() == [answer]
+    assert await connection.read_to_end() == [answer]

@@ -14,12 +14,12 @@ from tests.support.jose import (
     ALGORITHMS,
     Jwk,
     encode,
-    jwk_of,
     number,
     private_key,
     public_jwk,
     roca_key,
     sign,
+    to_jwk,
 )
 
 
@@ -123,8 +123,8 @@ def test_point_off_the_curve_is_refused() -> None:
 
 
 def test_short_secret_is_refused() -> None:
-    assert verifies(jwk_of(b"x" * 32), "HS256", b"x" * 32)
-    assert not verifies(jwk_of(b"x" * 31), "HS256", b"x" * 31)
+    assert verifies(to_jwk(b"x" * 32), "HS256", b"x" * 32)
+    assert not verifies(to_jwk(b"x" * 31), "HS256", b"x" * 31)
 
 
 # RSA
@@ -133,7 +133,7 @@ def test_short_secret_is_refused() -> None:
 def test_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
     key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - it is to be refused
     assert "2048" in (rsa_weakness(key.public_key()) or "")
-    keys = KeySet.from_jwks(jwk_of(key))
+    keys = KeySet.from_jwks(to_jwk(key))
     assert (keys.keys, len(keys.refused)) == ((), 1)
 
 
@@ -149,8 +149,8 @@ def test_rsa_key_with_the_roca_weakness_is_left_out() -> None:
     token = sign("RS256", key=key)
     unchecked = KeySet.of([VerifyingKey(None, "RS256", key.public_key())])
     assert read_jws(token, unchecked), "the signature itself is good"
-    assert not verifies(jwk_of(key), "RS256", key)
-    assert KeySet.from_jwks(jwk_of(key)).refused == (
+    assert not verifies(to_jwk(key), "RS256", key)
+    assert KeySet.from_jwks(to_jwk(key)).refused == (
         "key 0: the modulus has the ROCA fingerprint (CVE-2017-15361)",
     )
 

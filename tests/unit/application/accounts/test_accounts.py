@@ -26,49 +26,49 @@ from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWO
 
 
 @pytest.fixture
-def world() -> IdentityHarness:
+def harness() -> IdentityHarness:
     return IdentityHarness(InMemoryStorage())
 
 
-async def test_registered_user_can_sign_in(world: IdentityHarness) -> None:
-    user = await world.register_user("Alice", PASSWORD, origin=HOME)
+async def test_registered_user_can_sign_in(harness: IdentityHarness) -> None:
+    user = await harness.register_user("Alice", PASSWORD, origin=HOME)
     assert user.username == Username("alice")
-    caller = await world.caller(await world.sign_in("ALICE"))
-    assert await world.get_account(user=caller.id) == user
-    assert world.audit.events[0] == (AuditEvent.ACCOUNT_OPENED, HOME, user.id, None, "")
+    caller = await harness.caller(await harness.sign_in("ALICE"))
+    assert await harness.get_account(user=caller.id) == user
+    assert harness.audit.events[0] == (AuditEvent.ACCOUNT_OPENED, HOME, user.id, None, "")
 
 
-async def test_taken_name_costs_the_same_work(world: IdentityHarness) -> None:
-    await world.register_user("alice", PASSWORD)
+async def test_taken_name_costs_the_same_work(harness: IdentityHarness) -> None:
+    await harness.register_user("alice", PASSWORD)
     with pytest.raises(UsernameTaken):
-        await world.register_user("ａlicE", PASSWORD)
-    assert world.hasher.hashed == 2
+        await harness.register_user("ａlicE", PASSWORD)
+    assert harness.hasher.hashed == 2
 
 
-async def test_each_hash_is_computed_for_its_client_and_account(world: IdentityHarness) -> None:
+async def test_each_hash_is_computed_for_its_client_and_account(harness: IdentityHarness) -> None:
     stranger, known = (Requester.at(HOME.address, "alice", known=known) for known in (False, True))
-    await world.register_user("alice", PASSWORD, origin=HOME)
-    await world.sign_in("ALICE")
-    caller = await world.caller(await world.sign_in("alice"))
-    assert world.hasher.requesters == [stranger, stranger, known]
-    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
-    await world.close_account(NEW_PASSWORD, caller=caller, origin=HOME)
-    assert world.hasher.requesters[3:] == [known] * 3
-    await world.register_user("by-the-operator", PASSWORD)
-    assert world.hasher.requesters[-1] is None
+    await harness.register_user("alice", PASSWORD, origin=HOME)
+    await harness.sign_in("ALICE")
+    caller = await harness.caller(await harness.sign_in("alice"))
+    assert harness.hasher.requesters == [stranger, stranger, known]
+    await harness.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    await harness.close_account(NEW_PASSWORD, caller=caller, origin=HOME)
+    assert harness.hasher.requesters[3:] == [known] * 3
+    await harness.register_user("by-the-operator", PASSWORD)
+    assert harness.hasher.requesters[-1] is None
 
 
 async def test_sign_ups_of_an_address_are_limited_before_hashing(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
     for i in range(6):
-        await world.register_user(f"user{i}", PASSWORD, origin=HOME)
+        await harness.register_user(f"user{i}", PASSWORD, origin=HOME)
     with pytest.raises(Throttled):
-        await world.register_user("one-more", PASSWORD, origin=HOME)
-    assert world.hasher.hashed == 6
-    assert world.audit.events[-1] == (AuditEvent.SIGN_UP_THROTTLED, HOME, None, None, "")
-    await world.register_user("one-more", PASSWORD, origin=ELSEWHERE)
-    await world.register_user("by-the-operator", PASSWORD)
+        await harness.register_user("one-more", PASSWORD, origin=HOME)
+    assert harness.hasher.hashed == 6
+    assert harness.audit.events[-1] == (AuditEvent.SIGN_UP_THROTTLED, HOME, None, None, "")
+    await harness.register_user("one-more", PASSWORD, origin=ELSEWHERE)
+    await harness.register_user("by-the-operator", PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -82,35 +82,35 @@ async def test_sign_ups_of_an_address_are_limited_before_hashing(
     ],
 )
 async def test_invalid_account_is_not_registered(
-    world: IdentityHarness, name: str, password: str, error: type[Exception]
+    harness: IdentityHarness, name: str, password: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await world.register_user(name, password)
-    assert world.hasher.hashed == 0
+        await harness.register_user(name, password)
+    assert harness.hasher.hashed == 0
 
 
-async def test_changed_password_ends_every_other_session(world: IdentityHarness) -> None:
-    alice = await world.add_alice()
-    here, there = await world.sign_in(), await world.sign_in(origin=ELSEWHERE)
-    caller, other = await world.caller(here), await world.caller(there)
-    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
-    assert await world.caller(here) == caller
-    await world.refresh(here.refresh.text)
+async def test_changed_password_ends_every_other_session(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice()
+    here, there = await harness.sign_in(), await harness.sign_in(origin=ELSEWHERE)
+    caller, other = await harness.caller(here), await harness.caller(there)
+    await harness.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+    assert await harness.caller(here) == caller
+    await harness.refresh(here.refresh.text)
     with pytest.raises(InvalidToken):
-        await world.caller(there)
+        await harness.caller(there)
     with pytest.raises(InvalidGrant):
-        await world.refresh(there.refresh.text)
+        await harness.refresh(there.refresh.text)
     with pytest.raises(InvalidCredentials):
-        await world.sign_in(password=PASSWORD)
-    await world.sign_in(password=NEW_PASSWORD)
-    assert (AuditEvent.PASSWORD_CHANGED, HOME, alice.id, caller.session, "") in world.audit.events
+        await harness.sign_in(password=PASSWORD)
+    await harness.sign_in(password=NEW_PASSWORD)
+    assert (AuditEvent.PASSWORD_CHANGED, HOME, alice.id, caller.session, "") in harness.audit.events
     assert (
         AuditEvent.SESSION_ENDED,
         HOME,
         alice.id,
         other.session,
         "password changed",
-    ) in world.audit.events
+    ) in harness.audit.events
 
 
 @pytest.mark.parametrize(
@@ -124,101 +124,101 @@ async def test_changed_password_ends_every_other_session(world: IdentityHarness)
     ],
 )
 async def test_password_is_not_changed_when_the_request_is_invalid(
-    world: IdentityHarness, current: str, new: str, error: type[Exception]
+    harness: IdentityHarness, current: str, new: str, error: type[Exception]
 ) -> None:
-    await world.add_alice()
-    caller = await world.caller(await world.sign_in())
+    await harness.add_alice()
+    caller = await harness.caller(await harness.sign_in())
     with pytest.raises(error):
-        await world.change_password(current, new, caller=caller, origin=HOME)
-    await world.sign_in(password=PASSWORD)
+        await harness.change_password(current, new, caller=caller, origin=HOME)
+    await harness.sign_in(password=PASSWORD)
 
 
 async def test_parallel_password_changes_succeed_once(
-    world: IdentityHarness, monkeypatch: pytest.MonkeyPatch
+    harness: IdentityHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await world.add_alice()
-    caller = await world.caller(await world.sign_in())
-    users = world.storage.users
+    await harness.add_alice()
+    caller = await harness.caller(await harness.sign_in())
+    users = harness.storage.users
 
     async def changed_meanwhile(*_: object, **__: object) -> None:
         return None
 
     monkeypatch.setattr(users, "change_password", changed_meanwhile)
     with pytest.raises(WrongPassword):
-        await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+        await harness.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
     monkeypatch.setattr(users, "close", changed_meanwhile)
     with pytest.raises(WrongPassword):
-        await world.close_account(PASSWORD, caller=caller, origin=HOME)
+        await harness.close_account(PASSWORD, caller=caller, origin=HOME)
 
 
-async def test_stolen_token_does_not_allow_guessing(world: IdentityHarness) -> None:
-    alice = await world.add_alice()
-    caller = await world.caller(await world.sign_in())
+async def test_stolen_token_does_not_allow_guessing(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice()
+    caller = await harness.caller(await harness.sign_in())
     for _ in range(3):
         with pytest.raises(WrongPassword):
-            await world.change_password("wrong", NEW_PASSWORD, caller=caller, origin=ELSEWHERE)
-    assert world.audit.events[-1] == (
+            await harness.change_password("wrong", NEW_PASSWORD, caller=caller, origin=ELSEWHERE)
+    assert harness.audit.events[-1] == (
         AuditEvent.SIGN_IN_REFUSED, ELSEWHERE, alice.id, None, "confirmation",
     )  # fmt: skip
     with pytest.raises(Throttled):
-        await world.close_account(PASSWORD, caller=caller, origin=ELSEWHERE)
-    anew = await world.caller(await world.sign_in(origin=ELSEWHERE))
-    await world.change_password(PASSWORD, NEW_PASSWORD, caller=anew, origin=ELSEWHERE)
-    assert AuditEvent.SIGN_IN_THROTTLED in {event for event, *_ in world.audit.events}
+        await harness.close_account(PASSWORD, caller=caller, origin=ELSEWHERE)
+    again = await harness.caller(await harness.sign_in(origin=ELSEWHERE))
+    await harness.change_password(PASSWORD, NEW_PASSWORD, caller=again, origin=ELSEWHERE)
+    assert AuditEvent.SIGN_IN_THROTTLED in {event for event, *_ in harness.audit.events}
 
 
 async def test_password_change_is_not_blocked_by_failures_without_the_token(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
-    await world.add_alice()
-    caller = await world.caller(await world.sign_in())
+    await harness.add_alice()
+    caller = await harness.caller(await harness.sign_in())
     for _ in range(3):
         with pytest.raises(InvalidCredentials):
-            await world.sign_in(password="wrong", origin=ELSEWHERE)
-    await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=Origin("new", ""))
+            await harness.sign_in(password="wrong", origin=ELSEWHERE)
+    await harness.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=Origin("new", ""))
 
 
-async def test_closed_account_is_not_found_and_its_name_is_free(world: IdentityHarness) -> None:
-    alice = await world.add_alice()
-    grant = await world.sign_in()
-    caller = await world.caller(grant)
-    await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
-    assert world.audit.events[-2:] == [
+async def test_closed_account_is_not_found_and_its_name_is_free(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice()
+    grant = await harness.sign_in()
+    caller = await harness.caller(grant)
+    await harness.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+    assert harness.audit.events[-2:] == [
         (AuditEvent.SESSION_ENDED, HOME, alice.id, caller.session, "account closed"),
         (AuditEvent.ACCOUNT_CLOSED, HOME, alice.id, None, ""),
     ]
     with pytest.raises(InvalidToken):
-        await world.caller(grant)
+        await harness.caller(grant)
     with pytest.raises(InvalidToken):
-        await world.get_account(user=alice.id)
+        await harness.get_account(user=alice.id)
     with pytest.raises(InvalidCredentials):
-        await world.sign_in()
-    again = await world.register_user("alice", PASSWORD)
+        await harness.sign_in()
+    again = await harness.register_user("alice", PASSWORD)
     assert again.id != alice.id
 
 
 @pytest.mark.parametrize("status", [*OrderStatus, "a status of another version"])
 async def test_account_is_closed_when_its_orders_are_done(
-    world: IdentityHarness, status: str
+    harness: IdentityHarness, status: str
 ) -> None:
-    stored = await world.hasher.hash(Password(PASSWORD))
+    stored = await harness.hasher.hash(Password(PASSWORD))
     order = replace(an_order(), status=status)
     alice = User(UserId(1), Username("alice"), stored)
-    await world.storage.loader.load([alice], [order])
+    await harness.storage.loader.load([alice], [order])
     if status not in FINAL_STATUSES:
         with pytest.raises(AccountHasOpenOrders):
-            await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
-        await world.sign_in()
+            await harness.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+        await harness.sign_in()
     else:
-        await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
-    assert await world.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
+        await harness.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+    assert await harness.storage.orders.get_owned(OrderId(7), owner=alice.id) == order
 
 
-async def test_account_is_not_closed_with_a_wrong_password(world: IdentityHarness) -> None:
-    alice = await world.add_alice()
+async def test_account_is_not_closed_with_a_wrong_password(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice()
     with pytest.raises(WrongPassword):
-        await world.close_account("wrong", caller=Caller(alice.id, "shop"), origin=HOME)
-    await world.sign_in()
+        await harness.close_account("wrong", caller=Caller(alice.id, "shop"), origin=HOME)
+    await harness.sign_in()
 
 
 class UpgradingUserRepository(InMemoryUserRepository):
@@ -252,12 +252,12 @@ class UpgradingUserRepository(InMemoryUserRepository):
 async def test_password_matches_when_its_hash_is_upgraded_meanwhile(what: str) -> None:
     storage = InMemoryStorage()
     storage.users = UpgradingUserRepository(storage.tables)
-    world = IdentityHarness(storage)
-    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    harness = IdentityHarness(storage)
+    alice = await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     caller = Caller(alice.id, "shop")
     if what == "change":
-        await world.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
-        await world.sign_in(password=NEW_PASSWORD)
+        await harness.change_password(PASSWORD, NEW_PASSWORD, caller=caller, origin=HOME)
+        await harness.sign_in(password=NEW_PASSWORD)
     else:
-        await world.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
+        await harness.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)
         assert await storage.users.get(alice.id) is None

@@ -36,7 +36,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE, AT, BOB, an_order
-from tests.support.storage_calls import MARK, all_of, same
+from tests.support.storage_calls import MARK, have_same_items, read_all
 from tests.support.storage_strategies import whole_storages
 
 
@@ -46,8 +46,8 @@ async def a_source(orders: int = 7) -> InMemoryStorage:
     return storage
 
 
-async def records_of(storage: InMemoryStorage) -> dict[str, list[Record]]:
-    return {name: await all_of(storage, name) for name in RECORD_TYPES}
+async def read_records(storage: InMemoryStorage) -> dict[str, list[Record]]:
+    return {name: await read_all(storage, name) for name in RECORD_TYPES}
 
 
 class Failing(InMemoryStorage):
@@ -59,7 +59,7 @@ class Failing(InMemoryStorage):
         read, write, finish = archive.read, archive.write, archive.finish
         calls = iter(range(10_000))
 
-        async def maybe(work: Any) -> Any:
+        async def run_or_fail(work: Any) -> Any:
             fails = next(calls) == call
             if fails and not after:
                 work.close()
@@ -72,14 +72,16 @@ class Failing(InMemoryStorage):
         async def failing_read(
             kind: type[R], *, after: str = "", limit: int
         ) -> tuple[Sequence[R], str]:
-            result: tuple[Sequence[R], str] = await maybe(read(kind, after=after, limit=limit))
+            result: tuple[Sequence[R], str] = await run_or_fail(
+                read(kind, after=after, limit=limit)
+            )
             return result
 
         async def failing_write(records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
-            await maybe(write(records, checkpoint=checkpoint))
+            await run_or_fail(write(records, checkpoint=checkpoint))
 
         async def failing_finish() -> None:
-            await maybe(finish())
+            await run_or_fail(finish())
 
         vars(archive).update(read=failing_read, write=failing_write, finish=failing_finish)
 
@@ -93,8 +95,8 @@ async def test_copy_contains_every_record(whole: dict[str, list[Any]], batch: in
     await source.archive.finish()
     counts = await CopyStorage(source, target, batch)()
     assert counts == {name: len(records) for name, records in whole.items()}
-    copied = await records_of(target)
-    assert all(same(copied[name], records) for name, records in whole.items())
+    copied = await read_records(target)
+    assert all(have_same_items(copied[name], records) for name, records in whole.items())
     await target.open()
 
 
@@ -114,7 +116,7 @@ async def test_copy_continues_and_ends_equal_when_any_call_fails(*, after: bool)
                 assert after
         else:
             break
-        assert await records_of(target) == await records_of(source)
+        assert await read_records(target) == await read_records(source)
         await target.open()
     assert failures > 20
 
@@ -123,13 +125,13 @@ async def test_copied_records_are_not_copied_again() -> None:
     source, target = await a_source(), Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(source, target, batch=2)()
-    there = len((await records_of(target))["orders"])
+    there = len((await read_records(target))["orders"])
     assert 0 < there < 7
-    told: list[tuple[Stage, int, int]] = []
-    await CopyStorage(source, target, batch=2)(watch=lambda *what: told.append(what))
-    copying = [done for stage, done, total in told if (stage, total) == (Stage.COPYING, 9)]
+    reported: list[tuple[Stage, int, int]] = []
+    await CopyStorage(source, target, batch=2)(watch=lambda *what: reported.append(what))
+    copying = [done for stage, done, total in reported if (stage, total) == (Stage.COPYING, 9)]
     assert (copying[0], copying[-1]) == (2 + there, 9)
-    assert told[-1] == (Stage.VERIFYING, 18, 18)
+    assert reported[-1] == (Stage.VERIFYING, 18, 18)
 
 
 async def test_unfinished_copy_is_not_served() -> None:
@@ -144,21 +146,21 @@ async def test_unfinished_copy_of_another_storage_is_refused() -> None:
     source, target = await a_source(), Failing(9)
     with pytest.raises(StorageUnavailable):
         await CopyStorage(source, target, batch=2)()
-    before = await records_of(target)
+    before = await read_records(target)
     with pytest.raises(CopyUnfinished, match="of another database"):
         await CopyStorage(await a_source(), target)()
-    assert await records_of(target) == before
+    assert await read_records(target) == before
 
 
 @pytest.mark.parametrize("orders", [0, 7])
 async def test_nonempty_target_is_refused(orders: int) -> None:
     target = InMemoryStorage()
     await target.users.get_or_create_by_subject("https://id.example", "carol")
-    before = await records_of(target)
+    before = await read_records(target)
     source = await a_source(orders) if orders else InMemoryStorage()
     with pytest.raises(StorageNotEmpty):
         await CopyStorage(source, target)()
-    assert await records_of(target) == before
+    assert await read_records(target) == before
 
 
 async def test_change_of_a_copied_record_is_reported() -> None:
@@ -222,17 +224,17 @@ ONE_OF_EACH: dict[str, Record] = {
 MORE = {bytes: b"x", str: "x", int: 1, datetime: timedelta(microseconds=1)}
 
 
-def others(value: Any) -> Iterator[tuple[str, Any]]:
+def variants(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield values that differ from this in one place each, and where, whatever rule they break."""
     match value:
         case _ if is_dataclass(value):
             for each in fields(value):
-                for where, other in others(getattr(value, each.name)):
+                for where, other in variants(getattr(value, each.name)):
                     changed = copy(value)
                     object.__setattr__(changed, each.name, other)
                     yield f"{each.name} {where}".strip(), changed
         case tuple():
-            for where, other in others(value[0]):
+            for where, other in variants(value[0]):
                 yield where, (other, *value[1:])
             yield "fewer", value[:-1]
             yield "turned", value[::-1]
@@ -253,7 +255,7 @@ def test_samples_cover_every_record_type() -> None:
     [
         pytest.param(record, changed, id=f"{name}: {where}")
         for name, record in ONE_OF_EACH.items()
-        for where, changed in others(record)
+        for where, changed in variants(record)
     ],
 )
 def test_change_of_any_field_changes_the_checksum(record: Record, changed: Record) -> None:

@@ -21,6 +21,6 @@ async def test_owner_gets_the_order(get_own_order: GetOwnOrder) -> None:
 async def test_order_of_another_owner_is_not_found(get_own_order: GetOwnOrder) -> None:
     with pytest.raises(OrderNotFound) as someone_elses:
         await get_own_order(OrderId(7), owner=BOB.id)
-    with pytest.raises(OrderNotFound) as nobodys:
+    with pytest.raises(OrderNotFound) as unprivileged_home:
         await get_own_order(OrderId(8), owner=BOB.id)
-    assert someone_elses.value.args == nobodys.value.args == ()
+    assert someone_elses.value.args == unprivileged_home.value.args == ()

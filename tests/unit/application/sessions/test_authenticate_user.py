@@ -19,15 +19,15 @@ from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWO
 
 
 @pytest.fixture
-def world() -> IdentityHarness:
+def harness() -> IdentityHarness:
     return IdentityHarness(InMemoryStorage())
 
 
-async def test_name_and_password_start_a_session(world: IdentityHarness) -> None:
-    alice = await world.add_alice()
-    grant = await world.sign_in("Alice")
-    (session,) = await world.list_sessions(user=alice.id)
-    now = world.clock.now()
+async def test_name_and_password_start_a_session(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice()
+    grant = await harness.sign_in("Alice")
+    (session,) = await harness.list_sessions(user=alice.id)
+    now = harness.clock.now()
     assert session == Session(
         id=session.id,
         user=alice.id,
@@ -38,15 +38,15 @@ async def test_name_and_password_start_a_session(world: IdentityHarness) -> None
         last_used_at=now,
         expires_at=now + timedelta(days=30),
     )
-    assert await world.caller(grant) == Caller(alice.id, "shop", ALL_SCOPES, session.id)
+    assert await harness.caller(grant) == Caller(alice.id, "shop", ALL_SCOPES, session.id)
     assert grant.access.expires_in == 900
-    assert world.audit.events == [(AuditEvent.SIGNED_IN, HOME, alice.id, session.id, "")]
+    assert harness.audit.events == [(AuditEvent.SIGNED_IN, HOME, alice.id, session.id, "")]
 
 
-async def test_token_has_the_scope_that_was_asked_for(world: IdentityHarness) -> None:
-    await world.add_alice()
-    grant = await world.sign_in(scope=frozenset({Scope.ORDERS_READ}))
-    assert (await world.caller(grant)).scope == grant.scope == {Scope.ORDERS_READ}
+async def test_token_has_the_scope_that_was_asked_for(harness: IdentityHarness) -> None:
+    await harness.add_alice()
+    grant = await harness.sign_in(scope=frozenset({Scope.ORDERS_READ}))
+    assert (await harness.caller(grant)).scope == grant.scope == {Scope.ORDERS_READ}
 
 
 @pytest.mark.parametrize(
@@ -65,47 +65,47 @@ async def test_token_has_the_scope_that_was_asked_for(world: IdentityHarness) ->
     ],
 )
 async def test_other_credentials_are_refused_alike_after_one_comparison(
-    world: IdentityHarness, username: str, password: str
+    harness: IdentityHarness, username: str, password: str
 ) -> None:
-    alice = await world.add_alice()
+    alice = await harness.add_alice()
     with pytest.raises(InvalidCredentials) as refusal:
-        await world.sign_in(username, password)
+        await harness.sign_in(username, password)
     assert str(refusal.value) == ""
-    assert len(world.hasher.verified) == 1
-    assert not await world.list_sessions(user=alice.id)
+    assert len(harness.hasher.verified) == 1
+    assert not await harness.list_sessions(user=alice.id)
     known = alice.id if username == "alice" else None
-    assert world.audit.events == [(AuditEvent.SIGN_IN_REFUSED, HOME, known, None, "")]
+    assert harness.audit.events == [(AuditEvent.SIGN_IN_REFUSED, HOME, known, None, "")]
 
 
-async def test_stand_in_password_opens_no_account(world: IdentityHarness) -> None:
-    await world.add_alice(await world.hasher.hash(Password("nobody's password")))
+async def test_stand_in_password_opens_no_account(harness: IdentityHarness) -> None:
+    await harness.add_alice(await harness.hasher.hash(Password("nobody's password")))
     with pytest.raises(InvalidCredentials):
-        await world.sign_in("alice", "\0")
+        await harness.sign_in("alice", "\0")
 
 
-async def test_weak_hash_is_replaced_when_its_owner_signs_in(world: IdentityHarness) -> None:
-    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
-    await world.sign_in()
-    stored = await world.storage.users.find(alice.username)
+async def test_weak_hash_is_replaced_when_its_owner_signs_in(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    await harness.sign_in()
+    stored = await harness.storage.users.find(alice.username)
     assert stored is not None
     assert stored.password_hash.startswith("2$")
-    await world.sign_in()
+    await harness.sign_in()
 
 
 async def test_parallel_sign_ins_succeed_while_a_weak_hash_is_replaced(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
-    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
-    world.hasher.pause = True
-    grants = await asyncio.gather(*(world.sign_in() for _ in range(3)))
-    assert {(await world.caller(grant)).id for grant in grants} == {alice.id}
+    alice = await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    harness.hasher.pause = True
+    grants = await asyncio.gather(*(harness.sign_in() for _ in range(3)))
+    assert {(await harness.caller(grant)).id for grant in grants} == {alice.id}
 
 
-async def test_wrong_guess_replaces_nothing(world: IdentityHarness) -> None:
-    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+async def test_wrong_guess_replaces_nothing(harness: IdentityHarness) -> None:
+    alice = await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
-        await world.sign_in("alice", "wrong")
-    assert await world.storage.users.find(alice.username) == alice
+        await harness.sign_in("alice", "wrong")
+    assert await harness.storage.users.find(alice.username) == alice
 
 
 class FullUserRepository(InMemoryUserRepository):
@@ -118,9 +118,9 @@ class FullUserRepository(InMemoryUserRepository):
 async def test_sign_in_succeeds_when_the_upgraded_hash_cannot_be_stored() -> None:
     storage = InMemoryStorage()
     storage.users = FullUserRepository(storage.tables)
-    world = IdentityHarness(storage)
-    alice = await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
-    assert (await world.caller(await world.sign_in())).id == alice.id
+    harness = IdentityHarness(storage)
+    alice = await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    assert (await harness.caller(await harness.sign_in())).id == alice.id
 
 
 class ChangingUserRepository(InMemoryUserRepository):
@@ -135,46 +135,46 @@ class ChangingUserRepository(InMemoryUserRepository):
 async def test_sign_in_is_refused_when_the_password_changes_meanwhile() -> None:
     storage = InMemoryStorage()
     storage.users = ChangingUserRepository(storage.tables)
-    world = IdentityHarness(storage)
-    await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    harness = IdentityHarness(storage)
+    await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
-        await world.sign_in()
+        await harness.sign_in()
 
 
-async def test_wrong_guesses_are_throttled_before_hashing(world: IdentityHarness) -> None:
+async def test_wrong_guesses_are_throttled_before_hashing(harness: IdentityHarness) -> None:
     for name in ("alice", "nobody"):
         if name == "alice":
-            await world.add_alice()
+            await harness.add_alice()
         for _ in range(3):
             with pytest.raises(InvalidCredentials):
-                await world.sign_in(name, "wrong", origin=ELSEWHERE)
-    world.hasher.verified.clear()
+                await harness.sign_in(name, "wrong", origin=ELSEWHERE)
+    harness.hasher.verified.clear()
     for name in ("alice", "ALICE", "nobody"):
         with pytest.raises(Throttled) as refusal:
-            await world.sign_in(name, origin=ELSEWHERE)
+            await harness.sign_in(name, origin=ELSEWHERE)
         assert 1 <= refusal.value.retry_after <= 60
-    assert not world.hasher.verified
-    assert world.audit.events[-1][0] is AuditEvent.SIGN_IN_THROTTLED
+    assert not harness.hasher.verified
+    assert harness.audit.events[-1][0] is AuditEvent.SIGN_IN_THROTTLED
 
 
-async def test_user_is_not_blocked_at_a_familiar_address(world: IdentityHarness) -> None:
-    await world.add_alice()
-    await world.sign_in(origin=HOME)
+async def test_user_is_not_blocked_at_a_familiar_address(harness: IdentityHarness) -> None:
+    await harness.add_alice()
+    await harness.sign_in(origin=HOME)
     for _ in range(3):
         with pytest.raises(InvalidCredentials):
-            await world.sign_in("alice", "wrong", origin=ELSEWHERE)
+            await harness.sign_in("alice", "wrong", origin=ELSEWHERE)
     with pytest.raises(Throttled):
-        await world.sign_in(origin=ELSEWHERE)
-    await world.sign_in(origin=HOME)
+        await harness.sign_in(origin=ELSEWHERE)
+    await harness.sign_in(origin=HOME)
 
 
-async def test_overlong_password_is_an_ordinary_wrong_guess(world: IdentityHarness) -> None:
-    await world.add_alice()
+async def test_overlong_password_is_an_ordinary_wrong_guess(harness: IdentityHarness) -> None:
+    await harness.add_alice()
     for _ in range(3):
         with pytest.raises(InvalidCredentials):
-            await world.sign_in("alice", "x" * 5000)
+            await harness.sign_in("alice", "x" * 5000)
     with pytest.raises(Throttled):
-        await world.sign_in("alice", NEW_PASSWORD)
+        await harness.sign_in("alice", NEW_PASSWORD)
 
 
 class ChangingSessionRepository(InMemorySessionRepository):
@@ -187,10 +187,10 @@ class ChangingSessionRepository(InMemorySessionRepository):
 async def test_sign_in_is_refused_when_the_password_changes_during_hashing() -> None:
     storage = InMemoryStorage()
     storage.sessions = ChangingSessionRepository(storage.tables)
-    world = IdentityHarness(storage)
-    await world.add_alice()
+    harness = IdentityHarness(storage)
+    await harness.add_alice()
     with pytest.raises(InvalidCredentials):
-        await world.sign_in()
+        await harness.sign_in()
 
 
 class ClosingUserRepository(InMemoryUserRepository):
@@ -204,7 +204,7 @@ class ClosingUserRepository(InMemoryUserRepository):
 async def test_sign_in_is_refused_when_the_account_is_closed_during_an_upgrade() -> None:
     storage = InMemoryStorage()
     storage.users = ClosingUserRepository(storage.tables)
-    world = IdentityHarness(storage)
-    await world.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    harness = IdentityHarness(storage)
+    await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
     with pytest.raises(InvalidCredentials):
-        await world.sign_in()
+        await harness.sign_in()

@@ -34,46 +34,48 @@ class CountedSessions(InMemorySessionRepository):
 
 
 @pytest.fixture
-async def world() -> IdentityHarness:
+async def harness() -> IdentityHarness:
     storage = InMemoryStorage()
     storage.sessions = CountedSessions(storage.tables)
-    world = IdentityHarness(storage)
-    await world.add_alice()
-    return world
+    harness = IdentityHarness(storage)
+    await harness.add_alice()
+    return harness
 
 
-def within(world: IdentityHarness, ticks: Callable[[], float] | None = None) -> BoundedRevocation:
+def bounded_revocation(
+    harness: IdentityHarness, ticks: Callable[[], float] | None = None
+) -> BoundedRevocation:
     return BoundedRevocation(
-        world.storage.sessions,
-        world.clock,
+        harness.storage.sessions,
+        harness.clock,
         bound=timedelta(seconds=10),
         lifetime=timedelta(minutes=15),
-        ticks=ticks or (lambda: world.clock.now().timestamp()),
+        ticks=ticks or (lambda: harness.clock.now().timestamp()),
     )
 
 
-def asked(world: IdentityHarness) -> list[datetime]:
-    assert isinstance(world.storage.sessions, CountedSessions)
-    return world.storage.sessions.asked
+def read_times(harness: IdentityHarness) -> list[datetime]:
+    assert isinstance(harness.storage.sessions, CountedSessions)
+    return harness.storage.sessions.asked
 
 
-async def ended(world: IdentityHarness) -> Caller:
-    caller = await world.caller(await world.sign_in())
+async def ended(harness: IdentityHarness) -> Caller:
+    caller = await harness.caller(await harness.sign_in())
     assert caller.session is not None
-    await world.end_session(caller.session, user=caller.id, origin=HOME)
+    await harness.end_session(caller.session, user=caller.id, origin=HOME)
     return caller
 
 
-async def test_disabled_revocation_reads_no_storage(world: IdentityHarness) -> None:
-    await NoRevocation().check(await ended(world))
-    assert not asked(world)
+async def test_disabled_revocation_reads_no_storage(harness: IdentityHarness) -> None:
+    await NoRevocation().check(await ended(harness))
+    assert not read_times(harness)
 
 
-async def test_immediate_revocation_refuses_the_next_request(world: IdentityHarness) -> None:
-    check = ImmediateRevocation(world.storage.sessions, world.clock).check
-    caller = await world.caller(await world.sign_in())
+async def test_immediate_revocation_refuses_the_next_request(harness: IdentityHarness) -> None:
+    check = ImmediateRevocation(harness.storage.sessions, harness.clock).check
+    caller = await harness.caller(await harness.sign_in())
     await check(caller)
-    await world.end_all_sessions(user=caller.id, origin=HOME)
+    await harness.end_all_sessions(user=caller.id, origin=HOME)
     with pytest.raises(InvalidToken):
         await check(caller)
     for nobody in (Caller(caller.id, "shop"), Caller(UserId(2), "shop", session=caller.session)):
@@ -81,43 +83,43 @@ async def test_immediate_revocation_refuses_the_next_request(world: IdentityHarn
             await check(nobody)
 
 
-async def test_bounded_revocation_refuses_within_the_bound(world: IdentityHarness) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+async def test_bounded_revocation_refuses_within_the_bound(harness: IdentityHarness) -> None:
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     await check(caller)
-    await world.end_all_sessions(user=caller.id, origin=HOME)
-    world.clock.advance(seconds=9.9)
+    await harness.end_all_sessions(user=caller.id, origin=HOME)
+    harness.clock.advance(seconds=9.9)
     await check(caller)
-    world.clock.advance(seconds=0.1)
+    harness.clock.advance(seconds=0.1)
     with pytest.raises(InvalidToken):
         await check(caller)
-    world.clock.advance(minutes=14)
+    harness.clock.advance(minutes=14)
     with pytest.raises(InvalidToken):
         await check(caller)
 
 
-async def test_earlier_endings_are_read_when_a_worker_starts(world: IdentityHarness) -> None:
-    caller = await ended(world)
-    world.clock.advance(minutes=14)
+async def test_earlier_endings_are_read_when_a_worker_starts(harness: IdentityHarness) -> None:
+    caller = await ended(harness)
+    harness.clock.advance(minutes=14)
     with pytest.raises(InvalidToken):
-        await within(world).check(caller)
+        await bounded_revocation(harness).check(caller)
 
 
-async def test_parallel_requests_share_one_refresh(world: IdentityHarness) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+async def test_parallel_requests_share_one_refresh(harness: IdentityHarness) -> None:
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     await asyncio.gather(*(check(caller) for _ in range(100)))
-    world.clock.advance(seconds=5)
+    harness.clock.advance(seconds=5)
     await asyncio.gather(*(check(caller) for _ in range(100)))
-    assert len(asked(world)) == 1
-    world.clock.advance(seconds=5)
+    assert len(read_times(harness)) == 1
+    harness.clock.advance(seconds=5)
     await asyncio.gather(*(check(caller) for _ in range(100)))
-    assert len(asked(world)) == 2
+    assert len(read_times(harness)) == 2
 
 
-async def test_waiting_requests_are_released_together(world: IdentityHarness) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+async def test_waiting_requests_are_released_together(harness: IdentityHarness) -> None:
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     waiting = asyncio.gather(*(check(caller) for _ in range(500)))
     turns = 0
     while not waiting.done():
@@ -127,31 +129,33 @@ async def test_waiting_requests_are_released_together(world: IdentityHarness) ->
 
 
 async def test_failed_refresh_fails_all_waiting_requests_once(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
-    assert isinstance(world.storage.sessions, CountedSessions)
-    world.storage.sessions.reachable = False
-    told = await asyncio.gather(*(check(caller) for _ in range(9)), return_exceptions=True)
-    assert list(map(type, told)) == [StorageUnavailable] * 9
-    assert len(asked(world)) == 1
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
+    assert isinstance(harness.storage.sessions, CountedSessions)
+    harness.storage.sessions.reachable = False
+    reported = await asyncio.gather(*(check(caller) for _ in range(9)), return_exceptions=True)
+    assert list(map(type, reported)) == [StorageUnavailable] * 9
+    assert len(read_times(harness)) == 1
 
 
-async def test_cancelled_request_does_not_cancel_the_shared_refresh(world: IdentityHarness) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+async def test_cancelled_request_does_not_cancel_the_shared_refresh(
+    harness: IdentityHarness,
+) -> None:
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     first, second = (asyncio.create_task(check(caller)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await second
     assert first.cancelled()
-    assert len(asked(world)) == 1
+    assert len(read_times(harness)) == 1
 
 
-async def test_cancelled_refresh_is_started_again(world: IdentityHarness) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+async def test_cancelled_refresh_is_started_again(harness: IdentityHarness) -> None:
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     before = asyncio.all_tasks()
     first = asyncio.create_task(check(caller))
     await asyncio.sleep(0)
@@ -160,49 +164,49 @@ async def test_cancelled_refresh_is_started_again(world: IdentityHarness) -> Non
     with pytest.raises(asyncio.CancelledError):
         await first
     await check(caller)
-    assert asked(world)
+    assert read_times(harness)
 
 
 async def test_refresh_overlaps_the_previous_one_by_a_minute(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     await check(caller)
-    world.clock.advance(seconds=100)
+    harness.clock.advance(seconds=100)
     await check(caller)
-    first, second = asked(world)
-    assert world.clock.now() - first == timedelta(seconds=100 + 900 + 60)
-    assert world.clock.now() - second == timedelta(seconds=100 + 60)
+    first, second = read_times(harness)
+    assert harness.clock.now() - first == timedelta(seconds=100 + 900 + 60)
+    assert harness.clock.now() - second == timedelta(seconds=100 + 60)
 
 
 async def test_requests_are_refused_while_the_storage_is_unavailable(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
-    check = within(world).check
-    caller = await world.caller(await world.sign_in())
+    check = bounded_revocation(harness).check
+    caller = await harness.caller(await harness.sign_in())
     await check(caller)
-    assert isinstance(world.storage.sessions, CountedSessions)
-    world.storage.sessions.reachable = False
-    world.clock.advance(seconds=9)
+    assert isinstance(harness.storage.sessions, CountedSessions)
+    harness.storage.sessions.reachable = False
+    harness.clock.advance(seconds=9)
     await check(caller)
-    world.clock.advance(seconds=1)
+    harness.clock.advance(seconds=1)
     with pytest.raises(StorageUnavailable):
         await check(caller)
-    world.storage.sessions.reachable = True
+    harness.storage.sessions.reachable = True
     await check(caller)
 
 
 @pytest.mark.parametrize("back", [1, 9, 3600])
 async def test_cached_endings_expire_when_the_clock_is_set_back(
-    world: IdentityHarness, back: float
+    harness: IdentityHarness, back: float
 ) -> None:
     ticks = 0.0
-    check = within(world, lambda: ticks).check
-    caller = await world.caller(await world.sign_in())
+    check = bounded_revocation(harness, lambda: ticks).check
+    caller = await harness.caller(await harness.sign_in())
     await check(caller)
-    world.clock.advance(seconds=9.5 - back)
-    await world.end_all_sessions(user=caller.id, origin=HOME)
+    harness.clock.advance(seconds=9.5 - back)
+    await harness.end_all_sessions(user=caller.id, origin=HOME)
     ticks = 9.9
     await check(caller)
     ticks = 10.0
@@ -210,29 +214,29 @@ async def test_cached_endings_expire_when_the_clock_is_set_back(
         await check(caller)
 
 
-async def test_endings_are_removed_when_every_token_has_expired(world: IdentityHarness) -> None:
-    bound = within(world)
-    caller = await ended(world)
+async def test_endings_are_removed_when_every_token_has_expired(harness: IdentityHarness) -> None:
+    bound = bounded_revocation(harness)
+    caller = await ended(harness)
     with pytest.raises(InvalidToken):
         await bound.check(caller)
-    other = await world.caller(await world.sign_in())
-    world.clock.advance(seconds=900 + 60)
+    other = await harness.caller(await harness.sign_in())
+    harness.clock.advance(seconds=900 + 60)
     await bound.check(other)
     assert not bound._ended
 
 
-async def test_token_without_a_session_is_refused(world: IdentityHarness) -> None:
+async def test_token_without_a_session_is_refused(harness: IdentityHarness) -> None:
     with pytest.raises(InvalidToken):
-        await within(world).check(Caller(UserId(1), "shop"))
+        await bounded_revocation(harness).check(Caller(UserId(1), "shop"))
 
 
 # Another storage in the place of the open one
 
 
-def within_storages(world: IdentityHarness, identities: list[int]) -> BoundedRevocation:
+def within_storages(harness: IdentityHarness, identities: list[int]) -> BoundedRevocation:
     return BoundedRevocation(
-        world.storage.sessions,
-        world.clock,
+        harness.storage.sessions,
+        harness.clock,
         bound=timedelta(seconds=10),
         lifetime=timedelta(minutes=15),
         ticks=lambda: 0.0,
@@ -240,67 +244,67 @@ def within_storages(world: IdentityHarness, identities: list[int]) -> BoundedRev
     )
 
 
-async def test_endings_are_read_again_when_the_storage_is_another(world: IdentityHarness) -> None:
+async def test_endings_are_read_again_when_the_storage_is_another(harness: IdentityHarness) -> None:
     identities = [1]
-    check = within_storages(world, identities).check
-    caller = await world.caller(await world.sign_in())
-    world.clock.advance(minutes=5)
+    check = within_storages(harness, identities).check
+    caller = await harness.caller(await harness.sign_in())
+    harness.clock.advance(minutes=5)
     await check(caller)
     identities.append(2)
     await check(caller)
-    first, second = asked(world)
+    first, second = read_times(harness)
     assert first == second
 
 
 async def test_session_is_refused_when_another_storage_does_not_have_it(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
     identities = [1]
-    check = within_storages(world, identities).check
-    kept = await world.caller(await world.sign_in())
-    missing = await world.caller(await world.sign_in())
+    check = within_storages(harness, identities).check
+    kept = await harness.caller(await harness.sign_in())
+    missing = await harness.caller(await harness.sign_in())
     assert missing.session is not None
-    assert isinstance(world.storage, InMemoryStorage)
+    assert isinstance(harness.storage, InMemoryStorage)
     await check(missing)
     identities.append(2)
-    session = world.storage.tables.sessions.pop(missing.session)
+    session = harness.storage.tables.sessions.pop(missing.session)
     for _ in range(2):
         await check(kept)
         with pytest.raises(InvalidToken):
             await check(missing)
-    world.storage.tables.sessions[missing.session] = session
+    harness.storage.tables.sessions[missing.session] = session
     await check(missing)
 
 
 async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
     identities = [1]
-    check = within_storages(world, identities).check
-    caller = await world.caller(await world.sign_in())
-    assert isinstance(world.storage.sessions, CountedSessions)
+    check = within_storages(harness, identities).check
+    caller = await harness.caller(await harness.sign_in())
+    assert isinstance(harness.storage.sessions, CountedSessions)
     await check(caller)
     identities.append(2)
-    world.storage.sessions.reachable = False
+    harness.storage.sessions.reachable = False
     with pytest.raises(StorageUnavailable):
         await check(caller)
-    world.storage.sessions.reachable = True
+    harness.storage.sessions.reachable = True
     await check(caller)
-    first, _, third = asked(world)
+    first, _, third = read_times(harness)
     assert first == third
 
 
 async def test_sessions_are_looked_up_until_earlier_tokens_have_expired(
-    world: IdentityHarness,
+    harness: IdentityHarness,
 ) -> None:
     identities = [1]
-    revocation = within_storages(world, identities)
-    caller = await world.caller(await world.sign_in())
+    revocation = within_storages(harness, identities)
+    caller = await harness.caller(await harness.sign_in())
     await revocation.check(caller)
     identities.append(2)
     await revocation.check(caller)
     assert revocation._found == {caller.session}
-    world.clock.advance(minutes=16)
+    harness.clock.advance(minutes=16)
     revocation._refreshed_at = float("-inf")
     await revocation.check(caller)
     assert revocation._found == set()
