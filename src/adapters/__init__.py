@@ -1,1 +1,1 @@
-"""How each port is served by a technology."""
+"""Implementations of the ports, each by one technology."""

@@ -1,4 +1,4 @@
-"""The life of signing keys: published, signing, verifying only, gone."""
+"""The life cycle of signing keys: published, signing, verifying, removed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,16 +17,16 @@ KeyId = NewType("KeyId", str)
 """The id of a key, which tokens name as their `kid`."""
 
 KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
-"""What a key signs with. HS256 is for one secret that the settings hold."""
+"""The algorithm of a key. HS256 is for a secret in the settings."""
 
 FIRST_ALGORITHM: KeyAlgorithm = "EdDSA"
-"""What the first key signs with, where nothing else is asked for."""
+"""The default algorithm of the first key."""
 
 MAX_KEYS = 32
 
 
 class KeyStatus(StrEnum):
-    """Where a key is in its life, in the order of that life."""
+    """The status of a key, in the order of its life cycle."""
 
     PUBLISHED = "published"
     SIGNING = "signing"
@@ -36,7 +36,7 @@ class KeyStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that is not in a ring yet."""
+    """A key that is in no ring yet."""
 
     id: KeyId
     algorithm: KeyAlgorithm
@@ -44,9 +44,9 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A key without its material, its status, and since when it has that status.
+    """A key without its material: its status and the time of that status.
 
-    `since` is in UTC and whole seconds; a key that the settings hold has none.
+    `since` is in UTC and whole seconds; a key from the settings has none.
     """
 
     id: KeyId
@@ -57,9 +57,9 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeySchedule:
-    """How long the waits between the steps of a key's life are.
+    """The waiting times between the statuses of a key.
 
-    Other services may keep the public keys for `cache_time`. The tokens of a key are accepted for
+    Other services may cache the public keys for `cache_time`. The tokens of a key are accepted for
     `token_time` after it stopped signing.
     """
 
@@ -67,9 +67,9 @@ class KeySchedule:
     token_time: timedelta
 
     def due(self, key: KeyRecord) -> datetime | None:
-        """Return when the next step may come, or `None` where nothing is waited for.
+        """Return the time of the key's next status, or `None` without a wait.
 
-        A key is published for twice the cache time: every verifier knows it by then.
+        A key is published for twice the cache time, so every verifier knows it by then.
         """
         if key.since is None:
             return None
@@ -82,17 +82,17 @@ class KeySchedule:
                 return None
 
     def wait(self, key: KeyRecord, now: datetime) -> datetime | None:
-        """Return when the next step is due, or `None` where it is due now."""
+        """Return the time of the next status, or `None` if it is due."""
         due = self.due(key)
         return due if due and now < due else None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """All keys at one moment: none yet, or several of which exactly one signs.
+    """All keys at one moment: none, or several, of which exactly one signs.
 
-    Each step returns the ring after it, or raises `InvalidKeyChange`. `early` takes a step before
-    it is due; `now` is in UTC. A ring that contradicts itself is refused: ValueError.
+    Each method returns the changed ring or raises `InvalidKeyChange`. `early` changes a key before
+    it is due; `now` is in UTC. A contradictory ring raises ValueError.
     """
 
     keys: tuple[KeyRecord, ...] = ()
@@ -109,7 +109,7 @@ class KeyRing:
         return next(key for key in self.keys if key.status is KeyStatus.SIGNING)
 
     def publish(self, key: NewKey, now: datetime) -> Self:
-        """Publish a key. The first of all signs immediately: no other is in use."""
+        """Publish a key. The first key signs immediately."""
         if key.id in {each.id for each in self.keys}:
             raise KeyAlreadyPresent(f"{key.id} is there already")
         if len(self.keys) == MAX_KEYS:
@@ -121,7 +121,7 @@ class KeyRing:
     def promote(
         self, key_id: KeyId, now: datetime, schedule: KeySchedule, *, early: bool = False
     ) -> Self:
-        """Let a published key sign; the one that signed only verifies from now on."""
+        """Let a published key sign; the previous one only verifies from now on."""
         key = self._find(key_id)
         if key.status is KeyStatus.SIGNING:
             raise InvalidKeyChange(f"{key_id} signs already")
@@ -146,7 +146,7 @@ class KeyRing:
     def retire(
         self, key_id: KeyId, now: datetime, schedule: KeySchedule, *, early: bool = False
     ) -> Self:
-        """Drop a published key, or one whose tokens have all expired."""
+        """Remove a published key, or one whose tokens have all expired."""
         key = self._find(key_id)
         if key.status is KeyStatus.SIGNING:
             raise InvalidKeyChange(f"{key_id} signs; promote another key first")
@@ -165,11 +165,11 @@ class KeyRing:
         *,
         early: bool = False,
     ) -> Self:
-        """Take every step that is due.
+        """Apply every due change.
 
-        Keys whose tokens have all expired go. The key published longest signs if it may. Where none
-        is published, a key of the signing key's algorithm is. `early` lets it sign immediately, and
-        ends no token.
+        It removes keys whose tokens have all expired and promotes the key that was published
+        longest, if it may sign. If none is published, it publishes a key with the algorithm of the
+        signing key. `early` lets it sign immediately; no token becomes invalid.
         """
         if not self.keys:
             return self.publish(make(FIRST_ALGORITHM), now)
@@ -188,7 +188,7 @@ class KeyRing:
         return ring
 
     def changes_since(self, before: Self) -> list[KeyRecord]:
-        """Return the keys that have changed; a key that was dropped has the status GONE."""
+        """Return the changed keys; a removed key has the status GONE."""
         kept = {key.id for key in self.keys}
         gone = [replace(k, status=KeyStatus.GONE) for k in before.keys if k.id not in kept]
         return [*gone, *(key for key in self.keys if key not in before.keys)]

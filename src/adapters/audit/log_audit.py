@@ -1,4 +1,4 @@
-"""The audit as lines of the log."""
+"""Audit events as log lines."""
 
 import logging
 
@@ -11,7 +11,7 @@ _log = logging.getLogger("ordergate.audit")
 
 
 class LogAudit(Audit):
-    """One line an event, at INFO, under the logger `ordergate.audit`."""
+    """Writes one line for each event, at INFO, to the logger `ordergate.audit`."""
 
     def record(
         self,
@@ -22,7 +22,7 @@ class LogAudit(Audit):
         session: SessionId | None = None,
         detail: str = "",
     ) -> None:
-        """Log the event's name with what is known about it."""
+        """Log the event with its known details."""
         about = {
             "user_id": user,
             "session_id": session,

@@ -1,6 +1,7 @@
-"""The whole storage in dictionaries: for tests and demonstrations, and to read before writing one.
+"""The whole storage in dictionaries, for tests and demonstrations.
 
-Every method does its work without an `await` in the middle, so on one event loop each is atomic.
+Read it before you write a storage. No method awaits in the middle of its work, so each is atomic on
+one event loop.
 """
 
 import secrets
@@ -27,7 +28,7 @@ __all__ = [
 
 
 class InMemoryStorage(Storage):
-    """Dictionaries, open to be looked into in `tables`; they are gone with the process."""
+    """Storage in dictionaries, which end with the process; `tables` shows them."""
 
     def __init__(self) -> None:
         self.tables = Tables()
@@ -43,16 +44,16 @@ class InMemoryStorage(Storage):
         """Do nothing: there is no schema."""
 
     async def open(self, *, unfinished: bool = False) -> None:
-        """Look whether it is whole: memory is always open."""
+        """Check that no copy is unfinished."""
         if self.tables.checkpoint and not unfinished:
             raise CopyUnfinished
 
     async def close(self) -> None:
-        """Do nothing: what is stored stays as long as this object."""
+        """Do nothing: the data stays as long as this object."""
 
     async def ping(self) -> None:
-        """Answer."""
+        """Do nothing: memory is always available."""
 
     async def get_secret(self) -> bytes:
-        """Return what was drawn with this object."""
+        """Return the secret that was drawn with this object."""
         return self._secret

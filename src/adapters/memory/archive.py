@@ -1,4 +1,4 @@
-"""All records of the dictionaries."""
+"""All records of the in-memory storage."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
@@ -28,27 +28,27 @@ _NAMES = tuple(field.name for field in fields(Tables))
 
 
 class InMemoryArchive(Archive):
-    """Sorts all records of a kind by their places, which are their keys as text."""
+    """Sorts the records of a kind by their positions: their keys as text."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     async def count(self, kind: type[Record]) -> int:
-        """Count all."""
+        """Count the records."""
         return sum(1 for _ in _READERS[kind](self._tables))
 
     async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
-        """Sort all, and cut."""
+        """Sort all records and return a slice."""
         places = {_place(record): record for record in _READERS[kind](self._tables)}
         some = sorted(place for place in places if place > after)[:limit]
         return [cast("R", places[place]) for place in some], some[-1] if some else after
 
     async def checkpoint(self) -> CopyCheckpoint | None:
-        """Return what is kept beside the records."""
+        """Return the stored checkpoint."""
         return self._tables.checkpoint
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
-        """Fill copies of the dictionaries, and put them in the place of these."""
+        """Fill copies of the dictionaries, then replace the originals."""
         tables = self._tables
         if tables.checkpoint is None and not tables.is_empty:
             raise StorageNotEmpty
@@ -61,7 +61,7 @@ class InMemoryArchive(Archive):
         tables.checkpoint = checkpoint
 
     async def finish(self) -> None:
-        """Forget it."""
+        """Remove the checkpoint."""
         self._tables.checkpoint = None
 
 
@@ -124,7 +124,7 @@ def _place(record: Record) -> str:
 
 
 def _add(tables: Tables, record: Record) -> None:
-    """Add a record. Raises ValueError for what does not fit."""
+    """Add a record. Raises ValueError if it violates integrity."""
     match record:
         case AccountRecord():
             _add_account(tables, record)

@@ -24,7 +24,7 @@ class InMemoryOrderRepository(OrderRepository):
         self._tables = tables
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
-        """Look the key up."""
+        """Look up the key."""
         return self._tables.orders.get((owner, order_id))
 
     async def page(
@@ -36,7 +36,7 @@ class InMemoryOrderRepository(OrderRepository):
         before: Position | None = None,
         limit: int,
     ) -> Sequence[Order]:
-        """Look through all."""
+        """Filter and sort all orders."""
         orders = [
             order
             for order in self._tables.orders.values()
@@ -50,7 +50,7 @@ class InMemoryOrderRepository(OrderRepository):
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
-        """Look both keys up, and store."""
+        """Look up both keys and store the order."""
         tables = self._tables
         if order.owner != owner:
             raise ValueError("the order is somebody else's")
@@ -70,7 +70,7 @@ class InMemoryOrderRepository(OrderRepository):
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Replace what is under the key."""
+        """Replace the order under its key."""
         order = self._tables.orders.get((owner, order_id))
         if order is None:
             return None
@@ -80,7 +80,7 @@ class InMemoryOrderRepository(OrderRepository):
         return changed
 
     async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
-        """Look through all."""
+        """Scan all keys."""
         keys = self._tables.keys
         expired = [key for key, (_, expires_at) in keys.items() if expires_at <= expired_by]
         for key in expired[:limit]:
@@ -93,18 +93,18 @@ def _place(order: Order) -> tuple[datetime, OrderId]:
 
 
 class InMemoryStaffOrders(StaffOrders):
-    """The same orders."""
+    """The orders of the same tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
-        """Look through all."""
+        """Scan all orders."""
         return [owner for owner, each in self._tables.orders if each == order_id]
 
 
 class InMemoryBulkLoader(BulkLoader):
-    """Reads everything before it keeps anything, so that a failure leaves nothing."""
+    """Reads everything before it stores anything, so a failure stores nothing."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

@@ -32,7 +32,7 @@ class InMemorySessionRepository(SessionRepository):
         password_hash: PasswordHash,
         limit: int,
     ) -> Sequence[SessionId] | None:
-        """Store both if the hash still is this."""
+        """Store session and token if the hash is unchanged."""
         user = self._tables.users.get(session.user)
         if user is None or user.password_hash != password_hash:
             return None
@@ -45,12 +45,12 @@ class InMemorySessionRepository(SessionRepository):
         return surplus
 
     async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
-        """Look the digest up."""
+        """Look up the digest."""
         stored = self._tables.tokens.get(token)
         return self._tables.sessions[stored.session] if stored else None
 
     async def is_used(self, token: TokenDigest) -> bool:
-        """Look the digest up."""
+        """Look up the digest."""
         stored = self._tables.tokens.get(token)
         return stored is not None and stored.used_at is not None
 
@@ -82,7 +82,7 @@ class InMemorySessionRepository(SessionRepository):
         return Rotation(RotationOutcome.ROTATED, sealed)
 
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Look through all."""
+        """Scan all sessions."""
         renewable = {
             token.session
             for token in self._tables.tokens.values()
@@ -96,39 +96,39 @@ class InMemorySessionRepository(SessionRepository):
         return sorted(sessions, key=lambda session: session.last_used_at, reverse=True)[:limit]
 
     async def is_active(self, session: SessionId, *, user: UserId, at: datetime) -> bool:
-        """Look the id up."""
+        """Look up the id."""
         stored = self._tables.sessions.get(session)
         return stored is not None and stored.user == user and self._tables.is_active(stored, at)
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
-        """Look through all."""
+        """Scan all sessions."""
         site = client_network(address)
         return any(client_network(s.address) == site for s in self._tables.sessions_of(user))
 
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
-        """Look the digest up."""
+        """Look up the digest."""
         stored = self._tables.tokens.get(token)
         return stored.sealed if stored else None
 
     async def end(
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
     ) -> bool:
-        """End it if it is the user's."""
+        """End the session if the user has it."""
         mine = [stored for stored in self._tables.sessions_of(user) if stored.id == session]
         return bool(self._tables.end(mine, reason, at))
 
     async def end_all(
         self, user: UserId, *, reason: SessionEndReason, at: datetime
     ) -> Sequence[SessionId]:
-        """End those of the user."""
+        """End the sessions of the user."""
         return self._tables.end(self._tables.sessions_of(user), reason, at)
 
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
-        """Look through all endings."""
+        """Scan all ended sessions."""
         return {session: when for session, (when, _) in self._tables.endings.items() if when >= at}
 
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
-        """Look through all, then through their tokens."""
+        """Scan all sessions, then their tokens."""
         tables = self._tables
         over = {
             session.id: None

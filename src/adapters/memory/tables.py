@@ -1,4 +1,4 @@
-"""What is stored: a dictionary for each kind."""
+"""The stored data: one dictionary for each kind."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from ordergate.domain.user import User, UserId
 
 @dataclass(slots=True)
 class StoredToken:
-    """A refresh token: when it dies, and once it was used, when that was and its successor."""
+    """A refresh token: its expiry and, after its use, the time and the successor."""
 
     session: SessionId
     expires_at: datetime
@@ -23,7 +23,7 @@ class StoredToken:
 
 @dataclass(slots=True)
 class Tables:
-    """What is stored."""
+    """The dictionaries of one storage."""
 
     users: dict[UserId, User] = field(default_factory=dict)
     closed: set[UserId] = field(default_factory=set)
@@ -38,21 +38,21 @@ class Tables:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no account, and so nothing of anybody's."""
+        """Whether there is no account, and therefore no other record."""
         return not (self.users or self.closed or self.external)
 
     def has_account(self, user: UserId) -> bool:
-        """Say whether there is an account of that id, open or not."""
+        """Report whether an account with this id exists, open or not."""
         return user in self.users or user in self.closed or user in self.external
 
     def is_active(self, session: Session, at: datetime) -> bool:
-        """Say whether a session has neither ended nor expired."""
+        """Report whether a session has neither ended nor expired."""
         return session.id not in self.endings and at < session.expires_at
 
     def end(
         self, sessions: Iterable[Session], reason: SessionEndReason, at: datetime
     ) -> list[SessionId]:
-        """End those that are active, and return which."""
+        """End the active sessions among these and return them."""
         ended = [session.id for session in sessions if self.is_active(session, at)]
         self.endings.update((session, (at, reason)) for session in ended)
         return ended

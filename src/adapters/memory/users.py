@@ -19,16 +19,16 @@ class InMemoryUserRepository(UserRepository):
         self._tables = tables
 
     async def find(self, username: Username) -> User | None:
-        """Look through all."""
+        """Scan all accounts."""
         users = self._tables.users.values()
         return next((user for user in users if user.username == username), None)
 
     async def get(self, user_id: UserId) -> User | None:
-        """Look the id up."""
+        """Look up the id."""
         return self._tables.users.get(user_id)
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
-        """Open the account under the next free id."""
+        """Create the account with the next free id."""
         if await self.find(username):
             raise UsernameTaken
         user_id = self._free_id()
@@ -38,7 +38,7 @@ class InMemoryUserRepository(UserRepository):
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
-        """Swap the hash if it is still the old one."""
+        """Replace the hash if it is still the old one."""
         user = self._tables.users.get(user_id)
         if user is None or user.password_hash != old:
             return False
@@ -54,7 +54,7 @@ class InMemoryUserRepository(UserRepository):
         keep: SessionId | None,
         at: datetime,
     ) -> Sequence[SessionId] | None:
-        """Swap the hash and end the other sessions."""
+        """Replace the hash and end the other sessions."""
         if not await self.replace_password_hash(user_id, old=old, new=new):
             return None
         others = [s for s in self._tables.sessions_of(user_id) if s.id != keep]
@@ -63,7 +63,7 @@ class InMemoryUserRepository(UserRepository):
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
     ) -> Sequence[SessionId] | None:
-        """Forget the account and remember its id."""
+        """Remove the account and keep its id."""
         user = self._tables.users.get(user_id)
         if user is None or user.password_hash != password_hash:
             return None
@@ -77,7 +77,7 @@ class InMemoryUserRepository(UserRepository):
         )
 
     async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
-        """Look the pair up, or keep it with the next free id."""
+        """Look up the pair, or store it with the next free id."""
         if (issuer, subject) not in self._tables.subjects:
             user = self._tables.subjects[issuer, subject] = self._free_id()
             self._tables.external.add(user)

@@ -1,4 +1,4 @@
-"""Passwords hashed with bcrypt, through passlib's `CryptContext` (the libpass distribution)."""
+"""Password hashing with bcrypt, by passlib's `CryptContext` (the libpass distribution)."""
 
 import re
 
@@ -17,14 +17,15 @@ _COSTS = range(4, 32)
 
 
 class BcryptPasswordHasher(PasswordHasher):
-    """`bcrypt_sha256` for new hashes; plain `$2a$`, `$2b$`, `$2y$` accepted and upgraded.
+    """`bcrypt_sha256` for new hashes; plain bcrypt hashes are upgraded.
 
-    `cost` is the binary logarithm of bcrypt's rounds (4 to 31). New hashes run SHA-256 before
-    bcrypt, so every byte of a long password counts; plain bcrypt knows 72 bytes, and here a longer
-    guess never matches a plain hash made elsewhere.
+    Plain hashes have the prefixes `$2a$`, `$2b$` and `$2y$`. `cost` is the base-2 logarithm of
+    bcrypt's rounds (4 to 31). New hashes apply SHA-256 before bcrypt, so every byte of a long
+    password counts. Plain bcrypt uses 72 bytes; a longer guess never matches a plain hash of
+    another system.
 
-    Hashing runs on `HashingThreads`, bcrypt without the GIL, with the `threads`, `queue` and
-    `low_priority` described there.
+    Hashing runs on `HashingThreads`, which describes `threads`, `queue` and `low_priority`. bcrypt
+    releases the GIL.
     """
 
     def __init__(self, *, cost: int, threads: int, queue: int, low_priority: bool = True) -> None:
@@ -49,11 +50,11 @@ class BcryptPasswordHasher(PasswordHasher):
         stored: PasswordHash | None,
         requester: Requester | None = None,
     ) -> Verification:
-        """Compare; every refusal costs at least 2^cost rounds, whatever is stored."""
+        """Compare; every refusal costs at least 2^cost rounds."""
         return await self._threads.run(lambda: self._verify(password.secret, stored), requester)
 
     def close(self) -> None:
-        """Let the threads go once their work is done, and drop the jobs that wait."""
+        """Stop the threads after their current jobs, and drop the waiting ones."""
         self._threads.close()
 
     def _verify(self, guess: str, stored: PasswordHash | None) -> Verification:
@@ -77,6 +78,6 @@ class BcryptPasswordHasher(PasswordHasher):
 
 
 def _cost_of(stored: PasswordHash | None) -> int | None:
-    """Read the cost from a hash, or `None` where there is no hash that can be verified."""
+    """Read the cost of a hash, or return `None` for an invalid one."""
     match = stored and (_PLAIN_BCRYPT.fullmatch(stored) or _BCRYPT_SHA256.fullmatch(stored))
     return int(match[1]) if match and int(match[1]) in _COSTS else None

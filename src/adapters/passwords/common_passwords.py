@@ -1,12 +1,13 @@
-"""The passwords that are guessed first."""
+"""The most common passwords."""
 
 from collections.abc import Container
 
 
 class CommonPasswords(Container[str]):
-    """The 30,000 most common passwords, in lower case, as zxcvbn counted them in leaked lists.
+    """The 30,000 most common passwords, in lower case, from zxcvbn's list.
 
-    The list is loaded when it is first looked into: most processes never set a password.
+    zxcvbn counted them in leaked lists. The list is loaded at the first look-up, because most
+    processes set no password.
     """
 
     def __init__(self) -> None:

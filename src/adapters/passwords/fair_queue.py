@@ -1,4 +1,4 @@
-"""A bounded queue that serves all who wait in turn."""
+"""A bounded queue that serves its groups in turn."""
 
 from collections import deque
 from collections.abc import Hashable, Sequence
@@ -7,15 +7,15 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 Path = Sequence[Hashable]
-"""What an item belongs to, from the outermost group to the innermost; all are of one length."""
+"""The groups of an item, from the outermost to the innermost; all paths have one length."""
 
 
 class FairQueue(Generic[T]):
-    """Items that wait in groups of groups; at each level the groups are served in turn.
+    """Items in nested groups; at each level, the groups are served in turn.
 
-    At most `bound` items wait. Where the queue is full, a newcomer takes the place of the last item
-    of the largest group that it is no part of, at the outermost level where that makes the groups
-    more even. So those that ask for most are refused first.
+    At most `bound` items wait. When the queue is full, a new item takes the place of the last item
+    of the largest other group, at the outermost level where this makes the groups more even. The
+    groups with the most items are therefore refused first.
     """
 
     def __init__(self, bound: int) -> None:
@@ -31,7 +31,7 @@ class FairQueue(Generic[T]):
         return self._root.size >= self._bound
 
     def put(self, item: T, path: Path) -> None:
-        """Append an item to its group, beyond the bound too."""
+        """Append an item to its group, even beyond the bound."""
         group = self._root
         group.size += 1
         for key in path:
@@ -40,7 +40,7 @@ class FairQueue(Generic[T]):
         group.items.append(item)
 
     def take(self) -> T:
-        """Remove the item whose turn it is and return it; raises `IndexError` if there is none."""
+        """Remove and return the next item. Raises `IndexError` if there is none."""
         group = self._root
         while group.groups:
             key, following = next(iter(group.groups.items()))
@@ -54,7 +54,7 @@ class FairQueue(Generic[T]):
         return item
 
     def make_room_for(self, path: Path) -> T | None:
-        """Remove the item that gives way to a newcomer, or return `None` if none does."""
+        """Remove the item that yields to a new one; return `None` if none does."""
         group = self._root
         for level, key in enumerate(path):
             largest = group.largest()
@@ -67,7 +67,7 @@ class FairQueue(Generic[T]):
         return None
 
     def discard(self, item: T, path: Path) -> None:
-        """Remove an item if it still waits."""
+        """Remove an item if it is still waiting."""
         groups = [self._root]
         for key in path:
             if key not in groups[-1].groups:
@@ -96,7 +96,7 @@ class FairQueue(Generic[T]):
 
 
 class _Group(Generic[T]):
-    """Groups in the order of their turns, or the items of an innermost group; and how many."""
+    """Groups in the order of their turns, or items of an innermost group."""
 
     def __init__(self) -> None:
         self.size = 0

@@ -1,1 +1,1 @@
-"""The computer's clock, threads and files."""
+"""The system's clock, threads and files."""

@@ -1,4 +1,4 @@
-"""Threads that run while a processor has nothing else to do."""
+"""Threads that run while a processor is idle."""
 
 import os
 import sys
@@ -8,13 +8,14 @@ _NICE = 19
 
 
 def run_at_idle_priority(thread: int = 0) -> None:
-    """Lower a thread, by its native id, or the calling one to idle scheduling priority.
+    """Lower a thread to idle scheduling priority (Linux only).
 
-    A thread that is merely nice may finish its slice of some milliseconds when the event loop wakes
-    up; an idle one stops immediately. It stops for other programs too: beside busy ones it hardly
-    runs, and an unprivileged process cannot raise it again. musl has no scheduling classes, and a
-    sandbox may forbid either call; then the thread stays as it is. On other systems than Linux,
-    where a priority is a whole process's, this does nothing.
+    The thread is given by its native id; the default is the calling thread. A nice thread may
+    finish its time slice of some milliseconds when the event loop wakes up; an idle one stops
+    immediately. It also stops for other programs, so it hardly runs beside busy ones, and an
+    unprivileged process cannot raise it again. musl has no scheduling classes, and a sandbox may
+    forbid the call; the thread stays unchanged then. On other systems, where a priority belongs to
+    a process, this does nothing.
     """
     if sys.platform != "linux":
         return

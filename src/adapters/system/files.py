@@ -1,4 +1,4 @@
-"""The service's own files and folders: who may use them, and why the system refuses."""
+"""Files and folders of the service: their owners, and the reasons of errors."""
 
 import errno
 import os
@@ -9,10 +9,10 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder of mode 0700 if there is none. Those above it get ordinary modes.
+    """Create a missing folder with mode 0700, and its parents with ordinary modes.
 
-    What root makes belongs to the owner of the folder that it is in: a command that root has run
-    leaves nothing that the service's user cannot use.
+    A folder that root creates belongs to the owner of its parent, so a command that root has run
+    leaves nothing unusable to the user of the service.
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
@@ -28,7 +28,7 @@ def make_folder(folder: Path) -> None:
 
 
 def make_file(path: Path, flags: int = os.O_RDWR) -> int:
-    """Open a file, made for its owner alone if there is none, and return its descriptor.
+    """Open a file, or create it for its owner only; return its descriptor.
 
     The owner is the one that `make_folder` describes.
     """
@@ -42,10 +42,11 @@ def make_file(path: Path, flags: int = os.O_RDWR) -> int:
 
 
 def make_like(path: Path, draft: Path) -> int:
-    """Make a file that will replace another, with its owner, group and mode; return a descriptor.
+    """Create a file that will replace another; return its descriptor.
 
-    Without another, it is made as by `make_file`. Raises `PermissionError` where this process may
-    not give it to that owner; there is no draft then.
+    It gets the owner, group and mode of the other file. Without another file, it is created as by
+    `make_file`. Raises `PermissionError` if this process may not set that owner; no file is left
+    then.
     """
     try:
         like = path.stat()
@@ -65,7 +66,7 @@ def make_like(path: Path, draft: Path) -> int:
 
 
 def is_file(path: Path) -> bool:
-    """Say whether there is a file. Raises `PermissionError` where that is not known."""
+    """Report whether a file exists. Raises `PermissionError` if that is unknown."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -74,7 +75,7 @@ def is_file(path: Path) -> bool:
 
 
 def reason(error: OSError, path: Path) -> str:
-    """Say why the system refused; of a missing permission, also who owns what and its mode."""
+    """Describe an error of the system, and for missing permissions the owner and mode."""
     said = error.strerror or str(error)
     if error.errno in _FORBIDDEN:
         said += f"; {permissions(obstacle(path) or path)}"
@@ -82,10 +83,10 @@ def reason(error: OSError, path: Path) -> str:
 
 
 def obstacle(*paths: Path) -> Path | None:
-    """Return what this process lacks a permission for, to read and write files of one folder.
+    """Return the path whose permissions prevent reading or writing these files.
 
-    It is a folder above, one of the files, or the folder itself. A file system that takes no writes
-    is no matter of permissions.
+    It is a parent folder, one of the files, or the folder itself. A read-only file system is no
+    matter of permissions.
     """
     folder = paths[0].absolute().parent
     for each in reversed((folder, *folder.parents)):
@@ -98,7 +99,7 @@ def obstacle(*paths: Path) -> Path | None:
 
 
 def permissions(path: Path) -> str:
-    """Say who owns a file or folder, its mode, and who asks."""
+    """Describe the owner and mode of a path, and the current user."""
     try:
         status = path.stat()
     except OSError:  # it is gone, or in a folder that cannot be searched

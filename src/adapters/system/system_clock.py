@@ -1,4 +1,4 @@
-"""The computer's clock, which never goes back within a process."""
+"""The system clock, never set back within a process."""
 
 import logging
 import time
@@ -11,16 +11,16 @@ _log = logging.getLogger("ordergate.server")
 
 _TOLERANCE = 1.0
 _DRIFT = 0.001
-"""The wall clock may lag by so many seconds and that part of the time that passed, as by NTP."""
+"""The tolerated lag of the wall clock: seconds, and a part of the elapsed time, as by NTP."""
 
 
 class SystemClock(Clock):
-    """The wall clock in UTC, or what it would show if it had not been set back.
+    """The wall clock in UTC, without any step back.
 
-    It follows the wall clock forward. After the wall clock was set back, time goes on at the rate
-    of the monotonic clock until the wall clock has caught up, so that what has expired stays
-    expired. A new process starts from the wall clock. The first change of more than a second is
-    logged. Any thread may call it.
+    It follows the wall clock forward. After the wall clock was set back, the time continues at the
+    rate of the monotonic clock until the wall clock catches up, so expired values stay expired. A
+    new process starts with the wall clock. The first change of more than a second is logged. Any
+    thread may call it.
 
     `wall` and `monotonic` return seconds, as the functions of `time` do.
     """

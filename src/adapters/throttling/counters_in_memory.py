@@ -1,18 +1,18 @@
-"""Counters of one process for the `limits` library."""
+"""In-memory counters for the `limits` library."""
 
 import time
 
 from limits.aio.storage import Storage
 
 _MAX_COUNTERS = 250_000
-"""They take about 75 MB; the one that began first is forgotten for another."""
+"""About 75 MB. A further counter replaces the one that began first."""
 
 
 class CountersInMemory(Storage):
     """Counters of one process, by a clock that is never set.
 
-    All windows are of one length, so they end in the order in which they began. The memory of
-    `limits` looks at every counter at every count: 7.5 ms with 100,000 of them.
+    All windows have one length, so they end in the order in which they began. The memory storage of
+    `limits` scans all counters at each count: 7.5 ms for 100,000.
     """
 
     STORAGE_SCHEME = None
@@ -23,11 +23,11 @@ class CountersInMemory(Storage):
 
     @property
     def base_exceptions(self) -> tuple[type[Exception], ...]:
-        """Name the errors of the storage, of which it has none."""
+        """Return no errors: this storage has none."""
         return ()
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count, in a new window where there is none."""
+        """Count, in a new window if there is none."""
         now = time.monotonic()
         while self._windows:
             first = next(iter(self._windows))
@@ -40,25 +40,25 @@ class CountersInMemory(Storage):
         return count + amount
 
     async def get(self, key: str) -> int:
-        """Return the count of a window that has not ended."""
+        """Return the count of a current window."""
         count, end = self._windows.get(key, (0, 0.0))
         return count if end > time.monotonic() else 0
 
     async def get_expiry(self, key: str) -> float:
-        """Return when the window ends, in seconds since 1970."""
+        """Return the end of the window, in seconds since 1970."""
         _, end = self._windows.get(key, (0, 0.0))
         return time.time() + max(0.0, end - time.monotonic())
 
     async def check(self) -> bool:
-        """Say that it works."""
+        """Report that the storage works."""
         return True
 
     async def reset(self) -> int:
-        """Forget everything, and return how many counters there were."""
+        """Remove all counters and return their number."""
         number = len(self._windows)
         self._windows.clear()
         return number
 
     async def clear(self, key: str) -> None:
-        """Forget a counter."""
+        """Remove a counter."""
         self._windows.pop(key, None)

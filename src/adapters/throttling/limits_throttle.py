@@ -1,4 +1,4 @@
-"""Failed sign-ins, counted with the `limits` library in memory or in a Redis that all share."""
+"""Failed sign-ins, counted with the `limits` library in memory or in Redis."""
 
 import hashlib
 import math
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _DIGEST_CHARACTERS = 32
 _FOR_A_CUSTOMER = 10
-"""How many times the limit of an address the network of a customer has."""
+"""The limit of a customer's network, in limits of an address."""
 
 
 class _Tally(NamedTuple):
@@ -47,24 +47,24 @@ class SharedCounters(Protocol):
         question: Callable[[FixedWindowRateLimiter], Awaitable[T]],
         memory: FixedWindowRateLimiter,
     ) -> T:
-        """Ask the counters, or this process's memory while they cannot be used."""
+        """Query the counters, or the process's memory while they are unavailable."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Close the connections; a later question opens new ones."""
+        """Close the connections; a later query opens new ones."""
 
 
 class LimitsThrottle(Throttle):
-    """Shuts a key, and an address, at so many failures in a window of `window_seconds`.
+    """Blocks a key, and an address, after a number of failures in a window.
 
-    A window begins with its first failure. `per_account` also is the number of failures of one
-    key from one address, and `per_address` that of accounts opened from an address. IPv6
-    addresses count by their /64, and ten times as many shut a /48; what is no IP address is
-    counted as it is written.
+    A window of `window_seconds` begins with its first failure. `per_account` is the limit of a key,
+    and of a key from one address. `per_address` is the limit of an address, and of registrations
+    from it. IPv6 addresses count by their /64, and a /48 has ten times the limit. Text that is not
+    an IP address counts as it is.
 
-    `shared` counts for all workers and hosts. It keeps digests, and neither names nor addresses.
-    While it does not answer, and without it, each process counts in its own memory, to the same
-    numbers. Guesses under way are counted in each process by itself.
+    `shared` counts for all workers and hosts. It stores digests, and neither names nor addresses.
+    While it is unavailable, and without it, each process counts in its own memory with the same
+    limits. Guesses in progress are counted in each process only.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LimitsThrottle(Throttle):
         *,
         familiar: bool,
     ) -> Verification:
-        """Verify one guess; up to ten short questions to Redis, each answered within 1 s."""
+        """Verify one guess with up to ten queries to Redis of at most 1 s."""
         parts = _key_parts(key)
         pair = _tally(self._pair, *parts, client_network(address))
         others = (
@@ -109,7 +109,7 @@ class LimitsThrottle(Throttle):
             if seconds := max([await self._wait(tally, ahead[tally]) for tally in asked]):
                 raise Throttled(retry_after=seconds)
             outcome = await verify()
-            # Still under way while it is written down, so that no other guess slips in between.
+            # The guess stays in progress while its failure is stored, so no guess escapes the count.
             if outcome.matches:
                 await self._ask(lambda counters: counters.clear(*pair))
             else:
@@ -118,7 +118,7 @@ class LimitsThrottle(Throttle):
         return outcome
 
     async def count_sign_up(self, address: str) -> None:
-        """Count in one step for each network of the address."""
+        """Count once for each network of the address."""
         for tally in _networks(self._sign_ups, self._sign_ups_of_customer, address):
             if not await self._count(tally):
                 raise Throttled(retry_after=await self._wait(tally, 0) or 1)
@@ -130,9 +130,9 @@ class LimitsThrottle(Throttle):
 
     @contextmanager
     def _entered(self, *tallies: _Tally) -> Iterator[dict[_Tally, int]]:
-        """Count a guess as under way, and tell how many were so before it.
+        """Count a guess as in progress and return how many were before it.
 
-        One of those may fail while Redis is asked, and then counts twice; never not at all.
+        One of those may fail during the query to Redis and then counts twice. None is missed.
         """
         ahead = {tally: self._under_way[tally] for tally in tallies}
         self._under_way.update(tallies)
@@ -145,13 +145,13 @@ class LimitsThrottle(Throttle):
                     del self._under_way[tally]
 
     async def _wait(self, tally: _Tally, ahead: int) -> int:
-        """Return 0 if there is room for one more failure, else the seconds until there may be."""
+        """Return 0 if a further failure is allowed, else the seconds to wait."""
         if await self._ask(lambda counters: counters.test(*tally, cost=ahead + 1)):
             return 0
         window = await self._ask(lambda counters: counters.get_window_stats(*tally))
         if window.remaining:
-            return 1  # guesses under way have the room; they will be judged soon
-        # Redis rounds what is left to whole seconds: half a second more is never too early.
+            return 1  # guesses in progress reach the limit; their results are due soon
+        # Redis rounds to whole seconds: half a second more is never too early.
         seconds = math.ceil(window.reset_time - time.time() + 0.5)
         return max(1, min(seconds, tally.limit.get_expiry()))
 
@@ -165,14 +165,14 @@ class LimitsThrottle(Throttle):
 
 
 def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:
-    """Return the counter of an address, and of IPv6 that of its customer's network."""
+    """Return the counter keys of an address and of its customer's network."""
     site, customer = client_network(address), customer_network(address)
     tallies = [_tally(limit, site)]
     return tallies if customer == site else [*tallies, _tally(of_customer, customer)]
 
 
 def _key_parts(key: ThrottleKey) -> tuple[str, ...]:
-    """Write a key as text; the first part keeps the kinds apart."""
+    """Write a key as text. The first part separates the kinds."""
     match key:
         case AccountKey(name):
             return "account", name

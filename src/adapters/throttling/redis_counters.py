@@ -20,22 +20,22 @@ from ordergate.adapters.throttling.limits_throttle import SharedCounters
 T = TypeVar("T")
 
 _REDIS_SECONDS = 1.0
-"""How long Redis may take to answer, and how long it is left alone after it did not."""
+"""The time limit of a query, and the pause after a missed one."""
 _SLOW_SECONDS = 0.5
-"""How long an answer may take that does not make Redis be left alone."""
+"""The longest time of an answer that causes no pause."""
 _WARNING_SECONDS = 60.0
 _PROBE = RateLimitItemPerSecond(1, 1, "probe")
-"""A counter of nothing, to see whether Redis takes writes."""
+"""An unused counter that tests whether Redis accepts writes."""
 _NO_NUMBER = ("WRONGTYPE", "value is not an integer", "would overflow")
 
 _log = logging.getLogger("ordergate.throttle")
 
 
 class RedisCounters(SharedCounters):
-    """Asks a Redis, or the memory of this process while Redis does not answer.
+    """Queries a Redis, or the process's memory while Redis is unavailable.
 
-    `url` is as in `redis://name:password@host:6379/0` (`rediss`: with TLS; `valkey` and `valkeys`
-    are the same).
+    `url` has the form `redis://name:password@host:6379/0` (`rediss`: with TLS; `valkey` and
+    `valkeys` are the same).
     """
 
     def __init__(self, url: str) -> None:
@@ -50,16 +50,16 @@ class RedisCounters(SharedCounters):
         question: Callable[[FixedWindowRateLimiter], Awaitable[T]],
         memory: FixedWindowRateLimiter,
     ) -> T:
-        """Ask Redis, or this process's memory where there is none that answers.
+        """Query Redis, or the process's memory while Redis is unavailable.
 
-        Whatever Redis does, no sign-in fails for it, and the limits hold in this process. After
-        an answer that is missing or slow it is left alone for a second: a sign-in waits 1 s for one
-        and less than 0.5 s for each other. Then it is used again once it takes a write: one that is
-        full, or a replica, answers reads, and by them alone the limits would never be reached.
+        No failure of Redis fails a sign-in or disables the limits of this process. After a missing
+        or slow answer, Redis is skipped for a second: a sign-in waits at most 1 s for a missing
+        answer and 0.5 s for others. Then it is used again after a successful write, because a full
+        Redis, or a replica, answers reads only, and reads alone never reach the limits.
         """
         if time.monotonic() < self._left_alone_until:
             return await question(memory)
-        if self._lost:  # one guess tries, and the others do not wait for it
+        if self._lost:  # one guess tries Redis; the others do not wait for it
             self._left_alone_until = time.monotonic() + _REDIS_SECONDS
         began = time.monotonic()
         try:
@@ -73,7 +73,7 @@ class RedisCounters(SharedCounters):
             if _is_about_one_counter(error) and not is_slow:
                 self._warn_of_counter(error)
             else:
-                # The kind alone: a message may repeat parts of the URL.
+                # The type only, because a message may repeat parts of the URL.
                 self._leave_alone(type(error).__name__)
             return await question(memory)
         if time.monotonic() - began > _SLOW_SECONDS:
@@ -84,7 +84,7 @@ class RedisCounters(SharedCounters):
         return answer
 
     async def close(self) -> None:
-        """Close the connections; a later question opens new ones."""
+        """Close the connections; a later query opens new ones."""
         await self._pool.disconnect()
 
     def _leave_alone(self, reason: str) -> None:
@@ -94,14 +94,14 @@ class RedisCounters(SharedCounters):
             _log.warning("throttle_counts_alone", extra={"error": reason})
 
     def _warn_of_counter(self, error: Exception) -> None:
-        """Warn once a minute: guesses at one account ask for the same counter each time."""
+        """Warn once a minute, because guesses at one account query one counter."""
         if time.monotonic() >= self._next_counter_warning:
             self._next_counter_warning = time.monotonic() + _WARNING_SECONDS
             _log.warning("throttle_counter_unusable", extra={"error": type(error).__name__})
 
 
 def _is_about_one_counter(error: Exception) -> bool:
-    """Say whether Redis answers, and what it keeps under the key is no number (`limits` reads)."""
+    """Report whether Redis answers but stores no number under the key."""
     return isinstance(error, ValueError) or any(words in str(error) for words in _NO_NUMBER)
 
 
@@ -110,7 +110,7 @@ def _pool(url: str) -> ConnectionPool:
         re.sub(r"\Avalkey", "redis", url),
         socket_timeout=_REDIS_SECONDS,
         socket_connect_timeout=_REDIS_SECONDS,
-        # By default it tries for many seconds, while somebody waits to sign in.
+        # The default retries for many seconds, during which a sign-in waits.
         retry=Retry(NoBackoff(), 0),
     )
 
