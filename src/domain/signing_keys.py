@@ -17,7 +17,10 @@ KeyId = NewType("KeyId", str)
 """The id of a key, which tokens name as their `kid`."""
 
 KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
-"""The algorithm of a key. HS256 is for a secret in the settings."""
+"""The algorithm of a key.
+
+HS256 is for a secret in the settings.
+"""
 
 FIRST_ALGORITHM: KeyAlgorithm = "EdDSA"
 """The default algorithm of the first key."""
@@ -44,9 +47,9 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A key without its material: its status and the time of that status.
+    """A key without its material, with its status.
 
-    `since` is in UTC and whole seconds; a key from the settings has none.
+    `since` is the time of the status, in UTC and whole seconds; a key from the settings has none.
     """
 
     id: KeyId
@@ -89,7 +92,7 @@ class KeySchedule:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """All keys at one moment: none, or several, of which exactly one signs.
+    """All keys at one moment; exactly one signs, if there are any.
 
     Each method returns the changed ring or raises `InvalidKeyChange`. `early` changes a key before
     it is due; `now` is in UTC. A contradictory ring raises ValueError.

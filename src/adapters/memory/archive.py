@@ -28,7 +28,7 @@ _NAMES = tuple(field.name for field in fields(Tables))
 
 
 class InMemoryArchive(Archive):
-    """Sorts the records of a kind by their positions: their keys as text."""
+    """Sorts the records of a kind by their keys as text."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

@@ -13,7 +13,7 @@ from ordergate.domain.user import User, UserId
 
 @dataclass(slots=True)
 class StoredToken:
-    """A refresh token: its expiry and, after its use, the time and the successor."""
+    """A refresh token, its expiry, and after its use its successor."""
 
     session: SessionId
     expires_at: datetime

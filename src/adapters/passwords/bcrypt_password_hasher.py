@@ -78,6 +78,6 @@ class BcryptPasswordHasher(PasswordHasher):
 
 
 def _cost_of(stored: PasswordHash | None) -> int | None:
-    """Read the cost of a hash, or return `None` for an invalid one."""
+    """Read the cost of a hash; return `None` if it is invalid."""
     match = stored and (_PLAIN_BCRYPT.fullmatch(stored) or _BCRYPT_SHA256.fullmatch(stored))
     return int(match[1]) if match and int(match[1]) in _COSTS else None

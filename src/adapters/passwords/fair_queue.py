@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 Path = Sequence[Hashable]
-"""The groups of an item, from the outermost to the innermost; all paths have one length."""
+"""The groups of an item, outermost first; all paths have one length."""
 
 
 class FairQueue(Generic[T]):
-    """Items in nested groups; at each level, the groups are served in turn.
+    """Items in nested groups, which are served in turn at each level.
 
     At most `bound` items wait. When the queue is full, a new item takes the place of the last item
     of the largest other group, at the outermost level where this makes the groups more even. The
@@ -96,7 +96,7 @@ class FairQueue(Generic[T]):
 
 
 class _Group(Generic[T]):
-    """Groups in the order of their turns, or items of an innermost group."""
+    """Groups in the order of their turns, or items."""
 
     def __init__(self) -> None:
         self.size = 0

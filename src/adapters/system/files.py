@@ -1,4 +1,4 @@
-"""Files and folders of the service: their owners, and the reasons of errors."""
+"""Files and folders of the service: owners, modes and errors."""
 
 import errno
 import os
@@ -9,10 +9,10 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 def make_folder(folder: Path) -> None:
-    """Create a missing folder with mode 0700, and its parents with ordinary modes.
+    """Create a missing folder with mode 0700.
 
-    A folder that root creates belongs to the owner of its parent, so a command that root has run
-    leaves nothing unusable to the user of the service.
+    Missing parents get ordinary modes. A folder that root creates belongs to the owner of its
+    parent, so a command that root has run leaves nothing unusable to the user of the service.
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
@@ -28,9 +28,9 @@ def make_folder(folder: Path) -> None:
 
 
 def make_file(path: Path, flags: int = os.O_RDWR) -> int:
-    """Open a file, or create it for its owner only; return its descriptor.
+    """Open a file, or create it for its owner only.
 
-    The owner is the one that `make_folder` describes.
+    Returns its descriptor. The owner is the one that `make_folder` describes.
     """
     itself = Path(os.path.realpath(path))  # which a link may lead to
     try:
@@ -75,7 +75,7 @@ def is_file(path: Path) -> bool:
 
 
 def reason(error: OSError, path: Path) -> str:
-    """Describe an error of the system, and for missing permissions the owner and mode."""
+    """Describe an error of the system, with owner and mode if relevant."""
     said = error.strerror or str(error)
     if error.errno in _FORBIDDEN:
         said += f"; {permissions(obstacle(path) or path)}"

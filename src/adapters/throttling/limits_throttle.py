@@ -55,7 +55,7 @@ class SharedCounters(Protocol):
 
 
 class LimitsThrottle(Throttle):
-    """Blocks a key, and an address, after a number of failures in a window.
+    """Blocks a key, and an address, after too many failures.
 
     A window of `window_seconds` begins with its first failure. `per_account` is the limit of a key,
     and of a key from one address. `per_address` is the limit of an address, and of registrations
@@ -109,7 +109,7 @@ class LimitsThrottle(Throttle):
             if seconds := max([await self._wait(tally, ahead[tally]) for tally in asked]):
                 raise Throttled(retry_after=seconds)
             outcome = await verify()
-            # The guess stays in progress while its failure is stored, so no guess escapes the count.
+            # The guess stays in progress while its failure is stored: no other escapes the count.
             if outcome.matches:
                 await self._ask(lambda counters: counters.clear(*pair))
             else:
