@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Configure every test: settings, Hypothesis and shared fixtures."""
 
 import os
 
@@ -10,7 +10,7 @@ from ordergate.entrypoints.config.settings import PREFIX
 pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
 pytest_plugins = ["tests.support.postgres", "tests.support.server"]
 
-# What a developer has set is not what is tested; how fast the machine is, neither.
+# Settings of the developer's environment are removed, and slow machines are accepted.
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
     if name != "ORDERGATE_TEST_POSTGRES_URL":
         del os.environ[name]

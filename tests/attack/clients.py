@@ -94,7 +94,7 @@ async def _discard(reader: asyncio.StreamReader) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What a client does on some connections, and the statuses that show that it gets that far."""
+    """A hostile client: its connections, its action and the statuses it must receive."""
 
     connections: int
     attack: Callable[[Target], Awaitable[object]]
@@ -105,7 +105,7 @@ Request = Callable[[Target], bytes]
 
 
 def many(connections: int, *requests: Request, statuses: set[int]) -> Client:
-    """Return a client that repeats a request on each of so many connections."""
+    """Return a client that repeats a request on each of its connections."""
     return Client(
         connections,
         lambda target: asyncio.gather(

@@ -89,7 +89,7 @@ def measure_effect(
     seconds: float,
     connections: int = 1,
 ) -> Effect:
-    """Measure another client's reads while the client `name` is at work for so long."""
+    """Measure another client's reads while the client `name` runs for `seconds`."""
     attacker, other = tokens
     before, most = resident_mib(pid), 0
     with (
@@ -116,7 +116,7 @@ def _wait_for_load(client: httpx.Client) -> None:
 
 
 def resident_mib(pid: int) -> int:
-    """Return the memory that a process has, in MiB; 0 where there is no /proc."""
+    """Return the memory of a process in MiB; 0 without /proc."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return 0

@@ -1,4 +1,4 @@
-"""What every storage does when it is copied whole: see `StorageContract`."""
+"""Archive contract: copy a whole storage; see `StorageContract`."""
 
 from dataclasses import replace
 from datetime import timedelta

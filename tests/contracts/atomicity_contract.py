@@ -1,4 +1,4 @@
-"""What every storage leaves behind when a step of a write fails: nothing."""
+"""Atomicity contract: a failed write leaves nothing behind."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -68,7 +68,7 @@ async def snapshot(storage: Storage) -> list[object]:
     """Read all that can be read."""
     users, sessions, orders = storage.users, storage.sessions, storage.orders
     ids, names = [UserId(i) for i in range(1, 5)], ["alice", "bob", "carol"]
-    numbers = range(1, 10)  # what an attempt leaves under others is among the records
+    numbers = range(1, 10)  # attempts with other numbers appear among the records
     return [
         [await users.find(Username(name)) for name in names],
         [await users.get(user) for user in ids],
@@ -165,7 +165,7 @@ async def place_an_order(storage: Storage, attempt: int) -> bool:
 
 
 async def place_an_order_with_a_key(storage: Storage, attempt: int) -> bool:
-    """A key that an attempt left behind would stand for the order of that attempt."""
+    """A key that a failed attempt left would return the order of that attempt."""
     order = bobs_order(100 + attempt)
     return await storage.orders.add(order, owner=BOB.id, key=a_key("new")) == order
 
@@ -266,7 +266,7 @@ class AtomicityContract:
         except StorageUnavailable:
             assert failure.happened
             return True
-        assert not failure.happened, "a step failed and nobody was told"
+        assert not failure.happened, "a step failed without an error"
         takes_steps = type(self).fail_at is not AtomicityContract.fail_at
         assert step > 1 or not takes_steps, "fail_at let the first step be"
         assert done, "an attempt that failed has left something"
@@ -297,7 +297,7 @@ class AtomicityContract:
     async def test_write_is_atomic_when_it_is_cancelled(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
-        """A client that disconnects cancels its request, wherever it waits."""
+        """A client that disconnects cancels its request at any await."""
         await seed_all(storage)
         before = await snapshot(storage)
         assert await write(storage, 1)
@@ -395,7 +395,7 @@ class AtomicityContract:
     async def test_account_does_not_exist_when_any_step_of_opening_fails(
         self, storage: Storage, *, subject: bool
     ) -> None:
-        """Nothing can be loaded beside it, whether or not it can be found."""
+        """A load succeeds, so that no hidden account is left either."""
 
         async def work() -> bool:
             if subject:

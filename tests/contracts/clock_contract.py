@@ -1,4 +1,4 @@
-"""What every clock does."""
+"""Clock contract."""
 
 import time
 from datetime import timedelta

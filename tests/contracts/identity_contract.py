@@ -36,7 +36,7 @@ ACCESS = timedelta(seconds=900)
 
 @dataclass
 class ModelSession:
-    """What must be known of a session."""
+    """The model of a session."""
 
     id: SessionId
     expires_at: datetime
@@ -46,7 +46,7 @@ class ModelSession:
 
 @dataclass
 class ModelToken:
-    """What must be known of a refresh token, and of the access token that came with it."""
+    """The model of a refresh token and its access token."""
 
     session: ModelSession
     refresh: RefreshToken
@@ -71,7 +71,7 @@ class IdentityMachine(RuleBasedStateMachine):
         self.alice: User = self.run(self.harness.add_alice())
 
     def storage(self) -> Storage:
-        """Return one that is migrated, open and empty."""
+        """Return a storage that is migrated, open and empty."""
         raise NotImplementedError
 
     def run(self, work: Awaitable[T]) -> T:
@@ -107,7 +107,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(target=tokens)
     def sign_in(self) -> ModelToken:
-        self.harness.clock.advance(seconds=1)  # no two sessions expire at the same time
+        self.harness.clock.advance(seconds=1)  # every session has its own expiry
         active = [session for session in self.sessions if self.is_active(session)]
         active.sort(key=lambda session: session.expires_at)
         self.end(*active[: max(0, len(active) - SESSIONS + 1)])

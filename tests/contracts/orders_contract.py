@@ -1,4 +1,4 @@
-"""What every storage does with orders: see `StorageContract`."""
+"""Order repository contract; see `StorageContract`."""
 
 import asyncio
 from dataclasses import replace
@@ -372,7 +372,7 @@ class OrderRepositoryContract:
             ]
 
     async def test_page_is_full_while_there_are_more_orders(self, storage: Storage) -> None:
-        """The limit counts what is returned, whatever is left out before it."""
+        """The limit counts the rows that are returned."""
         old = [place_and_get_location(i, at=AT + timedelta(seconds=i)) for i in range(1, 11)]
         new = [
             replace(
@@ -462,7 +462,7 @@ class OrderRepositoryContract:
         assert list(await storage.staff_orders.owners_of(OrderId(8))) == [BOB.id]
         assert list(await storage.staff_orders.owners_of(OrderId(9))) == []
 
-    # Forgetting
+    # Purging
 
     async def test_expired_keys_are_purged(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])

@@ -1,4 +1,4 @@
-"""What every password hasher does."""
+"""Password hasher contract."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What every publisher of public keys does."""
+"""Public keys contract."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every storage does when many ask at once, from one process and from two."""
+"""Race contract: parallel calls from one process and from two."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -31,7 +31,7 @@ LATE = AT + timedelta(hours=1)
 
 
 class RacesContract:
-    """Of many who ask for the same at once, one gets it."""
+    """One of many parallel calls succeeds."""
 
     def another(self, storage: Storage) -> Storage:
         """Return what another process would use to reach the same data, not yet open."""
@@ -256,7 +256,7 @@ class RacesContract:
         assert max(forgotten[0]) <= 7
 
     async def test_pages_stay_the_same_while_orders_are_placed(self, storage: Storage) -> None:
-        """No order stands on two pages, and none is missing that was there at the start."""
+        """Every order is on one page exactly."""
         there = [bobs_order(i, AT + timedelta(seconds=i % 4)) for i in range(10, 60)]
         await storage.loader.load([BOB], there)
         seen: list[Order] = []

@@ -1,4 +1,4 @@
-"""What every session repository does, and what accounts do to sessions."""
+"""Session repository contract, with what accounts do to sessions."""
 
 import asyncio
 from dataclasses import replace
@@ -104,7 +104,7 @@ class SessionRepositoryContract:
     async def test_sessions_beyond_the_limit_end_in_order_of_expiry(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
-        """Neither those of others nor those that are over are counted."""
+        """Sessions of other users and ended sessions are not counted."""
 
         async def start_one(number: int, user: User, days: int, limit: int) -> list[str]:
             expires_at = AT + timedelta(days=days)
@@ -175,7 +175,7 @@ class SessionRepositoryContract:
     async def test_session_is_listed_by_its_newest_token(
         self, storage: Storage, alice: User
     ) -> None:
-        """A used token renews nothing, however long it would have lived."""
+        """A used token renews nothing, even before its expiry."""
         await start_session(storage, a_session(1, alice.id), token=1)
         soon = AT + timedelta(days=1)
         rotation = await storage.sessions.rotate(
@@ -225,7 +225,7 @@ class SessionRepositoryContract:
         assert await storage.sessions.get_by_refresh_token(digest(3)) is None
 
     async def test_repeated_rotation_changes_nothing(self, storage: Storage, alice: User) -> None:
-        """The grace time runs from the first use, however often the token is repeated."""
+        """The grace period starts at the first use."""
         await start_session(storage, a_session(user=alice.id), token=1)
         await rotate_token(storage, 1, 2, sealed=b"1" * 32)
         for seconds in (3, 6, 9):
@@ -395,7 +395,7 @@ class SessionRepositoryContract:
     async def test_every_ending_is_kept_with_its_time_and_reason(
         self, storage: Storage, alice: User, bob: User
     ) -> None:
-        """By whatever method a session ended."""
+        """Every method that ends a session stores its reason."""
         carol = await storage.users.add(Username("carol"), HASH)
         for number, user in ((1, alice), (2, bob), (3, carol), (4, carol)):
             await start_session(storage, a_session(number, user.id), token=number)
@@ -524,7 +524,7 @@ class SessionRepositoryContract:
             alice, password_hash=PasswordHash("new")
         )
 
-    # Forgetting
+    # Purging
 
     @pytest.mark.parametrize("early", [timedelta(0), timedelta(microseconds=1)])
     async def test_purge_ended_removes_sessions_over_by_the_given_time(
@@ -558,7 +558,7 @@ class SessionRepositoryContract:
     async def test_purge_ended_keeps_a_session_until_it_is_over(
         self, storage: Storage, alice: User
     ) -> None:
-        """One that cannot be renewed any more may still be in use."""
+        """A session that cannot be renewed may still be in use."""
         session = a_session(1, alice.id)
         await start_session(storage, session, token=1)
         before = session.expires_at - timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""What every keeper of signing keys does."""
+"""Signing keys contract."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ class SigningKeysContract:
 
     @pytest.fixture
     def keys(self) -> SigningKeys:
-        """Return one that has no keys yet."""
+        """Return a key ring without keys."""
         raise NotImplementedError
 
     def another(self, keys: SigningKeys) -> SigningKeys:

@@ -1,4 +1,4 @@
-"""What every storage does. A subclass names the parts; see CONTRIBUTING, "A new storage"."""
+"""Storage contract. A subclass names the parts; see CONTRIBUTING, "A new storage"."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ class StorageContract(
 
     @pytest.fixture
     def storage(self) -> Storage:
-        """Return one that is migrated, open and empty."""
+        """Return a storage that is migrated, open and empty."""
         raise NotImplementedError
 
     # Storage
@@ -72,7 +72,7 @@ class StorageContract(
         await other.close()
 
     async def test_change_by_another_process_is_visible(self, storage: Storage) -> None:
-        """Whatever a storage keeps in memory, it keeps no account, session or order for itself."""
+        """A storage caches no account, session or order."""
         await storage.loader.load([ALICE], [an_order()])
         session, old = a_session(user=ALICE.id), ALICE.password_hash
         assert (
@@ -292,7 +292,7 @@ class StorageContract(
 
     @pytest.mark.parametrize("hash_", ["", " ", "None", "null"])
     async def test_external_account_starts_no_session(self, storage: Storage, hash_: str) -> None:
-        """Neither to a subject's account nor to a closed one, whatever their hash is taken for."""
+        """External and closed accounts start no session with any hash."""
         closed = await storage.users.add(Username("alice"), PasswordHash("hash"))
         await storage.users.close(closed.id, password_hash=closed.password_hash, at=AT)
         subject = await storage.users.get_or_create_by_subject("https://id.example", "bob")
@@ -458,7 +458,7 @@ class StorageContract(
     async def test_new_account_replaces_no_loaded_one_when_ids_have_gaps(
         self, storage: Storage
     ) -> None:
-        """Ids are neither counted nor continued from the account that was loaded last."""
+        """Ids are not counted, and do not continue from the last loaded account."""
         loaded = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (9, 2, 3, 5)]
         await storage.loader.load(loaded, [])
         added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]

@@ -1,4 +1,4 @@
-"""What every throttle does."""
+"""Throttle contract."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ class ThrottleContract:
 
     @pytest.fixture
     def throttle(self) -> Throttle:
-        """Return one that allows 3 failures of an account and 6 of an address in 60 s."""
+        """Return a throttle: 3 failures an account, 6 an address, in 60 s."""
         raise NotImplementedError
 
     @pytest.mark.parametrize("username", ["alice", "nobody", "", "no name", "\ud800", "x" * 9999])
@@ -81,7 +81,7 @@ class ThrottleContract:
     async def test_ipv6_48_is_blocked_after_ten_times_as_many_failures(
         self, throttle: Throttle
     ) -> None:
-        """Whoever has one has 65,536 networks of the size that counts as one address."""
+        """A /48 contains 65,536 networks of the size that counts as one address."""
         for number in range(60):
             address = f"2001:db8:0:{number:x}::1"
             assert not await is_blocked(throttle, f"user{number}", address)

@@ -1,4 +1,4 @@
-"""What every token issuer does."""
+"""Token issuer contract."""
 
 from datetime import timedelta
 

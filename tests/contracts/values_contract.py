@@ -1,4 +1,4 @@
-"""What every storage keeps: any value, to the letter, to the microsecond, to the last bit."""
+"""Value contract: every value is stored exactly, to the microsecond and the last bit."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -148,7 +148,7 @@ class ValuesContract:
         assert await storage.orders.add(again, owner=owner.id, key=key) == paid
 
     async def test_ids_of_any_length_are_distinct_and_sorted(self, storage: Storage) -> None:
-        """Of one time, orders stand by their ids, as numbers; and each owner has a list."""
+        """Orders of one time are sorted by id, as numbers, in a list for each owner."""
         owners = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in IDS]
         orders = [an_order(i, owner=owner) for owner in IDS for i in IDS]
         await storage.loader.load(owners, orders)
@@ -231,7 +231,7 @@ class ValuesContract:
         assert await storage.sessions.ended_since(EARLIEST) == {session.id: at}
 
     async def test_joined_values_are_not_confused(self, storage: Storage) -> None:
-        """Neither parts of a key nor whole ones run into each other."""
+        """Neither parts of a key nor whole keys are confused."""
         people = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (1, 11, 111)]
         await storage.loader.load(people, [])
         wishes = [(owner.id, value) for owner in people for value in ("1", "11", "111", "11 1")]
@@ -245,7 +245,7 @@ class ValuesContract:
         assert [await storage.users.get_or_create_by_subject(*each) for each in subjects] == ids
 
     async def test_order_keeps_all_but_status_and_version(self, storage: Storage) -> None:
-        """Whatever else a change makes of it."""
+        """A change of any other field is ignored."""
         await storage.loader.load([ALICE], [an_order()])
 
         def everything(order: Order) -> Order:

@@ -26,7 +26,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has wh
 
 
 SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
-"""Settings whose values are nobody's to read."""
+"""Settings whose values are secret."""
 
 
 def clean_environment(**settings: object) -> dict[str, str]:

@@ -31,7 +31,7 @@ Tally = tuple[str, *tuple[Hashable, ...]]
 
 
 class SettableClock(Clock):
-    """Time stands still until a test moves it."""
+    """Time changes only when a test advances it."""
 
     def __init__(self, now: datetime = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)) -> None:
         self._now = now
@@ -106,7 +106,7 @@ class TableTokenIssuer(TokenIssuer):
 
 
 class CountingThrottle(Throttle):
-    """Counts failures in a dictionary, and forgets each `window` after it."""
+    """Count failures in a dictionary, and remove each after `window`."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Failure:
-    """The `at`-th step from now on fails; whether it came to that stands in `happened`."""
+    """Fail the `at`-th step from now on; `happened` says whether it was reached."""
 
     at: int
     seen: int = 0

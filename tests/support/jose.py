@@ -62,7 +62,10 @@ def sign(
     key: Any = None,
     **members: object,
 ) -> str:
-    """Sign truly, whatever the header says; `header` is its text, else `members` are added."""
+    """Sign with the key, even if the header names another.
+
+    `header` is its text, else `members` are added.
+    """
     text = header if header is not None else json.dumps({"alg": algorithm, **members})
     signed = f"{encode(text.encode('utf-8', 'surrogatepass'))}.{encode(payload)}"
     return f"{signed}.{signature(algorithm, signed, key)}"

@@ -79,7 +79,7 @@ def running_issuer(port: int = 0) -> Iterator[Issuer]:
             if issuer.hang:
                 issuer.released.wait()
             body = issuer.answer()
-            with suppress(ConnectionError):  # who asked had enough
+            with suppress(ConnectionError):  # the client closed the connection
                 self.send_response(issuer.status)
                 for name, value in {"Content-Length": str(len(body)), **issuer.headers}.items():
                     self.send_header(name, value)

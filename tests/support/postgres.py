@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: a server that exists, or one that is started from what is installed."""
+"""PostgreSQL for tests: an existing server, or one started from the installed programs."""
 
 import asyncio
 import os
@@ -26,14 +26,14 @@ from tests.support.captured_output import SECRETS
 T = TypeVar("T")
 
 URL_VARIABLE = "ORDERGATE_TEST_POSTGRES_URL"
-"""Where databases for tests may be made; without it, a server is started."""
+"""The URL of a server for test databases; without it, a server is started."""
 
 PASSWORD = "the password of the test server"
 SECONDS = 60
 USED: list[str] = []
-"""What the tests ran against, for the last lines of the run."""
+"""The servers used, for the summary of the run."""
 
-# The server ends with whoever holds the other end of this pipe, however that ends.
+# The server ends when the other end of this pipe is closed.
 _GUARD = """
 exec 3<&0
 "$@" </dev/null & server=$!
@@ -202,7 +202,7 @@ class SynchronousPair:
 
 
 class Databases:
-    """Databases for one test each, cloned from one that is migrated."""
+    """A database for each test, cloned from a migrated one."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -225,7 +225,7 @@ class Databases:
         return urlsplit(self._url)._replace(path=f"/{name}").geturl()
 
     def drop(self, url: str) -> None:
-        """Remove a database, whoever uses it."""
+        """Remove a database, and end its connections."""
         name = urlsplit(url).path[1:]
         asyncio.run(execute(self._url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
@@ -362,7 +362,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _user() -> str | None:
-    """Return as whom the server runs, if not as we do: it refuses to be root."""
+    """Return the user that the server runs as, `None` for the current one, as it refuses root."""
     return "nobody" if os.geteuid() == 0 else None
 
 

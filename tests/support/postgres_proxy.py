@@ -13,7 +13,7 @@ async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
 
 
 class PostgresProxy:
-    """What lies between a client and a server: it can be counted on, cut, and silenced."""
+    """A proxy that counts, drops and delays what passes."""
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)

@@ -122,7 +122,7 @@ class Server:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Return what starts servers; they are stopped when the test ends, however it ends."""
+    """Return a function that starts servers, which are stopped when the test ends."""
     with ExitStack() as servers:
 
         def started(*arguments: object, **options: Any) -> Server:

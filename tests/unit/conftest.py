@@ -1,4 +1,4 @@
-"""Unit tests touch this code alone: one that connects or writes a file fails."""
+"""Refuse I/O in unit tests: a test that connects or writes a file fails."""
 
 import os
 import sys

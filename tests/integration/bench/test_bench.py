@@ -1,4 +1,4 @@
-"""bench/: what it tells is what was measured, whatever becomes of the run."""
+"""bench/ reports what was measured, also when a run fails."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ def report(*figures: Figure, interrupted: bool = False) -> Report:
     return Report({"system": "one"}, [*figures], interrupted=interrupted)
 
 
-# What it tells
+# Reports
 
 
 AGAINST = ("read-8", "tutorial", "/s")
@@ -221,7 +221,7 @@ def test_failed_contestant_is_reported_once_and_the_others_continue(tmp_path: Pa
 
 
 def running(folder: Path, *options: str) -> "subprocess.Popen[str]":
-    """Run the smallest workload of this project alone; without a PATH there is no wrk."""
+    """Run the smallest workload of this project alone; an empty PATH has no wrk."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench", "--only", "growth-1000", "--seconds", "0.2",
          "--json", "it.json", "--svg", "it.svg", *options],
@@ -263,7 +263,7 @@ def test_interrupted_run_reports_its_results(tmp_path: Path) -> None:
 
 
 def serving_from(folder: Path) -> list[Path]:
-    """Return the processes whose state is in a folder, where the system tells them."""
+    """Return the processes with a state file in a folder."""
     found = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         try:

@@ -138,7 +138,7 @@ command.main()
 
 
 class Terminal:
-    """What a person sees and types."""
+    """A terminal: its screen and its keyboard."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -237,7 +237,7 @@ def test_interrupted_seed_leaves_nothing(migrated: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, output = process.communicate(timeout=SECONDS)
         finally:
-            process.kill()  # it would go on for an hour
+            process.kill()  # it would run for an hour
     assert (process.returncode, output) == (130, "ordergate: interrupted\n")
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)

@@ -37,12 +37,12 @@ def rows(file: Path, table: str) -> int:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
             (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
             return int(count)
-    except sqlite3.OperationalError:  # no such table yet
+    except sqlite3.OperationalError:  # the table does not exist yet
         return -1
 
 
 def have_same_items(folder: Path) -> bool:
-    """Compare all but the name that an external account is given anew."""
+    """Compare both databases, except the new name of an external account."""
     source, target = contents(folder / ".ordergate" / "ordergate.db"), contents(folder / MOVED)
     for each in (source, target):
         each["users"] = [row if row[0] != 8 else (8, "", row[2]) for row in each["users"]]
@@ -105,7 +105,7 @@ def test_refused_copy_reports_the_reason(
 
 
 def killed_copy(folder: Path, number: int, orders: int) -> int:
-    """Start to copy, end it as soon as so many orders are there, and return its exit status."""
+    """Kill a copy when it has so many orders, and return its exit status."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ordergate.entrypoints", "copy", "--from", SOURCE, "--to", TARGET],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""What commands read and print is UTF-8, whatever the locale says."""
+"""Commands read and print UTF-8 in every locale."""
 
 import json
 import os
@@ -23,7 +23,7 @@ LOCALES = {
 
 @pytest.fixture(params=list(LOCALES))
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Return an environment in a locale; one that the machine lacks counts as C."""
+    """Return an environment with a locale; a missing locale is replaced by C."""
     inherited = {
         name: value
         for name, value in clean_environment(BCRYPT_COST=4).items()

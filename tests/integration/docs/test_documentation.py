@@ -1,4 +1,4 @@
-"""What the documentation says is so: its code runs, its lines work, its lists are complete."""
+"""The documentation is true: its code runs, its commands work, its lists are complete."""
 
 import ast
 import inspect

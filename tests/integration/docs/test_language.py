@@ -30,6 +30,7 @@ WORDS = re.compile(rf"\b({'|'.join(BETTER)})\b", re.IGNORECASE)
 FILES = sorted(
     [
         *(ROOT / "src").rglob("*.py"),
+        *(file for file in (ROOT / "tests").rglob("*.py") if file != Path(__file__)),
         *(ROOT / "docs").rglob("*.md"),
         *ROOT.glob("*.md"),
         ROOT / "Makefile",

@@ -139,7 +139,7 @@ def test_code_of_the_page_passes_the_linters() -> None:
         assert not result.returncode, result.stdout + result.stderr
 
 
-# What the kit says
+# Reports of the contracts
 
 MISTAKES = [
     (

@@ -60,7 +60,7 @@ def problem_type(answer: httpx.Response) -> str:
     return str(answer.json()["type"]).rpartition(":")[2]
 
 
-# Who is asking
+# Callers
 
 
 async def test_subject_reads_the_orders_of_its_account(
@@ -116,7 +116,7 @@ async def test_cache_of_subjects_is_bounded(container: Container, issuer: Issuer
     assert "the newest" in verifier._known
 
 
-# What is believed
+# Accepted tokens
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_setting_accepts_tokens_without_a_type(
 async def test_public_key_is_not_accepted_as_a_secret(
     client: httpx.AsyncClient, issuer: Issuer
 ) -> None:
-    """The confusion of algorithms: HS256 with what everybody can fetch as the secret."""
+    """Algorithm confusion: HS256 with the public key as the secret."""
     header, payload, _ = issuer.token().split(".")
     header = encode(json.dumps({"alg": "HS256", "typ": "at+jwt"}).encode())
     for secret in (issuer.answer(), issuer.keys[0]["x"].encode()):
@@ -280,7 +280,7 @@ async def test_slow_issuer_delays_no_other_request(container: Container, issuer:
     assert issuer.fetches == 1
 
 
-# What is not there
+# Routes that do not exist
 
 
 async def test_login_does_not_exist_with_an_external_issuer(client: httpx.AsyncClient) -> None:

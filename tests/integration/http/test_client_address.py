@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def resolve_address(url: str) -> str:
-    """Sign in with a forged address, and return the one that the session was given."""
+    """Sign in with a forged address, and return the address of the session."""
     with httpx.Client(base_url=url, headers={"X-Forwarded-For": FORGED}) as client:
         form = {"username": "alice", "password": PASSWORD}
         token = client.post("/login", data=form).json()["access_token"]

@@ -1,4 +1,4 @@
-"""What is refused before it costs anything, and in which words."""
+"""Requests that are refused before they cost anything."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document lists under orders is tried by somebody whose order it is not."""
+"""Every order operation of the OpenAPI document, called by another user."""
 
 import json
 import uuid

@@ -32,7 +32,7 @@ from tests.support.oidc_issuer import AUDIENCE, running_issuer
 
 
 def first_answer(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
-    """Everything but what tells one request from another."""
+    """Return an answer without the fields that differ for every request."""
     volatile = {"date", "x-request-id"}
     headers = [(name, value) for name, value in answer.headers.items() if name not in volatile]
     return answer.status_code, answer.content, headers

@@ -33,7 +33,7 @@ def application(**settings: Any) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of an application that ends tokens at once, where alice has an account."""
+    """Return a client of an application with immediate revocation and the user alice."""
     async with application(revocation="at-once") as client:
         await open_account(client)
         yield client

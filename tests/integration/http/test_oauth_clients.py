@@ -1,4 +1,4 @@
-"""OAuth2 clients that nobody here wrote sign in and read an order."""
+"""Independent OAuth2 clients sign in and read an order."""
 
 import pytest
 from authlib.integrations.base_client.errors import OAuthError

@@ -1,4 +1,4 @@
-"""The OpenAPI document is held against the server by a fuzzer that knows neither."""
+"""A fuzzer compares the server with its OpenAPI document."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.server import Start
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 OPTIONS = ["--checks", "all", "--seed", "1", "--max-examples", "25", "--continue-on-failure"]
-# Random credentials sign nobody in, so that no answer of a successful sign-in would be checked.
+# Random credentials never sign in, so a successful sign-in would not be checked.
 CONFIGURATION = f"""\
 [dictionaries]
 username.values = ["user1"]
@@ -58,7 +58,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401",
 include-name = "GET /orders"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "422"]
 """
-# What these take is not to be guessed: an id of a session, the password of whoever asks.
+# These values cannot be guessed: the id of a session, the caller's password.
 NOT_GUESSED = {"DELETE /sessions/{id}", "DELETE /me", "PUT /me/password"}
 
 
@@ -67,8 +67,8 @@ def test_server_conforms_to_its_openapi_document(
     tmp_path: Path, start: Start, username: str | None
 ) -> None:
     """Every check there is; a fixed seed, so that a run can be repeated."""
-    # One of the operations ends every session of whoever asks: the token is to outlive it.
-    # Where accounts can be opened, the fuzzer opens one and signs in by itself.
+    # This operation ends every session of the caller: the token has to outlive it.
+    # The fuzzer registers an account and signs in by itself.
     sign_up = username is not None
     settings = {"BCRYPT_COST": 4, "REVOCATION": "until-expiry", "SIGN_UP": sign_up} | PATIENT
     assert ordergate("migrate", cwd=tmp_path).returncode == 0

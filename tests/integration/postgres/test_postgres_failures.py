@@ -1,4 +1,4 @@
-"""What goes wrong between us and PostgreSQL, and what becomes of the work."""
+"""Failures between the service and PostgreSQL, and their outcomes."""
 
 import asyncio
 import socket
@@ -58,7 +58,7 @@ async def storage(database: PostgresDatabase) -> SqlStorage:
 
 @pytest.fixture
 async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Return a connection of somebody else's."""
+    """Return a connection of another client."""
     connection = await asyncpg.connect(postgres_url)
     yield connection
     await connection.close()
@@ -177,7 +177,7 @@ async def test_order_is_refused_while_the_account_closes(
 
 
 def end_backend(connection: Connection, url: str) -> None:
-    """End the server's side of a connection, and wait until ours has heard of it."""
+    """End the server's side of a connection, and wait until the client has noticed."""
     pid = connection.scalar(text("SELECT pg_backend_pid()"))
     await_only(execute(url, f"SELECT pg_terminate_backend({pid})"))
     driver = connection.connection.driver_connection
@@ -457,7 +457,7 @@ async def _in_use(database: PostgresDatabase, connections: int) -> bool:
     return pool.checkedout() == connections
 
 
-# What is said
+# Messages
 
 
 async def test_error_does_not_contain_the_values(storage: SqlStorage, postgres_url: str) -> None:

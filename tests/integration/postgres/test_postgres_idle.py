@@ -114,7 +114,7 @@ async def test_work_is_retried_once_when_a_connection_has_gone_silent(
     await work(storage)
     assert COMMAND_SECONDS <= time.monotonic() - began < 2 * COMMAND_SECONDS
     began = time.monotonic()
-    for _ in range(POOL_SIZE):  # one that is silent is enough to trust no other
+    for _ in range(POOL_SIZE):  # one silent connection is reason enough to replace all
         await storage.ping()
     assert time.monotonic() - began < COMMAND_SECONDS
     await database.close()

@@ -210,7 +210,7 @@ async def test_command_says_one_line_when_the_password_file_has_a_stray_line(
     assert "no line of it matches host, port, database and user" in done.stderr
 
 
-# What the driver cannot use
+# Values that the driver cannot use
 
 
 @pytest.mark.parametrize("parameter", ["sslrootcert", "sslcert"])

@@ -34,7 +34,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def watcher(bare_postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Return a connection of whoever watches the database."""
+    """Return a connection that watches the database."""
     connection = await asyncpg.connect(bare_postgres_url)
     yield connection
     await connection.close()

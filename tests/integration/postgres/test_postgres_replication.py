@@ -1,4 +1,4 @@
-"""What is answered as done when the synchronous standby is away."""
+"""Acknowledgements while the synchronous standby is away."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta

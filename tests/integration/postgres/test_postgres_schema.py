@@ -161,9 +161,10 @@ def test_owner_is_the_first_column_of_every_order_key() -> None:
 
 @pytest.fixture(scope="module")
 def many_url(postgres_databases: Databases) -> Iterator[str]:
-    """Store 1,000 owners with 20 orders, of whom the first has 20,000 more; two lines each.
+    """Store 1,000 owners with 20 orders each, and 20,000 more for the first.
 
-    Each order has a key that expires, and there are as many sessions, half of which ended.
+    Every order has two lines and a key that expires. There are as many sessions, and half of them
+    have ended.
     """
     url = postgres_databases.create(migrated=True)
     asyncio.run(

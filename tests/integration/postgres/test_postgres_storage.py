@@ -86,5 +86,5 @@ class PostgresIdentity(IdentityMachine):
 
 
 TestIdentityOnPostgres = PostgresIdentity.TestCase
-# A database for each example, and a round trip for each step: fewer than where there is neither.
+# Each example needs a database and each step a round trip, so there are fewer examples.
 TestIdentityOnPostgres.settings = settings(STATEFUL, max_examples=3)

@@ -1,4 +1,4 @@
-"""A log that nobody reads, a full disk and a closed pipe: none of them stops a server."""
+"""A full pipe, a full disk or a closed pipe of the log stops no server."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from tests.support.command import SECONDS, clean_environment, ordergate, wait_un
 
 URL = re.compile(r'"url": "http://127\.0\.0\.1:(\d+)"')
 REFUSED = 12_000
-"""The lines of so many requests do not fit into a pipe and the buffers of two workers."""
+"""The lines of these requests exceed a pipe and the buffers of two workers."""
 
 UNWRITABLE = ["2>&-", *(["2>/dev/full"] if Path("/dev/full").exists() else [])]
 
@@ -121,7 +121,7 @@ def test_forked_process_starts_its_own_log_thread(lines: Lines) -> None:
 
 
 class Blocked:
-    """A server whose standard error nobody reads after its first line."""
+    """A server whose standard error is not read after its first line."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         assert ordergate("migrate", cwd=folder).returncode == 0

@@ -1,4 +1,4 @@
-"""What reaches the socket before there is a request, and how a server starts and ends."""
+"""Malformed input on the socket, and how a server starts and ends."""
 
 import json
 import re

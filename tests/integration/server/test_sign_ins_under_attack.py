@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def tokens(server: Server) -> list[str]:
-    """Return a token of each user, all of whom have signed in from this address from now on."""
+    """Sign each user in from this address, and return their tokens."""
     return [sign_in_user1(server.url, f"user{number}") for number in range(1, USERS + 1)]
 
 
@@ -56,7 +56,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 
 def measure_seconds(action: Callable[[], httpx.Response], times: int) -> list[float]:
-    """Time an action, which must succeed, so many times one after the other."""
+    """Return the seconds of each of `times` successful actions, one after the other."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()

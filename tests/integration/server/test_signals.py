@@ -100,7 +100,7 @@ def is_running(pid: int) -> bool:
 def stopped_while_copying(
     *arguments: object, cwd: Path, into: Path, prefix: list[str] | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """Stop a command that has begun to copy a database, and give its process and its id."""
+    """Stop a command during the copy of a database; return its process and its id."""
     process = command(*arguments, cwd=cwd, prefix=prefix)
     deadline = time.monotonic() + SECONDS
     while not any(each.stat().st_size for each in into.glob(".ordergate-*/copy.db")):
@@ -274,7 +274,7 @@ def test_signal_during_seed_leaves_an_empty_database(home: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=SECONDS)
     finally:
-        process.kill()  # it would go on for an hour
+        process.kill()  # it would run for an hour
     assert process.returncode == 128 + signal.SIGTERM
     assert names(state) == {"ordergate.db"}
     seeded_again = ordergate(

@@ -35,7 +35,7 @@ def events(server: Server, name: str) -> list[dict[str, Any]]:
 
 
 def started(server: Server) -> list[int]:
-    """Return the process ids of all workers that have begun, the oldest first."""
+    """Return the process ids of all started workers, the oldest first."""
     pids = (re.search(r"\[(\d+)]", line["event"]) for line in events(server, "Started server"))
     return [int(pid[1]) for pid in pids if pid]
 

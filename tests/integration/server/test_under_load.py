@@ -1,4 +1,4 @@
-"""What a server does when many come at once, and when its storage or its luck fails."""
+"""A server with many parallel clients, or with a storage that fails."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What commands do on a full disk, on a read-only system and for another owner, on real ones."""
+"""Commands on a full disk, on a read-only file system and for another owner."""
 
 import os
 import resource
@@ -178,7 +178,7 @@ def test_command_needs_no_temporary_folder(home: Path, arguments: list[str]) -> 
 
 
 def run_as_unprivileged_user(*arguments: object, cwd: Path) -> Any:
-    """Run a command as a user who is not root, whoever may read the interpreter's own files."""
+    """Run a command as a user other than root, even if it cannot read the interpreter's files."""
     code = f"""
 import os, sys
 import _strptime, alembic.command, ordergate.entrypoints.cli.main, ordergate.adapters.sql.migrator
@@ -196,7 +196,7 @@ def owner_and_mode(path: Path) -> tuple[int, int, int]:
 
 @pytest.fixture
 def unprivileged_home() -> Iterator[Path]:
-    """Return a folder of another user's, in one that everybody may search."""
+    """Return a folder of another user inside a folder that all may search."""
     folder = Path(tempfile.mkdtemp())
     (folder / ".ordergate").mkdir(mode=0o700)
     for each in (folder, folder / ".ordergate"):

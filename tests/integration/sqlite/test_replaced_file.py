@@ -300,7 +300,7 @@ async def test_sessions_of_the_new_file_are_used_immediately(
     await revocation.check(callers["live"])
 
 
-# What is remembered of the storage
+# Cached values of the storage
 
 
 async def test_cursors_are_sealed_with_the_key_of_the_new_file(

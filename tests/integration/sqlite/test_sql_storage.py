@@ -274,7 +274,7 @@ async def test_purge_queries_use_indexes(migrated: SqliteDatabase) -> None:
     ]
 
 
-# What goes wrong
+# Failures
 
 
 async def test_replaced_file_is_reported_once_and_then_read(

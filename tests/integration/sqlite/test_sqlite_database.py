@@ -58,7 +58,7 @@ def names_in(file: Path) -> set[str]:
 
 
 class HeldWriter:
-    """A writer in the middle of its first work; it goes on with what was queued by then."""
+    """A writer that is paused in its first write, and then runs the queued writes."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self.database = database
@@ -466,7 +466,7 @@ async def test_write_waits_for_that_of_another_process(
 
 
 async def place(file: Path, numbers: range) -> list[int]:
-    """Place the orders by 32 at once; the file is opened and let go five times meanwhile."""
+    """Place the orders, 32 in parallel, while the file is opened and closed five times."""
     stored: list[int] = []
     for part in range(5):
         storage = SqlStorage(SqliteDatabase(file))

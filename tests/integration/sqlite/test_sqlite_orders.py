@@ -1,4 +1,4 @@
-"""What lists of orders cost on SQLite, and many clients who place orders at once."""
+"""The cost of order lists on SQLite, and orders of many parallel clients."""
 
 import asyncio
 import re
@@ -105,7 +105,7 @@ def engine(connection: Connection) -> sqlite3.Connection:
     return cast("sqlite3.Connection", connection.connection.dbapi_connection)
 
 
-# Many at once
+# Parallel clients
 
 
 async def test_parallel_clients_place_every_order_once_through_two_workers(

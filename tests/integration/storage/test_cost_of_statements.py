@@ -1,8 +1,8 @@
-"""What each method of the repositories costs on data that is skewed.
+"""The cost of each repository method on skewed data.
 
-One user has a million orders, as many live sessions as a user can have, 50,000 that ended and
-50,000 that expired; one session has 200,000 refresh tokens that were used. A plan that is good for
-evenly spread rows reads all of them.
+One user has a million orders, the largest number of active sessions, 50,000 ended sessions and
+50,000 expired ones; one session has 200,000 used refresh tokens. A plan that suits evenly spread
+rows reads all of them.
 """
 
 import asyncio
@@ -56,13 +56,13 @@ NOW_SECONDS = int((NOW - FIRST).total_seconds())
 LATER_SECONDS = int((LATER - FIRST).total_seconds())
 
 MOST_INSTRUCTIONS = 20_000
-"""Of SQLite's virtual machine; a page of 50 orders takes about 5,000."""
+"""Instructions of SQLite's virtual machine; a page of 50 orders takes about 5,000."""
 
 MOST_INSTRUCTIONS_OF_A_ROW = 400
-"""Of SQLite's virtual machine, for a row that `purge` removes."""
+"""Instructions of SQLite's virtual machine for each row that `purge` removes."""
 
 MOST_BLOCKS = 500
-"""Of PostgreSQL, of 8 KiB each; a page of 50 orders takes about 250."""
+"""Blocks of PostgreSQL, 8 KiB each; a page of 50 orders takes about 250."""
 
 EACH_SESSION = {"sessions.list_active", "users.change_password"}
 """Calls that read or end each live session of a user who has as many as the settings allow."""
@@ -278,7 +278,7 @@ async def test_repository_methods_read_few_rows_on_sqlite(
 
 
 async def test_purge_steps_cost_the_same_on_sqlite(skewed_file: Path, tmp_path: Path) -> None:
-    """However many tokens a session has, and however many steps were before."""
+    """The cost does not depend on the tokens of a session or on earlier steps."""
     shutil.copy(skewed_file, tmp_path / "copy.db")
     storage = SqlStorage(SqliteDatabase(tmp_path / "copy.db"))
     await storage.sessions.end(LIVE, user=BUSY, reason=SessionEndReason.SIGNED_OUT, at=FIRST)

@@ -122,7 +122,7 @@ _any_text = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 @st.composite
 def orders_that_break_rules(draw: st.DrawFn) -> Order:
-    """Any order of alice's that the columns of a table can hold, whatever today's rules say."""
+    """Any order of alice that the columns of a table can hold, valid today or not."""
     currency = draw(st.sampled_from(["EUR", "BGN", "XXZ", "eur", "\U0001fae8", ""]))
     lines = st.builds(
         OrderLine,

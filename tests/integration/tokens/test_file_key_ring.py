@@ -1,4 +1,4 @@
-"""The file of signing keys: made once, changed as a whole, followed by whoever runs."""
+"""The file of signing keys: created once, replaced as a whole, followed by every process."""
 
 import json
 import logging

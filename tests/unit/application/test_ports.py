@@ -1,11 +1,11 @@
-"""What holds of every method of a port, also of those that are still to be written."""
+"""Rules for every method of a port, also for later ones."""
 
 import inspect
 
 from ordergate.application.ports.orders import OrderRepository
 
 _OF_NO_ORDER = {"purge_expired_keys"}
-"""Keys that have expired are removed for everybody; no order is touched."""
+"""Expired keys are removed for all owners, and no order changes."""
 
 
 def test_order_methods_require_the_owner_by_keyword() -> None:

@@ -83,7 +83,7 @@ def test_sku_and_name_have_bounds_and_no_controls(text: str) -> None:
         "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # a flag
         "\u2615\ufe0f mug",
         "\U0001fae8",  # an emoji of Unicode 15
-        "\U0001fadc",  # of Unicode 16
+        "\U0001fadc",  # added in Unicode 16
         "soft\u00adware",
         "  a  b  ",
     ],

@@ -1,4 +1,4 @@
-"""Where a request comes from is what the socket says, or a proxy that a setting names."""
+"""The client's address is that of the socket, or the one from a trusted proxy."""
 
 import httpx
 import pytest

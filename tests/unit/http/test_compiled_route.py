@@ -271,7 +271,7 @@ async def test_body_is_not_read_when_the_caller_is_refused() -> None:
 async def test_dependencies_are_called_again_after_a_slow_body(
     slow_seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What they return the second time is what the route gets."""
+    """The route gets the results of the second call."""
     monkeypatch.setattr("ordergate.entrypoints.http.compiled.plan._SLOW_BODY_SECONDS", slow_seconds)
     numbers = count(1)
 

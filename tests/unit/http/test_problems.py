@@ -30,7 +30,7 @@ def test_every_error_of_the_application_has_an_answer(kind: type[ApplicationErro
 
 @pytest.mark.parametrize("kind", list(subclasses(DomainError)), ids=lambda kind: kind.__name__)
 def test_broken_rules_are_client_errors(kind: type[DomainError]) -> None:
-    if kind is InvalidTransition:  # what is asked for is right, and the order is not there any more
+    if kind is InvalidTransition:  # the request was valid, and the order no longer exists
         assert to_problem(kind("why")) == Problem(409, "why", "invalid-transition")
     else:
         assert to_problem(kind("why")) == Problem(422, "why", "rule-broken")

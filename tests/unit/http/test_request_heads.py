@@ -1,4 +1,4 @@
-"""Heads that no route sees, whatever server parsed them."""
+"""Request heads that are refused before routing, under any server."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What happens when something breaks that nobody thought of."""
+"""Answers and logs of unexpected errors."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture(autouse=True)
 def log(settings: Settings) -> Iterator[io.StringIO]:
-    """Log to what stands for standard error; then to where it went before."""
+    """Log to a replaced standard error, and restore the log afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with redirect_stderr(io.StringIO()) as log:

@@ -112,7 +112,7 @@ class RecordsARefusedStep(InMemorySigningKeys):
 
 @caught_by("test_parallel_changes_are_all_stored_and_recorded_in_their_order")
 class ChangesWithoutALock(InMemorySigningKeys):
-    """Of two commands one is without effect."""
+    """One of two commands has no effect."""
 
     _both_have_read = Barrier(2)
 
@@ -135,7 +135,7 @@ class ImportsAKeyUnderANewId(InMemorySigningKeys):
 
 @caught_by("test_file_without_a_private_key_is_refused")
 class ImportsAnyFile(InMemorySigningKeys):
-    """A service signs with what is no key."""
+    """A service signs with an invalid key."""
 
     def import_from(self, file: Path) -> NewKey:
         return NewKey(KeyId(file.name), "EdDSA")

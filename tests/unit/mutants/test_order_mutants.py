@@ -105,7 +105,7 @@ class _Pages(InMemoryOrderRepository):
 
 @caught_by("test_own_orders_are_listed_newest_first", "test_pages_have_every_order_once")
 class SortsByTimeAlone(_Pages):
-    """Orders of one time stand in any order."""
+    """Orders of one time have any order."""
 
     def _place(self, order: Order) -> tuple[object, ...]:
         return (order.placed_at,)
@@ -113,7 +113,7 @@ class SortsByTimeAlone(_Pages):
 
 @caught_by("test_ids_of_any_length_are_distinct_and_sorted")
 class SortsIdsAsText(_Pages):
-    """`10` stands before `9`."""
+    """`10` is listed before `9`."""
 
     def _place(self, order: Order) -> tuple[object, ...]:
         return order.placed_at, str(order.id)
@@ -287,7 +287,7 @@ class LooksForAKeyBeforeItWrites(_Adding):
 
 @caught_by("test_expired_key_may_be_used_again")
 class KeepsAKeyThatExpires(_Adding):
-    """A key stands at `expires_at` too."""
+    """A key is still valid at `expires_at`."""
 
     def _stands(self, expires_at: datetime, at: datetime) -> bool:
         return expires_at >= at
@@ -521,7 +521,7 @@ class TakesNoChangeForNoOrder(InMemoryOrderRepository):
 
 @caught_by("test_update_changes_nothing_when_the_change_raises")
 class HidesThatAChangeIsRefused(InMemoryOrderRepository):
-    """What `change` raises is taken for no order."""
+    """An exception of `change` is returned as an order."""
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
@@ -531,7 +531,7 @@ class HidesThatAChangeIsRefused(InMemoryOrderRepository):
         return None
 
 
-# Forgetting
+# Purging
 
 
 @caught_by("test_expired_keys_are_purged", "test_parallel_purges_count_each_key_once")

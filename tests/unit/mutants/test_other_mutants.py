@@ -43,7 +43,7 @@ class CountsWhatWasNotJudged(CountingThrottle):
 
 @caught_by("test_cancelled_guess_is_not_counted")
 class KeepsThePlaceOfACancelledGuess(CountingThrottle):
-    """Clients that disconnect shut an account until the service is started again."""
+    """Disconnected clients block an account until the service restarts."""
 
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
@@ -83,7 +83,7 @@ class ForgetsTheAddressOnAMatch(CountingThrottle):
 
 @caught_by("test_parallel_guesses_get_no_further_than_sequential_ones")
 class CountsOnlyWhatIsOver(CountingThrottle):
-    """Many guesses at once get in."""
+    """Parallel guesses exceed the limit."""
 
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
@@ -112,7 +112,7 @@ class NeverShutsAFamiliarAddress(CountingThrottle):
 
 @caught_by("test_throttle_returns_the_outcome_of_a_guess")
 class ReturnsOnlyWhetherAGuessMatches(CountingThrottle):
-    """No weak hash is ever replaced."""
+    """Weak hashes are never replaced."""
 
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
@@ -123,7 +123,7 @@ class ReturnsOnlyWhetherAGuessMatches(CountingThrottle):
 
 @caught_by("test_account_is_not_blocked_by_failures_of_a_session_of_its_name")
 class CountsSessionsAsAccounts(CountingThrottle):
-    """Whoever opens an account named like a session shuts it for its user."""
+    """An account named like a session blocks that session's user."""
 
     def _tallies(self, key: ThrottleKey, address: str) -> list[Tally]:
         as_account = AccountKey(str(key.session)) if isinstance(key, SessionKey) else key
@@ -222,7 +222,7 @@ class SkipsTheWorkForNoHash(InstantPasswordHasher):
 
 @caught_by("test_last_character_counts_at_any_length[73]")
 class HashesTheFirst72Characters(InstantPasswordHasher):
-    """What bcrypt does."""
+    """The behaviour of bcrypt."""
 
     async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         return await super().hash(Password(password.secret[:72]))
@@ -311,7 +311,7 @@ class AcceptsATokenAfterUntil(TableTokenIssuer):
 
 @caught_by("test_token_is_not_extended_by_until")
 class LetsUntilExtendAToken(TableTokenIssuer):
-    """A token lives as long as its session, whatever `expires_in` says."""
+    """A token lives as long as its session, beyond `expires_in`."""
 
     def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
         token = super().issue(caller, until=until)
@@ -374,7 +374,7 @@ class TellsANaiveTime(SystemClock):
 
 @caught_by("test_now_is_in_utc_in_every_time_zone")
 class TellsTheLocalTime(SystemClock):
-    """On a machine in UTC there is no difference."""
+    """A machine in UTC shows no difference."""
 
     def now(self) -> datetime:
         return super().now().astimezone()

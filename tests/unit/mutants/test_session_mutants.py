@@ -122,7 +122,7 @@ class _EndingSurplus(InMemorySessionRepository):
 
 @caught_by("test_sessions_beyond_the_limit_end_in_order_of_expiry")
 class StartsSessionsWithoutALimit(_EndingSurplus):
-    """Nothing is ended."""
+    """No session ends."""
 
     def _surplus(self, active: list[Session], limit: int) -> list[Session]:
         return []
@@ -692,12 +692,12 @@ class ReturnsTheFirst100Endings(InMemorySessionRepository):
         return dict([*(await super().ended_since(at)).items()][:100])
 
 
-# Forgetting
+# Purging
 
 
 @caught_by("test_purged_session_is_unknown")
 class LeavesTokensOfForgottenSessions(InMemorySessionRepository):
-    """No foreign key removes them."""
+    """A missing foreign key removes no tokens."""
 
     async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
         stored = self._tables.tokens.get(token)
@@ -724,7 +724,7 @@ class ForgetsByExpiryAlone(InMemorySessionRepository):
 
 @caught_by("test_purge_ended_keeps_a_session_until_it_is_over")
 class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
-    """Access tokens of the session may still be in use, and its address is no longer familiar."""
+    """Access tokens of the session may still be in use, and its address becomes unfamiliar."""
 
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         tables = self._tables

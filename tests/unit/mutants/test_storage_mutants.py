@@ -46,7 +46,7 @@ class RepeatsALoadWithoutWhatItHasRead(ConflictingLoader):
 
 @caught_by("test_failed_load_leaves_nothing", "test_load_refuses_unreadable_users")
 class LoadsWhatItHasRead(InMemoryBulkLoader):
-    """What was read before the failure stays."""
+    """Records read before the failure stay."""
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         if not self._tables.is_empty:
@@ -59,7 +59,7 @@ class LoadsWhatItHasRead(InMemoryBulkLoader):
 
 @caught_by("test_users_are_read_before_orders")
 class ReadsOrdersBeforeUsers(InMemoryBulkLoader):
-    """Whoever generates both has to make the users first."""
+    """A generator of both has to make the users first."""
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         read = list(orders)
@@ -87,7 +87,7 @@ class LoadsTheLaterOfTwoOrders(InMemoryBulkLoader):
 
 @caught_by("test_load_refuses_inconsistent_records[no owner]")
 class LoadsOrdersWithoutTheirOwner(InMemoryBulkLoader):
-    """No foreign key."""
+    """Missing foreign key."""
 
     async def load(self, users: Iterable[User], orders: Iterable[Order]) -> None:
         some, others = list(users), list(orders)
@@ -211,7 +211,7 @@ class WritesTwoAccountsOfOneName(InMemoryArchive):
 
 @caught_by("test_record_with_a_missing_reference_is_not_written[a session]")
 class WritesSessionsWithoutTheirUser(InMemoryArchive):
-    """No foreign key."""
+    """Missing foreign key."""
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         sessions = [record for record in records if isinstance(record, SessionRecord)]
@@ -224,7 +224,7 @@ class WritesSessionsWithoutTheirUser(InMemoryArchive):
 
 @caught_by("test_records_and_checkpoint_are_written_in_one_step")
 class WritesWhatFits(InMemoryArchive):
-    """Records before the one that is refused stay."""
+    """Records before the refused one stay."""
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         if self._tables.checkpoint is None and not self._tables.is_empty:
@@ -236,7 +236,7 @@ class WritesWhatFits(InMemoryArchive):
 
 @caught_by("test_records_and_checkpoint_are_written_in_one_step")
 class WritesTheCheckpointFirst(InMemoryArchive):
-    """A copy that goes on behind the checkpoint leaves the refused records out."""
+    """A copy that continues after the checkpoint leaves the refused records out."""
 
     async def write(self, records: Sequence[Record], *, checkpoint: CopyCheckpoint) -> None:
         if self._tables.checkpoint is None and not self._tables.is_empty:
@@ -302,7 +302,7 @@ class MigratesByMakingTablesAnew(InMemoryStorage):
 
 @caught_by("test_records_survive_closing_and_opening")
 class LosesEverythingWhenClosed(InMemoryStorage):
-    """Nothing is written to the disk."""
+    """A write never reaches the disk."""
 
     async def close(self) -> None:
         self.tables.users.clear()

@@ -29,7 +29,7 @@ class NumbersAccountsByCounting(InMemoryUserRepository):
 
 @caught_by("test_id_of_a_closed_account_is_never_given_again")
 class NumbersAccountsFromTheLastOpenOne(InMemoryUserRepository):
-    """A closed account is no longer looked at."""
+    """A closed account is not checked."""
 
     def _free_id(self) -> UserId:
         return UserId(max({*self._tables.users, *self._tables.external}, default=0) + 1)
@@ -41,7 +41,7 @@ class NumbersAccountsFromTheLastOpenOne(InMemoryUserRepository):
     "test_new_accounts_have_other_ids_than_written_ones",
 )
 class KeepsASequenceThatALoadDoesNotAdvance(InMemoryUserRepository):
-    """The sequence starts at 1 whatever was loaded."""
+    """The sequence always starts at 1."""
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
@@ -129,7 +129,7 @@ class OverwritesAnAccountOfTheSameName(InMemoryUserRepository):
     "test_parallel_registrations_of_a_name_succeed_once_in_two_processes",
 )
 class ChecksANameBeforeItWrites(InMemoryUserRepository):
-    """Nothing holds the name between the check and the write."""
+    """The name is not reserved between the check and the write."""
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         if await self.find(username):
@@ -291,7 +291,7 @@ class RemovesSessionsWithTheAccount(InMemoryUserRepository):
 
 @caught_by("test_closed_account_leaves_its_orders_and_no_name")
 class KeepsTheNameOfAClosedAccount(InMemoryUserRepository):
-    """Nobody can have the name again."""
+    """The name stays taken for ever."""
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         if username in getattr(self, "_names", ()):

@@ -1,4 +1,4 @@
-"""What is written in one step of the event loop is sent at once, in order, and all of it."""
+"""Writes of one step of the event loop are sent together and in order."""
 
 import asyncio
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A connection answers in order and holds little, whatever a client sends and when."""
+"""A connection answers in order and buffers little for any client."""
 
 import asyncio
 import json

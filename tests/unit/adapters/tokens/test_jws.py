@@ -236,7 +236,7 @@ def test_refusal_does_not_contain_the_token() -> None:
     assert "secret" not in refused("secret.secret.secret", keys("EdDSA"))
 
 
-# Any bytes whatever
+# Any bytes
 
 pieces = st.one_of(
     st.text(max_size=50),

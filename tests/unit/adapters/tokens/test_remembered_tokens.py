@@ -1,4 +1,4 @@
-"""A token that was verified is remembered, and stops being believed as soon as any other."""
+"""A verified token is cached, and refused as soon as any other would be."""
 
 from datetime import timedelta
 from typing import Any

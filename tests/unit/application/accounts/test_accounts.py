@@ -222,7 +222,7 @@ async def test_account_is_not_closed_with_a_wrong_password(harness: IdentityHarn
 
 
 class UpgradingUserRepository(InMemoryUserRepository):
-    """Another sign-in replaces a weak hash just before somebody writes."""
+    """Another sign-in replaces a weak hash just before the write."""
 
     async def change_password(
         self,

@@ -112,7 +112,7 @@ async def test_copy_continues_and_ends_equal_when_any_call_fails(*, after: bool)
             failures += 1
             try:
                 await CopyStorage(source, target, batch=2)()
-            except StorageNotEmpty:  # the end itself was done, and not heard of
+            except StorageNotEmpty:  # the copy had finished, and its outcome was lost
                 assert after
         else:
             break
@@ -225,7 +225,7 @@ MORE = {bytes: b"x", str: "x", int: 1, datetime: timedelta(microseconds=1)}
 
 
 def variants(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield values that differ from this in one place each, and where, whatever rule they break."""
+    """Yield values that differ from this one in one field, with the name of the field."""
     match value:
         case _ if is_dataclass(value):
             for each in fields(value):
