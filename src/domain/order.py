@@ -13,23 +13,10 @@ from typing import NewType, Self
 from ordergate.domain.characters import first_flaw, unprintable_at, unwritten_at
 from ordergate.domain.errors import InvalidOrder, InvalidTransition
 from ordergate.domain.money import Money
-from ordergate.domain.random_numbers import random_128_bits
 from ordergate.domain.user import MAX_ID, UserId
 
 OrderId = NewType("OrderId", int)
 """The identity of an order for its owner: 1 to `MAX_ID`."""
-
-_BITS = 52
-
-
-def new_order_id() -> OrderId:
-    """Draw a random id from 2^52 to 2^53 - 1.
-
-    The id reveals nothing about other orders, and JavaScript reads it exactly (RFC 8259, section
-    6).
-    """
-    return OrderId(2**_BITS + random_128_bits() % 2**_BITS)
-
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000

@@ -34,7 +34,7 @@ class KeyStatus(StrEnum):
     PUBLISHED = "published"
     SIGNING = "signing"
     VERIFYING = "verifying"
-    GONE = "gone"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class KeyRing:
         until = schedule.wait(key, now)
         if key.status is KeyStatus.VERIFYING and until and not early:
             raise KeyChangeTooEarly(
-                f"tokens that {key_id} signed are good until {until:%Y-%m-%dT%H:%M:%SZ}"
+                f"tokens that {key_id} signed are valid until {until:%Y-%m-%dT%H:%M:%SZ}"
             )
         return self._with(*(each for each in self.keys if each is not key))
 
@@ -191,10 +191,10 @@ class KeyRing:
         return ring
 
     def changes_since(self, before: Self) -> list[KeyRecord]:
-        """Return the changed keys; a removed key has the status GONE."""
+        """Return the changed keys; a removed key has the status REMOVED."""
         kept = {key.id for key in self.keys}
-        gone = [replace(k, status=KeyStatus.GONE) for k in before.keys if k.id not in kept]
-        return [*gone, *(key for key in self.keys if key not in before.keys)]
+        removed = [replace(k, status=KeyStatus.REMOVED) for k in before.keys if k.id not in kept]
+        return [*removed, *(key for key in self.keys if key not in before.keys)]
 
     def _find(self, key_id: KeyId) -> KeyRecord:
         for key in self.keys:

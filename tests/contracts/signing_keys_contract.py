@@ -91,10 +91,10 @@ class SigningKeysContract:
             replace(new, status=KeyStatus.SIGNING, since=after),
         ]
 
-    def test_key_that_was_retired_is_gone(self, keys: SigningKeys) -> None:
+    def test_retired_key_is_removed(self, keys: SigningKeys) -> None:
         old, new = publish(keys), publish(keys)
         changed = keys.change(lambda ring: ring.retire(new.id, NOW, SCHEDULE), lambda _: None)
-        assert list(changed) == [replace(new, status=KeyStatus.GONE)]
+        assert list(changed) == [replace(new, status=KeyStatus.REMOVED)]
         assert list(self.another(keys).list_keys()) == [old]
 
     def test_change_is_recorded_once_and_after_it_is_stored(self, keys: SigningKeys) -> None:

@@ -8,11 +8,23 @@ from ordergate.application.caller_limit import CallerLimit, writes
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.orders import IdempotencyKey, OrderRepository
-from ordergate.domain.order import Order, OrderId, OrderLine, new_order_id
+from ordergate.application.random_numbers import random_128_bits
+from ordergate.domain.order import Order, OrderId, OrderLine
 from ordergate.domain.user import UserId
 
 ATTEMPTS = 3
 """How many ids are tried. A collision is one in many millions of orders."""
+
+_BITS = 52
+
+
+def new_order_id() -> OrderId:
+    """Draw a random id from 2^52 to 2^53 - 1.
+
+    The id reveals nothing about other orders, and JavaScript reads it exactly (RFC 8259, section
+    6).
+    """
+    return OrderId(2**_BITS + random_128_bits() % 2**_BITS)
 
 
 @dataclass(frozen=True, slots=True)

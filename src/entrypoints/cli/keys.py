@@ -42,7 +42,7 @@ def publish_key(
         ),
     ] = None,
 ) -> None:
-    """Publish a new key, which may sign once everybody has had time to learn of it.
+    """Publish a new key, which may sign when every verifier has had time to read it.
 
     The first key of all signs immediately.
     """
@@ -68,7 +68,7 @@ def promote_key(
         bool, typer.Option("--now", help="Even if some verifiers may not know the key yet.")
     ] = False,
 ) -> None:
-    """Let a published key sign; the one that signed only verifies from then on."""
+    """Let a published key sign; the previous one only verifies from then on."""
     with _hints(early="promote it with --now"):
         _print(require_token_issuer().promote_signing_key()(KeyId(kid), early=now))
 
@@ -78,7 +78,7 @@ def retire_key(
     kid: Kid,
     *,
     now: Annotated[
-        bool, typer.Option("--now", help="Even if that ends tokens that are good: a stolen key.")
+        bool, typer.Option("--now", help="Even if that ends valid tokens, as for a stolen key.")
     ] = False,
 ) -> None:
     """Remove a published key, or one whose tokens have all expired."""
@@ -124,8 +124,8 @@ def _print(changed: Iterable[ChangedKey]) -> None:
                 typer.echo(f"{key.id} only verifies; its tokens have expired by {due}.")
             case KeyStatus.SIGNING:
                 typer.echo(f"{key.id} signs.")
-            case KeyStatus.GONE:
-                typer.echo(f"{key.id} is gone.")
+            case KeyStatus.REMOVED:
+                typer.echo(f"{key.id} is removed.")
 
 
 def _time(moment: datetime | None) -> str:

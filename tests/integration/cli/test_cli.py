@@ -294,12 +294,12 @@ def test_key_passes_through_every_status(tmp_path: Path) -> None:
     )
     early = error_line(ordergate("keys", "retire", old, cwd=tmp_path))
     assert re.fullmatch(
-        rf"tokens that {old} signed are good until {TIME}; "
+        rf"tokens that {old} signed are valid until {TIME}; "
         "wait, or end them immediately with --now",
         early,
     )
     result = ordergate("keys", "retire", old, "--now", cwd=tmp_path)
-    assert result.stdout == f"{old} is gone.\n"
+    assert result.stdout == f"{old} is removed.\n"
     assert [row[:3] for row in list_keys(tmp_path)] == [[new, "EdDSA", "signing"]]
     refused = error_line(ordergate("keys", "retire", new, "--now", cwd=tmp_path))
     assert refused == f"{new} signs; promote another key first"

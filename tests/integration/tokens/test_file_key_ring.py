@@ -268,7 +268,7 @@ def test_keys_are_kept_when_the_file_is_missing_for_a_moment(
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        ("status", "gone"),
+        ("status", "removed"),
         ("status", "sleeping"),
         ("since", "yesterday"),
         ("since", "2026-05-01T12:00:00"),

@@ -50,7 +50,7 @@ def test_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
 
 
 def test_change_of_a_key_is_one_line_with_its_id_and_status(log: io.StringIO) -> None:
-    LogAudit().record_key(KeyRecord(KeyId("the-kid"), "EdDSA", KeyStatus.GONE, None))
+    LogAudit().record_key(KeyRecord(KeyId("the-kid"), "EdDSA", KeyStatus.REMOVED, None))
     line = json.loads(log.getvalue())
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -58,7 +58,7 @@ def test_change_of_a_key_is_one_line_with_its_id_and_status(log: io.StringIO) ->
         "level": "info",
         "logger": "ordergate.audit",
         "kid": "the-kid",
-        "status": "gone",
+        "status": "removed",
     }
 
 

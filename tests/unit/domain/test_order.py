@@ -18,7 +18,6 @@ from ordergate.domain.order import (
     OrderId,
     OrderLine,
     OrderStatus,
-    new_order_id,
 )
 from ordergate.domain.user import MAX_ID, UserId
 from tests.support.builders import CUPS, TEAPOT, an_order, orders
@@ -221,9 +220,3 @@ def test_order_in_an_unknown_status_is_open_and_accepts_no_transition(status: Or
     with pytest.raises(InvalidTransition, match="'returned', which this version does not know"):
         order.transition_to(status)
     assert order.as_placed == replace(an_order(), status=OrderStatus.PLACED)
-
-
-def test_drawn_ids_are_random_and_exact_in_javascript() -> None:
-    ids = {new_order_id() for _ in range(1_000)}
-    assert len(ids) == 1_000
-    assert all(2**52 <= order_id < 2**53 for order_id in ids)

@@ -82,7 +82,7 @@ def test_key_is_removed_when_all_its_tokens_have_expired(
     promoted: KeyRing, clock: SettableClock
 ) -> None:
     clock.advance(seconds=904)
-    with pytest.raises(KeyChangeTooEarly, match="are good until 2026-05-01T12:15:05Z"):
+    with pytest.raises(KeyChangeTooEarly, match="are valid until 2026-05-01T12:15:05Z"):
         promoted.retire(OLD.id, clock.now(), SCHEDULE)
     clock.advance(seconds=1)
     assert lives(promoted.retire(OLD.id, clock.now(), SCHEDULE)) == {NEW.id: "signing"}
@@ -201,7 +201,7 @@ def test_ring_lists_the_keys_that_have_changed(
     assert promoted.changes_since(published) == [old, new]
     assert promoted.changes_since(promoted) == []
     retired = promoted.retire(OLD.id, clock.now(), SCHEDULE, early=True)
-    assert retired.changes_since(promoted) == [replace(old, status=KeyStatus.GONE)]
+    assert retired.changes_since(promoted) == [replace(old, status=KeyStatus.REMOVED)]
 
 
 def test_key_that_the_settings_hold_waits_for_nothing() -> None:

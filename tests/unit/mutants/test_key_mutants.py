@@ -69,13 +69,13 @@ class ListsTheNewestKeyFirst(InMemorySigningKeys):
         return super().list_keys()[::-1]
 
 
-@caught_by("test_key_that_was_retired_is_gone")
+@caught_by("test_retired_key_is_removed")
 class ReportsOnlyKeysThatAreThere(InMemorySigningKeys):
     """The end of a key is in no log."""
 
     def change(self, step: Step, record: Record) -> Sequence[KeyRecord]:
         changed = super().change(step, record)
-        return [key for key in changed if key.status is not KeyStatus.GONE]
+        return [key for key in changed if key.status is not KeyStatus.REMOVED]
 
 
 @caught_by("test_change_is_recorded_once_and_after_it_is_stored")

@@ -148,7 +148,7 @@ def _key_and_record(members: Mapping[str, object]) -> tuple[SigningKey, KeyRecor
     if since.year > _LAST_YEAR:
         raise ValueError("since is too far away")
     status = KeyStatus(str(members.get("status")))
-    if status is KeyStatus.GONE:
-        raise ValueError("a key that is gone is there")
+    if status is KeyStatus.REMOVED:
+        raise ValueError("a key that was removed is there")
     key = SigningKey.from_jwk(members)
     return key, KeyRecord(KeyId(key.kid), key.algorithm, status, since)

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ordergate.domain.random_numbers import random_128_bits
+from ordergate.application.random_numbers import random_128_bits
 from ordergate.entrypoints.http.problems.catalog import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN
 from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem, problem_for_status
 from ordergate.entrypoints.http.requests.request_heads import head_problem

@@ -68,7 +68,7 @@ def test_promote_and_retire_take_an_early_step_on_demand(harness: KeyHarness) ->
     with pytest.raises(KeyChangeTooEarly):
         harness.retire(old.key.id)
     (gone,) = harness.retire(old.key.id, early=True)
-    assert (gone.key.id, gone.key.status, gone.due) == (old.key.id, KeyStatus.GONE, None)
+    assert (gone.key.id, gone.key.status, gone.due) == (old.key.id, KeyStatus.REMOVED, None)
     assert harness.statuses() == ["signing"]
 
 
@@ -118,5 +118,5 @@ def test_every_change_of_a_key_is_recorded_in_order(harness: KeyHarness) -> None
         (second.key.id, "published"),
         (first.key.id, "verifying"),
         (second.key.id, "signing"),
-        (first.key.id, "gone"),
+        (first.key.id, "removed"),
     ]

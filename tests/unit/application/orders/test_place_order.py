@@ -5,7 +5,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
-from ordergate.application.orders.place_order import ATTEMPTS, PlaceOrder
+from ordergate.application.orders.place_order import ATTEMPTS, PlaceOrder, new_order_id
 from ordergate.domain.errors import InvalidOrder
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId
@@ -98,3 +98,9 @@ async def test_place_order_rejects_a_closed_account(shop: Shop) -> None:
 async def test_order_without_lines_is_refused(shop: Shop) -> None:
     with pytest.raises(InvalidOrder):
         await shop.place_order((), owner=ALICE.id)
+
+
+def test_drawn_ids_are_random_and_exact_in_javascript() -> None:
+    ids = {new_order_id() for _ in range(1_000)}
+    assert len(ids) == 1_000
+    assert all(2**52 <= order_id < 2**53 for order_id in ids)

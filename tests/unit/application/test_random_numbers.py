@@ -3,8 +3,8 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from ordergate.domain import random_numbers
-from ordergate.domain.random_numbers import random_128_bits
+from ordergate.application import random_numbers
+from ordergate.application.random_numbers import random_128_bits
 
 
 def draw_1000_numbers(_: int = 0) -> list[int]:
