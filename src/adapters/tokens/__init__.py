@@ -1,1 +1,1 @@
-"""Access tokens: JWTs, the keys that sign them, and one strict reader."""
+"""Access tokens: JWTs, their signing keys, and one strict reader."""

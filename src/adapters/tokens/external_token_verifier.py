@@ -1,4 +1,4 @@
-"""Access tokens of another issuer: verified with the keys it publishes, and never made here."""
+"""Verification of another issuer's access tokens with its published keys."""
 
 from collections.abc import Callable, Hashable
 from datetime import timedelta
@@ -17,10 +17,10 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.user import UserId
 
 MAX_KNOWN_SUBJECTS = 10_000
-"""How many accounts are remembered, so that not every request asks the storage."""
+"""The maximum of cached accounts. The cache saves a query for each request."""
 
 ANY_JWT_TYPES = ACCESS_TOKEN_TYPES | {"jwt", "application/jwt", ""}
-"""What issuers that do not follow RFC 9068 write as `typ`; "" stands for none at all."""
+"""Values of `typ` from issuers that do not follow RFC 9068; "" is a missing `typ`."""
 
 _NO_CLIENT = "external"
 
@@ -63,14 +63,14 @@ class ExternalTokenVerifier(TokenVerifier):
         )
 
     async def verify(self, token: str) -> Caller:
-        """Check signature, type and claims; `InvalidToken` names the first flaw.
+        """Check signature, type and claims; `InvalidToken` names the first mistake.
 
-        Raises `StorageUnavailable` when an account cannot be looked up. A session of the issuer's
-        is none of ours.
+        Raises `StorageUnavailable` when an account cannot be looked up. A session of the issuer is
+        not a session of this service.
         """
         keys = await self._keys.keys(key_id(token))
         subject, client_id, scope = self._verifier.verify(token, keys)
-        # Last: a token with any flaw opens no account.
+        # Last: an invalid token creates no account.
         return Caller(await self._account(subject), client_id, scope)
 
     async def _account(self, subject: str) -> UserId:

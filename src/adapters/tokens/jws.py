@@ -1,22 +1,22 @@
-"""Reading a signed token: JWS in compact serialization (RFC 7515), strictly."""
+"""A strict reader of signed tokens: JWS in compact serialization (RFC 7515)."""
 
 from ordergate.adapters.tokens.keys.encoding import decode_base64url, parse_json_object
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 
 MAX_TOKEN_LENGTH = 8192
-"""In characters; a longer token is refused unread."""
+"""The maximum in characters; a longer token is refused unread."""
 
 _FORBIDDEN_HEADER_PARAMETERS = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
-"""Header parameters that would bring a key along or change how a token is read."""
+"""Header parameters that bring a key or change how a token is read."""
 
 
 def read_jws(token: str | bytes, keys: KeySet) -> tuple[dict[str, object], bytes]:
-    """Return the header and the payload of a token that one of the keys has signed.
+    """Return the header and the payload of a validly signed token.
 
-    Raises `InvalidToken`, and nothing else, for anything else whatever. The algorithm is the key's;
-    a header that names another is refused, as is one that brings a key of its own (RFC 8725,
-    sections 2.1, 3.1 and 3.10). The claims are the caller's to check.
+    Any other text raises `InvalidToken` and no other error. The algorithm is the key's. A header
+    that names another algorithm or brings its own key is refused (RFC 8725, sections 2.1, 3.1 and
+    3.10). The caller checks the claims.
     """
     if len(token) > MAX_TOKEN_LENGTH:
         raise InvalidToken(f"longer than {MAX_TOKEN_LENGTH} characters")
@@ -27,9 +27,9 @@ def read_jws(token: str | bytes, keys: KeySet) -> tuple[dict[str, object], bytes
 
 
 def key_id(token: str) -> str | None:
-    """Return the `kid` that a token names, before anything of it is verified; never raises.
+    """Return the `kid` of an unverified token; never raise.
 
-    `None` stands for a token without one, and for whatever is no token.
+    The result is `None` for a token without a `kid` and for any other text.
     """
     try:
         header = parse_json_object(decode_base64url(token[:MAX_TOKEN_LENGTH].partition(".")[0]))

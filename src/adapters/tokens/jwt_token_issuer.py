@@ -1,4 +1,4 @@
-"""Access tokens of our own, as JWTs: RFC 9068 says what is in them."""
+"""Access tokens of this service: JWTs with the claims of RFC 9068."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 
 
 class JwtTokenIssuer(TokenIssuer):
-    """Signs with the current key, and accepts only tokens that keys of this service signed.
+    """Signs with the current key, and accepts only tokens of this service.
 
-    `issuer` and `audience` are the `iss` and `aud` written and required; a token lives `lifetime`,
-    and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the session.
-    Making it raises what `keys` raises where the keys cannot be read.
+    `issuer` and `audience` are the written and required `iss` and `aud`. A token expires after
+    `lifetime`, and clocks may differ by `leeway`. `sub` is the user's id as a decimal, `sid` the
+    session. The constructor raises the errors of unreadable `keys`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class JwtTokenIssuer(TokenIssuer):
             issuer=issuer,
             audience=audience,
             leeway=leeway,
-            # Where the lifetime was lowered, what ended is remembered for the new one alone.
+            # Ended sessions are cached for this lifetime only, even if it was longer before.
             lifetime=lifetime,
         )
 
@@ -70,12 +70,12 @@ class JwtTokenIssuer(TokenIssuer):
         return AccessToken(token, expires - now)
 
     async def verify(self, token: str) -> Caller:
-        """Check signature, type and every claim; `InvalidToken` names the first flaw."""
+        """Check signature, type and every claim; `InvalidToken` names the first mistake."""
         keys = self._keys.verifying()
         try:
             return self._verifier.verify(token, keys)
         except InvalidToken:
-            # Another process may have signed it with a key that is newer than our last look.
+            # Another process may have signed it with a key that this one has not read yet.
             newest = self._keys.verifying(newest=True)
             if newest is keys:
                 raise

@@ -1,4 +1,4 @@
-"""Verifying access tokens that are JWTs, as RFC 8725 and RFC 9068 say."""
+"""Verification of JWT access tokens by RFC 8725 and RFC 9068."""
 
 import math
 import re
@@ -22,11 +22,11 @@ ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """The `typ` of an access token (RFC 9068, section 2.1), in lower case."""
 
 MAX_SUBJECT_LENGTH = 255
-"""OpenID Connect Core, section 2."""
+"""The maximum of OpenID Connect Core, section 2."""
 
 MAX_KNOWN_TOKENS = 10_000
-"""How many verified tokens are remembered; the oldest goes first. One of ours takes less than a
-kilobyte, one of another issuer's as much as the names in it."""
+"""The maximum of cached tokens; the oldest is removed first. An own token takes less than a
+kilobyte, another issuer's as much as its names."""
 
 _NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
@@ -35,19 +35,19 @@ _SESSION = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a token that was verified. Each method raises `InvalidToken`."""
+    """The claims of a verified token. Each method may raise `InvalidToken`."""
 
     members: dict[str, object] = field(repr=False)
 
     def text(self, name: str) -> str:
-        """Return a claim that must be text."""
+        """Return a text claim."""
         value = self.members.get(name)
         if not isinstance(value, str) or not value:
             raise InvalidToken(f"{name} is missing or not text")
         return value
 
     def seconds(self, name: str) -> float:
-        """Return a claim that must be a NumericDate (RFC 7519, section 2)."""
+        """Return a NumericDate claim (RFC 7519, section 2)."""
         value = self.members.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidToken(f"{name} is missing or not a number")
@@ -60,14 +60,14 @@ class Claims:
         return seconds
 
     def user_id(self) -> UserId:
-        """Return `sub` where it is one of our ids."""
+        """Return `sub` as a user id."""
         subject = self.text("sub")
         if not _SUBJECT.fullmatch(subject) or int(subject) > MAX_ID:
             raise InvalidToken("sub is no user id")
         return UserId(int(subject))
 
     def subject(self) -> str:
-        """Return `sub` where another issuer writes it: 1 to 255 characters, none of control."""
+        """Return another issuer's `sub`: 1 to 255 characters without controls."""
         subject = self.text("sub")
         if len(subject) > MAX_SUBJECT_LENGTH:
             raise InvalidToken(f"sub has more than {MAX_SUBJECT_LENGTH} characters")
@@ -76,14 +76,14 @@ class Claims:
         return subject
 
     def scope(self) -> frozenset[Scope]:
-        """Return the scopes we know (RFC 9068, section 2.2.3); a token may name others too."""
+        """Return the known scopes (RFC 9068, section 2.2.3); others are ignored."""
         scope = self.members.get("scope", "")
         if not isinstance(scope, str):
             raise InvalidToken("scope is not text")
         return frozenset(Scope(word) for word in scope.split(" ") if word in ALL_SCOPES)
 
     def session(self) -> SessionId | None:
-        """Return `sid` where there is one."""
+        """Return `sid`, if present."""
         if "sid" not in self.members:
             return None
         session = self.text("sid")
@@ -97,7 +97,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _CacheEntry(Generic[T]):
-    """What was made of a token, and the times between which it is good, in seconds since 1970."""
+    """The converted claims of a token, and its validity in seconds since 1970."""
 
     made: T
     begins: float
@@ -105,15 +105,15 @@ class _CacheEntry(Generic[T]):
 
 
 class JwtTokenVerifier(Generic[T]):
-    """Accepts tokens of `issuer` for `audience` whose `typ` is one of the `types`.
+    """Accepts tokens of `issuer` for `audience` with a `typ` in `types`.
 
     `make` converts the claims; it may raise `InvalidToken`. Clocks may differ by `leeway`. A token
-    older than `lifetime`, if that is given, counts as expired. Types are in lower case; "" is a
-    missing `typ`.
+    older than the optional `lifetime` counts as expired. Types are in lower case; "" is a missing
+    `typ`.
 
-    The converted claims are cached by the SHA-256 of the token as long as the key set is the same
-    object: verifying a signature costs more than the rest of a request. Times are checked for every
-    request.
+    The converted claims are cached by the SHA-256 of the token while the key set is the same
+    object, because verifying a signature costs more than the rest of a request. Times are checked
+    for every request.
     """
 
     def __init__(
@@ -138,9 +138,9 @@ class JwtTokenVerifier(Generic[T]):
         self._known_with: KeySet | None = None
 
     def verify(self, token: str, keys: KeySet) -> T:
-        """Check that a key signed it, its type, times, issuer and audience.
+        """Check signature, type, times, issuer and audience.
 
-        `InvalidToken` names the first flaw.
+        `InvalidToken` names the first mistake.
         """
         if keys is not self._known_with:
             self._known, self._known_with = {}, keys

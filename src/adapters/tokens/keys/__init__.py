@@ -1,1 +1,1 @@
-"""Signing keys: how they are read, kept, rotated and fetched."""
+"""Keys: their formats, files, rotation and fetching."""

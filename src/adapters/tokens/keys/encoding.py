@@ -1,4 +1,4 @@
-"""How tokens and keys are written: base64url (RFC 7515, section 2) and JSON, read without mercy."""
+"""Strict readers of base64url (RFC 7515, section 2) and JSON."""
 
 import base64
 import json
@@ -14,9 +14,10 @@ def encode_base64url(data: bytes) -> str:
 
 
 def decode_base64url(text: str) -> bytes:
-    """Read the one canonical form of some bytes: no padding, no white space, unused bits zero.
+    """Read base64url in its canonical form.
 
-    Raises ValueError for anything else.
+    It has no padding, no white space, and unused bits of zero. Raises ValueError for any other
+    text.
     """
     if not _BASE64URL.fullmatch(text):
         raise ValueError("not base64url")
@@ -27,9 +28,9 @@ def decode_base64url(text: str) -> bytes:
 
 
 def parse_json_object(data: bytes) -> dict[str, object]:
-    """Read a JSON object in UTF-8 (RFC 8259) in which no object names a member twice.
+    """Read a JSON object (RFC 8259) without duplicate members.
 
-    Raises ValueError for anything else, also for NaN, numbers too long to read and deep nesting.
+    Raises ValueError for any other bytes, also for NaN, very long numbers and deep nesting.
     """
     try:
         value = json.loads(

@@ -1,4 +1,4 @@
-"""The signing keys in one file, which running processes follow and commands change."""
+"""The signing keys in one file, shared by running processes and commands."""
 
 import logging
 import time
@@ -24,14 +24,14 @@ from ordergate.domain.signing_keys import (
 )
 
 LOOK_SECONDS = 1.0
-"""How old the keys of a running process may be."""
+"""The maximum age of the keys in a running process."""
 
 _log = logging.getLogger("ordergate.keys")
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What was read, ready for use, and the mark of the file that it was read from."""
+    """The loaded keys, and the mark of their file."""
 
     mark: FileMark
     signing: SigningKey
@@ -40,12 +40,12 @@ class _Loaded:
 
 
 class FileKeyRing(KeySource, SigningKeys):
-    """The keys in a `KeyFile`, as a running process uses them and as commands change them.
+    """The keys in a `KeyFile`, for running processes and commands.
 
-    First use makes the file, with an Ed25519 key that signs. Changes replace the file as a whole
-    under a lock, so parallel commands and first starts agree. A running process looks at the file
-    once a second, and immediately when a token fits none of its keys; a file that it cannot use
-    leaves it with the keys it has. `ticks` is a monotonic clock in seconds.
+    The first use creates the file with an Ed25519 key that signs. A change replaces the whole file
+    under a lock, so parallel commands and first starts agree. A running process checks the file
+    once a second, and immediately when a token fits no known key. If the file is unusable, the
+    process keeps its keys. `ticks` is a monotonic clock in seconds.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class FileKeyRing(KeySource, SigningKeys):
         self._made: dict[KeyId, SigningKey] = {}
 
     def signing(self) -> SigningKey:
-        """Return the key that signs now."""
+        """Return the key that currently signs."""
         return self._current().signing
 
     def verifying(self, *, newest: bool = False) -> KeySet:
-        """Return every key: one that is published may sign elsewhere before it is noticed here."""
+        """Return every key, because another process may already sign with a published one."""
         return self._current(newest=newest).verifying
 
     def jwks(self) -> Jwks:
@@ -72,15 +72,15 @@ class FileKeyRing(KeySource, SigningKeys):
         return self._current().jwks
 
     def list_keys(self) -> Sequence[KeyRecord]:
-        """Return the keys in the file, oldest first; none where there is no file yet."""
+        """Return the keys in the file, oldest first; empty without a file."""
         return self._file.read().ring.keys
 
     def make(self, algorithm: KeyAlgorithm) -> NewKey:
-        """Make a key pair, and keep it until a change stores it."""
+        """Generate a key pair and keep it until a change stores it."""
         return self._keep(SigningKey.new(algorithm))
 
     def import_from(self, file: Path) -> NewKey:
-        """Read a PEM file, and keep its key until a change stores it."""
+        """Read a PEM file and keep its key until a change stores it."""
         try:
             return self._keep(SigningKey.from_file(file))
         except InvalidSigningKey as error:
@@ -120,7 +120,7 @@ class FileKeyRing(KeySource, SigningKeys):
 
     def _load_first(self) -> _Loaded:
         if not self._file.exists():
-            # Nothing is recorded: no operator has decided anything.
+            # Nothing is recorded, because no operator made this change.
             self.change(self._with_first_key, lambda _: None)
         return self._load()
 
@@ -128,7 +128,7 @@ class FileKeyRing(KeySource, SigningKeys):
         return ring if ring.keys else ring.publish(self.make(FIRST_ALGORITHM), self._clock.now())
 
     def _look(self, known: _Loaded) -> _Loaded:
-        """Return the keys of the file if it can be used, else those that are known."""
+        """Return the keys of the file if it is usable, else the known ones."""
         try:
             if self._file.mark() != known.mark:
                 known = self._load()

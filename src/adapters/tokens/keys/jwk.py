@@ -1,4 +1,4 @@
-"""The keys that tokens are verified with: JSON Web Keys (RFC 7517), in sets."""
+"""Verification keys: JSON Web Keys (RFC 7517) and sets of them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,22 +21,22 @@ from ordergate.domain.signing_keys import KeyAlgorithm
 Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey | bytes
 
 MAX_KEYS = 32
-"""The most keys in a set: a token without a `kid` may be tried with each."""
+"""The maximum of keys in a set, because a token without a `kid` may be tried with each."""
 
 MIN_SECRET_BYTES = 32
-"""RFC 7518, section 3.2: a key for HS256 is at least as long as its output."""
+"""A key for HS256 is at least as long as its output (RFC 7518, section 3.2)."""
 
 _COORDINATE_BYTES = 32
 _ALGORITHMS = get_default_algorithms()
 
 
 class InvalidKeySet(ValueError):
-    """A set of keys that cannot be used as a whole; the message holds no key material."""
+    """An unusable set of keys. The message has no key material."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key or a secret, the only algorithm it is used with, and its id if it has one."""
+    """A public key or a secret, with its only algorithm and optional id."""
 
     kid: str | None
     algorithm: KeyAlgorithm
@@ -44,11 +44,11 @@ class VerifyingKey:
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
-        """Read a key that may verify signatures here.
+        """Read a key that may verify signatures.
 
-        Ed25519 → EdDSA (RFC 8037), P-256 → ES256, RSA → RS256, oct → HS256 (RFC 7518, section 6);
-        of a private key only the public part is kept. Raises ValueError for every other key, for
-        weak ones, and for those whose `use`, `key_ops` or `alg` say that they are for other things.
+        Ed25519 → EdDSA (RFC 8037), P-256 → ES256, RSA → RS256, oct → HS256 (RFC 7518, section 6).
+        Only the public part of a private key is kept. Raises ValueError for every other key, for
+        weak keys, and for keys whose `use`, `key_ops` or `alg` excludes verification.
         """
         _check_purpose(jwk)
         algorithm, key = _key(jwk)
@@ -57,16 +57,17 @@ class VerifyingKey:
         return cls(_kid(jwk), algorithm, key)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Say whether the signature is this key's on the message."""
+        """Report whether the signature of the message is valid."""
         return _ALGORITHMS[self.algorithm].verify(message, self.key, signature)
 
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """Keys that do not contradict each other: each `kid` once, and either secrets or public keys.
+    """A consistent set of keys.
 
-    Keys of a published set that may not verify signatures here are left out; `refused` says which
-    (by their place in the set, from 0) and why.
+    Each `kid` is unique, and the keys are either secrets or public. Keys of a published set that
+    may not verify signatures are left out. `refused` has their positions in the set, from 0, and
+    the reasons.
     """
 
     keys: tuple[VerifyingKey, ...]
@@ -77,14 +78,14 @@ class KeySet:
 
     @classmethod
     def of(cls, keys: Iterable[VerifyingKey]) -> Self:
-        """Put keys together. Raises `InvalidKeySet`."""
+        """Combine keys. Raises `InvalidKeySet`."""
         return cls(tuple(keys))
 
     @classmethod
     def from_jwks(cls, document: object) -> Self:
-        """Read a JWK Set, or a single JWK, from a JSON document. Raises `InvalidKeySet`.
+        """Read a JWK Set, or a single JWK. Raises `InvalidKeySet`.
 
-        What makes a set ambiguous spoils all of it, be it in a key that is left out.
+        An ambiguity in any key, even one that is left out, makes the whole set invalid.
         """
         if not isinstance(document, Mapping):
             raise InvalidKeySet("not a JSON object")
@@ -104,10 +105,10 @@ class KeySet:
         return cls(tuple(keys), tuple(refused))
 
     def candidates(self, algorithm: object, kid: str | None) -> list[VerifyingKey]:
-        """Return the keys that a token with this header may be verified with.
+        """Return the keys that may verify a token with this header.
 
-        A token that names a key is verified with that key or with none. The algorithm chooses
-        nothing: it must be the key's own (RFC 8725, section 3.1).
+        A token that names a key is verified with that key only. The algorithm must be the key's own
+        (RFC 8725, section 3.1).
         """
         return [
             key

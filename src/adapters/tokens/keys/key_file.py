@@ -1,4 +1,4 @@
-"""One file of signing keys: read with care, replaced as a whole, changed under a lock."""
+"""A file of signing keys, replaced as a whole under a lock."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ from ordergate.application.errors import SigningKeyError
 from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyRing, KeyStatus
 
 MAX_FILE_BYTES = 1_048_576
-"""The largest file that is read."""
+"""The maximum size of a file."""
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _LAST_YEAR = 9000
@@ -27,7 +27,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _log = logging.getLogger("ordergate.keys")
 
 FileMark = tuple[int, int, int]
-"""What differs when a file was replaced: its time, inode and size."""
+"""Time, inode and size of a file, which a replacement changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +39,30 @@ class StoredKeys:
 
 
 class KeyFile:
-    """A private JWK Set (RFC 7517) of mode 0600, in a folder of mode 0700.
+    """A private JWK Set (RFC 7517) in a file.
 
-    Beside the members of a JWK each key has its `status` and `since`, the time (RFC 3339, UTC) when
-    that began. Every method raises `SigningKeyError`; the message names the file and holds no key
-    material.
+    The file has mode 0600, in a folder of mode 0700. Beside the members of a JWK, each key has its
+    `status` and the time of that status as `since` (RFC 3339, UTC). Every method may raise
+    `SigningKeyError`. The message names the file and has no key material.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def exists(self) -> bool:
-        """Say whether there is a file."""
+        """Report whether the file exists."""
         with self._explained("read"):
             return files.is_file(self._path)
 
     def mark(self) -> FileMark:
-        """Return what differs when the file was replaced."""
+        """Return a value that differs after a replacement of the file."""
         with self._explained("read"):
             status = self._path.stat()
             return status.st_mtime_ns, status.st_ino, status.st_size
 
     def load(self) -> tuple[FileMark, StoredKeys]:
-        """Return the keys of a file that has some, and its mark."""
-        mark = self.mark()  # first: what is replaced meanwhile looks changed next time
+        """Return the keys of an existing file, and its mark."""
+        mark = self.mark()  # first, so a replacement meanwhile is noticed at the next check
         stored = self.read()
         with self._explained("read"):
             if not stored.ring.keys:
@@ -70,7 +70,7 @@ class KeyFile:
         return mark, stored
 
     def read(self) -> StoredKeys:
-        """Return the keys; none where there is no file."""
+        """Return the keys; empty without a file."""
         with self._explained("read"):
             try:
                 status = self._path.stat()
@@ -89,7 +89,7 @@ class KeyFile:
             return StoredKeys(ring, {record.id: key for key, record in keys})
 
     def write(self, keys: StoredKeys) -> None:
-        """Put a whole file in place of the old one; only the holder of the lock may call this."""
+        """Replace the whole file. Only the holder of the lock may call this."""
         members = [_members(record, keys.private[record.id]) for record in keys.ring.keys]
         with self._explained("written"):
             itself = self._path.resolve()  # which a link may lead to
@@ -106,7 +106,7 @@ class KeyFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep all other processes from changing the file meanwhile."""
+        """Prevent other processes from changing the file."""
         with self._explained("written"):
             lock = self._open_lock()
         try:
@@ -121,12 +121,12 @@ class KeyFile:
         path = Path(f"{self._path}.lock")
         try:
             return files.make_file(path)
-        except PermissionError:  # to lock it, reading is enough but on a network file system
+        except PermissionError:  # only network file systems need write access for a lock
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
-        """Say which file could not be read or written, and why."""
+        """Name the file and the reason in errors."""
         try:
             yield
         except OSError as error:

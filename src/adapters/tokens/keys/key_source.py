@@ -1,4 +1,4 @@
-"""Where the issuer gets its keys from: something that may change, or one key that does not."""
+"""Sources of the issuer's keys: a changing one, and a constant one."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -21,24 +21,25 @@ from ordergate.domain.signing_keys import (
 
 
 class KeySource(PublicKeys, Protocol):
-    """The key that signs now, and all keys whose signatures are accepted."""
+    """The key that signs, and all keys whose signatures are accepted."""
 
     @abstractmethod
     def signing(self) -> SigningKey:
-        """Return the key that signs now."""
+        """Return the key that currently signs."""
 
     @abstractmethod
     def verifying(self, *, newest: bool = False) -> KeySet:
-        """Return the keys that verify: the same object as before unless they have changed.
+        """Return the keys that verify; the same object while they are unchanged.
 
-        They may be as old as the source allows; with `newest` it looks for others first.
+        They may be as old as the source allows. `newest` checks for changes first.
         """
 
 
 class StaticKeys(KeySource, SigningKeys):
-    """One key or secret for as long as the process lives.
+    """One key or secret for the life of the process.
 
-    `holder` names what holds the key, such as a setting. No key can be added, promoted or retired.
+    `holder` names the place of the key, such as a setting. No key can be added, promoted or
+    retired.
     """
 
     def __init__(self, key: SigningKey, *, holder: str = "a setting") -> None:
@@ -56,7 +57,7 @@ class StaticKeys(KeySource, SigningKeys):
         return self._verifying
 
     def jwks(self) -> Jwks:
-        """Publish the key; a secret is nobody's to know, so its set is empty."""
+        """Publish the key; the set of a secret is empty."""
         return jwks_of([self._key])
 
     def list_keys(self) -> Sequence[KeyRecord]:

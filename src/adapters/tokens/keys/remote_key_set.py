@@ -1,4 +1,4 @@
-"""The keys of another issuer, fetched from where it publishes them (RFC 7517, section 5)."""
+"""Another issuer's keys, fetched from its URL (RFC 7517, section 5)."""
 
 import asyncio
 import logging
@@ -14,35 +14,35 @@ from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import IssuerKeysUnavailable
 
 FRESH_SECONDS = 300
-"""How long keys are used before they are fetched again."""
+"""The time after which keys are fetched again."""
 
 STALE_SECONDS = 2 * FRESH_SECONDS
-"""How old keys may be that are used without waiting for new ones, while the issuer is up."""
+"""The maximum age of keys that are used without waiting for a fetch, while the issuer is reachable.
+"""
 
 RETRY_SECONDS = 10
-"""The least time between fetches that failed, and between those that an unknown `kid` asks for."""
+"""The minimum pause after a failed fetch, and between fetches for unknown `kid`s."""
 
 FIRST_RETRY_SECONDS = 1
-"""The same while there are no keys at all."""
+"""The same pause while there are no keys."""
 
 TIMEOUT_SECONDS = 5.0
-"""How long a fetch may take, from looking the host up to the last byte."""
+"""The time limit of a fetch, from the host look-up to the last byte."""
 
 MAX_BYTES = 1_048_576
-"""The largest answer that is read."""
+"""The maximum size of an answer."""
 
 _log = logging.getLogger("ordergate.keys")
 
 
 class RemoteKeySet:
-    """The JWK Set at `url`: kept, and fetched again in the background when it is no longer fresh.
+    """A cached JWK Set that is fetched again in the background.
 
-    There is one fetch at a time. Only who needs a key that is not there waits for it: the first
-    requests of all, a token that names an unknown `kid`, and the first requests after so long a
-    quiet that a key may have been withdrawn without anybody noticing. Forged ones cannot hammer
-    the issuer. While it is down, or answers with something that is no good set, the keys fetched
-    before stay in use; one line of the log says when that begins and one when it ends. It belongs
-    to one event loop. `monotonic` counts seconds.
+    There is one fetch at a time. A request waits for it only if it needs a missing key: the first
+    requests, a token with an unknown `kid`, and the first requests after a long pause, in which a
+    key may have been withdrawn. Forged tokens cause few fetches. While the issuer is unreachable,
+    or its answer is not a valid set, the fetched keys stay in use, and one line of the log marks
+    the beginning and the end. The object belongs to one event loop. `monotonic` counts seconds.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class RemoteKeySet:
         self._due = self._unknown_due = self._fetched_at = -float("inf")
 
     async def keys(self, kid: str | None) -> KeySet:
-        """Return the set, fetched first if it does not hold `kid` and may be fetched.
+        """Return the set, after a fetch if `kid` is missing and a fetch is allowed.
 
-        Raises `IssuerKeysUnavailable` when there is none, and for an unknown `kid` when the issuer
-        does not answer, since it may have a key of that name by now.
+        Raises `IssuerKeysUnavailable` without any set, and for an unknown `kid` while the issuer is
+        unreachable, because it may have that key by now.
         """
         now = self._monotonic()
         stale = self._failure is None and now >= self._fetched_at + STALE_SECONDS
@@ -76,13 +76,13 @@ class RemoteKeySet:
                 self._unknown_due = now + RETRY_SECONDS
                 self._start(now)
         if missing and self._fetching is not None:
-            await asyncio.wait([self._fetching])  # who goes away does not take the fetch along
+            await asyncio.wait([self._fetching])  # a cancelled request does not cancel the fetch
         if self._keys is None or (self._failure is not None and not self._holds(kid)):
             raise IssuerKeysUnavailable(f"the keys of the issuer: {self._failure}")
         return self._keys
 
     async def close(self) -> None:
-        """Give up a fetch under way; may be called twice."""
+        """Cancel a running fetch; may be called twice."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
@@ -94,7 +94,7 @@ class RemoteKeySet:
 
     def _start(self, now: float) -> None:
         pause = FIRST_RETRY_SECONDS if self._keys is None else RETRY_SECONDS
-        self._due = now + self._timeout + pause  # whatever becomes of it
+        self._due = now + self._timeout + pause  # also after a failure
         self._fetching = asyncio.create_task(self._fetch(pause))
 
     async def _fetch(self, pause: float) -> None:
@@ -117,8 +117,8 @@ class RemoteKeySet:
 
     async def _download(self) -> bytes:
         async with (
-            # A client for each fetch: they are minutes apart, and a connection would not last.
-            # The environment names no proxy and no password for it.
+            # A client for each fetch: connections do not stay open for the minutes in between.
+            # Proxies and passwords in the environment are ignored.
             httpx.AsyncClient(verify=self._trust, timeout=self._timeout, trust_env=False) as client,
             client.stream(
                 "GET",
@@ -129,7 +129,7 @@ class RemoteKeySet:
             if response.status_code != httpx.codes.OK:
                 raise ValueError(f"the status is {response.status_code}")
             body = bytearray()
-            async for part in response.aiter_raw():  # as sent: what is small stays small
+            async for part in response.aiter_raw():  # uncompressed, so the size limit holds
                 body += part
                 if len(body) > MAX_BYTES:
                     raise ValueError(f"the answer has more than {MAX_BYTES} bytes")
@@ -137,7 +137,7 @@ class RemoteKeySet:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The certificate authorities that httpx brings, or those of SSL_CERT_FILE."""
+        """The certificate authorities of httpx, or those of SSL_CERT_FILE."""
         return httpx.create_ssl_context()
 
     def _note(self, failure: str | None) -> None:
@@ -149,7 +149,10 @@ class RemoteKeySet:
 
 
 def _key_set(body: bytes) -> KeySet:
-    """Read a JWK Set of public keys. Raises ValueError, also for a published private key."""
+    """Read a JWK Set of public keys. Raises ValueError.
+
+    A private key in the set is an error too.
+    """
     document = parse_json_object(body)
     if "keys" not in document:
         raise ValueError("the answer is no JWK Set")

@@ -1,4 +1,4 @@
-"""The keys that tokens are signed with: PEM files, private JSON Web Keys, and secrets."""
+"""Signing keys: PEM files, private JSON Web Keys, and secrets."""
 
 import hashlib
 import json
@@ -22,20 +22,23 @@ from ordergate.domain.signing_keys import KeyAlgorithm
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 SECRET_KID = "secret"
-"""What every secret is called: a thumbprint of it would let anybody test guesses."""
+"""The id of every secret. A thumbprint would let an attacker test guesses."""
 
 _ALGORITHMS = get_default_algorithms()
 _REQUIRED = {"EdDSA": "crv kty x", "ES256": "crv kty x y", "RS256": "e kty n"}
-"""The members that name a public key (RFC 7638, section 3.2; RFC 8037, section 2)."""
+"""The members that identify a public key (RFC 7638, section 3.2; RFC 8037, section 2)."""
 
 
 class InvalidSigningKey(ValueError):
-    """A key that cannot sign; the message says why and what can, and holds no key material."""
+    """A key that cannot sign.
+
+    The message says why and which keys can sign. It has no key material.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key or a secret, the one algorithm it is used with, and its id.
+    """A private key or a secret, with its only algorithm and its id.
 
     The id of a key pair is its RFC 7638 thumbprint, that of a secret is `SECRET_KID`.
     """
@@ -54,10 +57,10 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> Self:
-        """Read an unencrypted private key; the algorithm follows from its kind.
+        """Read an unencrypted private key; its kind determines the algorithm.
 
-        Ed25519 → EdDSA, P-256 → ES256, RSA → RS256. Raises `InvalidSigningKey` for anything else,
-        and for RSA keys that no verifier should accept.
+        Ed25519 → EdDSA, P-256 → ES256, RSA → RS256. Raises `InvalidSigningKey` for any other key,
+        and for weak RSA keys.
         """
         try:
             key = serialization.load_pem_private_key(pem, password=None)
@@ -69,7 +72,7 @@ class SigningKey:
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
-        """Read a PEM file. Raises `InvalidSigningKey`, also when the file cannot be read."""
+        """Read a PEM file. Raises `InvalidSigningKey`, also for an unreadable file."""
         try:
             return cls.from_pem(path.read_bytes())
         except OSError as error:
@@ -77,7 +80,7 @@ class SigningKey:
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
-        """Read what `private_jwk` wrote. Raises `InvalidSigningKey` for anything else."""
+        """Read the output of `private_jwk`. Raises `InvalidSigningKey` for other input."""
         if jwk.get("alg") not in _REQUIRED:
             raise InvalidSigningKey(f"alg is none of {', '.join(_REQUIRED)}")
         try:
@@ -91,7 +94,7 @@ class SigningKey:
 
     @classmethod
     def new(cls, algorithm: KeyAlgorithm) -> Self:
-        """Make a key pair for EdDSA, ES256 or RS256 (4096 bits)."""
+        """Generate a key pair for EdDSA, ES256 or RS256 (4096 bits)."""
         return cls._of(new_private_key(algorithm))
 
     @classmethod
@@ -107,18 +110,18 @@ class SigningKey:
         raise InvalidSigningKey("the key must be Ed25519, EC on P-256, or RSA")
 
     def verifying(self) -> VerifyingKey:
-        """Return the key that verifies what this one signs."""
+        """Return the key that verifies signatures of this one."""
         public = self.key if isinstance(self.key, bytes) else self.key.public_key()
         return VerifyingKey(self.kid, self.algorithm, public)
 
     def public_jwk(self) -> dict[str, str] | None:
-        """Write the public key as a JWK (RFC 7517) for publishing; a secret has none."""
+        """Write the public key as a JWK (RFC 7517); a secret has none."""
         if isinstance(self.key, bytes):
             return None
         return _jwk(self.algorithm, self.key.public_key()) | self._names()
 
     def private_jwk(self) -> dict[str, str]:
-        """Write the private key as a JWK (RFC 7517). A secret is not written: ValueError."""
+        """Write the private key as a JWK (RFC 7517). Raises ValueError for a secret."""
         if isinstance(self.key, bytes):
             raise ValueError("a secret is kept by whoever set it")
         return _jwk(self.algorithm, self.key) | self._names()
@@ -128,7 +131,7 @@ class SigningKey:
 
 
 def new_private_key(algorithm: KeyAlgorithm) -> PrivateKey:
-    """Make a key pair for EdDSA, ES256 or RS256 (4096 bits). HS256 has no key pair: ValueError."""
+    """Generate a key pair. Raises ValueError for HS256, which has none."""
     match algorithm:
         case "EdDSA":
             return ed25519.Ed25519PrivateKey.generate()
@@ -142,12 +145,12 @@ def new_private_key(algorithm: KeyAlgorithm) -> PrivateKey:
 
 def _jwk(algorithm: KeyAlgorithm, key: object) -> dict[str, str]:
     members: dict[str, Any] = _ALGORITHMS[algorithm].to_jwk(key, as_dict=True)
-    # PyJWT adds it for RSA alone; `use` says the same for every kind.
+    # PyJWT adds it for RSA only; `use` has the same meaning for every kind.
     return {name: value for name, value in members.items() if name != "key_ops"}
 
 
 def _thumbprint(algorithm: KeyAlgorithm, key: PrivateKey) -> str:
-    """Name a public key by the SHA-256 of its required members (RFC 7638, RFC 8037)."""
+    """Return the thumbprint of a public key (RFC 7638, RFC 8037)."""
     jwk = _jwk(algorithm, key.public_key())
     members = {name: jwk[name] for name in _REQUIRED[algorithm].split()}
     document = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Weaknesses of public keys whose signatures must not be accepted."""
+"""Weaknesses of public keys whose signatures must be refused."""
 
 import math
 from functools import cache
@@ -17,16 +17,11 @@ _ORDER_8 = int.from_bytes(
     bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
 )
 _SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
-"""The y of each point of edwards25519 whose order divides 8."""
+"""The y coordinates of the points of edwards25519 whose order divides 8."""
 
 
 def rsa_weakness(key: RSAPublicKey) -> str | None:
-    """Say what is wrong with an RSA key, or `None`.
-
-    RFC 7518, section 3.3, wants 2048 bits; an even or small exponent and a modulus with a small
-    factor make signatures easy to forge; upper bounds keep a key from costing more than it is
-    worth; and keys with the ROCA weakness (CVE-2017-15361) can be factored.
-    """
+    """Describe the weakness of an RSA key, or return `None`."""
     numbers = key.public_numbers()
     if not MIN_MODULUS_BITS <= numbers.n.bit_length() <= MAX_MODULUS_BITS:
         return f"the modulus does not have {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits"
