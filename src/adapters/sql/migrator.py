@@ -1,4 +1,4 @@
-"""Migrating a SQL schema with Alembic, which is imported here only: serving does not need it."""
+"""Migrations of a SQL schema with Alembic, which only this module imports."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migration_config(connection: Connection) -> Config:
-    """Tell Alembic where the migrations are, and to run them on this connection."""
+    """Configure Alembic with the migrations and this connection."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -21,7 +21,7 @@ def migration_config(connection: Connection) -> Config:
 
 
 def upgrade(connection: Connection) -> None:
-    """Upgrade to the newest revision. Raises `SchemaNotCurrent` from one that is unknown."""
+    """Upgrade to the newest revision. Raises `SchemaNotCurrent` from an unknown one."""
     try:
         command.upgrade(migration_config(connection), "head")
     except CommandError as error:

@@ -1,7 +1,7 @@
-"""Telling a database of Ordergate's from another program's, by its tables and its revision.
+"""Recognition of Ordergate's databases by their tables and revision.
 
-Alembic's table has the same name in every program, and its revisions may look alike. So a revision
-counts only where the tables that it made are there, with the columns that only Ordergate has.
+Alembic's table has the same name in every program, and its revisions may look alike. A revision
+therefore counts only with the tables that it created and the columns that only Ordergate has.
 """
 
 import re
@@ -19,33 +19,33 @@ _MADE_BY = {
     "0004": ("idempotency_keys", "secrets"),
     "0005": ("copies",),
 }
-"""The tables that each revision creates, if it creates any."""
+"""The tables that each revision creates, if any."""
 _COLUMNS: Mapping[str, frozenset[str]] = {
     "users": frozenset({"id", "username", "password_hash"}),
     "orders": frozenset({"owner_id", "id", "status", "placed_at", "currency"}),
     "order_lines": frozenset({"owner_id", "order_id", "position", "sku", "quantity", "unit_price"}),
 }
-"""Columns that these tables have had since the first revision."""
+"""Columns of these tables since the first revision."""
 TABLES = (VERSIONS, *(name for names in _MADE_BY.values() for name in names))
-"""The names to look for."""
+"""The table names that identify a database."""
 
 COLUMNS_OF = "SELECT * FROM {} WHERE 1 = 0"
 REVISIONS = f"SELECT version_num FROM {VERSIONS}"  # noqa: S608 - a name of ours
 _ANOTHER = "the database is another program's; name one of Ordergate's"
 
 Tables = Mapping[str, frozenset[str]]
-"""Those of `TABLES` that a database has, with the names of their columns."""
+"""The tables of `TABLES` in a database, with their columns."""
 
 
 class ForeignSchema(Exception):
-    """The tables are not Ordergate's; the message says why."""
+    """The tables belong to another program. The message says why."""
 
 
 def recognize(tables: Tables, revisions: Sequence[object]) -> str | None:
-    """Return the revision of Ordergate's schema, or `None` for a database without one.
+    """Return the revision of Ordergate's schema; `None` for an empty database.
 
     `revisions` are the rows of Alembic's table. The revision may be newer than this program's.
-    Raises `ForeignSchema` where the tables belong to another program.
+    Raises `ForeignSchema` for tables of another program.
     """
     if VERSIONS in tables and "version_num" not in tables[VERSIONS]:
         raise ForeignSchema(_ANOTHER)
@@ -74,7 +74,7 @@ def recognize(tables: Tables, revisions: Sequence[object]) -> str | None:
 
 
 def stored_revision(connection: Connection) -> str | None:
-    """Recognize the schema of a database. Raises `SchemaNotCurrent` for one that is not ours."""
+    """Recognize the schema of a database. Raises `SchemaNotCurrent` for a foreign one."""
     inspector = inspect(connection)
     tables = {
         name: frozenset(connection.execute(text(COLUMNS_OF.format(name))).keys())

@@ -1,7 +1,7 @@
 """Users, sessions and orders as rows of their tables.
 
-Of what is read the types are checked and no rule: rules are for what comes in. SQLite keeps values
-of any type in any column.
+Readers check types and no rules, because rules apply to new values only. SQLite stores values of
+any type in any column.
 """
 
 import logging
@@ -35,18 +35,21 @@ LINE = tuple(col(getattr(OrderLineRow, name)) for name in LINE_NAMES)
 def join_lines(
     orders: Select[*tuple[Any, ...]], *, owner: ColumnElement[int], order_id: ColumnElement[int]
 ) -> Select[*tuple[Any, ...]]:
-    """Join each order with its lines; an order without lines has one row, without their values."""
+    """Join orders with their lines.
+
+    An order without lines has one row, with no values of a line.
+    """
     key = and_(col(OrderLineRow.owner_id) == owner, col(OrderLineRow.order_id) == order_id)
     return orders.outerjoin(OrderLineRow, key)
 
 
 def user_to_row(user: User) -> dict[str, Any]:
-    """Return the row of an account that is open."""
+    """Return the row of an open account."""
     return {"id": user.id, "username": user.username.value, "password_hash": user.password_hash}
 
 
 def order_to_row(order: Order) -> dict[str, Any]:
-    """Return the row of the order itself."""
+    """Return the row of an order without its lines."""
     return {
         "owner_id": order.owner,
         "id": order.id,
@@ -58,7 +61,7 @@ def order_to_row(order: Order) -> dict[str, Any]:
 
 
 def line_rows(order: Order) -> Iterator[dict[str, Any]]:
-    """Return a row for each line."""
+    """Return the rows of an order's lines."""
     for position, line in enumerate(order.lines):
         yield {
             "owner_id": order.owner,
@@ -77,10 +80,10 @@ _LINE_TYPES = (int, str, str, int, int)
 
 
 def row_to_order(owner: UserId, lines: list[Sequence[Any]]) -> Order:
-    """Return the order of rows that are `ORDER`, then anything, then `LINE`: one a line of it.
+    """Return the order of its rows, one for each line.
 
-    Raises `RecordUnreadable` for an order without lines, which is a row without the values of one,
-    and for values of the wrong type.
+    A row has the columns of `ORDER`, any others, and those of `LINE`. Raises `RecordUnreadable` for
+    an order without lines and for values of a wrong type.
     """
     order_id, status, placed_at, currency, version = values = tuple(lines[0][:5])
     if tuple(map(type, values)) != _ORDER_TYPES:
@@ -110,19 +113,19 @@ def _name_of(owner: UserId, order_id: int) -> str:
 
 
 def wrong_type(columns: Iterable[str]) -> str:
-    """Say which columns have values of a wrong type, or none."""
+    """Name the columns with values of a wrong type, if any."""
     return f"the type of a value is wrong: {', '.join(columns)}"
 
 
 def check_types(record: str, row: Row[Any], **kinds: type | UnionType) -> None:
-    """Raise `RecordUnreadable` for a row whose columns have values of other types than these."""
+    """Raise `RecordUnreadable` for values of other types than these."""
     wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
     if wrong:
         raise RecordUnreadable(record, wrong_type(wrong))
 
 
 def readable(rows: Iterable[S], record_of: Callable[[S], T]) -> Iterator[T]:
-    """Make a record of each row; one that is `RecordUnreadable` is logged and left out."""
+    """Convert rows to records; log and omit those that are `RecordUnreadable`."""
     for row in rows:
         try:
             yield record_of(row)
@@ -131,7 +134,7 @@ def readable(rows: Iterable[S], record_of: Callable[[S], T]) -> Iterator[T]:
 
 
 def session_to_row(session: Session) -> dict[str, object]:
-    """Return the row of a session that has not ended."""
+    """Return the row of an active session."""
     return {
         "id": session.id,
         "user_id": session.user,
@@ -146,7 +149,7 @@ def session_to_row(session: Session) -> dict[str, object]:
 
 
 def row_to_session(row: Row[Any]) -> Session:
-    """Return the session of a row, ended or not. Raises `RecordUnreadable`."""
+    """Return the session of a row. Raises `RecordUnreadable`."""
     check_types(
         f"session {row.id}",
         row,

@@ -1,7 +1,7 @@
-"""The whole schema, as the migrations leave it: the tables, and indexes of some rows alone.
+"""The whole schema: the tables, and partial indexes.
 
-Those are no part of `tables.py`, because naming a condition for PostgreSQL loads its dialect, and a
-service on SQLite starts faster without. What compares or migrates a database imports this.
+Partial indexes are not in `tables.py`, because a condition for PostgreSQL loads its dialect, and a
+service on SQLite starts faster without it. Migrations and comparisons import this module.
 """
 
 from sqlalchemy import Index, text

@@ -1,4 +1,4 @@
-"""A SQL storage: migrated by one command, opened only when its schema is current."""
+"""A SQL storage: migrated by a command, opened with a current schema."""
 
 from collections.abc import Hashable
 
@@ -34,9 +34,9 @@ class SqlStorage(Storage):
         self.archive = SqlArchive(database)
 
     async def migrate(self) -> None:
-        """Upgrade to the newest revision, all in one transaction that locks the database first.
+        """Upgrade to the newest revision in one exclusive transaction.
 
-        A database that is not Ordergate's is left as it is.
+        A foreign database is left unchanged.
         """
         from ordergate.adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
 
@@ -49,7 +49,7 @@ class SqlStorage(Storage):
         await self._database.migrate(to_head)
 
     async def open(self, *, unfinished: bool = False) -> None:
-        """Compare the revision stored in the database with this program's."""
+        """Compare the stored revision with this program's."""
         if not await self._database.exists():
             raise SchemaNotCurrent(
                 f"there is no database at {self._database}; `ordergate migrate` makes one there",
@@ -66,20 +66,20 @@ class SqlStorage(Storage):
             raise CopyUnfinished
 
     async def close(self) -> None:
-        """Wait for the write under way and let the database go."""
+        """Finish the current write and release the database."""
         await self._database.close()
 
     async def ping(self) -> None:
-        """Read the revision: SELECT 1 alone would not touch a SQLite file."""
+        """Read the revision, because SELECT 1 does not access a SQLite file."""
         await self._database.check()
         await self._database.read(lambda connection: connection.scalar(text(REVISIONS)))
 
     def identity(self) -> Hashable:
-        """Ask the database."""
+        """Return the identity of the database."""
         return self._database.identity()
 
     async def get_secret(self) -> bytes:
-        """Read the row that the migration wrote."""
+        """Read the secret that the migration drew."""
         query = select(col(SecretRow.value)).where(col(SecretRow.name) == STORAGE_SECRET)
         secret: bytes = await self._database.read(lambda c: c.execute(query).scalar_one())
         return secret

@@ -1,7 +1,7 @@
-"""The rows: what users and orders look like in SQL.
+"""The tables of users, sessions and orders.
 
-The owner leads every key of the order side, so a statement that does not carry the owner has no
-index to use. Money is in minor units; an order's currency stands once, beside its lines.
+The owner leads every key of the order tables, so a statement without the owner has no index to use.
+Money is in minor units. An order has one currency, beside its lines.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from ordergate.domain.user import MAX_USERNAME_LENGTH
 _RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 MAX_SUBJECT_LENGTH = 255
-"""Of an issuer as well; OpenID Connect Core, section 2, bounds subjects so."""
+"""The maximum of subjects (OpenID Connect Core, section 2), and of issuers."""
 
 
 class StoredTime(UTCDateTime):
-    """A time in UTC. What SQLite keeps there that is none is read as it is.
+    """A time in UTC. An invalid value in SQLite is returned unchanged.
 
-    Raising would fail all rows of a statement for one.
+    An error would fail all rows of a statement because of one.
     """
 
     cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """Convert what is a time."""
+        """Convert valid times."""
         convert = super().result_processor(dialect, coltype)
 
         def read(value: object) -> object:
@@ -48,11 +48,11 @@ _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
 
 
 class UserRow(SQLModel, table=True):
-    """An account; AUTOINCREMENT, so that an id is never given twice.
+    """An account. AUTOINCREMENT never assigns an id twice.
 
-    The row of a closed account stays for its orders; its name becomes `CLOSED` and its id. That of
-    a subject of another issuer is `EXTERNAL` and a random UUID. Nobody can type either,
-    since no user name has a space.
+    The row of a closed account stays for its orders; its name becomes `CLOSED` and its id. The name
+    of an external subject's account is `EXTERNAL` and a random UUID. Users cannot type either,
+    because user names have no spaces.
     """
 
     __tablename__ = "users"
@@ -66,11 +66,11 @@ class UserRow(SQLModel, table=True):
 CLOSED = " closed "
 EXTERNAL = " external "
 NO_HASH = ""
-"""The hash of both: there is no password to them."""
+"""The hash of closed and external accounts, which matches no password."""
 
 
 class SessionRow(SQLModel, table=True):
-    """A session; once it has ended, it stays as evidence. `site` is what its address counts as."""
+    """A session. An ended session stays as evidence. `site` is the network of its address."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -92,7 +92,7 @@ class SessionRow(SQLModel, table=True):
 
 
 class RefreshTokenRow(SQLModel, table=True):
-    """A refresh token, known by its digest; a used one stays, to be recognized."""
+    """A refresh token by its digest. Used tokens stay, so reuse is detected."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
@@ -108,7 +108,7 @@ class RefreshTokenRow(SQLModel, table=True):
 
 
 class ExternalSubjectRow(SQLModel, table=True):
-    """The account of `subject`, whose tokens another issuer signs."""
+    """The account of an external `subject`."""
 
     __tablename__ = "external_subjects"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -119,7 +119,7 @@ class ExternalSubjectRow(SQLModel, table=True):
 
 
 class OrderRow(SQLModel, table=True):
-    """An order. Its lists are read by the owner's indexes; staff look for the id alone."""
+    """An order. Lists use the owner's indexes; staff search by id only."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -140,7 +140,7 @@ class OrderRow(SQLModel, table=True):
 
 
 class OrderLineRow(SQLModel, table=True):
-    """A line of an order; `position` counts from 0."""
+    """A line of an order, at a `position` from 0."""
 
     __tablename__ = "order_lines"
     __table_args__ = (
@@ -162,7 +162,7 @@ class OrderLineRow(SQLModel, table=True):
 
 
 class IdempotencyKeyRow(SQLModel, table=True):
-    """Which order an owner's key stands for, until it expires."""
+    """The order of an owner's key, until it expires."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (
@@ -182,7 +182,7 @@ class IdempotencyKeyRow(SQLModel, table=True):
 
 
 class CopyRow(SQLModel, table=True):
-    """How far a copy into this database has come: one row until it is finished, then none."""
+    """The progress of a copy into this database: one row until it is finished."""
 
     __tablename__ = "copies"
 
@@ -192,7 +192,7 @@ class CopyRow(SQLModel, table=True):
 
 
 class SecretRow(SQLModel, table=True):
-    """What is random and the same for every process; made by the migration."""
+    """Random values that all processes share; the migration draws them."""
 
     __tablename__ = "secrets"
 

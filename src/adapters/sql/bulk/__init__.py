@@ -1,1 +1,1 @@
-"""Loading and copying many rows."""
+"""Loading and copying of many rows."""

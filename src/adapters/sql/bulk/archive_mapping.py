@@ -1,4 +1,4 @@
-"""Each kind of record of the archive: its table, its key, how rows are read and written."""
+"""The tables, keys and conversions of the archive's records."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def _identity(page: _Page) -> _Page:
 
 @dataclass(frozen=True, slots=True)
 class RecordMapping:
-    """Reads records of one kind in the order of their primary key, and inserts them.
+    """Reads records of a kind by primary key, and inserts them.
 
     `keys` maps each column of the key to the function that reads its value from a cursor.
     """
@@ -74,7 +74,7 @@ class RecordMapping:
     select: Callable[[_Page], _Page] = _identity
 
     def select_page(self, cursor: str, limit: int) -> _Page:
-        """Select the rows after a cursor; an empty cursor stands before the first row."""
+        """Select the rows after a cursor; an empty cursor is before the first row."""
         columns = [col(getattr(self.table, name)) for name in self.keys]
         page = select(inspect(self.table).local_table).order_by(*columns).limit(limit)
         if cursor:
@@ -82,7 +82,7 @@ class RecordMapping:
         return self.select(page)
 
     def encode_cursor(self, row: Row[*tuple[Any, ...]]) -> str:
-        """Write a row's key as netstrings without commas: no text in it can pass for the next."""
+        """Write a row's key as netstrings, so no text in it can imitate the next."""
         key: _Key = tuple(getattr(row, name) for name in self.keys)
         words = (value.hex() if isinstance(value, bytes) else str(value) for value in key)
         return "".join(f"{len(word)}:{word}" for word in words)
@@ -97,7 +97,7 @@ class RecordMapping:
 
 
 def _with_lines(page: _Page) -> _Page:
-    """Select a row for each line of the page's orders, in the order of their keys."""
+    """Select the lines of the page's orders in the order of their keys."""
     orders = page.subquery("page")
     order: list[ColumnElement[Any]] = [orders.c[name] for name in ORDER_NAMES]
     query = select(*order, orders.c.owner_id, *LINE)

@@ -1,4 +1,4 @@
-"""Records of the archive as rows of their tables; orders are in `rows`."""
+"""Records of the archive as rows of their tables; `rows` has the orders."""
 
 import uuid
 from datetime import datetime
@@ -24,7 +24,10 @@ from ordergate.domain.user import PasswordHash, UserId, Username
 
 
 def account_row(account: AccountRecord) -> dict[str, Any]:
-    """Return the row of any account; one that nobody signs in to has a name that is none."""
+    """Return the row of an account.
+
+    Closed and external accounts have reserved names.
+    """
     if account.username is not None and account.password_hash is not None:
         name, password_hash = account.username.value, account.password_hash
     elif account.kind is AccountKind.OPEN:
@@ -37,7 +40,10 @@ def account_row(account: AccountRecord) -> dict[str, Any]:
 
 
 def row_to_account(row: Row[Any]) -> AccountRecord:
-    """Return what a row of `users` says. Raises `RecordUnreadable`, as all that read rows."""
+    """Return the record of a row of `users`.
+
+    All functions that read rows may raise `RecordUnreadable`.
+    """
     user = UserId(row.id)
     check_types(f"account {user}", row, username=str, password_hash=str)
     if row.username.startswith(CLOSED):
@@ -50,24 +56,24 @@ def row_to_account(row: Row[Any]) -> AccountRecord:
 
 
 def subject_row(record: SubjectRecord) -> dict[str, Any]:
-    """Return the row of a subject of another issuer's."""
+    """Return the row of an external subject."""
     return {"issuer": record.issuer, "subject": record.subject, "user_id": record.user}
 
 
 def row_to_subject(row: Row[Any]) -> SubjectRecord:
-    """Return what a row of `external_subjects` says."""
+    """Return the record of a row of `external_subjects`."""
     check_types(f"subject of account {row.user_id}", row, issuer=str, subject=str)
     return SubjectRecord(row.issuer, row.subject, UserId(row.user_id))
 
 
 def session_record_row(record: SessionRecord) -> dict[str, Any]:
-    """Return the row of a session that ended or did not."""
+    """Return the row of an active or ended session."""
     ending = str(record.ending) if record.ending is not None else None
     return {**session_to_row(record.session), "ended_at": record.ended_at, "ending": ending}
 
 
 def row_to_session_record(row: Row[Any]) -> SessionRecord:
-    """Return what a row of `sessions` says."""
+    """Return the record of a row of `sessions`."""
     check_types(f"session {row.id}", row, ended_at=datetime | None, ending=str | None)
     return SessionRecord(row_to_session(row), row.ended_at, row.ending)
 
@@ -84,7 +90,7 @@ def refresh_token_row(record: RefreshTokenRecord) -> dict[str, Any]:
 
 
 def row_to_refresh_token(row: Row[Any]) -> RefreshTokenRecord:
-    """Return what a row of `refresh_tokens` says."""
+    """Return the record of a row of `refresh_tokens`."""
     check_types(
         f"refresh token of session {row.session_id}",
         row,
@@ -112,7 +118,7 @@ def key_row(record: KeyRecord) -> dict[str, Any]:
 
 
 def row_to_key(row: Row[Any]) -> KeyRecord:
-    """Return what a row of `idempotency_keys` says."""
+    """Return the record of a row of `idempotency_keys`."""
     record = f"idempotency key of order {row.order_id} of account {row.owner_id}"
     check_types(record, row, order_id=int, expires_at=datetime)
     return KeyRecord(

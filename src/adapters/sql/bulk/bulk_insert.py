@@ -1,4 +1,4 @@
-"""Inserting many rows with the ids that they bring."""
+"""Insertion of many rows with their own ids."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 from ordergate.application.errors import RecordRefused
 
 _MAX_ROWS = 5_000
-"""Of one statement, so that it ends within the time that a server allows it."""
+"""The maximum of a statement, so that it ends within the server's time limit."""
 
 _INTEGERS = range(-(2**31), 2**31)
 
@@ -28,9 +28,9 @@ _INTEGERS = range(-(2**31), 2**31)
 def insert_rows(
     connection: Connection, table: type[SQLModel], rows: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Insert rows, as many statements as it takes.
+    """Insert rows with as many statements as necessary.
 
-    Raises `RecordRefused` for a value that its column cannot hold, where the engine refuses it.
+    Raises `RecordRefused` for a value that the engine refuses.
     """
     iterator = iter(rows)
     while some := list(islice(iterator, _MAX_ROWS)):
@@ -52,7 +52,7 @@ def _refuse_unless_held(table: FromClause, row: Mapping[str, Any]) -> None:
 
 
 def _flaw(column: ColumnElement[Any], value: object) -> str | None:
-    """Say why a column cannot hold a value."""
+    """Describe why a column cannot hold a value."""
     if isinstance(value, str):
         longest: int | None = getattr(column.type, "length", None)
         if longest is not None and len(value) > longest:
@@ -66,9 +66,9 @@ def _flaw(column: ColumnElement[Any], value: object) -> str | None:
 
 
 def advance_id_sequence(connection: Connection) -> None:
-    """Let accounts that are opened later have ids beyond all that were written.
+    """Assign ids above all stored ones to later accounts.
 
-    SQLite does so by itself.
+    SQLite does this itself.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(

@@ -1,4 +1,4 @@
-"""All records of a SQL database, read and written by the thousand."""
+"""All records of a SQL database, read and written in pages."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -15,7 +15,10 @@ from ordergate.application.ports.archive import Archive, CopyCheckpoint, R, Reco
 
 
 class SqlArchive(Archive):
-    """Reads along primary keys, so that each page costs the same; a cursor is the last key."""
+    """Reads by primary keys, so each page costs the same.
+
+    A cursor is the last key.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,7 +29,7 @@ class SqlArchive(Archive):
         return await self._database.read(lambda c: c.execute(query).scalar_one(), large=True)
 
     async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
-        """Read the rows behind a primary key in one SELECT."""
+        """Read the rows after a primary key in one SELECT."""
         mapping = RECORD_MAPPINGS[kind]
         query = mapping.select_page(after, limit)
 
@@ -52,7 +55,7 @@ class SqlArchive(Archive):
                 "after": checkpoint.after,
             }
             if connection.execute(update(CopyRow).values(values)).rowcount == 0:
-                # Everything else belongs to an account.
+                # Every other record belongs to an account.
                 if connection.execute(select(col(UserRow.id)).limit(1)).first():
                     raise StorageNotEmpty
                 connection.execute(insert(CopyRow), values)
@@ -70,7 +73,7 @@ class SqlArchive(Archive):
 
 
 def find_checkpoint(connection: Connection) -> CopyCheckpoint | None:
-    """Read how far an unfinished copy into this database has come."""
+    """Read the progress of an unfinished copy into this database."""
     query = select(col(CopyRow.source), col(CopyRow.kind), col(CopyRow.after))
     row = connection.execute(query).one_or_none()
     return CopyCheckpoint(*row) if row else None

@@ -1,4 +1,4 @@
-"""Loading users and orders into SQL by the thousand."""
+"""Bulk loading of users and orders into SQL."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _BATCH = 50_000
 
 
 class SqlBulkLoader(BulkLoader):
-    """Inserts in batches within one transaction; when the caller gives up, it is rolled back."""
+    """Inserts in batches in one transaction, which is rolled back on cancellation."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,7 +38,7 @@ class SqlBulkLoader(BulkLoader):
             _refuse_unless_empty(connection)
             if begun.is_set():
                 raise StorageUnavailable("the load was interrupted; nothing is loaded, try again")
-            begun.set()  # what is read once cannot be loaded twice
+            begun.set()  # the iterables can be read only once
             _load(connection, users, orders, given_up)
             advance_id_sequence(connection)
 

@@ -1,4 +1,4 @@
-"""Inserting what was stored elsewhere under other rules than this schema's CHECK constraints."""
+"""Insertion of rows that may violate CHECK constraints of this schema."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ from sqlmodel import SQLModel
 def insert_unchecked(
     connection: Connection, tables: tuple[type[SQLModel], ...], insert: Callable[[], None]
 ) -> None:
-    """Insert within the caller's transaction; CHECK constraints hold for all later writes alone.
+    """Insert within the caller's transaction; CHECK constraints hold for later writes.
 
-    On PostgreSQL rows that break one make it NOT VALID, which says just that. Raises SQLAlchemy's
-    `IntegrityError` for any other constraint.
+    On PostgreSQL, violating rows make a constraint NOT VALID. Raises SQLAlchemy's `IntegrityError`
+    for any other constraint.
     """
     if connection.dialect.name == "sqlite":
         connection.execute(text("PRAGMA ignore_check_constraints = ON"))

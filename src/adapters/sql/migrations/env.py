@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection and in the transaction we are given."""
+"""Alembic's entry point: run migrations on the given connection."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""One connection to one host of PostgreSQL, and everything that is checked before it is used."""
+"""A connection to one host of PostgreSQL, and its checks."""
 
 import asyncio
 import errno
@@ -19,7 +19,7 @@ from ordergate.adapters.sql.postgres.password_file import (
 )
 
 NETWORK_SECONDS = 1.0
-"""How much longer than a statement may take is waited for the server's answer."""
+"""How much longer than the time limit of a statement an answer is awaited."""
 
 _ENCODING = "UTF8"
 _PORT = 5432
@@ -29,12 +29,12 @@ _KEEPALIVE_PROBES = 3
 
 
 class PostgresConnection(asyncpg.Connection):  # type: ignore[misc] # the driver has no types
-    """A connection of the driver, with what the pool and transactions must know of it.
+    """A connection of the driver with the state for pool and transactions.
 
     `opened_at` and `idle_since` are seconds of `time.monotonic`; a connection that was never
     returned to the pool has no `idle_since`. `committing`: COMMIT was sent and not answered.
-    `replication_wait_cancelled`: in a COMMIT, the server stopped waiting for a synchronous standby.
-    It reports such a COMMIT as a success.
+    `replication_wait_cancelled`: during a COMMIT, the server stopped waiting for a synchronous
+    standby. It reports such a COMMIT as a success.
     """
 
     def __init__(self, protocol: object, transport: asyncio.Transport, *rest: object) -> None:
@@ -53,10 +53,11 @@ class PostgresConnection(asyncpg.Connection):  # type: ignore[misc] # the driver
 
 
 async def connect(url: str, *, seconds: float, statement_seconds: float) -> PostgresConnection:
-    """Connect to the only host of a URL within `seconds`; 0 `statement_seconds` are no limit.
+    """Connect to the only host of a URL within `seconds`.
 
-    Raises OSError, `PostgresError` or `TargetServerAttributeNotMatched` for a host that is not fit
-    to use. Anything else that is wrong is a `ClientConfigurationError`, whose message is one line.
+    `statement_seconds` of 0 sets no limit. Raises OSError, `PostgresError` or
+    `TargetServerAttributeNotMatched` for an unusable host, and `ClientConfigurationError` with a
+    one-line message for any other mistake.
     """
     ignored = ""
     try:
@@ -96,7 +97,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Post
 
 
 def _keep_alive(connected: socket.socket, statement_seconds: float) -> None:
-    """Let the system close a connection whose other end is gone, and keep NAT entries in use."""
+    """Let the system close dead connections and keep NAT entries alive."""
     if connected.family not in {socket.AF_INET, socket.AF_INET6}:
         return
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -107,7 +108,7 @@ def _keep_alive(connected: socket.socket, statement_seconds: float) -> None:
         "TCP_KEEPCNT": _KEEPALIVE_PROBES,
     }
     if statement_seconds:
-        # Not less: a server that is busy with a statement takes no more data, and is not gone.
+        # Not less, because a server that is busy with a statement accepts no data.
         options["TCP_USER_TIMEOUT"] = round((statement_seconds + NETWORK_SECONDS) * 1_000)
     for name, value in options.items():
         option = getattr(socket, name, None)  # Linux and macOS lack some of them
@@ -118,24 +119,27 @@ def _keep_alive(connected: socket.socket, statement_seconds: float) -> None:
 def _options(statement_seconds: float) -> list[tuple[str, str]]:
     """Return the settings of a session.
 
-    Everything is found by keys. The planner's other ways pay off where most of a table is read; by
-    stale statistics, a page would be cut from all that its owner has.
+    All queries use keys. The planner's other methods suit queries that read most of a table; with
+    stale statistics, a page would read all orders of its owner.
     """
     ways = ("bitmapscan", "hashjoin", "mergejoin", "seqscan", "sort")
     return [
-        ("client_min_messages", "warning"),  # what a COMMIT did not do is said in one
+        ("client_min_messages", "warning"),  # a warning reports an unconfirmed COMMIT
         ("default_transaction_isolation", r"read\ committed"),
         ("idle_in_transaction_session_timeout", f"{statement_seconds * 1_000:.0f}"),
         ("lock_timeout", f"{statement_seconds * 500:.0f}"),
         ("statement_timeout", f"{statement_seconds * 1_000:.0f}"),
         *((f"enable_{way}", "off") for way in ways),
-        # What has no other way seems dear enough to be compiled, for 90 ms at each query.
+        # Queries that need a disabled method look expensive, and JIT takes 90 ms for each.
         ("jit", "off"),
     ]
 
 
 def _login(url: str) -> Login:
-    """Read host, port, database and user. PGPORT and its like do not replace what the URL says."""
+    """Read host, port, database and user from the URL.
+
+    PGPORT and similar variables are ignored.
+    """
     parts = urlsplit(url)
     account, _, address = parts.netloc.rpartition("@")
     if address.startswith("["):
@@ -168,7 +172,7 @@ def _system_user() -> str:
 
 
 def _password(url: str, login: Login) -> tuple[str, str]:
-    """Return the password, and if it is none: why that of the password file is not used."""
+    """Return the password, or why the password file was not used."""
     parts = urlsplit(url)
     written = unquote(parts.netloc.rpartition("@")[0].partition(":")[2])
     if password := written or os.environ.get("PGPASSWORD"):

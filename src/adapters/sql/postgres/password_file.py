@@ -1,8 +1,8 @@
-"""The password file of PostgreSQL's clients, read as libpq reads it.
+"""PostgreSQL's password file, read as libpq reads it.
 
-A line is `host:port:database:user:password`. A backslash escapes the character after it, and a
-field that is `*` alone matches everything. Lines that start with `#`, and lines without these
-fields, are skipped; the first line that matches counts.
+A line is `host:port:database:user:password`. A backslash escapes the next character, and a field
+`*` matches everything. Comments (`#`) and lines without these fields are skipped. The first match
+counts.
 """
 
 import os
@@ -15,12 +15,12 @@ _FIELD = re.compile(rb"((?:\\.|[^:\\])*):", re.DOTALL)
 _PASSWORD = re.compile(rb"(?:\\.|[^:\\]|\\$)*", re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _SOCKET_FOLDERS = frozenset({"/tmp", "/run/postgresql", "/var/run/postgresql"})  # noqa: S108
-"""Where clients look for a server's Unix socket by default; the file calls them `localhost`."""
+"""The default folders of a server's Unix socket, which the file calls `localhost`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a connection is for: a host or the folder of a Unix socket, and who connects."""
+    """The host or socket folder, port, database and user of a connection."""
 
     host: str
     port: int
@@ -29,11 +29,14 @@ class Login:
 
 
 class PasswordFileIgnoredError(Exception):
-    """The file was not read, or it has no password for the login; the message says why."""
+    """The file is unreadable or has no password for the login.
+
+    The message has the reason.
+    """
 
 
 def password_file(named: str | None) -> Path | None:
-    """Return the file to read: the one that is named, that of PGPASSFILE, or ~/.pgpass."""
+    """Return the path: the given one, that of PGPASSFILE, or ~/.pgpass."""
     if path := named or os.environ.get("PGPASSFILE"):
         return Path(path)
     try:

@@ -1,4 +1,4 @@
-"""Which connections of a pool are still fit to use: a balancer drops idle ones without a word."""
+"""Checks of pooled connections, because load balancers drop idle ones silently."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from sqlalchemy.pool import Pool
 from ordergate.adapters.sql.postgres.connection import PostgresConnection
 
 MAX_AGE_SECONDS = 3_600.0
-"""How old a connection may become, so that names are resolved again and roles are read again."""
+"""The maximum age of a connection, after which names and roles are resolved again."""
 
 _GOODBYE_SECONDS = 1.0
 
@@ -26,9 +26,9 @@ class _Adapted(Protocol):
 
 
 class ConnectionLimits:
-    """Replaces a connection on checkout that is closed, too old, or was idle for too long.
+    """Replaces a connection that is closed, too old or was idle too long.
 
-    It compares times and sends nothing, so that a checkout costs no trip to the server.
+    It compares times on checkout and sends nothing, so a checkout costs no round trip.
     """
 
     def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
@@ -42,19 +42,19 @@ class ConnectionLimits:
         event.listen(pool, "invalidate", self._on_invalidate)
 
     def note_silence(self) -> None:
-        """Trust no connection that is idle now: one of them has gone silent."""
+        """Stop using all currently idle connections, because one of them is silent."""
         self._silence_at = time.monotonic()
 
     async def close(self) -> None:
-        """Close every connection, all at the same time: silent ones do not answer a goodbye."""
+        """Close all connections in parallel, because silent ones do not answer."""
         await asyncio.gather(*self._retired, *map(_say_goodbye, self._connections))
 
     def _on_connect(self, connection: _Adapted, _: object) -> None:
         self._connections.add(connection.driver_connection)
 
     def _on_invalidate(self, connection: _Adapted, _: object, error: object) -> None:
-        # SQLAlchemy would wait for the answer to a goodbye. A COMMIT that waits for a standby needs
-        # that time: the driver cancels it, or its session would stay.
+        # SQLAlchemy would wait for the answer to the termination. The driver needs that time to
+        # cancel a COMMIT that waits for a standby; otherwise its session would stay.
         driver = connection.driver_connection
         if isinstance(error, TimeoutError) and not driver.committing:
             driver.terminate()
@@ -81,6 +81,6 @@ class ConnectionLimits:
 
 
 async def _say_goodbye(driver: PostgresConnection) -> None:
-    """Close a connection as the protocol asks, so that the server does not log it as lost."""
+    """Terminate a connection, so the server does not log it as lost."""
     with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         await driver.close(timeout=_GOODBYE_SECONDS)

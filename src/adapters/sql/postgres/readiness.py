@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL server accepts connections yet."""
+"""Checks whether a PostgreSQL server accepts connections."""
 
 import ssl
 
@@ -16,10 +16,10 @@ _PROTOCOL_VIOLATION = "08P01"
 
 
 async def reason_to_wait(url: str) -> str | None:
-    """Connect once to each host in turn, and say why none accepts a connection yet.
+    """Connect once to each host; return why none accepts connections yet.
 
-    `None` means that waiting changes nothing: a host accepted one, or refused for a reason that
-    stays, such as a wrong password or a database that does not exist.
+    `None` means that waiting changes nothing: a host accepted a connection, or refused it for a
+    permanent reason such as a wrong password or a missing database.
     """
     reason = None
     for host in split_hosts(url):
@@ -50,7 +50,7 @@ def _is_temporary(error: Exception, *, socket_file: bool) -> bool:
             return socket_file
         case ConnectionError():
             return "SSL" not in str(error)
-        case _:  # a refusal, a name that is not known yet, no route, no answer in time
+        case _:  # a refusal, an unknown name, no route, or no answer in time
             return isinstance(error, OSError)
 
 

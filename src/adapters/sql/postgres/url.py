@@ -1,4 +1,4 @@
-"""URLs of PostgreSQL databases: what may stand in one, and the hosts that it names."""
+"""URLs of PostgreSQL databases and their hosts."""
 
 import re
 from contextlib import suppress
@@ -29,7 +29,7 @@ _FORM = "must look like postgresql://name:password@host/database, with other cha
 
 
 def url_error(url: str) -> str | None:
-    """Say what is wrong with the URL of a database, without repeating any of it."""
+    """Describe the mistake in a database URL without quoting the URL."""
     parts = _URL.fullmatch(url)
     if parts is None or not url.isprintable() or not all(map(_is_host, _hosts(parts))):
         return _FORM
@@ -48,7 +48,7 @@ def url_error(url: str) -> str | None:
 
 
 def split_hosts(url: str) -> list[str]:
-    """Return a URL for each host that a URL without a flaw names."""
+    """Return a URL for each host of a valid URL."""
     parts = _URL.fullmatch(url)
     if parts is None:
         raise ValueError(_FORM)
@@ -57,7 +57,7 @@ def split_hosts(url: str) -> list[str]:
 
 
 def address_in(url: str) -> str:
-    """Return the hosts with their ports and the database of a URL without a flaw, and no secret."""
+    """Return hosts, ports and database of a valid URL, without secrets."""
     parts = _URL.fullmatch(url)
     if parts is None:
         raise ValueError(_FORM)

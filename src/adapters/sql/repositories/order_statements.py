@@ -30,7 +30,7 @@ THIS_ORDER = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == _ORDER_I
 # The lines are joined by the same parameters: by the order's columns, PostgreSQL would compare both
 # again for each line.
 OWNED = join_lines(select(*ORDER, *LINE), owner=_OWNER, order_id=_ORDER_ID).where(THIS_ORDER)
-"""One row a line of the order; none where there is no such order of that owner."""
+"""One row for each line of the order, none without such an order of the owner."""
 
 
 def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
@@ -52,7 +52,7 @@ def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
 
 
 PAGE = _page()
-"""One row a line of each order of the page, unsorted: the page is cut by an index."""
+"""One row for each line of the page's orders, unsorted; an index limits the page."""
 PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
 
 # A write begins with the owner's row, so that those of one owner follow each other. SQLite, where
@@ -72,7 +72,7 @@ DELETE_KEY = delete(IdempotencyKeyRow).where(_THIS_KEY)
 
 
 def get_owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order | None:
-    """Read an order and its lines, if it is the owner's."""
+    """Read an order and its lines if the owner has it."""
     rows = connection.execute(OWNED, {"owner": owner, "order_id": order_id}).all()
     return row_to_order(owner, list(rows)) if rows else None
 
@@ -80,7 +80,7 @@ def get_owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order
 def resolve_key(
     connection: Connection, key: IdempotencyKey, owner: UserId, at: datetime
 ) -> Order | None:
-    """Return the order that a key stands for; delete the key if it has expired."""
+    """Return the order of a key; delete an expired key."""
     this = {"owner": owner, "key": key.value}
     stored = connection.execute(_FIND_KEY, this).one_or_none()
     if stored is None:

@@ -1,4 +1,4 @@
-"""Statements about sessions, for a transaction of the caller's."""
+"""Statements about sessions within the caller's transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,11 +25,11 @@ from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId
 
 _MOST_SURPLUS = 1_000
-"""There are more where a copy brought them; the next sign-in goes on."""
+"""A copy may bring more sessions; the next sign-in ends further ones."""
 
 
 def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
-    """Match the row of an account that can be signed in to, if its hash is this."""
+    """Match the row of an open account with this hash."""
     return and_(
         col(UserRow.id) == user,
         col(UserRow.password_hash) == password_hash,
@@ -40,7 +40,7 @@ def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[boo
 def end_sessions(
     connection: Connection, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
 ) -> list[SessionId]:
-    """End the active sessions among these, within the caller's transaction, and return them."""
+    """End the active sessions among these and return them."""
     statement = (
         update(SessionRow)
         .where(which, active_at(at))
@@ -121,7 +121,7 @@ def rotate(
 def _note_use(
     connection: Connection, session: SessionId, at: datetime, *, forget: datetime
 ) -> None:
-    """Store when a session was last used, and forget successors that are not returned again."""
+    """Store the last use of a session and erase old successors."""
     connection.execute(
         update(SessionRow).where(col(SessionRow.id) == session).values(last_used_at=at)
     )
@@ -146,5 +146,5 @@ def add_token(
 
 
 def active_at(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    """Match the rows of sessions that have neither ended nor expired at that time."""
+    """Match the rows of sessions that are active at that time."""
     return and_(col(SessionRow.ended_at).is_(None), col(SessionRow.expires_at) > at)

@@ -62,7 +62,7 @@ class SqlOrderRepository(OrderRepository):
         before: Position | None = None,
         limit: int,
     ) -> Sequence[Order]:
-        """Cut a range of an index of the owner's, and read the lines of what is in it."""
+        """Read a range of the owner's index, and the lines of its orders."""
         before = before or _NEWEST
         values: dict[str, Any] = {
             "owner": owner,
@@ -90,7 +90,7 @@ class SqlOrderRepository(OrderRepository):
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
-        """Insert the order, its lines and its key in one transaction, behind the owner's row."""
+        """Insert the order, its lines and its key, after locking the owner's row."""
         if order.owner != owner:
             raise ValueError("the order is somebody else's")
 
@@ -123,7 +123,7 @@ class SqlOrderRepository(OrderRepository):
             return await self._placed_before(order)
 
     async def _placed_before(self, order: Order) -> Order:
-        """Return the order as an earlier attempt stored it, once that cannot be lost any more."""
+        """Return the order of an earlier attempt once it cannot be lost."""
         try:
             there = await self._database.confirmed(lambda c: get_owned(c, order.owner, order.id))
         except StorageUnavailable as error:
@@ -135,7 +135,7 @@ class SqlOrderRepository(OrderRepository):
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Read and update the order in one transaction, behind the owner's row."""
+        """Read and update the order, after locking the owner's row."""
 
         def work(connection: Connection) -> Order | None:
             connection.scalar(LOCK_OWNER, {"owner": owner})
@@ -155,7 +155,7 @@ class SqlOrderRepository(OrderRepository):
         return await self._database.write(work)
 
     async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
-        """Choose rows by the index on their time, and delete each by its key."""
+        """Select keys by the index on their time, and delete each by its key."""
         expired = (
             select(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
             .where(col(IdempotencyKeyRow.expires_at) <= expired_by)
@@ -167,7 +167,7 @@ class SqlOrderRepository(OrderRepository):
         def work(connection: Connection) -> int:
             keys = [{"owner": row.owner_id, "key": row.key} for row in connection.execute(expired)]
             if keys:
-                # One DELETE of all would be looked for by the owner alone on SQLite.
+                # SQLite would search for a single DELETE of all by the owner only.
                 connection.execute(DELETE_KEY, keys)
             return len(keys)
 
@@ -188,7 +188,7 @@ class SqlStaffOrders(StaffOrders):
 
 
 def _group_by_order(rows: Rows) -> list[list[Sequence[Any]]]:
-    """Gather the lines of each order."""
+    """Group the lines by order."""
     lines: dict[int, list[Sequence[Any]]] = {}
     for row in rows:
         lines.setdefault(row[0], []).append(row)

@@ -67,7 +67,7 @@ class SqlSessionRepository(SessionRepository):
         password_hash: PasswordHash,
         limit: int,
     ) -> Sequence[SessionId] | None:
-        """Insert the session behind the user's row, whose hash cannot change meanwhile."""
+        """Insert the session after locking the user's row with its hash."""
         still = (
             select(col(UserRow.id))
             .where(has_password(session.user, password_hash))
@@ -109,7 +109,7 @@ class SqlSessionRepository(SessionRepository):
         expires_at: datetime,
         grace: timedelta,
     ) -> Rotation:
-        """Update the row on condition that nobody did before, behind the session's row."""
+        """Update the unused token after locking the session's row."""
         return await self._database.write(
             lambda connection: rotate(
                 connection, old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
@@ -117,7 +117,7 @@ class SqlSessionRepository(SessionRepository):
         )
 
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
-        """Read the rows of a user that are active and have a token to renew them with."""
+        """Read a user's active rows that have an unexpired token."""
         renewable = exists().where(
             col(RefreshTokenRow.session_id) == SessionRow.id,
             col(RefreshTokenRow.used_at).is_(None),
@@ -134,7 +134,7 @@ class SqlSessionRepository(SessionRepository):
         return bool(await self._database.rows(_ACTIVE, values))
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
-        """Look for a row, active or not."""
+        """Search for a row, active or not."""
         query = (
             select(literal(1))
             .where(col(SessionRow.user_id) == user, col(SessionRow.site) == client_network(address))
@@ -143,7 +143,7 @@ class SqlSessionRepository(SessionRepository):
         return bool(await self._database.read(lambda c: c.execute(query).first()))
 
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
-        """Read one row by its key; what another attempt stored there must be confirmed first."""
+        """Read one row by its key, once it cannot be lost."""
         query = select(col(RefreshTokenRow.sealed_successor)).where(
             col(RefreshTokenRow.digest) == token
         )
@@ -174,29 +174,29 @@ class SqlSessionRepository(SessionRepository):
     ) -> Sequence[SessionId]:
         ended = await self._database.write(lambda c: end_sessions(c, which, reason, at))
         if not ended:
-            # An earlier attempt may have ended them; callers say that they are ended.
+            # An earlier attempt may have ended them, and callers report them as ended.
             over = select(literal(1)).where(which).limit(1)
             await self._database.confirmed(lambda c: c.scalar(over))
         return ended
 
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
-        """Read by the index on the time of the ending."""
+        """Read by the index on the end time."""
         query = select(col(SessionRow.id), col(SessionRow.ended_at)).where(
             col(SessionRow.ended_at) >= at
         )
         rows = await self._database.read(lambda c: c.execute(query).all(), shared=True)
-        # A time that cannot be read is no reason to accept the session's tokens.
+        # An unreadable time must not keep the session's tokens valid.
         return {
             SessionId(row.id): row.ended_at if isinstance(row.ended_at, datetime) else at
             for row in rows
         }
 
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
-        """Choose sessions by the index on one time, then on the other; tokens go first."""
+        """Select sessions by the index on each time; delete tokens first."""
 
         def work(connection: Connection) -> Forgotten:
             sessions = tokens = 0
-            # One OR of both would be read from end to end: bitmaps are off on PostgreSQL.
+            # A single OR would scan the whole table, because bitmaps are off on PostgreSQL.
             for time in (col(SessionRow.ended_at), col(SessionRow.expires_at)):
                 room = limit - sessions - tokens
                 over = (
@@ -214,7 +214,7 @@ class SqlSessionRepository(SessionRepository):
                 )
                 digests = connection.scalars(of_these).all()
                 _delete_each(connection, _FORGET_TOKEN, digests)
-                # When there is room left, none of these sessions has a token any more.
+                # If the limit is not reached, these sessions have no tokens left.
                 emptied = ids[: room - len(digests)]
                 _delete_each(connection, _FORGET_SESSION, emptied)
                 tokens += len(digests)

@@ -28,9 +28,9 @@ from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 
 class SqlUserRepository(UserRepository):
-    """The table `users`; the unique name decides who was first.
+    """The table `users`, whose unique name decides races.
 
-    `external_subjects` leads to the accounts of the subjects of another issuer.
+    `external_subjects` maps the subjects of another issuer to accounts.
     """
 
     def __init__(self, database: Database) -> None:
@@ -55,7 +55,7 @@ class SqlUserRepository(UserRepository):
             raise UsernameTaken from None
 
     async def get(self, user_id: UserId) -> User | None:
-        """Read one row by its key, unless nobody can sign in to it."""
+        """Read one row by its key, if the account is open."""
         query = select(col(UserRow.username), col(UserRow.password_hash)).where(
             col(UserRow.id) == user_id
         )
@@ -67,7 +67,7 @@ class SqlUserRepository(UserRepository):
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
-        """Update the row on condition of its old value."""
+        """Update the row on condition of its old hash."""
         return await self._database.write(
             lambda connection: _update(connection, user_id, old, password_hash=new)
         )
@@ -81,7 +81,7 @@ class SqlUserRepository(UserRepository):
         keep: SessionId | None,
         at: datetime,
     ) -> Sequence[SessionId] | None:
-        """Update the row of the user and those of the sessions in one transaction."""
+        """Update the user's row and the sessions in one transaction."""
         others = and_(col(SessionRow.user_id) == user_id, col(SessionRow.id) != (keep or ""))
 
         def work(connection: Connection) -> list[SessionId] | None:
@@ -110,10 +110,10 @@ class SqlUserRepository(UserRepository):
         return await self._database.write(work)
 
     async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
-        """Read the row, or write both: the row's key decides who was first.
+        """Read the row, or write both; the key decides races.
 
-        A row that is found may be of an attempt that was not confirmed. An id that is lost after
-        it was returned would be given to another account.
+        The row may be of an unconfirmed attempt. If it were lost after its id was returned, another
+        account would get this id.
         """
         query = select(col(ExternalSubjectRow.user_id)).where(
             col(ExternalSubjectRow.issuer) == issuer, col(ExternalSubjectRow.subject) == subject
@@ -143,10 +143,10 @@ class SqlUserRepository(UserRepository):
 
 
 def _has_open_orders(user_id: UserId) -> ColumnElement[bool]:
-    """Match orders in every other status than the final ones, whatever version wrote it.
+    """Match orders whose status is not final, even an unknown one.
 
-    Each range between final statuses begins at one place of the index; NOT IN would go through all
-    orders, and so would PostgreSQL without the order.
+    Each range between final statuses begins at one position of the index. NOT IN, or no order on
+    PostgreSQL, would scan all orders.
     """
     status = col(OrderRow.status)
     final = sorted(FINAL_STATUSES)
@@ -165,5 +165,5 @@ def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values
 
 
 def _nobodys() -> dict[str, str]:
-    """Return the row of an account that nobody can sign in to here: the hash fits no password."""
+    """Return the row of an account that no password opens."""
     return {"username": f"{EXTERNAL}{uuid.uuid4().hex}", "password_hash": NO_HASH}

@@ -1,4 +1,4 @@
-"""The pages of a SQLite file copied into another, by SQLite's online backup."""
+"""Copies of SQLite files by SQLite's online backup."""
 
 import sqlite3
 import time
@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.001
 _INTERRUPT_SECONDS = 0.05
 
 _READING = {"SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ"}
-"""What the engine reports of the source; all else is about the copy."""
+"""Errors of the source; all others are of the copy."""
 
 # Python handles a signal between two steps.
 _STEP_PAGES = 1_024
@@ -26,10 +26,10 @@ _STEP_PAGES = 1_024
 def backup_to(
     source: sqlite3.Connection, copy: Path, *, file: Path, whole: Callable[[], str]
 ) -> None:
-    """Write all pages into a file without a journal, and check that.
+    """Write all pages into a file without a journal, and check it.
 
-    Raises `BackupRefused`: in the words of `whole` if the source is damaged, else with what the
-    engine reports of `file`, which the copy is made for.
+    Raises `BackupRefused` with the text `whole` for a damaged source, or with the engine's error
+    for `file`, the target of the copy.
     """
     try:
         # A transaction that reads: all steps see the same moment.
@@ -45,7 +45,7 @@ def backup_to(
 
 
 def _copied(source: sqlite3.Connection, copy: Path, file: Path) -> str:
-    """Return the first thing that is wrong with the copy, or `ok`."""
+    """Return the first mistake in the copy, or `ok`."""
 
     def let_signals_in(_status: int, _remaining: int, _pages: int) -> None:
         pass
@@ -64,9 +64,9 @@ def _copied(source: sqlite3.Connection, copy: Path, file: Path) -> str:
 
 
 def run_interruptibly(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
-    """Run what may take long on a thread, and interrupt it when a signal ends this command.
+    """Run a long job on a thread, and interrupt it on a signal.
 
-    In the main thread it would end before Python handles the signal.
+    On the main thread, Python would handle the signal only after the job.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-work") as thread:
         running = thread.submit(work)
@@ -79,10 +79,11 @@ def run_interruptibly(connection: sqlite3.Connection, work: Callable[[], T]) -> 
 
 
 def restore_into(source: sqlite3.Connection, path: Path, *, locked: Callable[[], None]) -> None:
-    """Write all pages in one transaction, as soon as no other process writes.
+    """Write all pages in one transaction, once no other process writes.
 
-    `locked` is called when none can any more. What it changes in the source is written too, and
-    nothing is if it raises. Raises `StorageUnavailable` when another process writes for too long.
+    `locked` is called under the lock. Its changes of the source are written too, and nothing is
+    written if it raises an error. Raises `StorageUnavailable` when another process writes for too
+    long.
     """
     with closing(connect(path)) as target:
         configure(target)
@@ -105,6 +106,9 @@ def restore_into(source: sqlite3.Connection, path: Path, *, locked: Callable[[],
 
 
 def open_read_only(file: Path) -> sqlite3.Connection:
-    """Open what may lie where nothing can be written, and make no journal for it."""
+    """Open a file without a journal.
+
+    The file may be on a read-only file system.
+    """
     has_journal = Path(f"{file}-wal").exists()
     return connect(file, mode="ro" if has_journal else "ro&immutable=1")

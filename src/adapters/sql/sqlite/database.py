@@ -1,4 +1,4 @@
-"""SQLite, opened for one process: small reads where they are asked for, the rest on threads."""
+"""A SQLite database: small reads in the event loop, other jobs on threads."""
 
 import sqlite3
 from collections.abc import Callable
@@ -28,22 +28,22 @@ _SCHEME = "sqlite:///"
 
 
 def path_in(url: str) -> Path:
-    """Return the file that a URL without a flaw names."""
+    """Return the path in a valid URL."""
     return Path(url.removeprefix(_SCHEME))
 
 
 class SqliteDatabase(Database):
     """One SQLite file.
 
-    A read is a single statement outside any transaction, run in the event loop on a connection that
-    is kept: an embedded point read takes microseconds, less than a hop to a thread, and waits for
-    no write. Large reads have a thread and a connection of their own, and shared reads another.
-    Writes run on a third thread, and are committed together when several wait.
+    A read is a single statement outside any transaction. It runs in the event loop on a permanent
+    connection: an embedded point read takes microseconds, less than a hop to a thread, and waits
+    for no write. Large reads have their own thread and connection, and so have shared reads. Writes
+    run on another thread, which commits waiting ones together.
 
-    A file that replaced the open one is noticed at the next use, which raises `StorageUnavailable`,
-    and is used from then on if its schema is current.
+    A replacement of the open file is noticed at the next use, which raises `StorageUnavailable`.
+    The new file is used from then on, if its schema is current.
 
-    Whatever the engine reports beside a broken constraint is raised as `StorageUnavailable`.
+    Engine errors except violated constraints become `StorageUnavailable`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class SqliteDatabase(Database):
 
     @staticmethod
     def url_error(url: str) -> str | None:
-        """Say what is wrong with a URL that should name a file."""
+        """Describe the mistake in a URL of a file."""
         path = url.removeprefix(_SCHEME)
         if not url.startswith(_SCHEME) or {"?", "#", ":memory:"} & {path, *path}:
             path = ""
@@ -68,20 +68,20 @@ class SqliteDatabase(Database):
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """Make the database that a URL without a flaw names."""
+        """Return the database of a valid URL."""
         return cls(path_in(url))
 
     async def exists(self) -> bool:
-        """Say whether there is a file."""
+        """Report whether the file exists."""
         with file_errors(self._path):
             return is_file(self._path)
 
     def identity(self) -> int:
-        """Return how often the file was found replaced."""
+        """Return the number of replacements that were noticed."""
         return self._file.generation
 
     async def check(self) -> None:
-        """Let go of a file that was replaced, and open the one that is there."""
+        """Release a replaced file and open the new one."""
         with engine_errors(self._path):
             if not self._reader.is_current():
                 with suppress(StorageUnavailable):
@@ -90,7 +90,7 @@ class SqliteDatabase(Database):
         self._file.note_presence()
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
-        """Read on a connection of its own that is not configured."""
+        """Read on a separate connection without configuration."""
         with (
             engine_errors(self._path),
             engine_of(self._path, configured=False).connect() as connection,
@@ -99,10 +99,9 @@ class SqliteDatabase(Database):
             return work(connection)
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
-        """Make the file if there is none, and migrate on a writing thread.
+        """Create a missing file and migrate on a separate writing thread.
 
-        A writer of its own: that of the others takes no file whose schema is not current in the
-        place of another.
+        The regular writer accepts no replacement without a current schema.
         """
         make_private(self._path)
         writer = SqliteWriter(WatchedFile(self._path))
@@ -125,7 +124,7 @@ class SqliteDatabase(Database):
     async def read(
         self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
     ) -> T:
-        """Run one statement that reads, here or on the thread for such reads."""
+        """Run one reading statement in the event loop or on its thread."""
         if shared:
             if self._shared_reader is None:
                 self._shared_reader = SqliteReader(self._file, "sqlite-shared-reader")
@@ -138,14 +137,14 @@ class SqliteDatabase(Database):
             return work(self._reader.current())
 
     async def rows(self, query: Select[Any], values: Values) -> Rows:
-        """Read here."""
+        """Read in the event loop."""
         try:
             return self.run(self._reader.current(), query, values)
         except (DBAPIError, sqlite3.Error) as error:
             raise unavailable(error, self._path) from error
 
     def run(self, connection: Connection, statement: Select[Any] | Insert, *each: Values) -> Rows:
-        """Run it past what SQLAlchemy does for each execution."""
+        """Run the statement without SQLAlchemy's preparation."""
         known = self._statements.get(statement)
         if known is None:
             known = self._statements[statement] = SqliteStatement(
@@ -155,7 +154,7 @@ class SqliteDatabase(Database):
         return known.run(cast("sqlite3.Connection", driver), *each)
 
     async def close(self) -> None:
-        """Wait for what is under way and let the file go."""
+        """Finish open jobs and release the file."""
         threads = (self._large_reader, self._shared_reader, self._writer)
         self._large_reader = self._shared_reader = self._writer = None
         for each in threads:

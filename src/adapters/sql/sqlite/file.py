@@ -1,4 +1,4 @@
-"""A SQLite file: how it is opened, made and recognized, and what its errors become."""
+"""SQLite files: opening, creating, recognizing, and their errors."""
 
 import os
 import sqlite3
@@ -16,20 +16,20 @@ from ordergate.adapters.system import files
 from ordergate.application.errors import StorageUnavailable
 
 BUSY_SECONDS = 5.0
-"""How long a write, or a read while the journal is recovered, waits for another process."""
+"""How long a write, or a read during recovery, waits for another process."""
 
 _NO_DATABASE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REFUSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 JOURNALS = ("-wal", "-shm", "-journal")
-"""What the names of the files end with that SQLite keeps beside a database."""
+"""Suffixes of the files that SQLite keeps beside a database."""
 
 FileIdentity = tuple[int, int] | None
-"""Tells a file from another that took its place; `None` where there is none."""
+"""Identifies a file among those at its path; `None` without a file."""
 
 
 def identity_of(path: str | Path) -> FileIdentity:
-    """Return the identity of the file that is there now."""
+    """Return the identity of the file at the path."""
     try:
         file = os.stat(path)  # noqa: PTH116 - at every request; pathlib takes longer
     except OSError:
@@ -43,7 +43,7 @@ def connect(
     mode: Literal["ro", "ro&immutable=1", "rw"] = "rw",
     busy_seconds: float = BUSY_SECONDS,
 ) -> sqlite3.Connection:
-    """Open a file that exists, outside any transaction. Raises `sqlite3.Error`."""
+    """Open an existing file outside any transaction. Raises `sqlite3.Error`."""
     return sqlite3.connect(
         # A mode without c: a missing file is not created, empty and readable by others.
         f"file:{quote(os.fspath(path))}?mode={mode}",
@@ -55,7 +55,7 @@ def connect(
 
 
 def configure(connection: sqlite3.Connection) -> None:
-    """Keep a journal beside the file that readers need not wait for, and all of it on the disk."""
+    """Use a write-ahead log that each commit writes to the disk."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -64,9 +64,9 @@ def configure(connection: sqlite3.Connection) -> None:
 
 
 def _has_temporary_folder() -> bool:
-    """Say whether SQLite finds a folder for the pages that a large transaction may restore.
+    """Report whether SQLite finds a folder for temporary pages.
 
-    Without one such a transaction fails with "disk I/O error". https://sqlite.org/tempfiles.html
+    Without it, large transactions fail with "disk I/O error". https://sqlite.org/tempfiles.html
     lists the folders.
     """
     variables = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"))
@@ -75,7 +75,7 @@ def _has_temporary_folder() -> bool:
 
 
 def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: bool = True) -> Engine:
-    """Make what opens configured connections; none of them begins a transaction by itself."""
+    """Return an engine of configured connections that begin no transactions."""
     engine = create_engine(
         "sqlite://",
         creator=lambda: connect(path, busy_seconds=busy_seconds),
@@ -92,7 +92,10 @@ def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: boo
 
 
 def make_private(path: Path) -> None:
-    """Make the file if there is none, readable by its owner alone, as its journal will be."""
+    """Create a missing file that only its owner can read.
+
+    The journals get the same mode.
+    """
     with file_errors(path):
         files.make_folder(path.parent)
         os.close(files.make_file(path))
@@ -100,7 +103,7 @@ def make_private(path: Path) -> None:
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Raise `StorageUnavailable` for what the file system reports."""
+    """Raise `StorageUnavailable` for errors of the file system."""
     try:
         yield
     except OSError as error:
@@ -109,7 +112,7 @@ def file_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def engine_errors(path: Path) -> Iterator[None]:
-    """Raise `StorageUnavailable` for what the engine reports, but for a broken constraint."""
+    """Raise `StorageUnavailable` for engine errors except violated constraints."""
     try:
         yield
     except IntegrityError:
@@ -119,7 +122,7 @@ def engine_errors(path: Path) -> Iterator[None]:
 
 
 def unavailable(error: Exception, path: Path) -> StorageUnavailable:
-    """Make an error of what the engine reports, without the statement and its values."""
+    """Return an error for an engine error, without statement and values."""
     if isinstance(error, StorageUnavailable):
         return type(error)(*error.args)
     if is_damage(error):
@@ -133,19 +136,19 @@ def unavailable(error: Exception, path: Path) -> StorageUnavailable:
 
 
 def damaged(path: Path) -> str:
-    """Say what to do about a damaged file."""
+    """Describe what to do about a damaged file."""
     return (
         f"the database {path} is damaged: restore a backup with `ordergate restore --replace FILE`"
     )
 
 
 def is_busy(error: Exception) -> bool:
-    """Say whether the engine reports a lock of another connection's."""
+    """Report whether another connection holds the lock."""
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
 def is_damage(error: Exception) -> bool:
-    """Say whether the engine reports a file that is damaged or no database."""
+    """Report whether the file is damaged or not a database."""
     return _code(error) in _NO_DATABASE
 
 

@@ -23,11 +23,11 @@ class SqliteReader:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run a read and return what it returned."""
+        """Run a read and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
 
     async def close(self) -> None:
-        """Wait for all reads that were asked for before, and let the file go."""
+        """Finish all earlier reads and release the file."""
         await asyncio.to_thread(self._thread.shutdown)
         self._connection.close()
 

@@ -1,4 +1,4 @@
-"""A statement that is compiled once and handed to the driver itself."""
+"""Statements that are compiled once and run by the driver."""
 
 import sqlite3
 from typing import Any
@@ -10,10 +10,10 @@ from ordergate.adapters.sql.database import Rows, Values
 
 
 class SqliteStatement:
-    """Runs one SELECT or INSERT with other values each time; an INSERT names all its columns.
+    """Runs one SELECT or INSERT with different values; an INSERT names all columns.
 
-    SQLAlchemy prepares every execution, which takes several times as long as SQLite
-    takes for what is found by key. Values and columns are converted as it would.
+    SQLAlchemy prepares every execution, which takes several times as long as SQLite's look-up by
+    key. The conversions of values and columns are SQLAlchemy's.
     """
 
     def __init__(self, statement: Select[Any] | Insert, dialect: Dialect) -> None:
@@ -34,9 +34,9 @@ class SqliteStatement:
         self._converters = [(i, each) for i, each in enumerate(converters) if each]
 
     def run(self, connection: sqlite3.Connection, *each: Values) -> Rows:
-        """Run it once with each of the values, and return all rows of a SELECT, which is run once.
+        """Run the statement with each of the values; return the rows of a SELECT.
 
-        Raises SQLAlchemy's `IntegrityError` for a broken constraint, and `sqlite3.Error`.
+        Raises SQLAlchemy's `IntegrityError` for a violated constraint, and `sqlite3.Error`.
         """
         given = [self._given(values) for values in each]
         try:

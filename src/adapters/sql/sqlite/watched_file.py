@@ -1,9 +1,9 @@
-"""A SQLite file that may be replaced while this process has it open.
+"""SQLite files that may be replaced while they are open.
 
-A connection goes on with the file that it opened, also after another was moved to its path: what it
-commits is then missing at the path. And the journal of the old file, which stays beside the path,
-would be read as the new one's (https://sqlite.org/howtocorrupt.html, section 1.4). So each
-connection compares what it opened with what the path names, at every use.
+A connection keeps the file that it opened, even after another is moved to its path: its commits are
+then missing at the path. SQLite would also read the journal of the old file, which stays at the
+path, as the new one's (https://sqlite.org/howtocorrupt.html, section 1.4). Each connection
+therefore compares its file with the path at every use.
 """
 
 import fcntl
@@ -30,20 +30,20 @@ _JOURNALS = ("-wal", "-shm")
 
 
 class _Opened(NamedTuple):
-    """A file that a connection has open, and the journals beside it."""
+    """An open file of a connection, and the journals beside it."""
 
     file: FileIdentity
     journals: tuple[FileIdentity, ...]
 
 
 class WatchedFile:
-    """The path of a database, and which file there this process works with.
+    """The path of a database, and its current file.
 
-    The first file is taken as it is: the storage was opened with it. One that takes its place is
-    used when its schema is current. The use that notices it fails, so that what was decided by the
-    old file is not applied to the new one. Any thread may call the methods.
+    The first file is accepted, because the storage was opened with it. A replacement is used if its
+    schema is current. The use that notices it fails, so decisions from the old file are not applied
+    to the new one. Any thread may call the methods.
 
-    `generation` counts how often the file was found replaced or removed.
+    `generation` counts the noticed replacements and removals.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,15 +57,15 @@ class WatchedFile:
         self._open: list[_Opened] = []
 
     def identity(self) -> FileIdentity:
-        """Return the identity of the file that is there now."""
+        """Return the identity of the file at the path."""
         return identity_of(self._name)
 
     def note_presence(self) -> None:
-        """Expect a failure at the next replacement again, after the file was missing."""
+        """Fail again at the next replacement, after the file was missing."""
         self._is_missing = False
 
     def missing(self) -> StorageUnavailable:
-        """Make the error of a use while there is no file."""
+        """Return the error of a missing file."""
         with self._lock:
             if not self._is_missing:
                 self._is_missing = True
@@ -73,9 +73,9 @@ class WatchedFile:
         return self.replaced()
 
     def connect(self, engine: Engine, old: Connection | None) -> tuple[Connection, _Opened]:
-        """Open the file that is there. `old` is a connection to one that it replaced.
+        """Open the current file. `old` is a connection to the replaced one.
 
-        Raises `StorageUnavailable`, and what the engine reports.
+        Raises `StorageUnavailable` and engine errors.
         """
         with self._lock:
             file = self.identity()
@@ -96,7 +96,7 @@ class WatchedFile:
             return connection, opened
 
     def close(self, connection: Connection, opened: _Opened) -> None:
-        """Close a connection; with the last one of a file that was replaced, go its journals."""
+        """Close a connection; the last one of a replaced file removes its journals."""
         with self._lock:
             now = self.identity()
             if now is not None and now != opened.file:
@@ -106,7 +106,7 @@ class WatchedFile:
                 connection.close()
 
     def replaced(self) -> StorageUnavailable:
-        """Make the error of a use that the file was replaced or removed under."""
+        """Return the error of a use during a replacement or removal."""
         return StorageUnavailable(f"{self.path}: replaced or removed while it was open")
 
     def _fail_first_use(self) -> None:
@@ -141,10 +141,10 @@ class WatchedFile:
         return _Opened(file, journals)
 
     def _remove_old_journals(self, file: FileIdentity, old: Connection | None) -> None:
-        """Remove the journals at the path that belong to a file that was replaced.
+        """Remove journals of a replaced file from the path.
 
-        What they hold is first written into that file, wherever it is now. They are recognized by
-        their inodes, which are not used again as long as a connection has them open.
+        Their content is written into the replaced file first, wherever it is. Their inodes identify
+        them, which the system does not reuse while a connection has them open.
         """
         for opened in {each for each in self._open if each.file != file}:
             if old is not None:
@@ -158,7 +158,7 @@ class WatchedFile:
 
 
 class WatchedConnection:
-    """A connection to the file that a path names, for one thread at a time."""
+    """A connection to the current file at a path, for one thread."""
 
     def __init__(self, file: WatchedFile, *, busy_seconds: float | None = None) -> None:
         self._file = file
@@ -174,21 +174,21 @@ class WatchedConnection:
         self._identity: FileIdentity = None
 
     def current(self) -> Connection:
-        """Return a connection to the file that is at the path now.
+        """Return a connection to the current file at the path.
 
-        Raises `StorageUnavailable` when the open file was removed, or replaced by one that cannot
-        be used, and what the engine reports. If the same file comes back, it is used on.
+        Raises engine errors, and `StorageUnavailable` when the open file was removed, or replaced
+        by an unusable one. If the same file comes back, it is used again.
         """
         if self._connection is not None and identity_of(self._name) == self._identity:
             return self._connection
         return self._open()
 
     def is_current(self) -> bool:
-        """Say whether the path still names the open file."""
+        """Report whether the open file is still at the path."""
         return identity_of(self._name) == self._identity
 
     def close(self) -> None:
-        """Let the file go; may be called twice."""
+        """Release the file; may be called twice."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             self._file.close(connection, self._opened)
@@ -205,7 +205,7 @@ class WatchedConnection:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock by which processes take turns to remove journals."""
+    """Let one process at a time remove journals."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

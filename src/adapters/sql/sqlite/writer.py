@@ -1,4 +1,4 @@
-"""The one writer of a SQLite file in this process: works that wait are committed together."""
+"""The only writer of a SQLite file in a process."""
 
 import asyncio
 import secrets
@@ -26,10 +26,10 @@ from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, Watche
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 
 MAX_GROUP = 256
-"""The most works that one commit stores."""
+"""The maximum of jobs in one commit."""
 
 MAX_WAITING = 10_000
-"""The most works that wait in this process."""
+"""The maximum of waiting jobs in this process."""
 
 # A thread that waits for another process's lock asks for it again so often. SQLite's own waiting
 # sleeps up to 100 ms at a time, and hardly ever wakes while the lock is free.
@@ -63,16 +63,16 @@ class _Job:
 
 
 class SqliteWriter:
-    """A thread with a queue and one connection, kept as long as the file is the same.
+    """A thread with a queue and one connection to the current file.
 
-    It begins a transaction, runs every work that waits within a savepoint of its own, and tells
-    their callers after the commit, of whichever event loop they are. A work that raises is rolled
-    back alone; when the transaction fails, none is stored and each caller gets
-    `StorageUnavailable`. A work whose caller was cancelled before it began is skipped. One that was
-    queued before the file was replaced fails, so that it does not change the new file.
+    It begins a transaction, runs every waiting job in its own savepoint, and answers the callers,
+    of any event loop, after the commit. A job that raises an error is rolled back alone. If the
+    transaction fails, nothing is stored and each caller gets `StorageUnavailable`. A job that is
+    cancelled before it starts is skipped. A job that was queued before a replacement of the file
+    fails, so it does not change the new file.
 
-    While another process keeps the lock, each work waits for it `BUSY_SECONDS` from when it was
-    asked for, and all whose time is over fail together.
+    While another process holds the lock, each job waits for `BUSY_SECONDS` from its call, and
+    expired jobs fail together.
     """
 
     def __init__(self, file: WatchedFile) -> None:
@@ -84,9 +84,9 @@ class SqliteWriter:
         self._thread.start()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run a work and return what it returned once that is on the disk.
+        """Run a job and return its result once it is on the disk.
 
-        Raises `StorageUnavailable` immediately when too many wait already.
+        Raises `StorageUnavailable` immediately when too many jobs wait.
         """
         if self._jobs.qsize() >= MAX_WAITING:
             raise StorageUnavailable(f"SQLite: {MAX_WAITING} writes wait already; try again later")
@@ -96,13 +96,13 @@ class SqliteWriter:
         return await future
 
     async def close(self) -> None:
-        """Wait for all that was queued before, and let the file go."""
+        """Finish all earlier jobs and release the file."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
 
 class _GroupCommitLoop:
-    """What the thread does."""
+    """The loop of the writing thread."""
 
     def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:
         self._file = file
@@ -113,7 +113,7 @@ class _GroupCommitLoop:
         self._last_yield_at = 0.0
 
     def run(self) -> None:
-        """Commit group after group, until there is `None` in the queue."""
+        """Commit group after group until `None` is in the queue."""
         while job := self._next():
             group = [job]
             try:
@@ -132,7 +132,7 @@ class _GroupCommitLoop:
         self._connection.close()
 
     def _next(self) -> _Job | None:
-        """Wait for a job; where one waits already, leave the lock to others now and then."""
+        """Wait for a job; if jobs are waiting, yield the lock to others regularly."""
         with suppress(Empty):
             job = self._take()
             if time.monotonic() - self._last_yield_at > _TURN_SECONDS:
@@ -148,14 +148,14 @@ class _GroupCommitLoop:
         return self._requeued.popleft() if self._requeued else self._jobs.get_nowait()
 
     def _pop_expired(self) -> Iterator[_Job]:
-        """Take those whose time is over; they stand first, since all have as long."""
+        """Remove the expired jobs, which are first because all wait equally long."""
         with suppress(Empty):
             while (job := self._take()) and job.is_overdue():
                 yield job
             self._requeued.append(job)
 
     def _commit(self, group: list[_Job]) -> bool:
-        """Run the first job and those that wait by then; say whether more may come."""
+        """Run and commit a group; return whether more jobs may come."""
         connection = self._begin(group[0])
         engine = _engine_connection(connection)
         self._run(connection, engine, group[0])
@@ -179,7 +179,7 @@ class _GroupCommitLoop:
         return open_ended
 
     def _begin(self, first: _Job) -> Connection:
-        """Take the write lock. Raises the engine's error when another process keeps it."""
+        """Take the write lock. Raises the engine's error if another process holds it."""
         while True:
             try:
                 connection = self._connect()
@@ -210,7 +210,7 @@ class _GroupCommitLoop:
         except Exception as error:
             job.error = error
             if not engine.in_transaction:
-                raise  # the engine has rolled back more than this work
+                raise  # the engine has rolled back more than this job
             engine.execute("ROLLBACK TO work")
         engine.execute("RELEASE work")
 
@@ -220,12 +220,12 @@ def _engine_connection(connection: Connection) -> sqlite3.Connection:
 
 
 def _deliver(group: list[_Job]) -> None:
-    """Wake each event loop once for all of its callers."""
+    """Wake each event loop once for all its callers."""
     of_loops: dict[AbstractEventLoop, list[_Job]] = {}
     for job in group:
         of_loops.setdefault(job.loop, []).append(job)
     for loop, jobs in of_loops.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no caller waits
             loop.call_soon_threadsafe(_deliver_all, jobs)
 
 
