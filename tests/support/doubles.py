@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from ordergate.application.ports.passwords import (
     Throttle,
     ThrottleKey,
     Verification,
+    Verify,
 )
 from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
@@ -130,12 +131,7 @@ class CountingThrottle(Throttle):
         self._under_way: Counter[Tally] = Counter()
 
     async def guard(
-        self,
-        key: ThrottleKey,
-        address: str,
-        verify: Callable[[], Awaitable[Verification]],
-        *,
-        familiar: bool,
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
     ) -> Verification:
         pair, *others = tallies = self._tallies(key, address)
         for tally in [pair] if familiar else others:

@@ -1,10 +1,15 @@
 """Attempts to sign in, as the throttle sees them."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ordergate.application.errors import Throttled
-from ordergate.application.ports.passwords import Throttle, ThrottleKey, Verification, sign_in_key
+from ordergate.application.ports.passwords import (
+    Throttle,
+    ThrottleKey,
+    Verification,
+    Verify,
+    sign_in_key,
+)
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 
@@ -19,7 +24,7 @@ class Unjudged(Exception):
     """A guess ends before it is known whether it matches."""
 
 
-def verification(matched: bool | None) -> Callable[[], Awaitable[Verification]]:
+def verification(matched: bool | None) -> Verify:
     async def verify() -> Verification:
         if matched is None:
             raise Unjudged

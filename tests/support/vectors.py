@@ -1,4 +1,3 @@
-# ruff: noqa: E501, ISC004 - long values that are as they are
 """Published examples, and a weak key made for the purpose."""
 
 Vector = tuple[dict[str, str], str, dict[str, object], bytes]

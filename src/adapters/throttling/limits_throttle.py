@@ -21,6 +21,7 @@ from ordergate.application.ports.passwords import (
     ThrottleKey,
     UnusableNameKey,
     Verification,
+    Verify,
 )
 from ordergate.domain.address import client_network, customer_network
 
@@ -90,12 +91,7 @@ class LimitsThrottle(Throttle):
         self._shared = shared
 
     async def guard(
-        self,
-        key: ThrottleKey,
-        address: str,
-        verify: Callable[[], Awaitable[Verification]],
-        *,
-        familiar: bool,
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
     ) -> Verification:
         """Verify one guess with up to ten queries to Redis of at most 1 s."""
         parts = _key_parts(key)

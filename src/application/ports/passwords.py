@@ -56,6 +56,10 @@ class Verification:
     upgraded: PasswordHash | None = None
 
 
+Verify = Callable[[], Awaitable[Verification]]
+"""Compares one guess."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requester:
     """The client of a hashing job: its networks and its account.
@@ -108,12 +112,7 @@ class Throttle(Protocol):
 
     @abstractmethod
     async def guard(
-        self,
-        key: ThrottleKey,
-        address: str,
-        verify: Callable[[], Awaitable[Verification]],
-        *,
-        familiar: bool,
+        self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
     ) -> Verification:
         """Verify one guess and return the result, or raise `Throttled`.
 

@@ -18,6 +18,10 @@ BREAKS = {
         "application/orders/get_own_order.py",
         "import ordergate.adapters.memory",
     ),
+    "Use cases import ports": (
+        "application/ports/clock.py",
+        "import ordergate.application.auditing",
+    ),
     "Domain and application reach no framework": ("application/ports/clock.py", "import pydantic"),
     "Adapters are imported by": (
         "entrypoints/http/orders/routes.py",

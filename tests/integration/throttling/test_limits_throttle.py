@@ -223,6 +223,16 @@ async def test_silent_redis_delays_one_guess_by_a_second(
     assert [vars(record)["error"] for record in caplog.records] == ["TimeoutError"]
 
 
+async def block_account(throttle: LimitsThrottle) -> None:
+    """Fail until the account is blocked, and let each guess ask Redis."""
+    for _ in range(3):
+        assert not await is_blocked(throttle)
+        await guess(throttle)
+        ask_redis_again(throttle)
+    ask_redis_again(throttle)
+    assert await is_blocked(throttle)
+
+
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -273,12 +283,7 @@ async def test_read_only_redis_does_not_disable_the_throttle(
         else:
             admin.config_set(*REFUSALS[name])
         throttle = a_throttle(valkey_url(server))
-        for _ in range(3):
-            assert not await is_blocked(throttle)
-            await guess(throttle)
-            ask_redis_again(throttle)
-        ask_redis_again(throttle)
-        assert await is_blocked(throttle)
+        await block_account(throttle)
         assert messages(caplog) == ["throttle_counts_alone"]
         await throttle.close()
         admin.close()
@@ -328,12 +333,7 @@ async def test_unexpected_answer_of_a_server_fails_no_guess(
     async with answering(ANSWERS[answer]) as port:
         throttle = a_throttle(f"redis://127.0.0.1:{port}")
         await guess(throttle, "bob", matched=True)
-        for _ in range(3):
-            assert not await is_blocked(throttle)
-            await guess(throttle)
-            ask_redis_again(throttle)
-        ask_redis_again(throttle)
-        assert await is_blocked(throttle)
+        await block_account(throttle)
         assert len(messages(caplog)) == 1
         await throttle.close()
 

@@ -22,37 +22,32 @@ async def test_requests_of_a_user_beyond_the_limit_wait() -> None:
     assert (most, running) == (2, 0)
 
 
+async def hold_turn(limit: CallerLimit, end: asyncio.Event) -> None:
+    async with limit.turn(ALICE.id):
+        await end.wait()
+
+
 async def test_request_beyond_the_waiting_limit_is_refused_for_its_user_alone() -> None:
     limit, end = CallerLimit(under_way=1, waiting=1), asyncio.Event()
-
-    async def request() -> None:
-        async with limit.turn(ALICE.id):
-            await end.wait()
-
-    requests = [asyncio.create_task(request()) for _ in range(2)]
+    requests = [asyncio.create_task(hold_turn(limit, end)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(TooManyRequests):
-        await request()
+        await hold_turn(limit, end)
     async with limit.turn(BOB.id):
         end.set()
     await asyncio.gather(*requests)
-    await request()
+    await hold_turn(limit, end)
 
 
 async def test_cancelled_request_gives_its_turn_back() -> None:
     limit, end = CallerLimit(under_way=1, waiting=1), asyncio.Event()
-
-    async def request() -> None:
-        async with limit.turn(ALICE.id):
-            await end.wait()
-
-    requests = [asyncio.create_task(request()) for _ in range(2)]
+    requests = [asyncio.create_task(hold_turn(limit, end)) for _ in range(2)]
     await asyncio.sleep(0)
     for each in requests:
         each.cancel()
     assert await asyncio.gather(*requests, return_exceptions=True) != [None, None]
     end.set()
-    await asyncio.gather(request(), request())
+    await asyncio.gather(hold_turn(limit, end), hold_turn(limit, end))
 
 
 async def test_user_without_requests_is_forgotten() -> None:

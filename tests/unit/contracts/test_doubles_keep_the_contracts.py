@@ -1,6 +1,5 @@
 from dataclasses import fields
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -8,14 +7,12 @@ from ordergate.adapters.memory import InMemoryStorage, Tables
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
-from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import TokenIssuer
 from ordergate.domain.user import PasswordHash
 from tests.contracts.clock_contract import ClockContract
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.passwords_contract import PasswordHasherContract
-from tests.contracts.signing_keys_contract import SigningKeysContract
 from tests.contracts.storage_contract import StorageContract
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.contracts.tokens_contract import TokenIssuerContract
@@ -27,6 +24,7 @@ from tests.support.doubles import (
     TableTokenIssuer,
 )
 from tests.support.throttle_calls import guess, is_blocked
+from tests.unit.mutants.kit import MutantSigningKeys
 
 
 class TestInMemoryStorage(StorageContract):
@@ -81,22 +79,8 @@ class TestCountingThrottle(ThrottleContract):
         assert not await is_blocked(throttle)
 
 
-class TestInMemorySigningKeys(SigningKeysContract):
-    @pytest.fixture
-    def keys(self) -> SigningKeys:
-        return InMemorySigningKeys()
-
-    @pytest.fixture
-    def pem(self) -> Path:
-        return Path("private.pem")
-
-    @pytest.fixture
-    def no_pem(self) -> Path:
-        return Path("notes.txt")
-
-    def another(self, keys: SigningKeys) -> SigningKeys:
-        assert isinstance(keys, InMemorySigningKeys)
-        return InMemorySigningKeys(keys.kept)
+class TestInMemorySigningKeys(MutantSigningKeys):
+    mutant = InMemorySigningKeys
 
 
 class TestSettableClock(ClockContract):

@@ -6,18 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.unit.mutants.kit import contract_for, must_fail
+from tests.unit.mutants.kit import CAUGHT_BY, contract_for, must_fail
 
 
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> pytest.Class | None:
-    if not (
-        isinstance(collector, pytest.Module) and isinstance(obj, type) and "caught_by" in vars(obj)
-    ):
+    if not (isinstance(collector, pytest.Module) and isinstance(obj, type) and obj in CAUGHT_BY):
         return None
     node = pytest.Class.from_parent(collector, name=name)
-    node.obj = contract_for(obj, vars(obj)["caught_by"])
+    node.obj = contract_for(obj, CAUGHT_BY[obj])
     return node
 
 

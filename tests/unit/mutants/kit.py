@@ -46,6 +46,10 @@ FAILURES = (AssertionError, pytest.fail.Exception, ApplicationError, ValueError)
 PORTS = ("users", "sessions", "orders", "staff_orders", "loader", "archive")
 
 
+CAUGHT_BY: dict[object, tuple[str, ...]] = {}
+"""The contract tests that must fail on each mutant."""
+
+
 def caught_by(*tests: str) -> Callable[[C], C]:
     """Name the contract tests that fail on a mutant.
 
@@ -53,7 +57,7 @@ def caught_by(*tests: str) -> Callable[[C], C]:
     """
 
     def mark(mutant: C) -> C:
-        setattr(mutant, "caught_by", tests)  # noqa: B010 - a type has no such attribute
+        CAUGHT_BY[mutant] = tests
         return mutant
 
     return mark

@@ -5,7 +5,6 @@ import pytest
 from ordergate.adapters.system.system_clock import SystemClock
 from tests.support.doubles import (
     CountingThrottle,
-    InMemorySigningKeys,
     InstantPasswordHasher,
     TableTokenIssuer,
 )
@@ -15,7 +14,6 @@ from tests.unit.mutants.kit import (
     MutantClock,
     MutantPasswordHasher,
     MutantPublicKeys,
-    MutantSigningKeys,
     MutantStorage,
     MutantThrottle,
     MutantTokenIssuer,
@@ -38,10 +36,6 @@ class TestHealthyThrottle(MutantThrottle):
 
 class TestHealthyPasswordHasher(MutantPasswordHasher):
     mutant = InstantPasswordHasher
-
-
-class TestHealthySigningKeys(MutantSigningKeys):
-    mutant = InMemorySigningKeys
 
 
 class TestHealthyTokenIssuer(MutantTokenIssuer):

@@ -1,7 +1,6 @@
 """Faults of throttles, password hashers, token issuers, clocks and key publishers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from ordergate.adapters.system.system_clock import SystemClock
@@ -12,6 +11,7 @@ from ordergate.application.ports.passwords import (
     SessionKey,
     ThrottleKey,
     Verification,
+    Verify,
 )
 from ordergate.application.ports.tokens import AccessToken, Caller, Jwks
 from ordergate.domain.scope import Scope
@@ -20,8 +20,6 @@ from tests.support.doubles import CountingThrottle, InstantPasswordHasher, Table
 from tests.unit.mutants.kit import Keys, caught_by
 
 # Throttles
-
-Verify = Callable[[], Awaitable[Verification]]
 
 
 @caught_by("test_unverified_guess_is_not_counted")
