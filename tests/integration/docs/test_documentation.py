@@ -229,6 +229,33 @@ def test_readme_map_matches_the_folders() -> None:
                 assert path.name in listing, path
 
 
+# The reading path
+
+
+def count_lines(path: str, name: str) -> int:
+    """Count the lines of a file, or of a class or function in it with its decorators."""
+    code = (ROOT / path).read_text()
+    if not name:
+        return code.count("\n")
+    (node,) = (
+        node
+        for node in ast.parse(code).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name == name
+    )
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return (node.end_lineno or 0) - first + 1
+
+
+def test_hour_has_twelve_parts_of_about_900_lines() -> None:
+    page = (ROOT / "docs" / "the-hour.md").read_text()
+    parts = re.findall(r"^\| \d+ \| \[([\w/.]+)\]\(\.\./\1\)(?:, `(\w+)`)? \|", page, re.MULTILINE)
+    lines = {part: count_lines(*part) for part in parts}
+    assert len(lines) == 12
+    assert {part: count for part, count in lines.items() if count > 130} == {}
+    assert 700 <= sum(lines.values()) <= 1_000
+
+
 # Every page
 
 
