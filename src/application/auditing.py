@@ -29,7 +29,7 @@ def record_ended(
 
 
 @contextmanager
-def recording_throttled(
+def record_throttled(
     audit: Audit, event: AuditEvent, *, origin: Origin, user: UserId | None = None
 ) -> Iterator[None]:
     """Record the event when the work raises `Throttled`."""

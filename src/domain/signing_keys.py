@@ -84,7 +84,7 @@ class KeySchedule:
             case _:
                 return None
 
-    def wait(self, key: KeyRecord, now: datetime) -> datetime | None:
+    def waits_until(self, key: KeyRecord, now: datetime) -> datetime | None:
         """Return the time of the next status, or `None` if it is due."""
         due = self.due(key)
         return due if due and now < due else None
@@ -132,7 +132,7 @@ class KeyRing:
             raise InvalidKeyChange(
                 f"{key_id} has signed before and only verifies; promote a published key"
             )
-        until = schedule.wait(key, now)
+        until = schedule.waits_until(key, now)
         if until and not early:
             raise KeyChangeTooEarly(
                 f"not every verifier may know {key_id} before {until:%Y-%m-%dT%H:%M:%SZ}"
@@ -153,7 +153,7 @@ class KeyRing:
         key = self._find(key_id)
         if key.status is KeyStatus.SIGNING:
             raise InvalidKeyChange(f"{key_id} signs; promote another key first")
-        until = schedule.wait(key, now)
+        until = schedule.waits_until(key, now)
         if key.status is KeyStatus.VERIFYING and until and not early:
             raise KeyChangeTooEarly(
                 f"tokens that {key_id} signed are valid until {until:%Y-%m-%dT%H:%M:%SZ}"
@@ -179,14 +179,14 @@ class KeyRing:
         kept = (
             key
             for key in self.keys
-            if key.status is not KeyStatus.VERIFYING or schedule.wait(key, now)
+            if key.status is not KeyStatus.VERIFYING or schedule.waits_until(key, now)
         )
         ring = self._with(*kept)
         if not any(key.status is KeyStatus.PUBLISHED for key in ring.keys):
             ring = ring.publish(make(self.signing().algorithm), now)
         published = (key for key in ring.keys if key.status is KeyStatus.PUBLISHED)
         first = min(published, key=lambda key: schedule.due(key) or now)
-        if early or not schedule.wait(first, now):
+        if early or not schedule.waits_until(first, now):
             ring = ring.promote(first.id, now, schedule, early=early)
         return ring
 

@@ -103,7 +103,7 @@ class PasswordHasherContract:
         assert await hasher.verify(Password("wrong"), outdated) == Verification(matches=False)
 
     async def test_result_does_not_depend_on_the_requester(self, hasher: PasswordHasher) -> None:
-        requester = Requester.at("192.0.2.1", "alice", known=True)
+        requester = Requester.from_client("192.0.2.1", "alice", known=True)
         stored = await hasher.hash(Password("secret words"), requester)
         right = await hasher.verify(Password("secret words"), stored, requester)
         wrong = await hasher.verify(Password("other words"), stored, requester)
@@ -112,10 +112,10 @@ class PasswordHasherContract:
     async def test_flood_for_one_account_refuses_only_its_own_work(
         self, hasher: PasswordHasher
     ) -> None:
-        requesters = [Requester.at("192.0.2.1", "mallory", known=True)] * 76
+        requesters = [Requester.from_client("192.0.2.1", "mallory", known=True)] * 76
         requesters += [
-            Requester.at("192.0.2.1", "mallory", known=False),
-            Requester.at("192.0.2.1", "bob", known=True),
+            Requester.from_client("192.0.2.1", "mallory", known=False),
+            Requester.from_client("192.0.2.1", "bob", known=True),
         ]
         *flood, stranger, other = await asyncio.gather(
             *(hasher.verify(Password("guess"), None, requester) for requester in requesters),
@@ -128,7 +128,7 @@ class PasswordHasherContract:
         )
 
     def test_requesters_are_grouped_as_the_throttle_groups_them(self) -> None:
-        one = Requester.at("2001:db8:0:1::1", "Zo\u00eb", known=False)
-        assert one == Requester.at("2001:db8:0:1::2", "ZOE\u0308", known=False)
-        assert one != Requester.at("2001:db8:0:2::1", "Zo\u00eb", known=False)
-        assert one != Requester.at("2001:db8:0:1::1", "zoe", known=False)
+        one = Requester.from_client("2001:db8:0:1::1", "Zo\u00eb", known=False)
+        assert one == Requester.from_client("2001:db8:0:1::2", "ZOE\u0308", known=False)
+        assert one != Requester.from_client("2001:db8:0:2::1", "Zo\u00eb", known=False)
+        assert one != Requester.from_client("2001:db8:0:1::1", "zoe", known=False)

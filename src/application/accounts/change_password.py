@@ -39,7 +39,7 @@ class ChangePassword:
             account = await self.reauthenticate(current, caller=caller, origin=origin)
             secret = Password.new(new)
             self.rules.check(secret, account.username)
-            requester = Requester.at(origin.address, account.username.value, known=True)
+            requester = Requester.from_client(origin.address, account.username.value, known=True)
             ended = await self.users.change_password(
                 caller.id,
                 old=account.password_hash,

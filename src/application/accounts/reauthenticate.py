@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ordergate.application.accounts.get_account import GetAccount
-from ordergate.application.auditing import recording_throttled
+from ordergate.application.auditing import record_throttled
 from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.passwords import (
@@ -48,7 +48,7 @@ class Reauthenticate:
     async def __call__(self, password: str, *, caller: Caller, origin: Origin) -> User:
         user, account = caller.id, await GetAccount(self.users)(user=caller.id)
         event = AuditEvent.SIGN_IN_THROTTLED
-        with recording_throttled(self.audit, event, origin=origin, user=user):
+        with record_throttled(self.audit, event, origin=origin, user=user):
             verification = await self.throttle.guard(
                 SessionKey(user, caller.session),
                 origin.address,
@@ -67,5 +67,5 @@ class Reauthenticate:
             guess = Password.guess(password)
         except InvalidPassword:
             return Verification(matches=False)
-        requester = Requester.at(origin.address, account.username.value, known=True)
+        requester = Requester.from_client(origin.address, account.username.value, known=True)
         return await self.hasher.verify(guess, account.password_hash, requester)

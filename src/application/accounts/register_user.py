@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.auditing import recording_throttled
+from ordergate.application.auditing import record_throttled
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.passwords import PasswordHasher, Requester, Throttle
 from ordergate.application.ports.users import UserRepository
@@ -35,9 +35,9 @@ class RegisterUser:
         self.rules.check(secret, name)
         requester = None
         if origin is not None:
-            with recording_throttled(self.audit, AuditEvent.SIGN_UP_THROTTLED, origin=origin):
+            with record_throttled(self.audit, AuditEvent.SIGN_UP_THROTTLED, origin=origin):
                 await self.throttle.count_sign_up(origin.address)
-            requester = Requester.at(origin.address, name.value, known=False)
+            requester = Requester.from_client(origin.address, name.value, known=False)
         user = await self.users.add(name, await self.hasher.hash(secret, requester))
         self.audit.record(AuditEvent.ACCOUNT_OPENED, origin=origin, user=user.id)
         return user

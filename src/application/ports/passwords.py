@@ -75,7 +75,7 @@ class Requester:
     known: bool
 
     @classmethod
-    def at(cls, address: str, username: str, *, known: bool) -> Self:
+    def from_client(cls, address: str, username: str, *, known: bool) -> Self:
         """Make the requester of an IP address and a typed user name."""
         account = sign_in_key(username).name
         return cls(customer_network(address), client_network(address), account, known)

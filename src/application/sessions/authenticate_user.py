@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from uuid import uuid4
 
-from ordergate.application.auditing import record_ended, recording_throttled
+from ordergate.application.auditing import record_ended, record_throttled
 from ordergate.application.errors import InvalidCredentials, StorageUnavailable
 from ordergate.application.find_account import find_account
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
@@ -72,7 +72,7 @@ class AuthenticateUser:
         found = await find_account(self.users, username)
         known = found.id if found else None
         event = AuditEvent.SIGN_IN_THROTTLED
-        with recording_throttled(self.audit, event, origin=origin, user=known):
+        with record_throttled(self.audit, event, origin=origin, user=known):
             user = await self._verify_password(found, username, password, origin)
         grant = await self._start_session(user, client_id, scope, origin) if user else None
         if grant is None:
@@ -117,7 +117,7 @@ class AuthenticateUser:
         familiar = await self.sessions.has_signed_in_from(
             user.id if user else _NOBODY, origin.address
         )
-        requester = Requester.at(origin.address, username, known=familiar)
+        requester = Requester.from_client(origin.address, username, known=familiar)
         verification = await self.throttle.guard(
             sign_in_key(username),
             origin.address,

@@ -123,7 +123,7 @@ def test_clock_never_goes_back_in_any_thread() -> None:
 
 def test_expired_token_stays_expired_when_the_clock_is_set_back(hands: Hands) -> None:
     hands.wall = NOW
-    keys = KeySet.of([SigningKey.from_secret(SECRET.decode()).verifying()])
+    keys = KeySet.from_keys([SigningKey.from_secret(SECRET.decode()).verifying()])
     verifier = JwtTokenVerifier(
         lambda claims: claims.text("sub"),
         clock=SystemClock(lambda: hands.wall, lambda: hands.tick),

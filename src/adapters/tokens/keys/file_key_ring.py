@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.key_file import FileMark, KeyFile, StoredKeys
-from ordergate.adapters.tokens.keys.key_source import KeySource, jwks_of
+from ordergate.adapters.tokens.keys.key_source import KeySource, to_jwks
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
 from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.clock import Clock
@@ -145,4 +145,6 @@ class FileKeyRing(KeySource, SigningKeys):
         mark, stored = self._file.load()
         keys = [stored.private[record.id] for record in stored.ring.keys]
         signing = stored.private[stored.ring.signing().id]
-        return _Loaded(mark, signing, KeySet.of(key.verifying() for key in keys), jwks_of(keys))
+        return _Loaded(
+            mark, signing, KeySet.from_keys(key.verifying() for key in keys), to_jwks(keys)
+        )

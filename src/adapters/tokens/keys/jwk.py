@@ -77,7 +77,7 @@ class KeySet:
         _check_together([key.kid for key in self.keys], [key.algorithm for key in self.keys])
 
     @classmethod
-    def of(cls, keys: Iterable[VerifyingKey]) -> Self:
+    def from_keys(cls, keys: Iterable[VerifyingKey]) -> Self:
         """Combine keys. Raises `InvalidKeySet`."""
         return cls(tuple(keys))
 

@@ -44,7 +44,7 @@ class StaticKeys(KeySource, SigningKeys):
 
     def __init__(self, key: SigningKey, *, holder: str = "a setting") -> None:
         self._key = key
-        self._verifying = KeySet.of([key.verifying()])
+        self._verifying = KeySet.from_keys([key.verifying()])
         self._holder = holder
 
     def signing(self) -> SigningKey:
@@ -58,7 +58,7 @@ class StaticKeys(KeySource, SigningKeys):
 
     def jwks(self) -> Jwks:
         """Publish the key; the set of a secret is empty."""
-        return jwks_of([self._key])
+        return to_jwks([self._key])
 
     def list_keys(self) -> Sequence[KeyRecord]:
         """Return the key."""
@@ -87,6 +87,6 @@ class StaticKeys(KeySource, SigningKeys):
         raise SigningKeyError(f"{self._holder} holds the one key; unset it to keep keys in a file")
 
 
-def jwks_of(keys: Iterable[SigningKey]) -> Jwks:
+def to_jwks(keys: Iterable[SigningKey]) -> Jwks:
     """Write the public parts of keys as a JWK Set (RFC 7517, section 5)."""
     return {"keys": [jwk for key in keys if (jwk := key.public_jwk()) is not None]}

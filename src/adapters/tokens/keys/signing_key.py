@@ -68,7 +68,7 @@ class SigningKey:
             raise InvalidSigningKey("the key is encrypted; store it without a passphrase") from None
         except (ValueError, UnsupportedAlgorithm):
             raise InvalidSigningKey("this is not a PEM file with a private key") from None
-        return cls._of(key)
+        return cls._from_private_key(key)
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -87,7 +87,7 @@ class SigningKey:
             private = _ALGORITHMS[str(jwk["alg"])].from_jwk(dict(jwk))
         except (InvalidKeyError, TypeError, ValueError, UnsupportedAlgorithm):
             raise InvalidSigningKey("this is not a private JWK") from None
-        key = cls._of(private)
+        key = cls._from_private_key(private)
         if (key.algorithm, key.kid) != (jwk["alg"], jwk.get("kid")):
             raise InvalidSigningKey("alg or kid is another key's")
         return key
@@ -95,10 +95,10 @@ class SigningKey:
     @classmethod
     def new(cls, algorithm: KeyAlgorithm) -> Self:
         """Generate a key pair for EdDSA, ES256 or RS256 (4096 bits)."""
-        return cls._of(new_private_key(algorithm))
+        return cls._from_private_key(new_private_key(algorithm))
 
     @classmethod
-    def _of(cls, key: object) -> Self:
+    def _from_private_key(cls, key: object) -> Self:
         if isinstance(key, ed25519.Ed25519PrivateKey):
             return cls("EdDSA", key, _thumbprint("EdDSA", key))
         if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):

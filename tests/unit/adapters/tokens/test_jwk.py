@@ -148,7 +148,7 @@ def test_rsa_key_with_another_exponent_is_left_out(exponent: int) -> None:
 def test_rsa_key_with_the_roca_weakness_is_left_out() -> None:
     key = roca_key()
     token = sign("RS256", key=key)
-    unchecked = KeySet.of([VerifyingKey(None, "RS256", key.public_key())])
+    unchecked = KeySet.from_keys([VerifyingKey(None, "RS256", key.public_key())])
     assert read_jws(token, unchecked), "the signature itself is good"
     assert not verifies(to_jwk(key), "RS256", key)
     assert KeySet.from_jwks(to_jwk(key)).refused == (
@@ -174,7 +174,7 @@ def test_kid_is_in_a_set_once() -> None:
         KeySet.from_jwks(twice)
     key = VerifyingKey("one", "EdDSA", private_key("EdDSA").public_key())
     with pytest.raises(InvalidKeySet, match="same kid"):
-        KeySet.of([key, key])
+        KeySet.from_keys([key, key])
 
 
 def test_kid_is_in_a_set_once_even_if_one_of_the_keys_is_left_out() -> None:

@@ -203,7 +203,7 @@ def test_kid_is_text(kid: object) -> None:
 
 
 def test_token_is_refused_when_the_set_is_empty() -> None:
-    refused(sign("EdDSA"), KeySet.of([]))
+    refused(sign("EdDSA"), KeySet.from_keys([]))
 
 
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 71, 128])

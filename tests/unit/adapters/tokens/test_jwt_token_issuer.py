@@ -104,7 +104,7 @@ class ChangingKeys(KeySource):
     """Keys of which the last is noticed only when it is asked for."""
 
     def __init__(self, *keys: SigningKey) -> None:
-        self._sets = [KeySet.of(key.verifying() for key in keys[:n]) for n in (1, len(keys))]
+        self._sets = [KeySet.from_keys(key.verifying() for key in keys[:n]) for n in (1, len(keys))]
         self._signing = keys[0]
         self.looks = 0
 

@@ -51,7 +51,7 @@ def keys() -> KeySet:
 
 
 def key_set() -> KeySet:
-    return KeySet.of([SigningKey.from_secret(SECRET.decode()).verifying()])
+    return KeySet.from_keys([SigningKey.from_secret(SECRET.decode()).verifying()])
 
 
 def test_signature_is_checked_once(verifier: CountingVerifier, keys: KeySet) -> None:
@@ -84,7 +84,7 @@ def test_remembered_token_is_refused_before_its_issue_time(
 
 def test_cache_is_cleared_when_the_keys_change(verifier: CountingVerifier, keys: KeySet) -> None:
     verifier.verify(token(), keys)
-    without = KeySet.of([ANOTHER_KEY.verifying()])
+    without = KeySet.from_keys([ANOTHER_KEY.verifying()])
     with pytest.raises(InvalidToken):
         verifier.verify(token(), without)
     verifier.verify(token(), key_set())

@@ -46,7 +46,9 @@ async def test_taken_name_costs_the_same_work(harness: IdentityHarness) -> None:
 
 
 async def test_each_hash_is_computed_for_its_client_and_account(harness: IdentityHarness) -> None:
-    stranger, known = (Requester.at(HOME.address, "alice", known=known) for known in (False, True))
+    stranger, known = (
+        Requester.from_client(HOME.address, "alice", known=known) for known in (False, True)
+    )
     await harness.register_user("alice", PASSWORD, origin=HOME)
     await harness.sign_in("ALICE")
     caller = await harness.caller(await harness.sign_in("alice"))
