@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -139,6 +140,21 @@ class SigningKeysContract:
             list(threads.map(publish_one, range(16)))
         assert [key.id for key in keys.list_keys()] == recorded
         assert len(recorded) == 16
+
+    def test_change_is_recorded_before_the_next_change_begins(self, keys: SigningKeys) -> None:
+        began = Event()
+
+        def begin(ring: KeyRing) -> KeyRing:
+            began.set()
+            return ring
+
+        def record(_: Sequence[KeyRecord]) -> None:
+            others.submit(self.another(keys).change, begin, lambda _: None)
+            assert not began.wait(0.2)
+
+        with ThreadPoolExecutor(1) as others:
+            keys.change(publishing(keys.make("EdDSA")), record)
+        assert began.is_set()
 
     def test_imported_key_has_the_same_id_each_time(self, keys: SigningKeys, pem: Path) -> None:
         key = keys.import_from(pem)

@@ -87,6 +87,17 @@ class RecordsAChangeBeforeItIsStored(InMemorySigningKeys):
         return super().change(step, lambda _: None)
 
 
+@caught_by("test_change_is_recorded_before_the_next_change_begins")
+class RecordsAChangeWithoutTheLock(InMemorySigningKeys):
+    """The audit has the changes of two commands in the wrong order."""
+
+    def change(self, step: Step, record: Record) -> Sequence[KeyRecord]:
+        changed = super().change(step, lambda _: None)
+        if changed:
+            record(changed)
+        return changed
+
+
 @caught_by("test_step_that_changes_nothing_is_not_recorded")
 class RecordsEveryStep(InMemorySigningKeys):
     """Each run of cron is a change of keys."""
