@@ -287,7 +287,7 @@ class OrderRepositoryContract:
 
     async def test_add_refuses_an_order_of_another_owner(self, storage: Storage) -> None:
         await storage.loader.load([ALICE, BOB], [])
-        with pytest.raises(ValueError, match="somebody else"):
+        with pytest.raises(ValueError, match="another owner"):
             await storage.orders.add(place_and_get_location(owner=BOB.id), owner=ALICE.id)
         assert await storage.orders.page(owner=BOB.id, limit=1) == []
 

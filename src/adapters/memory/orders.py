@@ -53,7 +53,7 @@ class InMemoryOrderRepository(OrderRepository):
         """Look up both keys and store the order."""
         tables = self._tables
         if order.owner != owner:
-            raise ValueError("the order is somebody else's")
+            raise ValueError("the order has another owner")
         if owner not in tables.users and owner not in tables.external:
             return None
         if key:

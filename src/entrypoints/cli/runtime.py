@@ -28,7 +28,7 @@ _log = logging.getLogger("ordergate.storage")
 
 
 class Failure(Exception):
-    """A reason to stop, as a line for whoever typed the command."""
+    """A reason to stop, as one line for the user of the command."""
 
 
 def file_path(text: str) -> Path:

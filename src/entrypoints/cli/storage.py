@@ -40,7 +40,7 @@ from ordergate.entrypoints.server.signals import Terminated
 storage = typer.Typer()
 
 _STATEMENT_SECONDS = 3_600
-"""How long a statement of a copy may take: nobody waits for it, and counting takes minutes."""
+"""The time limit of a statement of a copy: counting takes minutes."""
 
 # An access token lives for a day at most, and for five minutes more where clocks differ. The
 # session that it belongs to has to be known to have ended for as long.
@@ -104,7 +104,7 @@ def copy_storage(
 ) -> None:
     """Copy everything into an empty database, and verify it; run it again to go on.
 
-    URLs are like ORDERGATE_DATABASE_URL. Stop whatever writes to either database before.
+    URLs are like ORDERGATE_DATABASE_URL. Stop all programs that write to either database first.
     """
     container = load_container()
     url_error = container.setting_validators()["database_url"]

@@ -35,7 +35,7 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
             logger.propagate = True
     # Alembic tells at INFO what it is about to do; the commands say what they did.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # httpx logs every request at INFO; whoever sends one logs its outcome.
+    # httpx logs every request at INFO; the callers log the outcomes.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

@@ -55,7 +55,7 @@ def _network(text: str) -> str:
         if network.prefixlen:
             return str(network)
     raise PydanticCustomError(
-        "network", "must be IP addresses or networks such as 10.0.0.0/8, and not everybody's"
+        "network", "must be IP addresses or networks such as 10.0.0.0/8, and not all addresses"
     )
 
 

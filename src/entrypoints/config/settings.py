@@ -312,7 +312,7 @@ def _default_of(name: str) -> str:
 
 
 def _unknown_names() -> list[str]:
-    """Say of each variable that begins as ours do and is none of ours what is wrong with it."""
+    """Describe the mistake in each unknown variable with our prefix."""
     known = {name.upper() for name in Settings.model_fields} | {_PASSWORD}
     known |= {name + FILE_SUFFIX for name in secret_names()}
     ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}

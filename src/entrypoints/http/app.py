@@ -77,7 +77,7 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        # FastAPI's own telemetry costs every request, also where nobody collects it.
+        # FastAPI's own telemetry costs time at every request, even if it is not collected.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.container = container

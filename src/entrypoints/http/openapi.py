@@ -62,8 +62,8 @@ def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Re
 def install_openapi(app: FastAPI, *, issues_tokens: bool) -> None:
     """Complete the document with the errors that every operation can answer.
 
-    Where nobody `issues_tokens`, tokens come from elsewhere: the document tells no more of them
-    than that they are JWTs.
+    Without `issues_tokens`, another issuer makes the tokens, and the document only says that they
+    are JWTs.
     """
 
     def openapi() -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _complete(document: dict[str, Any], *, issues_tokens: bool) -> dict[str, Any
 
 
 def _take_tokens_from_elsewhere(document: dict[str, Any]) -> None:
-    """Replace the password flow by a bearer token that somebody brings."""
+    """Replace the password flow by a bearer token."""
     schemes = document.get("components", {}).get("securitySchemes", {})
     if schemes.pop("password", None):
         schemes["bearer"] = dict(_BEARER)

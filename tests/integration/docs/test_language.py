@@ -25,7 +25,14 @@ BETTER = {
 }
 """Words, and what to write instead."""
 
-WORDS = re.compile(rf"\b({'|'.join(BETTER)})\b", re.IGNORECASE)
+BETTER_OUTSIDE_TESTS = {
+    "nobody": "no caller, no user, nothing",
+    "somebody": "a user, a client",
+    "everybody": "all users, every client",
+    "whoever": "the caller, the operator, anyone who",
+    "goodbye": "termination",
+}
+"""Words that tests may use, as names of users for example."""
 
 FILES = sorted(
     [
@@ -40,9 +47,11 @@ FILES = sorted(
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_file_uses_the_words_of_the_field(file: Path) -> None:
+    better = BETTER if file.is_relative_to(ROOT / "tests") else BETTER | BETTER_OUTSIDE_TESTS
+    words = re.compile(rf"\b({'|'.join(better)})\b", re.IGNORECASE)
     text = re.sub(r"\s+", " ", file.read_text())
-    found = {match[1].lower(): text[match.start() - 40 :][:90] for match in WORDS.finditer(text)}
-    assert {word: (BETTER[word], where) for word, where in found.items()} == {}
+    found = {match[1].lower(): text[match.start() - 40 :][:90] for match in words.finditer(text)}
+    assert {word: (better[word], where) for word, where in found.items()} == {}
 
 
 def test_glossary_is_sorted_and_has_no_term_twice() -> None:

@@ -258,7 +258,7 @@ class _Adding(InMemoryOrderRepository):
     ) -> Order | None:
         tables = self._tables
         if order.owner != owner:
-            raise ValueError("the order is somebody else's")
+            raise ValueError("the order has another owner")
         if not self._may_order(owner):
             return None
         if key and (known := tables.keys.get(self._key(owner, key))):

@@ -39,7 +39,7 @@ _FOR_SHARED_READS = 1
 """Connections beyond the pool that are opened for shared reads when all of the pool are in use."""
 
 _KEPT_FOR_READS = 2
-"""Connections that no write takes: those that wait for one owner's row hold up nobody's reads."""
+"""Connections that writes never take, so writes that wait for a row block no reads."""
 
 _FIRST_PAUSE_SECONDS = 0.05
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
@@ -252,7 +252,7 @@ class PostgresDatabase(Database):
         except FAILURES as error:
             if not is_lost(cause_of(error)):
                 raise
-            driver.terminate()  # a silent end would not answer a goodbye
+            driver.terminate()  # a silent server would not answer a termination
             await connection.invalidate()
             if isinstance(error, TimeoutError) and driver.idle_since is not None:
                 self._limits.note_silence()

@@ -47,7 +47,7 @@ class ConnectionLimits:
 
     async def close(self) -> None:
         """Close all connections in parallel, because silent ones do not answer."""
-        await asyncio.gather(*self._retired, *map(_say_goodbye, self._connections))
+        await asyncio.gather(*self._retired, *map(_terminate, self._connections))
 
     def _on_connect(self, connection: _Adapted, _: object) -> None:
         self._connections.add(connection.driver_connection)
@@ -74,13 +74,13 @@ class ConnectionLimits:
             or now - driver.opened_at > MAX_AGE_SECONDS
             or driver.is_closed()
         ):
-            goodbye = asyncio.get_running_loop().create_task(_say_goodbye(driver))
-            self._retired.add(goodbye)
-            goodbye.add_done_callback(self._retired.discard)
+            termination = asyncio.get_running_loop().create_task(_terminate(driver))
+            self._retired.add(termination)
+            termination.add_done_callback(self._retired.discard)
             raise DisconnectionError
 
 
-async def _say_goodbye(driver: PostgresConnection) -> None:
+async def _terminate(driver: PostgresConnection) -> None:
     """Terminate a connection, so the server does not log it as lost."""
     with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         await driver.close(timeout=_GOODBYE_SECONDS)

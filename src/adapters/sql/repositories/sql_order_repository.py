@@ -92,7 +92,7 @@ class SqlOrderRepository(OrderRepository):
     ) -> Order | None:
         """Insert the order, its lines and its key, after locking the owner's row."""
         if order.owner != owner:
-            raise ValueError("the order is somebody else's")
+            raise ValueError("the order has another owner")
 
         run = self._database.run
 

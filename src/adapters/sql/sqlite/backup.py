@@ -176,8 +176,8 @@ class SqliteFile(StorageFile):
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            # The source is sound, so it is the target that cannot even be written to. Nobody can
-            # read it; it keeps its name and its mode.
+            # The source is sound, so the target is damaged and cannot be read. It keeps its name
+            # and its mode.
             with file_errors(self._path):
                 os.truncate(self._path, 0)
                 for journal in JOURNALS:

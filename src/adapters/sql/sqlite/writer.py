@@ -118,7 +118,7 @@ class _GroupCommitLoop:
             group = [job]
             try:
                 open_ended = self._commit(group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+            except Exception as error:  # noqa: BLE001 - a caller waits for any error
                 self._connection.close()
                 if is_busy(error):
                     group += self._pop_expired()

@@ -66,7 +66,7 @@ class KeyFile:
         stored = self.read()
         with self._explained("read"):
             if not stored.ring.keys:
-                raise ValueError("there are none in it")
+                raise ValueError("it has no keys")
         return mark, stored
 
     def read(self) -> StoredKeys:

@@ -159,5 +159,5 @@ def _key_set(body: bytes) -> KeySet:
     keys = KeySet.from_jwks(document)
     members = document["keys"]
     if isinstance(members, list) and any({"d", "k"} & set(jwk) for jwk in members):
-        raise ValueError("the set holds a private key, which everybody knows by now")
+        raise ValueError("the set holds a private key, which is public now")
     return keys

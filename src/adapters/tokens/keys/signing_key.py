@@ -123,7 +123,7 @@ class SigningKey:
     def private_jwk(self) -> dict[str, str]:
         """Write the private key as a JWK (RFC 7517). Raises ValueError for a secret."""
         if isinstance(self.key, bytes):
-            raise ValueError("a secret is kept by whoever set it")
+            raise ValueError("a secret is kept outside the service")
         return _jwk(self.algorithm, self.key) | self._names()
 
     def _names(self) -> dict[str, str]:

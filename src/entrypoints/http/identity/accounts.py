@@ -69,7 +69,7 @@ class NewPassword(_Body):
 
 
 class Confirmation(_Body):
-    """The password of whoever asks."""
+    """The password of the caller."""
 
     password: _Password
 
@@ -140,5 +140,5 @@ async def close_account(
     close_account: CloseAccountCase,
     origin: RequestOrigin,
 ) -> None:
-    """End your sessions and erase your name and password. Your orders stay, and name nobody."""
+    """End your sessions and erase your name and password. Your orders stay, without your name."""
     await close_account(confirmation.password, caller=user, origin=origin)

@@ -85,7 +85,7 @@ async def end_session(
     end_session: EndSessionCase,
     origin: RequestOrigin,
 ) -> None:
-    """End a session of yours. Somebody else's is not found, like one that does not exist."""
+    """End one of your sessions. Sessions of other users are not found."""
     await end_session(SessionId(id), user=user.id, origin=origin)
 
 

@@ -1,4 +1,4 @@
-"""What every answer has, whoever made it: a request id, careful headers, and errors as problems."""
+"""The request id, security headers and problems of every answer."""
 
 import asyncio
 import errno
@@ -39,7 +39,7 @@ class EdgeMiddleware:
     """The outermost middleware.
 
     The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
-    one; it is returned, logged and part of every problem. An exception nobody expected is logged
+    one; it is returned, logged and part of every problem. An unexpected exception is logged
     and answered as 500, or as 503 if it is a lack of file descriptors; what a shutdown cuts off is
     answered as 503; an error that some layer answered in another shape leaves as a problem. A
     malformed head reaches no other layer.
@@ -62,7 +62,7 @@ class EdgeMiddleware:
         try:
             await self.app(scope, receive, answer.send)
         except ClientDisconnect:
-            return  # nobody is there to be answered
+            return  # the client has disconnected
         except asyncio.CancelledError:
             if answer.started:
                 raise

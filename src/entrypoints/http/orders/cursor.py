@@ -47,7 +47,7 @@ class Cursors:
     """Writes and reads cursors under a key that all hosts of a storage share.
 
     A cursor is base64url of a position and of the HMAC-SHA-256, cut to 16 bytes, of the position
-    and the list. Without the key, nobody can make one or use it for another list.
+    and the list. Only the key can make a cursor or use it for another list.
     """
 
     key: bytes = field(repr=False)

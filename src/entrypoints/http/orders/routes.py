@@ -179,7 +179,7 @@ async def read_order(
     get_own_order: GetOwnOrderCase,
     response: Response,
 ) -> OrderOut | Response:
-    """Return an order of yours. Somebody else's is not found, like one that does not exist."""
+    """Return one of your orders. Orders of other users are not found."""
     order = await get_own_order(OrderId(id), owner=user.id)
     if conditions is not None and conditions.is_unmodified(order.version):
         return Response(status_code=304, headers=_caching(order))

@@ -38,7 +38,7 @@ _log = logging.getLogger("ordergate.http")
 
 
 def to_problem(error: Exception) -> Problem:
-    """Find the answer to any error; what nobody expected is an `INTERNAL` problem."""
+    """Return the problem of an error; an unexpected one is `INTERNAL`."""
     match error:
         case ApplicationError():
             return _with_delay(PROBLEMS[type(error)], error)
