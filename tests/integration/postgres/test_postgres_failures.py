@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
-from ordergate.adapters.sql.postgres import database as postgres_database
+from ordergate.adapters.sql.postgres import hosts as postgres_hosts
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.postgres.url import split_hosts
 from ordergate.adapters.sql.sql_storage import SqlStorage
@@ -114,7 +114,7 @@ async def test_deadlock_is_retried(
     async with rival.transaction():
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", bob.id)
         writing = asyncio.create_task(database.write(work))
-        watcher = await asyncpg.connect(database._hosts[0])
+        watcher = await asyncpg.connect(database._hosts.first)
         await wait_for_blocked_lock(watcher)
         await watcher.close()
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", ALICE.id)
@@ -576,7 +576,7 @@ async def _found(storage: SqlStorage, order_id: int) -> bool:
 @pytest.fixture
 def silent_first(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Return a URL of two hosts: the first takes connections and says nothing, the other is fit."""
-    monkeypatch.setattr(postgres_database, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_hosts, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         parts = urlsplit(postgres_url)
@@ -597,6 +597,6 @@ async def test_silent_host_is_skipped_by_parallel_connections(
     reads = [database.read(lambda c: c.scalar(ONE)) for _ in range(10)]
     began = time.monotonic()
     assert await asyncio.gather(*reads) == [1] * 10
-    assert time.monotonic() - began < 2 * postgres_database.CONNECT_SECONDS
-    assert database._hosts[0] == split_hosts(silent_first)[1]
+    assert time.monotonic() - began < 2 * postgres_hosts.CONNECT_SECONDS
+    assert database._hosts.first == split_hosts(silent_first)[1]
     await database.close()

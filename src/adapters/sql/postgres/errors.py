@@ -1,4 +1,4 @@
-"""Classification of errors of PostgreSQL, the driver and the network."""
+"""What PostgreSQL and the way to it report, and what may be done about it."""
 
 import re
 import ssl
@@ -8,18 +8,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 FAILURES = (DBAPIError, PoolTimeoutError, OSError, asyncpg.InternalClientError)
-"""Errors of an attempt that are not the job's own; OSError includes TimeoutError."""
+"""What an attempt ends with when it is not the work's own error; OSError has TimeoutError."""
 
 _CONFLICTS = frozenset({"40001", "40P01", "0A000"})
 """Serialization failure, deadlock, and a cached plan from before a migration."""
 
 _LOST = frozenset({"25006", "57P01", "57P02", "57P03"})
-"""Errors of a server that became a standby, shuts down, crashed or starts."""
+"""Sent to a server that has become a standby, is shut down, has crashed or is starting."""
 
 _CONNECTION = "08"
 _DATA = "22"
-_UNHEARD = ("08", "40003", "57")
-
+_COMMIT_AMBIGUOUS = ("08", "40003", "57")
 
 _LOST_WORDS = "the connection was lost"
 _WORDS = (
@@ -33,13 +32,21 @@ _WORDS = (
 )
 
 
-def cause_of(error: Exception) -> Exception:
-    """Return the driver's error."""
+class AmbiguousCommitError(Exception):
+    """It is not known whether a COMMIT was done, or whether it can still be lost."""
+
+
+class SilentConnectionError(Exception):
+    """A connection of the pool has not answered in time, before any COMMIT was sent on it."""
+
+
+def unwrap_cause(error: Exception) -> Exception:
+    """Return what the driver raised."""
     return error.driver_exception if isinstance(error, DBAPIError) else error
 
 
 def is_lost(cause: Exception) -> bool:
-    """Report whether the connection is unusable."""
+    """Say whether the connection is of no more use."""
     state = _state(cause)
     if state is None:
         return not isinstance(cause, PoolTimeoutError | ValueError)
@@ -47,23 +54,20 @@ def is_lost(cause: Exception) -> bool:
 
 
 def is_transient(cause: Exception) -> bool:
-    """Report whether a new attempt may succeed soon.
-
-    A timeout is not repeated.
-    """
+    """Say whether a new attempt may succeed soon. Time that is over is not waited for again."""
     if isinstance(cause, TimeoutError):
         return False
     return is_lost(cause) or _state(cause) in _CONFLICTS
 
 
 def is_commit_ambiguous(cause: Exception) -> bool:
-    """Report whether a failed COMMIT may have succeeded."""
+    """Say whether a COMMIT that ended so may have been done."""
     state = _state(cause)
-    return state is None or state.startswith(_UNHEARD)
+    return state is None or state.startswith(_COMMIT_AMBIGUOUS)
 
 
 def is_unstorable(cause: Exception) -> bool:
-    """Report whether the server (class 22) or the driver refused a value."""
+    """Say whether a value was refused, by the server (class 22) or by the driver."""
     state = _state(cause)
     if state is None:
         return isinstance(cause, ValueError) and not isinstance(
@@ -73,7 +77,7 @@ def is_unstorable(cause: Exception) -> bool:
 
 
 def describe_driver_error(error: Exception) -> str:
-    """Describe why the driver did not connect, without a password."""
+    """Say in one line why the driver did not even try to connect, without quoting a password."""
     if isinstance(error, asyncpg.ClientConfigurationError):
         # One line, without the address of an object that the driver writes in place of names.
         return re.sub(r" one of <[^>]*>", " one that exists", " ".join(str(error).split()))
@@ -86,7 +90,7 @@ def describe_driver_error(error: Exception) -> str:
 
 
 def describe(cause: Exception) -> str:
-    """Describe an error without quoting a value or a statement."""
+    """Say what happened. No text that may quote a value or a statement is repeated."""
     state = _state(cause)
     if state and not state.startswith(_DATA):
         return f"{cause.args[0]} ({state})"
@@ -98,7 +102,7 @@ def describe(cause: Exception) -> str:
         return "the server takes no TLS, which sslmode asks for"
     words = next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
     reason = cause.strerror if isinstance(cause, OSError) else None
-    # asyncio's text here is an address in Python's notation without a reason.
+    # What asyncio writes there is an address as Python does, and says no more.
     return f"{words}: {reason}" if reason and not reason.startswith("Connect call") else words
 
 

@@ -4,8 +4,8 @@ import ssl
 
 import asyncpg
 
-from ordergate.adapters.sql.postgres.database import CONNECT_SECONDS
 from ordergate.adapters.sql.postgres.errors import describe
+from ordergate.adapters.sql.postgres.hosts import CONNECT_SECONDS
 from ordergate.adapters.sql.postgres.url import split_hosts
 
 _NOT_YET = frozenset({"53300", "57P01", "57P02", "57P03"})

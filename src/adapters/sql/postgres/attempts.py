@@ -1,0 +1,91 @@
+"""Work on PostgreSQL, repeated while that may help, and reported by the storage's errors."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.exc import IntegrityError
+
+from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.postgres.errors import (
+    FAILURES,
+    AmbiguousCommitError,
+    SilentConnectionError,
+    describe,
+    is_transient,
+    is_unstorable,
+    unwrap_cause,
+)
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
+
+MAX_ATTEMPTS = 5
+"""How often work is tried that may succeed soon."""
+
+_FIRST_PAUSE_SECONDS = 0.05
+
+
+class Attempts:
+    """Repeats work after a transient failure, for as long as a statement may take.
+
+    `on_silence` is called when a connection of the pool gave no answer in time. Work is repeated
+    once then, and has its whole time again.
+    """
+
+    def __init__(self, *, statement_seconds: float, on_silence: Callable[[], None]) -> None:
+        self._statement_seconds = statement_seconds
+        self._on_silence = on_silence
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self, once: Callable[[], Awaitable[T]], *, repeatable: bool = False) -> T:
+        """Run work until it is done.
+
+        Raises `StorageUnavailable`, `OutcomeUnknown` or `UnstorableValue`, without the cause, which
+        quotes the statement; SQLAlchemy's `IntegrityError` passes.
+        """
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            return await self._repeat(once, repeatable=repeatable)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def wait_until_idle(self) -> None:
+        """Wait for all work that is under way."""
+        await self._idle.wait()
+
+    async def _repeat(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
+        now = asyncio.get_running_loop().time
+        last = now() + self._statement_seconds
+        words, ambiguous, silent = "", False, False
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return await once()
+            except IntegrityError:
+                raise
+            except SilentConnectionError:
+                self._on_silence()
+                words, again = "no answer in time", not silent
+                if again:
+                    silent, last = True, now() + self._statement_seconds
+                    continue
+            except AmbiguousCommitError as error:
+                words, again, ambiguous = str(error), repeatable, True
+            except FAILURES as error:
+                cause = unwrap_cause(error)
+                if is_unstorable(cause):
+                    raise UnstorableValue(f"PostgreSQL: {describe(cause)}") from None
+                words, again = describe(cause), is_transient(cause)
+            if not again or attempt == MAX_ATTEMPTS or now() > last:
+                break
+            pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+            await asyncio.sleep(secrets.SystemRandom().uniform(pause / 2, pause))
+        if ambiguous:
+            raise OutcomeUnknown(
+                f"PostgreSQL: {words}, and it is not known whether the change was made;"
+                " look before trying again"
+            ) from None
+        raise StorageUnavailable(f"PostgreSQL: {words}") from None
