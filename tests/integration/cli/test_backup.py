@@ -18,6 +18,7 @@ from dependency_injector import providers
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite import backup as sqlite_backup
 from ordergate.adapters.sql.sqlite.backup import SqliteFile
+from ordergate.adapters.sql.sqlite.contents import count_contents
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.sql.sqlite.file import configure, connect
 from ordergate.application.errors import BackupRefused, StorageUnavailable
@@ -126,10 +127,9 @@ def test_backup_does_not_overwrite_a_file_created_meanwhile(
 ) -> None:
     def create_another_file(copy: Path, *, called: Path) -> Contents:
         (home / "other.db").write_text("somebody else's")
-        return contents_of(copy, called=called)
+        return count_contents(copy, called=called)
 
-    contents_of = sqlite_backup._contents_of
-    monkeypatch.setattr(sqlite_backup, "_contents_of", create_another_file)
+    monkeypatch.setattr(sqlite_backup, "count_contents", create_another_file)
     with pytest.raises(BackupRefused, match=r"other\.db exists; name a new file"):
         SqliteFile(home / DATABASE).backup(home / "other.db")
     assert (home / "other.db").read_text() == "somebody else's"
@@ -424,7 +424,7 @@ def test_check_runs_at_idle_priority_in_the_background_only(
 ) -> None:
     lowered = []
     monkeypatch.setattr(
-        "ordergate.adapters.sql.sqlite.backup.run_at_idle_priority", lambda *_: lowered.append(1)
+        "ordergate.adapters.sql.sqlite.integrity_check.run_at_idle_priority", lambda *_: lowered.append(1)
     )
     assert SqliteFile(home / DATABASE).check(seconds=10)
     assert not lowered
@@ -454,7 +454,7 @@ def test_slow_check_continues_and_reports_its_result(
         return connection
 
     damage(home / DATABASE)
-    monkeypatch.setattr("ordergate.adapters.sql.sqlite.backup.connect", slow)
+    monkeypatch.setattr("ordergate.adapters.sql.sqlite.integrity_check.connect", slow)
     monkeypatch.setattr("ordergate.entrypoints.cli.runtime._CHECK_SECONDS", 0.01)
     file = providers.Object(SqliteFile(home / DATABASE))
     with caplog.at_level("INFO", "ordergate.storage"):

@@ -44,10 +44,10 @@ class PostgresDatabase(Database):
     """One PostgreSQL database, at the first of the URL's hosts that is fit to use.
 
     A read is one statement outside any transaction: one trip to the server. A write is a
-    transaction at READ COMMITTED, which is repeated as a whole after a serialization failure, a
-    deadlock or a connection lost before COMMIT, up to `MAX_ATTEMPTS` times and as long as a statement
-    may take. After one that was lost while COMMIT was under way, only repeatable work is; other
-    work is `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
+    transaction at READ COMMITTED. It is repeated as a whole after a serialization failure, a
+    deadlock or a connection lost before COMMIT, up to `MAX_ATTEMPTS` times and as long as a
+    statement may take. After a connection lost during COMMIT, only repeatable work is repeated;
+    other work is `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
 
     When all connections are in use, a shared read opens one more and closes it.
 

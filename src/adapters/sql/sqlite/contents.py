@@ -1,0 +1,85 @@
+"""The contents of a SQLite file: whose schema it has, and how many records."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.recognition import (
+    COLUMNS_OF,
+    REVISIONS,
+    TABLES,
+    VERSIONS,
+    ForeignSchema,
+    recognize,
+)
+from ordergate.adapters.sql.sqlite.copy import run_interruptibly
+from ordergate.adapters.sql.sqlite.file import connect, engine_errors
+from ordergate.application.errors import BackupRefused
+from ordergate.application.ports.storage_file import Contents
+
+
+def count_contents(copy: Path, *, called: Path) -> Contents:
+    """Count the accounts and orders of a sound file, called another name in messages.
+
+    Raises `BackupRefused` for another program's file, a newer one, and an unfinished copy.
+    """
+    with engine_errors(copy), closing(connect(copy)) as connection:
+        return run_interruptibly(connection, lambda: _count_in(connection, copy, called))
+
+
+def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Contents:
+    try:
+        revision = _revision(connection)
+    except ForeignSchema:
+        revision = None
+    if revision is None:
+        raise BackupRefused(f"{called} is no database of Ordergate's")
+    if revision > HEAD:
+        raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
+    if (
+        "copies" in table_names(connection)
+        and connection.execute("SELECT 1 FROM copies").fetchone()
+    ):
+        raise BackupRefused(f"{called} holds an unfinished copy; finish it by `ordergate copy`")
+    (accounts,) = connection.execute("SELECT count(*) FROM users").fetchone()
+    (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
+    return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
+
+
+def table_names(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of all tables and views; SQLite compares names without regard to case."""
+    query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
+    return {name for (name,) in connection.execute(query)}
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    """Return the revision of Ordergate's schema, if there is one. Raises `ForeignSchema`."""
+    columns = {
+        name: frozenset(
+            column for column, *_ in connection.execute(COLUMNS_OF.format(name)).description
+        )
+        for name in table_names(connection).intersection(TABLES)
+    }
+    has_versions = "version_num" in columns.get(VERSIONS, ())
+    return recognize(
+        columns, [row[0] for row in connection.execute(REVISIONS)] if has_versions else []
+    )
+
+
+def is_foreign(connection: sqlite3.Connection) -> bool:
+    """Return whether there are tables of another program."""
+    try:
+        return _revision(connection) is None and not table_names(connection) <= {VERSIONS}
+    except ForeignSchema:
+        return True
+
+
+def advance_id_sequence(source: sqlite3.Connection, last_id: int) -> None:
+    """Let accounts that are opened later have ids beyond the last one."""
+    known = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'users'"
+    (known_id,) = source.execute(known).fetchone()
+    source.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")
+    source.execute(
+        "INSERT INTO sqlite_sequence VALUES ('users', ?)", (max(known_id or 0, last_id),)
+    )
