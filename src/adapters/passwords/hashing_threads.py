@@ -3,15 +3,16 @@
 import asyncio
 import math
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ordergate.adapters.passwords.fair_queue import FairQueue
+from ordergate.adapters.passwords.lane import Job, Lane
+from ordergate.adapters.passwords.starvation import Starvation, Usage
 from ordergate.adapters.system.background import run_at_idle_priority
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import Requester
@@ -22,35 +23,8 @@ _PER_ACCOUNT = 10
 """Jobs of one account that may wait or run at a time."""
 _UNNAMED = Requester("", "", "", known=True)
 
-_STARVED = 1 / 6
-"""Yielding threads that get less of one processor than this, all together, are starved.
 
-Beside busy programs they get about a hundredth; a fair share beside five is a sixth.
-"""
-_BUSY = 1 / 2
-"""A service that uses more of one processor than this beside its hashing starves it by itself."""
-_SHARE = 1 / 10
-"""What jobs may take of one processor from a service that starves them by itself."""
-_WINDOW_OF_A_JOB = 1 / 8
-_WINDOW_SECONDS = 0.01, 0.05
-"""How long is measured before a job is started again: a part of what it takes, within bounds."""
-
-
-class _Job(NamedTuple):
-    work: Callable[[], Any]
-    requester: Requester
-    answer: "asyncio.Future[Any]"
-
-
-class _Used(NamedTuple):
-    """Seconds on the wall's clock, and of processors: yielding threads, and all but hashing."""
-
-    wall: float
-    yielding: float
-    service: float
-
-
-def _path(requester: Requester) -> tuple[str, str, bool, str]:
+def _queue_path(requester: Requester) -> tuple[str, str, bool, str]:
     return requester.customer, requester.network, requester.known, requester.account
 
 
@@ -74,19 +48,17 @@ class HashingThreads:
 
     def __init__(self, *, threads: int, queue: int, low_priority: bool) -> None:
         watched = low_priority and sys.platform == "linux"
-        self._yielding = _Lane(threads, "hashing", run_at_idle_priority if low_priority else None)
-        self._competing = _Lane(max(1, threads // 2), "hashing-starved") if watched else None
-        self._waiting: FairQueue[_Job] = FairQueue(queue)
+        self._yielding = Lane(threads, "hashing", run_at_idle_priority if low_priority else None)
+        self._competing = Lane(max(1, threads // 2), "hashing-starved") if watched else None
+        self._waiting: FairQueue[Job] = FairQueue(queue)
         self._under_way: Counter[tuple[str, bool]] = Counter()
         self._seconds_a_job = 0.0
-        self._window = _WINDOW_SECONDS[1]
-        self._before = _Used(0.0, 0.0, 0.0)
-        self._competed_at = -math.inf
+        self._starvation = Starvation()
         self._watch: asyncio.TimerHandle | None = None
 
     async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
         """Return what the job returns, or raise what it raises."""
-        job = _Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())
+        job = Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())
         account = job.requester.account, job.requester.known
         if requester is not None and self._under_way[account] >= _PER_ACCOUNT:
             raise Throttled(retry_after=self._seconds_until_room())
@@ -97,7 +69,7 @@ class HashingThreads:
             result: T = await job.answer
             return result
         finally:
-            self._waiting.discard(job, _path(job.requester))
+            self._waiting.discard(job, _queue_path(job.requester))
             self._under_way[account] -= 1
             if not self._under_way[account]:
                 del self._under_way[account]
@@ -112,19 +84,19 @@ class HashingThreads:
         if self._competing is not None:
             self._competing.close()
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: Job) -> None:
         if self._waiting.is_full and not self._yielding.has_room:
-            displaced = self._waiting.make_room_for(_path(job.requester))
+            displaced = self._waiting.make_room_for(_queue_path(job.requester))
             overloaded = Overloaded(retry_after=self._seconds_until_room())
             if displaced is None:
                 raise overloaded
             if not displaced.answer.done():
                 displaced.answer.set_exception(overloaded)
-        self._waiting.put(job, _path(job.requester))
+        self._waiting.put(job, _queue_path(job.requester))
 
     def _start_jobs(self) -> None:
         """Start the jobs that threads are free for."""
-        while self._waiting and (lane := self._lane_that_may_compete()):
+        while self._waiting and (lane := self._competing_lane()):
             self._start_competing(self._waiting.take(), lane)
         while self._waiting and self._yielding.has_room:
             if not self._yielding.jobs:
@@ -133,7 +105,7 @@ class HashingThreads:
         if self._watch is None and self._under_way:
             self._watch_from_now()
 
-    def _start(self, job: _Job, lane: "_Lane") -> None:
+    def _start(self, job: Job, lane: Lane) -> None:
         loop = job.answer.get_loop()
 
         def ended(future: "Future[Any]") -> None:
@@ -152,7 +124,7 @@ class HashingThreads:
 
         return timed
 
-    def _end(self, job: _Job, future: "Future[Any]") -> None:
+    def _end(self, job: Job, future: "Future[Any]") -> None:
         if not job.answer.done():
             if future.cancelled():
                 job.answer.cancel()
@@ -169,10 +141,8 @@ class HashingThreads:
             return
         if self._watch is not None:
             self._watch.cancel()
-        self._before = self._used()
-        least, most = _WINDOW_SECONDS
-        self._window = max(least, min(self._seconds_a_job * _WINDOW_OF_A_JOB or most, most))
-        self._watch = asyncio.get_running_loop().call_later(self._window, self._look)
+        seconds = self._starvation.start_window(self._measure(), job_seconds=self._seconds_a_job)
+        self._watch = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
         """Start a job again, or one that waits, if the yielding threads are starved."""
@@ -180,78 +150,29 @@ class HashingThreads:
         unanswered = [job for job in self._yielding.jobs if not job.answer.done()]
         if not unanswered and not self._waiting:
             return
-        if lane := self._lane_that_may_compete():
+        if lane := self._competing_lane():
             again = [job for job in unanswered if job not in lane.jobs]
             if again or self._waiting:
                 self._start_competing(again[0] if again else self._waiting.take(), lane)
         self._watch_from_now()
 
-    def _used(self) -> _Used:
+    def _measure(self) -> Usage:
         yielding = self._yielding.processor_seconds()
         competing = self._competing.processor_seconds() if self._competing else 0.0
-        return _Used(time.monotonic(), yielding, time.process_time() - yielding - competing)
+        return Usage(time.monotonic(), yielding, time.process_time() - yielding - competing)
 
-    def _lane_that_may_compete(self) -> "_Lane | None":
+    def _competing_lane(self) -> Lane | None:
         """Return the threads of the normal class if those that yield are starved."""
         if not (self._competing and self._competing.has_room and self._yielding.jobs):
             return None
-        now, before = self._used(), self._before
-        wall = now.wall - before.wall
-        if wall < self._window * 0.9:  # it says nothing
-            return None
-        if now.yielding - before.yielding > wall * _STARVED:
-            return None
-        if now.service - before.service < wall * _BUSY:
-            return self._competing
-        share_used = now.wall < self._competed_at + self._seconds_a_job / _SHARE
-        return None if share_used else self._competing
+        is_allowed = self._starvation.allows_competing(
+            self._measure(), job_seconds=self._seconds_a_job
+        )
+        return self._competing if is_allowed else None
 
-    def _start_competing(self, job: _Job, lane: "_Lane") -> None:
-        self._competed_at = self._used().wall
+    def _start_competing(self, job: Job, lane: Lane) -> None:
+        self._starvation.note_competing(self._measure())
         self._start(job, lane)
 
     def _seconds_until_room(self) -> int:
         return max(1, math.ceil(self._seconds_a_job / self._yielding.threads))
-
-
-class _Lane:
-    """Threads of one scheduling class, and the jobs that run on them."""
-
-    def __init__(self, threads: int, name: str, prepare: Callable[[], None] | None = None) -> None:
-        self.threads = threads
-        self._prepare = prepare
-        self._clocks: list[int] = []
-        self._running: dict[Future[Any], _Job] = {}
-        self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=self._initialize
-        )
-
-    @property
-    def jobs(self) -> Sequence[_Job]:
-        """The jobs under way, the longest first."""
-        for future in [future for future in self._running if future.done()]:
-            del self._running[future]
-        return list(self._running.values())
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.jobs) < self.threads
-
-    def start(self, job: _Job, work: Callable[[], T]) -> "Future[T]":
-        """Run the work on a thread; the caller has seen that there is room."""
-        future = self._pool.submit(work)
-        self._running[future] = job
-        return future
-
-    def processor_seconds(self) -> float:
-        """Return what the threads used since they were started."""
-        return math.fsum(map(time.clock_gettime, self._clocks))
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _initialize(self) -> None:
-        if self._prepare is not None:
-            self._prepare()
-        if sys.platform == "linux":
-            self._clocks.append(time.pthread_getcpuclockid(threading.get_ident()))

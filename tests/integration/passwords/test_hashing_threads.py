@@ -8,7 +8,8 @@ from typing import TypeVar
 import bcrypt
 import pytest
 
-from ordergate.adapters.passwords.hashing_threads import HashingThreads, _Used
+from ordergate.adapters.passwords.hashing_threads import HashingThreads
+from ordergate.adapters.passwords.starvation import Usage
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import Requester
 from tests.support.command import on_linux, wait_until
@@ -157,10 +158,10 @@ class MeasuredThreads(HashingThreads):
         self._shares = yielding, service
         self.readings = 0
 
-    def _used(self) -> _Used:
+    def _measure(self) -> Usage:
         self.readings += 1
         yielding, service = self._shares
-        return _Used(self.readings, self.readings * yielding, self.readings * service)
+        return Usage(self.readings, self.readings * yielding, self.readings * service)
 
     def _timed(self, work: Callable[[], T]) -> Callable[[], T]:
         self._seconds_a_job = 2.0

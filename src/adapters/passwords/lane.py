@@ -1,0 +1,67 @@
+"""Threads of one scheduling class, and the jobs that run on them."""
+
+import asyncio
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+from ordergate.application.ports.passwords import Requester
+
+T = TypeVar("T")
+
+
+class Job(NamedTuple):
+    """Work, the requester whom it belongs to, and the future of its result."""
+
+    work: Callable[[], Any]
+    requester: Requester
+    answer: "asyncio.Future[Any]"
+
+
+class Lane:
+    """`threads` threads that run `prepare` when they start."""
+
+    def __init__(self, threads: int, name: str, prepare: Callable[[], None] | None = None) -> None:
+        self.threads = threads
+        self._prepare = prepare
+        self._clocks: list[int] = []
+        self._running: dict[Future[Any], Job] = {}
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=self._initialize
+        )
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """The jobs under way, the longest first."""
+        for future in [future for future in self._running if future.done()]:
+            del self._running[future]
+        return list(self._running.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a thread is free."""
+        return len(self.jobs) < self.threads
+
+    def start(self, job: Job, work: Callable[[], T]) -> "Future[T]":
+        """Run the work on a thread; the caller has seen that there is room."""
+        future = self._pool.submit(work)
+        self._running[future] = job
+        return future
+
+    def processor_seconds(self) -> float:
+        """Return what the threads used since they were started."""
+        return math.fsum(map(time.clock_gettime, self._clocks))
+
+    def close(self) -> None:
+        """Let the threads go once their work is done."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _initialize(self) -> None:
+        if self._prepare is not None:
+            self._prepare()
+        if sys.platform == "linux":
+            self._clocks.append(time.pthread_getcpuclockid(threading.get_ident()))
