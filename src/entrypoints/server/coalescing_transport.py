@@ -9,8 +9,13 @@ LINGER_SECONDS = 2
 """How long a client that is still sending may take to read its last answer."""
 
 
-class CoalescingTransport:
-    """As much of a transport as uvicorn uses; sends together what one step of the loop writes.
+_Data = bytes | bytearray | memoryview
+
+
+class CoalescingTransport(asyncio.Transport):
+    """Sends together what one step of the event loop writes.
+
+    It has the methods of a transport that uvicorn calls; the others raise `NotImplementedError`.
 
     uvicorn writes the head of an answer and its body apart: two system calls here and two packets
     for the client, where one of each is enough.
@@ -23,15 +28,16 @@ class CoalescingTransport:
     def __init__(
         self, transport: asyncio.Transport, expects_more: Callable[[], bool] = lambda: False
     ) -> None:
+        super().__init__()
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._written: list[bytes] = []
+        self._written: list[_Data] = []
         self._size = 0
         self._expects_more = expects_more
         self.closed = False
         """Whether this side has closed it, and waits at most for the other."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: _Data) -> None:
         """Keep it until this step is over, or until there is enough."""
         if not self._written:
             self._loop.call_soon(self._send)
@@ -60,7 +66,7 @@ class CoalescingTransport:
         return self.closed or self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        """Tell what the transport tells."""
+        """Return what the transport returns."""
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
@@ -75,7 +81,5 @@ class CoalescingTransport:
 
     def _send(self) -> None:
         written, self._written, self._size = self._written, [], 0
-        if (
-            written and not self.closed and not self._transport.is_closing()
-        ):  # else the client cannot get it
+        if written and not self.closed and not self._transport.is_closing():  # else it is lost
             self._transport.writelines(written)

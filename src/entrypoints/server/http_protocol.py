@@ -2,20 +2,14 @@
 
 import asyncio
 import logging
-import re
 import uuid
-from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ordergate.entrypoints.http.middleware.edge import HEADERS
 from ordergate.entrypoints.http.problems.catalog import (
@@ -25,8 +19,9 @@ from ordergate.entrypoints.http.problems.catalog import (
     MAX_HEAD_FIELDS,
 )
 from ordergate.entrypoints.http.problems.problem import Problem
-from ordergate.entrypoints.http.requests.request_heads import is_authority
 from ordergate.entrypoints.server.coalescing_transport import CoalescingTransport
+from ordergate.entrypoints.server.request_cycle import BoundedFlow, BreakableCycle
+from ordergate.entrypoints.server.request_target import check_target
 
 PIECE_BYTES = 2_048
 """What the parser is given in one call: the bound on the requests that one call can queue."""
@@ -36,7 +31,6 @@ HEAD_SECONDS = 30
 """How long a connection may wait for its first request, or for the rest of a head."""
 
 _NOTHING = memoryview(b"")
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)", re.IGNORECASE)
 
 _log = logging.getLogger("ordergate.http")
 
@@ -53,6 +47,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     requests before it are answered, and closes the connection.
     """
 
+    cycle: BreakableCycle
     _rest = _NOTHING
     _uncounted = 0
     _unanswered = 0
@@ -63,11 +58,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection; the client has `HEAD_SECONDS` to send a request."""
-        self._gathered = CoalescingTransport(
-            cast("asyncio.Transport", transport), self._expects_more
-        )
-        super().connection_made(cast("asyncio.Transport", self._gathered))
-        self.flow = _Flow(self.transport, self._resume)
+        socket = cast("asyncio.Transport", transport)
+        self._coalescing = CoalescingTransport(socket, self._expects_more)
+        super().connection_made(self._coalescing)
+        self.flow = BoundedFlow(self.transport, self._resume)
         self._limit_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,7 +73,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse as much as may be parsed now, and keep the rest of it."""
-        if self._refusal or self._gathered.closed:
+        if self._refusal or self._coalescing.closed:
             return
         if len(data) <= PIECE_BYTES and not self._rest and not self.pipeline:
             self._parse(data)
@@ -107,7 +101,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         As uvicorn's, without its limit of connections and its web sockets, which are off here.
         """
         if b"#" in self.url or not self.url.startswith(b"/"):
-            _check_target(self.url)
+            check_target(self.url)
         target = httptools.parse_url(self.url)
         version = self.parser.get_http_version()
         path = target.path.decode("ascii")
@@ -117,7 +111,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
         scope["raw_path"] = self.root_path.encode("ascii") + target.path
         scope["query_string"] = target.query or b""
-        self.cycle = cycle = _Cycle(
+        self.cycle = cycle = BreakableCycle(
             scope=scope,
             transport=self.transport,
             flow=self.flow,
@@ -235,7 +229,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
             self._unanswered -= 1
         elif self._in_body and self._unanswered:
-            cast("_Cycle", self.cycle).break_off(partial(self._send_refusal, problem))
+            self.cycle.break_off(partial(self._send_refusal, problem))
         elif self._in_body:  # it has its answer
             self.transport.close()
         elif not self._unanswered:
@@ -252,53 +246,3 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             STATUS_LINE[problem.status] + head.encode("latin-1") + b"\r\n" + bytes(response.body)
         )
         self.transport.close()
-
-
-class _Flow(FlowControl):
-    """Flow control that resumes reading when the connection may hold more."""
-
-    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
-        super().__init__(transport)
-        self._may_read = may_read
-
-    def resume_reading(self) -> None:
-        """Read again, unless what was read already waits."""
-        if self.read_paused and self._may_read():
-            super().resume_reading()
-
-
-class _Cycle(RequestResponseCycle):
-    """A request whose body may turn out to be malformed while it is being answered."""
-
-    _refuse: Callable[[], None] | None = None
-
-    def break_off(self, refuse: Callable[[], None]) -> None:
-        """End the body: the application sees a client that has gone once it reads the body.
-
-        Then `refuse` is called. An application that does not read it answers as usual.
-        """
-        self._refuse = refuse
-        self.keep_alive = False
-        self.message_event.set()
-
-    async def receive(self) -> Any:  # noqa: ANN401 - as uvicorn's
-        """Return the next event."""
-        if self._refuse is None:
-            message = await super().receive()
-            if self._refuse is None:
-                return message
-        if not self.disconnected and not self.response_started:
-            self.disconnected = True
-            self._refuse()
-        return {"type": "http.disconnect"}
-
-
-def _check_target(target: bytes) -> None:
-    """Raise `ValueError` unless it is in absolute form with an authority, or `*`.
-
-    RFC 9112, section 3.2: a target has no fragment; user information is refused as RFC 9110,
-    section 4.2.4, recommends.
-    """
-    absolute = _ABSOLUTE_FORM.match(target)
-    if b"#" in target or not (target == b"*" or (absolute and is_authority(absolute[1]))):
-        raise ValueError

@@ -1,0 +1,50 @@
+"""Requests and flow control of one connection, as uvicorn's with bounds."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent
+
+
+class BoundedFlow(FlowControl):
+    """Flow control that resumes reading when the connection may hold more."""
+
+    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._may_read = may_read
+
+    def resume_reading(self) -> None:
+        """Read again, unless what was read already waits."""
+        if self.read_paused and self._may_read():
+            super().resume_reading()
+
+
+class BreakableCycle(RequestResponseCycle):
+    """A request whose body may turn out to be malformed while it is being answered."""
+
+    _refuse: Callable[[], None] | None = None
+
+    def break_off(self, refuse: Callable[[], None]) -> None:
+        """End the body: the application sees a client that has gone once it reads the body.
+
+        Then `refuse` is called. An application that does not read it answers as usual.
+        """
+        self._refuse = refuse
+        self.keep_alive = False
+        self.message_event.set()
+
+    async def receive(self) -> "ASGIReceiveEvent":
+        """Return the next event."""
+        if self._refuse is None:
+            message = await super().receive()
+            if self._refuse is None:
+                return message
+        if not self.disconnected and not self.response_started:
+            self.disconnected = True
+            self._refuse()
+        return {"type": "http.disconnect"}
