@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Job(NamedTuple):
-    """Work, the requester whom it belongs to, and the future of its result."""
+    """Work of a requester, and the future of its result."""
 
     work: Callable[[], Any]
     requester: Requester

@@ -424,7 +424,8 @@ def test_check_runs_at_idle_priority_in_the_background_only(
 ) -> None:
     lowered = []
     monkeypatch.setattr(
-        "ordergate.adapters.sql.sqlite.integrity_check.run_at_idle_priority", lambda *_: lowered.append(1)
+        "ordergate.adapters.sql.sqlite.integrity_check.run_at_idle_priority",
+        lambda *_: lowered.append(1),
     )
     assert SqliteFile(home / DATABASE).check(seconds=10)
     assert not lowered

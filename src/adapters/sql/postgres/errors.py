@@ -1,4 +1,4 @@
-"""What PostgreSQL and the way to it report, and what may be done about it."""
+"""Classification of errors of PostgreSQL, the driver and the network."""
 
 import re
 import ssl
@@ -8,13 +8,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 FAILURES = (DBAPIError, PoolTimeoutError, OSError, asyncpg.InternalClientError)
-"""What an attempt ends with when it is not the work's own error; OSError has TimeoutError."""
+"""Errors of an attempt that are not the job's own; OSError includes TimeoutError."""
 
 _CONFLICTS = frozenset({"40001", "40P01", "0A000"})
 """Serialization failure, deadlock, and a cached plan from before a migration."""
 
 _LOST = frozenset({"25006", "57P01", "57P02", "57P03"})
-"""Sent to a server that has become a standby, is shut down, has crashed or is starting."""
+"""Errors of a server that became a standby, shuts down, crashed or starts."""
 
 _CONNECTION = "08"
 _DATA = "22"
@@ -41,12 +41,12 @@ class SilentConnectionError(Exception):
 
 
 def unwrap_cause(error: Exception) -> Exception:
-    """Return what the driver raised."""
+    """Return the driver's error."""
     return error.driver_exception if isinstance(error, DBAPIError) else error
 
 
 def is_lost(cause: Exception) -> bool:
-    """Say whether the connection is of no more use."""
+    """Report whether the connection is unusable."""
     state = _state(cause)
     if state is None:
         return not isinstance(cause, PoolTimeoutError | ValueError)
@@ -54,20 +54,23 @@ def is_lost(cause: Exception) -> bool:
 
 
 def is_transient(cause: Exception) -> bool:
-    """Say whether a new attempt may succeed soon. Time that is over is not waited for again."""
+    """Report whether a new attempt may succeed soon.
+
+    A timeout is not repeated.
+    """
     if isinstance(cause, TimeoutError):
         return False
     return is_lost(cause) or _state(cause) in _CONFLICTS
 
 
 def is_commit_ambiguous(cause: Exception) -> bool:
-    """Say whether a COMMIT that ended so may have been done."""
+    """Report whether a failed COMMIT may have succeeded."""
     state = _state(cause)
     return state is None or state.startswith(_COMMIT_AMBIGUOUS)
 
 
 def is_unstorable(cause: Exception) -> bool:
-    """Say whether a value was refused, by the server (class 22) or by the driver."""
+    """Report whether the server (class 22) or the driver refused a value."""
     state = _state(cause)
     if state is None:
         return isinstance(cause, ValueError) and not isinstance(
@@ -77,7 +80,7 @@ def is_unstorable(cause: Exception) -> bool:
 
 
 def describe_driver_error(error: Exception) -> str:
-    """Say in one line why the driver did not even try to connect, without quoting a password."""
+    """Describe why the driver did not connect, without a password."""
     if isinstance(error, asyncpg.ClientConfigurationError):
         # One line, without the address of an object that the driver writes in place of names.
         return re.sub(r" one of <[^>]*>", " one that exists", " ".join(str(error).split()))
@@ -90,7 +93,7 @@ def describe_driver_error(error: Exception) -> str:
 
 
 def describe(cause: Exception) -> str:
-    """Say what happened. No text that may quote a value or a statement is repeated."""
+    """Describe an error without quoting a value or a statement."""
     state = _state(cause)
     if state and not state.startswith(_DATA):
         return f"{cause.args[0]} ({state})"
