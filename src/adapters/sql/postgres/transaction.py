@@ -26,7 +26,7 @@ async def run_work(connection: AsyncConnection, work: Callable[[Connection], T])
     except FAILURES as error:
         if not is_lost(unwrap_cause(error)):
             raise
-        driver.terminate()  # a silent end would not answer a goodbye
+        driver.terminate()  # a silent server would not answer a termination
         await connection.invalidate()
         if isinstance(error, TimeoutError) and driver.idle_since is not None:
             raise SilentConnectionError from None
