@@ -1,4 +1,4 @@
-"""`ordergate backup` and `ordergate restore`: the database's file, while servers use it."""
+"""`ordergate backup` and `ordergate restore` of a database file in use."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def backup(
         Path, typer.Argument(parser=file_path, metavar="FILE", help="The file to write; a new one.")
     ],
 ) -> None:
-    """Write all that is stored into a file, and check it; servers go on meanwhile."""
+    """Write all data into a new file and check it. Servers may run."""
     contents = storage_file(load_container()).backup(file)
     typer.echo(f"Wrote {_described(contents)} to {file}; it is sound.")
 
@@ -36,7 +36,7 @@ def restore(
         bool, typer.Option("--replace", help="Even if there are users or orders: they are lost.")
     ] = False,
 ) -> None:
-    """Put what a backup holds in the place of all that is stored."""
+    """Replace all data by that of a backup. Servers may run."""
     contents = storage_file(load_container()).restore(file, replace=replace)
     typer.echo(f"Restored {_described(contents)} from {file}.")
     if not contents.is_current:
@@ -44,7 +44,7 @@ def restore(
 
 
 def storage_file(container: Container) -> StorageFile:
-    """Return the file that everything is stored in. Raises `Failure` where it is none."""
+    """Return the database file. Raises `Failure` if there is none."""
     file: StorageFile | None = container.storage_file()
     if file is None:
         raise Failure(

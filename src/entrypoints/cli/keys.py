@@ -1,4 +1,4 @@
-"""`ordergate keys`: the life of the signing keys."""
+"""`ordergate keys`: the life cycle of the signing keys."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ Kid = Annotated[str, typer.Argument(metavar="KID", help="The key's id, as `keys 
 
 @keys.command("list")
 def list_keys() -> None:
-    """Show every key and where it is in its life: published, signing or verifying."""
+    """Show every key and its status: published, signing or verifying."""
     rows = [
         (key.id, key.algorithm, key.status.value, _time(key.since))
         for key in require_token_issuer().list_signing_keys()()
@@ -93,7 +93,7 @@ def rotate_keys(
         bool, typer.Option("--now", help="Let a new key sign immediately; tokens stay valid.")
     ] = False,
 ) -> None:
-    """Take the steps of a rotation that are due, and say when the next one is; made for cron."""
+    """Apply every due change and print when the next is due; for cron."""
     rotation = require_token_issuer().rotate_signing_keys()(early=now)
     _print(rotation.changed)
     done = "" if rotation.changed else "Nothing is due. "
@@ -104,7 +104,7 @@ def rotate_keys(
 
 @contextmanager
 def _hints(*, early: str = "") -> Iterator[None]:
-    """Say what to do where a change is refused."""
+    """Explain what to do after a refused change."""
     try:
         yield
     except KeyChangeTooEarly as error:

@@ -1,9 +1,8 @@
 """The `ordergate` command.
 
-Every mistake is one line on standard error that says what to do, and an exit status: 1 where the
-world is not as it must be, 2 where the command was typed wrongly, 128 + the number of a signal
-that ended it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP. A server that has drained ends
-with 0.
+Every mistake is one line on standard error that says what to do, and an exit status: 1 for a
+failure, 2 for a mistake in the command line, 128 + the number of a signal: 130 after Ctrl-C, 143
+after SIGTERM, 129 after SIGHUP. A server that has drained exits with 0.
 """
 
 import errno
@@ -56,7 +55,7 @@ T = TypeVar("T")
 _INTERRUPTED = 130
 _LAST_PORT = 65_535
 _UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
-"""Without a file's name, these are about standard output: adapters name their files."""
+"""Without a file name, these errors are about standard output: adapters name their files."""
 
 cli = typer.Typer(
     name="ordergate",
@@ -98,7 +97,7 @@ def options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Take what stands before a command."""
+    """Handle options before a command."""
 
 
 @cli.command(cls=WaitingCommand)
@@ -113,7 +112,7 @@ def serve(
     ] = 1,
     wait: Wait = None,
 ) -> None:
-    """Serve the API on a storage whose schema is current."""
+    """Serve the API on a storage with a current schema."""
     container = load_container()
     check_file(container)
     wait_for_schema(container, wait)
@@ -125,7 +124,7 @@ def serve(
 
 @cli.command()
 def demo(port: Port = 8000) -> None:
-    """Serve the API on this computer with two users and real orders, in a folder of its own."""
+    """Serve the API locally, with example users and orders."""
     settings = load_settings(Container.setting_validators())
     settings = settings.model_copy(
         update={
@@ -161,7 +160,7 @@ def demo(port: Port = 8000) -> None:
 def register_user(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")],
 ) -> None:
-    """Open an account; the password comes from ORDERGATE_PASSWORD, its _FILE or a prompt."""
+    """Register an account; ORDERGATE_PASSWORD, its _FILE or a prompt gives the password."""
     container = require_token_issuer()
     check_storage(container)
     password = password_given() or _ask_password()
@@ -179,7 +178,7 @@ def openapi() -> None:
 
 
 def main() -> None:
-    """Run the command; the only place where errors become lines and exit statuses."""
+    """Run the command; turn errors into lines and exit statuses."""
     status: int | None = 1
     _open_standard_streams()
     try:
@@ -200,7 +199,7 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Read from and write to nowhere where there is no stream, as after `2>&-` in a shell."""
+    """Open missing standard streams, as after `2>&-` in a shell, on nothing."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the process ends

@@ -1,4 +1,4 @@
-"""`ordergate orders`: what staff do with an order."""
+"""`ordergate orders`: orders for staff."""
 
 from typing import Annotated, Any
 
@@ -39,9 +39,9 @@ def advance_order(
         ),
     ] = None,
 ) -> None:
-    """Give an order the status that follows.
+    """Set an order to its next status.
 
-    Several users may have an order of one id: the owner tells them apart.
+    Several users may have an order with one id; the owner distinguishes them.
     """
     if owner is not None and owner_id is not None:
         raise typer.BadParameter("--owner and --owner-id exclude each other")
@@ -76,6 +76,6 @@ async def _account(container: Container, owner: str | None) -> UserId | None:
 
 
 async def _name(container: Container, user_id: UserId) -> str:
-    """Name an account; one that is closed, or another issuer's, has an id alone."""
+    """Name an account; closed and external ones have an id only."""
     user: Any = await container.users().get(user_id)
     return f"{user.username}" if user else f"account {user_id}"

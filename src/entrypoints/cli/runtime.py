@@ -1,4 +1,4 @@
-"""What commands have in common: a container, an open storage, and how they give up."""
+"""Common parts of commands: the container, an open storage, and failures."""
 
 import asyncio
 import logging
@@ -19,10 +19,10 @@ from ordergate.entrypoints.container import Container
 T = TypeVar("T")
 
 _CHECK_SECONDS = 2.0
-"""How long the start may wait for a look at the database's file."""
+"""The maximum delay of a start for the check of the database file."""
 
 _MOST_DIGITS = 20
-"""The most digits of a number on the command line; those of the largest id are 19."""
+"""The maximum of digits of a number on the command line; the largest id has 19."""
 
 _log = logging.getLogger("ordergate.storage")
 
@@ -39,9 +39,9 @@ def file_path(text: str) -> Path:
 
 
 def whole_number(least: int, most: int) -> Callable[[str | int], int]:
-    """Return what reads a number from `least` to `most` in decimal digits on the command line.
+    """Return a parser of whole numbers from `least` to `most`.
 
-    It raises `typer.BadParameter` for anything else.
+    It raises `typer.BadParameter` for any other text.
     """
 
     def parse(text: str | int) -> int:  # a default is an int already
@@ -67,7 +67,7 @@ def load_container() -> Container:
 
 
 def require_token_issuer() -> Container:
-    """Return the container of a service that signs people in; raises `Failure` for any other."""
+    """Return the container of a service that issues tokens. Raises `Failure` otherwise."""
     container = load_container()
     if not container.settings().issues_tokens:
         raise Failure("ORDERGATE_JWKS_URL names another issuer, where accounts and keys are kept")
@@ -75,7 +75,10 @@ def require_token_issuer() -> Container:
 
 
 def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work while the storage is open. Raises what `Storage.open` and the work raise."""
+    """Run a job while the storage is open. Raises its errors.
+
+    Errors of `Storage.open` are raised too.
+    """
 
     async def run() -> T:
         try:
@@ -88,7 +91,7 @@ def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
 
 
 def migrate_storage(container: Container) -> None:
-    """Bring the schema to this version. Raises what `Storage.migrate` raises."""
+    """Update the schema. Raises errors of `Storage.migrate`."""
 
     async def run() -> None:
         try:
@@ -100,15 +103,15 @@ def migrate_storage(container: Container) -> None:
 
 
 def check_storage(container: Container) -> None:
-    """See that the storage answers and its schema is current, before anything starts."""
+    """Check that the storage is reachable and its schema is current."""
     with_storage(container, container.storage().ping)
 
 
 def check_file(container: Container) -> None:
-    """See that the storage's file, if it is one, is not damaged, as far as there is time for that.
+    """Check the database file for damage, for a limited time.
 
-    Raises `StorageUnavailable` that says which it is and what to do. The rest is looked at on a
-    thread, which logs what it finds.
+    Raises `StorageUnavailable` with the file and the next step. A thread continues the check and
+    logs its result.
     """
     file: StorageFile | None = container.storage_file()
     if file is not None and not file.check(seconds=_CHECK_SECONDS):

@@ -1,4 +1,4 @@
-"""`ordergate migrate`, `seed`, `copy` and `purge`: what is done to the storage as a whole."""
+"""`ordergate migrate`, `seed`, `copy` and `purge`: operations on a whole storage."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +49,7 @@ _LEAST_KEPT_DAYS = 2
 
 @storage.command(cls=WaitingCommand)
 def migrate(wait: Wait = None) -> None:
-    """Create the schema, or bring it to this version; safe to repeat."""
+    """Create or update the schema; safe to repeat."""
     container = load_container()
     wait_for_server(container, wait)
     migrate_storage(container)
@@ -75,9 +75,10 @@ def seed(
         ),
     ],
 ) -> None:
-    """Fill an empty storage: order i belongs to user ((i-1) mod N)+1, and every run is the same.
+    """Fill an empty storage with example data, the same at every run.
 
-    All users have the password in ORDERGATE_PASSWORD or its _FILE.
+    User ((i-1) mod N)+1 owns order i. All users have the password in ORDERGATE_PASSWORD or its
+    _FILE.
     """
     container = load_container()
     password = password_given()
@@ -99,10 +100,10 @@ def seed(
 
 @storage.command("copy")
 def copy_storage(
-    source: Annotated[str, typer.Option("--from", metavar="URL", help="What is copied.")],
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The database to copy.")],
     target: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database.")],
 ) -> None:
-    """Copy everything into an empty database, and verify it; run it again to go on.
+    """Copy everything into an empty database, and verify it; repeat to continue.
 
     URLs are like ORDERGATE_DATABASE_URL. Stop all programs that write to either database first.
     """
@@ -124,7 +125,7 @@ def copy_storage(
 
 
 def settings_of_copy(settings: Settings) -> Settings:
-    """Return settings under which both storages of a copy are opened."""
+    """Return the settings for both storages of a copy."""
     return settings.model_copy(update={"database_statement_seconds": _STATEMENT_SECONDS})
 
 
@@ -146,7 +147,7 @@ async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
 
 @contextmanager
 def _reported_as(name: str) -> Iterator[None]:
-    """Say which of two storages refused."""
+    """Name the storage that an error comes from."""
     try:
         yield
     except (CopyUnfinished, SchemaNotCurrent, StorageUnavailable) as error:
@@ -154,7 +155,7 @@ def _reported_as(name: str) -> Iterator[None]:
 
 
 class _Bars:
-    """A bar for each stage of a copy."""
+    """A progress bar for each stage of a copy."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -168,7 +169,7 @@ class _Bars:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show bars on a terminal, and nothing elsewhere."""
+    """Show progress bars on a terminal only."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -192,7 +193,7 @@ def purge(
         ),
     ] = 90,
 ) -> None:
-    """Remove expired idempotency keys, and sessions that are over; made for cron."""
+    """Remove expired idempotency keys and old sessions; for cron."""
     container = load_container()
     keep = timedelta(days=keep_sessions_days)
     purged = with_storage(container, lambda: container.purge_storage()(keep_sessions=keep))

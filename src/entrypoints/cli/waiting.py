@@ -1,4 +1,4 @@
-"""Waiting for a database server that starts later than this program."""
+"""Waiting for a database server that starts later."""
 
 import asyncio
 import logging
@@ -32,10 +32,10 @@ Wait = Annotated[
 
 
 class WaitingCommand(TyperCommand):
-    """A command whose option `--wait` may stand without a number."""
+    """A command whose option `--wait` has an optional number."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer hides it
-        """Add the number to a `--wait` that none follows."""
+        """Add the default number to a bare `--wait`."""
         given = [
             f"--wait={_DEFAULT_SECONDS}"
             if argument == "--wait" and not after.isdecimal()
@@ -46,18 +46,18 @@ class WaitingCommand(TyperCommand):
 
 
 def wait_for_server(container: Container, seconds: int | None) -> None:
-    """Wait until the database server accepts connections; `None` seconds and a file need no wait.
+    """Wait until the database server accepts connections.
 
-    Raises `StorageUnavailable` that names the server when the time is over. What waiting does not
-    change is left for whatever uses the database next, which says what is wrong.
+    `None` seconds and a file need no wait. Raises `StorageUnavailable` with the name of the server
+    after the time limit. The next use of the database reports every permanent error.
     """
     _wait(container, seconds, container.database().reason_to_wait)
 
 
 def wait_for_schema(container: Container, seconds: int | None) -> None:
-    """Wait until the server accepts connections and its schema is as new as this program.
+    """Wait until the server accepts connections and its schema is current.
 
-    Raises what `wait_for_server` raises, for a schema that is not current too.
+    Raises errors of `wait_for_server`, also for a schema that is not current.
     """
     unready = container.database().reason_to_wait
 

@@ -1,4 +1,4 @@
-"""Log lines on their way to standard error, which nothing in a server waits for."""
+"""A buffer of log lines, so that no request waits for standard error."""
 
 import logging
 import os
@@ -8,28 +8,27 @@ from threading import Event, Thread
 from typing import TextIO
 
 MAX_CHARACTERS = 1_048_576
-"""How much text waits in a process while standard error takes none; about 5,000 lines."""
+"""The maximum of buffered text in a process; about 5,000 lines."""
 
 FLUSH_SECONDS = 1.0
-"""How long the end of a process waits for standard error to take what is left."""
+"""How long a process waits at its end until the buffer is written."""
 
 _ATOMIC_BYTES = select.PIPE_BUF
-"""A pipe keeps so much together when several processes write (POSIX, `write`)."""
+"""The size of a write that a pipe keeps together (POSIX, `write`)."""
 
 _REPORT = "log_lines_dropped"
 
 _Item = tuple[str, int] | Event
-"""A line and the number of lines that were dropped before it; or what is set once it is reached."""
+"""A line with the number of dropped lines before it, or an event to set."""
 
 
 class BufferedHandler(logging.Handler):
-    """Writes lines on a thread, in their order. A reader that stops reading holds up no caller.
+    """Writes lines on a thread in their order, without blocking callers.
 
     While more than `MAX_CHARACTERS` wait, and until half of them are written, lines are dropped.
-    So are those that cannot be written, as to a full disk or a closed pipe. They are counted: the
-    next line that is written after them is `log_lines_dropped` with their number. A process that
-    ends waits at most `FLUSH_SECONDS`. A process that was forked has a buffer and a thread of its
-    own.
+    Lines that cannot be written, as to a full disk or a closed pipe, are dropped too. The next
+    written line is `log_lines_dropped` with their number. A process that ends waits at most
+    `FLUSH_SECONDS`. A forked process has its own buffer and thread.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -49,7 +48,7 @@ class BufferedHandler(logging.Handler):
         self._dropped, self._lost, self._reported = 0, 0, 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line here, since what it is about may change, and queue it."""
+        """Format and queue the line; its data may change later."""
         if self._process != os.getpid():
             self._begin()
         try:
@@ -71,14 +70,14 @@ class BufferedHandler(logging.Handler):
             self._thread.start()
 
     def flush(self) -> None:
-        """Wait until what was logged before is written, but not longer than `FLUSH_SECONDS`."""
+        """Wait until earlier lines are written, at most `FLUSH_SECONDS`."""
         if self._thread is not None and self._process == os.getpid():
             reached = Event()
             self._queue.put(reached)
             reached.wait(FLUSH_SECONDS)
 
     def _write_all(self) -> None:
-        """Write what is queued, as many whole lines at a time as a pipe keeps together."""
+        """Write the queue, in writes of whole lines that a pipe keeps together."""
         lines: list[bytes] = []
         while True:
             # Read first: lines that are queued later stand behind those that are dropped by now.
@@ -105,7 +104,7 @@ class BufferedHandler(logging.Handler):
             lines.append(line)
 
     def _report(self, dropped: int) -> None:
-        """Write how many lines are missing here, if any are."""
+        """Write the number of lines that are missing here, if any."""
         missing = dropped + self._lost - self._reported
         if missing > 0:
             about = {"name": "ordergate.log", "levelno": logging.WARNING, "levelname": "WARNING"}
@@ -119,7 +118,7 @@ class BufferedHandler(logging.Handler):
         lines.clear()
 
     def _sent(self, data: bytes) -> bool:
-        """Write all of it, waiting as long as it takes; say whether that was possible."""
+        """Write all data without a time limit; return whether that succeeded."""
         if self._is_torn:
             data = b"\n" + data
         rest = data

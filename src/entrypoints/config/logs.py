@@ -1,4 +1,4 @@
-"""The log: one event a line on standard error, from us and from libraries alike."""
+"""The log of the service and its libraries: one line for each event."""
 
 import json
 import logging
@@ -11,13 +11,13 @@ from ordergate.entrypoints.config.settings import Settings
 
 _BARE = re.compile(r"[^\s\"'\\=]+")
 _NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
-"""What a record has by itself, and the second copy of its message that uvicorn adds."""
+"""Standard attributes of a record, and uvicorn's second copy of its message."""
 
 
 def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
-    """Send everything that is logged through one formatter.
+    """Send all log records through one formatter to standard error.
 
-    `buffered` is for servers: no request waits until a line is written. Commands lose no line.
+    `buffered` is for servers: no request waits for the log. Commands lose no line.
     """
     as_text = settings.log_format == "text" or (
         settings.log_format == "auto" and sys.stderr.isatty()
@@ -33,14 +33,14 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
         if logger.handlers:  # else it is quiet on purpose, as the access log that costs much time
             logger.handlers.clear()
             logger.propagate = True
-    # Alembic tells at INFO what it is about to do; the commands say what they did.
+    # Alembic announces its work at INFO; the commands report the results.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # httpx logs every request at INFO; the callers log the outcomes.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _buffered(root: logging.Logger) -> logging.Handler:
-    """Return the handler that there is already, or a new one where standard error is a file."""
+    """Return the existing handler, or a new one for a file."""
     for handler in root.handlers:
         if isinstance(handler, BufferedHandler):
             return handler
@@ -51,15 +51,15 @@ def _buffered(root: logging.Logger) -> logging.Handler:
 
 
 def flush_log() -> None:
-    """Let what was logged be written, as far as standard error takes it within a second."""
+    """Write the buffered lines, within at most a second."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 
 
 class JsonFormatter(logging.Formatter):
-    """An object a line: `event`, `level`, `logger`, `timestamp`, then what the event is about.
+    """Formats a record as a JSON object: `event`, `level`, `logger`, `timestamp`, fields.
 
-    `exception` has the traceback, without the values of local variables: passwords are among them.
+    `exception` has the traceback without local variables, which may hold passwords.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -78,9 +78,9 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level, event, then what it is about; a traceback follows it.
+    """Formats a record for people: time, level, event, fields, traceback.
 
-    What a terminal would obey, as the path of a request may hold, is written as escapes.
+    Control characters, which the path of a request may hold, are escaped.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -101,7 +101,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """Return what was logged as `extra`."""
+    """Return the `extra` fields of a record."""
     return {name: value for name, value in vars(record).items() if name not in _NOT_FIELDS}
 
 
@@ -110,6 +110,6 @@ def _printable(text: str) -> str:
 
 
 def _quoted(value: object) -> str:
-    """Write a value so that it cannot be taken for several fields."""
+    """Quote a value, so it cannot be read as several fields."""
     text = str(value)
     return text if _BARE.fullmatch(text) and text.isprintable() else repr(text)

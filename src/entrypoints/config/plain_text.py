@@ -1,4 +1,4 @@
-"""What copying, quoting and line ends leave in a value by mistake, and the words for it."""
+"""Traces of copying, quoting and line ends in values, and their descriptions."""
 
 import re
 import unicodedata
@@ -11,12 +11,12 @@ _SHELL_ONLY = re.compile(r"~[^/]*(?=/|$)|\$[A-Za-z_]\w*|\$\{[^}]*\}|\$\(")
 
 
 def is_blank(text: str) -> bool:
-    """Return whether the text is empty, or shows nothing but space."""
+    """Return whether the text is empty or only space."""
     return all(unicodedata.category(character) in _INVISIBLE_CATEGORIES for character in text)
 
 
 def text_flaw(text: str) -> str | None:
-    """Name a control character, a space at either end or a quotation mark around the text."""
+    """Name a control character, surrounding space or quotation marks."""
     for character in text:
         if unicodedata.category(character) in _CONTROL_CATEGORIES:
             return f"contains {_name(character)}"
@@ -29,7 +29,7 @@ def text_flaw(text: str) -> str | None:
 
 
 def path_flaw(text: str) -> str | None:
-    """Name what a path holds that its author did not mean to be in a file's name."""
+    """Name an unintended part of a path."""
     if is_blank(text):
         return "is blank"
     if flaw := text_flaw(text):

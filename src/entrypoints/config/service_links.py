@@ -1,6 +1,6 @@
 """Variables that Kubernetes sets in every pod for each Service of its namespace.
 
-Those of a Service named `ordergate` begin as our settings do. Their form is documented at
+Those of a Service named `ordergate` begin like our settings. Their form is documented at
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 """
 
@@ -27,15 +27,15 @@ _FORMS = (
     (rf"{_OF_PORT}_PORT", rf"(?P<port>{_NUMBER})"),
     (rf"{_OF_PORT}_ADDR", _ADDRESS),
 )
-"""The forms of a name, each with that of its value; they are compiled when one is needed."""
+"""The forms of names, each with the form of its value, compiled on demand."""
 
 _Address = IPv4Address | IPv6Address
 
 
 def service_links(environment: Mapping[str, str]) -> frozenset[str]:
-    """Return the names of all variables that have exactly the form of a service link.
+    """Return the names of variables that have the form of service links.
 
-    A port or protocol in a name is that of the value, and a Service has one address.
+    A port or protocol in a name equals that of the value, and a Service has one address.
     """
     names: defaultdict[str, set[str]] = defaultdict(set)
     addresses: defaultdict[str, set[_Address]] = defaultdict(set)
@@ -49,7 +49,7 @@ def service_links(environment: Mapping[str, str]) -> frozenset[str]:
 
 
 def _readings(name: str, value: str) -> Iterator[tuple[str, _Address | None]]:
-    """Yield each Service that a variable may belong to, and its address if the value holds it."""
+    """Yield each possible Service of a variable, with its address."""
     for name_form, value_form in _FORMS:
         in_name, in_value = re.fullmatch(name_form, name), re.fullmatch(value_form, value)
         if in_name is None or in_value is None:
@@ -67,7 +67,7 @@ def _readings(name: str, value: str) -> Iterator[tuple[str, _Address | None]]:
 
 
 def _cluster_address(text: str) -> _Address | None:
-    """Return the address that a Service may have within its cluster."""
+    """Return the possible cluster address of a Service."""
     with suppress(ValueError):
         address = ip_address(text)
         if not (address.is_unspecified or address.is_loopback or address.is_multicast):

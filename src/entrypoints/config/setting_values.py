@@ -1,4 +1,4 @@
-"""What the value of a setting must be, and the words for it where it is not."""
+"""Types of settings, with validation and error messages."""
 
 import re
 from contextlib import suppress

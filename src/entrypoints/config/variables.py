@@ -1,7 +1,7 @@
-"""Environment variables: the text that each holds, or what is wrong with it.
+"""Environment variables: their text, or the mistake in it.
 
-A secret `X` can also be given as `X_FILE`, the path of a file that holds it: so Docker and
-Kubernetes hand secrets to a container.
+A secret `X` can also be in a file that `X_FILE` names, which is how Docker and Kubernetes pass
+secrets to a container.
 """
 
 import errno
@@ -23,11 +23,11 @@ _NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 class _UnusableFileError(Exception):
-    """Why the file of a secret cannot be used."""
+    """The reason why the file of a secret is unusable."""
 
 
 class Variable(NamedTuple):
-    """A variable that is set: its whole name, and its text or a problem.
+    """A variable that is set: its full name, and its text or a problem.
 
     The problem is a line that names the variable and never quotes a value.
     """
@@ -40,7 +40,7 @@ class Variable(NamedTuple):
 def read_variable(
     environment: Mapping[str, str], name: str, *, secret: bool = False, unset: str = "unset it"
 ) -> Variable | None:
-    """Read a variable; if it is a secret, also the file that `name` + `_FILE` names.
+    """Read a variable, or for a secret the file that `name` + `_FILE` names.
 
     Returns `None` when neither is set. `unset` says what to do about a blank one.
     """
@@ -57,7 +57,9 @@ def read_variable(
 
 
 def _problem(name: str, text: str, unset: str) -> str | None:
-    if any("\ud800" <= character <= "\udfff" for character in text):  # Python hides bytes so
+    if any(
+        "\ud800" <= character <= "\udfff" for character in text
+    ):  # Python's form of invalid bytes
         return f"{name} is not UTF-8"
     return f"{name} is blank; {unset}" if is_blank(text) else None
 
@@ -77,7 +79,7 @@ def _content(path: str) -> str:
     if flaw := path_flaw(path):
         raise _UnusableFileError(f"the path {flaw}")
     try:
-        # Every worker reads it again, so a pipe will not do; opening one could wait forever.
+        # Every worker reads the file again. A pipe can be read once, and opening one may block.
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise _UnusableFileError(f"{path} is not a regular file")
         with Path(path).open("rb") as file:
