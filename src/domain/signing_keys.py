@@ -190,7 +190,7 @@ class KeyRing:
             ring = ring.promote(first.id, now, schedule, early=early)
         return ring
 
-    def changes_since(self, before: Self) -> list[KeyRecord]:
+    def find_changes(self, before: Self) -> list[KeyRecord]:
         """Return the changed keys; a removed key has the status REMOVED."""
         kept = {key.id for key in self.keys}
         removed = [replace(k, status=KeyStatus.REMOVED) for k in before.keys if k.id not in kept]

@@ -32,7 +32,7 @@ def publishing(key: NewKey) -> Callable[[KeyRing], KeyRing]:
 
 
 def publish(keys: SigningKeys) -> KeyRecord:
-    (record,) = keys.change(publishing(keys.make("EdDSA")), lambda _: None)
+    (record,) = keys.change(publishing(keys.make_key("EdDSA")), lambda _: None)
     return record
 
 
@@ -59,18 +59,18 @@ class SigningKeysContract:
         raise NotImplementedError
 
     def test_key_that_was_only_made_is_not_listed(self, keys: SigningKeys, pem: Path) -> None:
-        keys.make("EdDSA")
-        keys.import_from(pem)
+        keys.make_key("EdDSA")
+        keys.import_key(pem)
         assert list(keys.list_keys()) == []
 
     def test_keys_that_are_made_differ(self, keys: SigningKeys) -> None:
-        assert keys.make("EdDSA").id != keys.make("EdDSA").id
+        assert keys.make_key("EdDSA").id != keys.make_key("EdDSA").id
 
     @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256"])
     def test_published_key_is_listed_by_every_process(
         self, keys: SigningKeys, algorithm: str
     ) -> None:
-        key = keys.make("EdDSA" if algorithm == "EdDSA" else "ES256")
+        key = keys.make_key("EdDSA" if algorithm == "EdDSA" else "ES256")
         assert key.algorithm == algorithm
         changed = keys.change(publishing(key), lambda _: None)
         assert list(changed) == [KeyRecord(key.id, key.algorithm, KeyStatus.SIGNING, NOW)]
@@ -106,7 +106,7 @@ class SigningKeysContract:
             recorded.append(changed)
             listed.append(self.another(keys).list_keys())
 
-        changed = keys.change(publishing(keys.make("EdDSA")), record)
+        changed = keys.change(publishing(keys.make_key("EdDSA")), record)
         assert [list(each) for each in recorded] == [list(changed)]
         assert [list(each) for each in listed] == [list(changed)]
 
@@ -133,7 +133,7 @@ class SigningKeysContract:
         def publish_one(_: int) -> None:
             other = self.another(keys)
             other.change(
-                publishing(other.make("EdDSA")), lambda changed: recorded.append(changed[0].id)
+                publishing(other.make_key("EdDSA")), lambda changed: recorded.append(changed[0].id)
             )
 
         with ThreadPoolExecutor(8) as threads:
@@ -153,15 +153,15 @@ class SigningKeysContract:
             assert not began.wait(0.2)
 
         with ThreadPoolExecutor(1) as others:
-            keys.change(publishing(keys.make("EdDSA")), record)
+            keys.change(publishing(keys.make_key("EdDSA")), record)
         assert began.is_set()
 
     def test_imported_key_has_the_same_id_each_time(self, keys: SigningKeys, pem: Path) -> None:
-        key = keys.import_from(pem)
-        assert self.another(keys).import_from(pem) == key
+        key = keys.import_key(pem)
+        assert self.another(keys).import_key(pem) == key
         (record,) = keys.change(publishing(key), lambda _: None)
         assert (record.id, record.algorithm) == (key.id, "EdDSA")
 
     def test_file_without_a_private_key_is_refused(self, keys: SigningKeys, no_pem: Path) -> None:
         with pytest.raises(SigningKeyError, match=f"{no_pem}: "):
-            keys.import_from(no_pem)
+            keys.import_key(no_pem)

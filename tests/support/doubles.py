@@ -221,10 +221,10 @@ class InMemorySigningKeys(SigningKeys):
     def list_keys(self) -> Sequence[KeyRecord]:
         return self.kept.ring.keys
 
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
         return NewKey(KeyId(secrets.token_urlsafe(32)), algorithm)
 
-    def import_from(self, file: Path) -> NewKey:
+    def import_key(self, file: Path) -> NewKey:
         if file.suffix != ".pem":
             raise SigningKeyError(f"{file}: this is not a PEM file with a private key")
         return NewKey(KeyId(f"the key of {file}"), "EdDSA")
@@ -236,7 +236,7 @@ class InMemorySigningKeys(SigningKeys):
     ) -> Sequence[KeyRecord]:
         with self.kept.lock:
             before, self.kept.ring = self.kept.ring, step(self.kept.ring)
-            changed = self.kept.ring.changes_since(before)
+            changed = self.kept.ring.find_changes(before)
             if changed:
                 record(changed)
             return changed

@@ -8,13 +8,13 @@ from ordergate.application.ports.passwords import (
     ThrottleKey,
     Verification,
     Verify,
-    sign_in_key,
+    make_sign_in_key,
 )
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 
 
-ALICE_KEY = sign_in_key("alice")
+ALICE_KEY = make_sign_in_key("alice")
 
 
 MATCH, FAILURE = Verification(matches=True), Verification(matches=False)
@@ -41,7 +41,7 @@ async def guess(
     familiar: bool = False,
     matched: bool | None = False,
 ) -> None:
-    key = sign_in_key(username) if isinstance(username, str) else username
+    key = make_sign_in_key(username) if isinstance(username, str) else username
     with suppress(Unjudged):
         outcome = await throttle.guard(key, address, verification(matched), familiar=familiar)
         assert outcome.matches is matched

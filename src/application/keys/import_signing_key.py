@@ -20,5 +20,5 @@ class ImportSigningKey:
     changes: KeyChanges
 
     def __call__(self, file: Path) -> Sequence[ChangedKey]:
-        key = self.changes.keys.import_from(file)
+        key = self.changes.keys.import_key(file)
         return self.changes.apply(lambda ring, now: ring.publish(key, now))

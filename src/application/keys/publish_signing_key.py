@@ -17,5 +17,5 @@ class PublishSigningKey:
     changes: KeyChanges
 
     def __call__(self, algorithm: KeyAlgorithm) -> Sequence[ChangedKey]:
-        key = self.changes.keys.make(algorithm)
+        key = self.changes.keys.make_key(algorithm)
         return self.changes.apply(lambda ring, now: ring.publish(key, now))

@@ -28,7 +28,7 @@ class RotateSigningKeys:
     def __call__(self, *, early: bool = False) -> Rotation:
         keys, schedule = self.changes.keys, self.changes.schedule
         changed = self.changes.apply(
-            lambda ring, now: ring.rotate(now, schedule, keys.make, early=early)
+            lambda ring, now: ring.rotate(now, schedule, keys.make_key, early=early)
         )
         dues = (schedule.due(key) for key in keys.list_keys())
         return Rotation(changed, min((due for due in dues if due), default=None))

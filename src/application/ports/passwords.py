@@ -39,7 +39,7 @@ ThrottleKey = AccountKey | UnusableNameKey | SessionKey
 """The subject of failed attempts. Keys of different kinds are never equal."""
 
 
-def sign_in_key(username: str) -> AccountKey | UnusableNameKey:
+def make_sign_in_key(username: str) -> AccountKey | UnusableNameKey:
     """Return the key of sign-ins with a typed user name.
 
     Text that cannot be a name is not prepared, because that may take long.
@@ -77,7 +77,7 @@ class Requester:
     @classmethod
     def from_client(cls, address: str, username: str, *, known: bool) -> Self:
         """Make the requester of an IP address and a typed user name."""
-        account = sign_in_key(username).name
+        account = make_sign_in_key(username).name
         return cls(customer_network(address), client_network(address), account, known)
 
 

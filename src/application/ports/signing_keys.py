@@ -20,11 +20,11 @@ class SigningKeys(Protocol):
         """Return all keys, oldest first."""
 
     @abstractmethod
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
         """Generate a key pair. The change that adds it also stores it."""
 
     @abstractmethod
-    def import_from(self, file: Path) -> NewKey:
+    def import_key(self, file: Path) -> NewKey:
         """Read the private key of a PEM file. The change that adds it also stores it."""
 
     @abstractmethod

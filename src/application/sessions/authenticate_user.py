@@ -14,7 +14,7 @@ from ordergate.application.ports.passwords import (
     Requester,
     Throttle,
     Verification,
-    sign_in_key,
+    make_sign_in_key,
 )
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
@@ -119,7 +119,7 @@ class AuthenticateUser:
         )
         requester = Requester.from_client(origin.address, username, known=familiar)
         verification = await self.throttle.guard(
-            sign_in_key(username),
+            make_sign_in_key(username),
             origin.address,
             partial(self._compare, password, user, requester),
             familiar=familiar,

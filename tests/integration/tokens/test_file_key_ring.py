@@ -65,7 +65,7 @@ def kids(ring: FileKeyRing) -> list[str | None]:
 
 
 def publish(ring: FileKeyRing, algorithm: KeyAlgorithm = "EdDSA") -> KeyRecord:
-    key = ring.make(algorithm)
+    key = ring.make_key(algorithm)
     (record,) = ring.change(lambda state: state.publish(key, CLOCK.now()), lambda _: None)
     return record
 

@@ -5,7 +5,7 @@ import pytest
 from ordergate.adapters.throttling import counters_in_memory as module
 from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.errors import Throttled
-from ordergate.application.ports.passwords import Throttle, Verification, sign_in_key
+from ordergate.application.ports.passwords import Throttle, Verification, make_sign_in_key
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.support.throttle_calls import HERE, MATCH, THERE, guess
 
@@ -27,7 +27,7 @@ async def test_retry_after_is_the_longer_of_two_waits() -> None:
         waits.append(refusal.value.retry_after)
         return MATCH
 
-    await throttle.guard(sign_in_key("bob"), THERE, guess_meanwhile, familiar=False)
+    await throttle.guard(make_sign_in_key("bob"), THERE, guess_meanwhile, familiar=False)
     assert waits == [60]
 
 

@@ -6,7 +6,7 @@ from ordergate.application.ports.passwords import (
     AccountKey,
     SessionKey,
     UnusableNameKey,
-    sign_in_key,
+    make_sign_in_key,
 )
 from ordergate.domain.errors import InvalidUsername
 from ordergate.domain.session import SessionId
@@ -19,16 +19,16 @@ def test_sign_in_key_is_the_name_that_the_account_would_have(text: str) -> None:
         name = Username.new(text)
     except InvalidUsername:
         return
-    assert sign_in_key(text) == AccountKey(name.value)
+    assert make_sign_in_key(text) == AccountKey(name.value)
 
 
 def test_sign_in_key_is_the_same_for_spellings_with_unassigned_characters() -> None:
-    assert len({sign_in_key(name) for name in ("a\u0378b", "A\u0378B", "\uff21\u0378b")}) == 1
+    assert len({make_sign_in_key(name) for name in ("a\u0378b", "A\u0378B", "\uff21\u0378b")}) == 1
 
 
 @pytest.mark.parametrize("text", ["", "a\0", "\ud800", "x" * 257, "e" + "\u0316" * 31])
 def test_sign_in_key_keeps_text_that_cannot_be_a_name(text: str) -> None:
-    assert sign_in_key(text) == UnusableNameKey(text)
+    assert make_sign_in_key(text) == UnusableNameKey(text)
 
 
 def test_keys_of_different_kinds_differ() -> None:

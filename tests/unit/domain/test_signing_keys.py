@@ -198,10 +198,10 @@ def test_ring_lists_the_keys_that_have_changed(
     published: KeyRing, promoted: KeyRing, clock: SettableClock
 ) -> None:
     old, new = promoted.keys
-    assert promoted.changes_since(published) == [old, new]
-    assert promoted.changes_since(promoted) == []
+    assert promoted.find_changes(published) == [old, new]
+    assert promoted.find_changes(promoted) == []
     retired = promoted.retire(OLD.id, clock.now(), SCHEDULE, early=True)
-    assert retired.changes_since(promoted) == [replace(old, status=KeyStatus.REMOVED)]
+    assert retired.find_changes(promoted) == [replace(old, status=KeyStatus.REMOVED)]
 
 
 def test_key_that_the_settings_hold_waits_for_nothing() -> None:

@@ -26,8 +26,8 @@ Record = Callable[[Sequence[KeyRecord]], None]
 class StoresEveryKeyThatIsMade(InMemorySigningKeys):
     """A command that fails leaves a key."""
 
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
-        key = super().make(algorithm)
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
+        key = super().make_key(algorithm)
         self.change(publishing(key), lambda _: None)
         return key
 
@@ -36,7 +36,7 @@ class StoresEveryKeyThatIsMade(InMemorySigningKeys):
 class NamesKeysByTheirAlgorithm(InMemorySigningKeys):
     """A second key cannot be published."""
 
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
         return NewKey(KeyId(algorithm), algorithm)
 
 
@@ -44,9 +44,9 @@ class NamesKeysByTheirAlgorithm(InMemorySigningKeys):
 class MakesEveryKeyWithOneAlgorithm(InMemorySigningKeys):
     """The operator's choice has no effect."""
 
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
         del algorithm
-        return super().make("EdDSA")
+        return super().make_key("EdDSA")
 
 
 @caught_by(
@@ -83,7 +83,7 @@ class RecordsAChangeBeforeItIsStored(InMemorySigningKeys):
     """A change that failed is in the audit."""
 
     def change(self, step: Step, record: Record) -> Sequence[KeyRecord]:
-        record(step(self.kept.ring).changes_since(self.kept.ring))
+        record(step(self.kept.ring).find_changes(self.kept.ring))
         return super().change(step, lambda _: None)
 
 
@@ -131,7 +131,7 @@ class ChangesWithoutALock(InMemorySigningKeys):
         before = self.kept.ring
         self._both_have_read.wait()
         self.kept.ring = step(before)
-        changed = self.kept.ring.changes_since(before)
+        changed = self.kept.ring.find_changes(before)
         record(changed)
         return changed
 
@@ -140,13 +140,13 @@ class ChangesWithoutALock(InMemorySigningKeys):
 class ImportsAKeyUnderANewId(InMemorySigningKeys):
     """A key is published twice."""
 
-    def import_from(self, file: Path) -> NewKey:
-        return NewKey(KeyId(secrets.token_hex()), super().import_from(file).algorithm)
+    def import_key(self, file: Path) -> NewKey:
+        return NewKey(KeyId(secrets.token_hex()), super().import_key(file).algorithm)
 
 
 @caught_by("test_file_without_a_private_key_is_refused")
 class ImportsAnyFile(InMemorySigningKeys):
     """A service signs with an invalid key."""
 
-    def import_from(self, file: Path) -> NewKey:
+    def import_key(self, file: Path) -> NewKey:
         return NewKey(KeyId(file.name), "EdDSA")

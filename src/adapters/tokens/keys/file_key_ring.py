@@ -75,11 +75,11 @@ class FileKeyRing(KeySource, SigningKeys):
         """Return the keys in the file, oldest first; empty without a file."""
         return self._file.read().ring.keys
 
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
         """Generate a key pair and keep it until a change stores it."""
         return self._keep(SigningKey.new(algorithm))
 
-    def import_from(self, file: Path) -> NewKey:
+    def import_key(self, file: Path) -> NewKey:
         """Read a PEM file and keep its key until a change stores it."""
         try:
             return self._keep(SigningKey.from_file(file))
@@ -95,7 +95,7 @@ class FileKeyRing(KeySource, SigningKeys):
         with self._file.locked():
             before = self._file.read()
             ring = step(before.ring)
-            changed = ring.changes_since(before.ring)
+            changed = ring.find_changes(before.ring)
             if changed:
                 self._file.write(StoredKeys(ring, {**self._made, **before.private}))
                 for key in changed:
@@ -125,7 +125,9 @@ class FileKeyRing(KeySource, SigningKeys):
         return self._load()
 
     def _with_first_key(self, ring: KeyRing) -> KeyRing:
-        return ring if ring.keys else ring.publish(self.make(FIRST_ALGORITHM), self._clock.now())
+        return (
+            ring if ring.keys else ring.publish(self.make_key(FIRST_ALGORITHM), self._clock.now())
+        )
 
     def _look(self, known: _Loaded) -> _Loaded:
         """Return the keys of the file if it is usable, else the known ones."""

@@ -64,12 +64,12 @@ class StaticKeys(KeySource, SigningKeys):
         """Return the key."""
         return [KeyRecord(KeyId(self._key.kid), self._key.algorithm, KeyStatus.SIGNING, None)]
 
-    def make(self, algorithm: KeyAlgorithm) -> NewKey:
+    def make_key(self, algorithm: KeyAlgorithm) -> NewKey:
         """Refuse to make another key."""
         del algorithm
         self._refuse()
 
-    def import_from(self, file: Path) -> NewKey:
+    def import_key(self, file: Path) -> NewKey:
         """Refuse to read another key."""
         del file
         self._refuse()

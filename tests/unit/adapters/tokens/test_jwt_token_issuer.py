@@ -92,8 +92,8 @@ def test_static_key_is_listed_and_cannot_be_changed() -> None:
     record = KeyRecord(KeyId("secret"), "HS256", KeyStatus.SIGNING, None)
     assert list(keys.list_keys()) == [record]
     for refuse in (
-        lambda: keys.make("EdDSA"),
-        lambda: keys.import_from(Path("key.pem")),
+        lambda: keys.make_key("EdDSA"),
+        lambda: keys.import_key(Path("key.pem")),
         lambda: keys.change(lambda ring: ring, lambda _: None),
     ):
         with pytest.raises(SigningKeyError, match="THE_SETTING holds the one key; unset it"):
