@@ -1,4 +1,4 @@
-"""Speed, measured: every contestant in turn, several rounds, medians and ratios.
+"""Speed, measured for every contestant in rounds, as medians and ratios.
 
 python -m bench [--quick] [--only NAME ...] [--json FILE] [--svg FILE] [--check]
 """
@@ -14,7 +14,7 @@ from bench.run import NAMES, Options, measure, named
 from bench.targets import NEEDED, TARGETS
 
 INTERRUPTED = 130
-"""The exit status after Ctrl-C or SIGTERM, as shells have it for the former."""
+"""The exit status after Ctrl-C or SIGTERM; shells use it for Ctrl-C."""
 
 
 def main() -> None:

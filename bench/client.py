@@ -1,8 +1,8 @@
-"""The client that loads a server where wrk is not installed.
+"""The load client for machines without wrk.
 
-    python bench/client.py FILE     the file is what bench/load.py writes
+    python bench/client.py FILE     # FILE is written by bench/load.py
 
-It speaks as much HTTP/1.1 as the contestants do: kept connections, answers with Content-Length.
+It speaks the HTTP/1.1 of the contestants: kept connections, answers with Content-Length.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ TIMEOUT = 10
 
 
 class Client:
-    """Asks for requests in turn until the time is over, and counts what came."""
+    """Sends requests in turn for a time, and counts the answers."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         address = urlsplit(spec["url"])

@@ -1,4 +1,4 @@
-"""Who is measured, and with what each is prepared and served."""
+"""The contestants, and how each is prepared and served."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ THEIRS = str(ROOT / ".venv-bench" / "bin" / "python")
 
 
 class Home(NamedTuple):
-    """Where a contestant keeps what it has: a folder, and the URL of a database."""
+    """The data of a contestant: a folder, and the URL of a database."""
 
     folder: Path
     database: str
@@ -25,7 +25,7 @@ class Home(NamedTuple):
 class Contestant:
     """A service; `{database}`, `{port}`, `{workers}`, `{orders}` and `{number}` are filled in.
 
-    `stands` is how many connections may ask it at once when no workload says otherwise.
+    `stands` is the default number of parallel connections of a load.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Contestant:
         return self.database.startswith("postgresql")
 
     def environment_in(self, home: Home) -> dict[str, str]:
-        """Return this process's environment, but settings of this project's only from here."""
+        """Return this process's environment with the project's settings from here only."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ORDERGATE_")}
         ours = {"ORDERGATE_HOME": str(home.folder), "ORDERGATE_PASSWORD": PASSWORD}
         named = {k: v.format(database=home.database) for k, v in self.environment.items()}
@@ -106,7 +106,7 @@ CONSTANT = Contestant(
     "constant", "FastAPI, a constant model", THEIRS, _uvicorn("bench.apps.constant:app")
 )
 # A tutorial-style service holds a connection of its pool of 15 until the answer is sent, and waits
-# for one in the event loop: more requests at once than that stop it.
+# for a free one in the event loop: more parallel requests stop it.
 TUTORIAL = _peer(
     "tutorial",
     "tutorial on SQLite",
@@ -131,4 +131,4 @@ PEER = _peer(
 ALL = (THIS, THIS_PG, RAW, CONSTANT, TUTORIAL, TUTORIAL_PG, PEER)
 SERVICES = (THIS, THIS_PG, TUTORIAL, TUTORIAL_PG, PEER)
 WITHOUT_SERVER = tuple(contestant for contestant in ALL if not contestant.on_postgresql)
-"""Those whose database, if any, is a file."""
+"""Contestants without a database server."""

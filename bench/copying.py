@@ -1,10 +1,10 @@
-"""How long a copy takes: seconds of copying and of verifying, and the memory that it needs.
+"""The time of copying and verifying a database, and the memory.
 
     python -m bench.copying [--orders N] [--lines N] [--to URL]
 
 Seeds a SQLite file with an account for every hundred orders, and copies it as `ordergate copy`
-does: into another SQLite file, or into the empty database of `--to`. The files are made in the
-working folder, since a temporary folder may be in memory.
+does: into another SQLite file, or into the empty database of `--to`. The files are in the working
+folder, because a temporary folder may be in memory.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ORDERS_OF_A_USER = 100
 
 def users(orders: int) -> Iterator[User]:
     for i in range(1, orders // ORDERS_OF_A_USER + 2):
-        yield User(UserId(i), Username(f"user{i}"), PasswordHash("nobody's"))
+        yield User(UserId(i), Username(f"user{i}"), PasswordHash("unusable"))
 
 
 def new_orders(orders: int, lines: int | None) -> Iterator[Order]:
@@ -58,7 +58,7 @@ def seed(url: str, orders: int, lines: int | None) -> None:
 
 
 def seed_apart(url: str, orders: int, lines: int | None) -> None:
-    """Seed in another process, whose memory is not that of the copy."""
+    """Seed in another process, so its memory does not count."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         pool.submit(seed, url, orders, lines).result()
 

@@ -1,4 +1,4 @@
-"""Databases of contestants: each prepared once a run, and handed out as copies."""
+"""Databases of contestants, prepared once a run and copied for each server."""
 
 import asyncio
 import shutil
@@ -14,15 +14,16 @@ from bench.contestants import ROOT, Contestant, Home
 from bench.load import CORES, Failed, Unavailable, on_cores
 
 BYTES_OF_AN_ORDER = 600
-"""What an order takes while it is made: 230 in SQLite's file, as many in its log, and room."""
+"""The space of an order during its creation: 230 in SQLite's file, the same in its log, and
+reserve."""
 
 Key = tuple[object, str, int]
 
 
 class Databases:
-    """Makes homes for contestants in a folder; PostgreSQL starts when one first asks for it.
+    """Makes homes for contestants in a folder; PostgreSQL starts on demand.
 
-    It flushes every commit to the disk, as it does unless it is told otherwise.
+    PostgreSQL flushes every commit to the disk, which is its default.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +35,7 @@ class Databases:
         self._why = ""
 
     def prepare(self, wanted: Iterable[tuple[Contestant, int]]) -> None:
-        """Make the tables of each and so many orders, all at once, where that is not done yet."""
+        """Create the missing tables and orders of each contestant in parallel."""
         new: dict[Key, Contestant] = {}
         for contestant, orders in wanted:
             key = _key(contestant, orders)
@@ -77,9 +78,10 @@ class Databases:
                 process.kill()
 
     def copy(self, contestant: Contestant, orders: int = ORDERS) -> Home:
-        """Return a home of its own with so many orders. Raises `Failed` and `Unavailable`.
+        """Return a separate home with this number of orders.
 
-        What has more orders than usual is for one server, and is handed out itself.
+        A home with more orders than usual is for one server and is not copied. Raises `Failed` and
+        `Unavailable`.
         """
         self.prepare([(contestant, orders)])
         made = self._made[_key(contestant, orders)]
@@ -121,9 +123,9 @@ class Databases:
             self._server = postgres.PostgresServer(postgres.binaries(), durable=True)
             self._server.init()
             self._server.start()
-            told = [str(self._server.binaries / "postgres"), "--version"]
-            self.version = subprocess.check_output(told, text=True).split()[2]  # noqa: S603 - it
-        except Exception as error:  # noqa: BLE001 - it is told, whatever it is
+            command = [str(self._server.binaries / "postgres"), "--version"]
+            self.version = subprocess.check_output(command, text=True).split()[2]  # noqa: S603 - it
+        except Exception as error:  # noqa: BLE001 - any error is reported
             self.close()
             self._why = f"there is no PostgreSQL: {error}"
             raise Unavailable(self._why) from None
@@ -135,5 +137,5 @@ class Databases:
 
 
 def _key(contestant: Contestant, orders: int) -> Key:
-    """Contestants that are prepared in the same way share what was prepared."""
+    """Return the key of contestants that are prepared in the same way."""
     return contestant.prepare, contestant.database, orders

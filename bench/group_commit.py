@@ -1,11 +1,11 @@
-"""What committing in groups gives: orders a second of many clients at once, and of one at a time.
+"""The gain of group commits: orders a second of many clients and of one.
 
     python bench/group_commit.py [--orders N] [--clients N] [--rounds N]
 
-Through the storage port on a SQLite file, every order durable when it is answered; the rounds of
-one client and of many in turn. Printed are medians of the rounds and the ratio to one client, who
-has a commit for each order. The file is made in the working folder, since a temporary folder may
-be in memory, where a commit costs nothing.
+Orders pass through the storage port into a SQLite file, and each is durable when it is answered.
+Rounds of one client and of many alternate. The output has medians of the rounds and the ratio to
+one client, who has a commit for each order. The file is in the working folder, because a temporary
+folder may be in memory, where a commit costs nothing.
 """
 
 import argparse
@@ -54,7 +54,7 @@ async def measure(total: int, clients: int, rounds: int) -> dict[int, list[float
         storage = Container(settings=Settings(home=Path(folder))).storage()
         await storage.migrate()
         await storage.open()
-        owner = await storage.users.add(Username("user"), PasswordHash("nobody's"))
+        owner = await storage.users.add(Username("user"), PasswordHash("unusable"))
         orders = new_orders(owner.id)
         rates: dict[int, list[float]] = {1: [], clients: []}
         for _ in range(rounds):
@@ -69,7 +69,7 @@ async def measure(total: int, clients: int, rounds: int) -> dict[int, list[float
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, add_help=True)
     arguments.add_argument("--orders", type=int, default=1024, help="orders in a round")
-    arguments.add_argument("--clients", type=int, default=64, help="clients at once")
+    arguments.add_argument("--clients", type=int, default=64, help="parallel clients")
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
     rates = asyncio.run(measure(options.orders, options.clients, options.rounds))

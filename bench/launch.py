@@ -1,8 +1,8 @@
-"""Become a program on given cores, and end with whoever started it, however that ended.
+"""Become a program on given cores that ends with its starter.
 
     python bench/launch.py 0,1 program argument...
 
-Needs nothing but the standard library. Elsewhere than on Linux it only becomes the program.
+It uses the standard library only. Pinning and the end with its starter work on Linux only.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Load on a server: by wrk where it is installed, else by the client in bench/client.py."""
+"""Load on a server, by wrk or else by bench/client.py."""
 
 import json
 import os
@@ -19,16 +19,16 @@ WRK = shutil.which("wrk")
 
 
 class Failed(Exception):
-    """A contestant did not do what it must; the message says who, and what it did."""
+    """A contestant failed. The message names it and the failure."""
 
 
 class Unavailable(Exception):
-    """Something cannot be measured on this machine; the message says why."""
+    """A measurement is impossible on this machine. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, the status that must answer it, and what the answer says so many times."""
+    """A request, its expected status, and the expected text with its count."""
 
     path: str
     status: int = 200
@@ -41,9 +41,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a load came to: answers a second, and milliseconds that half and 99 % took at most.
+    """The result of a load: answers a second, and milliseconds at 50 and 99 %.
 
-    `client` is how much of a core the client took: near 1 it measured itself.
+    `client` is the share of a core that the client used: near 1, it measured itself.
     """
 
     rate: float
@@ -53,12 +53,12 @@ class Load:
 
 
 def on_cores(cores: Sequence[int]) -> list[str]:
-    """Return what to write before a command so that it runs there and ends with this process."""
+    """Return the prefix that runs a command on cores and ends it with this process."""
     return [sys.executable, str(HERE / "launch.py"), ",".join(map(str, cores))]
 
 
 class Running:
-    """Asks for these in turn, on so many kept connections; `result` waits for the end.
+    """Sends requests on a number of kept connections; `result` waits for the end.
 
     wrk takes whole seconds only, and at least one.
     """
@@ -90,44 +90,44 @@ class Running:
         )
 
     def stop(self) -> None:
-        """End it before its time, if it has not ended."""
+        """Stop a running load."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
         self._folder.cleanup()
 
     def result(self) -> Load:
-        """Return what it came to.
+        """Wait for the load and return its result.
 
-        Raises `Failed` for an answer of another status or a connection that fails, and
-        `Unavailable` where all waited for their first answer until the end.
+        Raises `Failed` for an unexpected status or a failed connection, and `Unavailable` if no
+        request was answered before the end.
         """
         output, _ = self._process.communicate()
         self._folder.cleanup()
         if self._process.returncode or not output.strip().endswith("}"):
-            raise Failed(f"the client ended with {self._process.returncode} and told no result")
-        told = json.loads(output.splitlines()[-1])
-        expected = told["requests"] if self._requests[0].status >= 400 else 0
-        if not told["requests"] and not told["errors"]:
-            raise Unavailable(f"not one answer in {told['seconds']:.0f} s")
-        if told["errors"] or told["refused"] != expected:
+            raise Failed(f"the client ended with {self._process.returncode} without a result")
+        result = json.loads(output.splitlines()[-1])
+        expected = result["requests"] if self._requests[0].status >= 400 else 0
+        if not result["requests"] and not result["errors"]:
+            raise Unavailable(f"not one answer in {result['seconds']:.0f} s")
+        if result["errors"] or result["refused"] != expected:
             raise Failed(
-                f"{self._requests[0].method} {self._requests[0].path}: of {told['requests']}"
-                f" answers {told['refused']} were 4xx or 5xx ({expected} should be),"
-                f" and {told['errors']} connections failed or waited 10 s"
+                f"{self._requests[0].method} {self._requests[0].path}: of {result['requests']}"
+                f" answers {result['refused']} were 4xx or 5xx ({expected} should be),"
+                f" and {result['errors']} connections failed or waited 10 s"
             )
-        client = (_seconds_of_children() - self._before) / told["seconds"]
-        return Load(told["requests"] / told["seconds"], told["p50"], told["p99"], client)
+        client = (_seconds_of_children() - self._before) / result["seconds"]
+        return Load(result["requests"] / result["seconds"], result["p50"], result["p99"], client)
 
 
 def _seconds_of_children() -> float:
-    """Return the processor time of the children that have ended, which no server has."""
+    """Return the processor time of ended children; servers are not among them."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _quoted(text: str) -> str:
-    """Write a string as Lua reads it; a long bracket needs no escapes but must not be closed."""
+    """Write a Lua string in long brackets, which need no escapes."""
     return f"[==[{text}]==]"
 
 

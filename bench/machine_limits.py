@@ -1,4 +1,4 @@
-"""What the machine itself gives: bcrypt a second, the time of imports, the memory of processes."""
+"""The limits of the machine: bcrypt rate, import time, memory of processes."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ _THREADS = max(1, len(CORES))
 
 
 def bcrypt_a_second(seconds: float) -> float:
-    """Check one password on as many threads as there are cores, at the cost of the servers."""
+    """Check one password on one thread for each core, at the servers' cost."""
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST))
     began = time.perf_counter()
 
@@ -34,7 +34,7 @@ def bcrypt_a_second(seconds: float) -> float:
 
 
 def seconds_to_import() -> float:
-    """Import FastAPI and SQLModel in a new interpreter, and nothing else."""
+    """Import FastAPI and SQLModel in a new interpreter."""
     began = time.perf_counter()
     command = [*on_cores(CORES), sys.executable, "-c", "import fastapi, sqlmodel"]
     subprocess.run(command, check=True)  # noqa: S603 - the interpreter itself
@@ -42,9 +42,9 @@ def seconds_to_import() -> float:
 
 
 def memory_of(pid: int) -> float:
-    """Return the resident memory of a process without children in MiB.
+    """Return the resident memory of a process without children, in MiB.
 
-    Raises `Unavailable` where no /proc is, or others do its work.
+    Raises `Unavailable` without /proc, and for a process with children.
     """
     process = Path(f"/proc/{pid}")
     try:
@@ -58,10 +58,10 @@ def memory_of(pid: int) -> float:
 
 
 def settle(pid: int) -> None:
-    """Wait until a process does nothing for half a second; five minutes at most, on Linux alone.
+    """Wait until a process is idle for half a second, at most five minutes (Linux only).
 
-    Sign-ins whose clients have left are hashed all the same, and a large file is checked while it
-    is served; on the core where others are measured, that would be their loss.
+    Sign-ins of disconnected clients are still hashed, and a large file is checked while it is
+    served. Both would disturb the next measurement on that core.
     """
     used, deadline = -1.0, time.monotonic() + 300
     while (now := _processor_seconds(pid)) > used and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""A picture of the rates that a reader wants first, for the documentation."""
+"""A picture of the main rates for the documentation."""
 
 from collections.abc import Iterator
 from html import escape
@@ -6,16 +6,16 @@ from html import escape
 from bench.report import FIRST, Figure, Report, short, times
 
 SHOWN = ("read-8", "read-flood", "list", "place", "mix", "sign-in")
-"""The workloads that it shows, in two columns."""
+"""The workloads in the picture, in two columns."""
 LEFT_OUT = "raw"
-"""Who is left out: beside it nobody else's bar could be seen."""
+"""The contestant that is left out, because its bar would hide all others."""
 
 _COLUMN, _LEFT, _BAR, _ROW, _HEAD = 450, 184, 165, 20, 34
 _TITLE = "Answers a second, one worker on one core, and the ratio to this project on SQLite"
 
 
 def svg(report: Report) -> str:
-    """Draw medians as bars, each workload to its own scale."""
+    """Draw medians as bars, with a scale for each workload."""
     groups = [
         [
             figure
@@ -47,13 +47,13 @@ def _group(report: Report, group: list[Figure], x: int, y: int) -> Iterator[str]
         ratio = report.ratio(figure)
         length = max(1, round(figure.median / top * _BAR))
         kind = "this" if figure.contestant.split("-")[0] == FIRST else "other"
-        told = short(figure.median)
+        label = short(figure.median)
         if figure.contestant != FIRST and ratio is not None:
-            told += f" · {times(ratio)}"
+            label += f" · {times(ratio)}"
         bar = x + _LEFT
         yield f'<text class="who" x="{bar - 8}" y="{y + 12}">{escape(figure.who)}</text>'
         yield f'<rect class="{kind}" x="{bar}" y="{y}" width="{length}" height="15" rx="2"/>'
-        yield f'<text x="{bar + length + 6}" y="{y + 12}">{told}</text>'
+        yield f'<text x="{bar + length + 6}" y="{y + 12}">{label}</text>'
         y += _ROW
 
 

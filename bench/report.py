@@ -1,4 +1,4 @@
-"""What was measured: kept, and written as text and as JSON."""
+"""The results of a run, as text and as JSON."""
 
 import json
 import statistics
@@ -7,15 +7,15 @@ from textwrap import fill
 from typing import Any
 
 FIRST = "this"
-"""Ratios are to this contestant."""
+"""The contestant that ratios refer to."""
 
 BESIDE = {"/s": ("ms p50", "ms p99", "client cores"), "s": (), "MiB": ("MiB idle",)}
-"""Units of figures, and those of what was measured by the way."""
+"""Units of figures, each with the unit of its secondary figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one contestant came to in each round of a workload, in a unit of `BESIDE`."""
+    """The values of a contestant in the rounds of a workload, in a unit of `BESIDE`."""
 
     workload: str
     what: str
@@ -31,9 +31,9 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """The machine, the figures of one run, and why others are `missing` or have `failed`.
+    """The machine, the figures of a run, and reasons for missing or failed ones.
 
-    `targets` are lines that say whether each holds.
+    `targets` are lines with the verdict on each target.
     """
 
     machine: dict[str, Any]
@@ -50,12 +50,12 @@ class Report:
         return None
 
     def ratio(self, figure: Figure) -> float | None:
-        """Return how many times this project's figure it is."""
+        """Return the ratio to this project's figure."""
         first = self.median(figure.workload, FIRST, figure.unit)
         return figure.median / first if first else None
 
     def text(self) -> str:
-        """Write tables of no more than 100 columns."""
+        """Write tables of at most 100 columns."""
         lines = [_wrapped(f"{name}: {value}") for name, value in self.machine.items()]
         before = ""
         for figure in self.figures:
@@ -74,13 +74,13 @@ class Report:
                 f"  {figure.who:34} {short(figure.median):>9}  {span:18}"
                 + "".join(f"{cell:>8}" for cell in cells)
             )
-        for heading, told in (
+        for heading, entries in (
             ("targets:", self.targets),
             ("not measured:", self.missing),
             ("FAILED:", self.failed),
         ):
-            if told:
-                lines += ["", heading, *(_wrapped(f"  {line}") for line in dict.fromkeys(told))]
+            if entries:
+                lines += ["", heading, *(_wrapped(f"  {line}") for line in dict.fromkeys(entries))]
         if self.interrupted:
             lines += ["", "INTERRUPTED: only what is above was measured until then"]
         return "\n".join(line.rstrip() for line in lines)
@@ -89,11 +89,11 @@ class Report:
         """Write an object of these members.
 
         - `machine`: names and values, all text.
-        - `interrupted`: whether the run was ended before it had measured all that was asked.
+        - `interrupted`: whether the run was interrupted before its end.
         - `figures`: a list of objects. `workload` and `contestant` are the names in bench/, and
           `unit` is one of `/s`, `ms p50`, `ms p99`, `client cores` (of a load), `s` (of a start),
           `MiB` and `MiB idle` (of memory). `values` has a number for each round; `median` is
-          theirs, and `ratio_to_this` what multiple it is of this project's on SQLite, or null.
+          their median, and `ratio_to_this` the ratio to this project on SQLite, or null.
         - `targets`, `not_measured`, `failed`: lists of text.
         """
         figures = [
@@ -113,14 +113,14 @@ class Report:
 
 
 def short(value: float | None) -> str:
-    """Write three digits of a number, or all before its point."""
+    """Write a number with three digits, or with all digits before its point."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def times(ratio: float | None) -> str:
-    """Write a ratio with two digits after its point, or two digits where it is small."""
+    """Write a ratio with two decimals, or with two digits if it is small."""
     if ratio is None:
         return ""
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"

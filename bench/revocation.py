@@ -1,10 +1,10 @@
-"""What it costs a request that tokens of ended sessions stop: own-order reads under each setting.
+"""The cost of revocation: own-order reads under each setting.
 
     python bench/revocation.py [--reads N] [--rounds N]
 
-All in one process and one run, through the whole application on a SQLite file, the settings in
-turn; printed are medians of the rounds and the ratio to `until-expiry`. No socket is between, so
-the share of the check is larger than a client sees.
+Everything runs in one process, through the whole application on a SQLite file, with the settings in
+turn. The output has medians of the rounds and the ratio to `until-expiry`. Without sockets, the
+share of the check is larger than clients see.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SETTINGS: tuple[Any, ...] = ("until-expiry", 10, "at-once")
 
 
 class Reader:
-    """Reads one own order through an application, as an ASGI server would ask it to."""
+    """Reads an own order through an application, as an ASGI server would."""
 
     def __init__(self, home: Path, revocation: object) -> None:
         self.container = Container(

@@ -1,4 +1,4 @@
-"""One run: who is started when, and what is asked of whom."""
+"""One run: starts the contestants and measures the workloads."""
 
 import os
 import platform
@@ -30,9 +30,10 @@ NAMES = (*(workload.name for row in WORKLOADS for workload in row), START_UP, ME
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run does: `only` are names of workloads, whole or up to a hyphen.
+    """The options of a run; `only` are names of workloads, whole or up to a hyphen.
 
-    Without any, all are measured or, if `quick`, the quick. `seconds` is the time of one load.
+    Without names, all workloads are measured, or the quick ones if `quick`. `seconds` is the time
+    of one load.
     """
 
     quick: bool
@@ -53,7 +54,7 @@ def named(given: str, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is measured once a round, in turn with others; `once` returns a value for each unit."""
+    """One measurement of a round; `once` returns a value for each unit."""
 
     workload: str
     what: str
@@ -63,9 +64,9 @@ class Turn:
 
 
 def measure(options: Options) -> Report:
-    """Measure all that is wanted, or until it is interrupted."""
+    """Measure the workloads of the options until the end or an interruption."""
     report = Report(_machine(options))
-    # Not in the system's temporary folder, which may be in memory, where a commit costs nothing.
+    # Not in the system's temporary folder: it may be in memory, where a commit costs nothing.
     with (
         tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder,
         ExitStack() as end,
@@ -104,7 +105,7 @@ class Run:
             self.memory()
 
     def ask(self, workloads: Sequence[Workload]) -> None:
-        """Ask all contestants of the workloads in turn, round after round."""
+        """Measure the contestants of the workloads in turn, round after round."""
         _say(", ".join(workload.name for workload in workloads))
         self.databases.prepare(
             (contestant, workload.orders)
@@ -139,7 +140,7 @@ class Run:
             self.in_turn(turns)
 
     def in_turn(self, turns: list[Turn]) -> None:
-        """Measure round after round; whoever fails once has no further turn."""
+        """Measure in rounds; a contestant that fails once is skipped afterwards."""
         values: dict[Turn, dict[str, list[float]]] = {turn: defaultdict(list) for turn in turns}
         try:
             for number in range(1, self.options.rounds + 1):
@@ -180,7 +181,7 @@ class Run:
                 with suppress(Unavailable):  # it is the reads that are measured
                     one.result()
         if floods:
-            settle(served.pid)  # what the flood left behind is nobody else's
+            settle(served.pid)  # the remains of the flood must not disturb the next measurement
         served.ask(requests[0])
         return {
             "/s": loaded.rate,
@@ -190,7 +191,7 @@ class Run:
         }
 
     def start_up(self) -> None:
-        """Start each until its first answer, and import alone what all of them do."""
+        """Measure each start until the first answer, and the common imports alone."""
         _say(START_UP)
         what = "start-up to the first answer"
         turns = [
@@ -206,7 +207,7 @@ class Run:
             return {"s": time.perf_counter() - began}
 
     def memory(self) -> None:
-        """Read the memory of each when it has answered twice, and when it was read from."""
+        """Measure the memory of each contestant before and after the reads."""
         _say(MEMORY)
         what = "memory of a worker after reads; idle"
         self.in_turn(
@@ -221,7 +222,7 @@ class Run:
 
     @contextmanager
     def _telling(self, what: str) -> Iterator[None]:
-        """Keep what fails, and go on: a run of hours is not thrown away for one of its parts."""
+        """Record a failure and continue with the rest of the run."""
         try:
             yield
         except Unavailable as reason:

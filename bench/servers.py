@@ -1,4 +1,4 @@
-"""Contestants as real servers: started, asked once, and ended."""
+"""Contestants as real servers."""
 
 import json
 import os
@@ -18,14 +18,14 @@ from bench.contestants import ROOT, Contestant, Home
 from bench.load import Failed, Request, on_cores
 
 PATIENCE = 60
-"""Seconds that a server may take until its first answer, and to end."""
+"""The time limit for a server's first answer and for its end, in seconds."""
 _SECONDS = 10
-"""How long one answer may take."""
+"""The time limit of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that answers: its address, and a token of user1's."""
+    """A running server: its address, and a token of user1."""
 
     contestant: Contestant
     url: str
@@ -33,16 +33,16 @@ class Served:
     pid: int
 
     def ask(self, request: Request) -> bytes:
-        """Ask once. Raises `Failed` for no answer, and for another than the request must have."""
+        """Send one request. Raises `Failed` without the expected answer."""
         asked = f"{self.contestant.what}: {request.method} {request.path}"
         try:
             status, body = _ask(self.url, request)
         except OSError as error:
             raise Failed(f"{asked} was not answered: {error}") from None
-        told = body.decode(errors="replace")
-        if status != request.status or told.count(request.says) != request.times:
+        text = body.decode(errors="replace")
+        if status != request.status or text.count(request.says) != request.times:
             raise Failed(
-                f"{asked} was answered {status}: {told[:300]}; it must be {request.status}"
+                f"{asked} was answered {status}: {text[:300]}; it must be {request.status}"
                 f" and say {request.says!r} {request.times} times"
             )
         return body
@@ -73,9 +73,9 @@ def sign_in(contestant: Contestant, number: int = 1) -> Request:
 def started(
     contestant: Contestant, home: Home, cores: Sequence[int], *, workers: int = 1
 ) -> Iterator[tuple[str, int]]:
-    """Start a server and give its address and process; it is ended when the block is left.
+    """Start a server and yield its address and process; end it afterwards.
 
-    What it writes goes to `server.log` in its folder. Raises `Failed` when it does not answer.
+    Its output goes to `server.log` in its folder. Raises `Failed` when it does not answer.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -128,7 +128,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def serving(
     contestant: Contestant, home: Home, cores: Sequence[int], *, workers: int = 1
 ) -> Iterator[Served]:
-    """Serve what was prepared, with user1 signed in, on these cores. Raises `Failed`."""
+    """Serve prepared data on these cores, with user1 signed in. Raises `Failed`."""
     with started(contestant, home, cores, workers=workers) as (url, pid):
         served = Served(contestant, url, "", pid)
         if contestant.username:

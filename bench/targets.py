@@ -1,4 +1,4 @@
-"""What must hold: ratios of medians of one run."""
+"""Targets: ratios of medians of one run."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The first figure must be at least, or at most, so many times the second."""
+    """A minimum or maximum of the ratio of two figures."""
 
     what: str
     figure: Key
@@ -19,7 +19,7 @@ class Target:
     at_most: float | None = None
 
     def verdict(self, report: Report) -> tuple[bool, str]:
-        """Say whether it holds, and how far; what was not measured does not hold."""
+        """Report the verdict and the ratio; without a measurement the target fails."""
         first, second = report.median(*self.figure), report.median(*self.against)
         bound = f"at least {self.at_least}" if self.at_most is None else f"at most {self.at_most}"
         if first is None or not second:
@@ -35,7 +35,7 @@ NEEDED = (
     *("read-8", "read-512", "read-flood", "sign-in-all", "place-64"),
     *("workers", "growth", "start-up"),
 )
-"""What `--only` takes to measure all targets."""
+"""The values of `--only` that measure all targets."""
 
 TARGETS = (
     Target("own-order read against the tutorial", READ, ("read-8", "tutorial", "/s"), 5),

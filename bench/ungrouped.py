@@ -1,4 +1,4 @@
-"""The `ordergate` command with a commit for each write, to measure what committing in groups gives.
+"""The `ordergate` command with a commit for each write, for comparison.
 
 python bench/ungrouped.py serve --port 8000
 """
@@ -12,5 +12,5 @@ if __name__ == "__main__":
     writer = import_module("ordergate.adapters.sql.sqlite.writer")
     if not hasattr(writer, "MAX_GROUP"):
         sys.exit(f"{writer.__name__} has no MAX_GROUP any more; change bench/ungrouped.py")
-    writer.MAX_GROUP = 1  # type: ignore[attr-defined]  # how many writes one commit may take
+    writer.MAX_GROUP = 1  # type: ignore[attr-defined]  # the maximum of writes in one commit
     main()

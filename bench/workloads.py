@@ -1,4 +1,4 @@
-"""What is asked of the contestants, and of whom what."""
+"""The workloads: requests and their contestants."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ from bench.machine_limits import bcrypt_a_second
 from bench.servers import Served, sign_in
 
 PATHS = 500
-"""How many different orders are read in turn."""
+"""The number of different orders that are read in turn."""
 FLOOD = 16
-"""Connections that sign in all the time: more than there are hashing threads."""
+"""Connections that sign in permanently: more than there are hashing threads."""
 SMALL_FLOOD = 6
-"""As many as those stand that stop at 15 at once, beside the 8 that read."""
+"""The flood for contestants that stop at 15 connections, beside 8 that read."""
 
 NEW_ORDER = json.dumps(
     {
@@ -43,7 +43,7 @@ def _bearer(served: Served) -> dict[str, str]:
 
 
 def read_own(served: Served, orders: int) -> list[Request]:
-    """Read orders of user1's from the first to the last, evenly spread. Each has two lines."""
+    """Read orders of user1, evenly spread from first to last. Each has two lines."""
     owned = max(1, orders // USERS)
     step = max(1, owned // PATHS)
     ids = [1 + USERS * k for k in range(0, owned, step)][:PATHS]
@@ -51,7 +51,7 @@ def read_own(served: Served, orders: int) -> list[Request]:
 
 
 def read_anothers(served: Served, _orders: int) -> list[Request]:
-    """Read an order of user2's. An unknown route would be answered `Not Found`."""
+    """Read an order of user2. An unknown route would be answered `Not Found`."""
     says = "order-not-found" if served.contestant.python == OURS else "Order not found"
     return [Request("/order?id=2", status=404, headers=_bearer(served), says=says)]
 
@@ -63,7 +63,7 @@ def bad_token(served: Served, _orders: int) -> list[Request]:
 
 
 def sign_ins(served: Served, _orders: int = ORDERS) -> list[Request]:
-    """Sign all users in in turn: too many attempts at one account at once would be refused."""
+    """Sign in all users in turn, because parallel attempts at one account are refused."""
     return [sign_in(served.contestant, number) for number in range(1, USERS + 1)]
 
 
@@ -78,19 +78,18 @@ def list_page(served: Served, _orders: int) -> list[Request]:
 
 
 def mix(served: Served, orders: int) -> list[Request]:
-    """90 % read, 8 % list, 2 % place, evenly mingled."""
+    """90 % read, 8 % list, 2 % place, evenly mixed."""
     half = [*read_own(served, orders)[:45], *list_page(served, orders) * 4, *place(served, orders)]
     return [half[i * 7 % 50] for i in range(50)]
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Requests on so many connections, and who is asked them.
+    """Requests on a number of connections, and the contestants that get them.
 
-    With `flood`, sign-ins go on beside them. `longer` is how many times as long the load is where
-    answers are few, since one that is under way at its end is not counted. `quick` ones are in
-    `make bench-quick`. `machine` is what the machine alone comes to in so many seconds, measured in
-    turn with the servers.
+    `flood` runs sign-ins beside them. `longer` multiplies the time of a load with few answers,
+    because unfinished answers do not count. `quick` workloads are in `make bench-quick`. `machine`
+    returns the machine's own rate for a number of seconds, measured in turn with the servers.
     """
 
     name: str
@@ -159,4 +158,4 @@ WORKLOADS = (
         for orders in (1_000, 100_000, 10_000_000)
     ),
 )
-"""Those of one row are asked in turn, and share their servers."""
+"""The workloads. Those of one row are measured in turn and share their servers."""

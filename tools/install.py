@@ -1,8 +1,8 @@
-"""Install a lock into the environment of the interpreter that runs this, and show progress.
+"""Install a lock into this interpreter's environment and show progress.
 
     .venv/bin/python tools/install.py requirements.lock
 
-pip says nothing while it installs packages, and a page of lines while it downloads them.
+pip prints nothing while it installs packages, and many lines while it downloads them.
 """
 
 import re
@@ -18,11 +18,11 @@ _PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar",
 # for the newest release of each package that another package names with an extra.
 _LOCKED = ["--no-deps", "--require-hashes", "--requirement"]
 _SECONDS_A_LINE = 3.0
-"""How often a line is written where no terminal rewrites it."""
+"""The interval of progress lines outside a terminal."""
 
 
 def main(lock: str) -> int:
-    """Run pip; return its exit status, and print what it printed if it failed."""
+    """Run pip; return its exit status, and print its output after a failure."""
     started, shown = time.monotonic(), ""
     with TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -63,7 +63,7 @@ def _installed() -> int:
 
 
 def _show(line: str, shown: str) -> str:
-    """Write a line over the one before on a terminal, and below it elsewhere."""
+    """Replace the previous line on a terminal; append a line elsewhere."""
     if line != shown:
         if sys.stdout.isatty():
             sys.stdout.write(f"\r  {line:<60}")

@@ -1,12 +1,12 @@
-"""Write the locks from pyproject.toml, or check that they still belong to it.
+"""Write the locks from pyproject.toml, or check them.
 
-    python tools/lock.py           resolve anew (needs the network; gets uv if it is missing)
-    python tools/lock.py --check   say whether the dependencies changed since (needs nothing)
+    python tools/lock.py           # resolve again (needs the network; gets uv if it is missing)
+    python tools/lock.py --check   # check for changed dependencies (needs nothing)
 
-requirements.lock has what serving needs, requirements-dev.lock also what testing and checking need,
-in the same versions, and bench/requirements.lock what the peers in the benchmarks need. A lock
-holds versions and hashes and names no host. Its first line is a digest of what pyproject.toml asks
-for, so that a check needs no resolver.
+requirements.lock has the packages for serving. requirements-dev.lock adds those for tests and
+checks in the same versions, and bench/requirements.lock has the peers of the benchmarks. A lock
+holds versions and hashes and names no host. Its first line is a digest of the requirements in
+pyproject.toml, so a check needs no resolver.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ LOCK = "requirements.lock"
 DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
 THEIR_OWN = {"sqlalchemy"}
-"""Packages of which fastapi-users needs another version than the project has."""
+"""Packages that fastapi-users needs in other versions than the project."""
 
 
 def asked() -> dict[str, dict[str, Any]]:
-    """Return what pyproject.toml asks of each lock."""
+    """Return the requirements of each lock in pyproject.toml."""
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, python = whole["project"], "requires-python"
     serving = {name: project[name] for name in (python, "dependencies")}
@@ -41,13 +41,13 @@ def asked() -> dict[str, dict[str, Any]]:
 
 
 def digest(lock: str) -> str:
-    """Return the line that says which dependencies a lock was resolved from."""
+    """Return the line that identifies the requirements of a lock."""
     text = json.dumps(asked()[lock], sort_keys=True)
     return f"# for {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def stale() -> list[str]:
-    """Return the locks that were not resolved from what pyproject.toml asks for now."""
+    """Return the locks that do not match pyproject.toml."""
     return [
         lock
         for lock in asked()
@@ -71,7 +71,7 @@ def resolve(lock: str, *options: str, constraints: str = "") -> None:
 
 
 def versions(*, without: Collection[str] = ()) -> str:
-    """Return the versions of the largest lock, which the others keep to."""
+    """Return the versions of the largest lock, which the others use."""
     text = (ROOT / DEV).read_text(encoding="utf-8")
     pinned = re.findall(r"^(([\w.-]+)==[^\\\n]+)", text, re.MULTILINE)
     return "\n".join(line for line, name in pinned if name not in without)

@@ -1,4 +1,4 @@
-"""The floor of the framework: a FastAPI route that returns one constant model."""
+"""The floor of the framework: a FastAPI route with a constant model."""
 
 from datetime import datetime
 

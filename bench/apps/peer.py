@@ -1,9 +1,9 @@
-"""The same order routes on fastapi-users, set up as its documentation does for SQLAlchemy.
+"""The same order routes on fastapi-users, set up by its documentation.
 
-    python -m bench.apps.peer     makes the tables and fills them
+    python -m bench.apps.peer     # creates and fills the tables
 
-BENCH_DATABASE is a SQLAlchemy URL of an asynchronous driver. It hashes passwords as fastapi-users
-does unless told otherwise: Argon2 of pwdlib.
+BENCH_DATABASE is a SQLAlchemy URL of an asynchronous driver. It hashes passwords with
+fastapi-users' default: Argon2 of pwdlib.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The floor of the server: an ASGI function that answers one constant body."""
+"""The floor of the server: an ASGI function with a constant body."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

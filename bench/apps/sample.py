@@ -1,4 +1,4 @@
-"""What every contestant serves: the same users, and orders as `ordergate seed` makes them."""
+"""The data of every contestant: the users and orders of `ordergate seed`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ ORDER = (
     b'"unit_price":"9.80"},{"sku":"CUP-PORCELAIN","name":"Porcelain cup","quantity":4,'
     b'"unit_price":"12.50"}]}'
 )
-"""The order of id 1, as this project answers it."""
+"""The order with id 1, as this project answers it."""
 
 
 def orders() -> Iterator[dict[str, Any]]:

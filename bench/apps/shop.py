@@ -1,4 +1,4 @@
-"""Orders as tutorials keep them: two tables, a relationship, and models for the wire."""
+"""Orders in the style of tutorials: two tables, a relationship, wire models."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,8 +1,9 @@
-"""An order service as tutorials write it: FastAPI, a SQLModel session a request, HS256, passlib.
+"""An order service in the style of tutorials.
 
-    python -m bench.apps.tutorial     makes the tables and fills them
+    python -m bench.apps.tutorial     # creates and fills the tables
 
-BENCH_DATABASE is a SQLAlchemy URL, of SQLite or of PostgreSQL with psycopg.
+It uses FastAPI, a SQLModel session for each request, HS256 and passlib. BENCH_DATABASE is a
+SQLAlchemy URL, of SQLite or of PostgreSQL with psycopg.
 """
 
 import os

