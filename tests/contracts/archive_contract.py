@@ -20,8 +20,13 @@ from ordergate.application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
-from ordergate.application.ports.orders import IdempotencyKey
-from ordergate.application.ports.sessions import Rotation, RotationOutcome
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery
+from ordergate.application.ports.sessions import (
+    NewSession,
+    Rotation,
+    RotationOutcome,
+    TokenExchange,
+)
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
@@ -78,10 +83,13 @@ class ArchiveContract:
         old, new = TokenDigest(b"o" * 32), TokenDigest(b"n" * 32)
         dies = AT + timedelta(hours=1)
         await storage.sessions.start(
-            session, old, token_expires_at=dies, password_hash=PasswordHash("hash"), limit=100
+            NewSession(session, old, token_expires_at=dies, password_hash=PasswordHash("hash")),
+            limit=100,
         )
         await storage.sessions.rotate(
-            old, new, sealed=b"s" * 32, at=AT, expires_at=dies, grace=timedelta(seconds=10)
+            TokenExchange(
+                old, new, sealed=b"s" * 32, at=AT, expires_at=dies, grace=timedelta(seconds=10)
+            )
         )
         await storage.sessions.end(
             session.id, user=alice.id, reason=SessionEndReason.SIGNED_OUT, at=AT
@@ -157,9 +165,14 @@ class ArchiveContract:
         await write(storage, KeyRecord(UserId(1), key, placed.id))
         await storage.archive.finish()
         for status, there in ((OrderStatus.PAID, paid), (OrderStatus.PLACED, placed)):
-            page = await storage.orders.page(owner=UserId(1), status=status, limit=3)
+            page = await storage.orders.list_owned(
+                OrderQuery(status=status, limit=3), owner=UserId(1)
+            )
             assert list(page) == [there]
-        assert list(await storage.orders.page(owner=UserId(1), limit=3)) == [placed, paid]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=3), owner=UserId(1))) == [
+            placed,
+            paid,
+        ]
         assert list(await storage.staff_orders.owners_of(placed.id)) == [1]
         again = replace(placed, id=OrderId(9))
         assert await storage.orders.add(again, owner=UserId(1), key=key) == placed
@@ -190,12 +203,14 @@ class ArchiveContract:
 
         async def rotate(old: int) -> Rotation:
             return await sessions.rotate(
-                TokenDigest(old.to_bytes(32)),
-                TokenDigest((9).to_bytes(32)),
-                sealed=b"t" * 32,
-                at=AT + timedelta(seconds=9),
-                expires_at=active.expires_at,
-                grace=timedelta(seconds=10),
+                TokenExchange(
+                    TokenDigest(old.to_bytes(32)),
+                    TokenDigest((9).to_bytes(32)),
+                    sealed=b"t" * 32,
+                    at=AT + timedelta(seconds=9),
+                    expires_at=active.expires_at,
+                    grace=timedelta(seconds=10),
+                )
             )
 
         assert await rotate(1) == Rotation(RotationOutcome.REPLAYED, b"s" * 32)

@@ -22,8 +22,10 @@ from ordergate.application.ports.archive import (
     SessionRecord,
     SubjectRecord,
 )
+from ordergate.application.ports.orders import OrderQuery
 from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, UserId, Username
@@ -81,7 +83,7 @@ async def snapshot(storage: Storage) -> list[object]:
         await sessions.ended_since(FIRST_INSTANT),
         [await orders.get_owned(OrderId(i), owner=BOB.id) for i in numbers],
         [
-            await orders.page(owner=user, status=status, limit=99)
+            await orders.list_owned(OrderQuery(status=status, limit=99), owner=user)
             for user in ids
             for status in (None, *OrderStatus)
         ],
@@ -114,7 +116,7 @@ async def replace_a_hash(storage: Storage, attempt: int) -> bool:
 
 async def change_a_password(storage: Storage, attempt: int) -> bool:
     ended = await storage.users.change_password(
-        ALICE.id, old=ALICE.password_hash, new=NEW, keep=a_session(2).id, at=AT
+        PasswordChange(ALICE.id, old=ALICE.password_hash, new=NEW, keep=a_session(2).id, at=AT)
     )
     return ended is not None and sorted(ended) == [a_session(1).id, a_session(3).id]
 

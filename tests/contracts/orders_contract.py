@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ordergate.application.errors import AccountHasOpenOrders, OrderIdTaken
-from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Position
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import Order, OrderId, OrderStatus
@@ -111,7 +111,7 @@ class OrderRepositoryContract:
         await storage.loader.load([ALICE], [])
         assert await storage.orders.add(order, owner=ALICE.id, key=a_key()) == order
         assert await storage.orders.get_owned(order.id, owner=ALICE.id) == order
-        assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [order]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)) == [order]
 
     async def test_key_identifies_one_order(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
@@ -187,7 +187,7 @@ class OrderRepositoryContract:
                 for i in range(1, 21)
             )
         )
-        stored = await storage.orders.page(owner=ALICE.id, limit=50)
+        stored = await storage.orders.list_owned(OrderQuery(limit=50), owner=ALICE.id)
         assert len(stored) == 1
         assert results == [stored[0]] * 20
 
@@ -208,7 +208,7 @@ class OrderRepositoryContract:
             await storage.orders.add(place_and_get_location(), owner=ALICE.id)
             == place_and_get_location()
         )
-        assert len(await storage.orders.page(owner=ALICE.id, limit=2)) == 1
+        assert len(await storage.orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)) == 1
 
     async def test_repeated_placement_adds_no_key(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
@@ -227,7 +227,9 @@ class OrderRepositoryContract:
         await storage.orders.add(place_and_get_location(), owner=ALICE.id)
         cancelled = await storage.orders.update(OrderId(11), owner=ALICE.id, change=cancel)
         assert await storage.orders.add(place_and_get_location(), owner=ALICE.id) == cancelled
-        assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [cancelled]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)) == [
+            cancelled
+        ]
 
     async def test_key_returns_no_order_when_the_account_is_closed(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
@@ -289,7 +291,7 @@ class OrderRepositoryContract:
         await storage.loader.load([ALICE, BOB], [])
         with pytest.raises(ValueError, match="another owner"):
             await storage.orders.add(place_and_get_location(owner=BOB.id), owner=ALICE.id)
-        assert await storage.orders.page(owner=BOB.id, limit=1) == []
+        assert await storage.orders.list_owned(OrderQuery(limit=1), owner=BOB.id) == []
 
     async def test_add_refuses_an_order_without_an_account(self, storage: Storage) -> None:
         await storage.loader.load([ALICE], [])
@@ -336,7 +338,7 @@ class OrderRepositoryContract:
         mine = [place_and_get_location(i, at=AT + timedelta(seconds=i % 7)) for i in range(1, 31)]
         await storage.loader.load([ALICE, BOB], [*mine, place_and_get_location(99, owner=BOB.id)])
         mine.sort(key=lambda order: (order.placed_at, order.id), reverse=True)
-        assert list(await storage.orders.page(owner=ALICE.id, limit=100)) == mine
+        assert list(await storage.orders.list_owned(OrderQuery(limit=100), owner=ALICE.id)) == mine
 
     async def test_pages_have_every_order_once(self, storage: Storage) -> None:
         mine = [place_and_get_location(i, at=AT + timedelta(seconds=i % 3)) for i in range(1, 24)]
@@ -344,12 +346,16 @@ class OrderRepositoryContract:
         seen: list[Order] = []
         before = None
         for _ in mine:
-            if not (page := await storage.orders.page(owner=ALICE.id, before=before, limit=5)):
+            if not (
+                page := await storage.orders.list_owned(
+                    OrderQuery(before=before, limit=5), owner=ALICE.id
+                )
+            ):
                 break
             seen += page
             before = Position(page[-1].placed_at, page[-1].id)
         assert seen == sorted(mine, key=lambda order: (order.placed_at, order.id), reverse=True)
-        assert await storage.orders.page(owner=BOB.id, limit=5) == []
+        assert await storage.orders.list_owned(OrderQuery(limit=5), owner=BOB.id) == []
 
     async def test_page_is_filtered_by_status_and_time(self, storage: Storage) -> None:
         mine = [
@@ -362,8 +368,8 @@ class OrderRepositoryContract:
         await storage.loader.load([ALICE], mine)
         since, before = AT + timedelta(seconds=5), Position(AT + timedelta(seconds=25), 0)
         for status in (*OrderStatus, None):
-            page = await storage.orders.page(
-                owner=ALICE.id, status=status, since=since, before=before, limit=100
+            page = await storage.orders.list_owned(
+                OrderQuery(status=status, since=since, before=before, limit=100), owner=ALICE.id
             )
             assert list(page) == [
                 order
@@ -385,13 +391,16 @@ class OrderRepositoryContract:
             [ALICE, BOB], [*old, *new, place_and_get_location(21, owner=BOB.id)]
         )
         for limit in (1, 3, 10):
-            page = await storage.orders.page(owner=ALICE.id, limit=limit)
+            page = await storage.orders.list_owned(OrderQuery(limit=limit), owner=ALICE.id)
             assert list(page) == new[::-1][:limit]
-            page = await storage.orders.page(owner=ALICE.id, status=OrderStatus.PLACED, limit=limit)
+            page = await storage.orders.list_owned(
+                OrderQuery(status=OrderStatus.PLACED, limit=limit), owner=ALICE.id
+            )
             assert list(page) == old[::-1][:limit]
             before = Position(new[0].placed_at, new[0].id)
-            page = await storage.orders.page(
-                owner=ALICE.id, status=OrderStatus.PLACED, since=AT, before=before, limit=limit
+            page = await storage.orders.list_owned(
+                OrderQuery(status=OrderStatus.PLACED, since=AT, before=before, limit=limit),
+                owner=ALICE.id,
             )
             assert list(page) == old[::-1][:limit]
 
@@ -399,11 +408,18 @@ class OrderRepositoryContract:
         first = place_and_get_location(1, at=datetime.min.replace(tzinfo=UTC))
         last = place_and_get_location(MAX_ID, at=datetime.max.replace(tzinfo=UTC))
         await storage.loader.load([ALICE], [first, last])
-        assert list(await storage.orders.page(owner=ALICE.id, limit=3)) == [last, first]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=3), owner=ALICE.id)) == [
+            last,
+            first,
+        ]
         before = Position(last.placed_at, last.id)
-        assert list(await storage.orders.page(owner=ALICE.id, before=before, limit=3)) == [first]
+        assert list(
+            await storage.orders.list_owned(OrderQuery(before=before, limit=3), owner=ALICE.id)
+        ) == [first]
         since = last.placed_at
-        assert list(await storage.orders.page(owner=ALICE.id, since=since, limit=3)) == [last]
+        assert list(
+            await storage.orders.list_owned(OrderQuery(since=since, limit=3), owner=ALICE.id)
+        ) == [last]
 
     # Changing
 
@@ -414,7 +430,9 @@ class OrderRepositoryContract:
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == shipped
         assert await storage.orders.get_owned(OrderId(8), owner=ALICE.id) == an_order(8)
         for status, there in ((OrderStatus.SHIPPED, shipped), (OrderStatus.PAID, an_order(8))):
-            listed = await storage.orders.page(owner=ALICE.id, status=status, limit=3)
+            listed = await storage.orders.list_owned(
+                OrderQuery(status=status, limit=3), owner=ALICE.id
+            )
             assert list(listed) == [there]
 
     async def test_update_returns_an_order_that_does_not_change(self, storage: Storage) -> None:
@@ -478,4 +496,4 @@ class OrderRepositoryContract:
         assert await storage.orders.add(
             again, owner=ALICE.id, key=a_key("5")
         ) == place_and_get_location(5)
-        assert len(await storage.orders.page(owner=ALICE.id, limit=50)) == 7
+        assert len(await storage.orders.list_owned(OrderQuery(limit=50), owner=ALICE.id)) == 7

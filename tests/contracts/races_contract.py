@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ordergate.application.errors import OrderIdTaken, StorageNotEmpty, UsernameTaken
-from ordergate.application.ports.orders import Position
+from ordergate.application.ports.orders import OrderQuery, Position
 from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, User, UserId, Username
@@ -57,11 +58,13 @@ class RacesContract:
             ended = await asyncio.gather(
                 *(
                     each.users.change_password(
-                        ALICE.id,
-                        old=ALICE.password_hash,
-                        new=PasswordHash(f"new {i}"),
-                        keep=a_session(2).id,
-                        at=AT,
+                        PasswordChange(
+                            ALICE.id,
+                            old=ALICE.password_hash,
+                            new=PasswordHash(f"new {i}"),
+                            keep=a_session(2).id,
+                            at=AT,
+                        )
                     )
                     for i, each in enumerate(storages)
                 )
@@ -133,7 +136,7 @@ class RacesContract:
         async def change() -> bool:
             new = PasswordHash("new")
             ended = await storage.users.change_password(
-                ALICE.id, old=ALICE.password_hash, new=new, keep=None, at=AT
+                PasswordChange(ALICE.id, old=ALICE.password_hash, new=new, keep=None, at=AT)
             )
             return ended is not None
 
@@ -203,7 +206,7 @@ class RacesContract:
                     for i, each in enumerate(storages, start=1)
                 )
             )
-        stored = await storage.orders.page(owner=BOB.id, limit=MANY)
+        stored = await storage.orders.list_owned(OrderQuery(limit=MANY), owner=BOB.id)
         assert results == [stored[0]] * MANY
         assert len(stored) == 1
 
@@ -265,7 +268,11 @@ class RacesContract:
         async def read() -> None:
             nonlocal before
             for _ in range(100):
-                if not (page := await storage.orders.page(owner=BOB.id, before=before, limit=3)):
+                if not (
+                    page := await storage.orders.list_owned(
+                        OrderQuery(before=before, limit=3), owner=BOB.id
+                    )
+                ):
                     break
                 seen.extend(page)
                 before = Position(page[-1].placed_at, page[-1].id)

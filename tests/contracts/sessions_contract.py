@@ -16,8 +16,15 @@ from ordergate.application.ports.archive import (
     CopyCheckpoint,
     SessionRecord,
 )
-from ordergate.application.ports.sessions import Forgotten, Rotation, RotationOutcome
+from ordergate.application.ports.sessions import (
+    Forgotten,
+    NewSession,
+    Rotation,
+    RotationOutcome,
+    TokenExchange,
+)
 from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.order import FINAL_STATUSES, OrderStatus
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
@@ -79,7 +86,8 @@ class SessionRepositoryContract:
         token = RefreshToken.new().digest
         assert (
             await storage.sessions.start(
-                session, token, token_expires_at=expires_at, password_hash=HASH, limit=100
+                NewSession(session, token, token_expires_at=expires_at, password_hash=HASH),
+                limit=100,
             )
             is not None
         )
@@ -94,7 +102,8 @@ class SessionRepositoryContract:
         ):
             assert (
                 await storage.sessions.start(
-                    session, digest(1), token_expires_at=AT, password_hash=stored, limit=100
+                    NewSession(session, digest(1), token_expires_at=AT, password_hash=stored),
+                    limit=100,
                 )
                 is None
             )
@@ -110,10 +119,9 @@ class SessionRepositoryContract:
             expires_at = AT + timedelta(days=days)
             session = replace(a_session(number, user.id), expires_at=expires_at)
             ended = await storage.sessions.start(
-                session,
-                digest(number),
-                token_expires_at=expires_at,
-                password_hash=HASH,
+                NewSession(
+                    session, digest(number), token_expires_at=expires_at, password_hash=HASH
+                ),
                 limit=limit,
             )
             assert ended is not None
@@ -179,7 +187,9 @@ class SessionRepositoryContract:
         await start_session(storage, a_session(1, alice.id), token=1)
         soon = AT + timedelta(days=1)
         rotation = await storage.sessions.rotate(
-            digest(1), digest(2), sealed=b"s" * 32, at=AT, expires_at=soon, grace=GRACE
+            TokenExchange(
+                digest(1), digest(2), sealed=b"s" * 32, at=AT, expires_at=soon, grace=GRACE
+            )
         )
         assert rotation.outcome is RotationOutcome.ROTATED
         assert await active(storage, alice.id, at=soon) == []
@@ -403,7 +413,9 @@ class SessionRepositoryContract:
         at = [AT + timedelta(minutes=i) for i in range(5)]
         await rotate_token(storage, 1, 12, at=at[1])
         new = PasswordHash("new")
-        await storage.users.change_password(carol.id, old=HASH, new=new, keep=None, at=at[2])
+        await storage.users.change_password(
+            PasswordChange(carol.id, old=HASH, new=new, keep=None, at=at[2])
+        )
         await start_session(storage, a_session(5, alice.id), token=5)
         await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=at[3])
         await storage.users.close(bob.id, password_hash=HASH, at=at[4])
@@ -434,7 +446,9 @@ class SessionRepositoryContract:
         )
         await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=later)
         new = PasswordHash("new")
-        await storage.users.change_password(alice.id, old=HASH, new=new, keep=None, at=later)
+        await storage.users.change_password(
+            PasswordChange(alice.id, old=HASH, new=new, keep=None, at=later)
+        )
         await storage.users.close(alice.id, password_hash=new, at=later)
         records, _ = await storage.archive.read(SessionRecord, limit=9)
         assert [(record.ended_at, record.ending) for record in records] == [
@@ -515,7 +529,7 @@ class SessionRepositoryContract:
         for number, user in ((1, alice), (2, alice), (3, alice), (4, bob)):
             await start_session(storage, a_session(number, user.id), token=number)
         ended = await storage.users.change_password(
-            alice.id, old=HASH, new=PasswordHash("new"), keep=a_session(2).id, at=AT
+            PasswordChange(alice.id, old=HASH, new=PasswordHash("new"), keep=a_session(2).id, at=AT)
         )
         assert sorted(ended or ()) == [a_session(1).id, a_session(3).id]
         assert await active(storage, alice.id) == ["2"]
@@ -624,7 +638,7 @@ class SessionRepositoryContract:
     ) -> None:
         await start_session(storage, a_session(1, alice.id), token=1)
         ended = await storage.users.change_password(
-            alice.id, old=HASH, new=PasswordHash("new"), keep=None, at=AT
+            PasswordChange(alice.id, old=HASH, new=PasswordHash("new"), keep=None, at=AT)
         )
         assert ended == [a_session(1).id]
 
@@ -634,7 +648,7 @@ class SessionRepositoryContract:
         await start_session(storage, a_session(1, alice.id), token=1)
         wrong = PasswordHash("wrong")
         changed = await storage.users.change_password(
-            alice.id, old=wrong, new=PasswordHash("new"), keep=None, at=AT
+            PasswordChange(alice.id, old=wrong, new=PasswordHash("new"), keep=None, at=AT)
         )
         closed = await storage.users.close(alice.id, password_hash=wrong, at=AT)
         assert changed is closed is None

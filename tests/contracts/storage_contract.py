@@ -12,7 +12,10 @@ from ordergate.application.errors import (
     StorageUnavailable,
     UsernameTaken,
 )
+from ordergate.application.ports.orders import OrderQuery
+from ordergate.application.ports.sessions import NewSession
 from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
@@ -77,10 +80,9 @@ class StorageContract(
         session, old = a_session(user=ALICE.id), ALICE.password_hash
         assert (
             await storage.sessions.start(
-                session,
-                digest(1),
-                token_expires_at=session.expires_at,
-                password_hash=old,
+                NewSession(
+                    session, digest(1), token_expires_at=session.expires_at, password_hash=old
+                ),
                 limit=100,
             )
             is not None
@@ -93,7 +95,7 @@ class StorageContract(
                 await storage.sessions.is_active(session.id, user=ALICE.id, at=AT),
                 await active(storage, ALICE.id),
                 await storage.orders.get_owned(OrderId(7), owner=ALICE.id),
-                list(await storage.orders.page(owner=ALICE.id, limit=2)),
+                list(await storage.orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)),
             )
 
         assert await list_stored_orders() == (ALICE, ALICE, True, ["1"], an_order(), [an_order()])
@@ -303,14 +305,13 @@ class StorageContract(
                 user_id, old=old, new=PasswordHash("new")
             )
             assert not await storage.users.change_password(
-                user_id, old=old, new=PasswordHash("new"), keep=None, at=AT
+                PasswordChange(user_id, old=old, new=PasswordHash("new"), keep=None, at=AT)
             )
             assert (
                 await storage.sessions.start(
-                    a_session(user=user_id),
-                    digest(1),
-                    token_expires_at=AT,
-                    password_hash=old,
+                    NewSession(
+                        a_session(user=user_id), digest(1), token_expires_at=AT, password_hash=old
+                    ),
                     limit=100,
                 )
                 is None
@@ -350,7 +351,9 @@ class StorageContract(
         users, orders = iter([ALICE, BOB]), iter([an_order(1), an_order(2, owner=2)])
         await storage.loader.load(users, orders)
         assert await storage.users.get(BOB.id) == BOB
-        assert list(await storage.orders.page(owner=BOB.id, limit=2)) == [an_order(2, owner=2)]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=BOB.id)) == [
+            an_order(2, owner=2)
+        ]
 
     @pytest.mark.parametrize(
         "error",
@@ -398,7 +401,9 @@ class StorageContract(
         await storage.loader.load([ALICE, BOB], [an_order(7), an_order(7, owner=2)])
         assert sorted(await storage.staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
         for status, orders in ((OrderStatus.PAID, [an_order(7)]), (OrderStatus.PLACED, [])):
-            page = await storage.orders.page(owner=ALICE.id, status=status, limit=2)
+            page = await storage.orders.list_owned(
+                OrderQuery(status=status, limit=2), owner=ALICE.id
+            )
             assert list(page) == orders
         with pytest.raises(AccountHasOpenOrders):
             await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)

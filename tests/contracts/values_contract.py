@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Position
+from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.errors import InvalidUsername
 from ordergate.domain.money import MAX_MINOR, Money
@@ -119,7 +120,7 @@ class ValuesContract:
         await storage.loader.load([ALICE], [an_order(1, lines=lines)])
         placed = an_order(2, lines=lines[::-1])
         await storage.orders.add(placed, owner=ALICE.id)
-        assert list(await storage.orders.page(owner=ALICE.id, limit=9)) == [
+        assert list(await storage.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id)) == [
             placed,
             an_order(1, lines=lines),
         ]
@@ -142,7 +143,7 @@ class ValuesContract:
         )
         assert paid == replace(order, status=OrderStatus.PAID, version=MAX_VERSION)
         assert await storage.orders.get_owned(order.id, owner=owner.id) == paid
-        assert list(await storage.orders.page(owner=owner.id, limit=2)) == [paid]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=owner.id)) == [paid]
         assert list(await storage.staff_orders.owners_of(order.id)) == [MAX_ID]
         again = replace(an_order(1, owner=MAX_ID), placed_at=LATEST - timedelta(microseconds=1))
         assert await storage.orders.add(again, owner=owner.id, key=key) == paid
@@ -155,10 +156,12 @@ class ValuesContract:
         for owner in owners:
             assert await storage.users.get(owner.id) == await storage.users.find(owner.username)
             assert await storage.users.get(owner.id) == owner
-            page = await storage.orders.page(owner=owner.id, limit=len(IDS) + 1)
+            page = await storage.orders.list_owned(OrderQuery(limit=len(IDS) + 1), owner=owner.id)
             assert list(page) == [an_order(i, owner=owner.id) for i in reversed(IDS)]
             before = Position(orders[0].placed_at, 256)
-            page = await storage.orders.page(owner=owner.id, before=before, limit=2)
+            page = await storage.orders.list_owned(
+                OrderQuery(before=before, limit=2), owner=owner.id
+            )
             assert [order.id for order in page] == [255, 128]
         for i in IDS:
             assert sorted(await storage.staff_orders.owners_of(OrderId(i))) == IDS
@@ -174,7 +177,9 @@ class ValuesContract:
         await storage.loader.load([ALICE], [replace(placed, id=OrderId(8))])
         await storage.orders.add(placed, owner=ALICE.id, key=IdempotencyKey("k", at + DAY))
         before = Position(at, 9)
-        page = await storage.orders.page(owner=ALICE.id, since=at, before=before, limit=9)
+        page = await storage.orders.list_owned(
+            OrderQuery(since=at, before=before, limit=9), owner=ALICE.id
+        )
         assert list(page) == [replace(placed, id=OrderId(8)), placed]
         session = Session(
             SessionId(uuid4().hex), ALICE.id, "shop", "::1", frozenset(), at, at, at + DAY
@@ -182,16 +187,15 @@ class ValuesContract:
         token, new = RefreshToken.new().digest, RefreshToken.new().digest
         assert (
             await storage.sessions.start(
-                session,
-                token,
-                token_expires_at=at + DAY,
-                password_hash=ALICE.password_hash,
+                NewSession(
+                    session, token, token_expires_at=at + DAY, password_hash=ALICE.password_hash
+                ),
                 limit=100,
             )
             is not None
         )
         await storage.sessions.rotate(
-            token, new, sealed=b"s" * 32, at=at, expires_at=at + DAY, grace=DAY
+            TokenExchange(token, new, sealed=b"s" * 32, at=at, expires_at=at + DAY, grace=DAY)
         )
         assert list(await storage.sessions.list_active(ALICE.id, at=at, limit=2)) == [session]
         await storage.sessions.end_all(ALICE.id, reason=SessionEndReason.REVOKED, at=at)
@@ -215,7 +219,8 @@ class ValuesContract:
         token = RefreshToken.new().digest
         assert (
             await storage.sessions.start(
-                session, token, token_expires_at=end, password_hash=alice.password_hash, limit=100
+                NewSession(session, token, token_expires_at=end, password_hash=alice.password_hash),
+                limit=100,
             )
             is not None
         )
@@ -260,4 +265,6 @@ class ValuesContract:
         changed = replace(an_order(), status=OrderStatus.SHIPPED, version=9)
         assert await storage.orders.update(OrderId(7), owner=ALICE.id, change=everything) == changed
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == changed
-        assert list(await storage.orders.page(owner=ALICE.id, limit=2)) == [changed]
+        assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)) == [
+            changed
+        ]

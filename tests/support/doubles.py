@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from ordergate.application.errors import InvalidToken, SigningKeyError, Throttled
-from ordergate.application.ports.audit import Audit, AuditEvent, Origin
+from ordergate.application.ports.audit import Audit, AuditEvent, AuditRecord, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import (
     PasswordHasher,
@@ -65,10 +65,7 @@ class InstantPasswordHasher(PasswordHasher):
         return PasswordHash(f"{self._work}${secrets.token_hex(8)}${password.secret}")
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         self.verified.append(stored)
         self.requesters.append(requester)
@@ -186,16 +183,10 @@ class RecordedAudit(Audit):
         ] = []
         self.keys: list[KeyRecord] = []
 
-    def record(
-        self,
-        event: AuditEvent,
-        *,
-        origin: Origin | None = None,
-        user: UserId | None = None,
-        session: SessionId | None = None,
-        detail: str = "",
-    ) -> None:
-        self.events.append((event, origin, user, session, detail))
+    def write(self, record: AuditRecord) -> None:
+        self.events.append(
+            (record.event, record.origin, record.user, record.session, record.detail)
+        )
 
     def record_key(self, key: KeyRecord) -> None:
         self.keys.append(key)

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ordergate.application.ports.archive import RECORD_TYPES, CopyCheckpoint, Record
-from ordergate.application.ports.sessions import Rotation, RotationOutcome
+from ordergate.application.ports.sessions import (
+    NewSession,
+    Rotation,
+    RotationOutcome,
+    TokenExchange,
+)
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId
@@ -42,10 +47,12 @@ async def try_start_session(
 ) -> list[SessionId] | None:
     """Start a session; return the sessions that it ended, `None` if the password had changed."""
     ended = await storage.sessions.start(
-        session,
-        digest(token),
-        token_expires_at=AT + timedelta(days=10),
-        password_hash=password_hash,
+        NewSession(
+            session,
+            digest(token),
+            token_expires_at=AT + timedelta(days=10),
+            password_hash=password_hash,
+        ),
         limit=limit,
     )
     return None if ended is None else sorted(ended)
@@ -65,12 +72,14 @@ async def rotate_token(
     storage: Storage, old: int, new: int, *, at: datetime = AT, sealed: bytes = SEALED
 ) -> Rotation:
     return await storage.sessions.rotate(
-        digest(old),
-        digest(new),
-        sealed=sealed,
-        at=at,
-        expires_at=at + timedelta(days=10),
-        grace=GRACE,
+        TokenExchange(
+            digest(old),
+            digest(new),
+            sealed=sealed,
+            at=at,
+            expires_at=at + timedelta(days=10),
+            grace=GRACE,
+        )
     )
 
 

@@ -2,10 +2,8 @@
 
 import logging
 
-from ordergate.application.ports.audit import Audit, AuditEvent, Origin
-from ordergate.domain.session import SessionId
+from ordergate.application.ports.audit import Audit, AuditEvent, AuditRecord
 from ordergate.domain.signing_keys import KeyRecord
-from ordergate.domain.user import UserId
 
 _log = logging.getLogger("ordergate.audit")
 
@@ -13,24 +11,17 @@ _log = logging.getLogger("ordergate.audit")
 class LogAudit(Audit):
     """Writes one line for each event, at INFO, to the logger `ordergate.audit`."""
 
-    def record(
-        self,
-        event: AuditEvent,
-        *,
-        origin: Origin | None = None,
-        user: UserId | None = None,
-        session: SessionId | None = None,
-        detail: str = "",
-    ) -> None:
+    def write(self, record: AuditRecord) -> None:
         """Log the event with its known details."""
+        origin = record.origin
         about = {
-            "user_id": user,
-            "session_id": session,
+            "user_id": record.user,
+            "session_id": record.session,
             "address": origin and origin.address,
             "request_id": origin and origin.request_id,
-            "detail": detail or None,
+            "detail": record.detail or None,
         }
-        _log.info(event.value, extra={k: v for k, v in about.items() if v is not None})
+        _log.info(record.event.value, extra={k: v for k, v in about.items() if v is not None})
 
     def record_key(self, key: KeyRecord) -> None:
         """Log the key's id and status."""

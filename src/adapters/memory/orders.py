@@ -8,12 +8,12 @@ from ordergate.adapters.memory.tables import Tables
 from ordergate.application.errors import OrderIdTaken, StorageNotEmpty
 from ordergate.application.ports.orders import (
     IdempotencyKey,
+    OrderQuery,
     OrderRepository,
-    Position,
     StaffOrders,
 )
 from ordergate.application.ports.storage import BulkLoader
-from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import User, UserId
 
 
@@ -27,25 +27,17 @@ class InMemoryOrderRepository(OrderRepository):
         """Look up the key."""
         return self._tables.orders.get((owner, order_id))
 
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         """Filter and sort all orders."""
         orders = [
             order
             for order in self._tables.orders.values()
             if order.owner == owner
-            and status in {None, order.status}
-            and (since is None or order.placed_at >= since)
-            and (before is None or _place(order) < (before.placed_at, before.id))
+            and query.status in {None, order.status}
+            and (query.since is None or order.placed_at >= query.since)
+            and (query.before is None or _place(order) < (query.before.placed_at, query.before.id))
         ]
-        return sorted(orders, key=_place, reverse=True)[:limit]
+        return sorted(orders, key=_place, reverse=True)[: query.limit]
 
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ordergate.adapters.memory.tables import StoredToken, Tables
 from ordergate.application.ports.sessions import (
     Forgotten,
+    NewSession,
     Rotation,
     RotationOutcome,
     SessionRepository,
+    TokenExchange,
 )
 from ordergate.domain.address import client_network
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
-from ordergate.domain.user import PasswordHash, UserId
+from ordergate.domain.user import UserId
 
 
 class InMemorySessionRepository(SessionRepository):
@@ -23,25 +25,17 @@ class InMemorySessionRepository(SessionRepository):
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
         """Store session and token if the hash is unchanged."""
-        user = self._tables.users.get(session.user)
-        if user is None or user.password_hash != password_hash:
+        user = self._tables.users.get(new.session.user)
+        if user is None or user.password_hash != new.password_hash:
             return None
-        at = session.started_at
+        at = new.session.started_at
         active = [s for s in self._tables.sessions_of(user.id) if self._tables.is_active(s, at)]
         active.sort(key=lambda session: session.expires_at, reverse=True)
         surplus = self._tables.end(active[limit - 1 :], SessionEndReason.TOO_MANY, at)
-        self._tables.sessions[session.id] = session
-        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        self._tables.sessions[new.session.id] = new.session
+        self._tables.tokens[new.token] = StoredToken(new.session.id, new.token_expires_at)
         return surplus
 
     async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
@@ -54,32 +48,23 @@ class InMemorySessionRepository(SessionRepository):
         stored = self._tables.tokens.get(token)
         return stored is not None and stored.used_at is not None
 
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
         """Mark the old token and store the new one."""
-        stored = self._tables.tokens.get(old)
-        session = await self.get_by_refresh_token(old)
-        if stored is None or session is None or not self._tables.is_active(session, at):
+        stored = self._tables.tokens.get(exchange.old)
+        session = await self.get_by_refresh_token(exchange.old)
+        if stored is None or session is None or not self._tables.is_active(session, exchange.at):
             return Rotation(RotationOutcome.INVALID)
         if stored.used_at is not None:
-            if at - stored.used_at < grace:
+            if exchange.at - stored.used_at < exchange.grace:
                 return Rotation(RotationOutcome.REPLAYED, stored.sealed)
-            self._tables.end([session], SessionEndReason.REUSE, at)
+            self._tables.end([session], SessionEndReason.REUSE, exchange.at)
             return Rotation(RotationOutcome.REUSED)
-        if stored.expires_at <= at:
+        if stored.expires_at <= exchange.at:
             return Rotation(RotationOutcome.INVALID)
-        stored.used_at, stored.sealed = at, sealed
-        self._tables.tokens[new] = StoredToken(session.id, expires_at)
-        self._tables.sessions[session.id] = replace(session, last_used_at=at)
-        return Rotation(RotationOutcome.ROTATED, sealed)
+        stored.used_at, stored.sealed = exchange.at, exchange.sealed
+        self._tables.tokens[exchange.new] = StoredToken(session.id, exchange.expires_at)
+        self._tables.sessions[session.id] = replace(session, last_used_at=exchange.at)
+        return Rotation(RotationOutcome.ROTATED, exchange.sealed)
 
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Scan all sessions."""

@@ -7,7 +7,7 @@ from itertools import count
 
 from ordergate.adapters.memory.tables import Tables
 from ordergate.application.errors import AccountHasOpenOrders, UsernameTaken
-from ordergate.application.ports.users import UserRepository
+from ordergate.application.ports.users import PasswordChange, UserRepository
 from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 
@@ -45,20 +45,12 @@ class InMemoryUserRepository(UserRepository):
         self._tables.users[user_id] = replace(user, password_hash=new)
         return True
 
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
         """Replace the hash and end the other sessions."""
-        if not await self.replace_password_hash(user_id, old=old, new=new):
+        if not await self.replace_password_hash(change.user, old=change.old, new=change.new):
             return None
-        others = [s for s in self._tables.sessions_of(user_id) if s.id != keep]
-        return self._tables.end(others, SessionEndReason.PASSWORD_CHANGED, at)
+        others = [s for s in self._tables.sessions_of(change.user) if s.id != change.keep]
+        return self._tables.end(others, SessionEndReason.PASSWORD_CHANGED, change.at)
 
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime

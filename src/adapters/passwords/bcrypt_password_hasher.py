@@ -45,10 +45,7 @@ class BcryptPasswordHasher(PasswordHasher):
         )
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         """Compare; every refusal costs at least 2^cost rounds."""
         return await self._threads.run(lambda: self._verify(password.secret, stored), requester)

@@ -9,7 +9,7 @@ from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import PasswordHasher, Requester
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.ports.users import UserRepository
+from ordergate.application.ports.users import PasswordChange, UserRepository
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import Password
@@ -41,11 +41,13 @@ class ChangePassword:
             self.rules.check(secret, account.username)
             requester = Requester.from_client(origin.address, account.username.value, known=True)
             ended = await self.users.change_password(
-                caller.id,
-                old=account.password_hash,
-                new=await self.hasher.hash(secret, requester),
-                keep=caller.session,
-                at=self.clock.now(),
+                PasswordChange(
+                    caller.id,
+                    old=account.password_hash,
+                    new=await self.hasher.hash(secret, requester),
+                    keep=caller.session,
+                    at=self.clock.now(),
+                )
             )
             if ended is not None:
                 break

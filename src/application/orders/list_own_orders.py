@@ -1,11 +1,11 @@
 """List own orders in pages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ordergate.application.caller_limit import CallerLimit, reads_of_lists
-from ordergate.application.ports.orders import OrderRepository, Position
+from ordergate.application.ports.orders import OrderQuery, OrderRepository, Position
 from ordergate.domain.order import Order, OrderStatus
 from ordergate.domain.user import UserId
 
@@ -44,25 +44,19 @@ class ListOwnOrders:
         limit: int,
     ) -> Page:
         async with self.limit_of_caller.turn(owner):
-            return await self._page(owner, status, since, before, limit)
+            query = OrderQuery(status=status, since=since, before=before, limit=limit)
+            return await self._page(query, owner)
 
-    async def _page(
-        self,
-        owner: UserId,
-        status: OrderStatus | None,
-        since: datetime | None,
-        before: Position | None,
-        limit: int,
-    ) -> Page:
+    async def _page(self, query: OrderQuery, owner: UserId) -> Page:
         page: list[Order] = []
-        lines = 0
+        lines, before = 0, query.before
         while True:
-            wanted = min(_AT_A_TIME, limit - len(page)) + 1
-            found = await self.orders.page(
-                owner=owner, status=status, since=since, before=before, limit=wanted
+            wanted = min(_AT_A_TIME, query.limit - len(page)) + 1
+            found = await self.orders.list_owned(
+                replace(query, before=before, limit=wanted), owner=owner
             )
             for order in found:
-                if len(page) == limit or lines >= MAX_LINES:
+                if len(page) == query.limit or lines >= MAX_LINES:
                     return Page(page, before)
                 page.append(order)
                 lines += len(order.lines)

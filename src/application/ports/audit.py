@@ -35,10 +35,24 @@ class AuditEvent(StrEnum):
     KEY_ROTATED = "key_rotated"
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """An event with the request, account and session that it concerns."""
+
+    event: AuditEvent
+    origin: Origin | None = None
+    user: UserId | None = None
+    session: SessionId | None = None
+    detail: str = ""
+
+
 class Audit(Protocol):
     """Records the events of identities. It never fails and contains no secret."""
 
     @abstractmethod
+    def write(self, record: AuditRecord) -> None:
+        """Write one record; `None` and empty values are omitted."""
+
     def record(
         self,
         event: AuditEvent,
@@ -48,7 +62,8 @@ class Audit(Protocol):
         session: SessionId | None = None,
         detail: str = "",
     ) -> None:
-        """Record one event; `None` and empty values are omitted."""
+        """Write a record of an event."""
+        self.write(AuditRecord(event, origin, user, session, detail))
 
     @abstractmethod
     def record_key(self, key: KeyRecord) -> None:

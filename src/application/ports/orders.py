@@ -29,6 +29,19 @@ class Position:
     id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderQuery:
+    """At most `limit` orders of a status, placed at `since` or later, before a position.
+
+    A condition of `None` omits nothing.
+    """
+
+    limit: int
+    status: OrderStatus | None = None
+    since: datetime | None = None
+    before: Position | None = None
+
+
 class OrderRepository(Protocol):
     """Orders of an owner. Every query carries the owner.
 
@@ -41,20 +54,12 @@ class OrderRepository(Protocol):
         """Return the order if the owner has it."""
 
     @abstractmethod
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
-        """Return the owner's orders before a position, newest first.
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
+        """Return the owner's orders that match a query, newest first.
 
-        There are at most `limit`, with this `status` and placed at `since` or later. The cost
-        depends on the result and not on the position. An unreadable order is logged and omitted,
-        and the page is filled with others. Fewer than `limit` orders are therefore the last ones.
+        The cost depends on the result and not on the position. An unreadable order is logged and
+        omitted, and the page is filled with others. Fewer than `limit` orders are therefore the
+        last ones.
         """
 
     @abstractmethod

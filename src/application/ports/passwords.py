@@ -95,10 +95,7 @@ class PasswordHasher(Protocol):
 
     @abstractmethod
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         """Compare a guess with a stored hash.
 

@@ -32,6 +32,35 @@ class Rotation:
     sealed: bytes | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session with its first refresh token.
+
+    `password_hash` is the hash that the user's password was verified against.
+    """
+
+    session: Session
+    token: TokenDigest
+    token_expires_at: datetime
+    password_hash: PasswordHash = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenExchange:
+    """A new refresh token in place of an old one, at `at`.
+
+    The new token expires at `expires_at`. `sealed` is stored with the old token, which may be
+    presented again for `grace` after its first use.
+    """
+
+    old: TokenDigest
+    new: TokenDigest
+    sealed: bytes = field(repr=False)
+    at: datetime
+    expires_at: datetime
+    grace: timedelta
+
+
 class Forgotten(NamedTuple):
     """The numbers of sessions and refresh tokens that one step removed."""
 
@@ -47,15 +76,7 @@ class SessionRepository(Protocol):
     """
 
     @abstractmethod
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
         """Store a session and its first token, in one transaction.
 
         Returns `None` if the user's hash differs from `password_hash`, so a sign-in with a password
@@ -73,16 +94,7 @@ class SessionRepository(Protocol):
         """Report whether a token was rotated before."""
 
     @abstractmethod
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
         """Replace an old token by a new one; of parallel attempts, one succeeds.
 
         `ROTATED`: the old token was unused, unexpired and of an active session. It is marked used

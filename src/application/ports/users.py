@@ -2,11 +2,23 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """A user's new hash, which ends all sessions except `keep` at `at`."""
+
+    user: UserId
+    old: PasswordHash = field(repr=False)
+    new: PasswordHash = field(repr=False)
+    keep: SessionId | None
+    at: datetime
 
 
 class UserRepository(Protocol):
@@ -31,15 +43,7 @@ class UserRepository(Protocol):
         """Return the account with this id, if it is open."""
 
     @abstractmethod
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
         """Replace the hash and end the user's sessions except `keep`.
 
         Both happen in one transaction. Returns the ended sessions, or `None` if the stored hash is

@@ -16,7 +16,7 @@ from ordergate.application.ports.passwords import (
     Verification,
     make_sign_in_key,
 )
-from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.sessions import NewSession, SessionRepository
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.errors import InvalidPassword
@@ -97,10 +97,12 @@ class AuthenticateUser:
         )
         refresh = RefreshToken.new()
         surplus = await self.sessions.start(
-            session,
-            refresh.digest,
-            token_expires_at=now + self.rules.idle,
-            password_hash=user.password_hash,
+            NewSession(
+                session,
+                refresh.digest,
+                token_expires_at=now + self.rules.idle,
+                password_hash=user.password_hash,
+            ),
             limit=self.rules.limit,
         )
         if surplus is None:

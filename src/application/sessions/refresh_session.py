@@ -6,7 +6,7 @@ from ordergate.application.caller_limit import CallerLimit, writes
 from ordergate.application.errors import ApplicationError, InvalidGrant, InvalidScope
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
-from ordergate.application.ports.sessions import RotationOutcome, SessionRepository
+from ordergate.application.ports.sessions import RotationOutcome, SessionRepository, TokenExchange
 from ordergate.application.ports.tokens import Caller, TokenIssuer
 from ordergate.application.sessions.authenticate_user import IssuedTokens
 from ordergate.domain.refresh_token import RefreshToken
@@ -79,12 +79,14 @@ class RefreshSession:
         new = RefreshToken.new()
         async with self.limit_of_caller.turn(session.user):
             rotation = await self.sessions.rotate(
-                old.digest,
-                new.digest,
-                sealed=old.seal(new),
-                at=now,
-                expires_at=now + self.rules.idle,
-                grace=self.rules.grace,
+                TokenExchange(
+                    old.digest,
+                    new.digest,
+                    sealed=old.seal(new),
+                    at=now,
+                    expires_at=now + self.rules.idle,
+                    grace=self.rules.grace,
+                )
             )
         if rotation.outcome is RotationOutcome.REUSED:
             record(AuditEvent.REUSE_SEEN)

@@ -22,7 +22,8 @@ from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.postgres.url import split_hosts
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
-from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery
+from ordergate.application.ports.sessions import NewSession
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
@@ -150,10 +151,12 @@ async def test_sign_in_is_refused_while_the_password_changes(
         await rival.execute("UPDATE users SET password_hash = 'new'")
         starting = asyncio.create_task(
             storage.sessions.start(
-                session,
-                TokenDigest(b"d" * 32),
-                token_expires_at=session.expires_at,
-                password_hash=ALICE.password_hash,
+                NewSession(
+                    session,
+                    TokenDigest(b"d" * 32),
+                    token_expires_at=session.expires_at,
+                    password_hash=ALICE.password_hash,
+                ),
                 limit=100,
             )
         )
@@ -506,7 +509,7 @@ async def test_first_and_last_times_are_read_unchanged(storage: SqlStorage) -> N
     orders = [a_placed_order(1 + number, at) for number, at in enumerate(times)]
     for order in orders:
         await storage.orders.add(order, owner=ALICE.id)
-    assert await storage.orders.page(owner=ALICE.id, limit=9) == orders[::-1]
+    assert await storage.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id) == orders[::-1]
 
 
 # Servers that end
@@ -532,7 +535,7 @@ async def test_server_is_used_again_when_it_restarts(server: PostgresServer) -> 
     await asyncio.to_thread(server.kill)
     await assert_unavailable_within(10, storage.ping(), "PostgreSQL: ")
     await asyncio.to_thread(server.start)
-    assert await storage.orders.page(owner=ALICE.id, limit=9) == [
+    assert await storage.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id) == [
         a_placed_order(2),
         a_placed_order(1),
     ]
@@ -558,7 +561,7 @@ async def test_failover_is_followed(server: PostgresServer) -> None:
         )
         await execute(standby.url(), "SELECT pg_promote()")
         assert await storage.orders.add(a_placed_order(2), owner=ALICE.id) == a_placed_order(2)
-        assert await storage.orders.page(owner=ALICE.id, limit=9) == [
+        assert await storage.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id) == [
             a_placed_order(2),
             a_placed_order(1),
         ]

@@ -8,7 +8,9 @@ import pytest
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown
 from ordergate.application.ports.archive import AccountKind, AccountRecord, CopyCheckpoint
-from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery
+from ordergate.application.ports.sessions import NewSession, TokenExchange
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
@@ -57,10 +59,9 @@ async def start_session(storage: SqlStorage, name: str, token: RefreshToken) -> 
     )  # fmt: skip
     assert (
         await storage.sessions.start(
-            session,
-            token.digest,
-            token_expires_at=LATER,
-            password_hash=ALICE.password_hash,
+            NewSession(
+                session, token.digest, token_expires_at=LATER, password_hash=ALICE.password_hash
+            ),
             limit=100,
         )
         is not None
@@ -70,12 +71,14 @@ async def start_session(storage: SqlStorage, name: str, token: RefreshToken) -> 
 
 def rotate(storage: SqlStorage, old: RefreshToken, new: RefreshToken) -> Awaitable[object]:
     return storage.sessions.rotate(
-        old.digest,
-        new.digest,
-        sealed=old.seal(new),
-        at=AT,
-        expires_at=LATER,
-        grace=timedelta(seconds=10),
+        TokenExchange(
+            old.digest,
+            new.digest,
+            sealed=old.seal(new),
+            at=AT,
+            expires_at=LATER,
+            grace=timedelta(seconds=10),
+        )
     )
 
 
@@ -120,7 +123,7 @@ async def test_writes_are_not_acknowledged_when_the_standby_is_away(
     copies = SqlStorage(database_at(synchronous_pair.standby.url("orders")))
 
     async def has_both() -> bool:
-        return await copies.orders.page(owner=ALICE.id, limit=9) == done[1::-1]
+        return await copies.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id) == done[1::-1]
 
     await eventually(has_both)
     await copies.close()
@@ -153,7 +156,9 @@ ONCE: dict[str, Once] = {
         ALICE.id, old=ALICE.password_hash, new=PasswordHash("newer")
     ),
     "users.change_password": lambda s, _: s.users.change_password(
-        ALICE.id, old=PasswordHash("newer"), new=PasswordHash("newest"), keep=None, at=AT
+        PasswordChange(
+            ALICE.id, old=PasswordHash("newer"), new=PasswordHash("newest"), keep=None, at=AT
+        )
     ),
     "users.close": lambda s, _: s.users.close(
         ALICE.id, password_hash=PasswordHash("newest"), at=AT
@@ -219,6 +224,8 @@ async def test_reads_are_answered_when_the_standby_is_away(
     await storage.orders.add(a_placed_order(1), owner=ALICE.id)
     async with synchronous_pair.standby_away():
         assert await storage.orders.get_owned(OrderId(1), owner=ALICE.id) == a_placed_order(1)
-        assert await storage.orders.page(owner=ALICE.id, limit=9) == [a_placed_order(1)]
+        assert await storage.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id) == [
+            a_placed_order(1)
+        ]
         assert await storage.users.find(ALICE.username) == ALICE
         await storage.ping()

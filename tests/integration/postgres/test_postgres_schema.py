@@ -22,7 +22,7 @@ from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRep
 from ordergate.adapters.sql.schema import METADATA
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OrderIdTaken, SchemaNotCurrent, StorageUnavailable
-from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Position
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import CUPS, TEAPOT
@@ -273,7 +273,9 @@ async def test_page_is_one_index_range(
     index: str,
 ) -> None:
     statements = Statements(many)
-    await SqlOrderRepository(many).page(owner=UserId(owner), status=status, before=before, limit=50)
+    await SqlOrderRepository(many).list_owned(
+        OrderQuery(status=status, before=before, limit=50), owner=UserId(owner)
+    )
     (plan,) = await statements.plans(mode)
     assert f"using {index} on orders" in plan, plan
     assert "using order_lines_pkey" in plan, plan
@@ -336,7 +338,10 @@ async def test_order_statements_touch_one_partition(
         await storage.orders.add(replace(late, placed_at=AT), owner=owner)
     assert await storage.orders.get_owned(order.id, owner=owner) == order
     for status in (None, OrderStatus.PLACED):
-        assert await storage.orders.page(owner=owner, status=status, limit=9) == [late, order]
+        assert await storage.orders.list_owned(OrderQuery(status=status, limit=9), owner=owner) == [
+            late,
+            order,
+        ]
     assert await storage.orders.update(
         order.id, owner=owner, change=lambda it: it.transition_to(OrderStatus.CANCELLED)
     )

@@ -22,6 +22,7 @@ from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerifier
 from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken, OutcomeUnknown, StorageUnavailable
+from ordergate.application.ports.sessions import NewSession
 from ordergate.application.ports.tokens import Caller
 from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
 from ordergate.application.sessions.revocation import BoundedRevocation
@@ -254,10 +255,12 @@ def session(name: str, user: UserId = ALICE.id) -> Session:
 async def start(storage: SqlStorage, name: str) -> None:
     assert (
         await storage.sessions.start(
-            session(name),
-            TokenDigest(name.encode()),
-            token_expires_at=NOW + timedelta(days=30),
-            password_hash=ALICE.password_hash,
+            NewSession(
+                session(name),
+                TokenDigest(name.encode()),
+                token_expires_at=NOW + timedelta(days=30),
+                password_hash=ALICE.password_hash,
+            ),
             limit=100,
         )
         is not None

@@ -23,6 +23,7 @@ from ordergate.adapters.sql.sqlite import writer as sqlite_writer
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.sql.sqlite.file import make_private
 from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import MAX_LINES, Order, OrderId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE, TEAPOT, an_order
@@ -320,7 +321,7 @@ async def full(file: Path) -> AsyncIterator[SqlStorage]:
 
 
 async def read_page(storage: SqlStorage) -> None:
-    assert len(await storage.orders.page(owner=ALICE.id, limit=200)) == 200
+    assert len(await storage.orders.list_owned(OrderQuery(limit=200), owner=ALICE.id)) == 200
 
 
 async def read_archive(storage: SqlStorage) -> None:
@@ -378,7 +379,7 @@ async def test_large_read_opens_the_replacing_file(full: SqlStorage, file: Path)
     with pytest.raises(StorageUnavailable):
         await read_page(full)
     await SqlStorage(SqliteDatabase(file)).migrate()
-    assert await full.orders.page(owner=ALICE.id, limit=200) == []
+    assert await full.orders.list_owned(OrderQuery(limit=200), owner=ALICE.id) == []
 
 
 # Other processes

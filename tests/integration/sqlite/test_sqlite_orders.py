@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select
 from ordergate.adapters.sql.repositories.order_statements import PAGE, PAGE_OF_STATUS
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
-from ordergate.application.ports.orders import Position
+from ordergate.application.ports.orders import OrderQuery, Position
 from ordergate.domain.order import OrderStatus
 from tests.support.builders import ALICE, BOB, TEAPOT, an_order
 from tests.support.command import CHEAP, PASSWORD, ordergate
@@ -90,7 +90,9 @@ async def test_page_10000_costs_the_same_as_page_1(
             return 0
 
         await database.read(lambda c: engine(c).set_progress_handler(count, 1))
-        page = await storage.orders.page(owner=ALICE.id, status=status, before=before, limit=LIMIT)
+        page = await storage.orders.list_owned(
+            OrderQuery(status=status, before=before, limit=LIMIT), owner=ALICE.id
+        )
         assert [order.id for order in page] == ids
         return counted
 

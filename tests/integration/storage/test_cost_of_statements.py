@@ -24,13 +24,19 @@ from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.maintenance.purge_storage import STEP
 from ordergate.application.ports.orders import (
     IdempotencyKey,
+    OrderQuery,
     OrderRepository,
     Position,
     StaffOrders,
 )
-from ordergate.application.ports.sessions import Forgotten, SessionRepository
+from ordergate.application.ports.sessions import (
+    Forgotten,
+    NewSession,
+    SessionRepository,
+    TokenExchange,
+)
 from ordergate.application.ports.storage import Storage
-from ordergate.application.ports.users import UserRepository
+from ordergate.application.ports.users import PasswordChange, UserRepository
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import MAX_SESSIONS, Session, SessionEndReason, SessionId
@@ -89,27 +95,29 @@ def a_session(user: UserId) -> Session:
 
 def rotate(old: TokenDigest) -> Call:
     return lambda storage: storage.sessions.rotate(
-        old,
-        TokenDigest(b"new"),
-        sealed=b"sealed",
-        at=NOW,
-        expires_at=LATER,
-        grace=timedelta(seconds=10),
+        TokenExchange(
+            old,
+            TokenDigest(b"new"),
+            sealed=b"sealed",
+            at=NOW,
+            expires_at=LATER,
+            grace=timedelta(seconds=10),
+        )
     )
 
 
 CALLS: dict[str, Call] = {
     "orders.get_owned": lambda s: s.orders.get_owned(OrderId(ORDERS // 2), owner=BUSY),
     "orders.get_owned, another's": lambda s: s.orders.get_owned(OrderId(7), owner=QUIET),
-    "orders.page": lambda s: s.orders.page(owner=BUSY, limit=50),
-    "orders.page, few": lambda s: s.orders.page(owner=BUSY, limit=5),
-    "orders.page, far back": lambda s: s.orders.page(
-        owner=BUSY, before=Position(FIRST + timedelta(days=5), 9), limit=50
+    "orders.list_owned": lambda s: s.orders.list_owned(OrderQuery(limit=50), owner=BUSY),
+    "orders.list_owned, few": lambda s: s.orders.list_owned(OrderQuery(limit=5), owner=BUSY),
+    "orders.list_owned, far back": lambda s: s.orders.list_owned(
+        OrderQuery(before=Position(FIRST + timedelta(days=5), 9), limit=50), owner=BUSY
     ),
-    "orders.page, of a status": lambda s: s.orders.page(
-        owner=BUSY, status=OrderStatus.PAID, since=FIRST, limit=50
+    "orders.list_owned, of a status": lambda s: s.orders.list_owned(
+        OrderQuery(status=OrderStatus.PAID, since=FIRST, limit=50), owner=BUSY
     ),
-    "orders.page, none": lambda s: s.orders.page(owner=QUIET, limit=50),
+    "orders.list_owned, none": lambda s: s.orders.list_owned(OrderQuery(limit=50), owner=QUIET),
     "orders.add": lambda s: s.orders.add(
         an_order(ORDERS + 1), owner=BUSY, key=IdempotencyKey("new", LATER)
     ),
@@ -128,18 +136,31 @@ CALLS: dict[str, Call] = {
         QUIET, old=HASH, new=PasswordHash("hash ")
     ),
     "sessions.start, beyond the limit": lambda s: s.sessions.start(
-        replace(a_session(BUSY), id=SessionId("surplus")), TokenDigest(b"surplus"),
-        token_expires_at=LATER, password_hash=PasswordHash("hash"), limit=MAX_SESSIONS,
+        NewSession(
+            replace(a_session(BUSY), id=SessionId("surplus")),
+            TokenDigest(b"surplus"),
+            token_expires_at=LATER,
+            password_hash=PasswordHash("hash"),
+        ),
+        limit=MAX_SESSIONS,
     ),
     "sessions.list_active": lambda s: s.sessions.list_active(BUSY, at=NOW, limit=100),
     "users.change_password": lambda s: s.users.change_password(
-        BUSY, old=HASH, new=PasswordHash("another"), keep=LIVE, at=NOW
-    ), "users.close": lambda s: s.users.close(UserId(3), password_hash=HASH, at=NOW),
-    "users.get_or_create_by_subject": lambda s:
-    s.users.get_or_create_by_subject("https://id.example", "somebody"), "sessions.start": lambda s:
-    s.sessions.start(
-        a_session(QUIET), TokenDigest(b"start"), token_expires_at=LATER,
-        password_hash=PasswordHash("hash "), limit=100),
+        PasswordChange(BUSY, old=HASH, new=PasswordHash("another"), keep=LIVE, at=NOW)
+    ),
+    "users.close": lambda s: s.users.close(UserId(3), password_hash=HASH, at=NOW),
+    "users.get_or_create_by_subject": lambda s: s.users.get_or_create_by_subject(
+        "https://id.example", "somebody"
+    ),
+    "sessions.start": lambda s: s.sessions.start(
+        NewSession(
+            a_session(QUIET),
+            TokenDigest(b"start"),
+            token_expires_at=LATER,
+            password_hash=PasswordHash("hash "),
+        ),
+        limit=100,
+    ),
     "sessions.get_by_refresh_token": lambda s: s.sessions.get_by_refresh_token(UNUSED),
     "sessions.is_used": lambda s: s.sessions.is_used(UNUSED),
     "sessions.is_active": lambda s: s.sessions.is_active(LIVE, user=BUSY, at=NOW),
@@ -151,10 +172,15 @@ CALLS: dict[str, Call] = {
     "sessions.rotate, used long ago": rotate(USED_LONG_AGO),
     "sessions.end": lambda s: s.sessions.end(
         SessionId("other"), user=BUSY, reason=SessionEndReason.SIGNED_OUT, at=NOW
-    ), "sessions.end_all": lambda s: s.sessions.end_all(BUSY, reason=SessionEndReason.SIGNED_OUT,
-    at=NOW), "sessions.ended_since": lambda s: s.sessions.ended_since(NOW), "sessions.purge_ended":
-    lambda s: s.sessions.purge_ended(over_by=FIRST + timedelta(days=9), limit=50),
-}  # fmt: skip
+    ),
+    "sessions.end_all": lambda s: s.sessions.end_all(
+        BUSY, reason=SessionEndReason.SIGNED_OUT, at=NOW
+    ),
+    "sessions.ended_since": lambda s: s.sessions.ended_since(NOW),
+    "sessions.purge_ended": lambda s: s.sessions.purge_ended(
+        over_by=FIRST + timedelta(days=9), limit=50
+    ),
+}
 """One call of each method, in an order in which each finds what it needs."""
 
 

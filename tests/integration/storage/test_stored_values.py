@@ -25,6 +25,7 @@ from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import RecordRefused, RecordUnreadable
 from ordergate.application.maintenance.copy_storage import CopyStorage
 from ordergate.application.ports.archive import AccountKind, AccountRecord, SessionRecord
+from ordergate.application.ports.orders import OrderQuery
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.money import Money
 from ordergate.domain.order import TRANSITIONS, Order, OrderId, OrderLine, OrderStatus
@@ -155,7 +156,7 @@ async def test_order_that_breaks_current_rules_is_readable(storage: Storage, ord
     alice = replace(ALICE, password_hash=await hashed())
     await storage.loader.load([alice], [order])
     assert await storage.orders.get_owned(order.id, owner=alice.id) == order
-    assert list(await storage.orders.page(owner=alice.id, limit=2)) == [order]
+    assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=alice.id)) == [order]
     assert await read_all(storage, "orders") == [order]
     copy = InMemoryStorage()
     assert (await CopyStorage(storage, copy)())["orders"] == 1
@@ -371,7 +372,7 @@ async def test_order_without_lines_is_unreadable_on_postgresql(postgres_url: str
     await storage.open()
     await storage.loader.load([ALICE], [an_order(i) for i in (5, 6)])
     await run(database, "DELETE FROM order_lines WHERE order_id = 6")
-    assert await storage.orders.page(owner=ALICE.id, limit=1) == [an_order(5)]
+    assert await storage.orders.list_owned(OrderQuery(limit=1), owner=ALICE.id) == [an_order(5)]
     with pytest.raises(RecordUnreadable, match=r"order 6 of account 1 .* it has no lines"):
         await storage.orders.get_owned(OrderId(6), owner=ALICE.id)
     with pytest.raises(RecordUnreadable, match="order 6 of account 1"):

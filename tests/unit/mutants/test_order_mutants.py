@@ -9,7 +9,7 @@ from datetime import datetime
 from ordergate.adapters.memory import InMemoryOrderRepository, Tables
 from ordergate.adapters.memory.orders import InMemoryStaffOrders
 from ordergate.application.errors import OrderIdTaken
-from ordergate.application.ports.orders import IdempotencyKey, Position
+from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Position
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId
 from tests.unit.mutants.kit import caught_by
@@ -83,24 +83,16 @@ class _Pages(InMemoryOrderRepository):
     def _sorted(self, orders: list[Order]) -> list[Order]:
         return sorted(orders, key=self._place, reverse=True)
 
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         orders = [
             order
             for order in self._tables.orders.values()
             if order.owner == owner
-            and (status is None or self._of_status(order, status))
-            and (since is None or self._since(order, since))
-            and (before is None or self._before(order, before))
+            and (query.status is None or self._of_status(order, query.status))
+            and (query.since is None or self._since(order, query.since))
+            and (query.before is None or self._before(order, query.before))
         ]
-        return self._sorted(orders)[:limit]
+        return self._sorted(orders)[: query.limit]
 
 
 @caught_by("test_own_orders_are_listed_newest_first", "test_pages_have_every_order_once")
@@ -155,17 +147,9 @@ class LeavesOutOrdersPlacedAtSince(_Pages):
 class FiltersAfterTheLimit(_Pages):
     """A page of one status is empty where the newest orders have another."""
 
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
-        page = await super().page(owner=owner, since=since, before=before, limit=limit)
-        return [order for order in page if status in {None, order.status}]
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
+        page = await super().list_owned(replace(query, status=None), owner=owner)
+        return [order for order in page if query.status in {None, order.status}]
 
 
 @caught_by("test_page_is_full_while_there_are_more_orders")
@@ -180,22 +164,9 @@ class ReturnsTheOldestOrders(_Pages):
 class CountsThePositionIntoTheLimit(_Pages):
     """The order at the position is read, counted and left out."""
 
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
-        return await super().page(
-            owner=owner,
-            status=status,
-            since=since,
-            before=before,
-            limit=limit - (before is not None),
-        )
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
+        limit = query.limit - (query.before is not None)
+        return await super().list_owned(replace(query, limit=limit), owner=owner)
 
 
 @caught_by("test_update_stores_the_change")
@@ -214,22 +185,14 @@ class ListsByTheStatusAtPlacing(InMemoryOrderRepository):
             self._statuses.setdefault((owner, order_id), order.status)
         return await super().update(order_id, owner=owner, change=change)
 
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
-        page = await super().page(owner=owner, since=since, before=before, limit=10**6)
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
+        page = await super().list_owned(replace(query, status=None, limit=10**6), owner=owner)
         found = [
             order
             for order in page
-            if status in {None, self._statuses.get((owner, order.id), order.status)}
+            if query.status in {None, self._statuses.get((owner, order.id), order.status)}
         ]
-        return found[:limit]
+        return found[: query.limit]
 
 
 # Placing

@@ -193,10 +193,7 @@ class SkipsTheWorkForNoAccount(InstantPasswordHasher):
     """The time of the answer says which accounts exist."""
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         if stored is None:
             return Verification(matches=False)
@@ -208,10 +205,7 @@ class SkipsTheWorkForNoHash(InstantPasswordHasher):
     """The time of the answer says which accounts have no password."""
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         if stored is not None and "$" not in stored[1:]:
             return Verification(matches=False)
@@ -226,10 +220,7 @@ class HashesTheFirst72Characters(InstantPasswordHasher):
         return await super().hash(Password(password.secret[:72]))
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         return await super().verify(Password(password.secret[:72]), stored)
 
@@ -247,10 +238,7 @@ class StripsPasswords(InstantPasswordHasher):
     """As a form would."""
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         return await super().verify(Password(password.secret.strip()), stored)
 
@@ -260,10 +248,7 @@ class UpgradesEveryHash(InstantPasswordHasher):
     """Each sign-in writes a new hash."""
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         verification = await super().verify(password, stored)
         upgraded = await self.hash(password) if verification.matches else None
@@ -275,10 +260,7 @@ class NeverUpgradesAHash(InstantPasswordHasher):
     """A raised cost has no effect on those who have a hash."""
 
     async def verify(
-        self,
-        password: Password,
-        stored: PasswordHash | None,
-        requester: Requester | None = None,
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
     ) -> Verification:
         return Verification((await super().verify(password, stored)).matches)
 

@@ -7,10 +7,16 @@ from datetime import datetime, timedelta
 
 from ordergate.adapters.memory import InMemorySessionRepository, Tables
 from ordergate.adapters.memory.tables import StoredToken
-from ordergate.application.ports.sessions import Forgotten, Rotation, RotationOutcome
+from ordergate.application.ports.sessions import (
+    Forgotten,
+    NewSession,
+    Rotation,
+    RotationOutcome,
+    TokenExchange,
+)
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
-from ordergate.domain.user import PasswordHash, UserId
+from ordergate.domain.user import UserId
 from tests.unit.mutants.kit import caught_by
 
 # Starting
@@ -23,19 +29,11 @@ from tests.unit.mutants.kit import caught_by
 class StartsSessionsWithAnyPassword(InMemorySessionRepository):
     """The hash is not compared."""
 
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
-        if session.user not in self._tables.users:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
+        if new.session.user not in self._tables.users:
             return None
-        self._tables.sessions[session.id] = session
-        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        self._tables.sessions[new.session.id] = new.session
+        self._tables.tokens[new.token] = StoredToken(new.session.id, new.token_expires_at)
         return ()
 
 
@@ -43,21 +41,13 @@ class StartsSessionsWithAnyPassword(InMemorySessionRepository):
 class ComparesTheHashBeforeItStarts(InMemorySessionRepository):
     """The password changes between the comparison and the write."""
 
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
-        user = self._tables.users.get(session.user)
-        if user is None or user.password_hash != password_hash:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
+        user = self._tables.users.get(new.session.user)
+        if user is None or user.password_hash != new.password_hash:
             return None
         await asyncio.sleep(0)
-        self._tables.sessions[session.id] = session
-        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        self._tables.sessions[new.session.id] = new.session
+        self._tables.tokens[new.token] = StoredToken(new.session.id, new.token_expires_at)
         return ()
 
 
@@ -65,21 +55,13 @@ class ComparesTheHashBeforeItStarts(InMemorySessionRepository):
 class StoresTheTokenInASecondStep(InMemorySessionRepository):
     """A client that disconnects leaves a session without a token."""
 
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
-        user = self._tables.users.get(session.user)
-        if user is None or user.password_hash != password_hash:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
+        user = self._tables.users.get(new.session.user)
+        if user is None or user.password_hash != new.password_hash:
             return None
-        self._tables.sessions[session.id] = session
+        self._tables.sessions[new.session.id] = new.session
         await asyncio.sleep(0)
-        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        self._tables.tokens[new.token] = StoredToken(new.session.id, new.token_expires_at)
         return ()
 
 
@@ -92,25 +74,17 @@ class _EndingSurplus(InMemorySessionRepository):
     def _surplus(self, active: list[Session], limit: int) -> list[Session]:
         return sorted(active, key=lambda s: s.expires_at, reverse=True)[limit - 1 :]
 
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
-        user = self._tables.users.get(session.user)
-        if user is None or user.password_hash != password_hash:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
+        user = self._tables.users.get(new.session.user)
+        if user is None or user.password_hash != new.password_hash:
             return None
-        counted = [s for s in self._of(session.user) if self._counted(s)]
+        counted = [s for s in self._of(new.session.user) if self._counted(s)]
         ended = self._tables.end(
-            self._surplus(counted, limit), SessionEndReason.TOO_MANY, session.started_at
+            self._surplus(counted, limit), SessionEndReason.TOO_MANY, new.session.started_at
         )
         await self._pause()
-        self._tables.sessions[session.id] = session
-        self._tables.tokens[token] = StoredToken(session.id, token_expires_at)
+        self._tables.sessions[new.session.id] = new.session
+        self._tables.tokens[new.token] = StoredToken(new.session.id, new.token_expires_at)
         return ended
 
     def _of(self, user: UserId) -> list[Session]:
@@ -206,34 +180,25 @@ class _Rotating(InMemorySessionRepository):
     def _next(self, stored: StoredToken, expires_at: datetime) -> StoredToken:
         return StoredToken(stored.session, expires_at)
 
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
-        stored = self._tables.tokens.get(old)
-        session = await self.get_by_refresh_token(old)
-        if stored is None or session is None or not self._is_active(session, stored, at):
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
+        stored = self._tables.tokens.get(exchange.old)
+        session = await self.get_by_refresh_token(exchange.old)
+        if stored is None or session is None or not self._is_active(session, stored, exchange.at):
             return Rotation(RotationOutcome.INVALID)
         used_at = stored.used_at
         await self._pause()
         if used_at is not None:
-            if self._is_repeated(at - used_at, grace):
-                self._repeat(stored, at, sealed)
+            if self._is_repeated(exchange.at - used_at, exchange.grace):
+                self._repeat(stored, exchange.at, exchange.sealed)
                 return Rotation(RotationOutcome.REPLAYED, stored.sealed)
-            self._end_reused(session, at)
+            self._end_reused(session, exchange.at)
             return Rotation(RotationOutcome.REUSED)
-        if not self._is_unexpired(stored, at):
+        if not self._is_unexpired(stored, exchange.at):
             return Rotation(RotationOutcome.INVALID)
-        stored.used_at, stored.sealed = at, sealed
-        self._tables.tokens[new] = self._next(stored, expires_at)
-        self._tables.sessions[session.id] = self._renew(session, at)
-        return Rotation(RotationOutcome.ROTATED, sealed)
+        stored.used_at, stored.sealed = exchange.at, exchange.sealed
+        self._tables.tokens[exchange.new] = self._next(stored, exchange.expires_at)
+        self._tables.sessions[session.id] = self._renew(session, exchange.at)
+        return Rotation(RotationOutcome.ROTATED, exchange.sealed)
 
 
 @caught_by(
@@ -266,21 +231,10 @@ class StartsTheGraceAgain(_Rotating):
 class StoresTheSuccessorOfARepetition(_Rotating):
     """The first client gets a token that does not exist."""
 
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
-        rotation = await super().rotate(
-            old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
-        )
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
+        rotation = await super().rotate(exchange)
         if rotation.outcome is RotationOutcome.REPLAYED:
-            self._tables.tokens[old].sealed = sealed
+            self._tables.tokens[exchange.old].sealed = exchange.sealed
         return rotation
 
 
@@ -387,23 +341,12 @@ class GivesTheNewTokenTheOldTime(_Rotating):
 class KeepsOneSuccessorPerSession(InMemorySessionRepository):
     """The next rotation erases what was sealed beside the token before."""
 
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
-        rotation = await super().rotate(
-            old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
-        )
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
+        rotation = await super().rotate(exchange)
         if rotation.outcome is RotationOutcome.ROTATED:
             tokens = self._tables.tokens
             for digest, token in tokens.items():
-                if digest != old and token.session == tokens[old].session:
+                if digest != exchange.old and token.session == tokens[exchange.old].session:
                     token.sealed = None
         return rotation
 
@@ -412,24 +355,13 @@ class KeepsOneSuccessorPerSession(InMemorySessionRepository):
 class RemovesUsedTokens(InMemorySessionRepository):
     """Only the latest two tokens of a session are kept, so an old copy is merely unknown."""
 
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
-        rotation = await super().rotate(
-            old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
-        )
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
+        rotation = await super().rotate(exchange)
         if rotation.outcome is RotationOutcome.ROTATED:
             tokens = self._tables.tokens
-            session = tokens[old].session
+            session = tokens[exchange.old].session
             for digest in [d for d in tokens if tokens[d].session == session]:
-                if digest not in {old, new}:
+                if digest not in {exchange.old, exchange.new}:
                     del tokens[digest]
         return rotation
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ordergate.adapters.memory import InMemoryUserRepository, Tables
 from ordergate.application.errors import AccountHasOpenOrders, UsernameTaken
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.unit.mutants.kit import caught_by
@@ -217,51 +218,27 @@ class CachesAccounts(InMemoryUserRepository):
 class EndsEverySessionWithThePassword(InMemoryUserRepository):
     """The session of the caller ends too."""
 
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
-        return await super().change_password(user_id, old=old, new=new, keep=None, at=at)
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
+        return await super().change_password(replace(change, keep=None))
 
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
 class EndsSessionsForTheWrongReason(InMemoryUserRepository):
     """A change of the password is recorded as a sign-out."""
 
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
-        if not await self.replace_password_hash(user_id, old=old, new=new):
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
+        if not await self.replace_password_hash(change.user, old=change.old, new=change.new):
             return None
-        others = [each for each in self._tables.sessions_of(user_id) if each.id != keep]
-        return self._tables.end(others, SessionEndReason.SIGNED_OUT, at)
+        others = [each for each in self._tables.sessions_of(change.user) if each.id != change.keep]
+        return self._tables.end(others, SessionEndReason.SIGNED_OUT, change.at)
 
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
 class RemovesSessionsWithThePassword(InMemoryUserRepository):
     """Sessions are deleted, so `ended_since` does not return them and access tokens live on."""
 
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
-        ended = await super().change_password(user_id, old=old, new=new, keep=keep, at=at)
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
+        ended = await super().change_password(change)
         _remove(self._tables, ended or ())
         return ended
 

@@ -1,7 +1,7 @@
 """Statements about sessions within the caller's transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import (
     BindParameter,
@@ -19,6 +19,7 @@ from ordergate.adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, 
 from ordergate.application.ports.sessions import (
     Rotation,
     RotationOutcome,
+    TokenExchange,
 )
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
@@ -68,19 +69,12 @@ def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[Se
     )
 
 
-def rotate(
-    connection: Connection,
-    old: TokenDigest,
-    new: TokenDigest,
-    *,
-    sealed: bytes,
-    at: datetime,
-    expires_at: datetime,
-    grace: timedelta,
-) -> Rotation:
+def rotate(connection: Connection, exchange: TokenExchange) -> Rotation:
     """Rotate a refresh token, as `SessionRepository.rotate` describes."""
-    active = exists().where(col(SessionRow.id) == RefreshTokenRow.session_id, active_at(at))
-    this = col(RefreshTokenRow.digest) == old
+    active = exists().where(
+        col(SessionRow.id) == RefreshTokenRow.session_id, active_at(exchange.at)
+    )
+    this = col(RefreshTokenRow.digest) == exchange.old
     connection.execute(
         select(col(SessionRow.id))
         .join(RefreshTokenRow, col(RefreshTokenRow.session_id) == SessionRow.id)
@@ -92,17 +86,17 @@ def rotate(
         .where(
             this,
             col(RefreshTokenRow.used_at).is_(None),
-            col(RefreshTokenRow.expires_at) > at,
+            col(RefreshTokenRow.expires_at) > exchange.at,
             active,
         )
-        .values(used_at=at, sealed_successor=sealed)
+        .values(used_at=exchange.at, sealed_successor=exchange.sealed)
         .returning(col(RefreshTokenRow.session_id))
     )
     if used := connection.execute(use).first():
         session = SessionId(used.session_id)
-        add_token(connection, new, session, expires_at)
-        _note_use(connection, session, at, forget=at - grace)
-        return Rotation(RotationOutcome.ROTATED, sealed)
+        add_token(connection, exchange.new, session, exchange.expires_at)
+        _note_use(connection, session, exchange.at, forget=exchange.at - exchange.grace)
+        return Rotation(RotationOutcome.ROTATED, exchange.sealed)
     stored = connection.execute(
         select(
             col(RefreshTokenRow.session_id),
@@ -112,9 +106,11 @@ def rotate(
     ).first()
     if stored is None:
         return Rotation(RotationOutcome.INVALID)
-    if at - stored.used_at < grace:
+    if exchange.at - stored.used_at < exchange.grace:
         return Rotation(RotationOutcome.REPLAYED, stored.sealed_successor)
-    end_sessions(connection, col(SessionRow.id) == stored.session_id, SessionEndReason.REUSE, at)
+    end_sessions(
+        connection, col(SessionRow.id) == stored.session_id, SessionEndReason.REUSE, exchange.at
+    )
     return Rotation(RotationOutcome.REUSED)
 
 

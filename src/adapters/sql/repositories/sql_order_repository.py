@@ -28,11 +28,12 @@ from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderRow
 from ordergate.application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import (
     IdempotencyKey,
+    OrderQuery,
     OrderRepository,
     Position,
     StaffOrders,
 )
-from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import MAX_ID, UserId
 
 _NEWEST = Position(datetime.max.replace(tzinfo=UTC), MAX_ID + 1)
@@ -53,39 +54,31 @@ class SqlOrderRepository(OrderRepository):
         rows = await self._database.rows(OWNED, {"owner": owner, "order_id": order_id})
         return row_to_order(owner, list(rows)) if rows else None
 
-    async def page(
-        self,
-        *,
-        owner: UserId,
-        status: OrderStatus | None = None,
-        since: datetime | None = None,
-        before: Position | None = None,
-        limit: int,
-    ) -> Sequence[Order]:
+    async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         """Read a range of the owner's index, and the lines of its orders."""
-        before = before or _NEWEST
+        before = query.before or _NEWEST
         values: dict[str, Any] = {
             "owner": owner,
-            "since": since or _OLDEST,
+            "since": query.since or _OLDEST,
             "placed_at": before.placed_at,
             "id": before.id - 1,
-            "limit": limit,
+            "limit": query.limit,
         }
-        query = PAGE
-        if status is not None:
-            query, values["status"] = PAGE_OF_STATUS, status.value
+        statement = PAGE
+        if query.status is not None:
+            statement, values["status"] = PAGE_OF_STATUS, query.status.value
 
         def work(connection: Connection) -> tuple[list[Order], int]:
-            found = _group_by_order(connection.execute(query, values).all())
+            found = _group_by_order(connection.execute(statement, values).all())
             return list(readable(found, lambda lines: row_to_order(owner, lines))), len(found)
 
         while True:
             orders, found = await self._database.read(work, large=values["limit"] > _FEW)
-            if len(orders) >= limit or found < values["limit"]:
+            if len(orders) >= query.limit or found < values["limit"]:
                 break
-            values["limit"] = limit + 2 * (found - len(orders))  # others, for those left out
+            values["limit"] = query.limit + 2 * (found - len(orders))  # others, for those left out
         orders.sort(key=lambda order: (order.placed_at, order.id), reverse=True)
-        return orders[:limit]
+        return orders[: query.limit]
 
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None

@@ -1,7 +1,7 @@
 """Sessions and refresh tokens in SQL."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -32,13 +32,15 @@ from ordergate.adapters.sql.rows import readable, row_to_session, session_to_row
 from ordergate.adapters.sql.tables import RefreshTokenRow, SessionRow, UserRow
 from ordergate.application.ports.sessions import (
     Forgotten,
+    NewSession,
     Rotation,
     SessionRepository,
+    TokenExchange,
 )
 from ordergate.domain.address import client_network
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
-from ordergate.domain.user import PasswordHash, UserId
+from ordergate.domain.user import UserId
 
 _SESSION = (
     col(SessionRow.id),
@@ -58,28 +60,20 @@ class SqlSessionRepository(SessionRepository):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def start(
-        self,
-        session: Session,
-        token: TokenDigest,
-        *,
-        token_expires_at: datetime,
-        password_hash: PasswordHash,
-        limit: int,
-    ) -> Sequence[SessionId] | None:
+    async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
         """Insert the session after locking the user's row with its hash."""
         still = (
             select(col(UserRow.id))
-            .where(has_password(session.user, password_hash))
+            .where(has_password(new.session.user, new.password_hash))
             .with_for_update(read=True)
         )
 
         def work(connection: Connection) -> Sequence[SessionId] | None:
             if connection.scalar(still) is None:
                 return None
-            surplus = end_surplus(connection, session, limit)
-            connection.execute(insert(SessionRow), session_to_row(session))
-            add_token(connection, token, session.id, token_expires_at)
+            surplus = end_surplus(connection, new.session, limit)
+            connection.execute(insert(SessionRow), session_to_row(new.session))
+            add_token(connection, new.token, new.session.id, new.token_expires_at)
             return surplus
 
         return await self._database.write(work)
@@ -99,22 +93,9 @@ class SqlSessionRepository(SessionRepository):
         query = select(col(RefreshTokenRow.used_at)).where(col(RefreshTokenRow.digest) == token)
         return await self._database.read(lambda c: c.scalar(query)) is not None
 
-    async def rotate(
-        self,
-        old: TokenDigest,
-        new: TokenDigest,
-        *,
-        sealed: bytes,
-        at: datetime,
-        expires_at: datetime,
-        grace: timedelta,
-    ) -> Rotation:
+    async def rotate(self, exchange: TokenExchange) -> Rotation:
         """Update the unused token after locking the session's row."""
-        return await self._database.write(
-            lambda connection: rotate(
-                connection, old, new, sealed=sealed, at=at, expires_at=expires_at, grace=grace
-            )
-        )
+        return await self._database.write(lambda c: rotate(c, exchange))
 
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Read a user's active rows that have an unexpired token."""

@@ -21,7 +21,7 @@ from ordergate.adapters.sql.tables import (
     UserRow,
 )
 from ordergate.application.errors import AccountHasOpenOrders, StorageUnavailable, UsernameTaken
-from ordergate.application.ports.users import UserRepository
+from ordergate.application.ports.users import PasswordChange, UserRepository
 from ordergate.domain.order import FINAL_STATUSES
 from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
@@ -72,22 +72,16 @@ class SqlUserRepository(UserRepository):
             lambda connection: _update(connection, user_id, old, password_hash=new)
         )
 
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
         """Update the user's row and the sessions in one transaction."""
-        others = and_(col(SessionRow.user_id) == user_id, col(SessionRow.id) != (keep or ""))
+        others = and_(
+            col(SessionRow.user_id) == change.user, col(SessionRow.id) != (change.keep or "")
+        )
 
         def work(connection: Connection) -> list[SessionId] | None:
-            if not _update(connection, user_id, old, password_hash=new):
+            if not _update(connection, change.user, change.old, password_hash=change.new):
                 return None
-            return end_sessions(connection, others, SessionEndReason.PASSWORD_CHANGED, at)
+            return end_sessions(connection, others, SessionEndReason.PASSWORD_CHANGED, change.at)
 
         return await self._database.write(work)
 

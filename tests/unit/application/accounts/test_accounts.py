@@ -17,6 +17,7 @@ from ordergate.application.errors import (
 from ordergate.application.ports.audit import AuditEvent, Origin
 from ordergate.application.ports.passwords import Requester
 from ordergate.application.ports.tokens import Caller
+from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.errors import InvalidPassword, InvalidUsername, WeakPassword
 from ordergate.domain.order import FINAL_STATUSES, OrderId, OrderStatus
 from ordergate.domain.session import SessionId
@@ -226,17 +227,9 @@ async def test_account_is_not_closed_with_a_wrong_password(harness: IdentityHarn
 class UpgradingUserRepository(InMemoryUserRepository):
     """Another sign-in replaces a weak hash just before the write."""
 
-    async def change_password(
-        self,
-        user_id: UserId,
-        *,
-        old: PasswordHash,
-        new: PasswordHash,
-        keep: SessionId | None,
-        at: datetime,
-    ) -> Sequence[SessionId] | None:
-        await self.upgrade(user_id)
-        return await super().change_password(user_id, old=old, new=new, keep=keep, at=at)
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
+        await self.upgrade(change.user)
+        return await super().change_password(change)
 
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime

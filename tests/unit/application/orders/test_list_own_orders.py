@@ -5,7 +5,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.orders.list_own_orders import MAX_LINES, ListOwnOrders, Page
-from ordergate.application.ports.orders import Position
+from ordergate.application.ports.orders import OrderQuery, Position
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from tests.support.builders import ALICE, BOB, TEAPOT, an_order
 
@@ -61,7 +61,7 @@ async def test_page_of_large_orders_has_fewer_of_them() -> None:
     assert pages == [21]
     assert MAX_LINES <= sum(len(order.lines) for order in seen[:21]) < MAX_LINES + 100
     assert len(seen) == 39
-    assert seen == await storage.orders.page(owner=ALICE.id, limit=200)
+    assert seen == await storage.orders.list_owned(OrderQuery(limit=200), owner=ALICE.id)
 
 
 async def test_long_page_is_read_in_parts() -> None:

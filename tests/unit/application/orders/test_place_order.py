@@ -6,6 +6,7 @@ import pytest
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
 from ordergate.application.orders.place_order import ATTEMPTS, PlaceOrder, new_order_id
+from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.errors import InvalidOrder
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId
@@ -59,7 +60,7 @@ async def test_key_with_another_order_is_refused(shop: Shop) -> None:
     await shop.place_order((TEAPOT,), owner=ALICE.id, key="wish")
     with pytest.raises(IdempotencyKeyReused):
         await shop.place_order((TEAPOT, CUPS), owner=ALICE.id, key="wish")
-    assert len(await shop.storage.orders.page(owner=ALICE.id, limit=9)) == 1
+    assert len(await shop.storage.orders.list_owned(OrderQuery(limit=9), owner=ALICE.id)) == 1
 
 
 async def test_key_expires(shop: Shop) -> None:
