@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -24,17 +25,17 @@ def number(value: int) -> str:
     return encode(value.to_bytes((value.bit_length() + 7) // 8))
 
 
+_KEY_MAKERS: dict[str, Callable[[], Any]] = {
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RS256": lambda: rsa.generate_private_key(65537, 2048),
+    "HS256": lambda: SECRET,
+}
+
+
 @cache
 def private_key(algorithm: str) -> Any:
-    match algorithm:
-        case "EdDSA":
-            return ed25519.Ed25519PrivateKey.generate()
-        case "ES256":
-            return ec.generate_private_key(ec.SECP256R1())
-        case "RS256":
-            return rsa.generate_private_key(65537, 2048)
-        case _:
-            return SECRET
+    return _KEY_MAKERS[algorithm]()
 
 
 def public_jwk(algorithm: str, **more: object) -> Jwk:

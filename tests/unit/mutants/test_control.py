@@ -2,21 +2,14 @@
 
 import pytest
 
-from ordergate.adapters.system.system_clock import SystemClock
 from tests.support.doubles import (
     CountingThrottle,
-    InstantPasswordHasher,
-    TableTokenIssuer,
 )
 from tests.unit.mutants.kit import (
     ConflictingLoader,
     Keys,
-    MutantClock,
-    MutantPasswordHasher,
     MutantPublicKeys,
     MutantStorage,
-    MutantThrottle,
-    MutantTokenIssuer,
     contract_for,
     must_fail,
 )
@@ -28,22 +21,6 @@ class TestHealthyStorage(MutantStorage):
 
 class TestLoaderThatRepeats(MutantStorage):
     mutant = ConflictingLoader
-
-
-class TestHealthyThrottle(MutantThrottle):
-    mutant = CountingThrottle
-
-
-class TestHealthyPasswordHasher(MutantPasswordHasher):
-    mutant = InstantPasswordHasher
-
-
-class TestHealthyTokenIssuer(MutantTokenIssuer):
-    mutant = TableTokenIssuer
-
-
-class TestHealthyClock(MutantClock):
-    mutant = SystemClock
 
 
 class TestHealthyPublicKeys(MutantPublicKeys):
