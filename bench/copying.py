@@ -24,7 +24,7 @@ from ordergate.domain.order import MAX_LINES, Order, OrderId, OrderLine, OrderSt
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from ordergate.entrypoints.cli.storage import settings_of_copy
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import storage_of
+from ordergate.entrypoints.factories.databases import make_storage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = Money.parse("12.50", "EUR")
@@ -49,7 +49,7 @@ def new_orders(orders: int, lines: int | None) -> Iterator[Order]:
 
 def seed(url: str, orders: int, lines: int | None) -> None:
     async def run() -> None:
-        source = storage_of(url, Settings())
+        source = make_storage(url, Settings())
         await source.migrate()
         await source.loader.load(users(orders), new_orders(orders, lines))
         await source.close()
@@ -65,7 +65,7 @@ def seed_apart(url: str, orders: int, lines: int | None) -> None:
 
 async def measure(from_: str, to: str) -> dict[str, float]:
     settings = settings_of_copy(Settings())
-    source, target = storage_of(from_, settings), storage_of(to, settings)
+    source, target = make_storage(from_, settings), make_storage(to, settings)
     await source.open()
     await target.migrate()
     await target.open(unfinished=True)

@@ -10,8 +10,9 @@ import logging
 from fastapi import FastAPI
 
 from ordergate.entrypoints.config.logs import configure_logging
-from ordergate.entrypoints.config.settings import SettingsError, load_settings
+from ordergate.entrypoints.config.settings import SettingsError
 from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.http.app import create_app
 
 _LEFT_TO_THE_SERVER = (
@@ -42,7 +43,7 @@ def create_for_serve() -> FastAPI:
     Wrong settings end the process with one line that names them all.
     """
     try:
-        settings = load_settings(Container.setting_validators())
+        settings = load_checked_settings()
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
     configure_logging(settings, buffered=True)

@@ -59,6 +59,9 @@ class InstantPasswordHasher(PasswordHasher):
         self.hashed = 0
         self.pause = False
 
+    def close(self) -> None:
+        """Do nothing: it has no threads."""
+
     async def hash(self, password: Password, requester: Requester | None = None) -> PasswordHash:
         self.hashed += 1
         self.requesters.append(requester)

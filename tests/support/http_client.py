@@ -15,7 +15,8 @@ from tests.support.doubles import InstantPasswordHasher
 PROBLEM = "application/problem+json"
 
 
-async def in_process_client() -> httpx.AsyncClient:
+async def in_process_client(*, compiled: bool = True) -> httpx.AsyncClient:
+    """Serve on memory; without compiled routes, by FastAPI itself."""
     container = Container(
         settings=Settings(
             signing_secret="a secret of more than thirty-two bytes",
@@ -25,7 +26,10 @@ async def in_process_client() -> httpx.AsyncClient:
         hasher=InstantPasswordHasher(),
     )
     await container.seed_storage()(users=3, orders=30, password=PASSWORD)
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
+    app = create_app(container)
+    if not compiled:
+        app.dependency_overrides[in_process_client] = in_process_client
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://in.process")
 
 

@@ -103,6 +103,10 @@ class PasswordHasher(Protocol):
         stored value that is not a hash. A match with a weak hash returns the upgraded hash.
         """
 
+    @abstractmethod
+    def close(self) -> None:
+        """End the threads once their work is done, and drop waiting work; may be called twice."""
+
 
 class Throttle(Protocol):
     """Limits guesses by account and by address, without account look-ups."""

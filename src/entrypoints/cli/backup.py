@@ -45,7 +45,7 @@ def restore(
 
 def storage_file(container: Container) -> StorageFile:
     """Return the database file. Raises `Failure` if there is none."""
-    file: StorageFile | None = container.storage_file()
+    file = container.storage_file()
     if file is None:
         raise Failure(
             "this database is no file: back it up and restore it with its own tools, "

@@ -41,8 +41,10 @@ from ordergate.entrypoints.cli.runtime import (
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_schema
 from ordergate.entrypoints.config.logs import configure_logging
-from ordergate.entrypoints.config.settings import SettingsError, load_settings, password_given
-from ordergate.entrypoints.container import Container, make_home
+from ordergate.entrypoints.config.settings import SettingsError, password_given
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.factories.databases import make_home
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
 from ordergate.entrypoints.server.serving import CannotListen
@@ -125,7 +127,7 @@ def serve(
 @cli.command()
 def demo(port: Port = 8000) -> None:
     """Serve the API locally, with example users and orders."""
-    settings = load_settings(Container.setting_validators())
+    settings = load_checked_settings()
     settings = settings.model_copy(
         update={
             "home": settings.home / "demo",
@@ -171,9 +173,7 @@ def register_user(
 @cli.command()
 def openapi() -> None:
     """Print the OpenAPI document, as JSON in UTF-8."""
-    document = create_app(
-        Container(settings=load_settings(Container.setting_validators()))
-    ).openapi()
+    document = create_app(Container(settings=load_checked_settings())).openapi()
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False).encode())
 
 

@@ -1,6 +1,6 @@
 """`ordergate orders`: orders for staff."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -77,5 +77,5 @@ async def _account(container: Container, owner: str | None) -> UserId | None:
 
 async def _name(container: Container, user_id: UserId) -> str:
     """Name an account; closed and external ones have an id only."""
-    user: Any = await container.users().get(user_id)
+    user = await container.users().get(user_id)
     return f"{user.username}" if user else f"account {user_id}"

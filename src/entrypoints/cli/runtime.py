@@ -13,8 +13,8 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.plain_text import path_flaw
-from ordergate.entrypoints.config.settings import load_settings
 from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 
 T = TypeVar("T")
 
@@ -59,11 +59,9 @@ def load_container() -> Container:
 
     Commands hash at normal priority; at idle priority they could starve beside a busy server.
     """
-    settings = load_settings(Container.setting_validators())
+    settings = load_checked_settings()
     configure_logging(settings)
-    container = Container(settings=settings)
-    container.hasher.add_kwargs(low_priority=False)
-    return container
+    return Container(settings=settings, low_priority_hashing=False)
 
 
 def require_token_issuer() -> Container:
@@ -113,7 +111,7 @@ def check_file(container: Container) -> None:
     Raises `StorageUnavailable` with the file and the next step. A thread continues the check and
     logs its result.
     """
-    file: StorageFile | None = container.storage_file()
+    file = container.storage_file()
     if file is not None and not file.check(seconds=_CHECK_SECONDS):
         _log.warning(
             "the database is too large to be checked before the start; it is checked meanwhile",

@@ -34,7 +34,7 @@ from ordergate.entrypoints.cli.runtime import (
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
 from ordergate.entrypoints.config.settings import Settings, password_given
-from ordergate.entrypoints.container import storage_of
+from ordergate.entrypoints.factories.databases import database_url_error, make_storage
 from ordergate.entrypoints.server.signals import Terminated
 
 storage = typer.Typer()
@@ -108,15 +108,14 @@ def copy_storage(
     URLs are like ORDERGATE_DATABASE_URL. Stop all programs that write to either database first.
     """
     container = load_container()
-    url_error = container.setting_validators()["database_url"]
     for option, url in (("--from", source), ("--to", target)):
-        if flaw := url_error(url):
+        if flaw := database_url_error(url):
             raise typer.BadParameter(f"{option} {flaw}")
     if source == target:
         raise typer.BadParameter("--from and --to name the same database")
     settings = settings_of_copy(container.settings())
     try:
-        counts = asyncio.run(_copy(storage_of(source, settings), storage_of(target, settings)))
+        counts = asyncio.run(_copy(make_storage(source, settings), make_storage(target, settings)))
     except (KeyboardInterrupt, Terminated):
         typer.echo("Run the same command again to go on.", err=True)
         raise

@@ -61,10 +61,13 @@ def wait_for_schema(container: Container, seconds: int | None) -> None:
     """
     unready = container.database().reason_to_wait
 
+    if unready is None:
+        return
+
     async def reason() -> str | None:
         return await unready() or await _reason_of_schema(container)
 
-    _wait(container, seconds, unready and reason)
+    _wait(container, seconds, reason)
 
 
 async def _reason_of_schema(container: Container) -> str | None:

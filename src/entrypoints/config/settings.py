@@ -233,10 +233,10 @@ class Settings(BaseSettings):
         return self.home / "signing-keys.json"
 
 
-def load_settings(setting_validators: Mapping[str, Callable[[str], str | None]]) -> Settings:
+def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
-    `setting_validators` has, by the name of a setting, what says what is wrong with its value, or
+    `checks` has, by the name of a setting, what says what is wrong with its value, or
     `None`. Variables that have the form of a Kubernetes service link are ignored.
     """
     given = _read_environment()
@@ -258,7 +258,7 @@ def load_settings(setting_validators: Mapping[str, Callable[[str], str | None]])
             str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
             for flaw in error.errors(include_input=False, include_url=False, include_context=False)
         }
-    for name, url_error in setting_validators.items():
+    for name, url_error in checks.items():
         if name in usable and name not in flaws and (flaw := url_error(usable[name].text)):
             flaws[name] = flaw
     problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]

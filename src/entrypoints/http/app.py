@@ -1,17 +1,13 @@
 """The application: routers, middleware and handlers around a container."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.http.compiled.compiled_route import add_routes
-from ordergate.entrypoints.http.compiled.route_table import RouteTable
+from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
@@ -20,6 +16,7 @@ from ordergate.entrypoints.http.openapi import install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import install_error_handlers
 from ordergate.entrypoints.http.service import docs, health
+from ordergate.entrypoints.http.services import Services
 
 _IDENTITY_ROUTERS = (login, accounts, sessions, discovery)
 """Routers that are there only where people sign in here, and not with another issuer."""
@@ -38,30 +35,15 @@ send one; the reason of each 5xx is in the log under it.
 """
 
 
-def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
-    """Make the application of a container, which has one provider for each name asked for.
+def create_app(services: Services) -> FastAPI:
+    """Make the application of these services, such as a `Container`.
 
-    The container's type stays unnamed, because nothing on this side knows the library that makes
-    it. Add routers of your own to what is returned; the addresses that are there already come
-    first.
+    Add routers of your own to the application that is returned; its own routes precede them.
     """
-    settings: Settings = container.settings()
+    settings = services.settings()
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        container.verifier()  # a key that cannot sign is reported before the first request
-        if settings.issues_tokens:  # modules are loaded while there are descriptors for them
-            container.hasher()
-            container.throttle()
-        await container.storage().open()
-        try:
-            yield
-        finally:
-            if settings.issues_tokens:
-                await container.throttle().close()
-            else:
-                await container.remote_keys().close()
-            await container.storage().close()
+    def lifespan(_app: FastAPI) -> AbstractAsyncContextManager[None]:
+        return services.running_service()
 
     app = FastAPI(
         title="Ordergate",
@@ -80,14 +62,14 @@ def create_app(container: Any) -> FastAPI:  # noqa: ANN401 - see below
         # FastAPI's own telemetry costs time at every request, even if it is not collected.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.container = container
+    app.state.services = services
     if settings.issues_tokens and settings.sign_up:
-        add_routes(app, accounts.sign_up)
+        app.include_router(accounts.sign_up)
     for module in (orders, *(_IDENTITY_ROUTERS if settings.issues_tokens else ()), health, docs):
-        add_routes(app, module.router)
+        app.include_router(module.router)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
-    app.add_middleware(RouteTable, of=app, max_body_size=settings.max_body_bytes)
+    compile_routes(app, max_body_size=settings.max_body_bytes)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 ROUTER = """
 import domain
 from fastapi import APIRouter
-from ordergate.entrypoints.http.dependencies import CurrentUser, authenticated
+from ordergate.entrypoints.http.security import CurrentUser, authenticated
 
 router = APIRouter(dependencies=[authenticated])
 

@@ -20,9 +20,10 @@ from ordergate.application.ports.sessions import Forgotten
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, Username
-from ordergate.entrypoints import container
-from ordergate.entrypoints.config.settings import SettingsError, load_settings
+from ordergate.entrypoints.config.settings import SettingsError
 from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories import databases
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.storage_contract import StorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
@@ -279,17 +280,17 @@ async def test_purged_session_leaves_no_key(storage: Any) -> None:
 @pytest.fixture
 def row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the page's row to the container's table: the only place that a new storage needs."""
-    names = vars(container) | vars(ADAPTER)
-    rows = eval(f"{{{find_block('entrypoints/container.py')}}}", names)  # noqa: S307 - our own page
+    names = vars(databases) | vars(ADAPTER)
+    rows = eval(f"{{{find_block('entrypoints/factories/databases.py')}}}", names)  # noqa: S307 - our own page
     for scheme, engine in rows.items():
-        monkeypatch.setitem(container._ENGINES, scheme, engine)
+        monkeypatch.setitem(databases.ENGINES, scheme, engine)
 
 
 async def test_new_storage_needs_one_row_in_the_container(
     row: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERGATE_DATABASE_URL", f"lmdb:///{tmp_path / 'orders'}")
-    settings = load_settings(Container.setting_validators())
+    settings = load_checked_settings()
     parts = Container(settings=settings)
     storage = parts.storage()
     assert isinstance(storage, LmdbStorage)
@@ -319,5 +320,5 @@ def test_url_is_validated_by_its_storage(
 ) -> None:
     monkeypatch.setenv("ORDERGATE_DATABASE_URL", url)
     with pytest.raises(SettingsError) as refusal:
-        load_settings(Container.setting_validators())
+        load_checked_settings()
     assert refusal.value.problems[0].startswith(f"ORDERGATE_DATABASE_URL: {flaw}")

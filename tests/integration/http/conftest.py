@@ -10,10 +10,10 @@ from tests.support.http_client import MANY, in_process_client, register_new_user
 from tests.support.server import Server
 
 
-@pytest.fixture(params=["in process", "through a server"])
+@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param == "in process":
-        client = await in_process_client()
+    if request.param != "through a server":
+        client = await in_process_client(compiled=request.param == "compiled")
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)

@@ -11,8 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.adapters.tokens.external_token_verifier import MAX_KNOWN_SUBJECTS
+from ordergate.adapters.memory import InMemoryStorage, Tables
+from ordergate.adapters.tokens.external_token_verifier import (
+    MAX_KNOWN_SUBJECTS,
+    ExternalTokenVerifier,
+)
 from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.tokens import Caller
@@ -38,6 +41,12 @@ def issuer() -> Iterator[Issuer]:
 def container(issuer: Issuer) -> Container:
     settings = Settings(jwks_url=issuer.url, issuer=issuer.name, audience=AUDIENCE)
     return Container(settings=settings, storage=InMemoryStorage(), hasher=InstantPasswordHasher())
+
+
+def tables(container: Container) -> Tables:
+    storage = container.storage()
+    assert isinstance(storage, InMemoryStorage)
+    return storage.tables
 
 
 @pytest.fixture
@@ -66,7 +75,7 @@ def problem_type(answer: httpx.Response) -> str:
 async def test_subject_reads_the_orders_of_its_account(
     client: httpx.AsyncClient, container: Container, issuer: Issuer
 ) -> None:
-    container.storage().tables.subjects[issuer.name, "auth0|alice"] = UserId(1)
+    tables(container).subjects[issuer.name, "auth0|alice"] = UserId(1)
     answer = await read(client, issuer.token())
     assert answer.status_code == 200
     assert answer.json()["id"] == 1
@@ -80,7 +89,7 @@ async def test_new_subject_has_a_new_account_without_orders(
     assert {(answer.status_code, problem_type(answer)) for answer in answers} == {
         (404, "order-not-found")
     }
-    assert container.storage().tables.subjects == {(issuer.name, "new"): 3}
+    assert tables(container).subjects == {(issuer.name, "new"): 3}
 
 
 @pytest.mark.parametrize(
@@ -101,13 +110,14 @@ async def test_caller_has_the_claims_of_the_token(
 async def test_subject_is_looked_up_once(container: Container, issuer: Issuer) -> None:
     verifier = container.verifier()
     first = await verifier.verify(issuer.token())
-    container.storage().tables.subjects.clear()
+    tables(container).subjects.clear()
     assert await verifier.verify(issuer.token()) == first
-    assert container.storage().tables.subjects == {}
+    assert tables(container).subjects == {}
 
 
 async def test_cache_of_subjects_is_bounded(container: Container, issuer: Issuer) -> None:
     verifier = container.verifier()
+    assert isinstance(verifier, ExternalTokenVerifier)
     await verifier.verify(issuer.token("the oldest"))
     verifier._known |= {f"subject {i}": UserId(i) for i in range(1, MAX_KNOWN_SUBJECTS)}
     await verifier.verify(issuer.token("the newest"))
@@ -151,7 +161,7 @@ async def test_token_is_refused_when_its_time_issuer_or_audience_is_wrong(
 ) -> None:
     answer = await read(client, issuer.token(**changes))
     assert (answer.status_code, problem_type(answer)) == (401, "invalid-token")
-    assert container.storage().tables.subjects == {}
+    assert tables(container).subjects == {}
 
 
 async def test_issuer_is_compared_exactly(client: httpx.AsyncClient, issuer: Issuer) -> None:

@@ -218,10 +218,10 @@ async def test_any_cursor_is_refused_or_a_page(shop: httpx.AsyncClient, cursor: 
     assert (await shop.get("/orders", params=parameters, headers=alice)).status_code == 422
 
 
-@pytest.fixture(params=["in process", "through a server"])
+@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param == "in process":
-        client = await in_process_client()
+    if request.param != "through a server":
+        client = await in_process_client(compiled=request.param == "compiled")
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url)

@@ -21,10 +21,10 @@ ORDER = {
 }
 
 
-@pytest.fixture(params=["in process", "through a server"])
+@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param == "in process":
-        client = await in_process_client()
+    if request.param != "through a server":
+        client = await in_process_client(compiled=request.param == "compiled")
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url)

@@ -149,7 +149,7 @@ async def answered(app: FastAPI, sent: Sent, token: str) -> tuple[int, bytes]:
 
 @pytest.fixture
 async def token(app: FastAPI) -> str:
-    await app.state.container.seed_storage()(users=1, orders=1, password="x" * 20)
+    await app.state.services.seed_storage()(users=1, orders=1, password="x" * 20)
     body = b"username=user1&password=" + b"x" * 20
     _, answer = await answered(app, Sent("POST", "/login", FORM, body), "")
     return str(json.loads(answer)["access_token"])

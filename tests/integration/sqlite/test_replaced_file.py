@@ -310,7 +310,7 @@ async def test_cursors_are_sealed_with_the_key_of_the_new_file(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
     app = FastAPI()
-    app.state.container = SimpleNamespace(storage=lambda: storage)
+    app.state.services = SimpleNamespace(storage=lambda: storage)
     request = Request({"type": "http", "app": app})
     old = await _cursors(request)
     assert await _cursors(request) is old

@@ -10,11 +10,10 @@ import pytest
 from ordergate.entrypoints.config.settings import (
     PREFIX,
     SettingsError,
-    load_settings,
     password_given,
     secret_names,
 )
-from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.support.command import PASSWORD, ordergate
 from tests.support.server import Start
 
@@ -34,7 +33,7 @@ def test_every_secret_may_be_in_a_file() -> None:
 def read_secret(name: str) -> str | None:
     if name == "PASSWORD":
         return password_given()
-    secret = getattr(load_settings(Container.setting_validators()), name.lower())
+    secret = getattr(load_checked_settings(), name.lower())
     value: str | None = secret and secret.get_secret_value()
     return value
 
@@ -105,7 +104,7 @@ def test_error_of_a_secret_in_a_file_names_the_file_variable(
     for name in ("DATABASE_URL", "SIGNING_SECRET", "THROTTLE_URL"):
         monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(tmp_path / "secret"))
     with pytest.raises(SettingsError) as refusal:
-        load_settings(Container.setting_validators())
+        load_checked_settings()
     assert refusal.value.problems == [
         f"ORDERGATE_{name}_FILE: contains a NUL (U+0000)"
         for name in ("DATABASE_URL", "SIGNING_SECRET", "THROTTLE_URL")

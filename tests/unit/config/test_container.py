@@ -1,31 +1,21 @@
 import inspect
 from datetime import timedelta
-from typing import Annotated, get_args, get_origin
+from typing import get_args
 
 import pytest
 from dependency_injector.errors import Error
 from fastapi import Request
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.ports.storage import Storage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http import dependencies
 from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.http.services import InjectedServices
 from tests.support.doubles import SettableClock
 from tests.support.throttle_calls import HERE, THERE, guess, is_blocked
 
 SECRET = "a secret of more than thirty-two bytes"
 SETTINGS = Settings(signing_secret=SECRET)
-
-
-def aliases() -> dict[str, tuple[type, object]]:
-    """Return each alias of a part of the container: its name, its type and its dependency."""
-    return {
-        name: get_args(alias)[:2]
-        for name, alias in vars(dependencies).items()
-        if get_origin(alias) is Annotated and name.endswith(("Case", "Port"))
-    }
 
 
 @pytest.mark.parametrize("name", sorted(Container.providers))
@@ -34,24 +24,18 @@ def test_providers_make_their_parts(name: str) -> None:
     assert getattr(container, name)() is not None
 
 
-@pytest.mark.parametrize("name", sorted(Container.providers))
+@pytest.mark.parametrize("name", sorted(Container.providers.keys() - {"running_service"}))
 def test_parts_are_made_once(name: str) -> None:
     container = Container(settings=SETTINGS)
     assert getattr(container, name)() is getattr(container, name)()
 
 
-@pytest.mark.parametrize("name", aliases())
-async def test_aliases_provide_their_types(name: str) -> None:
-    kind, depends = aliases()[name]
-    provide = getattr(depends, "dependency", None)
-    assert inspect.iscoroutinefunction(provide), "anything else costs a thread hop a request"
-    app = create_app(Container(settings=SETTINGS))
-    assert kind in type(await provide(Request({"type": "http", "app": app}))).__mro__
-
-
-def test_dependencies_have_aliases() -> None:
-    assert {"AuthenticateUserCase", "GetOwnOrderCase", "StoragePort"} <= set(aliases())
-    assert aliases()["StoragePort"][0] is Storage
+async def test_routes_receive_the_services_of_their_application() -> None:
+    services = Container(settings=SETTINGS)
+    _, depends = get_args(InjectedServices)
+    assert inspect.iscoroutinefunction(depends.dependency), "else each request costs a thread hop"
+    app = create_app(services)
+    assert await depends.dependency(Request({"type": "http", "app": app})) is services
 
 
 def test_adapter_is_swapped_by_name() -> None:

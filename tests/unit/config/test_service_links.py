@@ -14,10 +14,9 @@ from ordergate.entrypoints.config.settings import (
     PREFIX,
     Settings,
     SettingsError,
-    load_settings,
     secret_names,
 )
-from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 
 Port = tuple[int, str, str]
 """A number, a protocol and a name, which may be empty."""
@@ -50,7 +49,7 @@ def variable_name(name: str) -> str:
 def load_problems(variables: dict[str, str]) -> list[str]:
     with patch.dict(os.environ, variables):
         try:
-            load_settings(Container.setting_validators())
+            load_checked_settings()
         except SettingsError as error:
             return error.problems
     return []

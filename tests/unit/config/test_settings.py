@@ -15,7 +15,7 @@ from ordergate.entrypoints.config.settings import (
     password_given,
     secret_names,
 )
-from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.databases import database_url_error
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -29,7 +29,7 @@ def clear_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def load_with(**variables: str) -> Settings:
     with patch.dict(os.environ, {PREFIX + name: value for name, value in variables.items()}):
-        return load_settings({"database_url": Container.setting_validators()["database_url"]})
+        return load_settings({"database_url": database_url_error})
 
 
 def load_problems(**variables: str) -> list[str]:

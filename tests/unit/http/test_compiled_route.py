@@ -1,4 +1,4 @@
-"""A compiled route answers as FastAPI does, to the byte, also from the table of routes."""
+"""A compiled route answers as FastAPI does, to the byte."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,10 +27,7 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute, add_routes
-from ordergate.entrypoints.http.compiled.route_table import RouteTable
-from ordergate.entrypoints.http.identity import sessions
-from ordergate.entrypoints.http.orders import routes as orders
+from ordergate.entrypoints.http.compiled.route_table import RouteTable, compile_routes
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 
 
@@ -78,7 +75,7 @@ async def reader(needed: SecurityScopes, agent: Annotated[str, Depends(agent)]) 
 
 
 def routes() -> APIRouter:
-    router = APIRouter(route_class=CompiledRoute, dependencies=[Depends(agent)])
+    router = APIRouter(dependencies=[Depends(agent)])
 
     @router.get("/tables/{id}", name="table")
     async def table(
@@ -116,7 +113,7 @@ def routes() -> APIRouter:
 
 
 def odd_routes() -> APIRouter:
-    router = APIRouter(route_class=CompiledRoute)
+    router = APIRouter()
 
     @router.get("/owned", name="owned", response_model=Table)
     async def owned(response: Response, size: int = 0) -> object:
@@ -157,18 +154,23 @@ def strict_routes() -> APIRouter:
     return router
 
 
+def compiled(*routers: APIRouter, max_body_size: int = 1_000_000) -> FastAPI:
+    app = FastAPI()
+    for router in routers:
+        app.include_router(router)
+    compile_routes(app, max_body_size=max_body_size)
+    return app
+
+
 @pytest.fixture
 def clients() -> list[httpx.AsyncClient]:
-    """Return the same routes as FastAPI includes them, compiled, and compiled in a table."""
-    included, compiled, in_table = FastAPI(), FastAPI(), FastAPI()
+    """Return clients of the same routes, answered by FastAPI and compiled."""
+    by_fastapi, by_table = FastAPI(), compiled(routes(), odd_routes(), strict_routes())
     for make in (routes, odd_routes, strict_routes):
-        included.include_router(make())
-        add_routes(compiled, make())
-        add_routes(in_table, make())
-    in_table.add_middleware(RouteTable, of=in_table, max_body_size=1_000_000)
-    for app in (included, compiled, in_table):
+        by_fastapi.include_router(make())
+    for app in (by_fastapi, by_table):
         app.add_exception_handler(TableTaken, table_taken)
-    return [client_of(app) for app in (included, compiled, in_table)]
+    return [client_of(app) for app in (by_fastapi, by_table)]
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
@@ -190,7 +192,7 @@ async def assert_same(
                 await client.request(method, path, content=body, headers=each) for each in headers
             ]
         reported.append([(a.status_code, a.headers.multi_items(), a.content) for a in answers])
-    assert reported[0] == reported[1] == reported[2]
+    assert reported[0] == reported[1]
 
 
 @pytest.mark.parametrize(
@@ -254,8 +256,7 @@ async def test_compiled_route_has_the_same_answer_to_a_body(
 
 
 async def test_body_is_not_read_when_the_caller_is_refused() -> None:
-    app = FastAPI()
-    add_routes(app, strict_routes())
+    app = compiled(strict_routes())
 
     async def body() -> AsyncIterator[bytes]:
         yield b""
@@ -287,71 +288,149 @@ async def test_dependencies_are_called_again_after_a_slow_body(
     async def add_table(id: int, table: Table, caller: Annotated[str, Depends(caller)]) -> str:
         return f"{table.name} {id} {caller}"
 
-    app = FastAPI()
-    add_routes(app, router)
+    app = compiled(router)
     async with client_of(app) as client:
         answer = await client.post("/tables/7", json={"name": "oak"})
     assert answer.json() == f"oak 7 caller of call {calls}"
 
 
+def table_of(app: FastAPI) -> RouteTable:
+    """Return the table that the application's requests pass through."""
+    layer = app.build_middleware_stack()
+    while not isinstance(layer, RouteTable):
+        layer = vars(layer)["app"]
+    return layer
+
+
+def names_of_compiled(app: FastAPI) -> set[str]:
+    return {str(route.name) for route in table_of(app).compiled}
+
+
+def test_compile_routes_compiles_simple_routes_only() -> None:
+    app = compiled(routes(), odd_routes(), strict_routes())
+    assert names_of_compiled(app) == {"table", "remove_table", "tables", "owned", "add_chair"}
+
+
 def test_simple_routes_alone_are_compiled() -> None:
-    app = FastAPI()
-    for router in (routes(), odd_routes(), strict_routes()):
-        add_routes(app, router)
-    compiled = {
-        route.name: route.is_compiled for route in app.routes if isinstance(route, CompiledRoute)
-    }
-    assert compiled == {
-        "table": True,
-        "remove_table": True,
-        "tables": True,
-        "owned": True,
-        "bare": False,
-        "drawn": False,
-        "made": False,
-        "many": False,
-        "add_table": False,
-        "add_chair": True,
-        "add_stools": False,
-    }
-
-
-def test_most_used_routes_are_compiled() -> None:
     settings = Settings(signing_secret=SecretStr("a secret of more than thirty-two bytes"))
-    create_app(Container(settings=settings, storage=InMemoryStorage()))
-    compiled = {
-        route.name
-        for router in (orders.router, sessions.router)
-        for route in router.routes
-        if isinstance(route, CompiledRoute) and route.is_compiled
-    }
-    assert compiled >= {
+    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    assert names_of_compiled(app) >= {
         "place_order",
         "read_order",
         "read_order_by_query",
         "list_orders",
         "cancel_order",
         "list_sessions",
+        "login",
     }
 
 
+async def answer(app: FastAPI, path: str) -> str:
+    async with client_of(app) as client:
+        return (await client.get(path)).text
+
+
+def answering(path: str, text: str) -> APIRouter:
+    router = APIRouter()
+
+    @router.get(path)
+    async def route() -> str:
+        return text
+
+    return router
+
+
+async def original() -> str:
+    return "original"
+
+
+def overridable() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/value")
+    async def value(value: Annotated[str, Depends(original)]) -> str:
+        return value
+
+    return router
+
+
+async def test_a_dependency_override_is_obeyed_when_set_after_the_start() -> None:
+    app = compiled(overridable())
+    assert await answer(app, "/value") == '"original"'
+
+    async def replacement() -> str:
+        return "replacement"
+
+    app.dependency_overrides[original] = replacement
+    assert await answer(app, "/value") == '"replacement"'
+    app.dependency_overrides.clear()
+    assert await answer(app, "/value") == '"original"'
+
+
+async def test_a_route_that_is_inserted_first_answers_first() -> None:
+    app = compiled(answering("/value", "compiled"))
+    assert await answer(app, "/value") == '"compiled"'
+    app.router.routes.insert(0, answering("/value", "inserted").routes[0])
+    assert await answer(app, "/value") == '"inserted"'
+
+
+async def test_a_router_that_is_included_later_is_answered_by_fastapi() -> None:
+    app = compiled(answering("/value", "compiled"))
+    assert await answer(app, "/value") == '"compiled"'
+    app.include_router(answering("/value", "later"))
+    app.include_router(answering("/other", "later"))
+    assert await answer(app, "/value") == '"compiled"'
+    assert await answer(app, "/other") == '"later"'
+
+
+async def test_a_handler_that_is_added_after_the_routes_answers_errors() -> None:
+    app = compiled(routes())
+    app.add_exception_handler(TableTaken, table_taken)
+    async with client_of(app) as client:
+        assert (await client.get("/tables?name=old")).status_code == 409
+
+
+async def test_an_earlier_route_with_parameters_precedes_a_static_path() -> None:
+    app = compiled(answering("/values/{name}", "any"), answering("/values/one", "one"))
+    assert await answer(app, "/values/one") == '"any"'
+
+
+async def test_an_earlier_route_that_is_not_compiled_precedes_a_compiled_one() -> None:
+    router = APIRouter()
+
+    @router.get("/values/one", response_model_exclude_none=True)
+    async def one() -> str:
+        return "by FastAPI"
+
+    app = compiled(router, answering("/values/{name}", "compiled"))
+    assert await answer(app, "/values/one") == '"by FastAPI"'
+    assert await answer(app, "/values/two") == '"compiled"'
+
+
+async def test_no_route_is_compiled_for_an_untested_version_of_fastapi(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fastapi.__version__", "99.0.0")
+    app = compiled(answering("/value", "by FastAPI"))
+    assert app.user_middleware == []
+    assert await answer(app, "/value") == '"by FastAPI"'
+
+
 async def test_result_that_breaks_the_response_model_is_an_error() -> None:
-    app = FastAPI()
-    router = APIRouter(route_class=CompiledRoute)
+    router = APIRouter()
 
     @router.get("/table", response_model=Table)
     async def table() -> object:
         return {"title": "of no table"}
 
-    add_routes(app, router)
+    app = compiled(router)
     async with client_of(app) as client:
         with pytest.raises(ResponseValidationError):
             await client.get("/table")
 
 
 async def test_error_after_the_answer_started_is_not_answered() -> None:
-    app = FastAPI()
-    router = APIRouter(route_class=CompiledRoute)
+    router = APIRouter()
 
     @router.get("/stream", response_model=Table)
     async def stream() -> Response:
@@ -361,15 +440,13 @@ async def test_error_after_the_answer_started_is_not_answered() -> None:
 
         return StreamingResponse(pieces())
 
-    add_routes(app, router)
-    app.add_middleware(RouteTable, of=app, max_body_size=1_000_000)
+    app = compiled(router)
     async with client_of(app) as client:
         with pytest.raises(HTTPException):
             await client.get("/stream")
 
 
 async def test_body_limit_is_skipped_for_get_without_a_body_alone() -> None:
-    app = FastAPI()
     router = APIRouter(route_class=StrictJsonRoute)
 
     @router.get("/chairs", name="find_chairs")
@@ -380,8 +457,7 @@ async def test_body_limit_is_skipped_for_get_without_a_body_alone() -> None:
     async def all_tables() -> str:
         return "all"
 
-    add_routes(app, router)
-    app.add_middleware(RouteTable, of=app, max_body_size=100)
+    app = compiled(router, max_body_size=100)
     body = json.dumps({"name": "x" * 100})
     async with client_of(app) as client:
         for path, status in (("/chairs", 413), ("/tables", 200)):

@@ -66,7 +66,7 @@ def app(settings: Settings) -> FastAPI:
 
 
 async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx.Response:
-    token = app.state.container.tokens().issue(Caller(UserId(1), "c", ALL_SCOPES)).value
+    token = app.state.services.tokens().issue(Caller(UserId(1), "c", ALL_SCOPES)).value
     headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "the-id"}
     transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
     async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
@@ -113,7 +113,7 @@ async def test_log_contains_no_terminal_control_characters(app: FastAPI, log: io
     async def unavailable(what: str) -> None:
         raise StorageUnavailable(what)
 
-    await get(app, "/unavailable/%1b[31mred%0a")
+    await get(app, "/unavailable/%1b[31m%0ared")
     assert "\x1b" not in log.getvalue()
     assert "31mred" in log.getvalue()
     assert len(log.getvalue().splitlines()) == 1

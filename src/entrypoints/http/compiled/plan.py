@@ -1,7 +1,7 @@
 """The dependencies of a route as a list of steps."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from time import monotonic
@@ -20,9 +20,10 @@ from fastapi.params import Body, Param
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response
 
+from ordergate.entrypoints.http.requests.dependants import walk_dependants
 from ordergate.entrypoints.http.requests.fields import field_values, query_parameters
+from ordergate.entrypoints.http.requests.strict_json import EMPTY_BODY, read_json
 
 _PLACES = {
     "path_params": "path_params",
@@ -31,12 +32,6 @@ _PLACES = {
 }
 """Where FastAPI keeps the fields of parameters, and the request their values."""
 _NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
-
-Guard = Callable[[Request], Response | None]
-"""Checks a request just before the route's own function runs; a response replaces its result."""
-ReadBody = Callable[[Request], Awaitable[object]]
-"""Reads what a body says; `EMPTY_BODY` for one that is empty. It may raise a problem."""
-EMPTY_BODY: Any = Undefined
 
 _SLOW_BODY_SECONDS = 0.1
 """What was found out about a caller before a body took longer to arrive is found out again."""
@@ -52,28 +47,25 @@ class Plan:
     """What is to be done for a request of a route, each step of which adds a value.
 
     Simple are coroutine functions whose parameters have one value each, in the path, the query or
-    the headers; the route itself may take a model too, if there is something to read bodies with.
+    the headers; a route that `takes_json` may take a model too, which is read from strict JSON.
     The body comes last, so that nothing of it is read for a caller who is refused. After a body
     that took long to arrive all dependencies are called again: the caller's session may have ended,
-    or the storage been replaced. A `guard` runs after everything else was read and checked. Raises
-    `UnsupportedRoute` where anything else is among the dependencies.
+    or the storage been replaced. Raises `UnsupportedRoute` where anything else is among the
+    dependencies.
     """
 
-    def __init__(
-        self, route: Dependant, read_body: ReadBody | None = None, guard: Guard | None = None
-    ) -> None:
+    def __init__(self, route: Dependant, *, takes_json: bool) -> None:
         scoped = [each for each in walk_dependants(route) if each.security_scopes_param_name]
         self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
         # Each is one of the three: looking which is faster than asking for a type.
         self._steps: list[tuple[_Call | None, _Param | None, _Body | None]] = []
         self._route = route
-        self._read_body = read_body
+        self._takes_json = takes_json
         # The first values are the request and the response, then what is fixed.
         self._scopes = {id(each): 2 + place for place, each in enumerate(scoped)}
         self._known: dict[Any, int] = {}
         self._add(route)
-        last = cast("_Call", self._steps.pop()[0])
-        self._last = last if guard is None else _guard(guard, last)
+        self._last = cast("_Call", self._steps.pop()[0])
 
     async def run(self, request: Request, response: object) -> object:
         """Take every step and return what the route returns.
@@ -125,12 +117,12 @@ class Plan:
             for field in getattr(dependant, fields):
                 places[field.name] = self._step(param=_Param(field, where))
         if dependant.body_params:
-            if dependant is not self._route or self._read_body is None:
+            if dependant is not self._route or not self._takes_json:
                 raise UnsupportedRoute
             (field, *more) = dependant.body_params
-            body = _Body(field, self._read_body, alone=not more)
+            body = _Body(field, alone=not more)
             places[field.name] = self._step(body=body)
-        places[dependant.request_param_name or dependant.http_connection_param_name] = 0
+        places[dependant.request_param_name] = places[dependant.http_connection_param_name] = 0
         places[dependant.response_param_name] = 1
         places[dependant.security_scopes_param_name] = self._scopes.get(id(dependant), 0)
         self._known[key] = self._step(call=_call(function, places))
@@ -192,9 +184,9 @@ class _Param:
 class _Body:
     """The model that a body is read as."""
 
-    __slots__ = ("_field", "_read")
+    __slots__ = ("_field",)
 
-    def __init__(self, field: ModelField, read: ReadBody, *, alone: bool) -> None:
+    def __init__(self, field: ModelField, *, alone: bool) -> None:
         info = field.field_info
         if (
             not alone
@@ -205,11 +197,10 @@ class _Body:
         ):
             raise UnsupportedRoute
         self._field = field
-        self._read = read
 
     async def read(self, request: Request, errors: list[Any]) -> object:
         """Return the model, or add what is wrong with it."""
-        body = await self._read(request)
+        body = await read_json(request)
         if body is EMPTY_BODY:
             errors.append(get_missing_field_error(("body",)))
             return _MISSING
@@ -241,13 +232,6 @@ def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Ca
     return _Call(by_name, arguments)
 
 
-def _guard(guard: Guard, call: _Call) -> _Call:
-    async def guarded(request: Request, *arguments: object) -> object:
-        return guard(request) or await call.function(*arguments)
-
-    return _Call(guarded, lambda values: (values[0], *call.arguments(values)))
-
-
 def _argument_getter(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
     match places:
         case []:
@@ -259,10 +243,3 @@ def _argument_getter(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]
 
 def _scopes(dependant: Dependant) -> list[str]:
     return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]
-
-
-def walk_dependants(dependant: Dependant) -> Iterator[Dependant]:
-    """Go through a dependency and all that it depends on."""
-    yield dependant
-    for inner in dependant.dependencies:
-        yield from walk_dependants(inner)

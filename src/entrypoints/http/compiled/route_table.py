@@ -1,49 +1,56 @@
-"""The compiled routes of an application, found before all others."""
+"""A table of compiled routes, which answers before FastAPI does."""
 
-import re
+from collections.abc import Iterator
+from typing import Any
 
+import fastapi
 from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import Match, Mount, Route
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
+from ordergate.entrypoints.http.compiled.plan import UnsupportedRoute
+from ordergate.entrypoints.http.compiled.route import CompiledRoute
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 
+_ROUTE = "ordergate.route"
 _ERROR = "ordergate.error"
+_TESTED_FASTAPI = "0.165."
+"""The versions whose internals `Plan` was tested with."""
+
+
+def compile_routes(app: FastAPI, *, max_body_size: int) -> None:
+    """Answer the routes that an application has now from a table of compiled routes.
+
+    Call it after the routers are included and before the middlewares that surround every request
+    are added. FastAPI answers the other requests: those of routes that are not compiled or that are
+    added later, and every request while `app.dependency_overrides` has members, or under a version
+    of FastAPI that was not tested. A body has at most `max_body_size` bytes.
+    """
+    if fastapi.__version__.startswith(_TESTED_FASTAPI):
+        app.add_middleware(RouteTable, of=app, routes=[*app.routes], max_body_size=max_body_size)
 
 
 class RouteTable:
-    """A middleware that runs the compiled routes of `of` and passes other requests on.
+    """A middleware that runs compiled routes and passes other requests on.
 
     FastAPI matches routes linearly and sets up file handling for every request. The table finds
-    static paths in a dict. They precede paths with parameters, and both precede routes that are not
-    compiled. Requests of mounted applications are passed on. A body has at most `max_body_size`
-    bytes; GET routes without a body skip that check.
-
-    The routes of `of` match whole paths from now on; those of included routers match as
-    Starlette's.
+    static paths in a dict. It finds the route that FastAPI would find, or none. A GET route without
+    a body skips the limit of bodies.
     """
 
-    def __init__(self, app: ASGIApp, of: FastAPI, max_body_size: int) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, of: FastAPI, routes: list[BaseRoute], max_body_size: int
+    ) -> None:
+        self.app = app
+        self._of = of
+        self._routes = routes
         self._with_body = BodyLimit(self._answer, max_body_size)
-        for route in of.routes:
-            if isinstance(route, Mount | Route):
-                # Starlette's patterns end in `$`, which matches before a final newline too.
-                whole = route.path_regex.pattern.removesuffix("$") + r"\Z"
-                route.path_regex = re.compile(whole)
-        routes = [
-            route for route in of.routes if isinstance(route, CompiledRoute) and route.is_compiled
-        ]
-        self._patterns = [route for route in routes if route.param_convertors]
-        # Reversed, so that of two at one address the first is kept.
-        self._fixed = {
-            (method, route.path): route
-            for route in reversed(routes)
-            if not route.param_convertors
-            for method in route.methods or ()
-        }
+        self._fixed: dict[tuple[str, str], CompiledRoute] = {}
+        self._others: list[tuple[RouteContext, CompiledRoute | None]] = []
+        for route in iter_route_contexts(routes):
+            self._add(route)
         handlers = {
             kind: each
             for kind, each in of.exception_handlers.items()
@@ -51,26 +58,59 @@ class RouteTable:
         }
         self._errors = ExceptionMiddleware(_raise, handlers)
 
+    @property
+    def compiled(self) -> list[CompiledRoute]:
+        """The routes that the table answers."""
+        return [*self._fixed.values(), *(route for _, route in self._others if route)]
+
+    def _add(self, route: RouteContext) -> None:
+        try:
+            compiled = CompiledRoute(route)
+        except UnsupportedRoute:
+            self._others.append((route, None))
+            return
+        if compiled.has_parameters or any(self._earlier(compiled)):
+            self._others.append((route, compiled))
+            return
+        for method in compiled.methods:
+            self._fixed.setdefault((method, compiled.path), compiled)
+
+    def _earlier(self, fixed: CompiledRoute) -> Iterator[bool]:
+        """Yield for each earlier route with parameters whether it matches a static path."""
+        for method in fixed.methods:
+            scope = {"type": "http", "method": method, "path": fixed.path, "headers": []}
+            for route, _ in self._others:
+                yield route.matches(scope)[0] is Match.FULL
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        answer = self._app
-        if scope["type"] == "http" and not scope.get("root_path") and self._finds(scope):
-            reads_none = scope["method"] == "GET" and scope["route"].body_field is None
-            answer = self._answer if reads_none else self._with_body
+        answer = self.app
+        if (
+            scope["type"] == "http"
+            and not scope.get("root_path")
+            and not self._of.dependency_overrides
+            and (route := self._find(scope))
+        ):
+            answer = self._with_body if route.reads_body else self._answer
+            scope[_ROUTE] = route
         await answer(scope, receive, send)
 
-    def _finds(self, scope: Scope) -> bool:
-        """Find the route that is meant, and tell the scope as a router does."""
+    def _find(self, scope: Scope) -> CompiledRoute | None:
+        """Return the compiled route of a request, and describe the match in its scope."""
+        if self._of.routes[: len(self._routes)] != self._routes:  # one was added before them
+            return None
         route = self._fixed.get((scope["method"], scope["path"]))
+        parameters: dict[str, Any] | None = {}
+        if route is None:
+            for context, compiled in self._others:
+                match, found = context.matches(scope)
+                if match is Match.FULL:
+                    route, parameters = compiled, found.get("path_params")
+                    break
         if route is not None:
-            scope.update({"route": route, "endpoint": route.endpoint, "path_params": {}})
-            return True
-        for each in self._patterns:
-            match, found = each.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                return True
-        return False
+            scope["route"], scope["endpoint"] = route.original, route.endpoint
+            scope["path_params"] = parameters
+        return route
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -81,7 +121,7 @@ class RouteTable:
             await send(message)
 
         try:
-            await scope["route"].handle(scope, receive, sending)
+            await scope[_ROUTE].handle(scope, receive, sending)
         except Exception as error:
             if started:
                 raise

@@ -14,19 +14,14 @@ from ordergate.application.errors import (
 )
 from ordergate.domain.errors import WeakPassword
 from ordergate.domain.user import MAX_PASSWORD_BYTES, User
-from ordergate.entrypoints.http.dependencies import (
-    AccountHolder,
-    AddUserCase,
-    ChangePasswordCase,
-    CloseAccountCase,
-    GetAccountCase,
-    RequestOrigin,
-    strict_query,
-)
 from ordergate.entrypoints.http.openapi import problems
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
+from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.security import AccountHolder
+from ordergate.entrypoints.http.services import InjectedServices
 
 _options: dict[str, Any] = {
     "tags": ["account"],
@@ -96,18 +91,18 @@ class UserOut(BaseModel):
     responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
 )
 async def register_user(
-    new: NewUser, register_user: AddUserCase, origin: RequestOrigin, response: Response
+    new: NewUser, services: InjectedServices, origin: RequestOrigin, response: Response
 ) -> UserOut:
     """Open an account; then sign in."""
-    user = await register_user(new.username, new.password, origin=origin)
+    user = await services.register_user()(new.username, new.password, origin=origin)
     response.headers["Location"] = "/me"
     return UserOut.of(user)
 
 
 @router.get("/me", name="get_account", summary="See your account")
-async def get_account(user: AccountHolder, get_account: GetAccountCase) -> UserOut:
+async def get_account(user: AccountHolder, services: InjectedServices) -> UserOut:
     """Return your account."""
-    return UserOut.of(await get_account(user=user.id))
+    return UserOut.of(await services.get_account()(user=user.id))
 
 
 @router.put(
@@ -120,10 +115,11 @@ async def get_account(user: AccountHolder, get_account: GetAccountCase) -> UserO
 async def change_password(
     new: NewPassword,
     user: AccountHolder,
-    change_password: ChangePasswordCase,
+    services: InjectedServices,
     origin: RequestOrigin,
 ) -> None:
     """Change your password and end all your other sessions."""
+    change_password = services.change_password()
     await change_password(new.current_password, new.new_password, caller=user, origin=origin)
 
 
@@ -137,8 +133,8 @@ async def change_password(
 async def close_account(
     confirmation: Confirmation,
     user: AccountHolder,
-    close_account: CloseAccountCase,
+    services: InjectedServices,
     origin: RequestOrigin,
 ) -> None:
     """End your sessions and erase your name and password. Your orders stay, without your name."""
-    await close_account(confirmation.password, caller=user, origin=origin)
+    await services.close_account()(confirmation.password, caller=user, origin=origin)

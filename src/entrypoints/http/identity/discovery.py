@@ -6,17 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.domain.scope import Scope
 from ordergate.domain.signing_keys import KeySchedule
-from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
-from ordergate.entrypoints.http.dependencies import (
-    KeyScheduleInForce,
-    PublicKeysPort,
-    SettingsInForce,
-    strict_query,
-)
+from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.services import InjectedServices
 
 _JWKS = "/.well-known/jwks.json"
 
-router = APIRouter(tags=["discovery"], dependencies=[strict_query], route_class=CompiledRoute)
+router = APIRouter(tags=["discovery"], dependencies=[strict_query])
 
 
 class JwkSetResponse(JSONResponse):
@@ -57,13 +52,13 @@ class ServerMetadata(BaseModel):
     summary="Which keys sign tokens?",
     response_class=JwkSetResponse,
 )
-async def jwks(keys: PublicKeysPort, schedule: KeyScheduleInForce, response: Response) -> JwkSet:
+async def jwks(services: InjectedServices, response: Response) -> JwkSet:
     """Return every key that a good token may be signed with, and those that will sign soon.
 
     A key stands here for twice as long as an answer may be kept before it signs.
     """
-    response.headers["Cache-Control"] = _caching(schedule)
-    return JwkSet.model_validate(keys.jwks())
+    response.headers["Cache-Control"] = _caching(services.key_schedule())
+    return JwkSet.model_validate(services.signing_keys().jwks())
 
 
 @router.get(
@@ -71,11 +66,10 @@ async def jwks(keys: PublicKeysPort, schedule: KeyScheduleInForce, response: Res
     name="server_metadata",
     summary="What does an OAuth2 client need to know?",
 )
-async def server_metadata(
-    settings: SettingsInForce, schedule: KeyScheduleInForce, response: Response
-) -> ServerMetadata:
+async def server_metadata(services: InjectedServices, response: Response) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""
-    response.headers["Cache-Control"] = _caching(schedule)
+    response.headers["Cache-Control"] = _caching(services.key_schedule())
+    settings = services.settings()
     issuer = settings.issuer.removesuffix("/")
     return ServerMetadata(
         issuer=settings.issuer,

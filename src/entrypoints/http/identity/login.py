@@ -16,14 +16,6 @@ from ordergate.application.errors import (
     UnsupportedTokenType,
 )
 from ordergate.domain.scope import ALL_SCOPES, Scope
-from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
-from ordergate.entrypoints.http.dependencies import (
-    AuthenticateUserCase,
-    RefreshSessionCase,
-    RequestOrigin,
-    RevokeTokenCase,
-    strict_query,
-)
 from ordergate.entrypoints.http.identity.oauth import (
     FIRST_PARTY,
     FORM,
@@ -36,8 +28,11 @@ from ordergate.entrypoints.http.identity.oauth import (
 )
 from ordergate.entrypoints.http.openapi import problems
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
+from ordergate.entrypoints.http.requests.origin import RequestOrigin
+from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.services import InjectedServices
 
-router = APIRouter(tags=["authentication"], dependencies=[strict_query], route_class=CompiledRoute)
+router = APIRouter(tags=["authentication"], dependencies=[strict_query])
 
 UNSUPPORTED_GRANT_TYPE = oauth_problem(
     400,
@@ -196,14 +191,13 @@ def _form_of(model: type[BaseModel]) -> dict[str, Any]:
 )
 async def login(
     grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
-    authenticate_user: AuthenticateUserCase,
-    refresh_session: RefreshSessionCase,
+    services: InjectedServices,
     origin: RequestOrigin,
     response: Response,
 ) -> TokenOut:
     """Exchange a user name and a password, or a refresh token, for tokens."""
     if isinstance(grant, PasswordGrant):
-        given = await authenticate_user(
+        given = await services.authenticate_user()(
             grant.username,
             grant.password,
             client_id=grant.client_id,
@@ -211,7 +205,7 @@ async def login(
             origin=origin,
         )
     else:
-        given = await refresh_session(
+        given = await services.refresh_session()(
             grant.refresh_token, client_id=grant.client_id, scope=grant.scope, origin=origin
         )
     response.headers["Cache-Control"] = "no-store"
@@ -236,13 +230,11 @@ async def login(
     ),
     openapi_extra=_form_of(RevokeForm),
 )
-async def revoke(
-    request: Request, revoke_token: RevokeTokenCase, origin: RequestOrigin
-) -> Response:
+async def revoke(request: Request, services: InjectedServices, origin: RequestOrigin) -> Response:
     """End the session that a token belongs to; the answer is the same where there was none."""
     form = await read_form(request)
     client_id = client_of(request, form)
     if not form.get("token"):
         raise missing_field("token")
-    await revoke_token(form["token"], client_id=client_id, origin=origin)
+    await services.revoke_token()(form["token"], client_id=client_id, origin=origin)
     return Response(headers={"Cache-Control": "no-store"})

@@ -8,18 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.application.errors import SessionNotFound, TooManyRequests
 from ordergate.domain.session import Session, SessionId
-from ordergate.entrypoints.http.dependencies import (
-    AccountHolder,
-    EndAllSessionsCase,
-    EndSessionCase,
-    ListSessionsCase,
-    RequestOrigin,
-    strict_query,
-)
 from ordergate.entrypoints.http.openapi import problems
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
+from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.security import AccountHolder
+from ordergate.entrypoints.http.services import InjectedServices
 
 router = APIRouter(
     tags=["account"],
@@ -67,9 +63,10 @@ class SessionOut(BaseModel):
     summary="See where you are signed in",
     responses=problems(TooManyRequests),
 )
-async def list_sessions(user: AccountHolder, list_sessions: ListSessionsCase) -> list[SessionOut]:
+async def list_sessions(user: AccountHolder, services: InjectedServices) -> list[SessionOut]:
     """Return your active sessions, the latest used first."""
-    return [SessionOut.of(session, user.session) for session in await list_sessions(user=user.id)]
+    sessions = await services.list_sessions()(user=user.id)
+    return [SessionOut.of(session, user.session) for session in sessions]
 
 
 @router.delete(
@@ -82,16 +79,16 @@ async def list_sessions(user: AccountHolder, list_sessions: ListSessionsCase) ->
 async def end_session(
     id: Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=[_ID])],
     user: AccountHolder,
-    end_session: EndSessionCase,
+    services: InjectedServices,
     origin: RequestOrigin,
 ) -> None:
     """End one of your sessions. Sessions of other users are not found."""
-    await end_session(SessionId(id), user=user.id, origin=origin)
+    await services.end_session()(SessionId(id), user=user.id, origin=origin)
 
 
 @router.delete("/sessions", name="end_sessions", summary="Sign out everywhere", status_code=204)
 async def end_sessions(
-    user: AccountHolder, end_all_sessions: EndAllSessionsCase, origin: RequestOrigin
+    user: AccountHolder, services: InjectedServices, origin: RequestOrigin
 ) -> None:
     """End all your sessions, this one included."""
-    await end_all_sessions(user=user.id, origin=origin)
+    await services.end_all_sessions()(user=user.id, origin=origin)

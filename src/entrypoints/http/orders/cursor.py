@@ -12,11 +12,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ordergate.application.ports.orders import Position
-from ordergate.application.ports.storage import Storage
 from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
+from ordergate.entrypoints.http.services import Services
 
 # A byte that tells the form, microseconds since 1970, the id; 33 bytes with the seal, so that
 # base64 has no bits to spare and each cursor one spelling.
@@ -80,7 +80,8 @@ def _microseconds(time: datetime) -> int:
 async def _cursors(request: Request) -> Cursors:
     """Derive the key from the storage once, and again when another took the storage's place."""
     state = request.app.state
-    storage: Storage = state.container.storage()
+    services: Services = state.services
+    storage = services.storage()
     identity = storage.identity()
     if not hasattr(state, "cursors") or state.cursors[0] != identity:
         state.cursors = (

@@ -17,15 +17,6 @@ from ordergate.application.errors import (
 from ordergate.application.ports.orders import Position
 from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.domain.order import Order, OrderId
-from ordergate.entrypoints.http.dependencies import (
-    CancelOrderCase,
-    GetOwnOrderCase,
-    ListOwnOrdersCase,
-    OrderReader,
-    OrderWriter,
-    PlaceOrderCase,
-    strict_query,
-)
 from ordergate.entrypoints.http.openapi import header, problems, with_headers
 from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderList
 from ordergate.entrypoints.http.orders.schemas import (
@@ -48,10 +39,14 @@ from ordergate.entrypoints.http.requests.conditional import (
     UNTAGGED,
     WEAK_TAG,
     IfConditions,
+    Preconditions,
     entity_tag,
 )
 from ordergate.entrypoints.http.requests.idempotency import MALFORMED_KEY, Key
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.security import OrderReader, OrderWriter
+from ordergate.entrypoints.http.services import InjectedServices
 
 router = APIRouter(
     tags=["orders"],
@@ -89,6 +84,15 @@ def _caching(order: Order) -> Mapping[str, str]:
     }
 
 
+def _represent(
+    order: Order, conditions: Preconditions | None, response: Response
+) -> OrderOut | Response:
+    if conditions is not None and conditions.is_unmodified(order.version):
+        return Response(status_code=304, headers=_caching(order))
+    response.headers.update(_caching(order))
+    return OrderOut.of(order)
+
+
 @router.post(
     "/orders",
     name="place_order",
@@ -106,10 +110,10 @@ def _caching(order: Order) -> Mapping[str, str]:
     | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
 )
 async def place_order(
-    new: OrderIn, user: OrderWriter, key: Key, place_order: PlaceOrderCase, response: Response
+    new: OrderIn, user: OrderWriter, key: Key, services: InjectedServices, response: Response
 ) -> OrderOut:
     """Place an order. With a key, sending it again gives the first answer again."""
-    order = await place_order(new.order_lines(), owner=user.id, key=key)
+    order = await services.place_order()(new.order_lines(), owner=user.id, key=key)
     response.headers.update({"Location": _address(order), **_caching(order)})
     return OrderOut.of(order)
 
@@ -135,7 +139,7 @@ async def list_orders(
     response: Response,
     wanted: Annotated[OrderList, Depends(_order_list)],
     cursors: CursorsInUse,
-    list_own_orders: ListOwnOrdersCase,
+    services: InjectedServices,
     *,
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Annotated[
@@ -147,7 +151,7 @@ async def list_orders(
     before = Position(wanted.placed_before, 0) if wanted.placed_before else None
     if cursor is not None:
         before = cursors.read(cursor, wanted)
-    page = await list_own_orders(
+    page = await services.list_own_orders()(
         owner=wanted.owner,
         status=wanted.status,
         since=wanted.placed_from,
@@ -176,15 +180,13 @@ async def read_order(
     id: IdInPath,
     user: OrderReader,
     conditions: IfConditions,
-    get_own_order: GetOwnOrderCase,
+    services: InjectedServices,
     response: Response,
 ) -> OrderOut | Response:
     """Return one of your orders. Orders of other users are not found."""
-    order = await get_own_order(OrderId(id), owner=user.id)
-    if conditions is not None and conditions.is_unmodified(order.version):
-        return Response(status_code=304, headers=_caching(order))
-    response.headers.update(_caching(order))
-    return OrderOut.of(order)
+    return _represent(
+        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
+    )
 
 
 @router.get(
@@ -202,11 +204,13 @@ async def read_order_by_query(
     id: IdInQuery,
     user: OrderReader,
     conditions: IfConditions,
-    get_own_order: GetOwnOrderCase,
+    services: InjectedServices,
     response: Response,
 ) -> OrderOut | Response:
     """Return the same as `GET /orders/{id}`."""
-    return await read_order(id, user, conditions, get_own_order, response)
+    return _represent(
+        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
+    )
 
 
 @router.post(
@@ -228,10 +232,10 @@ async def cancel_order(
     id: IdInPath,
     user: OrderWriter,
     conditions: IfConditions,
-    cancel_order: CancelOrderCase,
+    services: InjectedServices,
     response: Response,
 ) -> OrderOut:
     """Cancel an order of yours that is placed or paid; `If-Match` names the version seen."""
-    order = await cancel_order(OrderId(id), owner=user.id, versions=conditions)
+    order = await services.cancel_order()(OrderId(id), owner=user.id, versions=conditions)
     response.headers.update({"Content-Location": _address(order), **_caching(order)})
     return OrderOut.of(order)

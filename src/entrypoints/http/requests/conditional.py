@@ -9,12 +9,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from fastapi import Depends, Header, Request, Response
-from fastapi.dependencies.models import Dependant
+from fastapi import Depends, Header, Request
 from pydantic.json_schema import SkipJsonSchema
 
 from ordergate.application.errors import OrderChanged
-from ordergate.entrypoints.http.compiled.plan import Guard, walk_dependants
 from ordergate.entrypoints.http.openapi import header
 from ordergate.entrypoints.http.problems.catalog import PROBLEMS
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, invalid_header
@@ -168,25 +166,3 @@ async def _preconditions(
 
 IfConditions = Annotated[Preconditions | None, Depends(_preconditions)]
 """The preconditions of a request for an order; `None` for none."""
-
-
-def untagged_guard(route: Dependant, *, readable: bool) -> Guard | None:
-    """Make the check of preconditions for a route that evaluates none itself.
-
-    Its resource has no entity tag, so `If-Match` with a list of tags fails. `If-None-Match: *`
-    fails where the resource is `readable`, which means that it has a current representation.
-    """
-    if any(each.call is _preconditions for each in walk_dependants(route)):
-        return None
-
-    def guard(request: Request) -> Response | None:
-        for name, value in request.scope["headers"]:
-            if name == b"if-match" and value.strip() != b"*":
-                raise ProblemError(UNTAGGED)
-            if name == b"if-none-match" and value.strip() == b"*" and readable:
-                if request.method == "GET":
-                    return Response(status_code=304)
-                raise ProblemError(UNTAGGED)
-        return None
-
-    return guard

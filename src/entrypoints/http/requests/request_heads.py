@@ -29,7 +29,8 @@ _FIELD_OVERHEAD = len(b": \r\n")
 
 _SECOND_SPELLING = re.compile(
     rb"%2[DEF]|%3[0-9]|%[46][1-9A-F]|%[57][0-9A]|%5F|%7E"  # unreserved characters and /
-    rb"|/\.\.?(?:/|\Z)",  # dot segments
+    rb"|/\.\.?(?:/|\Z)"  # dot segments
+    rb"|%0A\Z",  # a final line feed, which the `$` of Starlette's patterns ignores
     re.IGNORECASE,
 )
 """What makes a path another spelling of one without it (RFC 3986, section 6.2.2)."""

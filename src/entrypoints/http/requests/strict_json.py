@@ -1,5 +1,6 @@
 """JSON bodies, read strictly: what can be read in two ways is refused, not guessed."""
 
+import inspect
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -7,15 +8,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
-from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
-from ordergate.entrypoints.http.compiled.plan import EMPTY_BODY, Guard, ReadBody, walk_dependants
 from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
 from ordergate.entrypoints.http.problems.problem import ProblemError, problem_for_status
-from ordergate.entrypoints.http.requests.conditional import untagged_guard
+from ordergate.entrypoints.http.requests.conditional import IfConditions
+from ordergate.entrypoints.http.requests.dependants import walk_dependants
 from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.untagged import with_untagged_preconditions
 
 _JSON = "application/json"
 _MAX_MEMBERS = 32
@@ -27,12 +30,15 @@ _LEAST_CHARACTERS = 3
 _MAX_EXPONENT = 18
 """Of an integer below 2^63; converting one of a million digits would take minutes."""
 NOT_JSON = problem_for_status(415, detail=f"Send the body as {_JSON}.")
+EMPTY_BODY = object()
 
 
-async def _read_json(request: Request) -> object:
-    media_type = next(iter(field_values(request, b"content-type")), "")
-    if media_type.partition(";")[0].strip().lower() != _JSON:
-        raise ProblemError(NOT_JSON)
+async def read_json(request: Request) -> object:
+    """Read a body; return `EMPTY_BODY` for an empty one.
+
+    Raises a problem 415 for another media type, and `HTTPException` 400 for malformed JSON.
+    """
+    _require_json(request)
     body = await request.body()
     if not body:
         return EMPTY_BODY
@@ -53,40 +59,78 @@ async def _read_json(request: Request) -> object:
         raise HTTPException(400, "A number of the JSON body is too long.") from None
 
 
-class StrictJsonRoute(CompiledRoute):
+class StrictJsonRoute(APIRoute):
     """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
 
     Refuses a body of another media type with 415, and with 400 one that is not UTF-8, a member
     that is named twice (RFC 8259, section 4, leaves open which counts), and numbers that JSON does
-    not have, such as NaN. A route that wants a token reads no body without one.
+    not have, such as NaN. A protected route reads no body of a request without a token. A route
+    without a parameter `IfConditions` evaluates preconditions as for a resource without an entity
+    tag.
     """
 
-    def body_reader(self) -> ReadBody:
-        """Read strict JSON."""
-        return _read_json
-
-    def guard(self, *, readable: bool) -> Guard | None:
-        """Evaluate preconditions for a resource without an entity tag."""
-        return untagged_guard(self.dependant, readable=readable)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
+        if not _evaluates_preconditions(endpoint):
+            endpoint = with_untagged_preconditions(endpoint)
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Handle requests whose `json` is strict, where FastAPI answers."""
-        handle, takes_json = super().get_route_handler(), self.body_field is not None
-        wants_token = any(
+        """Handle requests whose `json` is strict."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+        is_protected = any(
             isinstance(each.call, SecurityBase) for each in walk_dependants(self.dependant)
         )
 
-        async def strict(request: Request) -> Response:
-            if takes_json and wants_token and "authorization" not in request.headers:
+        async def handle_strictly(request: Request) -> Response:
+            if is_protected and "authorization" not in request.headers:
                 raise ProblemError(MISSING_TOKEN)
-            return await handle(_StrictRequest(request.scope, request.receive))
+            strict = _StrictRequest(request.scope, request.receive)
+            try:
+                return await handle(strict)
+            except RequestValidationError:
+                strict.require_json()
+                raise
 
-        return strict
+        return handle_strictly
 
 
 class _StrictRequest(Request):
+    """A request whose malformed body fails after the dependencies of its route have run.
+
+    FastAPI reads the body first. A caller without access must not learn how it was read.
+    """
+
+    _error: Exception | None = None
+
     async def json(self) -> object:
-        return await _read_json(self)
+        try:
+            return await read_json(self)
+        except (ProblemError, HTTPException) as error:
+            self._error = error
+            return _MALFORMED
+
+    def require_json(self) -> None:
+        """Raise what is wrong with the body, if anything is."""
+        _require_json(self)
+        if self._error is not None:
+            raise self._error
+
+
+_MALFORMED = object()
+"""No model accepts it, so FastAPI does not run the route."""
+
+
+def _require_json(request: Request) -> None:
+    media_type = next(iter(field_values(request, b"content-type")), "")
+    if media_type.partition(";")[0].strip().lower() != _JSON:
+        raise ProblemError(NOT_JSON)
+
+
+def _evaluates_preconditions(endpoint: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(endpoint).parameters.values()
+    return any(each.annotation == IfConditions for each in parameters)
 
 
 def _decode(text: str) -> object:

@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from ordergate.entrypoints.http.compiled.compiled_route import CompiledRoute
-from ordergate.entrypoints.http.dependencies import StoragePort, strict_query
+from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.services import InjectedServices
 
-router = APIRouter(tags=["health"], dependencies=[strict_query], route_class=CompiledRoute)
+router = APIRouter(tags=["health"], dependencies=[strict_query])
 
 
 class Health(BaseModel):
@@ -24,7 +24,7 @@ async def livez() -> Health:
 
 
 @router.get("/readyz", name="readyz", summary="Can the process serve?")
-async def readyz(storage: StoragePort) -> Health:
+async def readyz(services: InjectedServices) -> Health:
     """Ask the storage: 503 means that requests should go elsewhere for now."""
-    await storage.ping()
+    await services.storage().ping()
     return Health(status="ok")

@@ -1,0 +1,12 @@
+"""Settings whose values the adapters that they choose accept."""
+
+from ordergate.entrypoints.config.settings import Settings, load_settings
+from ordergate.entrypoints.factories.databases import database_url_error
+from ordergate.entrypoints.factories.tokens import signing_key_error
+
+
+def load_checked_settings() -> Settings:
+    """Read the environment. Raises `SettingsError` with every mistake that can be found now."""
+    return load_settings(
+        {"signing_key_file": signing_key_error, "database_url": database_url_error}
+    )

@@ -1,0 +1,150 @@
+"""The database engines, by the scheme of `ORDERGATE_DATABASE_URL`. A new engine is one row."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.adapters.sql.sqlite.backup import SqliteFile
+from ordergate.adapters.sql.sqlite.database import SqliteDatabase
+from ordergate.adapters.sql.sqlite.file import file_errors
+from ordergate.adapters.system.files import make_folder
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.storage_file import StorageFile
+from ordergate.entrypoints.config.plain_text import path_flaw, text_flaw
+from ordergate.entrypoints.config.settings import Settings
+
+_SQLITE = "sqlite:///"
+
+
+class Engine(NamedTuple):
+    """The functions of an engine, each of which takes a database URL.
+
+    `url_error` describes an error in the URL, or returns `None`. `storage` makes the storage.
+    `file` makes the port for copies of the database's file, for engines without tools of their own.
+    `name` names the database in messages, without secrets. `reason_to_wait` returns why a server
+    accepts no connection yet, or `None`.
+    """
+
+    url_error: Callable[[str], str | None]
+    storage: Callable[[str, Settings], Storage]
+    file: Callable[[str], StorageFile] | None = None
+    name: Callable[[str], str] = lambda url: url.partition(":")[0]
+    reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
+
+
+class DatabaseInUse(NamedTuple):
+    """The database's name in messages, and the readiness check of its server, if it has one.
+
+    `reason_to_wait` returns why the server accepts no connection yet, or `None`.
+    """
+
+    name: str
+    reason_to_wait: Callable[[], Awaitable[str | None]] | None
+
+
+def _sqlite_url_error(url: str) -> str | None:
+    error = SqliteDatabase.url_error(url)
+    if error is None and (in_path := path_flaw(url.removeprefix(_SQLITE))):
+        return f"its path {in_path}"
+    return error
+
+
+def _sqlite_storage(url: str, _settings: Settings) -> Storage:
+    return SqlStorage(SqliteDatabase.at(url))
+
+
+def _sqlite_name(url: str) -> str:
+    return str(Path(url.removeprefix(_SQLITE)).absolute())
+
+
+def _postgres_url_error(url: str) -> str | None:
+    from ordergate.adapters.sql.postgres.url import url_error
+
+    return url_error(url)
+
+
+def _postgres_storage(url: str, settings: Settings) -> Storage:
+    from ordergate.adapters.sql.postgres.database import PostgresDatabase
+
+    database = PostgresDatabase(
+        url,
+        pool_size=settings.database_pool_size,
+        pool_seconds=settings.database_pool_seconds,
+        statement_seconds=settings.database_statement_seconds,
+        idle_seconds=settings.database_idle_seconds,
+    )
+    return SqlStorage(database)
+
+
+def _postgres_name(url: str) -> str:
+    from ordergate.adapters.sql.postgres.url import address_in
+
+    return address_in(url)
+
+
+async def _postgres_reason_to_wait(url: str) -> str | None:
+    from ordergate.adapters.sql.postgres.readiness import reason_to_wait
+
+    return await reason_to_wait(url)
+
+
+ENGINES = {
+    "sqlite": Engine(
+        url_error=_sqlite_url_error,
+        storage=_sqlite_storage,
+        file=SqliteFile.at,
+        name=_sqlite_name,
+    ),
+    "postgresql": Engine(
+        url_error=_postgres_url_error,
+        storage=_postgres_storage,
+        name=_postgres_name,
+        reason_to_wait=_postgres_reason_to_wait,
+    ),
+}
+
+
+def database_url_error(url: str) -> str | None:
+    """Describe an error in a database URL, or return `None`."""
+    if error := text_flaw(url):
+        return error
+    engine = ENGINES.get(url.partition(":")[0])
+    return engine.url_error(url) if engine else f"must begin with {' or '.join(ENGINES)}"
+
+
+def make_home(home: Path) -> None:
+    """Make the folder of state, for its owner alone. Raises `StorageUnavailable`."""
+    with file_errors(home):
+        make_folder(home)
+
+
+def make_storage(url: str, settings: Settings) -> Storage:
+    """Make the storage of a valid database URL."""
+    return _engine(url).storage(url, settings)
+
+
+def make_configured_storage(settings: Settings) -> Storage:
+    """Make the storage of the configured database."""
+    return make_storage(settings.storage_url, settings)
+
+
+def make_storage_file(settings: Settings) -> StorageFile | None:
+    """Make the port for copies of the database's file; `None` for a server database."""
+    url = settings.storage_url
+    file = _engine(url).file
+    return file(url) if file else None
+
+
+def describe_database(settings: Settings) -> DatabaseInUse:
+    """Name the configured database, and find the readiness check of its server."""
+    url = settings.storage_url
+    engine = _engine(url)
+    return DatabaseInUse(
+        engine.name(url), partial(engine.reason_to_wait, url) if engine.reason_to_wait else None
+    )
+
+
+def _engine(url: str) -> Engine:
+    return ENGINES[url.partition(":")[0]]

@@ -1,0 +1,32 @@
+"""The hashing of passwords, and the throttling of guesses."""
+
+from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
+from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.entrypoints.config.settings import Settings
+
+
+def make_hasher(settings: Settings, *, low_priority: bool) -> PasswordHasher:
+    """Make the hasher. `low_priority` makes its threads yield to those that serve requests."""
+    return BcryptPasswordHasher(
+        cost=settings.bcrypt_cost,
+        threads=settings.hashing_threads,
+        queue=settings.hashing_queue,
+        low_priority=low_priority,
+    )
+
+
+def make_throttle(settings: Settings) -> Throttle:
+    """Make the throttle, which counts in Redis or Valkey if a setting names one."""
+    from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
+
+    shared = None
+    if settings.throttle_url is not None:
+        from ordergate.adapters.throttling.redis_counters import RedisCounters
+
+        shared = RedisCounters(settings.throttle_url.get_secret_value())
+    return LimitsThrottle(
+        per_account=settings.sign_in_failures_per_account,
+        per_address=settings.sign_in_failures_per_address,
+        window_seconds=settings.sign_in_window_seconds,
+        shared=shared,
+    )

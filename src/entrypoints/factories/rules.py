@@ -1,0 +1,47 @@
+"""The rules of domain and use cases, as the settings say."""
+
+from datetime import timedelta
+
+from ordergate.adapters.passwords.common_passwords import CommonPasswords
+from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS
+from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.session import SessionRules
+from ordergate.domain.signing_keys import KeySchedule
+from ordergate.entrypoints.config.settings import Settings
+
+_JWKS_MAX_AGE = timedelta(seconds=300)
+"""How long others may keep the public keys before they ask again."""
+
+
+def make_password_rules(settings: Settings) -> PasswordRules:
+    """Make the rules for new passwords."""
+    return PasswordRules(min_length=settings.min_password_length, common=CommonPasswords())
+
+
+def make_session_rules(settings: Settings) -> SessionRules:
+    """Make the rules for the life of sessions."""
+    return SessionRules(
+        idle=timedelta(seconds=settings.refresh_idle_seconds),
+        lifetime=timedelta(seconds=settings.session_seconds),
+        grace=timedelta(seconds=settings.refresh_grace_seconds),
+        limit=settings.sessions_per_user,
+    )
+
+
+def make_key_schedule(settings: Settings) -> KeySchedule:
+    """Make the times between the changes of a signing key, which wait for its last token.
+
+    A process may sign until its next look at the file, and times are kept in whole seconds.
+    """
+    seconds = settings.access_token_seconds + settings.leeway_seconds + LOOK_SECONDS + 1
+    return KeySchedule(cache_time=_JWKS_MAX_AGE, token_time=timedelta(seconds=seconds))
+
+
+def idempotency_key_life(settings: Settings) -> timedelta:
+    """Return how long an idempotency key names its order."""
+    return timedelta(seconds=settings.idempotency_seconds)
+
+
+def can_revoke(settings: Settings) -> bool:
+    """Return whether access tokens stop working when their session ends."""
+    return settings.revocation != "until-expiry"

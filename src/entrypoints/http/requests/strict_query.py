@@ -1,0 +1,66 @@
+"""Query parameters, read strictly: an unknown or repeated name is an error, not a guess."""
+
+from collections import Counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from ordergate.entrypoints.http.requests.dependants import walk_dependants
+from ordergate.entrypoints.http.requests.fields import query_parameters
+
+_MAX_PARAMETERS = 32
+_MAX_QUERY_BYTES = 8_192
+"""What any recipient supports (RFC 9110, section 4.1)."""
+_QUERY_TOO_LONG = f"has more than {_MAX_QUERY_BYTES} bytes"
+_TOO_MANY_PARAMETERS = f"has more than {_MAX_PARAMETERS} parameters"
+
+_known_names: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+"""By the function of a route."""
+
+
+async def _reject_unknown_query_parameters(request: Request) -> None:
+    if not request.scope["query_string"]:
+        return
+    query = request.scope["query_string"]
+    for refused, reason in (
+        (query.count(b"&") >= _MAX_PARAMETERS, _TOO_MANY_PARAMETERS),
+        (len(query) > _MAX_QUERY_BYTES, _QUERY_TOO_LONG),
+    ):
+        if refused:
+            raise RequestValidationError([{"loc": ("query", ""), "msg": reason}])
+    given = [name for name, _ in query_parameters(request)]
+    known = _names_of_parameters(request.scope["route"])
+    if len(set(given)) == len(given) and known.issuperset(given):
+        return
+    errors = [
+        {"loc": ("query", name[:64]), "msg": message}
+        for name, times in Counter(given).items()
+        for wrong, message in [
+            (
+                name not in known,
+                f"is not a parameter here; known: {', '.join(sorted(known)) or 'none'}",
+            ),
+            (times > 1, "is repeated; send it once"),
+        ]
+        if wrong
+    ]
+    raise RequestValidationError(errors)
+
+
+def _names_of_parameters(route: APIRoute) -> frozenset[str]:
+    """Return the query parameters that a route and its dependencies read."""
+    names = _known_names.get(route.endpoint)
+    if names is None:
+        names = _known_names[route.endpoint] = frozenset(
+            parameter.alias
+            for each in walk_dependants(route.dependant)
+            for parameter in each.query_params
+        )
+    return names
+
+
+strict_query: Any = Depends(_reject_unknown_query_parameters)
+"""For routers: `APIRouter(dependencies=[strict_query])`."""

@@ -1,0 +1,89 @@
+"""The caller of a request: the bearer token, the scopes of a route, and `CurrentUser`."""
+
+from typing import Annotated
+
+from fastapi import Request, Response
+from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
+from fastapi.params import Security
+from fastapi.security import SecurityScopes
+from fastapi.security.base import SecurityBase
+
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.scope import Scope
+from ordergate.entrypoints.http.problems.catalog import (
+    MISSING_TOKEN,
+    REPEATED_AUTHORIZATION,
+    insufficient_scope,
+)
+from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.services import Services
+
+_SCOPES = {
+    Scope.ORDERS_READ: "Read your orders",
+    Scope.ORDERS_WRITE: "Place and cancel your orders",
+    Scope.ACCOUNT: "Look after your account and your sessions",
+}
+
+
+class _BearerAuthentication(SecurityBase):
+    """Identifies the caller by `Authorization: Bearer` (RFC 6750, section 2.1).
+
+    FastAPI calls it for each request of a protected route, and documents it as the OAuth2 password
+    flow, which is the Authorize button of `/docs`.
+    """
+
+    scheme_name = "password"
+    model = OAuth2(
+        flows=OAuthFlows(
+            password=OAuthFlowPassword(
+                tokenUrl="login",
+                scopes={scope.value: description for scope, description in _SCOPES.items()},
+            )
+        ),
+        description="Sign in with a user name and a password; leave client id and secret empty.",
+    )
+
+    async def __call__(
+        self, request: Request, response: Response, needed: SecurityScopes
+    ) -> Caller:
+        """Return the caller, whose token has every scope that the route needs.
+
+        Raises a problem 400, 401 or 403, and what `IdentifyCaller` raises.
+        """
+        response.headers["Cache-Control"] = "private, no-store"
+        services: Services = request.app.state.services
+        caller = await services.identify_caller()(_bearer_token(request))
+        if not caller.scope.issuperset(needed.scopes):
+            raise ProblemError(insufficient_scope(needed.scopes))
+        return caller
+
+
+def _bearer_token(request: Request) -> str:
+    given = field_values(request, b"authorization")
+    if len(given) > 1:
+        raise ProblemError(REPEATED_AUTHORIZATION)
+    scheme, _, token = (given[0] if given else "").partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise ProblemError(MISSING_TOKEN)
+    return token
+
+
+_bearer_authentication = _BearerAuthentication()
+
+
+def authorized(*scopes: str) -> Security:
+    """Depend on a caller whose token has all of these scopes (RFC 6750, section 3.1)."""
+    return Security(_bearer_authentication, scopes=scopes)
+
+
+authenticated = authorized()
+"""For routers without a parameter: `include_router(…, dependencies=[authenticated])`."""
+
+CurrentUser = Annotated[Caller, authenticated]
+"""For routes that need the caller: `async def mine(user: CurrentUser)`."""
+
+OrderReader = Annotated[Caller, authorized(Scope.ORDERS_READ)]
+OrderWriter = Annotated[Caller, authorized(Scope.ORDERS_WRITE)]
+AccountHolder = Annotated[Caller, authorized(Scope.ACCOUNT)]

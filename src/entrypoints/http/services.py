@@ -1,0 +1,84 @@
+"""The parts of the service that the HTTP side uses, and their injection into routes."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from ordergate.application.accounts.change_password import ChangePassword
+from ordergate.application.accounts.close_account import CloseAccount
+from ordergate.application.accounts.get_account import GetAccount
+from ordergate.application.accounts.register_user import RegisterUser
+from ordergate.application.orders.cancel_order import CancelOrder
+from ordergate.application.orders.get_own_order import GetOwnOrder
+from ordergate.application.orders.list_own_orders import ListOwnOrders
+from ordergate.application.orders.place_order import PlaceOrder
+from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.tokens import PublicKeys
+from ordergate.application.sessions.authenticate_user import AuthenticateUser
+from ordergate.application.sessions.end_all_sessions import EndAllSessions
+from ordergate.application.sessions.end_session import EndSession
+from ordergate.application.sessions.identify_caller import IdentifyCaller
+from ordergate.application.sessions.list_sessions import ListSessions
+from ordergate.application.sessions.refresh_session import RefreshSession
+from ordergate.application.sessions.revoke_token import RevokeToken
+from ordergate.domain.signing_keys import KeySchedule
+from ordergate.entrypoints.config.settings import Settings
+
+
+class Services(Protocol):
+    """Each member is a function that returns a part of the service.
+
+    `running_service` opens the parts on entry and closes them on exit.
+    """
+
+    @property
+    def settings(self) -> Callable[[], Settings]: ...
+    @property
+    def storage(self) -> Callable[[], Storage]: ...
+    @property
+    def signing_keys(self) -> Callable[[], PublicKeys]: ...
+    @property
+    def key_schedule(self) -> Callable[[], KeySchedule]: ...
+    @property
+    def running_service(self) -> Callable[[], AbstractAsyncContextManager[None]]: ...
+    @property
+    def identify_caller(self) -> Callable[[], IdentifyCaller]: ...
+    @property
+    def authenticate_user(self) -> Callable[[], AuthenticateUser]: ...
+    @property
+    def refresh_session(self) -> Callable[[], RefreshSession]: ...
+    @property
+    def revoke_token(self) -> Callable[[], RevokeToken]: ...
+    @property
+    def list_sessions(self) -> Callable[[], ListSessions]: ...
+    @property
+    def end_session(self) -> Callable[[], EndSession]: ...
+    @property
+    def end_all_sessions(self) -> Callable[[], EndAllSessions]: ...
+    @property
+    def register_user(self) -> Callable[[], RegisterUser]: ...
+    @property
+    def get_account(self) -> Callable[[], GetAccount]: ...
+    @property
+    def change_password(self) -> Callable[[], ChangePassword]: ...
+    @property
+    def close_account(self) -> Callable[[], CloseAccount]: ...
+    @property
+    def place_order(self) -> Callable[[], PlaceOrder]: ...
+    @property
+    def get_own_order(self) -> Callable[[], GetOwnOrder]: ...
+    @property
+    def list_own_orders(self) -> Callable[[], ListOwnOrders]: ...
+    @property
+    def cancel_order(self) -> Callable[[], CancelOrder]: ...
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+InjectedServices = Annotated[Services, Depends(_services)]
+"""A parameter of a route, as in `services: InjectedServices`."""
