@@ -36,6 +36,10 @@ BREAKS = {
         "entrypoints/http/orders/routes.py",
         "import ordergate.entrypoints.http.identity.login",
     ),
+    "The route compiler is imported": (
+        "entrypoints/http/orders/routes.py",
+        "import ordergate.entrypoints.http.compiled.route_table",
+    ),
     "The HTTP side does not know": (
         "entrypoints/http/app.py",
         "import ordergate.entrypoints.container",
