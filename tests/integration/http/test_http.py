@@ -294,7 +294,7 @@ async def test_order_id_in_the_path_has_the_same_rules(
     assert [(error["in"], error["name"]) for error in errors] == [("path", "id")]
 
 
-async def test_a_path_that_ends_in_a_line_feed_is_not_found(client: httpx.AsyncClient) -> None:
+async def test_path_that_ends_in_a_line_feed_is_not_found(client: httpx.AsyncClient) -> None:
     response = await client.get("/orders/1%0A", headers=await sign_in(client))
     assert response.status_code == 404
 

@@ -354,7 +354,7 @@ def overridable() -> APIRouter:
     return router
 
 
-async def test_a_dependency_override_is_obeyed_when_set_after_the_start() -> None:
+async def test_dependency_override_is_obeyed_after_the_start() -> None:
     app = compiled(overridable())
     assert await answer(app, "/value") == '"original"'
 
@@ -367,14 +367,14 @@ async def test_a_dependency_override_is_obeyed_when_set_after_the_start() -> Non
     assert await answer(app, "/value") == '"original"'
 
 
-async def test_a_route_that_is_inserted_first_answers_first() -> None:
+async def test_route_inserted_first_answers_first() -> None:
     app = compiled(answering("/value", "compiled"))
     assert await answer(app, "/value") == '"compiled"'
     app.router.routes.insert(0, answering("/value", "inserted").routes[0])
     assert await answer(app, "/value") == '"inserted"'
 
 
-async def test_a_router_that_is_included_later_is_answered_by_fastapi() -> None:
+async def test_router_included_later_is_answered_by_fastapi() -> None:
     app = compiled(answering("/value", "compiled"))
     assert await answer(app, "/value") == '"compiled"'
     app.include_router(answering("/value", "later"))
@@ -383,19 +383,19 @@ async def test_a_router_that_is_included_later_is_answered_by_fastapi() -> None:
     assert await answer(app, "/other") == '"later"'
 
 
-async def test_a_handler_that_is_added_after_the_routes_answers_errors() -> None:
+async def test_exception_handler_added_after_the_routes_answers() -> None:
     app = compiled(routes())
     app.add_exception_handler(TableTaken, table_taken)
     async with client_of(app) as client:
         assert (await client.get("/tables?name=old")).status_code == 409
 
 
-async def test_an_earlier_route_with_parameters_precedes_a_static_path() -> None:
+async def test_earlier_route_with_parameters_precedes_a_static_path() -> None:
     app = compiled(answering("/values/{name}", "any"), answering("/values/one", "one"))
     assert await answer(app, "/values/one") == '"any"'
 
 
-async def test_an_earlier_route_that_is_not_compiled_precedes_a_compiled_one() -> None:
+async def test_earlier_uncompiled_route_precedes_a_compiled_one() -> None:
     router = APIRouter()
 
     @router.get("/values/one", response_model_exclude_none=True)
@@ -407,7 +407,7 @@ async def test_an_earlier_route_that_is_not_compiled_precedes_a_compiled_one() -
     assert await answer(app, "/values/two") == '"compiled"'
 
 
-async def test_no_route_is_compiled_for_an_untested_version_of_fastapi(
+async def test_untested_version_of_fastapi_compiles_no_route(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("fastapi.__version__", "99.0.0")
