@@ -176,7 +176,7 @@ def test_readme_serving_commands_work_for_an_ordinary_user(tmp_path: Path, start
         HOME=tmp_path / "ordergate" / "state",
         ISSUER="https://orders.example",
     )
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, timeout=60) as client:  # while its workers start
         assert client.get("/me", headers=sign_in(client)).json()["username"] == "alice"
 
 
