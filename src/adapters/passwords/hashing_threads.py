@@ -1,4 +1,4 @@
-"""Threads that hash passwords: shared out fairly, and behind the event loop."""
+"""Threads that hash passwords in turn and yield to the event loop."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from ordergate.application.ports.passwords import Requester
 T = TypeVar("T")
 
 _PER_ACCOUNT = 10
-"""Jobs of one account that may wait or run at a time."""
+"""The maximum of waiting and running jobs of one account."""
 _UNNAMED = Requester("", "", "", known=True)
 
 
@@ -29,21 +29,19 @@ def _queue_path(requester: Requester) -> tuple[str, str, bool, str]:
 
 
 class HashingThreads:
-    """Runs jobs for one event loop, `threads` at a time, while at most `queue` more wait.
+    """Runs `threads` jobs at a time for one event loop; `queue` more may wait.
 
-    Jobs wait in a `FairQueue`: customers are served in turn, in each their networks, in each of
-    them those who are known and all others, and of these each account. A job that finds no place,
-    or has to give its place up, raises `Overloaded`. An eleventh job of an account raises
-    `Throttled`; those who know the account are counted apart. A job must have no effect but its
-    result: it may run twice.
+    Jobs wait in a `FairQueue`, which takes turns between customers, then between their networks,
+    then between known and unknown clients, then between accounts. A job without a place, or one
+    that is displaced, raises `Overloaded`. An eleventh job of an account raises `Throttled`; known
+    clients are counted apart. A job may run twice, so its result must be its only effect.
 
-    With `low_priority`, on Linux, the threads are of the idle scheduling class: they run while a
-    processor has nothing else to do, so the event loop never waits for one. The kernel counts other
-    programs as something to do. Therefore their progress is measured: where they are starved, a job
-    is started a second time on a thread of the normal class, of which there are half as many. The
-    first result counts. Where this service alone takes the processors, that is done for a tenth of
-    one processor's time. Only a privileged process can move a thread out of the idle class, which
-    is why a job is started again and not moved.
+    With `low_priority`, on Linux, the threads have the idle scheduling class: they run while a
+    processor is idle, so the event loop never waits for them. They yield to other programs too, so
+    their progress is measured. A starved job starts a second time on a thread of normal priority,
+    and the first result counts. There are half as many of these threads. If this service alone uses
+    the processors, such jobs get a tenth of one processor. A job starts again instead of moving,
+    because only a privileged process can move a thread out of the idle class.
     """
 
     def __init__(self, *, threads: int, queue: int, low_priority: bool) -> None:
@@ -57,7 +55,7 @@ class HashingThreads:
         self._watch: asyncio.TimerHandle | None = None
 
     async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
-        """Return what the job returns, or raise what it raises."""
+        """Return the result of a job, or raise its error."""
         job = Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())
         account = job.requester.account, job.requester.known
         if requester is not None and self._under_way[account] >= _PER_ACCOUNT:
@@ -75,7 +73,7 @@ class HashingThreads:
                 del self._under_way[account]
 
     def close(self) -> None:
-        """Let the threads go once their work is done, and cancel the jobs that wait."""
+        """Stop the threads after their current jobs, and cancel the waiting ones."""
         while self._waiting:
             self._waiting.take().answer.cancel()
         if self._watch is not None:
@@ -95,7 +93,7 @@ class HashingThreads:
         self._waiting.put(job, _queue_path(job.requester))
 
     def _start_jobs(self) -> None:
-        """Start the jobs that threads are free for."""
+        """Start as many jobs as there are free threads."""
         while self._waiting and (lane := self._competing_lane()):
             self._start_competing(self._waiting.take(), lane)
         while self._waiting and self._yielding.has_room:
@@ -134,7 +132,7 @@ class HashingThreads:
                 job.answer.set_result(future.result())
         self._start_jobs()
 
-    # The watch: it runs while jobs wait for yielding threads, and measures what these get.
+    # The watch runs while jobs wait for idle threads, and measures their processor time.
 
     def _watch_from_now(self) -> None:
         if self._competing is None:
@@ -145,7 +143,7 @@ class HashingThreads:
         self._watch = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """Start a job again, or one that waits, if the yielding threads are starved."""
+        """Start a running or waiting job again if the idle threads are starved."""
         self._watch = None
         unanswered = [job for job in self._yielding.jobs if not job.answer.done()]
         if not unanswered and not self._waiting:
@@ -162,7 +160,7 @@ class HashingThreads:
         return Usage(time.monotonic(), yielding, time.process_time() - yielding - competing)
 
     def _competing_lane(self) -> Lane | None:
-        """Return the threads of the normal class if those that yield are starved."""
+        """Return the threads of normal priority if the idle ones are starved."""
         if not (self._competing and self._competing.has_room and self._yielding.jobs):
             return None
         is_allowed = self._starvation.allows_competing(

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Job(NamedTuple):
-    """Work of a requester, and the future of its result."""
+    """The work of a requester, and the future of its result."""
 
     work: Callable[[], Any]
     requester: Requester
@@ -23,7 +23,7 @@ class Job(NamedTuple):
 
 
 class Lane:
-    """`threads` threads that run `prepare` when they start."""
+    """Threads that run `prepare` when they start."""
 
     def __init__(self, threads: int, name: str, prepare: Callable[[], None] | None = None) -> None:
         self.threads = threads
@@ -36,7 +36,7 @@ class Lane:
 
     @property
     def jobs(self) -> Sequence[Job]:
-        """The jobs under way, the longest first."""
+        """The running jobs, the longest first."""
         for future in [future for future in self._running if future.done()]:
             del self._running[future]
         return list(self._running.values())
@@ -47,17 +47,17 @@ class Lane:
         return len(self.jobs) < self.threads
 
     def start(self, job: Job, work: Callable[[], T]) -> "Future[T]":
-        """Run the work on a thread; the caller has seen that there is room."""
+        """Run the job on a free thread, which the caller has checked."""
         future = self._pool.submit(work)
         self._running[future] = job
         return future
 
     def processor_seconds(self) -> float:
-        """Return what the threads used since they were started."""
+        """Return the processor time of the threads since their start."""
         return math.fsum(map(time.clock_gettime, self._clocks))
 
     def close(self) -> None:
-        """Let the threads go once their work is done."""
+        """Stop the threads after their current jobs."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _initialize(self) -> None:

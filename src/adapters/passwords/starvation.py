@@ -1,24 +1,24 @@
-"""Whether threads of the idle scheduling class get too little of the processors."""
+"""Detection of idle-priority threads that get too little processor time."""
 
 import math
 from typing import NamedTuple
 
 _STARVED = 1 / 6
-"""Yielding threads that get less of one processor than this, all together, are starved.
+"""The share of one processor below which all idle threads together are starved.
 
 Beside busy programs they get about a hundredth; a fair share beside five is a sixth.
 """
 _BUSY = 1 / 2
-"""A service that uses more of one processor than this beside its hashing starves it by itself."""
+"""The share of one processor above which the rest of the service starves them itself."""
 _SHARE = 1 / 10
-"""What jobs may take of one processor from a service that starves them by itself."""
+"""The share of one processor for jobs when the service starves them itself."""
 _WINDOW_OF_A_JOB = 1 / 8
 _WINDOW_SECONDS = 0.01, 0.05
-"""How long is measured before a job is started again: a part of what it takes, within bounds."""
+"""The minimum and maximum of a measurement, which is a part of a job's time."""
 
 
 class Usage(NamedTuple):
-    """Seconds on the wall's clock, and of processors: yielding threads, and all but hashing."""
+    """Wall-clock seconds, and processor seconds of the idle threads and of all but hashing."""
 
     wall: float
     yielding: float
@@ -26,7 +26,7 @@ class Usage(NamedTuple):
 
 
 class Starvation:
-    """Compares usage at the start of a window with usage now.
+    """Compares usage at the start of a window with current usage.
 
     `job_seconds` is the processor time of a job, or 0 before the first has ended.
     """
@@ -37,14 +37,14 @@ class Starvation:
         self._competed_at = -math.inf
 
     def start_window(self, now: Usage, *, job_seconds: float) -> float:
-        """Measure from now on; return the seconds until the window is full."""
+        """Start a measurement and return its length in seconds."""
         self._start = now
         least, most = _WINDOW_SECONDS
         self._window = max(least, min(job_seconds * _WINDOW_OF_A_JOB or most, most))
         return self._window
 
     def allows_competing(self, now: Usage, *, job_seconds: float) -> bool:
-        """Return whether a job may be started on a thread of the normal class."""
+        """Return whether a job may start at normal priority."""
         wall = now.wall - self._start.wall
         if wall < self._window * 0.9:  # it says nothing
             return False
@@ -55,5 +55,5 @@ class Starvation:
         return now.wall >= self._competed_at + job_seconds / _SHARE
 
     def note_competing(self, now: Usage) -> None:
-        """Remember that a job was started on a thread of the normal class."""
+        """Note that a job started at normal priority."""
         self._competed_at = now.wall

@@ -1,10 +1,10 @@
-"""Writes that are made one after the other, sent as one."""
+"""A transport that sends consecutive writes together."""
 
 import asyncio
 from collections.abc import Callable
 
 _ENOUGH = 65_536
-"""Bytes that wait for no more to come."""
+"""Bytes that are sent without waiting for more."""
 LINGER_SECONDS = 2
 """How long a client that is still sending may take to read its last answer."""
 
@@ -13,16 +13,15 @@ _Data = bytes | bytearray | memoryview
 
 
 class CoalescingTransport(asyncio.Transport):
-    """Sends together what one step of the event loop writes.
+    """Sends together everything that one step of the event loop writes.
 
-    It has the methods of a transport that uvicorn calls; the others raise `NotImplementedError`.
+    It implements the transport methods that uvicorn calls; the others raise `NotImplementedError`.
+    uvicorn writes the head and the body of an answer separately: two system calls here and two
+    packets for the client.
 
-    uvicorn writes the head of an answer and its body apart: two system calls here and two packets
-    for the client, where one of each is enough.
-
-    A socket that is closed before all input is read is reset, and the reset discards answers that
-    the client has not read. While `expects_more()`, closing ends the sending side alone, discards
-    input for at most `LINGER_SECONDS`, and then closes (RFC 9112, section 9.6).
+    A socket that is closed with unread input is reset, and the reset discards answers that the
+    client has not read. While `expects_more()`, closing ends the sending side only, discards input
+    for at most `LINGER_SECONDS`, and then closes (RFC 9112, section 9.6).
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class CoalescingTransport(asyncio.Transport):
         """Whether this side has closed it, and waits at most for the other."""
 
     def write(self, data: _Data) -> None:
-        """Keep it until this step is over, or until there is enough."""
+        """Buffer the data until the end of this step, or until there is enough."""
         if not self._written:
             self._loop.call_soon(self._send)
         self._written.append(data)
@@ -47,7 +46,7 @@ class CoalescingTransport(asyncio.Transport):
             self._send()
 
     def close(self) -> None:
-        """Send what was written, and close."""
+        """Send buffered data, and close."""
         if self.closed:
             return
         self._send()
@@ -62,20 +61,20 @@ class CoalescingTransport(asyncio.Transport):
             self._transport.close()
 
     def is_closing(self) -> bool:
-        """Say whether it was closed, on either side."""
+        """Report whether either side has closed the connection."""
         return self.closed or self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        """Return what the transport returns."""
+        """Return the information of the transport."""
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
-        """Read no more for now; input of a closed connection is read to be discarded."""
+        """Pause reading; input of a closed connection is still discarded."""
         if not self.closed:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Resume reading."""
         if not self.closed:
             self._transport.resume_reading()
 

@@ -1,4 +1,4 @@
-"""File descriptors: how many a server may use, and how many of them connections may take."""
+"""File descriptors: the limit of a server, and the share of connections."""
 
 import asyncio
 import resource
@@ -7,14 +7,14 @@ from contextlib import suppress
 from ordergate.entrypoints.server.http_protocol import BoundedHttpProtocol
 
 MOST = 65_536
-"""So many are asked for, if the system allows that."""
+"""The requested limit, if the system allows it."""
 
 RESERVED = 64
-"""So many, or half of all, are left to the database, the throttle, key files and modules."""
+"""Descriptors for database, throttle, key files and modules; at most half of all."""
 
 
 def raise_limit() -> None:
-    """Raise this process's limit as far as it may without privileges; workers inherit it."""
+    """Raise this process's limit to the unprivileged maximum, for workers too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft not in (resource.RLIM_INFINITY, most) and soft < most:
@@ -23,7 +23,7 @@ def raise_limit() -> None:
 
 
 def most_connections() -> int:
-    """Return how many connections a worker may hold."""
+    """Return the maximum of connections of a worker."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         soft = MOST
@@ -31,9 +31,9 @@ def most_connections() -> int:
 
 
 class ReservingHttpProtocol(BoundedHttpProtocol):
-    """Closes a connection that would take one of the last descriptors.
+    """Closes connections that would use the last descriptors.
 
-    Those who hold many connections then keep new clients out, and fail no request of others.
+    Clients that hold many connections keep new clients out, but fail no open request.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

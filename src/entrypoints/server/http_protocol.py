@@ -1,4 +1,4 @@
-"""HTTP/1.1 over uvicorn's protocol, with bounds on what a connection holds and answers in order."""
+"""HTTP/1.1 over uvicorn's protocol, with bounded connections and ordered answers."""
 
 import asyncio
 import logging
@@ -24,11 +24,11 @@ from ordergate.entrypoints.server.request_cycle import BoundedFlow, BreakableCyc
 from ordergate.entrypoints.server.request_target import check_target
 
 PIECE_BYTES = 2_048
-"""What the parser is given in one call: the bound on the requests that one call can queue."""
+"""The input of one parser call, which limits the requests that it can queue."""
 STEP_BYTES = 8_192
-"""What is parsed of a connection in one step of the loop, so that others get their turn."""
+"""The input of a connection that one step of the event loop parses."""
 HEAD_SECONDS = 30
-"""How long a connection may wait for its first request, or for the rest of a head."""
+"""The time limit for the first request, and for the rest of a head."""
 
 _NOTHING = memoryview(b"")
 
@@ -36,15 +36,15 @@ _log = logging.getLogger("ordergate.http")
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """A connection that holds little, and answers each request in its turn.
+    """A connection that holds little and answers requests in order.
 
-    uvicorn resumes reading at each answer, also while requests are queued, so a client that
-    pipelines fills the memory. Here the parser gets `PIECE_BYTES` at a time, and none while a
-    request is queued; until then the rest of one read waits, and nothing more is read.
+    uvicorn resumes reading at each answer, even while requests are queued, so a pipelining client
+    fills the memory. This protocol feeds the parser `PIECE_BYTES` at a time, and none while a
+    request is queued. The rest of a read waits, and nothing more is read.
 
-    A head has at most `MAX_HEAD_BYTES`, to one piece, and `MAX_HEAD_FIELDS`. So has what precedes
-    a piece of a body. Trailers are dropped (RFC 9110, section 6.5.1). A refusal is sent when all
-    requests before it are answered, and closes the connection.
+    A head has at most `MAX_HEAD_BYTES`, rounded up to a piece, and `MAX_HEAD_FIELDS`. The same
+    limit applies to data before a piece of a body. Trailers are dropped (RFC 9110, section 6.5.1).
+    A refusal is sent after the answers to all earlier requests, and closes the connection.
     """
 
     cycle: BreakableCycle
@@ -57,7 +57,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _refusal: Problem | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin a connection; the client has `HEAD_SECONDS` to send a request."""
+        """Begin a connection, with `HEAD_SECONDS` for a request."""
         socket = cast("asyncio.Transport", transport)
         self._coalescing = CoalescingTransport(socket, self._expects_more)
         super().connection_made(self._coalescing)
@@ -65,14 +65,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._limit_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what waits."""
+        """Drop waiting input and requests."""
         self._unset_keepalive_if_required()
         self._rest = _NOTHING
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse as much as may be parsed now, and keep the rest of it."""
+        """Parse as much input as allowed, and keep the rest."""
         if self._refusal or self._coalescing.closed:
             return
         if len(data) <= PIECE_BYTES and not self._rest and not self.pipeline:
@@ -88,7 +88,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, and no trailer; of too many, one is enough to refuse the request."""
+        """Accept a header and drop a trailer; one header too many refuses the request."""
         if self._in_head and len(self.headers) <= MAX_HEAD_FIELDS:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
@@ -96,9 +96,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Begin a request, or queue it. Raises `ValueError` for a target that is malformed.
+        """Begin a request, or queue it. Raises `ValueError` for a malformed target.
 
-        As uvicorn's, without its limit of connections and its web sockets, which are off here.
+        This is uvicorn's method without its limit of connections and without web sockets.
         """
         if b"#" in self.url or not self.url.startswith(b"/"):
             check_target(self.url)
@@ -135,7 +135,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        """Begin the count again."""
+        """Restart the count of bytes."""
         self._uncounted = 0
         super().on_body(body)
 
@@ -147,24 +147,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Begin the next request, or send the refusal that comes after this answer."""
+        """Begin the next request, or send the refusal that follows this answer."""
         self._unanswered -= 1
         super().on_response_complete()
         if self._refusal and not self._unanswered:
             self._send_refusal(self._refusal)
 
     def _is_blocked(self) -> bool:
-        """Whether nothing may be parsed now: a request is queued, or much of a body is."""
+        """Whether parsing must wait: a request is queued, or much of a body is."""
         return bool(self.pipeline) or (
             self._unanswered > 0 and len(self.cycle.body) > HIGH_WATER_LIMIT
         )
 
     def _expects_more(self) -> bool:
-        """Whether the client may still be sending, so that a reset could take away its answers."""
+        """Whether the client may still be sending, so a reset could discard answers."""
         return self._in_body or self._in_head or self._refusal is not None or self.flow.read_paused
 
     def _limit_time(self) -> None:
-        """Close later if no request is under way; a head that has begun gets no more time."""
+        """Start the idle timeout if no request is open; a begun head keeps its own."""
         if self._unanswered:
             self._timing_head = False
             self._unset_keepalive_if_required()
@@ -176,17 +176,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             )
 
     def _resume(self) -> bool:
-        """Return whether the socket may be read; parse the rest first, when there is one."""
+        """Parse the remaining input; return whether the socket may be read."""
         if self._refusal or self._is_blocked():
             return False
         if self._rest:
-            # Later: an answer that has just ended begins the next request after this.
+            # Later, because an answer that has just ended begins the next request after this call.
             self.loop.call_soon(self._parse_rest)
             return False
         return True
 
     def _parse_rest(self) -> None:
-        """Parse until a request is queued, and read no more while something is left."""
+        """Parse until a request is queued, and pause reading while input remains."""
         if self.transport.is_closing():
             return
         step = max(len(self._rest) - STEP_BYTES, 0)
@@ -205,7 +205,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.loop.call_soon(self._parse_rest)
 
     def _parse(self, piece: bytes | memoryview) -> None:
-        """Parse; refuse what is malformed, and too much without anything being complete."""
+        """Parse input; refuse malformed requests and oversized incomplete ones."""
         while piece:
             self._uncounted += len(piece)
             try:
@@ -221,7 +221,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(HEAD_TOO_LARGE)
 
     def _refuse(self, problem: Problem) -> None:
-        """Parse no more; answer with this in the turn of the request that it is about."""
+        """Stop parsing, and answer with this refusal in the request's turn."""
         self._refusal = problem
         self._rest = _NOTHING
         self.flow.pause_reading()

@@ -1,4 +1,4 @@
-"""Requests and flow control of one connection, as uvicorn's with bounds."""
+"""Requests and flow control of a connection: uvicorn's, with limits."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,20 +19,21 @@ class BoundedFlow(FlowControl):
         self._may_read = may_read
 
     def resume_reading(self) -> None:
-        """Read again, unless what was read already waits."""
+        """Resume reading, unless unparsed input waits."""
         if self.read_paused and self._may_read():
             super().resume_reading()
 
 
 class BreakableCycle(RequestResponseCycle):
-    """A request whose body may turn out to be malformed while it is being answered."""
+    """A request whose body may prove malformed while it is answered."""
 
     _refuse: Callable[[], None] | None = None
 
     def break_off(self, refuse: Callable[[], None]) -> None:
-        """End the body: the application sees a client that has gone once it reads the body.
+        """End the body as if the client had disconnected.
 
-        Then `refuse` is called. An application that does not read it answers as usual.
+        `refuse` is called once the application reads the body. An application that reads no body
+        answers as usual.
         """
         self._refuse = refuse
         self.keep_alive = False

@@ -1,4 +1,4 @@
-"""The target of a request line that is no plain path."""
+"""Request targets other than plain paths."""
 
 import re
 
@@ -8,10 +8,10 @@ _ABSOLUTE_FORM = re.compile(rb"https?://([^/?]*)", re.IGNORECASE)
 
 
 def check_target(target: bytes) -> None:
-    """Raise `ValueError` unless it is in absolute form with an authority, or `*`.
+    """Raise `ValueError` unless the target is `*` or in absolute form.
 
-    RFC 9112, section 3.2: a target has no fragment; user information is refused as RFC 9110,
-    section 4.2.4, recommends.
+    The absolute form has an authority and no fragment (RFC 9112, section 3.2). User information is
+    refused, as RFC 9110, section 4.2.4, recommends.
     """
     absolute = _ABSOLUTE_FORM.match(target)
     if b"#" in target or not (target == b"*" or (absolute and is_authority(absolute[1]))):

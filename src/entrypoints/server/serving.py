@@ -1,4 +1,4 @@
-"""Listening on an address, and serving an application there with uvicorn."""
+"""Listening on an address, and serving an application with uvicorn."""
 
 import gc
 import logging
@@ -28,14 +28,14 @@ _log = logging.getLogger("ordergate.server")
 
 
 class CannotListen(Exception):
-    """The address is taken, not of this machine, or not permitted; the message says which."""
+    """The address is in use, not local, or not permitted. The message says which."""
 
 
 def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
-    """Bind a TCP socket and let connections queue on it; port 0 lets the system choose.
+    """Bind a TCP socket and queue its connections; port 0 is the system's choice.
 
-    It comes first, so that a taken port is known before anything starts. Raises `CannotListen`,
-    which ends with the `advice`.
+    It comes first, so a taken port is known before anything starts. Raises `CannotListen` with a
+    message that ends with the `advice`.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -52,14 +52,14 @@ def listen(host: str, port: int, *, advice: str = "choose another with --port") 
 
 
 def url_of(listening: socket.socket) -> str:
-    """Return the address that a browser on this machine finds the socket at."""
+    """Return the URL of the socket for a local browser."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Config(uvicorn.Config):
     def configure_logging(self) -> None:
-        """Let a worker write the last lines of its log before uvicorn's repeated SIGTERM ends it.
+        """Write a worker's last log lines before uvicorn's repeated SIGTERM ends it.
 
         `ordergate.entrypoints.asgi` configures the log itself.
         """
@@ -68,10 +68,10 @@ class _Config(uvicorn.Config):
             signal.signal(signal.SIGTERM, _flush_and_end)
 
     def load(self) -> None:
-        """Load the application, in the process that serves it.
+        """Load the application in its serving process.
 
-        What is there then stays, so the garbage collector need not walk all of it again and again,
-        which would hold up every request; and it looks less often for what requests leave behind.
+        Existing objects are frozen, so full collections, which block requests, do not scan them.
+        Collections are also rarer.
         """
         if multiprocessing.parent_process() is not None:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # uvicorn handles it now
@@ -88,11 +88,10 @@ def _flush_and_end(number: int, _frame: FrameType | None) -> None:
 
 
 def _drain_when_the_supervisor_ends() -> None:
-    """Wait on a thread for the end of the supervisor, and do as after SIGTERM.
+    """Drain, as after SIGTERM, when the supervisor ends.
 
-    A supervisor that was killed cannot end its workers. They would keep the port, and answer with
-    its settings beside the server that takes its place. The thread waits on a pipe whose other end
-    the supervisor holds.
+    A killed supervisor cannot end its workers. They would keep the port, and serve its settings
+    beside a new server. The thread waits on a pipe whose other end the supervisor holds.
     """
 
     def wait() -> None:
@@ -122,12 +121,11 @@ class _Server(uvicorn.Server):
 def serve(
     app: Callable[..., Any] | str, listening: socket.socket, *, database: str, workers: int = 1
 ) -> bool:
-    """Serve until SIGINT or SIGTERM, then finish what is under way within 10 s and return.
+    """Serve until SIGINT or SIGTERM, then finish open requests within 10 s.
 
-    SIGHUP does the same to one process; of several workers, it replaces one after the other.
-    `app` is an ASGI application or, as `module:function`, the name of what makes one; only a name
-    can be served by several workers. `database` names the database for the log. Returns False when
-    the application could not start.
+    SIGHUP does the same to one process; it replaces several workers one by one. `app` is an ASGI
+    application or the name of its factory, as `module:function`; several workers need a name.
+    `database` names the database for the log. Returns False when the application could not start.
     """
     raise_limit()
     config = _Config(
@@ -162,10 +160,10 @@ def serve(
 
 
 def _supervise(supervisor: Supervisor) -> bool:
-    """Run the workers. Ctrl-C and the end of a terminal reach their process group as a whole.
+    """Run the workers; a terminal signals their whole process group.
 
-    Workers inherit a mask that blocks both signals, so that none of them ends while it is starting,
-    with a traceback and another one in its place. The supervisor ends them, or replaces them.
+    Workers inherit a mask that blocks both signals. Otherwise a starting worker would end with a
+    traceback and be restarted. The supervisor ends or replaces them.
     """
     # Another thread receives what the main thread blocks; the handlers run in the main thread.
     Thread(target=Event().wait, name="signal-receiver", daemon=True).start()

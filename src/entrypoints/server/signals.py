@@ -1,6 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP end a command with one line and the exit status 128 + number.
+"""SIGINT, SIGTERM and SIGHUP end a command with one line and a status.
 
-A signal that was ignored when the process started, as by `nohup`, stays ignored.
+The exit status is 128 + the number of the signal. A signal that was ignored at the start of the
+process, as by `nohup`, stays ignored.
 """
 
 import os
@@ -13,11 +14,11 @@ _FIRST_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _RETRY_SECONDS = 0.01
 
 _raised: list[int] = []
-"""The signal that ends this process, once `Terminated` was raised for it."""
+"""The signal that ends this process, after `Terminated` was raised for it."""
 
 
 class Terminated(SystemExit):
-    """SIGTERM or SIGHUP has arrived; an event loop lets a `SystemExit` through."""
+    """SIGTERM or SIGHUP has arrived. Event loops do not catch a `SystemExit`."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -25,9 +26,9 @@ class Terminated(SystemExit):
 
 
 def exit_on_signals() -> None:
-    """End the process where it is, from now on. Imports have nothing to clean up.
+    """From now on, end the process immediately; imports need no cleanup.
 
-    As process 1 of a container, Linux ignores each signal that has no handler.
+    As process 1 of a container, Linux ignores each signal without a handler.
     """
     for number in _FIRST_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -35,9 +36,9 @@ def exit_on_signals() -> None:
 
 
 def raise_on_signals() -> None:
-    """Raise `KeyboardInterrupt` or `Terminated` in the main thread, from now on.
+    """From now on, raise `KeyboardInterrupt` or `Terminated` in the main thread.
 
-    `finally` blocks run: temporary files are removed, transactions are rolled back.
+    `finally` blocks run: they remove temporary files and roll back transactions.
     """
     for number in _FIRST_SIGNALS:
         if signal.getsignal(number) is _exit:
@@ -47,7 +48,7 @@ def raise_on_signals() -> None:
 
 
 def complain(number: int) -> None:
-    """Write which signal has ended the command."""
+    """Write the name of the signal that has ended the command."""
     reason = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
     if sys.stderr is not None:  # it is closed, as after `2>&-` in a shell
         with suppress(OSError):
@@ -61,14 +62,14 @@ def _exit(number: int, _frame: FrameType | None) -> None:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
-    """Raise once: systems that shut down send both signals, and cleaning up must go on."""
+    """Raise the exception once, because a shutdown sends several signals during cleanup."""
     if not _raised:
         _raised.append(number)
         raise Terminated(number)
 
 
 def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Send the signal again if its exception was raised in a finalizer, where Python drops it."""
+    """Send the signal again if Python dropped its exception in a finalizer."""
     match unraisable.exc_value:
         case Terminated(number=number):
             _raised.clear()
@@ -79,5 +80,5 @@ def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
             return
     from threading import Timer, main_thread  # noqa: PLC0415 - signals come before it is loaded
 
-    # Sent to the main thread, the signal interrupts what that waits for.
+    # Sent to the main thread, the signal interrupts its system call.
     Timer(_RETRY_SECONDS, signal.pthread_kill, [main_thread().ident, number]).start()

@@ -1,4 +1,4 @@
-"""The supervisor of several worker processes: it starts them, and starts those again that end."""
+"""The supervisor that starts and restarts worker processes."""
 
 import logging
 import signal
@@ -15,17 +15,17 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 
 STEADY_SECONDS = 60.0
-"""A worker that has run for so long had no fault at its start: the pauses begin again."""
+"""The run time after which the pauses before restarts begin again."""
 
 START_SECONDS = 60.0
-"""How long a worker may start without an answer to the supervisor, as on a busy machine."""
+"""The time limit for a starting worker's answer, as on a busy machine."""
 
 _log = logging.getLogger("ordergate.server")
 
 
 @dataclass
 class _Place:
-    """One of the workers. `restart_at` is set while none runs in this place."""
+    """The place of a worker; `restart_at` is set while it is empty."""
 
     worker: Process
     is_first: bool
@@ -37,14 +37,14 @@ class _Place:
 
 
 class Supervisor(Multiprocess):
-    """Starts a worker again after it has ended, for whatever reason, and keeps the others.
+    """Restarts workers that end, and keeps the others.
 
-    uvicorn's own supervisor ends all workers when a new one fails to start, as it does while the
-    database is away, and restarts without a pause a worker that is killed. Here each restart of the
-    same place waits twice as long as the one before, from 0.5 s to 30 s.
+    uvicorn's supervisor ends all workers when a new one fails to start, as with an unreachable
+    database, and restarts a killed worker without a pause. This one doubles the pause of a place at
+    each restart, from 0.5 s to 30 s.
 
-    Only the first start is different: when every worker fails before any of them is ready, the
-    configuration is wrong. Then `run` returns, and `has_failed` is true.
+    The first start differs: if every worker fails before one is ready, the configuration is wrong.
+    Then `run` returns, and `has_failed` is true.
     """
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
@@ -54,7 +54,7 @@ class Supervisor(Multiprocess):
         self._places: dict[int, _Place] = {}
 
     def keep_subprocess_alive(self) -> None:
-        """Look at each worker, and start again those whose pause is over."""
+        """Check each worker, and restart those whose pause is over."""
         for index in range(len(self.processes)):
             if self.should_exit.is_set():
                 return
@@ -69,7 +69,7 @@ class Supervisor(Multiprocess):
             self.should_exit.set()
 
     def _place(self, index: int) -> _Place:
-        """Return what is known of a worker; SIGHUP and SIGTTIN put others there."""
+        """Return the state of a worker, which SIGHUP and SIGTTIN replace."""
         place = self._places.get(index)
         if place is None or place.worker is not self.processes[index]:
             worker = self.processes[index]
@@ -92,9 +92,9 @@ class Supervisor(Multiprocess):
         _log.error("worker_ended", extra={**end, "restart_seconds": place.pause})
 
     def _answers(self, place: _Place) -> bool:
-        """Ask the worker whether it serves; it has some seconds to answer, and more to start.
+        """Ask whether the worker serves; it has seconds to answer, more at its start.
 
-        This waits for nothing, so that no worker delays the signals that the supervisor handles.
+        This method never waits, so no worker delays the handling of signals.
         """
         connection, now = place.worker.parent_conn, time.monotonic()
         try:
@@ -118,7 +118,7 @@ class Supervisor(Multiprocess):
         self._places[index] = _Place(worker, is_first=False, pause=pause)
 
     def _failed_at_first(self, place: _Place) -> bool:
-        """Say whether a worker of the first start has ended by itself, before any was ready."""
+        """Report whether a worker of the first start ended before any was ready."""
         ended = place.restart_at is not None and (place.worker.exitcode or 0) > 0
         return place.is_first and ended and not self._has_served
 

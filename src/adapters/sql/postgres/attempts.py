@@ -1,4 +1,4 @@
-"""Work on PostgreSQL, repeated while that may help, and reported by the storage's errors."""
+"""Repetition of PostgreSQL jobs, and their errors."""
 
 import asyncio
 import secrets
@@ -19,16 +19,16 @@ from ordergate.adapters.sql.postgres.errors import (
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
 
 MAX_ATTEMPTS = 5
-"""How often work is tried that may succeed soon."""
+"""The maximum of attempts of a job."""
 
 _FIRST_PAUSE_SECONDS = 0.05
 
 
 class Attempts:
-    """Repeats work after a transient failure, for as long as a statement may take.
+    """Repeats jobs after transient failures, within the time of a statement.
 
-    `on_silence` is called when a connection of the pool gave no answer in time. Work is repeated
-    once then, and has its whole time again.
+    `on_silence` is called when a pooled connection did not answer in time. The job is repeated once
+    then, with its whole time.
     """
 
     def __init__(self, *, statement_seconds: float, on_silence: Callable[[], None]) -> None:
@@ -39,10 +39,10 @@ class Attempts:
         self._idle.set()
 
     async def run(self, once: Callable[[], Awaitable[T]], *, repeatable: bool = False) -> T:
-        """Run work until it is done.
+        """Run a job until it succeeds or fails permanently.
 
-        Raises `StorageUnavailable`, `OutcomeUnknown` or `UnstorableValue`, without the cause, which
-        quotes the statement; SQLAlchemy's `IntegrityError` passes.
+        Raises `StorageUnavailable`, `OutcomeUnknown` or `UnstorableValue` without the cause, which
+        quotes the statement. SQLAlchemy's `IntegrityError` passes.
         """
         self._under_way += 1
         self._idle.clear()
@@ -54,7 +54,7 @@ class Attempts:
                 self._idle.set()
 
     async def wait_until_idle(self) -> None:
-        """Wait for all work that is under way."""
+        """Wait for all running jobs."""
         await self._idle.wait()
 
     async def _repeat(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:

@@ -1,4 +1,4 @@
-"""PostgreSQL, opened for one process: a pool of connections that the event loop waits for."""
+"""A PostgreSQL database, opened for one process with a pool of connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ from ordergate.adapters.sql.postgres.transaction import run_transaction, run_wor
 from ordergate.application.errors import StorageUnavailable
 
 _FOR_SHARED_READS = 1
-"""Connections beyond the pool that are opened for shared reads when all of the pool are in use."""
+"""Extra connections for shared reads when the pool is exhausted."""
 
 _KEPT_FOR_READS = 2
 """Connections that writes never take, so writes that wait for a row block no reads."""
@@ -34,27 +34,27 @@ _WAIT_FOR_STANDBYS = text(
     "SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''"
     " THEN pg_logical_emit_message(true, 'ordergate', '') END"
 )
-"""Write something to the log, since a COMMIT waits for standbys only after that.
+"""Write a log message, because a COMMIT without writes does not wait for standbys.
 
-It waits until they have the log up to itself, and so all that was committed before.
+The COMMIT waits until the standbys have the log up to this message, and so all earlier commits.
 """
 
 
 class PostgresDatabase(Database):
-    """One PostgreSQL database, at the first of the URL's hosts that is fit to use.
+    """A PostgreSQL database, at the first usable host of its URL.
 
-    A read is one statement outside any transaction: one trip to the server. A write is a
-    transaction at READ COMMITTED. It is repeated as a whole after a serialization failure, a
-    deadlock or a connection lost before COMMIT, up to `MAX_ATTEMPTS` times and as long as a
-    statement may take. After a connection lost during COMMIT, only repeatable work is repeated;
-    other work is `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
+    A read is one statement outside any transaction: one round trip. A write is a transaction at
+    READ COMMITTED. It is repeated as a whole after a serialization failure, a deadlock or a
+    connection lost before COMMIT, up to `MAX_ATTEMPTS` times and within the time of a statement.
+    After a connection lost during COMMIT, only repeatable jobs are repeated; other jobs are
+    `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
 
     When all connections are in use, a shared read opens one more and closes it.
 
-    A connection that was idle for more than `idle_seconds` is not used again. Work for which one
-    of the pool does not answer in time is repeated once, on a new connection.
+    A connection that was idle for more than `idle_seconds` is not used again. A job whose pooled
+    connection does not answer in time is repeated once on a new connection.
 
-    What is raised as `StorageUnavailable` quotes no value, no statement and no password.
+    `StorageUnavailable` quotes no value, no statement and no password.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class PostgresDatabase(Database):
         large: bool = False,  # noqa: ARG002 - the server is what reads
         shared: bool = False,
     ) -> T:
-        """Run one statement, again if the connection is lost."""
+        """Run one statement, again after a lost connection."""
 
         async def once() -> T:
             async with self._reads.connect() as connection:
@@ -102,7 +102,7 @@ class PostgresDatabase(Database):
             return await self._attempts.run(once)
 
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
-        """Run a transaction; the work decides by the rows it locks, and waits for those."""
+        """Run a transaction; the job locks the rows that decide."""
         async with (
             self._turn(self._writes, "too many writes are waiting"),
             self._turn(self._not_shared, _ALL_IN_USE),
@@ -113,7 +113,7 @@ class PostgresDatabase(Database):
 
     @asynccontextmanager
     async def _turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
-        """Hold a turn, and wait for one as long as for a connection."""
+        """Wait for a turn, as long as for a connection, and hold it."""
         try:
             if turns.locked():
                 async with asyncio.timeout(self._pool_seconds):
@@ -128,10 +128,10 @@ class PostgresDatabase(Database):
             turns.release()
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
-        """Read, and commit what makes COMMIT wait for the synchronous standbys, if there are any.
+        """Read, and commit a message that waits for synchronous standbys, if any.
 
-        What another transaction committed may be visible though its COMMIT was never confirmed:
-        its session was ended while it waited.
+        Another transaction's rows may be visible although its COMMIT was never confirmed, because
+        its session was ended during the wait.
         """
 
         def wait(connection: Connection) -> T | None:
@@ -143,7 +143,7 @@ class PostgresDatabase(Database):
         return await self.write(wait, repeatable=True)
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
-        """Read in a transaction, whose statements would each see what was committed before it."""
+        """Read in one transaction, so all statements see one snapshot."""
 
         def in_one_snapshot(connection: Connection) -> T:
             connection.execute(_ONE_SNAPSHOT)
@@ -152,7 +152,7 @@ class PostgresDatabase(Database):
         return await self.write(in_one_snapshot, repeatable=True)
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
-        """Run the work behind an advisory lock, for as long as it takes."""
+        """Run the job under an advisory lock, without a time limit."""
 
         def alone(connection: Connection) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
@@ -162,14 +162,14 @@ class PostgresDatabase(Database):
         await self._attempts.run(lambda: run_transaction(engine, alone))
 
     async def exists(self) -> bool:
-        """Say that there is one: if it cannot be reached, reading says why."""
+        """Return true: an unreachable database is reported by the first read."""
         return True
 
     async def check(self) -> None:
-        """Do nothing: a server that is another one by now has closed its connections."""
+        """Do nothing: a replaced server has closed its connections."""
 
     async def close(self) -> None:
-        """Wait for what is under way and close every connection."""
+        """Finish running jobs and close every connection."""
         await self._attempts.wait_until_idle()
         await self._limits.close()
         await self._engine.dispose()

@@ -1,4 +1,4 @@
-"""The hosts of a URL, in the order in which they are tried."""
+"""The hosts of a URL, in the order of their attempts."""
 
 from collections import deque
 
@@ -8,11 +8,11 @@ from ordergate.adapters.sql.postgres.connection import PostgresConnection, conne
 from ordergate.adapters.sql.postgres.url import split_hosts
 
 CONNECT_SECONDS = 3.0
-"""How long each host may take to accept a connection."""
+"""The time limit for a host to accept a connection."""
 
 
 class Hosts:
-    """Connects to the first host that is fit to use; a host that is not moves to the end.
+    """Connects to the first usable host; an unusable one moves to the end.
 
     The driver would share one time limit among all hosts, which the first could use up.
     """
@@ -23,20 +23,20 @@ class Hosts:
 
     @property
     def first(self) -> str:
-        """The URL of the host that is tried first."""
+        """The URL of the next host."""
         return self._urls[0]
 
     async def connect(self) -> PostgresConnection:
-        """Connect, with the time limit of statements. Raises what the last host tried raised."""
+        """Connect with the time limit of statements. Raises the last host's error."""
         return await self._connect(self._statement_seconds)
 
     async def connect_without_time_limit(self) -> PostgresConnection:
-        """Connect, without a time limit of statements."""
+        """Connect without a time limit of statements."""
         return await self._connect(0)
 
     async def _connect(self, statement_seconds: float) -> PostgresConnection:
         failure: Exception = ConnectionError()
-        for url in tuple(self._urls):  # others who connect meanwhile turn the queue
+        for url in tuple(self._urls):  # parallel connections rotate the queue too
             try:
                 return await connect(
                     url, seconds=CONNECT_SECONDS, statement_seconds=statement_seconds

@@ -1,4 +1,4 @@
-"""A SQLite file, backed up and restored by SQLite's own means and inside its locks."""
+"""Backup and restoration of a SQLite file by SQLite's own means and locks."""
 
 import os
 import sqlite3
@@ -44,15 +44,15 @@ class SqliteFile(StorageFile):
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """Make the file that a URL without a flaw names."""
+        """Return the file of a valid URL."""
         return cls(path_in(url))
 
     def check(self, *, seconds: float | None) -> bool:
-        """Run SQLite's own check, if there is a file."""
+        """Run SQLite's own check if the file exists."""
         return not self._path.exists() or check_integrity(self._path, seconds=seconds)
 
     def backup(self, file: Path) -> Contents:
-        """Copy all pages in one step beside their place, and name the copy when it is sound."""
+        """Copy all pages to a hidden file, and publish it after a check."""
         with file_errors(self._path):
             is_there = files.is_file(self._path)
         if not is_there:
@@ -66,7 +66,7 @@ class SqliteFile(StorageFile):
         return contents
 
     def restore(self, file: Path, *, replace: bool) -> Contents:
-        """Copy the backup beside the database, check that, and write all its pages in one step."""
+        """Copy the backup beside the database, check it, and write its pages."""
         with refuse_on_os_error(file), file.open("rb"):
             pass
         with file_errors(self._path):
@@ -89,7 +89,7 @@ class SqliteFile(StorageFile):
         return contents
 
     def _last_id(self, *, replace: bool) -> int:
-        """Return the last id that an account had. Raises `BackupRefused` for what is not empty."""
+        """Return the last assigned account id. Raises `BackupRefused` if there is data."""
         last_id = 0
         try:
             with closing(connect(self._path)) as connection:

@@ -1,4 +1,4 @@
-"""The contents of a SQLite file: whose schema it has, and how many records."""
+"""The contents of a SQLite file: its schema and its records."""
 
 import sqlite3
 from contextlib import closing
@@ -20,9 +20,10 @@ from ordergate.application.ports.storage_file import Contents
 
 
 def count_contents(copy: Path, *, called: Path) -> Contents:
-    """Count the accounts and orders of a sound file, called another name in messages.
+    """Count the accounts and orders of a sound file.
 
-    Raises `BackupRefused` for another program's file, a newer one, and an unfinished copy.
+    Messages name the file `called`. Raises `BackupRefused` for another program's file, a newer
+    one, and an unfinished copy.
     """
     with engine_errors(copy), closing(connect(copy)) as connection:
         return run_interruptibly(connection, lambda: _count_in(connection, copy, called))
@@ -48,13 +49,13 @@ def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Conte
 
 
 def table_names(connection: sqlite3.Connection) -> set[str]:
-    """Return the names of all tables and views; SQLite compares names without regard to case."""
+    """Return the names of all tables and views, which SQLite compares without case."""
     query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
     return {name for (name,) in connection.execute(query)}
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
-    """Return the revision of Ordergate's schema, if there is one. Raises `ForeignSchema`."""
+    """Return the revision of Ordergate's schema, if any. Raises `ForeignSchema`."""
     columns = {
         name: frozenset(
             column for column, *_ in connection.execute(COLUMNS_OF.format(name)).description
@@ -68,7 +69,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 
 
 def is_foreign(connection: sqlite3.Connection) -> bool:
-    """Return whether there are tables of another program."""
+    """Return whether the file has tables of another program."""
     try:
         return _revision(connection) is None and not table_names(connection) <= {VERSIONS}
     except ForeignSchema:
@@ -76,7 +77,7 @@ def is_foreign(connection: sqlite3.Connection) -> bool:
 
 
 def advance_id_sequence(source: sqlite3.Connection, last_id: int) -> None:
-    """Let accounts that are opened later have ids beyond the last one."""
+    """Assign ids above the last one to later accounts."""
     known = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'users'"
     (known_id,) = source.execute(known).fetchone()
     source.execute("DELETE FROM sqlite_sequence WHERE name = 'users'")

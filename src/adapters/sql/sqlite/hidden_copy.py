@@ -1,4 +1,4 @@
-"""A file that is written out of sight, and gets its name when it is complete."""
+"""Hidden files that get their name when they are complete."""
 
 import fcntl
 import os
@@ -16,15 +16,15 @@ _HIDDEN = re.compile(r"\.ordergate-[0-9a-f]{16}")
 
 
 def refuse_existing(file: Path) -> None:
-    """Raise `BackupRefused` if there is a file of that name."""
+    """Raise `BackupRefused` if the file exists."""
     if os.path.lexists(file):
         raise BackupRefused(f"{file} exists; name a new file")
 
 
 def publish(copy: Path, file: Path) -> None:
-    """Give a complete copy its name; both are on the disk when this returns.
+    """Give a complete copy its name, and write both to the disk.
 
-    Raises `BackupRefused` if another file has got that name meanwhile.
+    Raises `BackupRefused` if another file has this name by now.
     """
     with refuse_on_os_error(file):
         _sync(copy)
@@ -38,10 +38,10 @@ def publish(copy: Path, file: Path) -> None:
 
 @contextmanager
 def copy_beside(file: Path) -> Iterator[Path]:
-    """Make an empty file in a hidden folder, for its owner alone; both are removed afterwards.
+    """Create an empty file in a hidden folder; remove both afterwards.
 
-    This process locks the folder, so that the next command can remove it if this one is killed. A
-    lock of the file itself would be in the way of SQLite on macOS.
+    Only the owner can read them. This process locks the folder, so the next command can remove the
+    folder of a killed process. A lock of the file itself would conflict with SQLite on macOS.
     """
     _remove_abandoned(file.parent)
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def _make_hidden_folder(parent: Path, stack: ExitStack) -> Path:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the hidden folders of processes that were killed: no process has them locked."""
+    """Remove unlocked hidden folders, which killed processes left."""
     with suppress(OSError):
         for folder in parent.iterdir():
             if _HIDDEN.fullmatch(folder.name) and folder.lstat().st_uid == os.geteuid():
@@ -85,7 +85,7 @@ def _open_folder(folder: Path) -> int:
 
 @contextmanager
 def refuse_on_os_error(file: Path) -> Iterator[None]:
-    """Raise `BackupRefused` for what the file system reports."""
+    """Raise `BackupRefused` for errors of the file system."""
     try:
         yield
     except OSError as error:
