@@ -1,4 +1,4 @@
-"""The `ordergate` command, ready for signals before the rest is imported."""
+"""The `ordergate` command, with signal handlers before other imports."""
 
 import gc
 import locale
@@ -10,9 +10,9 @@ from ordergate.entrypoints.server import signals
 
 
 def _use_utf_8() -> None:
-    """Start again in UTF-8 mode (PEP 540) where the locale has another encoding.
+    """Restart in UTF-8 mode (PEP 540) under another locale encoding.
 
-    Then settings, arguments and what is printed are UTF-8 in every locale.
+    Settings, arguments and output are then UTF-8 in every locale.
     """
     if not sys.flags.utf8_mode and sys.executable and locale.getencoding().lower() != "utf-8":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606

@@ -1,8 +1,7 @@
 """The application for any ASGI server.
 
-`uvicorn --factory ordergate.entrypoints.asgi:create` serves it. A request comes from the
-connection's peer, whatever uvicorn's own options for proxies say; `ORDERGATE_TRUSTED_PROXIES` names
-proxies.
+`uvicorn --factory ordergate.entrypoints.asgi:create` serves it. The client address is that of the
+connection under every server; `ORDERGATE_TRUSTED_PROXIES` names proxies.
 """
 
 import logging
@@ -22,15 +21,15 @@ _LEFT_TO_THE_SERVER = (
     "form of a request target",
     "time to send a head",
 )
-"""Bounds that `BoundedHttpProtocol` has, and that no application can have."""
+"""Limits of `BoundedHttpProtocol` that an application cannot enforce."""
 
 _log = logging.getLogger("ordergate.server")
 
 
 def create() -> FastAPI:
-    """Make the application for any server; log which bounds are left to that server.
+    """Make the application for any server, and log which limits the server must enforce.
 
-    Raises what `create_for_serve` raises.
+    Raises the errors of `create_for_serve`.
     """
     app = create_for_serve()
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
@@ -38,9 +37,9 @@ def create() -> FastAPI:
 
 
 def create_for_serve() -> FastAPI:
-    """Make the application that the environment's settings describe, for `ordergate serve`.
+    """Make the application of the environment's settings, for `ordergate serve`.
 
-    Wrong settings end the process with one line that names them all.
+    Wrong settings end the process with one line that names all mistakes.
     """
     try:
         settings = load_checked_settings()

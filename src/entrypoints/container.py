@@ -1,4 +1,4 @@
-"""The composition root: it chooses the adapter of each port, and gives each use case its ports."""
+"""The composition root: it chooses adapters and connects use cases to ports."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Settings whose values the adapters that they choose accept."""
+"""Settings that the chosen adapters accept."""
 
 from ordergate.entrypoints.config.settings import Settings, load_settings
 from ordergate.entrypoints.factories.databases import database_url_error
@@ -6,7 +6,7 @@ from ordergate.entrypoints.factories.tokens import signing_key_error
 
 
 def load_checked_settings() -> Settings:
-    """Read the environment. Raises `SettingsError` with every mistake that can be found now."""
+    """Read the environment. Raises `SettingsError` with all mistakes."""
     return load_settings(
         {"signing_key_file": signing_key_error, "database_url": database_url_error}
     )

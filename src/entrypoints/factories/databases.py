@@ -115,7 +115,7 @@ def database_url_error(url: str) -> str | None:
 
 
 def make_home(home: Path) -> None:
-    """Make the folder of state, for its owner alone. Raises `StorageUnavailable`."""
+    """Create the folder of state for its owner. Raises `StorageUnavailable`."""
     with file_errors(home):
         make_folder(home)
 

@@ -1,4 +1,4 @@
-"""The rules of domain and use cases, as the settings say."""
+"""Rules of the domain and the use cases, from the settings."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.config.settings import Settings
 
 _JWKS_MAX_AGE = timedelta(seconds=300)
-"""How long others may keep the public keys before they ask again."""
+"""How long other services may cache the public keys."""
 
 
 def make_password_rules(settings: Settings) -> PasswordRules:
@@ -29,19 +29,19 @@ def make_session_rules(settings: Settings) -> SessionRules:
 
 
 def make_key_schedule(settings: Settings) -> KeySchedule:
-    """Make the times between the changes of a signing key, which wait for its last token.
+    """Make the waiting times between the statuses of a signing key.
 
-    A process may sign until its next look at the file, and times are kept in whole seconds.
+    A process may sign until its next check of the file, and times are stored in whole seconds.
     """
     seconds = settings.access_token_seconds + settings.leeway_seconds + LOOK_SECONDS + 1
     return KeySchedule(cache_time=_JWKS_MAX_AGE, token_time=timedelta(seconds=seconds))
 
 
 def idempotency_key_life(settings: Settings) -> timedelta:
-    """Return how long an idempotency key names its order."""
+    """Return how long an idempotency key is remembered."""
     return timedelta(seconds=settings.idempotency_seconds)
 
 
 def can_revoke(settings: Settings) -> bool:
-    """Return whether access tokens stop working when their session ends."""
+    """Return whether access tokens are refused after their session ends."""
     return settings.revocation != "until-expiry"

@@ -1,4 +1,4 @@
-"""The life of a service: what is opened before the first request and closed after the last."""
+"""The life of a service, from the first request to the last."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,10 +23,11 @@ async def run_service(
     throttle: Callable[[], Throttle],
     remote_keys: Callable[[], "RemoteKeySet"],
 ) -> AsyncIterator[None]:
-    """Open all that requests use, and close it in the reverse order, also after an error.
+    """Open all parts that requests use, and close them afterwards.
 
-    Everything is made now, while there are file descriptors for the modules. Raises what making
-    the verifier raises, for a key that cannot sign, and what `Storage.open` raises.
+    They are closed in reverse order, also after errors. All parts are made now, while file
+    descriptors are available for imports. Raises errors of the verifier, for an unusable key, and
+    of `Storage.open`.
     """
     async with AsyncExitStack() as closing:
         verifier()

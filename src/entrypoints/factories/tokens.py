@@ -36,7 +36,7 @@ def signing_key_error(file: str) -> str | None:
 
 
 def make_signing_keys(settings: Settings, clock: Clock) -> StaticKeys | FileKeyRing:
-    """Use the one configured key, or the keys in the folder of state. Raises `SettingsError`."""
+    """Return the configured key, or the keys in the folder. Raises `SettingsError`."""
     try:
         if settings.signing_secret is not None:
             key = SigningKey.from_secret(settings.signing_secret.get_secret_value())

@@ -1,4 +1,4 @@
-"""The application: routers, middleware and handlers around a container."""
+"""The application: routers, middleware and handlers around the services."""
 
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import Services
 
 _IDENTITY_ROUTERS = (login, accounts, sessions, discovery)
-"""Routers that are there only where people sign in here, and not with another issuer."""
+"""Routers of services that issue tokens themselves."""
 
 _DEFAULT_DESCRIPTION = (
     "Sign in at `POST /login`, place orders, and look after those that are yours."

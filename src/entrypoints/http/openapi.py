@@ -1,4 +1,4 @@
-"""The OpenAPI document: every operation tells its errors, as problems, with examples."""
+"""The OpenAPI document, with the problems of every operation and examples."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*answers: type[ApplicationError] | Problem) -> Responses:
-    """Document these problems, and the answers to these errors of the application."""
+    """Document these problems, and the problems of these errors."""
     return _responses(
         *(answer if isinstance(answer, Problem) else PROBLEMS[answer] for answer in answers)
     )
@@ -55,12 +55,12 @@ def header(description: str, example: str) -> dict[str, Any]:
 
 
 def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Responses:
-    """Document an answer that is no problem, and its headers by name."""
+    """Document a successful answer and its headers."""
     return {status: {"description": description, "headers": headers}}
 
 
 def install_openapi(app: FastAPI, *, issues_tokens: bool) -> None:
-    """Complete the document with the errors that every operation can answer.
+    """Complete the document with the problems of every operation.
 
     Without `issues_tokens`, another issuer makes the tokens, and the document only says that they
     are JWTs.
@@ -159,7 +159,7 @@ def _merge(responses: Responses, added: Responses) -> None:
 
 
 def _write_exactly(node: object) -> None:
-    """Put the largest id back: FastAPI's model of the document keeps bounds as floats."""
+    """Restore the largest id: FastAPI's model of the document keeps bounds as floats."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict) and node.get("maximum") == float(MAX_ID):
         node["maximum"] = MAX_ID

@@ -1,4 +1,4 @@
-"""The caller of a request: the bearer token, the scopes of a route, and `CurrentUser`."""
+"""The caller of a request: bearer token, scopes, and `CurrentUser`."""
 
 from typing import Annotated
 
@@ -47,9 +47,9 @@ class _BearerAuthentication(SecurityBase):
     async def __call__(
         self, request: Request, response: Response, needed: SecurityScopes
     ) -> Caller:
-        """Return the caller, whose token has every scope that the route needs.
+        """Return the caller if the token has every scope of the route.
 
-        Raises a problem 400, 401 or 403, and what `IdentifyCaller` raises.
+        Raises a problem 400, 401 or 403, and errors of `IdentifyCaller`.
         """
         response.headers["Cache-Control"] = "private, no-store"
         services: Services = request.app.state.services

@@ -30,28 +30,27 @@ _PLACES = {
     "query_params": "query_params",
     "header_params": "headers",
 }
-"""Where FastAPI keeps the fields of parameters, and the request their values."""
+"""FastAPI's field lists of parameters, and the request's attributes with their values."""
 _NOT_SIMPLE = ("cookie_params", "background_tasks_param_name", "concurrency")
 
 _SLOW_BODY_SECONDS = 0.1
-"""What was found out about a caller before a body took longer to arrive is found out again."""
+"""The duration of a body after which the dependencies are called again."""
 
 _MISSING: Any = object()
 
 
 class UnsupportedRoute(Exception):
-    """A route or a dependency is of a kind that is left to FastAPI."""
+    """A route or a dependency that FastAPI has to handle."""
 
 
 class Plan:
-    """What is to be done for a request of a route, each step of which adds a value.
+    """The steps of a request, each of which adds a value.
 
-    Simple are coroutine functions whose parameters have one value each, in the path, the query or
-    the headers; a route that `takes_json` may take a model too, which is read from strict JSON.
-    The body comes last, so that nothing of it is read for a caller who is refused. After a body
-    that took long to arrive all dependencies are called again: the caller's session may have ended,
-    or the storage been replaced. Raises `UnsupportedRoute` where anything else is among the
-    dependencies.
+    Supported are coroutine functions with single-valued parameters in the path, the query or the
+    headers. A route that `takes_json` may take a model, which is read from strict JSON. The body
+    comes last, so nothing of it is read for a refused caller. After a slow body, all dependencies
+    are called again, because the caller's session may have ended, or the storage been replaced.
+    Raises `UnsupportedRoute` for other dependencies.
     """
 
     def __init__(self, route: Dependant, *, takes_json: bool) -> None:
@@ -68,9 +67,9 @@ class Plan:
         self._last = cast("_Call", self._steps.pop()[0])
 
     async def run(self, request: Request, response: object) -> object:
-        """Take every step and return what the route returns.
+        """Run every step and return the result of the route.
 
-        Raises `RequestValidationError` for flaws of parameters, and whatever a function raises.
+        Raises `RequestValidationError` for wrong parameters, and errors of the functions.
         """
         values: list[Any] = [request, response, *self._fixed]
         errors: list[Any] = []
@@ -78,7 +77,8 @@ class Plan:
         for call, param, body in self._steps:
             if call is not None:
                 arguments = call.arguments(values)
-                # As FastAPI does: what lacks a value is not called, and all flaws are reported.
+                # As in FastAPI, a function that lacks a value is not called, and all mistakes are
+                # reported.
                 lacks = errors and _MISSING in arguments
                 value = _MISSING if lacks else await call.function(*arguments)
             elif param is not None:
@@ -94,14 +94,14 @@ class Plan:
         return await self._last.function(*self._last.arguments(values))
 
     async def _call_again(self, values: list[Any]) -> None:
-        """Replace the values of the dependencies that were called so far."""
+        """Replace the values of the dependencies so far."""
         first = 2 + len(self._fixed)
         for place, (call, _, _) in enumerate(self._steps[: len(values) - first], first):
             if call is not None:
                 values[place] = await call.function(*call.arguments(values))
 
     def _add(self, dependant: Dependant) -> int:
-        """Add what a dependency needs, then itself, and return the place of its value."""
+        """Add a dependency after its own dependencies; return the index of its value."""
         function = dependant.call
         if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
             raise UnsupportedRoute
@@ -140,7 +140,7 @@ class Plan:
 
 
 class _Param:
-    """A parameter of one value, found in the header or in an attribute of the request."""
+    """A single-valued parameter in a header or in an attribute of the request."""
 
     __slots__ = ("_default", "_field", "_loc", "_name", "_where")
 
@@ -161,7 +161,7 @@ class _Param:
         self._default = field.get_default()
 
     def read(self, request: Request, errors: list[Any]) -> object:
-        """Return its value, or add what is wrong with it."""
+        """Return the value, or add its mistake."""
         value: Any
         if self._where == "headers":
             value = next(iter(field_values(request, self._name)), None)
@@ -182,7 +182,7 @@ class _Param:
 
 
 class _Body:
-    """The model that a body is read as."""
+    """The model of a body."""
 
     __slots__ = ("_field",)
 
@@ -199,7 +199,7 @@ class _Body:
         self._field = field
 
     async def read(self, request: Request, errors: list[Any]) -> object:
-        """Return the model, or add what is wrong with it."""
+        """Return the model, or add its mistakes."""
         body = await read_json(request)
         if body is EMPTY_BODY:
             errors.append(get_missing_field_error(("body",)))
@@ -211,14 +211,14 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A coroutine function, and which of the values before it are its arguments."""
+    """A coroutine function, and the indexes of its arguments."""
 
     function: Callable[..., Any]
     arguments: Callable[[list[Any]], tuple[Any, ...]]
 
 
 def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Call:
-    """Take the arguments in the order of the function's parameters."""
+    """Arrange the arguments in the order of the parameters."""
     parameters = inspect.signature(function).parameters.values()
     named = [each for each in parameters if each.name in places]
     arguments = _argument_getter([places[each.name] for each in named])

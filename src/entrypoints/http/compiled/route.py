@@ -14,7 +14,7 @@ from ordergate.entrypoints.http.compiled.plan import Plan, UnsupportedRoute
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 
 _PARTS = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
-"""The parameters of a route that leave members out of a response."""
+"""Parameters of a route that omit members of a response."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -64,7 +64,10 @@ class CompiledRoute:
 
 
 def _answers_json(route: RouteContext) -> bool:
-    """Return whether the response is all of the declared type, as JSON, or nothing for 204."""
+    """Return whether the response is plain JSON of the declared type.
+
+    A response of 204 is empty instead.
+    """
     return (
         isinstance(route.response_class, DefaultPlaceholder)
         and route.response_model_by_alias
@@ -74,7 +77,7 @@ def _answers_json(route: RouteContext) -> bool:
 
 
 class _Answer:
-    """The response that an endpoint receives: its headers can be set."""
+    """The response stub of an endpoint, whose headers can be set."""
 
     __slots__ = ("headers",)
 

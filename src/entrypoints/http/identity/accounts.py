@@ -1,4 +1,4 @@
-"""`/users` and `/me`: accounts that people open and look after themselves."""
+"""`/users` and `/me`: registration and the caller's account."""
 
 from typing import Annotated, Any, Self
 
@@ -50,14 +50,14 @@ class _Body(BaseModel):
 
 
 class NewUser(_Body):
-    """An account to be opened."""
+    """An account to register."""
 
     username: _Username
     password: _Password
 
 
 class NewPassword(_Body):
-    """A password to be changed."""
+    """A password change."""
 
     current_password: _Password
     new_password: _Password
@@ -79,21 +79,21 @@ class UserOut(BaseModel):
 
     @classmethod
     def of(cls, user: User) -> Self:
-        """Write an account for the wire."""
+        """Convert an account."""
         return cls(id=user.id, username=user.username.value)
 
 
 @sign_up.post(
     "/users",
     name="register_user",
-    summary="Open an account",
+    summary="Register an account",
     status_code=201,
     responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
 )
 async def register_user(
     new: NewUser, services: InjectedServices, origin: RequestOrigin, response: Response
 ) -> UserOut:
-    """Open an account; then sign in."""
+    """Register an account. Sign in afterwards."""
     user = await services.register_user()(new.username, new.password, origin=origin)
     response.headers["Location"] = "/me"
     return UserOut.of(user)

@@ -1,4 +1,4 @@
-"""`/.well-known/…`: what clients, and services that verify our tokens, find out by themselves."""
+"""`/.well-known/…`: metadata for clients, and keys for other services."""
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -15,7 +15,7 @@ router = APIRouter(tags=["discovery"], dependencies=[strict_query])
 
 
 class JwkSetResponse(JSONResponse):
-    """JSON under the name that RFC 7517, section 8.5.2, gives it."""
+    """JSON with the media type of RFC 7517, section 8.5.2."""
 
     media_type = "application/jwk-set+json"
 
@@ -30,7 +30,7 @@ class JwkSet(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """What an OAuth2 client needs to know of this service (RFC 8414, section 2)."""
+    """Metadata for OAuth2 clients (RFC 8414, section 2)."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 
@@ -53,9 +53,9 @@ class ServerMetadata(BaseModel):
     response_class=JwkSetResponse,
 )
 async def jwks(services: InjectedServices, response: Response) -> JwkSet:
-    """Return every key that a good token may be signed with, and those that will sign soon.
+    """Return every key that signs or verifies valid tokens, now or soon.
 
-    A key stands here for twice as long as an answer may be kept before it signs.
+    A key is published for twice the cache time of an answer before it signs.
     """
     response.headers["Cache-Control"] = _caching(services.key_schedule())
     return JwkSet.model_validate(services.signing_keys().jwks())

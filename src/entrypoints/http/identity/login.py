@@ -45,9 +45,10 @@ _SCOPES = f"({'|'.join(Scope)})"
 
 
 class LoginForm(BaseModel):
-    """What a client sends: a user name and a password, or a refresh token.
+    """A user name and a password, or a refresh token.
 
-    For the document alone, as `RevokeForm` is: `read_form` reads more strictly than pydantic.
+    This model is for the document only, like `RevokeForm`: `read_form` reads more strictly than
+    pydantic.
     """
 
     model_config = ConfigDict(
@@ -89,7 +90,7 @@ class LoginForm(BaseModel):
 
 
 class RevokeForm(BaseModel):
-    """What a client sends to give a token back."""
+    """A token to revoke."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
 
@@ -101,7 +102,7 @@ class RevokeForm(BaseModel):
 
 
 class TokenOut(BaseModel):
-    """What RFC 6749, section 5.1, says a client gets."""
+    """The answer of RFC 6749, section 5.1."""
 
     model_config = ConfigDict(
         title="Token",
@@ -137,7 +138,7 @@ class PasswordGrant:
 
 @dataclass(frozen=True, slots=True)
 class RefreshGrant:
-    """A well-formed request to renew one (RFC 6749, section 6)."""
+    """A well-formed request to renew a session (RFC 6749, section 6)."""
 
     refresh_token: str
     client_id: str | None
@@ -145,7 +146,7 @@ class RefreshGrant:
 
 
 async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
-    """Read the form. Raises `ProblemError` with the error that RFC 6749, section 5.2, names."""
+    """Read the form. Raises `ProblemError` with an error of RFC 6749, section 5.2."""
     form = await read_form(request)
     match form.get("grant_type") or "password":
         case "password":
@@ -231,7 +232,7 @@ async def login(
     openapi_extra=_form_of(RevokeForm),
 )
 async def revoke(request: Request, services: InjectedServices, origin: RequestOrigin) -> Response:
-    """End the session that a token belongs to; the answer is the same where there was none."""
+    """End the session of a token. An unknown token gets the same answer."""
     form = await read_form(request)
     client_id = client_of(request, form)
     if not form.get("token"):

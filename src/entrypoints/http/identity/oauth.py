@@ -1,4 +1,4 @@
-"""What requests to OAuth2 endpoints have in common: a strict form, a client, scopes (RFC 6749)."""
+"""Common parts of OAuth2 endpoints: forms, clients, scopes (RFC 6749)."""
 
 import base64
 import re
@@ -14,14 +14,14 @@ from ordergate.entrypoints.http.requests.fields import field_values
 
 FORM = "application/x-www-form-urlencoded"
 FIRST_PARTY = "first-party"
-"""The `client_id` of those who name none."""
+"""The `client_id` of clients that send none."""
 
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,255}")
 _MAX_FIELDS = 32
 _MAX_FORM_BYTES = 65_536
-"""Enough for the longest password and name, each of whose bytes is percent-encoded."""
+"""Enough for the longest password and name with every byte percent-encoded."""
 _MAX_CREDENTIALS = 2_048
-"""Enough for the longest `client_id`, percent-encoded, in Base64."""
+"""Enough for the longest `client_id`, percent-encoded and in Base64."""
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 INVALID_CLIENT = oauth_problem(
@@ -34,17 +34,17 @@ NOT_A_FORM = oauth_problem(415, "invalid_request", f"Send the form as {FORM}.")
 
 
 def invalid_request(detail: str) -> ProblemError:
-    """Make the error of a request that is not well-formed."""
+    """Make the problem of a malformed request."""
     return ProblemError(oauth_problem(400, "invalid_request", detail))
 
 
 def missing_field(name: str) -> ProblemError:
-    """Make the error of a form without a field that it must have."""
+    """Make the problem of a missing form field."""
     return invalid_request(f"The form field {name} is missing.")
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Read the body's fields, each once. Raises `ProblemError` for what is no strict form."""
+    """Read the form fields, each once. Raises `ProblemError` for a malformed form."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise ProblemError(NOT_A_FORM)
@@ -67,7 +67,10 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def _field(encoded: bytes) -> tuple[str, str]:
-    """Read a name and a value. urllib's own reader takes 20 times as long for the worst text."""
+    """Read a name and a value.
+
+    urllib's reader takes up to 20 times as long.
+    """
     name, equals, value = (
         unquote_to_bytes(part).decode() for part in encoded.replace(b"+", b" ").partition(b"=")
     )
@@ -77,7 +80,7 @@ def _field(encoded: bytes) -> tuple[str, str]:
 
 
 def client_of(request: Request, form: dict[str, str]) -> str | None:
-    """Name the client, always a public one: by the form or by HTTP Basic (RFC 6749, 2.3.1)."""
+    """Return the public client, named by the form or HTTP Basic (RFC 6749, 2.3.1)."""
     given = field_values(request, b"authorization")
     if len(given) > 1:
         raise invalid_request("The header Authorization is repeated; send it once.")
@@ -95,7 +98,7 @@ def client_of(request: Request, form: dict[str, str]) -> str | None:
 
 
 def scope_of(form: dict[str, str]) -> frozenset[Scope] | None:
-    """Read `scope`; `None` if none was asked for. Raises `InvalidScope` for what is none here."""
+    """Read `scope`; `None` if it is missing. Raises `InvalidScope` for unknown ones."""
     asked = form.get("scope", "")
     if not asked:
         return None

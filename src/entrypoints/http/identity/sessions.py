@@ -1,4 +1,4 @@
-"""`/sessions`: where one is signed in."""
+"""`/sessions`: the caller's sessions."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -29,7 +29,7 @@ _RULE = "String should match pattern '^[0-9a-f]{32}$'"
 
 
 class SessionOut(BaseModel):
-    """A session that is active."""
+    """An active session."""
 
     model_config = ConfigDict(title="Session")
 
@@ -44,7 +44,7 @@ class SessionOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, current: SessionId | None) -> Self:
-        """Write a session for the wire."""
+        """Convert a session."""
         return cls(
             id=session.id,
             started_at=session.started_at,
@@ -64,7 +64,7 @@ class SessionOut(BaseModel):
     responses=problems(TooManyRequests),
 )
 async def list_sessions(user: AccountHolder, services: InjectedServices) -> list[SessionOut]:
-    """Return your active sessions, the latest used first."""
+    """Return your active sessions, most recently used first."""
     sessions = await services.list_sessions()(user=user.id)
     return [SessionOut.of(session, user.session) for session in sessions]
 
@@ -90,5 +90,5 @@ async def end_session(
 async def end_sessions(
     user: AccountHolder, services: InjectedServices, origin: RequestOrigin
 ) -> None:
-    """End all your sessions, this one included."""
+    """End all your sessions, including this one."""
     await services.end_all_sessions()(user=user.id, origin=origin)

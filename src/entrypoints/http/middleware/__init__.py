@@ -1,1 +1,1 @@
-"""What surrounds every request."""
+"""Middlewares of every request."""

@@ -1,4 +1,4 @@
-"""A bound for bodies, checked before anything is done."""
+"""A limit for bodies, checked before the application runs."""
 
 from contextlib import suppress
 

@@ -1,10 +1,9 @@
-"""Where a request comes from: the connection's peer, or what a trusted proxy says.
+"""The client address: the connection's peer, or that of a trusted proxy's header.
 
-Importing this module keeps uvicorn from reading `X-Forwarded-For` and `X-Forwarded-Proto` before
-the application does. uvicorn wraps every application that it loads, unless `--no-proxy-headers` is
-given, and accepts these headers from 127.0.0.1 or from `FORWARDED_ALLOW_IPS`. An application
-cannot see the address that was replaced, so uvicorn must not replace it: only
-`ORDERGATE_TRUSTED_PROXIES` decides.
+Importing this module keeps uvicorn from reading `X-Forwarded-For` and `X-Forwarded-Proto` first.
+Without `--no-proxy-headers`, uvicorn wraps every application that it loads, and accepts these
+headers from 127.0.0.1 or from `FORWARDED_ALLOW_IPS`. An application cannot see a replaced address,
+so uvicorn must not replace it: only `ORDERGATE_TRUSTED_PROXIES` decides.
 """
 
 import logging
@@ -16,16 +15,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HEADER = b"x-forwarded-for"
 _MAX_BYTES = 1_024
-"""What is read of all its fields, from the right: 20 addresses of the longest form."""
+"""The maximum that is read of all fields, from the right: 20 addresses of the longest form."""
 _DEFAULTS = ("127.0.0.1", "127.0.0.1,::1")
 
 _log = logging.getLogger("ordergate.server")
 
 
 def trusted_hosts(networks: Iterable[str]) -> list[str]:
-    """Return the networks as sockets name them.
+    """Return the networks in the notation of sockets.
 
-    A socket for both families names an IPv4 network as part of ::ffff:0:0/96.
+    A dual-stack socket names an IPv4 network as part of ::ffff:0:0/96.
     """
     hosts = []
     for network in map(ip_network, networks):
@@ -36,9 +35,9 @@ def trusted_hosts(networks: Iterable[str]) -> list[str]:
 
 
 class BoundedForwarding:
-    """Cuts `X-Forwarded-For` to its last part before it is read.
+    """Shortens `X-Forwarded-For` to its last part.
 
-    A proxy appends to what the client sent, so the left may be of any length and content.
+    A proxy appends to the client's value, so the left part may have any length and content.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -56,7 +55,7 @@ class BoundedForwarding:
 
 
 def _unwrapped(app: ASGIApp, trusted_hosts: object = _DEFAULTS[0]) -> ASGIApp:
-    """Return the application itself where uvicorn would wrap it."""
+    """Return the application that uvicorn would wrap."""
     if trusted_hosts not in _DEFAULTS:
         _log.warning("forwarded_allow_ips_ignored", extra={"instead": "ORDERGATE_TRUSTED_PROXIES"})
     return app

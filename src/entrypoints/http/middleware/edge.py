@@ -22,7 +22,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""What every answer carries, unless a route sets its own."""
+"""Headers of every answer, unless a route sets its own."""
 
 _RAW_HEADERS = [
     (name.lower().encode(), value.encode())
@@ -38,11 +38,11 @@ _log = logging.getLogger("ordergate.http")
 class EdgeMiddleware:
     """The outermost middleware.
 
-    The request id is the caller's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
-    one; it is returned, logged and part of every problem. An unexpected exception is logged
-    and answered as 500, or as 503 if it is a lack of file descriptors; what a shutdown cuts off is
-    answered as 503; an error that some layer answered in another shape leaves as a problem. A
-    malformed head reaches no other layer.
+    The request id is the client's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
+    one. It is returned, logged and part of every problem. An unexpected exception is logged and
+    answered as 500, or as 503 for a lack of file descriptors. A request that a shutdown interrupts
+    is answered as 503. Errors of another form become problems. A malformed head reaches no other
+    layer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -76,7 +76,7 @@ class EdgeMiddleware:
 
 
 class _Answer:
-    """One answer on its way out."""
+    """An answer that is sent."""
 
     __slots__ = ("_replaced", "_request_id", "_send", "started")
 

@@ -1,4 +1,4 @@
-"""Cursors: where a page of a list ends, sealed so that they work for that list only."""
+"""Cursors: positions in a list of orders, sealed for that list."""
 
 import base64
 import hmac
@@ -34,7 +34,7 @@ INVALID_CURSOR = invalid_parameter(
 
 @dataclass(frozen=True, slots=True)
 class OrderList:
-    """What makes a list of orders this one: whose they are, and the filters."""
+    """The identity of a list: its owner and its filters."""
 
     owner: UserId
     status: OrderStatus | None = None
@@ -53,12 +53,12 @@ class Cursors:
     key: bytes = field(repr=False)
 
     def write(self, position: Position, of: OrderList) -> str:
-        """Seal a position of a list: 44 characters that a URL takes as they are."""
+        """Seal a position of a list as 44 URL-safe characters."""
         packed = _POSITION.pack(_FORM, _microseconds(position.placed_at), position.id)
         return base64.urlsafe_b64encode(packed + self._seal(packed, of)).decode()
 
     def read(self, cursor: str, of: OrderList) -> Position:
-        """Open a cursor of a list. Raises a problem 422 for anything else."""
+        """Open a cursor of a list. Raises a problem 422 for other text."""
         sealed = base64.urlsafe_b64decode(cursor) if _TEXT.fullmatch(cursor) else b""
         packed, seal = sealed[: _POSITION.size], sealed[_POSITION.size :]
         if not hmac.compare_digest(seal, self._seal(packed, of)):
@@ -78,7 +78,7 @@ def _microseconds(time: datetime) -> int:
 
 
 async def _cursors(request: Request) -> Cursors:
-    """Derive the key from the storage once, and again when another took the storage's place."""
+    """Derive the key once, and again after a replacement of the storage."""
     state = request.app.state
     services: Services = state.services
     storage = services.storage()

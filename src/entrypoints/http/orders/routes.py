@@ -1,4 +1,4 @@
-"""`/orders`: one's own orders are placed, listed, read and cancelled."""
+"""`/orders`: place, list, read and cancel own orders."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -112,7 +112,7 @@ def _represent(
 async def place_order(
     new: OrderIn, user: OrderWriter, key: Key, services: InjectedServices, response: Response
 ) -> OrderOut:
-    """Place an order. With a key, sending it again gives the first answer again."""
+    """Place an order. A repeat with the same key gets the first answer again."""
     order = await services.place_order()(new.order_lines(), owner=user.id, key=key)
     response.headers.update({"Location": _address(order), **_caching(order)})
     return OrderOut.of(order)
@@ -147,7 +147,7 @@ async def list_orders(
         Query(description="The `cursor` of the previous page, with the same filters."),
     ] = None,
 ) -> OrderPageOut:
-    """Return a page of your orders, newest first. `next_cursor` and `Link` lead to the next."""
+    """Return a page of your orders, newest first. `next_cursor` and `Link` name the next page."""
     before = Position(wanted.placed_before, 0) if wanted.placed_before else None
     if cursor is not None:
         before = cursors.read(cursor, wanted)
@@ -235,7 +235,7 @@ async def cancel_order(
     services: InjectedServices,
     response: Response,
 ) -> OrderOut:
-    """Cancel an order of yours that is placed or paid; `If-Match` names the version seen."""
+    """Cancel one of your orders that is placed or paid. `If-Match` names the seen version."""
     order = await services.cancel_order()(OrderId(id), owner=user.id, versions=conditions)
     response.headers.update({"Content-Location": _address(order), **_caching(order)})
     return OrderOut.of(order)

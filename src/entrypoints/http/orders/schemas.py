@@ -1,4 +1,4 @@
-"""Orders as JSON, and the parameters that name and choose them."""
+"""Orders as JSON, and the parameters of their routes."""
 
 import re
 from contextlib import suppress
@@ -45,7 +45,7 @@ _TIME = re.compile(
 
 
 def _order_id(text: str) -> int:
-    """Accept an id as it is written: no sign, space, leading zero or fraction."""
+    """Accept an id in plain digits: no sign, space, leading zero or fraction."""
     if not _DECIMAL.fullmatch(text) or int(text) > MAX_ID:
         raise PydanticCustomError("order_id", ID_RULE)
     return int(text)
@@ -58,7 +58,7 @@ def _limit(text: str | int) -> int:
 
 
 def _time(text: str) -> datetime:
-    """Accept an instant; the year may leave 1 to 9999 when it is moved to UTC."""
+    """Accept an instant whose year in UTC is from 1 to 9999."""
     with suppress(ValueError, OverflowError):
         if _TIME.fullmatch(text):
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
@@ -133,7 +133,7 @@ class OrderLineOut:
 
 @dataclass(slots=True)
 class OrderOut:
-    """An order. Amounts are decimal strings in `currency`, exact to its last digit."""
+    """An order. Amounts are decimal strings with the decimal places of `currency`."""
 
     __pydantic_config__ = ConfigDict(title="Order")
 
@@ -154,7 +154,7 @@ class OrderOut:
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """Write an order for the wire."""
+        """Convert an order."""
         return cls(
             id=order.id,
             status=order.status,
@@ -175,7 +175,7 @@ class OrderOut:
 
 @dataclass(slots=True)
 class OrderPageOut:
-    """Some of your orders, newest first."""
+    """A page of your orders, newest first."""
 
     __pydantic_config__ = ConfigDict(title="OrderPage")
 
@@ -206,7 +206,7 @@ class _Body(BaseModel):
 
 
 class OrderLineIn(_Body):
-    """A line of an order to be placed."""
+    """A line of a new order."""
 
     model_config = ConfigDict(title="NewOrderLine")
 
@@ -235,7 +235,7 @@ class OrderLineIn(_Body):
 
 
 class OrderIn(_Body):
-    """An order to be placed."""
+    """A new order."""
 
     model_config = ConfigDict(title="NewOrder")
 
@@ -251,7 +251,7 @@ class OrderIn(_Body):
     lines: list[OrderLineIn] = Field(min_length=1, max_length=MAX_LINES)
 
     def order_lines(self) -> tuple[OrderLine, ...]:
-        """Make the lines; raises a problem 422 that names those which break a rule."""
+        """Convert the lines. Raises a problem 422 that names the invalid ones."""
         made, flaws = [], []
         for number, line in enumerate(self.lines):
             try:

@@ -1,4 +1,4 @@
-"""The problems of this API, and what each error of the application becomes."""
+"""The problems of this API, and the problem of each application error."""
 
 from collections.abc import Sequence
 
@@ -43,13 +43,13 @@ from ordergate.entrypoints.http.problems.problem import (
 )
 
 MAX_FLAWS = 8
-"""How many wrong parameters an answer names."""
+"""The maximum of wrong parameters in an answer."""
 
 MAX_HEAD_BYTES = 65_536
-"""The largest request line and headers together, to one read from the socket."""
+"""The maximum size of request line and headers, rounded up to a read of the socket."""
 
 MAX_HEAD_FIELDS = 100
-"""The most header fields of a request."""
+"""The maximum number of header fields."""
 
 MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
 
@@ -93,7 +93,7 @@ REPEATED_AUTHORIZATION = oauth_problem(
 
 
 def insufficient_scope(scopes: Sequence[str]) -> Problem:
-    """Make the problem of a token that lacks the scope of a route (RFC 6750, 3.1)."""
+    """Make the problem of a missing scope (RFC 6750, 3.1)."""
     needed = " ".join(scopes)
     return Problem(
         403,
@@ -211,6 +211,6 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     ),
     CopyDiffers: Problem(409, "The copy differs from its source.", "copy-differs"),
 }
-"""What each of the application's errors is in HTTP."""
+"""The problem of each application error."""
 
 INVALID_HOST = invalid_header("Host", "must be sent once, as a host and perhaps a port")

@@ -72,7 +72,7 @@ _WORDS = {
     "model_type": "must be an object",
     "string_unicode": "must be text that UTF-8 can write",
 }
-"""What pydantic says in words of Python, said in those of JSON."""
+"""Pydantic's messages in the words of JSON instead of Python."""
 
 
 def _invalid_parameters(error: RequestValidationError) -> Problem:
@@ -86,7 +86,7 @@ def _invalid_parameters(error: RequestValidationError) -> Problem:
 
 
 def _allowed(request: Request) -> str:
-    """List every method of an address; the router knows those of the first route there alone."""
+    """List all methods of an address; the router lists those of one route."""
     return ", ".join(
         method
         for method in _METHODS
@@ -98,9 +98,10 @@ def _allowed(request: Request) -> str:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every expected error as a problem. The envelope answers the unexpected.
+    """Answer every expected error as a problem.
 
-    What the caller did not cause is logged with its reason, which the answer does not tell.
+    The edge middleware answers unexpected ones. Errors that the caller did not cause are logged
+    with their reason, which the answer hides.
     """
 
     async def answer(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the one shape of every error."""
+"""Problem details (RFC 9457): the form of every error."""
 
 import http
 import json
@@ -18,11 +18,11 @@ _PHRASES = {
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
 }
-"""Phrases of RFC 9110 for which Python before 3.13 has those of older standards."""
+"""Phrases of RFC 9110 that Python before 3.13 has in older wording."""
 
 
 def reason_phrase(status: int) -> str:
-    """Return the words of a status (RFC 9110, section 15); any status may be answered."""
+    """Return the reason phrase of any status (RFC 9110, section 15)."""
     try:
         return _PHRASES.get(status) or http.HTTPStatus(status).phrase
     except ValueError:
@@ -31,10 +31,10 @@ def reason_phrase(status: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An answer that is an error.
+    """An answer with an error.
 
-    `name` identifies the kind of problem, or is `None` where the status says it all; `detail` tells
-    the caller what to do about it; `members` are extension members; `headers` go with the answer.
+    `name` identifies the kind of problem; `None` means that the status suffices. `detail` says what
+    to do. `members` are extension members. `headers` are sent with the answer.
     """
 
     status: int
@@ -44,7 +44,7 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self, request_id: str) -> dict[str, object]:
-        """Return the members in the order they are written."""
+        """Return the members in their written order."""
         return {
             "type": f"urn:problem-type:ordergate:{self.name}" if self.name else "about:blank",
             "title": reason_phrase(self.status),
@@ -55,7 +55,7 @@ class Problem:
         }
 
     def response(self, request_id: str) -> Response:
-        """Make the answer; no cache keeps it."""
+        """Make an answer that is not cached."""
         return Response(
             json.dumps(self.body(request_id), ensure_ascii=False, separators=(",", ":")),
             status_code=self.status,
@@ -65,7 +65,7 @@ class Problem:
 
 
 class ProblemError(Exception):
-    """Raised at the HTTP side for what only it knows: headers, forms, OAuth2's request errors."""
+    """An error that only the HTTP side knows: of headers, forms or OAuth2 requests."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -73,7 +73,7 @@ class ProblemError(Exception):
 
 
 class InvalidParameter(BaseModel):
-    """Where a request was wrong, and how."""
+    """A wrong parameter and its mistake."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
@@ -83,7 +83,7 @@ class InvalidParameter(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """A problem as RFC 9457 writes it, with OAuth2's `error` where RFC 6749 or 6750 asks."""
+    """A problem (RFC 9457), with OAuth2's `error` for RFC 6749 and RFC 6750."""
 
     type: str = Field(
         description="What kind of problem this is; `about:blank`: the status says it."
@@ -109,7 +109,7 @@ def oauth_problem(
     name: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
-    """Make a problem that OAuth2 clients understand too (RFC 6749, section 5.2)."""
+    """Make a problem with OAuth2's members (RFC 6749, section 5.2)."""
     return Problem(
         status,
         detail,
@@ -122,7 +122,7 @@ def oauth_problem(
 def problem_for_status(
     status: int, headers: dict[str, str] | None = None, detail: object = None
 ) -> Problem:
-    """Make the problem of a status; `detail` is used if it is text that says more than that."""
+    """Make the problem of a status; `detail` replaces the reason phrase."""
     details = {
         404: "This address does not exist; /docs lists those that do.",
         405: "This address does not support this method; the header Allow lists those it supports.",
@@ -136,12 +136,12 @@ def problem_for_status(
 
 
 def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
-    """Make a problem of what is wrong where: each `in`, name and detail."""
+    """Make the problem of wrong parameters: location, name and detail of each."""
     errors = [{"in": where, "name": name, "detail": detail} for where, name, detail in flaws]
     detail = "; ".join(f"{name or where} {detail}" for where, name, detail in flaws)
     return Problem(422, detail, "invalid-parameter", {"errors": errors})
 
 
 def invalid_header(name: str, rule: str) -> Problem:
-    """Make a problem of a header that cannot be read; `rule` says what it is."""
+    """Make the problem of a malformed header; `rule` describes the form."""
     return Problem(400, f"The header {name} {rule}.", "invalid-header")

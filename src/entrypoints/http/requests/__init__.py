@@ -1,1 +1,1 @@
-"""What is read of a request beside FastAPI: headers, preconditions and strict JSON."""
+"""Readers of requests beside FastAPI: headers, preconditions and strict JSON."""

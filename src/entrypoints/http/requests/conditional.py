@@ -20,7 +20,7 @@ from ordergate.entrypoints.http.requests.fields import field_values
 
 _ANY = "*"
 _MAX_CHARACTERS = 8_192
-"""Of a list; comparing one that fills a head would hold the event loop for 5 ms."""
+"""The maximum of a list; comparing one of a whole head would block for 5 ms."""
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*+"'
 _TAGS = re.compile(_TAG)
 _ELEMENT = rf"[ \t]*+(?:{_TAG}[ \t]*+)?"
@@ -57,13 +57,13 @@ def entity_tag(version: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EntityTags:
-    """A list of entity tags, or `*`, as it was sent."""
+    """A list of entity tags, or `*`."""
 
     text: str
 
     @classmethod
     def read(cls, name: str, values: list[str]) -> Self:
-        """Read every field of that name, which are one list. Raises a problem 400 for another."""
+        """Read all fields of a name as one list. Raises a problem 400 if malformed."""
         text = ", ".join(values).strip(" \t")
         if text != _ANY and not (
             len(text) <= _MAX_CHARACTERS and '"' in text and _LIST.fullmatch(text)
@@ -84,11 +84,11 @@ class EntityTags:
 
     @property
     def are_weak(self) -> bool:
-        """Whether every tag is weak, so that none can match strongly."""
+        """Whether every tag is weak, so none can match strongly."""
         return all(tag.startswith("W/") for tag in _TAGS.findall(self.text))
 
     def match(self, version: int, *, strongly: bool = False) -> bool:
-        """Compare with one of our tags, with or without the suffixes of proxies.
+        """Compare with an own tag, with or without suffixes of proxies.
 
         `If-None-Match` compares weakly, and `If-Match` strongly (RFC 9110, section 8.8.3.2).
         """

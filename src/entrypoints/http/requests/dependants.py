@@ -1,4 +1,4 @@
-"""The dependencies of a route, as FastAPI keeps them."""
+"""The dependencies of a route in FastAPI's form."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from fastapi.dependencies.models import Dependant
 
 
 def walk_dependants(dependant: Dependant) -> Iterator[Dependant]:
-    """Yield a dependency and all that it depends on, directly and indirectly."""
+    """Yield a dependency and all its direct and indirect dependencies."""
     yield dependant
     for inner in dependant.dependencies:
         yield from walk_dependants(inner)

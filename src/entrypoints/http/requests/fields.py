@@ -1,4 +1,4 @@
-"""Header fields and query parameters, without making an object of all of them."""
+"""Header fields and query parameters, read one by one."""
 
 from urllib.parse import parse_qsl
 
@@ -8,12 +8,12 @@ _QUERY = "ordergate.query"
 
 
 def field_values(request: HTTPConnection, name: bytes) -> list[str]:
-    """Return the values of each field of a name in lower case, in their order (RFC 9110, 5.3)."""
+    """Return the values of a field in their order (RFC 9110, 5.3)."""
     return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
 
 
 def query_parameters(request: HTTPConnection) -> list[tuple[str, str]]:
-    """Return the names and values in a query, in their order, as Starlette reads them."""
+    """Return the names and values of a query in their order, like Starlette."""
     found: list[tuple[str, str]] | None = request.scope.get(_QUERY)
     if found is None:
         query = request.scope["query_string"].decode("latin-1")

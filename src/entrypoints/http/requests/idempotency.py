@@ -1,4 +1,4 @@
-"""The header `Idempotency-Key` (IETF HTTPAPI working group's draft of that name)."""
+"""The header `Idempotency-Key` (a draft of the IETF HTTPAPI working group)."""
 
 import re
 from typing import Annotated
@@ -23,10 +23,10 @@ MALFORMED_KEY = invalid_header(
 
 
 def read_key(values: list[str]) -> str | None:
-    """Read the key from the fields of that name: a Structured Field String, or bare characters.
+    """Read a key: a Structured Field String, or bare characters.
 
-    Many clients send the latter; both forms of a key are one key. Raises a problem 400 for anything
-    else, and for more than one field.
+    Many clients send the bare form; both forms are one key. Raises a problem 400 for any other
+    value, and for several fields.
     """
     if not values:
         return None
@@ -61,4 +61,4 @@ async def _key(
 
 
 Key = Annotated[str | None, Depends(_key)]
-"""The key, without quotes and escapes; `None` when none was sent."""
+"""The key without quotes and escapes; `None` if it is missing."""

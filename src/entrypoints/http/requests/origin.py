@@ -1,4 +1,4 @@
-"""Where a request came from, for the audit and the throttle."""
+"""The origin of a request, for the audit and the throttle."""
 
 from typing import Annotated
 

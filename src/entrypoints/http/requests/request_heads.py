@@ -1,4 +1,4 @@
-"""What the head of a request must be, whatever server parsed it."""
+"""Rules for the head of a request under any server."""
 
 import re
 from functools import lru_cache
@@ -33,17 +33,17 @@ _SECOND_SPELLING = re.compile(
     rb"|%0A\Z",  # a final line feed, which the `$` of Starlette's patterns ignores
     re.IGNORECASE,
 )
-"""What makes a path another spelling of one without it (RFC 3986, section 6.2.2)."""
+"""Parts that make a path equivalent to another one (RFC 3986, section 6.2.2)."""
 
 _NOT_FOUND = problem_for_status(404)
 
 
 def head_problem(scope: Scope) -> Problem | None:
-    """Return what is wrong with the head of a request, or `None`.
+    """Return the problem of a request's head, or `None`.
 
     A head that is too large is 431. A `Host` that is missing from HTTP/1.1, repeated or malformed
-    is 400 (RFC 9112, section 3.2). A path that is a second spelling of another is 404, so that the
-    rules which a proxy has for a path hold for every request that reaches it.
+    is 400 (RFC 9112, section 3.2). A path that is a second spelling of another is 404, so a proxy's
+    rules for a path hold for every request to it.
     """
     fields = scope["headers"]
     if len(fields) > MAX_HEAD_FIELDS:
@@ -65,9 +65,10 @@ def head_problem(scope: Scope) -> Problem | None:
 
 
 def is_authority(value: bytes) -> bool:
-    """Say whether it is a host and perhaps a port (RFC 3986, section 3.2, without userinfo).
+    """Report whether the text is a host and an optional port.
 
-    The host is not empty: RFC 9110, section 4.2.1.
+    The host is not empty (RFC 9110, section 4.2.1), and there is no userinfo (RFC 3986, section
+    3.2).
     """
     return len(value) <= _MAX_AUTHORITY_BYTES and _matches_authority(value)
 

@@ -1,4 +1,4 @@
-"""JSON bodies, read strictly: what can be read in two ways is refused, not guessed."""
+"""Strict JSON bodies: ambiguous JSON is refused."""
 
 import inspect
 import json
@@ -22,13 +22,13 @@ from ordergate.entrypoints.http.requests.untagged import with_untagged_precondit
 
 _JSON = "application/json"
 _MAX_MEMBERS = 32
-"""Of one object; none that is read here has as many, and each unknown one is work."""
+"""The maximum of an object: no schema has as many, and each unknown one costs time."""
 _MAX_VALUES = 2_000
-"""Objects and fractions of one body, each of which takes Python's code; no order has as many."""
+"""The maximum of objects and fractions in a body, each of which Python code handles."""
 _LEAST_CHARACTERS = 3
-"""Of an object or a fraction, with what parts it from the next, as in `{},`."""
+"""The shortest object or fraction with its separator, as in `{},`."""
 _MAX_EXPONENT = 18
-"""Of an integer below 2^63; converting one of a million digits would take minutes."""
+"""The maximum for an integer below 2^63; a million digits would take minutes."""
 NOT_JSON = problem_for_status(415, detail=f"Send the body as {_JSON}.")
 EMPTY_BODY = object()
 
@@ -62,11 +62,10 @@ async def read_json(request: Request) -> object:
 class StrictJsonRoute(APIRoute):
     """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
 
-    Refuses a body of another media type with 415, and with 400 one that is not UTF-8, a member
-    that is named twice (RFC 8259, section 4, leaves open which counts), and numbers that JSON does
-    not have, such as NaN. A protected route reads no body of a request without a token. A route
-    without a parameter `IfConditions` evaluates preconditions as for a resource without an entity
-    tag.
+    It refuses another media type with 415. It refuses with 400 a body that is not UTF-8, repeated
+    members (RFC 8259, section 4, does not define their meaning), and numbers outside JSON, such as
+    NaN. A protected route reads no body of a request without a token. A route without a parameter
+    `IfConditions` evaluates preconditions as for a resource without an entity tag.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
@@ -97,7 +96,7 @@ class StrictJsonRoute(APIRoute):
 
 
 class _StrictRequest(Request):
-    """A request whose malformed body fails after the dependencies of its route have run.
+    """A request whose malformed body fails after the dependencies have run.
 
     FastAPI reads the body first. A caller without access must not learn how it was read.
     """
@@ -112,14 +111,14 @@ class _StrictRequest(Request):
             return _MALFORMED
 
     def require_json(self) -> None:
-        """Raise what is wrong with the body, if anything is."""
+        """Raise the error of the body, if any."""
         _require_json(self)
         if self._error is not None:
             raise self._error
 
 
 _MALFORMED = object()
-"""No model accepts it, so FastAPI does not run the route."""
+"""A value that no model accepts, so FastAPI does not run the route."""
 
 
 def _require_json(request: Request) -> None:
@@ -148,7 +147,7 @@ def _decode(text: str) -> object:
 
 
 def _decoder(count: Callable[[], None]) -> json.JSONDecoder:
-    """Make a decoder that calls `count` for each object and each fraction."""
+    """Return a decoder that calls `count` for each object and fraction."""
 
     def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
         count()
@@ -177,9 +176,9 @@ def _no_such_number(_name: str) -> None:
 
 
 def _number(text: str) -> int | float:
-    """Read `1.0` and `1e2` as integers, exactly; JSON Schema counts them so.
+    """Read `1.0` and `1e2` exactly as integers, which JSON Schema requires.
 
-    A number that is not integral, or beyond every integer that is read here, stays a float.
+    A fraction, or a number beyond every accepted integer, stays a float.
     """
     with suppress(InvalidOperation):  # an exponent of twenty digits
         number = Decimal(text)

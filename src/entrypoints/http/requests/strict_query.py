@@ -1,4 +1,4 @@
-"""Query parameters, read strictly: an unknown or repeated name is an error, not a guess."""
+"""Strict query parameters: unknown and repeated names are errors."""
 
 from collections import Counter
 from typing import Any
@@ -13,12 +13,12 @@ from ordergate.entrypoints.http.requests.fields import query_parameters
 
 _MAX_PARAMETERS = 32
 _MAX_QUERY_BYTES = 8_192
-"""What any recipient supports (RFC 9110, section 4.1)."""
+"""The length that every recipient should support (RFC 9110, section 4.1)."""
 _QUERY_TOO_LONG = f"has more than {_MAX_QUERY_BYTES} bytes"
 _TOO_MANY_PARAMETERS = f"has more than {_MAX_PARAMETERS} parameters"
 
 _known_names: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
-"""By the function of a route."""
+"""The parameters of each endpoint."""
 
 
 async def _reject_unknown_query_parameters(request: Request) -> None:
@@ -51,7 +51,7 @@ async def _reject_unknown_query_parameters(request: Request) -> None:
 
 
 def _names_of_parameters(route: APIRoute) -> frozenset[str]:
-    """Return the query parameters that a route and its dependencies read."""
+    """Return the query parameters of a route and its dependencies."""
     names = _known_names.get(route.endpoint)
     if names is None:
         names = _known_names[route.endpoint] = frozenset(
