@@ -15,7 +15,7 @@ def _use_utf_8() -> None:
     Settings, arguments and output are then UTF-8 in every locale.
     """
     if not sys.flags.utf8_mode and sys.executable and locale.getencoding().lower() != "utf-8":
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         # Imports leave nothing behind, and looking for it takes a seventh of their time.
         gc.disable()
         # It takes long enough to be interrupted.
-        from ordergate.entrypoints.cli import main as cli  # noqa: PLC0415
+        from ordergate.entrypoints.cli import main as cli
 
         gc.freeze()
         gc.enable()

@@ -1,6 +1,7 @@
 """The most common passwords."""
 
 from collections.abc import Container
+from importlib import import_module
 
 
 class CommonPasswords(Container[str]):
@@ -15,9 +16,6 @@ class CommonPasswords(Container[str]):
 
     def __contains__(self, password: object) -> bool:
         if self._passwords is None:
-            from zxcvbn.frequency_lists import (  # type: ignore[import-untyped]  # noqa: PLC0415 - 0.8 MB
-                FREQUENCY_LISTS,
-            )
-
-            self._passwords = frozenset(FREQUENCY_LISTS["passwords"])
+            lists = import_module("zxcvbn.frequency_lists")  # 0.8 MB
+            self._passwords = frozenset(lists.FREQUENCY_LISTS["passwords"])
         return password in self._passwords

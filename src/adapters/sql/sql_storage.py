@@ -38,7 +38,7 @@ class SqlStorage(Storage):
 
         A foreign database is left unchanged.
         """
-        from ordergate.adapters.sql.migrator import upgrade  # noqa: PLC0415 - starts faster without Alembic
+        from ordergate.adapters.sql.migrator import upgrade
 
         def to_head(connection: Connection) -> None:
             _refuse_newer(stored_revision(connection))

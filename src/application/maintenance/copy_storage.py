@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
-from functools import cache
 from hashlib import sha256
 from operator import attrgetter, methodcaller
 from typing import Any
@@ -161,10 +160,15 @@ def _canonical(record: Record) -> bytes:
 
 
 def _to_primitive(value: object) -> object:
-    return _primitive_converter(type(value))(value)  # type: ignore[arg-type] # types are hashable
+    kind = type(value)
+    if kind not in _CONVERTERS:
+        _CONVERTERS[kind] = _primitive_converter(kind)
+    return _CONVERTERS[kind](value)
 
 
-@cache
+_CONVERTERS: dict[type[Any], Callable[[Any], object]] = {}
+
+
 def _primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
     """Return a function that converts values to built-in ones.
 
@@ -178,7 +182,7 @@ def _primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
     if issubclass(kind, datetime):
         return methodcaller("isoformat")
     if issubclass(kind, frozenset):
-        return lambda values: sorted(map(_to_primitive, values))  # type: ignore[type-var] # or it raises
+        return lambda values: sorted(map(_to_primitive, values), key=repr)
     if issubclass(kind, tuple):
         return lambda values: list(map(_to_primitive, values))
     if kind in {bool, bytes, int, str, type(None)}:

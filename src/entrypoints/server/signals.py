@@ -78,7 +78,7 @@ def _raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
         case _:
             sys.__unraisablehook__(unraisable)
             return
-    from threading import Timer, main_thread  # noqa: PLC0415 - signals come before it is loaded
+    from threading import Timer, main_thread
 
     # Sent to the main thread, the signal interrupts its system call.
     Timer(_RETRY_SECONDS, signal.pthread_kill, [main_thread().ident, number]).start()

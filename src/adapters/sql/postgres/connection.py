@@ -28,7 +28,7 @@ _KEEPALIVE_PROBE_SECONDS = 5
 _KEEPALIVE_PROBES = 3
 
 
-class PostgresConnection(asyncpg.Connection):  # type: ignore[misc] # the driver has no types
+class PostgresConnection(asyncpg.Connection):
     """A connection of the driver with the state for pool and transactions.
 
     `opened_at` and `idle_since` are seconds of `time.monotonic`; a connection that was never

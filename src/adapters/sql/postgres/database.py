@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from typing_extensions import override
 
 from ordergate.adapters.sql.database import Database, T
 from ordergate.adapters.sql.postgres.attempts import Attempts
@@ -83,12 +84,9 @@ class PostgresDatabase(Database):
             statement_seconds=statement_seconds, on_silence=self._limits.note_silence
         )
 
+    @override
     async def read(
-        self,
-        work: Callable[[Connection], T],
-        *,
-        large: bool = False,  # noqa: ARG002 - the server is what reads
-        shared: bool = False,
+        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
     ) -> T:
         """Run one statement, again after a lost connection."""
 

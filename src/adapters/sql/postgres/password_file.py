@@ -14,7 +14,7 @@ from pathlib import Path
 _FIELD = re.compile(rb"((?:\\.|[^:\\])*):", re.DOTALL)
 _PASSWORD = re.compile(rb"(?:\\.|[^:\\]|\\$)*", re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_SOCKET_FOLDERS = frozenset({"/tmp", "/run/postgresql", "/var/run/postgresql"})  # noqa: S108
+_SOCKET_FOLDERS = frozenset({"/tmp", "/run/postgresql", "/var/run/postgresql"})
 """The default folders of a server's Unix socket, which the file calls `localhost`."""
 
 

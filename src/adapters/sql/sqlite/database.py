@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 from sqlalchemy import Connection, Insert, Select
 from sqlalchemy.exc import DBAPIError
+from typing_extensions import override
 
 from ordergate.adapters.sql.database import Database, Rows, T, Values
 from ordergate.adapters.sql.sqlite.file import (
@@ -110,12 +111,8 @@ class SqliteDatabase(Database):
         finally:
             await writer.close()
 
-    async def write(
-        self,
-        work: Callable[[Connection], T],
-        *,
-        repeatable: bool = False,  # noqa: ARG002 - a file says whether it was committed
-    ) -> T:
+    @override
+    async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
         """Run a write on the writing thread."""
         if self._writer is None:
             self._writer = SqliteWriter(self._file)

@@ -70,7 +70,7 @@ def _has_temporary_folder() -> bool:
     lists the folders.
     """
     variables = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"))
-    folders = (*filter(None, variables), "/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108 - as SQLite
+    folders = (*filter(None, variables), "/var/tmp", "/usr/tmp", "/tmp", ".")
     return any(Path(each).is_dir() and os.access(each, os.W_OK | os.X_OK) for each in folders)
 
 
