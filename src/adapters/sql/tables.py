@@ -12,15 +12,13 @@ from sqlalchemy import BigInteger, CheckConstraint, Dialect, ForeignKeyConstrain
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from ordergate.application.ports.users import MAX_SUBJECT_LENGTH
 from ordergate.domain.money import MAX_MINOR
 from ordergate.domain.order import MAX_NAME_LENGTH, MAX_QUANTITY, MAX_SKU_LENGTH, OrderStatus
 from ordergate.domain.user import MAX_USERNAME_LENGTH
 
 # SQLite counts rows in a column that is declared INTEGER to the letter; its integers have 64 bits.
 _RowId = BigInteger().with_variant(Integer(), "sqlite")
-
-MAX_SUBJECT_LENGTH = 255
-"""The maximum of subjects (OpenID Connect Core, section 2), and of issuers."""
 
 
 class StoredTime(UTCDateTime):

@@ -14,15 +14,13 @@ from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.users import MAX_SUBJECT_LENGTH
 from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import MAX_ID, UserId
 
 ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """The `typ` of an access token (RFC 9068, section 2.1), in lower case."""
-
-MAX_SUBJECT_LENGTH = 255
-"""The maximum of OpenID Connect Core, section 2."""
 
 MAX_KNOWN_TOKENS = 10_000
 """The maximum of cached tokens; the oldest is removed first. An own token takes less than a

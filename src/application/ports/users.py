@@ -9,6 +9,9 @@ from typing import Protocol
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 
+MAX_SUBJECT_LENGTH = 255
+"""The maximum of subjects (OpenID Connect Core, section 2), and of issuers."""
+
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange:
@@ -66,7 +69,7 @@ class UserRepository(Protocol):
     async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         """Return the account of an external subject, or create it.
 
-        Issuer and subject are text of 1 to 255 characters, compared exactly (RFC 7519, section
-        4.1.2). Parallel calls get the same account. It has no user name and no password, so it
-        cannot sign in here.
+        Issuer and subject are text of 1 to `MAX_SUBJECT_LENGTH` characters, compared exactly (RFC
+        7519, section 4.1.2). Parallel calls get the same account. It has no user name and no
+        password, so it cannot sign in here.
         """
