@@ -55,4 +55,4 @@ def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
     for key in keys.candidates(header.get("alg"), kid if isinstance(kid, str) else None):
         if key.verify(signed, signature):
             return header, payload
-    raise InvalidToken("no key of ours has signed it")
+    raise InvalidToken("no known key has signed it")

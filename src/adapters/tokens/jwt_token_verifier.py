@@ -52,16 +52,16 @@ class Claims:
         try:
             seconds = float(value)
         except OverflowError:
-            raise InvalidToken(f"{name} is no time") from None
+            raise InvalidToken(f"{name} is not a valid time") from None
         if not math.isfinite(seconds):
-            raise InvalidToken(f"{name} is no time")
+            raise InvalidToken(f"{name} is not a valid time")
         return seconds
 
     def user_id(self) -> UserId:
         """Return `sub` as a user id."""
         subject = self.text("sub")
         if not _SUBJECT.fullmatch(subject) or int(subject) > MAX_ID:
-            raise InvalidToken("sub is no user id")
+            raise InvalidToken("sub is not a user id")
         return UserId(int(subject))
 
     def subject(self) -> str:
@@ -70,7 +70,7 @@ class Claims:
         if len(subject) > MAX_SUBJECT_LENGTH:
             raise InvalidToken(f"sub has more than {MAX_SUBJECT_LENGTH} characters")
         if not _NEVER_IN_SUBJECTS.isdisjoint(map(unicodedata.category, subject)):
-            raise InvalidToken("sub has characters that no text has")
+            raise InvalidToken("sub has invalid characters")
         return subject
 
     def scope(self) -> frozenset[Scope]:
@@ -86,7 +86,7 @@ class Claims:
             return None
         session = self.text("sid")
         if not _SESSION.fullmatch(session):
-            raise InvalidToken("sid is no session id")
+            raise InvalidToken("sid is not a session id")
         return SessionId(session)
 
 
@@ -159,7 +159,7 @@ class JwtTokenVerifier(Generic[T]):
         try:
             claims = Claims(parse_json_object(payload))
         except ValueError:
-            raise InvalidToken("the claims are no JSON object") from None
+            raise InvalidToken("the claims are not a JSON object") from None
         begins, ends = self._times(claims, now)
         if claims.text("iss") != self._issuer:
             raise InvalidToken("iss is another issuer")
@@ -179,5 +179,5 @@ class JwtTokenVerifier(Generic[T]):
                 raise InvalidToken(f"{claim} is in the future")
         outlived = issued + self._lifetime + self._leeway
         if outlived <= now:
-            raise InvalidToken("older than tokens become here")
+            raise InvalidToken("older than the lifetime of tokens")
         return max(begins), min(expires, outlived)

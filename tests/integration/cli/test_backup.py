@@ -268,7 +268,7 @@ async def test_restore_needs_confirmation_when_an_account_was_opened_meanwhile(
 def test_restore_refuses_a_damaged_backup(home: Path, damage: Any) -> None:
     damage(home / "backup.db")
     line = error_line(ordergate("restore", "backup.db", "--replace", cwd=home))
-    assert line == "backup.db is damaged, or no database"
+    assert line == "backup.db is damaged or not a database"
     assert counts(home / DATABASE) == [(3, 3000)]
     assert {path.name for path in home.iterdir()} == {".ordergate", "backup.db"}
 
@@ -282,10 +282,10 @@ def test_restore_refuses_a_damaged_backup(home: Path, damage: Any) -> None:
         ),
         (
             "UPDATE alembic_version SET version_num = 'abcd'",
-            "backup.db is no database of Ordergate's",
+            "backup.db is not a database of Ordergate",
         ),
-        ("DELETE FROM alembic_version", "backup.db is no database of Ordergate's"),
-        ("DROP TABLE alembic_version", "backup.db is no database of Ordergate's"),
+        ("DELETE FROM alembic_version", "backup.db is not a database of Ordergate"),
+        ("DROP TABLE alembic_version", "backup.db is not a database of Ordergate"),
     ],
 )
 def test_restore_refuses_a_file_of_another_program(home: Path, statement: str, reason: str) -> None:

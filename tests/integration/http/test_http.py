@@ -124,7 +124,7 @@ async def test_wrong_password_and_unknown_user_get_the_same_answer(
         (
             "&".join(f"f{i}=1" for i in range(40)),
             "invalid_request",
-            "A form has at most 32 fields.",
+            "A form must have at most 32 fields.",
         ),
         (
             "grant_type=client_credentials",
@@ -139,7 +139,7 @@ async def test_wrong_password_and_unknown_user_get_the_same_answer(
         (
             "username=a&password=x&client_id=%C3%A9",
             "invalid_request",
-            "A client_id has 1 to 255 printable ASCII characters.",
+            "A client_id must have 1 to 255 printable ASCII characters.",
         ),
     ],
 )

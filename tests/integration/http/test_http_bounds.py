@@ -33,7 +33,7 @@ async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tu
         (f'{{"a": {"9" * 5_000}}}', "A number of the JSON body is too long."),
         (
             json.dumps({f"k{i}": 1 for i in range(33)}),
-            "An object of the JSON body has at most 32 members.",
+            "An object of the JSON body must have at most 32 members.",
         ),
     ],
     ids=["no value", "no colon", "mark", "nested", "long number", "many members"],

@@ -143,7 +143,7 @@ TIME = (
     " 2026-01-01T09:00:00Z; write + as %2B"
 )
 LIMIT = "must be a whole number from 1 to 200"
-CURSOR = "is not one of this list; start again without it"
+CURSOR = "is not a cursor of this list; start again without it"
 
 
 BAD_LIMITS = ["0", "201", "-1", "+1", "01", "1.0", "", "x", "9" * 5000, "%D9%A1", "1%0A"]

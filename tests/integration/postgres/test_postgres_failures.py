@@ -260,7 +260,7 @@ async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered
     wired: SqlStorage, wire: PostgresProxy
 ) -> None:
     wire.losing_answers_to = b"COMMIT;"
-    with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
         await wired.users.add(Username("bob"), PasswordHash("h"))
     assert await wired.users.find(Username("bob")) is not None
 
@@ -287,8 +287,8 @@ async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered
             "type": "urn:problem-type:ordergate:outcome-unknown",
             "title": "Service Unavailable",
             "status": 503,
-            "detail": "The storage was lost during the change, which may have been made;"
-            " check before you try again.",
+            "detail": "The connection to the storage was lost during the change, which may be"
+            " stored; check before you try again.",
             "request_id": answer.headers["x-request-id"],
         }
         looked = await client.get(placed.headers["location"], headers=user)
@@ -299,7 +299,7 @@ async def test_order_is_of_unknown_outcome_when_its_retry_fails(
     wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
-    with pytest.raises(OutcomeUnknown, match="it is not known whether the change was made"):
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
         await wired.orders.add(a_placed_order(), owner=ALICE.id)
     assert await rival.fetchval("SELECT count(*) FROM orders") == 1
 

@@ -93,7 +93,7 @@ def test_names_are_escaped_in_the_file(tmp_path: Path, login: Login, text: str) 
 @pytest.mark.parametrize(
     ("text", "mode", "reason"),
     [
-        ("*:*:*:*:secret", 0o640, "others than its owner may use it; chmod 600 it"),
+        ("*:*:*:*:secret", 0o640, "users other than its owner may use it; run chmod 600 on it"),
         ("other:*:*:*:secret", 0o600, "no line of it matches host, port, database and user"),
         ("", 0o600, "no line of it matches"),
         (b"*:*:*:*:\xff", 0o600, "the password in it is not UTF-8"),
@@ -186,7 +186,7 @@ async def test_ignored_password_file_is_named_when_the_password_is_refused(
     said = await refusal(f"{account}?passfile={file}")
     assert said == (
         'PostgreSQL: password authentication failed for user "sparrow" (28P01); the password file'
-        f" {file} was not used: others than its owner may use it; chmod 600 it"
+        f" {file} was not used: users other than its owner may use it; run chmod 600 on it"
     )
 
 

@@ -201,7 +201,7 @@ def test_file_of_another_program_is_neither_restored_nor_replaced(
     make(tmp_path / "shop.db", statements)
     before = (tmp_path / "shop.db").read_bytes()
     refused = ordergate("restore", "shop.db", "--replace", cwd=tmp_path)
-    assert "shop.db is no database of Ordergate's" in refused.stderr
+    assert "shop.db is not a database of Ordergate" in refused.stderr
     url = f"sqlite:///{tmp_path}/shop.db"
     refused = ordergate("restore", "good.db", cwd=tmp_path, DATABASE_URL=url)
     assert "is another program's database; replace it with --replace" in refused.stderr

@@ -64,7 +64,8 @@ def test_malformed_header_is_reported_with_its_rule(text: str) -> None:
         read(text)
     assert error.value.problem.status == 400
     assert error.value.problem.detail == (
-        'The header If-Match is * or a list of entity tags such as "7", of at most 8192 characters.'
+        'The header If-Match must be * or a list of entity tags such as "7", of at most 8192'
+        " characters."
     )
 
 

@@ -50,9 +50,9 @@ def test_malformed_header_is_reported_with_its_rule(values: list[str]) -> None:
         read_key(values)
     assert error.value.problem == MALFORMED_KEY
     assert MALFORMED_KEY.detail == (
-        "The header Idempotency-Key is sent once, as 1 to 255 printable ASCII characters in quotes,"
-        ' such as "8e03978e" (RFC 9651, section 3.3.3), or without them where none is a space, a'
-        " comma or a quote."
+        "The header Idempotency-Key must be sent once, as 1 to 255 printable ASCII characters in"
+        ' quotes, such as "8e03978e" (RFC 9651, section 3.3.3), or without quotes if none is a'
+        " space, a comma or a quote."
     )
 
 

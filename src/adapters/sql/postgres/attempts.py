@@ -85,7 +85,7 @@ class Attempts:
             await asyncio.sleep(secrets.SystemRandom().uniform(pause / 2, pause))
         if ambiguous:
             raise OutcomeUnknown(
-                f"PostgreSQL: {words}, and it is not known whether the change was made;"
-                " look before trying again"
+                f"PostgreSQL: {words}, and the change may or may not be stored; check before"
+                " trying again"
             ) from None
         raise StorageUnavailable(f"PostgreSQL: {words}") from None

@@ -24,7 +24,7 @@ _LOST_WORDS = "the connection was lost"
 _WORDS = (
     (PoolTimeoutError, "every connection of the pool was in use for too long"),
     (TimeoutError, "no answer in time"),
-    (asyncpg.TargetServerAttributeNotMatched, "no host is as target_session_attrs asks"),
+    (asyncpg.TargetServerAttributeNotMatched, "no host matches target_session_attrs"),
     (ConnectionRefusedError, "the connection was refused"),
     (ssl.SSLError, "TLS failed; look at sslmode, sslrootcert, sslcert and sslkey"),
     (OSError, "no host could be reached, or a file that the URL names cannot be read"),
@@ -33,7 +33,7 @@ _WORDS = (
 
 
 class AmbiguousCommitError(Exception):
-    """It is not known whether a COMMIT was done, or whether it can still be lost."""
+    """A COMMIT has an unknown outcome, or can still be lost."""
 
 
 class SilentConnectionError(Exception):
@@ -102,7 +102,7 @@ def describe(cause: Exception) -> str:
     if isinstance(cause, asyncpg.ClientConfigurationError):
         return str(cause)
     if isinstance(cause, ConnectionError) and "SSL" in str(cause):
-        return "the server takes no TLS, which sslmode asks for"
+        return "the server does not support TLS, which sslmode requires"
     words = next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
     reason = cause.strerror if isinstance(cause, OSError) else None
     # What asyncio writes there is an address as Python does, and says no more.

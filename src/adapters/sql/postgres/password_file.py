@@ -53,7 +53,9 @@ def read_password(file: Path, login: Login) -> str:
             if not stat.S_ISREG(mode):
                 raise PasswordFileIgnoredError("it is not a plain file")
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise PasswordFileIgnoredError("others than its owner may use it; chmod 600 it")
+                raise PasswordFileIgnoredError(
+                    "users other than its owner may use it; run chmod 600 on it"
+                )
             lines = opened.read().split(b"\n")
     except OSError as error:
         raise PasswordFileIgnoredError(f"it cannot be read: {error.strerror}") from None

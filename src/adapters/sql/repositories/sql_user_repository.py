@@ -132,7 +132,7 @@ class SqlUserRepository(UserRepository):
         except IntegrityError:  # another attempt was first, and has committed
             known = await self._database.confirmed(find)
         if known is None:
-            raise StorageUnavailable("the account of a subject was removed while it was opened")
+            raise StorageUnavailable("the account of a subject was removed during its creation")
         return known
 
 

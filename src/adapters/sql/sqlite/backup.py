@@ -74,7 +74,7 @@ class SqliteFile(StorageFile):
             is_new = not files.is_file(self._path)
         with copy_beside(self._path) as copy:
             with engine_errors(file), closing(open_read_only(file)) as source:
-                is_damaged = f"{file} is damaged, or no database"
+                is_damaged = f"{file} is damaged or not a database"
                 backup_to(source, copy, file=self._path, whole=lambda: is_damaged)
             contents = count_contents(copy, called=file)
             last_id = 0 if is_new else self._last_id(replace=replace)

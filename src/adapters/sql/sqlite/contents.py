@@ -35,7 +35,7 @@ def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Conte
     except ForeignSchema:
         revision = None
     if revision is None:
-        raise BackupRefused(f"{called} is no database of Ordergate's")
+        raise BackupRefused(f"{called} is not a database of Ordergate")
     if revision > HEAD:
         raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
     if (

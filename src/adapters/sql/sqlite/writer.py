@@ -174,7 +174,7 @@ class _GroupCommitLoop:
         if not self._connection.is_current():
             raise OutcomeUnknown(
                 f"SQLite: {self._path} was replaced or removed during a change, which may be"
-                " missing from it; look before trying again"
+                " missing from it; check before trying again"
             )
         return open_ended
 

@@ -163,7 +163,7 @@ def _key(jwk: Mapping[str, object]) -> tuple[KeyAlgorithm, Key]:
             if len(secret) < MIN_SECRET_BYTES:
                 raise ValueError(f"a secret of fewer than {MIN_SECRET_BYTES} bytes")
             return "HS256", secret
-    raise ValueError("kty and crv are none of Ed25519, P-256, RSA and oct")
+    raise ValueError("kty and crv must name an Ed25519, P-256, RSA or oct key")
 
 
 def _ed25519_key(x: bytes) -> Ed25519PublicKey:

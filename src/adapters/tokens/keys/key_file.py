@@ -75,7 +75,7 @@ class KeyFile:
             try:
                 status = self._path.stat()
                 if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-                    raise ValueError(f"it is no file, or has more than {MAX_FILE_BYTES} bytes")
+                    raise ValueError(f"it is not a file, or has more than {MAX_FILE_BYTES} bytes")
                 members = parse_json_object(self._path.read_bytes()).get("keys")
             except FileNotFoundError:
                 return StoredKeys(KeyRing(), {})
@@ -149,6 +149,6 @@ def _key_and_record(members: Mapping[str, object]) -> tuple[SigningKey, KeyRecor
         raise ValueError("since is too far away")
     status = KeyStatus(str(members.get("status")))
     if status is KeyStatus.REMOVED:
-        raise ValueError("a key that was removed is there")
+        raise ValueError("it has a removed key")
     key = SigningKey.from_jwk(members)
     return key, KeyRecord(KeyId(key.kid), key.algorithm, status, since)

@@ -82,7 +82,7 @@ class SigningKey:
     def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
         """Read the output of `private_jwk`. Raises `InvalidSigningKey` for other input."""
         if jwk.get("alg") not in _REQUIRED:
-            raise InvalidSigningKey(f"alg is none of {', '.join(_REQUIRED)}")
+            raise InvalidSigningKey(f"alg must be one of {', '.join(_REQUIRED)}")
         try:
             private = _ALGORITHMS[str(jwk["alg"])].from_jwk(dict(jwk))
         except (InvalidKeyError, TypeError, ValueError, UnsupportedAlgorithm):

@@ -50,13 +50,13 @@ async def read_form(request: Request) -> dict[str, str]:
         raise ProblemError(NOT_A_FORM)
     body = await request.body()
     if len(body) > _MAX_FORM_BYTES:
-        raise invalid_request(f"A form has at most {_MAX_FORM_BYTES} bytes.")
+        raise invalid_request(f"A form must have at most {_MAX_FORM_BYTES} bytes.")
     try:
         text = body.decode()
         if _STRAY_PERCENT.search(text):
             raise invalid_request("A % in the form must be written as %25.")
         if text.count("&") >= _MAX_FIELDS:
-            raise invalid_request(f"A form has at most {_MAX_FIELDS} fields.")
+            raise invalid_request(f"A form must have at most {_MAX_FIELDS} fields.")
         fields = [_field(each) for each in body.split(b"&")] if body else []
     except ValueError:
         raise invalid_request(f"The body is not a well-formed {FORM} in UTF-8.") from None
@@ -93,7 +93,7 @@ def client_of(request: Request, form: dict[str, str]) -> str | None:
         raise invalid_request("The form and the header Authorization name different clients.")
     client_id = by_header or by_form
     if client_id and not _CLIENT_ID.fullmatch(client_id):
-        raise invalid_request("A client_id has 1 to 255 printable ASCII characters.")
+        raise invalid_request("A client_id must have 1 to 255 printable ASCII characters.")
     return client_id or None
 
 

@@ -28,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 INVALID_CURSOR = invalid_parameter(
-    ("query", "cursor", "is not one of this list; start again without it")
+    ("query", "cursor", "is not a cursor of this list; start again without it")
 )
 
 

@@ -146,8 +146,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     SessionNotFound: Problem(404, "You have no session with this id.", "session-not-found"),
     AccountHasOpenOrders: Problem(
         409,
-        "Some of your orders are under way; close the account when they are delivered or"
-        " cancelled.",
+        "You have open orders; close the account when they are delivered or cancelled.",
         "orders-open",
     ),
     OrderNotFound: Problem(404, "You have no order with this id.", "order-not-found"),
@@ -163,7 +162,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     AmbiguousOrderId: Problem(409, "Several users have an order with this id.", "owner-not-named"),
     IdempotencyKeyReused: Problem(
         422,
-        "This Idempotency-Key stands for another order; draw a new key for each order.",
+        "This Idempotency-Key belongs to another order; use a new key for each order.",
         "idempotency-key-reused",
     ),
     UsernameTaken: Problem(409, "This user name is taken.", "username-taken"),
@@ -175,7 +174,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     RecordRefused: Problem(409, "The storage cannot hold a record.", "record-refused"),
     TooManyRequests: Problem(
         429,
-        "Too many of your requests are under way; wait for their answers.",
+        "You have too many requests in progress; wait for their answers.",
         "too-many-requests",
         headers={"Retry-After": "1"},
     ),
@@ -193,8 +192,8 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     ),
     OutcomeUnknown: Problem(
         503,
-        "The storage was lost during the change, which may have been made; check before you try"
-        " again.",
+        "The connection to the storage was lost during the change, which may be stored; check"
+        " before you try again.",
         "outcome-unknown",
         headers={"Retry-After": "1"},
     ),

@@ -86,11 +86,11 @@ class ProblemDetails(BaseModel):
     """A problem (RFC 9457), with OAuth2's `error` for RFC 6749 and RFC 6750."""
 
     type: str = Field(
-        description="What kind of problem this is; `about:blank`: the status says it."
+        description="The kind of problem; `about:blank` means that the status suffices."
     )
     title: str = Field(description="The status in words.")
     status: int
-    detail: str = Field(description="What was wrong, and what to do about it.")
+    detail: str = Field(description="What is wrong, and what to do.")
     request_id: str = Field(
         description="The same as in the header X-Request-ID; quote it in reports."
     )

@@ -71,7 +71,7 @@ class EntityTags:
             raise ProblemError(
                 invalid_header(
                     name,
-                    f"is {_ANY} or a list of entity tags such as {entity_tag(7)},"
+                    f"must be {_ANY} or a list of entity tags such as {entity_tag(7)},"
                     f" of at most {_MAX_CHARACTERS} characters",
                 )
             )

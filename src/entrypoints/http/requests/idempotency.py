@@ -17,8 +17,9 @@ _ESCAPED = re.compile(r"\\(.)")
 
 MALFORMED_KEY = invalid_header(
     _NAME,
-    f'is sent once, as 1 to {_MAX_LENGTH} printable ASCII characters in quotes, such as "8e03978e"'
-    " (RFC 9651, section 3.3.3), or without them where none is a space, a comma or a quote",
+    f"must be sent once, as 1 to {_MAX_LENGTH} printable ASCII characters in quotes, such as"
+    ' "8e03978e" (RFC 9651, section 3.3.3), or without quotes if none is a space, a comma or a'
+    " quote",
 )
 
 
@@ -48,8 +49,8 @@ async def _key(
         str | SkipJsonSchema[None],
         Header(
             alias=_NAME,
-            description="What you call this one wish: the same key and order give the first answer"
-            " again, and place nothing.",
+            description="Your name for this order: a repeat with the same key and order gets the"
+            " first answer and places nothing.",
             examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
             json_schema_extra={
                 "pattern": r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--~]{1,255})$',

@@ -164,7 +164,9 @@ def _decoder(count: Callable[[], None]) -> json.JSONDecoder:
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(pairs) > _MAX_MEMBERS:
-        raise HTTPException(400, f"An object of the JSON body has at most {_MAX_MEMBERS} members.")
+        raise HTTPException(
+            400, f"An object of the JSON body must have at most {_MAX_MEMBERS} members."
+        )
     members = dict(pairs)
     if len(members) < len(pairs):
         raise HTTPException(400, "A member of the JSON body is repeated; send each once.")

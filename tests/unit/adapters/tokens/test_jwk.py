@@ -221,7 +221,7 @@ def test_published_set_may_hold_keys_that_are_not_for_us() -> None:
     assert [key.kid for key in published.keys] == ["for us"]
     assert published.refused == (
         "key 0: use is not sig",
-        "key 1: kty and crv are none of Ed25519, P-256, RSA and oct",
+        "key 1: kty and crv must name an Ed25519, P-256, RSA or oct key",
     )
     with pytest.raises(InvalidToken):
         read_jws(sign("RS256", kid="for encryption"), published)

@@ -54,9 +54,7 @@ def test_token_changed_anywhere_is_refused(algorithm: str, part: int) -> None:
 )
 def test_token_that_names_another_algorithm_is_refused(algorithm: str, named: object) -> None:
     header = json.dumps({"alg": named})
-    assert (
-        refused(sign(algorithm, header=header), keys(algorithm)) == "no key of ours has signed it"
-    )
+    assert refused(sign(algorithm, header=header), keys(algorithm)) == "no known key has signed it"
     assert read_jws(sign(algorithm, header=json.dumps({"alg": algorithm})), keys(algorithm))
 
 

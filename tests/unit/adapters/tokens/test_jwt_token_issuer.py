@@ -227,7 +227,7 @@ async def test_leeway_accepts_clocks_that_differ() -> None:
     ids=lambda payload: str(payload[:20]),
 )
 async def test_claims_require_a_strict_json_object(payload: bytes) -> None:
-    assert await refused(sign("HS256", payload, typ="at+jwt")) == "the claims are no JSON object"
+    assert await refused(sign("HS256", payload, typ="at+jwt")) == "the claims are not a JSON object"
 
 
 async def test_claim_named_twice_is_refused_whichever_comes_first() -> None:
