@@ -21,6 +21,9 @@ PEERS := .venv-bench
 PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
+# Worker processes of a test run.
+WORKERS ?= auto
+
 .DEFAULT_GOAL := help
 .PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check format lock clean dead
 
@@ -33,12 +36,14 @@ demo: $(READY) ## Run the API with two users and real orders (PORT=8000)
 	@# Ctrl-C is how a demo ends: the shell outlives it, and 130 is no failure.
 	@trap : INT; env -u ORDERGATE_HOME $(RUN) ordergate.entrypoints demo $(if $(PORT),--port $(PORT)) || test $$? = 130
 
-test: $(READY) ## Run every test
-	@$(RUN) pytest --cov --cov-report=term tests/unit
-	@$(RUN) pytest tests/integration tests/crash
+test: $(READY) ## Run every test (WORKERS=2 processes; as many as there are processors)
+	@$(RUN) pytest -n $(WORKERS) --cov --cov-report=term tests/unit
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile -m "not timing" tests/integration tests/crash
+	@$(RUN) pytest -m timing tests/integration
 
-test-quick: $(READY) ## Run the unit tests
-	@$(RUN) pytest --quiet tests/unit
+test-quick: $(READY) ## Run the tests that start no other process: units, contracts and HTTP (a minute)
+	@$(RUN) pytest -n $(WORKERS) --quiet --hypothesis-profile dev -m "not process and not timing" tests/unit tests/integration/http \
+		tests/integration/sqlite/test_sql_storage.py
 
 check: $(READY) ## Check format, lint, types, import contracts and that the lock is fresh
 	$(RUN) ruff format --check --quiet .

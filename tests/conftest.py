@@ -8,16 +8,25 @@ from hypothesis import HealthCheck, settings
 from ordergate.entrypoints.config.settings import PREFIX
 
 pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
-pytest_plugins = ["tests.support.postgres", "tests.support.server"]
+pytest_plugins = [
+    "tests.support.captured_output",
+    "tests.support.postgres",
+    "tests.support.security_promises",
+    "tests.support.server",
+]
 
 # Settings of the developer's environment are removed, and slow machines are accepted.
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
     if name != "ORDERGATE_TEST_POSTGRES_URL":
         del os.environ[name]
 settings.register_profile(
-    "steady", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.load_profile("steady")
+settings.register_profile("dev", settings.get_profile("ci"), max_examples=10)
+settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

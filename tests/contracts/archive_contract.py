@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.application.errors import AccountHasOpenOrders, CopyUnfinished, StorageNotEmpty
@@ -34,6 +34,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
 from tests.support.builders import ADDRESS, ALICE, AT, a_session, a_token, an_order
+from tests.support.properties import at_most
 from tests.support.storage_calls import MARK, have_same_items, read_all
 from tests.support.storage_strategies import whole_storages
 
@@ -57,9 +58,7 @@ class ArchiveContract:
         """Return what another process would use to reach the same data, not yet open."""
         raise NotImplementedError
 
-    @settings(
-        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @at_most(40)
     @given(whole=whole_storages(), limit=st.integers(1, 3))
     async def test_records_of_every_kind_come_back_as_they_were_written(
         self, storage: Storage, whole: dict[str, list[Any]], limit: int

@@ -24,6 +24,7 @@ from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import User
 from tests.support.identity_harness import HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
+from tests.support.properties import at_most
 
 T = TypeVar("T")
 
@@ -225,4 +226,4 @@ class IdentityMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-STATEFUL = settings(max_examples=60, stateful_step_count=30, deadline=None)
+STATEFUL = settings(at_most(60), stateful_step_count=30)

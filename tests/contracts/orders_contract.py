@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from ordergate.application.errors import AccountHasOpenOrders, OrderIdTaken
 from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Position
@@ -15,6 +15,7 @@ from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.support.builders import ALICE, BOB, CUPS, TEAPOT, an_order, orders, ship
+from tests.support.properties import at_most
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -64,9 +65,7 @@ class OrderRepositoryContract:
         got = await asyncio.gather(*(storage.orders.get_owned(o.id, owner=o.owner) for o in mine))
         assert got == mine
 
-    @settings(
-        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @at_most(50)
     @given(order=orders())
     async def test_order_comes_back_as_it_was_stored(self, storage: Storage, order: Order) -> None:
         await self.empty(storage)
@@ -102,9 +101,7 @@ class OrderRepositoryContract:
         """Return what another process would use to reach the same data, not yet open."""
         raise NotImplementedError
 
-    @settings(
-        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @at_most(50)
     @given(order=orders())
     async def test_any_order_can_be_placed(self, storage: Storage, order: Order) -> None:
         await self.empty(storage)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.application.errors import AccountHasOpenOrders
@@ -31,6 +31,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.support.builders import AT, HASH, a_session, an_order, digest
+from tests.support.properties import at_most
 from tests.support.storage_calls import GRACE, active, rotate_token, start_session
 
 
@@ -54,7 +55,7 @@ class SessionRepositoryContract:
         assert await storage.sessions.list_active(alice.id, at=AT, limit=100) == [session]
         assert await storage.sessions.get_by_refresh_token(digest(2)) is None
 
-    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @at_most(30)
     @given(
         times=st.tuples(*[st.datetimes(timezones=st.just(UTC))] * 3),
         client_id=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=255),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.application.errors import InvalidToken
@@ -12,6 +12,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import MAX_ID, UserId
 from tests.support.doubles import SettableClock
+from tests.support.properties import at_most
 
 
 class TokenIssuerContract:
@@ -86,7 +87,7 @@ class TokenIssuerContract:
         token = tokens.issue(Caller(UserId(1), "c"))
         assert token.value not in repr(token)
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @at_most(40)
     @given(token=st.one_of(st.text(), st.text("ab.=-_é\ud800\0", max_size=40)))
     async def test_any_other_text_is_rejected(self, tokens: TokenIssuer, token: str) -> None:
         with pytest.raises(InvalidToken):

@@ -7,7 +7,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Position
@@ -30,6 +30,7 @@ from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, MAX_USERNAME_LENGTH, PasswordHash, User, UserId, Username
 from tests.support.builders import ALICE, TEAPOT, an_order
+from tests.support.properties import at_most
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -65,9 +66,7 @@ class ValuesContract:
         """Remove everything, by a way of the storage's own."""
         raise NotImplementedError
 
-    @settings(
-        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @at_most(50)
     @given(username=usernames, first=hashes, second=hashes)
     @example(Username("\u05e9\u05dc\u05d5\u05dd"), PasswordHash("right to left"), PasswordHash("h"))
     @example(Username("x\u0331\u0301"), PasswordHash("combining marks"), PasswordHash("h"))

@@ -1,13 +1,13 @@
-"""All that programs and logs of the whole suite write, and what must be in none of it."""
+"""Capture the output of programs and logs, and find secrets in it."""
 
 import logging
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-CAPTURED_OUTPUT: list[str] = []
-SECRETS: set[str] = set()
-"""Passwords and keys by their text; tokens and hashes are known by their form."""
+import pytest
 
 FORMS = {
     "a refresh token": re.compile(r"ogr_[A-Za-z0-9_-]{43}"),
@@ -19,34 +19,66 @@ FORMS = {
 }
 
 
-class Collector(logging.Handler):
-    """Keeps what is logged in this process, with everything that goes beside the message."""
+@dataclass
+class CapturedOutput:
+    """The output of this process and its programs, and the secrets that it must not contain.
+
+    Passwords and keys are known by their text; tokens and hashes by their form.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    secrets: set[str] = field(default_factory=set)
+
+    def add(self, *texts: str | bytes | None) -> None:
+        self.texts += [
+            text.decode(errors="replace") if isinstance(text, bytes) else text or ""
+            for text in texts
+        ]
+
+    def find_secrets(self) -> list[str]:
+        """List each secret in the output, with the text before it."""
+        output = "\n".join(self.texts)
+        known = [f"{secret!r}" for secret in self.secrets if secret in output]
+        formed = [
+            f"{name}: {output[max(0, hit.start() - 200) : hit.end()]}"
+            for name, form in FORMS.items()
+            for hit in form.finditer(output)
+        ]
+        return known + formed
+
+
+OUTPUT = CapturedOutput()
+"""Each process has its own, and so has each worker of a parallel run."""
+
+
+def run_program(
+    arguments: list[Any], *, check: bool = False, **options: Any
+) -> subprocess.CompletedProcess[Any]:
+    """Run a program as `subprocess.run` does, and capture its output."""
+    result = subprocess.run(arguments, check=False, **options)
+    OUTPUT.add(result.stdout, result.stderr)
+    if check:
+        result.check_returncode()
+    return result
+
+
+class _LogCollector(logging.Handler):
+    """Capture log records with all their attributes."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        CAPTURED_OUTPUT.append(f"{record.getMessage()} {record.__dict__}")
+        OUTPUT.add(f"{record.getMessage()} {record.__dict__}")
 
 
-def capture_run(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap `subprocess.run`, so that what a program wrote is kept."""
+@pytest.fixture(scope="session", autouse=True)
+def captured_output() -> Iterator[CapturedOutput]:
+    """Capture the log down to debugging, and fail the run if any output contains a secret.
 
-    def collect(*arguments: Any, **options: Any) -> Any:
-        done = run(*arguments, **options)
-        CAPTURED_OUTPUT.extend(
-            text.decode(errors="replace") if isinstance(text, bytes) else text or ""
-            for text in (done.stdout, done.stderr)
-        )
-        return done
-
-    return collect
-
-
-def find_secrets() -> list[str]:
-    """Name what was written and should not have been, and where."""
-    everything = "\n".join(CAPTURED_OUTPUT)
-    known = [f"{secret!r}" for secret in SECRETS if secret in everything]
-    formed = [
-        f"{name}: {everything[max(0, hit.start() - 200) : hit.end()]}"
-        for name, form in FORMS.items()
-        for hit in form.finditer(everything)
-    ]
-    return known + formed
+    It is set up first and torn down last, so that output of the servers of a run counts too.
+    """
+    collector = _LogCollector()
+    logging.getLogger("ordergate").setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(collector)
+    yield OUTPUT
+    logging.getLogger().removeHandler(collector)
+    if secrets := OUTPUT.find_secrets():
+        pytest.fail("the output of tests contains secrets: " + "; ".join(secrets), pytrace=False)

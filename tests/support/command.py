@@ -10,21 +10,15 @@ from pathlib import Path
 import pytest
 
 from ordergate.entrypoints.config.settings import PREFIX
-from tests.support.captured_output import SECRETS
+from tests.support.captured_output import OUTPUT, run_program
 
 PASSWORD = "the password of all test users"
-
-
+NEW_PASSWORD = "another password of a test user"
+OUTPUT.secrets.update({PASSWORD, NEW_PASSWORD})
 SECONDS = 30
-
-
 PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
 """For servers that many tests fail to sign in to, all from one address."""
-
-
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what is looked at")
-
-
 SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
 """Settings whose values are secret."""
 
@@ -32,7 +26,7 @@ SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
 def clean_environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    SECRETS.update(
+    OUTPUT.secrets.update(
         str(settings[name])
         for name in ("PASSWORD", "SIGNING_SECRET")
         if str(settings.get(name, "")).strip()  # blank in tests of blank settings
@@ -51,7 +45,7 @@ def ordergate(
     *arguments: object, cwd: Path, **settings: object
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
+    return run_program(
         [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**settings),
@@ -59,7 +53,6 @@ def ordergate(
         capture_output=True,
         text=True,
         timeout=SECONDS * 2,
-        check=False,
     )
 
 
@@ -73,6 +66,3 @@ def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str
     (line,) = result.stderr.splitlines()
     assert line.startswith("ordergate: ")
     return line.removeprefix("ordergate: ")
-
-
-NEW_PASSWORD = "another password of nobody's"

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping
 
 import httpx
+import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
@@ -11,6 +12,13 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
+
+CLIENT_KINDS = [
+    "compiled",
+    "uncompiled",
+    pytest.param("through a server", marks=pytest.mark.process),
+]
+"""What the fixture `client` runs each test with."""
 
 PROBLEM = "application/problem+json"
 

@@ -22,6 +22,7 @@ from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.domain.session import SessionRules
 from ordergate.domain.user import Password, PasswordHash, User, Username
+from tests.support.captured_output import OUTPUT
 from tests.support.doubles import (
     CountingThrottle,
     InstantPasswordHasher,
@@ -32,6 +33,7 @@ from tests.support.doubles import (
 
 PASSWORD = "correct horse battery staple"
 NEW_PASSWORD = "four pots of tea at a time"
+OUTPUT.secrets.update({PASSWORD, NEW_PASSWORD})
 HOME = Origin("192.0.2.1", "request at home")
 ELSEWHERE = Origin("198.51.100.7", "request elsewhere")
 

@@ -21,7 +21,7 @@ import pytest
 
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from tests.support.captured_output import SECRETS
+from tests.support.captured_output import OUTPUT, run_program
 
 T = TypeVar("T")
 
@@ -156,7 +156,7 @@ class PostgresServer:
         return f"postgresql://ordergate:{password}@127.0.0.1:{self.port}/{database}"
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return run_program(
             [self.binaries / program, *arguments],
             cwd=self.folder,
             capture_output=True,
@@ -333,7 +333,7 @@ def synchronous_pair(postgres_binaries: Path) -> Iterator[SynchronousPair]:
 @pytest.fixture(scope="session")
 def postgres_databases(postgres_server: str) -> Iterator[Databases]:
     """Return what makes databases."""
-    SECRETS.update({PASSWORD, urlsplit(postgres_server).password or PASSWORD})
+    OUTPUT.secrets.update({PASSWORD, urlsplit(postgres_server).password or PASSWORD})
     databases = Databases(postgres_server)
     yield databases
     databases.close()
@@ -368,9 +368,7 @@ def _user() -> str | None:
 
 def _runs(program: Path) -> bool:
     try:
-        asked = subprocess.run(
-            [program, "--version"], cwd="/", check=False, capture_output=True, user=_user()
-        )
+        asked = run_program([program, "--version"], cwd="/", capture_output=True, user=_user())
     except OSError:
         return False
     return asked.returncode == 0

@@ -1,6 +1,5 @@
 """Real parts: the command, and a server it starts."""
 
-import logging
 import os
 import re
 import signal
@@ -16,37 +15,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.captured_output import CAPTURED_OUTPUT, Collector, capture_run
+from tests.support.captured_output import OUTPUT
 from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 
 LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
 
-RUN_LAST = {"test_captured_output_contains_no_secret", "test_security_tests_were_not_skipped"}
-SKIPPED: list[str] = []
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that look at all others be the last."""
-    items.sort(key=lambda item: item.name in RUN_LAST)
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember what did not run."""
-    if report.skipped:
-        SKIPPED.append(report.nodeid)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def captured_output() -> Iterator[None]:
-    """Collect what programs write and what is logged in this process, our own down to debugging."""
-    collector, run = Collector(), subprocess.run
-    logging.getLogger("ordergate").setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(collector)
-    subprocess.run = capture_run(run)
-    yield
-    subprocess.run = run
-    logging.getLogger().removeHandler(collector)
+    """Mark the tests whose fixtures start a server."""
+    for item in items:
+        if {"served", "start"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
 
 
 Start = Callable[..., "Server"]
@@ -102,7 +81,7 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
-            CAPTURED_OUTPUT.append(line)
+            OUTPUT.add(line)
             if found := LISTENING.search(line):
                 self.url = found[1]
             if self.url:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.captured_output import run_program
+
 ROOT = Path(__file__).parents[3]
 LINTER = Path(sys.executable).with_name("lint-imports")
 
@@ -57,13 +59,12 @@ def house(tmp_path: Path) -> Path:
 
 
 def lint(house: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return run_program(
         [LINTER, "--no-cache", "--no-logo"],
         cwd=house,
         env={**os.environ, "PYTHONPATH": str(house / "types"), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        check=False,
     )
 
 

@@ -1,13 +1,14 @@
 """The wheel, installed beside the `domain` package of a project that uses it."""
 
 import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from tests.support.captured_output import run_program
 
 ROOT = Path(__file__).parents[3]
 
@@ -59,7 +60,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
-    subprocess.run(
+    run_program(
         [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", "dist", "."],
         cwd=folder,
         check=True,
@@ -72,7 +73,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make an environment with the wheel, and the dependencies of this one."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    run_program([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     ZipFile(wheel).extractall(packages)
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
@@ -100,9 +101,7 @@ def test_wheel_contains_every_source_file(wheel: Path) -> None:
 
 
 def test_wheel_installs_beside_a_project_with_its_own_domain(python: Path, project: Path) -> None:
-    result = subprocess.run(
-        [python, "client.py"], cwd=project, capture_output=True, text=True, check=False
-    )
+    result = run_program([python, "client.py"], cwd=project, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     answers, where = result.stdout.splitlines()[-2:]
     assert answers == "[401, 200] Hello 1"
@@ -111,12 +110,8 @@ def test_wheel_installs_beside_a_project_with_its_own_domain(python: Path, proje
 
 def test_type_checkers_check_what_a_project_uses(python: Path, project: Path) -> None:
     mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python)]
-    right = subprocess.run(
-        [*mypy, "router.py"], cwd=project, capture_output=True, text=True, check=False
-    )
+    right = run_program([*mypy, "router.py"], cwd=project, capture_output=True, text=True)
     assert right.returncode == 0, right.stdout
     (project / "router.py").write_text(ROUTER.replace("caller.id", "caller.name"))
-    wrong = subprocess.run(
-        [*mypy, "router.py"], cwd=project, capture_output=True, text=True, check=False
-    )
+    wrong = run_program([*mypy, "router.py"], cwd=project, capture_output=True, text=True)
     assert '"Caller" has no attribute "name"' in wrong.stdout

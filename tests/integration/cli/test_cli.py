@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.captured_output import CAPTURED_OUTPUT
+from tests.support.captured_output import OUTPUT, run_program
 from tests.support.command import (
     CHEAP,
     PASSWORD,
@@ -113,13 +113,12 @@ def test_users_add_reads_the_password_from_the_environment_without_a_terminal(
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_command_works_when_a_stream_is_closed(migrated: Path, closed: str) -> None:
     command = f'"$0" -m ordergate.entrypoints migrate {closed}'
-    result = subprocess.run(
+    result = run_program(
         ["sh", "-c", command, sys.executable],
         cwd=migrated,
         env=clean_environment(PASSWORD=PASSWORD, **CHEAP),
         capture_output=True,
         text=True,
-        check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -131,9 +130,7 @@ def interrupt(): raise KeyboardInterrupt
 ordergate.entrypoints.cli.main = types.SimpleNamespace(main=interrupt)
 command.main()
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    result = run_program([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (130, "ordergate: interrupted\n")
 
 
@@ -147,7 +144,7 @@ class Terminal:
     def read_until(self, text: str) -> None:
         while text not in self.shown:
             self.shown += os.read(self._descriptor, 4096).decode()
-        CAPTURED_OUTPUT.append(self.shown)
+        OUTPUT.add(self.shown)
 
     def type(self, line: str) -> None:
         os.write(self._descriptor, f"{line}\n".encode())
@@ -338,7 +335,7 @@ def test_key_changes_are_audited_without_key_material(tmp_path: Path) -> None:
 
 def test_key_of_a_pem_file_can_be_imported(tmp_path: Path) -> None:
     command = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "my.pem"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    run_program(command, cwd=tmp_path, check=True, capture_output=True)
     ((kid, *_),) = list_keys(tmp_path, SIGNING_KEY_FILE="my.pem")
     result = ordergate("keys", "new", "--from", "my.pem", cwd=tmp_path)
     assert result.stdout == f"{kid} signs.\n"
@@ -419,14 +416,13 @@ def test_openapi_prints_the_document_and_creates_no_file(tmp_path: Path) -> None
 @on_linux
 def test_unwritable_output_is_reported(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        result = subprocess.run(
+        result = run_program(
             [sys.executable, "-m", "ordergate.entrypoints", "openapi"],
             cwd=tmp_path,
             env=clean_environment(),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
     assert result.returncode == 1
     assert result.stderr == ("ordergate: standard output: No space left on device\n")
@@ -555,7 +551,7 @@ def test_curl_lines_of_the_demo_work_unchanged(tmp_path: Path, start: Start) -> 
     requests = re.findall(r"curl -i (?:.*\\\n)*.*", lines)
     assert sign_in
     assert len(requests) == 3
-    shell = subprocess.run(
+    shell = run_program(
         ["bash", "-c", "\n".join([sign_in[0], *requests])],
         capture_output=True,
         text=True,

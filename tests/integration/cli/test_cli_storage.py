@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import CAPTURED_OUTPUT
+from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment, error_line, ordergate, wait_until
 from tests.support.copies import SOURCE, TARGET, seeded
 
@@ -117,7 +117,7 @@ def killed_copy(folder: Path, number: int, orders: int) -> int:
     file = folder / MOVED
     wait_until(lambda: process.poll() is not None or rows(file, "orders") >= orders)
     process.send_signal(number)
-    CAPTURED_OUTPUT.extend(process.communicate(timeout=SECONDS))
+    OUTPUT.add(*process.communicate(timeout=SECONDS))
     return process.returncode
 
 

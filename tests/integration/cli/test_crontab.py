@@ -1,12 +1,12 @@
 """The crontab lines of the documentation, run as cron runs them (crontab(5))."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.captured_output import run_program
 from tests.support.command import SECONDS, ordergate
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ def test_crontab_lines_work_as_written(machine: Path, page: str, block: str) -> 
     jobs = read_crontab(re.sub(r"(?<=[\s=])/(?=opt/|srv/)", f"{machine}/", block))
     assert jobs, page
     for environment, command, text in jobs:
-        result = subprocess.run(
+        result = run_program(
             ["/bin/sh", "-c", command],
             cwd=machine / "home",
             env={

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.captured_output import run_program
 from tests.support.command import PASSWORD, SECONDS, clean_environment
 
 LOCALES = {
@@ -35,14 +36,13 @@ def environment(request: pytest.FixtureRequest) -> dict[str, str]:
 def run(
     *arguments: str, cwd: Path, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
+    return run_program(
         [sys.executable, "-m", "ordergate.entrypoints", *arguments],
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=SECONDS * 2,
-        check=False,
     )
 
 

@@ -4,7 +4,6 @@ import ast
 import inspect
 import itertools
 import re
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -17,8 +16,10 @@ from ordergate.entrypoints.config.settings import PREFIX, UNSET, Settings, secre
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem
+from tests.support.captured_output import run_program
 from tests.support.command import clean_environment, ordergate
-from tests.support.server import SKIPPED, Start
+from tests.support.security_promises import promised_tests
+from tests.support.server import Start
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
@@ -103,13 +104,12 @@ def test_current_user_parameter_provides_the_caller(alice: Path, start: Start) -
 
 
 def test_tests_of_the_guide_pass(guide: Path) -> None:
-    result = subprocess.run(
+    result = run_program(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_notes.py"],
         cwd=guide,
         env=clean_environment(),
         capture_output=True,
         text=True,
-        check=False,
     )
     assert "2 passed" in result.stdout, result.stdout
 
@@ -125,7 +125,7 @@ def test_stolen_key_commands_work_unchanged(tmp_path: Path) -> None:
         "STOLEN": stolen,
         "PATH": f"{Path(sys.executable).parent}:{clean_environment()['PATH']}",
     }
-    subprocess.run(
+    run_program(
         ["sh", "-euc", lines], cwd=tmp_path, env=environment, check=True, capture_output=True
     )
     _, *rows = ordergate("keys", "list", cwd=tmp_path).stdout.splitlines()
@@ -141,7 +141,7 @@ def test_readme_commands_work_unchanged(tmp_path: Path, start: Start) -> None:
     blocks = re.findall(r"^```sh\n((?:TOKEN|curl).*?)^```", README, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 3
     lines = "".join(blocks).replace("http://127.0.0.1:8000", server.url)
-    shell = subprocess.run(["sh", "-ec", lines], capture_output=True, text=True, check=True)
+    shell = run_program(["sh", "-ec", lines], capture_output=True, text=True, check=True)
     assert re.findall(r"HTTP/1.1 (\d+)", shell.stdout) == ["200", "404", "201"]
 
 
@@ -160,7 +160,7 @@ def test_readme_serving_commands_work_for_an_ordinary_user(tmp_path: Path, start
     assert (bool(serve), rest) == (True, "")
     commands = Path(sys.executable).parent
     installed = f'make() {{ mkdir "$HOME/ordergate"; ln -s {commands} "$HOME/ordergate/bin"; }}\n'
-    subprocess.run(
+    run_program(
         ["sh", "-euc", installed + lines + keeping],
         cwd=tmp_path,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "ORDERGATE_PASSWORD": PASSWORD},
@@ -342,20 +342,13 @@ def test_decision_has_the_form(decision: Path) -> None:
 
 
 PROMISES = (ROOT / "docs" / "security.md").read_text()
-PROMISED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PROMISES)
 
 
 def test_security_page_names_existing_tests() -> None:
     rows = re.findall(r"^\| (?!promise|---).*\|$", PROMISES, re.MULTILINE)
-    assert len(PROMISED) == len(rows) > 70
-    for path, name in PROMISED:
+    assert len(promised_tests()) == len(rows) > 70
+    for path, name in promised_tests():
         code = (ROOT / path).read_text()
         assert re.search(rf"^( *(async )?def {name}\(|{name} = )", code, re.MULTILINE), name
         before = code[: code.index(name)].rpartition("\n\n")[2]
         assert not re.search("skip|xfail", before), name
-
-
-def test_security_tests_were_not_skipped() -> None:
-    """It runs after all others, and sees what became of those that ran."""
-    skipped = {nodeid.rpartition("::")[2].partition("[")[0] for nodeid in SKIPPED}
-    assert not skipped & {name for _, name in PROMISED}

@@ -2,7 +2,6 @@
 
 import re
 import stat
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from ordergate.entrypoints.factories.checked_settings import load_checked_settin
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.storage_contract import StorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
+from tests.support.captured_output import run_program
 from tests.support.fault_injection import Failure
 from tests.support.storage_calls import rotate_token, start_numbered_session
 
@@ -121,7 +121,7 @@ def test_contract_of_the_page_is_the_one_that_runs_here() -> None:
 
 def test_code_of_the_page_passes_the_linters() -> None:
     for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
-        result = subprocess.run(
+        result = run_program(
             [
                 sys.executable,
                 "-m",
@@ -135,7 +135,6 @@ def test_code_of_the_page_passes_the_linters() -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            check=False,
         )
         assert not result.returncode, result.stdout + result.stderr
 

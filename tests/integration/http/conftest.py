@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from tests.support.command import SECONDS
-from tests.support.http_client import MANY, in_process_client, register_new_user
+from tests.support.http_client import CLIENT_KINDS, MANY, in_process_client, register_new_user
 from tests.support.server import Server
 
 
-@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
+@pytest.fixture(params=CLIENT_KINDS)
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     if request.param != "through a server":
         client = await in_process_client(compiled=request.param == "compiled")

@@ -32,9 +32,12 @@ OPTIONS = [
 ]
 ORDER = "#operations-orders-read_order_by_query"
 
-pytestmark = pytest.mark.skipif(
-    not (DRIVER and BROWSER), reason="no browser: install chromium and chromedriver"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not (DRIVER and BROWSER), reason="no browser: install chromium and chromedriver"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

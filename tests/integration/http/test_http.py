@@ -11,21 +11,9 @@ import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from tests.support.command import PASSWORD
-from tests.support.http_client import PROBLEM, in_process_client, problem, sign_in
-from tests.support.server import Server
+from tests.support.http_client import PROBLEM, problem, sign_in
 
 MAX = 2**63 - 1
-
-
-@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param != "through a server":
-        client = await in_process_client(compiled=request.param == "compiled")
-    else:
-        served: Server = request.getfixturevalue("served")
-        client = httpx.AsyncClient(base_url=served.url)
-    async with client:
-        yield client
 
 
 # Sign in

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -18,8 +18,7 @@ from ordergate.entrypoints.http.app import create_app
 from tests.support.builders import TEAPOT
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import in_process_client, problem, sign_in
-from tests.support.server import Server
+from tests.support.http_client import problem, sign_in
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 EARLIER, LATER = "2026-03-01T00:05:00Z", "2026-03-01T01:10:00%2B01:00"
@@ -211,22 +210,10 @@ async def test_cursor_is_valid_for_its_owner_and_filters_alone(shop: httpx.Async
 
 
 @given(cursor=st.text(st.characters(exclude_categories=["Cs"])))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_cursor_is_refused_or_a_page(shop: httpx.AsyncClient, cursor: str) -> None:
     parameters: dict[str, Any] = {"cursor": cursor}
     alice = await sign_in(shop, "alice")
     assert (await shop.get("/orders", params=parameters, headers=alice)).status_code == 422
-
-
-@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param != "through a server":
-        client = await in_process_client(compiled=request.param == "compiled")
-    else:
-        served: Server = request.getfixturevalue("served")
-        client = httpx.AsyncClient(base_url=served.url)
-    async with client:
-        yield client
 
 
 async def test_seeded_orders_are_listed_newest_first(client: httpx.AsyncClient) -> None:

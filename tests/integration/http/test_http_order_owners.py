@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -12,24 +12,12 @@ from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.http_client import in_process_client, sign_in
-from tests.support.server import Server
+from tests.support.http_client import sign_in
 
 ORDER = {
     "currency": "EUR",
     "lines": [{"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}],
 }
-
-
-@pytest.fixture(params=["compiled", "uncompiled", "through a server"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    if request.param != "through a server":
-        client = await in_process_client(compiled=request.param == "compiled")
-    else:
-        served: Server = request.getfixturevalue("served")
-        client = httpx.AsyncClient(base_url=served.url)
-    async with client:
-        yield client
 
 
 def operations() -> Iterator[tuple[str, str, str, dict[str, Any]]]:

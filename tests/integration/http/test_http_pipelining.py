@@ -15,6 +15,8 @@ import pytest
 from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate
 from tests.support.server import Server, Start, send_raw
 
+pytestmark = pytest.mark.process
+
 GROWTH_MIB = 64
 FLOOD_BYTES = 30_000_000
 FLOOD_SECONDS = 3

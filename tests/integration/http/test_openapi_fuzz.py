@@ -1,13 +1,13 @@
 """A fuzzer compares the server with its OpenAPI document."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.captured_output import run_program
 from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 from tests.support.server import Start
 
@@ -84,14 +84,13 @@ def test_server_conforms_to_its_openapi_document(
         form = {"username": username, "password": PASSWORD}
         token = httpx.post(f"{served.url}/login", data=form).json()["access_token"]
         options += ["--header", f"Authorization: Bearer {token}"]
-    result = subprocess.run(
+    result = run_program(
         [SCHEMATHESIS, "--no-color", "run", "openapi.json", "--url", served.url, *options],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=SECONDS * 3,
-        check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "report.json").read_text())

@@ -16,6 +16,8 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.doubles import InstantPasswordHasher
 
+pytestmark = pytest.mark.timing
+
 PROXY = "10.9.9.9"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JSON = {"content-type": "application/json"}

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from ordergate.application.errors import Overloaded
 from ordergate.application.ports.passwords import PasswordHasher, Verification
 from ordergate.domain.user import Password, PasswordHash
 from tests.contracts.passwords_contract import PasswordHasherContract
+from tests.support.captured_output import run_program
 from tests.support.command import clean_environment, on_linux
 
 COST = 5
@@ -185,7 +185,7 @@ def test_hashing_runs_at_idle_priority_in_a_server_only(
         ),
     }[started]
     policy = "import asyncio, os; policy = lambda: os.sched_getscheduler(0) == os.SCHED_IDLE"
-    result = subprocess.run(
+    result = run_program(
         [
             sys.executable,
             "-c",
@@ -205,7 +205,7 @@ def test_hashing_uses_the_available_processors() -> None:
     from_settings = "from ordergate.entrypoints.config.settings import Settings"
     read = f"{from_settings}; print(Settings().hashing_threads)"
     bound = f"import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}}); {read}"
-    result = subprocess.run([sys.executable, "-c", bound], capture_output=True, check=True)
+    result = run_program([sys.executable, "-c", bound], capture_output=True, check=True)
     assert result.stdout == b"1\n"
 
 

@@ -14,6 +14,8 @@ from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import Requester
 from tests.support.command import on_linux, wait_until
 
+pytestmark = pytest.mark.timing
+
 T = TypeVar("T")
 
 SALT = bcrypt.gensalt(4)

@@ -23,7 +23,7 @@ from ordergate.domain.user import Password, PasswordHash, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.captured_output import SECRETS
+from tests.support.captured_output import OUTPUT
 from tests.support.command import PASSWORD as USER_PASSWORD
 from tests.support.command import ordergate
 from tests.support.doubles import InstantPasswordHasher
@@ -119,7 +119,7 @@ def test_file_is_ignored_when_there_is_none(tmp_path: Path) -> None:
 @pytest.fixture
 async def account(postgres_url: str, postgres_databases: Databases) -> AsyncIterator[str]:
     """Return the URL of a database of a role with a password, without it."""
-    SECRETS.add(PASSWORD)
+    OUTPUT.secrets.add(PASSWORD)
     quoted = PASSWORD.replace("'", "''")
     database = urlsplit(postgres_url).path[1:]
     await execute(

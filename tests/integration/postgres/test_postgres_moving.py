@@ -14,7 +14,7 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.archive import RECORD_TYPES, Record
 from ordergate.application.ports.storage import Storage
-from tests.support.captured_output import CAPTURED_OUTPUT
+from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment, error_line, ordergate
 from tests.support.copies import SOURCE, TARGET, seeded
 from tests.support.postgres import database_at
@@ -90,7 +90,7 @@ async def test_storage_is_equal_when_it_was_copied_to_postgresql_and_back(
         while process.returncode is None and await orders_at(watcher) <= 0:
             await asyncio.sleep(0.001)
     process.kill()
-    CAPTURED_OUTPUT.extend(written.decode() for written in await process.communicate())
+    OUTPUT.add(*await process.communicate())
     assert process.returncode == -signal.SIGKILL
     assert 0 < await orders_at(watcher) < ORDERS
     refused = await asyncio.to_thread(ordergate, "purge", cwd=shop, DATABASE_URL=bare_postgres_url)

@@ -1,11 +1,11 @@
 """The command and a server with two workers on PostgreSQL."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 
+from tests.support.captured_output import run_program
 from tests.support.command import PASSWORD, ordergate
 from tests.support.server import Start
 
@@ -44,7 +44,5 @@ def test_unreachable_database_is_reported_without_its_password(tmp_path: Path) -
 
 def test_postgresql_driver_is_not_loaded_with_sqlite() -> None:
     lines = "import sys, ordergate.entrypoints.container; print('asyncpg' in sys.modules)"
-    asked = subprocess.run(
-        [sys.executable, "-c", lines], capture_output=True, text=True, check=True
-    )
+    asked = run_program([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
     assert asked.stdout == "False\n"

@@ -14,6 +14,8 @@ from tests.attack.suite import GROWTH_MIB, RATIO, measure_ratio, sign_in_user1
 from tests.support.command import PATIENT, ordergate
 from tests.support.server import Server
 
+pytestmark = pytest.mark.timing
+
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "1"))
 
 

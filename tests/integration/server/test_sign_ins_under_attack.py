@@ -22,6 +22,8 @@ from tests.attack.suite import client_process, sign_in_user1
 from tests.support.command import PATIENT, on_linux, ordergate
 from tests.support.server import Server
 
+pytestmark = pytest.mark.timing
+
 ROUNDS = 6
 USERS = 4
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.captured_output import run_program
 from tests.support.command import (
     CHEAP,
     PASSWORD,
@@ -36,9 +37,7 @@ AS_PROCESS_1 = ["unshare", "--pid", "--fork", "--kill-child"]
 
 def can_be_process_1() -> bool:
     unshare = shutil.which("unshare")
-    return (
-        unshare is not None and subprocess.run([*AS_PROCESS_1, "true"], check=False).returncode == 0
-    )
+    return unshare is not None and run_program([*AS_PROCESS_1, "true"]).returncode == 0
 
 
 needs_process_1 = pytest.mark.skipif(
@@ -253,7 +252,7 @@ main()
 
 
 def run(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_program(
         [sys.executable, "-c", code],
         cwd=folder,
         env=clean_environment(),

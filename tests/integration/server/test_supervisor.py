@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.captured_output import run_program
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.postgres import PostgresServer
 from tests.support.server import Server, Start
@@ -115,14 +115,13 @@ if __name__ == "__main__":
 def test_service_ends_when_every_worker_fails_to_start(tmp_path: Path, factory: str) -> None:
     script = tmp_path / "failing.py"
     script.write_text(FAILING)
-    done = subprocess.run(
+    done = run_program(
         [sys.executable, script, f"failing:{factory}"],
         cwd=tmp_path,
         env=clean_environment() | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=SECONDS * 2,
-        check=False,
     )
     assert done.returncode == 7, done.stderr
     assert "no worker could start" in done.stderr

@@ -16,6 +16,8 @@ import pytest
 from tests.support.command import PASSWORD, PATIENT, SECONDS, ordergate, wait_until
 from tests.support.server import Server, Start
 
+pytestmark = pytest.mark.timing
+
 MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 
 

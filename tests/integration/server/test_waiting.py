@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from ordergate.adapters.sql.postgres.readiness import reason_to_wait
-from tests.support.captured_output import CAPTURED_OUTPUT, SECRETS
+from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.postgres import PASSWORD, PostgresServer, execute
 from tests.support.server import LISTENING
@@ -25,7 +25,7 @@ from tests.support.server import LISTENING
 def postgres(postgres_binaries: Path) -> Iterator[PostgresServer]:
     server = PostgresServer(postgres_binaries)
     server.init()
-    SECRETS.add(PASSWORD)
+    OUTPUT.secrets.add(PASSWORD)
     yield server
     server.remove()
 
@@ -50,7 +50,7 @@ class Waiting:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.written.append(line)
-            CAPTURED_OUTPUT.append(line)
+            OUTPUT.add(line)
         self.process.stderr.close()
 
     def has_written(self, text: str) -> bool:

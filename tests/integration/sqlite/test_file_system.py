@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.sql.sqlite.file import configure, connect
+from tests.support.captured_output import run_program
 from tests.support.command import CHEAP, PASSWORD, SECONDS, clean_environment, error_line, ordergate
 from tests.support.server import Start
 from tests.support.sqlite import execute
@@ -27,7 +28,7 @@ KEYS = Path(".ordergate") / "signing-keys.json"
 def has_namespaces() -> bool:
     unshare = shutil.which("unshare")
     mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/mnt"]
-    return unshare is not None and subprocess.run(mount, check=False).returncode == 0
+    return unshare is not None and run_program(mount).returncode == 0
 
 
 needs_mounts = pytest.mark.skipif(
@@ -59,7 +60,7 @@ def run(
     preexec: Callable[[], None] | None = None,
     **settings: Any,
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_program(
         command,
         cwd=cwd,
         env=clean_environment(PASSWORD=PASSWORD, **CHEAP, **settings),
@@ -68,7 +69,6 @@ def run(
         capture_output=True,
         text=True,
         timeout=SECONDS * 2,
-        check=False,
     )
 
 

@@ -437,6 +437,7 @@ def _migrate(file: Path) -> None:
     asyncio.run(SqlStorage(SqliteDatabase(file)).migrate())
 
 
+@pytest.mark.process
 async def test_parallel_migrations_migrate_once(database: SqliteDatabase, file: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.map(_migrate, [file] * 8)

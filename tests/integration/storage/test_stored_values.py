@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
@@ -39,6 +39,7 @@ from tests.support.command import PASSWORD, ordergate
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
 from tests.support.postgres import database_at
+from tests.support.properties import at_most
 from tests.support.storage_calls import MARK, read_all
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -147,9 +148,7 @@ def teapot_in(currency: str) -> OrderLine:
     return replace(TEAPOT, unit_price=Money(6400, currency))
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@at_most(40)
 @given(order=orders_that_break_rules())
 async def test_order_that_breaks_current_rules_is_readable(storage: Storage, order: Order) -> None:
     await empty(storage)

@@ -1,6 +1,5 @@
 """Keys as OpenSSL makes them, in files as people keep them."""
 
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from ordergate.adapters.tokens.keys.key_source import StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.user import UserId
+from tests.support.captured_output import run_program
 from tests.support.jose import roca_key
 
 
 def openssl(*arguments: str, cwd: Path) -> None:
-    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+    run_program(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
 
 
 async def signs(key: SigningKey) -> bool:

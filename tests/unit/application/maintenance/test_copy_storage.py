@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -36,6 +36,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE, AT, BOB, an_order
+from tests.support.properties import at_most
 from tests.support.storage_calls import MARK, have_same_items, read_all
 from tests.support.storage_strategies import whole_storages
 
@@ -86,7 +87,7 @@ class Failing(InMemoryStorage):
         vars(archive).update(read=failing_read, write=failing_write, finish=failing_finish)
 
 
-@settings(max_examples=30)
+@at_most(30)
 @given(whole=whole_storages(), batch=st.integers(1, 3))
 async def test_copy_contains_every_record(whole: dict[str, list[Any]], batch: int) -> None:
     source, target = InMemoryStorage(), InMemoryStorage()

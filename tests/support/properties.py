@@ -1,0 +1,8 @@
+"""Limits for property tests whose examples take long."""
+
+from hypothesis import settings
+
+
+def at_most(examples: int) -> settings:
+    """Return settings with at most so many examples, or fewer where the profile has fewer."""
+    return settings(max_examples=min(examples, settings().max_examples))
