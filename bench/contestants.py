@@ -101,6 +101,12 @@ UNGROUPED = replace(
     what="this, one commit an order",
     serve=("bench/ungrouped.py", *THIS.serve[2:]),
 )
+UNCOMPILED = replace(
+    THIS,
+    name="this-uncompiled",
+    what="this, routes not compiled",
+    serve=("bench/uncompiled.py", *THIS.serve[2:]),
+)
 RAW = Contestant("raw", "ASGI, a constant body", THEIRS, _uvicorn("bench.apps.raw:app"))
 CONSTANT = Contestant(
     "constant", "FastAPI, a constant model", THEIRS, _uvicorn("bench.apps.constant:app")
@@ -128,7 +134,7 @@ PEER = _peer(
     f"sqlite+aiosqlite:///{SQLITE}",
     "user{number}@orders.example",
 )
-ALL = (THIS, THIS_PG, RAW, CONSTANT, TUTORIAL, TUTORIAL_PG, PEER)
+ALL = (THIS, THIS_PG, UNCOMPILED, RAW, CONSTANT, TUTORIAL, TUTORIAL_PG, PEER)
 SERVICES = (THIS, THIS_PG, TUTORIAL, TUTORIAL_PG, PEER)
 WITHOUT_SERVER = tuple(contestant for contestant in ALL if not contestant.on_postgresql)
 """Contestants without a database server."""

@@ -41,6 +41,12 @@ TARGETS = (
     Target("own-order read against the tutorial", READ, ("read-8", "tutorial", "/s"), 5),
     Target("own-order read against a constant route", READ, ("read-8", "constant", "/s"), 0.75),
     Target(
+        "own-order read without compiled routes against a constant route",
+        ("read-8", "this-uncompiled", "/s"),
+        ("read-8", "constant", "/s"),
+        0.5,
+    ),
+    Target(
         "own-order read on PostgreSQL against the tutorial there",
         ("read-8", "this-pg", "/s"),
         ("read-8", "tutorial-pg", "/s"),

@@ -54,6 +54,18 @@ def header(description: str, example: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
+def header_parameter(name: str, description: str, example: str, **schema: str) -> dict[str, Any]:
+    """Document an optional header of a request."""
+    about = {"description": description, "examples": [example], **schema, "title": name}
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", **about},
+        "description": description,
+    }
+
+
 def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Responses:
     """Document a successful answer and its headers."""
     return {status: {"description": description, "headers": headers}}

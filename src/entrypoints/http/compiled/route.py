@@ -12,9 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from ordergate.entrypoints.http.compiled.plan import Plan, UnsupportedRoute
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_query import (
+    StrictQueryRoute,
+    require_known_parameters,
+)
 
 _PARTS = ("include", "exclude", "exclude_unset", "exclude_defaults", "exclude_none")
 """Parameters of a route that omit members of a response."""
+_KINDS = {APIRoute, StrictQueryRoute, StrictJsonRoute}
+"""Another subclass of `APIRoute` may handle requests in its own way."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -31,9 +37,14 @@ class CompiledRoute:
 
     def __init__(self, route: RouteContext) -> None:
         self.original = route.original_route
-        if type(self.original) not in {APIRoute, StrictJsonRoute} or not _answers_json(route):
+        if type(self.original) not in {
+            APIRoute,
+            StrictQueryRoute,
+            StrictJsonRoute,
+        } or not _answers_json(route):
             raise UnsupportedRoute
         takes_json = isinstance(self.original, StrictJsonRoute)
+        self._has_strict_query = isinstance(self.original, StrictQueryRoute)
         self._plan = Plan(route.dependant, takes_json=takes_json)
         self._status = route.status_code or 200
         self._field = route.response_field
@@ -47,6 +58,8 @@ class CompiledRoute:
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that matched."""
         request, answer = Request(scope, receive, send), _Answer()
+        if self._has_strict_query:
+            require_known_parameters(request)
         returned = await self._plan.run(request, answer)
         if isinstance(returned, Response):
             await returned(scope, receive, send)

@@ -19,13 +19,11 @@ from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
-from ordergate.entrypoints.http.requests.strict_query import strict_query
 from ordergate.entrypoints.http.security import AccountHolder
 from ordergate.entrypoints.http.services import InjectedServices
 
 _options: dict[str, Any] = {
     "tags": ["account"],
-    "dependencies": [strict_query],
     "responses": problems(UNTAGGED),
     "route_class": StrictJsonRoute,
 }

@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.domain.scope import Scope
 from ordergate.domain.signing_keys import KeySchedule
-from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import InjectedServices
 
 _JWKS = "/.well-known/jwks.json"
 
-router = APIRouter(tags=["discovery"], dependencies=[strict_query])
+router = APIRouter(tags=["discovery"], route_class=StrictQueryRoute)
 
 
 class JwkSetResponse(JSONResponse):

@@ -29,10 +29,10 @@ from ordergate.entrypoints.http.identity.oauth import (
 from ordergate.entrypoints.http.openapi import problems
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
-from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import InjectedServices
 
-router = APIRouter(tags=["authentication"], dependencies=[strict_query])
+router = APIRouter(tags=["authentication"], route_class=StrictQueryRoute)
 
 UNSUPPORTED_GRANT_TYPE = oauth_problem(
     400,

@@ -13,13 +13,11 @@ from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
-from ordergate.entrypoints.http.requests.strict_query import strict_query
 from ordergate.entrypoints.http.security import AccountHolder
 from ordergate.entrypoints.http.services import InjectedServices
 
 router = APIRouter(
     tags=["account"],
-    dependencies=[strict_query],
     responses=problems(UNTAGGED),
     route_class=StrictJsonRoute,
 )

@@ -20,9 +20,19 @@ class BodyLimit(RequestBodyLimitMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
+            if _has_no_body(scope):
+                await self.app(scope, receive, send)
+                return
             lengths = field_values(HTTPConnection(scope), b"content-length")
             with suppress(ValueError):  # that is the server's to refuse
                 if any(int(length) > self.max_body_size for length in lengths):
                     await Response(status_code=413)(scope, receive, send)
                     return
         await super().__call__(scope, receive, send)
+
+
+def _has_no_body(scope: Scope) -> bool:
+    """Return whether a request has no body for certain (RFC 9112, section 6.3)."""
+    return scope["http_version"] in {"1.0", "1.1"} and not any(
+        name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"]
+    )

@@ -34,6 +34,7 @@ from ordergate.entrypoints.http.orders.schemas import (
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import (
+    CONDITION_HEADERS,
     ETAG,
     EXCLUDED,
     UNTAGGED,
@@ -42,15 +43,13 @@ from ordergate.entrypoints.http.requests.conditional import (
     Preconditions,
     entity_tag,
 )
-from ordergate.entrypoints.http.requests.idempotency import MALFORMED_KEY, Key
+from ordergate.entrypoints.http.requests.idempotency import KEY_HEADER, MALFORMED_KEY, Key
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
-from ordergate.entrypoints.http.requests.strict_query import strict_query
 from ordergate.entrypoints.http.security import OrderReader, OrderWriter
 from ordergate.entrypoints.http.services import InjectedServices
 
 router = APIRouter(
     tags=["orders"],
-    dependencies=[strict_query],
     responses=problems(UNTAGGED),
     route_class=StrictJsonRoute,
 )
@@ -108,6 +107,7 @@ def _represent(
         TooManyRequests,
     )
     | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
+    openapi_extra=KEY_HEADER,
 )
 async def place_order(
     new: OrderIn, user: OrderWriter, key: Key, services: InjectedServices, response: Response
@@ -175,6 +175,7 @@ async def list_orders(
     )
     | with_headers(200, "The order.", ETag=ETAG)
     | _UNCHANGED,
+    openapi_extra=CONDITION_HEADERS,
 )
 async def read_order(
     id: IdInPath,
@@ -199,6 +200,7 @@ async def read_order(
     )
     | with_headers(200, "The order.", ETag=ETAG)
     | _UNCHANGED,
+    openapi_extra=CONDITION_HEADERS,
 )
 async def read_order_by_query(
     id: IdInQuery,
@@ -227,6 +229,7 @@ async def read_order_by_query(
         invalid_parameter(("path", "id", ID_RULE)),
     )
     | with_headers(200, "The order, cancelled.", ETag=ETAG),
+    openapi_extra=CONDITION_HEADERS,
 )
 async def cancel_order(
     id: IdInPath,

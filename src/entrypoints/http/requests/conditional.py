@@ -9,11 +9,10 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from fastapi import Depends, Header, Request
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import Depends, Request
 
 from ordergate.application.errors import OrderChanged
-from ordergate.entrypoints.http.openapi import header
+from ordergate.entrypoints.http.openapi import header, header_parameter
 from ordergate.entrypoints.http.problems.catalog import PROBLEMS
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
@@ -133,36 +132,37 @@ class Preconditions(Container[int]):
             raise ProblemError(WEAK_TAG if self.if_match.are_weak else PROBLEMS[OrderChanged])
 
 
-async def _preconditions(
-    request: Request,
-    if_match: Annotated[
-        str | SkipJsonSchema[None],
-        Header(
-            alias="If-Match",
-            description="Only if the order has one of these entity tags, or any for `*`; else 412.",
-            examples=['"1"'],
-        ),
-    ] = None,
-    if_none_match: Annotated[
-        str | SkipJsonSchema[None],
-        Header(
-            alias="If-None-Match",
-            description="Only if the order has none of these entity tags; else 304 for a GET and"
-            " 412 for any other method.",
-            examples=['"1"'],
-        ),
-    ] = None,
-) -> Preconditions | None:
+async def _preconditions(request: Request) -> Preconditions | None:
+    if_match, if_none_match = (_read_tags(request, name) for name in ("If-Match", "If-None-Match"))
     if if_match is None and if_none_match is None:
         return None
+    return Preconditions(if_match, if_none_match)
 
-    def sent(name: str, value: str | None) -> EntityTags | None:
-        if value is None:
-            return None
-        return EntityTags.read(name, field_values(request, name.lower().encode()))
 
-    return Preconditions(sent("If-Match", if_match), sent("If-None-Match", if_none_match))
+def _read_tags(request: Request, name: str) -> EntityTags | None:
+    values = field_values(request, name.lower().encode())
+    return EntityTags.read(name, values) if values else None
 
+
+CONDITION_HEADERS = {
+    "parameters": [
+        header_parameter(
+            "If-Match",
+            "Only if the order has one of these entity tags, or any for `*`; else 412.",
+            '"1"',
+        ),
+        header_parameter(
+            "If-None-Match",
+            "Only if the order has none of these entity tags; else 304 for a GET and 412 for any"
+            " other method.",
+            '"1"',
+        ),
+    ]
+}
+"""The documentation of `IfConditions`, as `openapi_extra` of a route.
+
+FastAPI would validate declared headers, which takes longer than reading them.
+"""
 
 IfConditions = Annotated[Preconditions | None, Depends(_preconditions)]
 """The preconditions of a request for an order; `None` for none."""

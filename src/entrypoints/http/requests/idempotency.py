@@ -3,9 +3,9 @@
 import re
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
-from pydantic.json_schema import SkipJsonSchema
+from fastapi import Depends, Request
 
+from ordergate.entrypoints.http.openapi import header_parameter
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
 
@@ -43,23 +43,22 @@ def read_key(values: list[str]) -> str | None:
     return key
 
 
-async def _key(
-    request: Request,
-    _: Annotated[
-        str | SkipJsonSchema[None],
-        Header(
-            alias=_NAME,
-            description="Your name for this order: a repeat with the same key and order gets the"
-            " first answer and places nothing.",
-            examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
-            json_schema_extra={
-                "pattern": r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--~]{1,255})$',
-            },
-        ),
-    ] = None,
-) -> str | None:
+async def _key(request: Request) -> str | None:
     return read_key(field_values(request, b"idempotency-key"))
 
+
+KEY_HEADER = {
+    "parameters": [
+        header_parameter(
+            _NAME,
+            "Your name for this order: a repeat with the same key and order gets the first answer"
+            " and places nothing.",
+            '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+            pattern=r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--~]{1,255})$',
+        )
+    ]
+}
+"""The documentation of `Key`, as `openapi_extra` of a route."""
 
 Key = Annotated[str | None, Depends(_key)]
 """The key without quotes and escapes; `None` if it is missing."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
@@ -18,6 +17,10 @@ from ordergate.entrypoints.http.problems.problem import ProblemError, problem_fo
 from ordergate.entrypoints.http.requests.conditional import IfConditions
 from ordergate.entrypoints.http.requests.dependants import walk_dependants
 from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.strict_query import (
+    StrictQueryRoute,
+    require_known_parameters,
+)
 from ordergate.entrypoints.http.requests.untagged import with_untagged_preconditions
 
 _JSON = "application/json"
@@ -59,7 +62,7 @@ async def read_json(request: Request) -> object:
         raise HTTPException(400, "A number of the JSON body is too long.") from None
 
 
-class StrictJsonRoute(APIRoute):
+class StrictJsonRoute(StrictQueryRoute):
     """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
 
     It refuses another media type with 415. It refuses with 400 a body that is not UTF-8, repeated
@@ -83,6 +86,7 @@ class StrictJsonRoute(APIRoute):
         )
 
         async def handle_strictly(request: Request) -> Response:
+            require_known_parameters(request)
             if is_protected and "authorization" not in request.headers:
                 raise ProblemError(MISSING_TOKEN)
             strict = _StrictRequest(request.scope, request.receive)

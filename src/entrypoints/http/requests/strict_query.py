@@ -1,10 +1,11 @@
 """Strict query parameters: unknown and repeated names are errors."""
 
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from fastapi import Depends, Request
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
@@ -21,7 +22,8 @@ _known_names: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
 """The parameters of each endpoint."""
 
 
-async def _reject_unknown_query_parameters(request: Request) -> None:
+def require_known_parameters(request: Request) -> None:
+    """Raise `RequestValidationError` for an unknown or repeated query parameter."""
     if not request.scope["query_string"]:
         return
     query = request.scope["query_string"]
@@ -62,5 +64,15 @@ def _names_of_parameters(route: APIRoute) -> frozenset[str]:
     return names
 
 
-strict_query: Any = Depends(_reject_unknown_query_parameters)
-"""For routers: `APIRouter(dependencies=[strict_query])`."""
+class StrictQueryRoute(APIRoute):
+    """For routers: `APIRouter(route_class=StrictQueryRoute)`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Handle requests whose query names parameters of this route, each once."""
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            require_known_parameters(request)
+            return await handle(request)
+
+        return handle_strictly

@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from ordergate.entrypoints.http.requests.strict_query import strict_query
+from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import InjectedServices
 
-router = APIRouter(tags=["health"], dependencies=[strict_query])
+router = APIRouter(tags=["health"], route_class=StrictQueryRoute)
 
 
 class Health(BaseModel):
