@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ordergate.entrypoints.config.settings import PREFIX
+from ordergate.entrypoints.config.environment import PREFIX
 
 pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
 pytest_plugins = [

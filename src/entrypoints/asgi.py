@@ -8,8 +8,8 @@ import logging
 
 from fastapi import FastAPI
 
+from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.logs import configure_logging
-from ordergate.entrypoints.config.settings import SettingsError
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.http.app import create_app

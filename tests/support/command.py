@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.entrypoints.config.settings import PREFIX
+from ordergate.entrypoints.config.environment import PREFIX
 from tests.support.captured_output import OUTPUT, run_program
 
 PASSWORD = "the password of all test users"

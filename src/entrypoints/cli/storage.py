@@ -33,7 +33,8 @@ from ordergate.entrypoints.cli.runtime import (
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
-from ordergate.entrypoints.config.settings import Settings, password_given
+from ordergate.entrypoints.config.loading import password_given
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import database_url_error, make_storage
 from ordergate.entrypoints.server.signals import Terminated
 

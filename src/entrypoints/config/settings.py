@@ -1,14 +1,12 @@
-"""All configuration: read once from the environment, checked as a whole before anything starts."""
+"""The settings, their defaults and their bounds."""
 
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -19,7 +17,7 @@ from pydantic_settings import (
 
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
-from ordergate.entrypoints.config.service_links import service_links
+from ordergate.entrypoints.config.environment import read_environment
 from ordergate.entrypoints.config.setting_values import (
     ExistingFile,
     Folder,
@@ -33,28 +31,6 @@ from ordergate.entrypoints.config.setting_values import (
     RevocationBound,
     Secret,
 )
-from ordergate.entrypoints.config.variables import FILE_SUFFIX, Variable, read_variable
-
-PREFIX = "ORDERGATE_"
-
-_WHOSE_KEYS = ("signing_key_file", "signing_secret", "jwks_url")
-_PASSWORD = "PASSWORD"
-"""What commands read by themselves with `password_given`, so that no settings object holds it."""
-
-UNSET = {
-    "database_url": "ordergate.db in HOME",
-    "throttle_url": "memory of each worker",
-}
-"""What is used where a setting is unset and its default is not a value."""
-
-
-class SettingsError(Exception):
-    """Settings that cannot be used: `problems` names every one, a line each, and no value."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
 
 _MAX_HASHING_THREADS = 64
 _WHOLE_NUMBER = re.compile("-?[0-9]+")
@@ -203,7 +179,9 @@ class Settings(BaseSettings):
         **_others: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment by the rules of `load_settings`, and no file of settings."""
-        given = {name: variable.text for name, variable in _read_environment().items()}
+        given = {
+            name: variable.text for name, variable in read_environment(cls.model_fields).items()
+        }
         return init_settings, InitSettingsSource(settings_cls, given)
 
     @field_validator("*", mode="before")
@@ -231,113 +209,3 @@ class Settings(BaseSettings):
     def signing_keys_file(self) -> Path:
         """Where the signing keys are kept when none is configured."""
         return self.home / "signing-keys.json"
-
-
-def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings:
-    """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
-
-    `checks` has, by the name of a setting, what says what is wrong with its value, or
-    `None`. Variables that have the form of a Kubernetes service link are ignored.
-    """
-    given = _read_environment()
-    usable = {name: variable for name, variable in given.items() if not variable.problem}
-    problems = _unknown_names()
-    problems += [variable.problem for variable in given.values() if variable.problem]
-    if (password := read_variable(os.environ, PREFIX + _PASSWORD)) and password.problem:
-        problems.append(password.problem)
-    keys = [given[name].name for name in _WHOSE_KEYS if name in given]
-    if len(keys) > 1:
-        problems.append(f"{' and '.join(keys)} exclude each other")
-    if "jwks_url" in usable and "issuer" not in given:
-        problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
-    settings, flaws = None, {}
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        flaws = {
-            str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
-            for flaw in error.errors(include_input=False, include_url=False, include_context=False)
-        }
-    for name, url_error in checks.items():
-        if name in usable and name not in flaws and (flaw := url_error(usable[name].text)):
-            flaws[name] = flaw
-    problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]
-    if problems or settings is None:
-        raise SettingsError(problems)
-    return settings
-
-
-def password_given() -> str | None:
-    """Return the password in `ORDERGATE_PASSWORD`, or in the file that its `_FILE` names.
-
-    Returns `None` when neither is set. Raises `SettingsError`.
-    """
-    variable = read_variable(
-        os.environ, PREFIX + _PASSWORD, secret=True, unset="give it a password"
-    )
-    if variable is not None and variable.problem:
-        raise SettingsError([variable.problem])
-    return variable.text if variable else None
-
-
-def _read_environment() -> dict[str, Variable]:
-    """Return the variable of each setting that has one, by the name of the setting."""
-    read = {
-        name: read_variable(
-            os.environ,
-            PREFIX + name.upper(),
-            secret=_is_secret(field.annotation),
-            unset=f"unset it for the default ({_default_of(name)})",
-        )
-        for name, field in Settings.model_fields.items()
-    }
-    return {name: variable for name, variable in read.items() if variable is not None}
-
-
-def secret_names() -> list[str]:
-    """Return the names of the variables that may be given as a file, without prefix and suffix."""
-    fields = Settings.model_fields.items()
-    return [*(name.upper() for name, field in fields if _is_secret(field.annotation)), _PASSWORD]
-
-
-def _is_secret(annotation: object) -> bool:
-    return annotation is SecretStr or any(map(_is_secret, get_args(annotation)))
-
-
-def _default_of(name: str) -> str:
-    default = Settings.model_fields[name].default
-    if default is None or default == ():
-        return UNSET.get(name, "none")
-    return str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def _unknown_names() -> list[str]:
-    """Describe the mistake in each unknown variable with our prefix."""
-    known = {name.upper() for name in Settings.model_fields} | {_PASSWORD}
-    known |= {name + FILE_SUFFIX for name in secret_names()}
-    ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
-    unknown = sorted(ours.keys() - {PREFIX + name for name in known})
-    links = service_links({name: ours[name] for name in unknown})
-    return [_unknown(name, known) for name in unknown if name not in links]
-
-
-def _words(name: str, kind: str, message: str) -> str:
-    """Say what a setting must be; our own validators have said so already."""
-    field = Settings.model_fields[name]
-    if kind.startswith("bool_"):
-        return "must be true or false"
-    if kind.startswith("int_") or kind in {"greater_than_equal", "less_than_equal"}:
-        least, most = (
-            next(getattr(bound, end) for bound in field.metadata if hasattr(bound, end))
-            for end in ("ge", "le")
-        )
-        return f"must be a whole number from {least} to {most}"
-    if kind == "literal_error":
-        return f"must be one of {', '.join(get_args(field.annotation))}"
-    return message
-
-
-def _unknown(name: str, known: set[str]) -> str:
-    nearest = get_close_matches(name.upper().removeprefix(PREFIX), sorted(known), n=1)
-    hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
-    return f"{name} is not a setting{hint}"

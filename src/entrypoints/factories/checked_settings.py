@@ -1,6 +1,7 @@
 """Settings that the chosen adapters accept."""
 
-from ordergate.entrypoints.config.settings import Settings, load_settings
+from ordergate.entrypoints.config.loading import load_settings
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import database_url_error
 from ordergate.entrypoints.factories.tokens import signing_key_error
 

@@ -20,7 +20,8 @@ from ordergate.application.sessions.revocation import (
     NoRevocation,
     RevocationPolicy,
 )
-from ordergate.entrypoints.config.settings import Settings, SettingsError
+from ordergate.entrypoints.config.loading import SettingsError
+from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # it loads an HTTP client
     from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet

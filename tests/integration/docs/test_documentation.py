@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from ordergate.domain.errors import InvalidMoney
-from ordergate.entrypoints.config.settings import PREFIX, UNSET, Settings, secret_names
+from ordergate.entrypoints.config.environment import PREFIX, UNSET
+from ordergate.entrypoints.config.loading import secret_names
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem

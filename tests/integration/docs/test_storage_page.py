@@ -19,7 +19,7 @@ from ordergate.application.ports.sessions import Forgotten
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, Username
-from ordergate.entrypoints.config.settings import SettingsError
+from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories import databases
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.entrypoints.config.settings import (
-    PREFIX,
-    SettingsError,
-    password_given,
-    secret_names,
-)
+from ordergate.entrypoints.config.environment import PREFIX
+from ordergate.entrypoints.config.loading import SettingsError, password_given, secret_names
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.support.command import PASSWORD, ordergate
 from tests.support.server import Start

@@ -10,12 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.entrypoints.config.settings import (
-    PREFIX,
-    Settings,
-    SettingsError,
-    secret_names,
-)
+from ordergate.entrypoints.config.environment import PREFIX
+from ordergate.entrypoints.config.loading import SettingsError, secret_names
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 
 Port = tuple[int, str, str]

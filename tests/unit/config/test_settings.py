@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ordergate.entrypoints.config.settings import (
-    PREFIX,
-    Settings,
+from ordergate.entrypoints.config.environment import PREFIX
+from ordergate.entrypoints.config.loading import (
     SettingsError,
     load_settings,
     password_given,
     secret_names,
 )
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import database_url_error
 
 SECRET = "a secret of more than thirty-two bytes"

@@ -19,18 +19,17 @@ from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.domain.order import Order, OrderId
 from ordergate.entrypoints.http.openapi import header, problems, with_headers
 from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderList
-from ordergate.entrypoints.http.orders.schemas import (
+from ordergate.entrypoints.http.orders.new_order import OrderIn, to_order_lines
+from ordergate.entrypoints.http.orders.parameters import (
     ID_RULE,
     IdInPath,
     IdInQuery,
     InStatus,
     Limit,
-    OrderIn,
-    OrderOut,
-    OrderPageOut,
     PlacedBefore,
     PlacedFrom,
 )
+from ordergate.entrypoints.http.orders.schemas import OrderOut, OrderPageOut
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import (
@@ -113,7 +112,7 @@ async def place_order(
     new: OrderIn, user: OrderWriter, key: Key, services: InjectedServices, response: Response
 ) -> OrderOut:
     """Place an order. A repeat with the same key gets the first answer again."""
-    order = await services.place_order()(new.order_lines(), owner=user.id, key=key)
+    order = await services.place_order()(to_order_lines(new), owner=user.id, key=key)
     response.headers.update({"Location": _address(order), **_caching(order)})
     return OrderOut.of(order)
 

@@ -1,0 +1,97 @@
+"""The body of a new order, and its conversion to lines of the domain."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from ordergate.domain.errors import DomainError
+from ordergate.domain.money import MINOR_DIGITS, Money
+from ordergate.domain.order import (
+    MAX_LINES,
+    MAX_NAME_LENGTH,
+    MAX_QUANTITY,
+    MAX_SKU_LENGTH,
+    OrderLine,
+)
+from ordergate.entrypoints.http.problems.catalog import MAX_FLAWS
+from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
+
+_PRICE = re.compile(r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,4})?")
+
+
+def _currency(code: str) -> str:
+    if code not in MINOR_DIGITS:
+        raise PydanticCustomError("currency", "must be a code of ISO 4217, such as EUR")
+    return code
+
+
+def _price(text: str) -> str:
+    if not _PRICE.fullmatch(text):
+        raise PydanticCustomError("price", "must be a plain decimal such as 64.00")
+    return text
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class OrderLineIn(_Body):
+    """A line of a new order."""
+
+    model_config = ConfigDict(title="NewOrderLine")
+
+    sku: str = Field(
+        min_length=1,
+        max_length=MAX_SKU_LENGTH,
+        description="Printable characters.",
+        examples=["POT-CAST-IRON"],
+    )
+    name: str = Field(
+        min_length=1,
+        max_length=MAX_NAME_LENGTH,
+        description="As people write it: no control characters, no line breaks.",
+        examples=["Cast-iron teapot"],
+    )
+    quantity: int = Field(ge=1, le=MAX_QUANTITY, examples=[1])
+    unit_price: Annotated[
+        str,
+        AfterValidator(_price),
+        Field(
+            description="At most as many decimal places as the currency has.",
+            json_schema_extra={"pattern": f"^{_PRICE.pattern}$"},
+            examples=["64.00"],
+        ),
+    ]
+
+
+class OrderIn(_Body):
+    """A new order."""
+
+    model_config = ConfigDict(title="NewOrder")
+
+    currency: Annotated[
+        str,
+        AfterValidator(_currency),
+        Field(
+            description="ISO 4217, for every line.",
+            json_schema_extra={"enum": sorted(MINOR_DIGITS)},
+            examples=["EUR"],
+        ),
+    ]
+    lines: list[OrderLineIn] = Field(min_length=1, max_length=MAX_LINES)
+
+
+def to_order_lines(new: OrderIn) -> tuple[OrderLine, ...]:
+    """Convert the lines. Raises a problem 422 that names the invalid ones."""
+    made, flaws = [], []
+    for number, line in enumerate(new.lines):
+        try:
+            price = Money.parse(line.unit_price, new.currency)
+            made.append(OrderLine.new(line.sku, line.name, line.quantity, price))
+        except DomainError as error:
+            flaws.append(("body", f"lines.{number}", str(error)))
+    if flaws:
+        raise ProblemError(invalid_parameter(*flaws[:MAX_FLAWS]))
+    return tuple(made)
