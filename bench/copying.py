@@ -51,6 +51,7 @@ def seed(url: str, orders: int, lines: int | None) -> None:
     async def run() -> None:
         source = make_storage(url, Settings())
         await source.migrate()
+        assert source.loader
         await source.loader.load(users(orders), new_orders(orders, lines))
         await source.close()
 

@@ -163,6 +163,10 @@ class StorageNotEmpty(ApplicationError):
     """The storage already has users or orders; nothing was loaded."""
 
 
+class MissingCapability(ApplicationError):
+    """A storage serves, and lacks what a command needs; the message says what to do instead."""
+
+
 class BackupRefused(ApplicationError):
     """A backup cannot be made or restored.
 

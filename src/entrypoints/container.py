@@ -43,7 +43,7 @@ from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
 from ordergate.application.ports.sessions import SessionRepository
-from ordergate.application.ports.storage import BulkLoader, Storage
+from ordergate.application.ports.storage import BulkLoader, SeparateOrders, Storage
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.application.ports.tokens import TokenVerifier
 from ordergate.application.ports.users import UserRepository
@@ -67,6 +67,7 @@ from ordergate.entrypoints.factories.databases import (
 )
 from ordergate.entrypoints.factories.passwords import make_hasher, make_throttle
 from ordergate.entrypoints.factories.rules import (
+    access_token_life,
     can_revoke,
     idempotency_key_life,
     make_key_schedule,
@@ -99,19 +100,27 @@ def _orders(storage: Storage) -> OrderRepository:
     return storage.orders
 
 
-def _staff_orders(storage: Storage) -> StaffOrders:
-    return storage.staff_orders
+def _separate_orders(storage: Storage, orders: OrderRepository) -> SeparateOrders | None:
+    if orders is storage.orders:
+        return None
+    if not isinstance(orders, SeparateOrders):
+        raise TypeError("orders in another store than the accounts must implement SeparateOrders")
+    return orders
 
 
-def _loader(storage: Storage) -> BulkLoader:
-    return storage.loader
+def _staff_orders(storage: Storage, separate_orders: SeparateOrders | None) -> StaffOrders:
+    return separate_orders or storage.staff_orders
+
+
+def _loader(storage: Storage, separate_orders: SeparateOrders | None) -> BulkLoader | None:
+    return None if separate_orders else storage.loader
 
 
 class Container(containers.DeclarativeContainer):
     """The parts of a process. Calling a provider returns its part; each part is made once.
 
     `Container(settings=...)` is the service. Other adapters are passed by the provider's name:
-    `Container(settings=..., storage=InMemoryStorage())`.
+    `Container(settings=..., storage=InMemoryStorage())`. `orders` accepts `SeparateOrders`.
     """
 
     settings: Provider[Settings] = Dependency(instance_of=Settings)
@@ -124,8 +133,9 @@ class Container(containers.DeclarativeContainer):
     users: Provider[UserRepository] = Callable(_users, storage)
     sessions: Provider[SessionRepository] = Callable(_sessions, storage)
     orders: Provider[OrderRepository] = Callable(_orders, storage)
-    staff_orders: Provider[StaffOrders] = Callable(_staff_orders, storage)
-    loader: Provider[BulkLoader] = Callable(_loader, storage)
+    separate_orders: Provider[SeparateOrders | None] = Callable(_separate_orders, storage, orders)
+    staff_orders: Provider[StaffOrders] = Callable(_staff_orders, storage, separate_orders)
+    loader: Provider[BulkLoader | None] = Callable(_loader, storage, separate_orders)
     storage_file: Provider[StorageFile | None] = Singleton(make_storage_file, settings)
     hasher: Provider[PasswordHasher] = Singleton(
         make_hasher, settings, low_priority=low_priority_hashing
@@ -162,7 +172,13 @@ class Container(containers.DeclarativeContainer):
         ChangePassword, users, hasher, reauthenticate, password_rules, clock, audit
     )
     close_account: Provider[CloseAccount] = Singleton(
-        CloseAccount, users, reauthenticate, clock, audit
+        CloseAccount,
+        users,
+        reauthenticate,
+        clock,
+        audit,
+        separate_orders,
+        token_life=Callable(access_token_life, settings),
     )
 
     # Use cases: sessions
@@ -214,6 +230,7 @@ class Container(containers.DeclarativeContainer):
         run_service,
         settings=settings,
         storage=storage,
+        separate_orders=separate_orders,
         verifier=verifier.provider,
         hasher=hasher.provider,
         throttle=throttle.provider,

@@ -33,30 +33,55 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, UserId, Username
-from tests.support.builders import ADDRESS, ALICE, AT, a_session, a_token, an_order
+from tests.contracts.atomicity_contract import LATE, AtomicityContract, all_records
+from tests.support.builders import (
+    ADDRESS,
+    ALICE,
+    AT,
+    BOB,
+    SEALED,
+    a_key,
+    a_session,
+    a_token,
+    an_order,
+    bobs_order,
+    digest,
+)
 from tests.support.properties import at_most
-from tests.support.storage_calls import MARK, have_same_items, read_all
+from tests.support.storage_calls import MARK, get_archive, have_same_items, read_all
 from tests.support.storage_strategies import whole_storages
 
 
 async def write(storage: Storage, *records: Record, checkpoint: CopyCheckpoint = MARK) -> None:
-    await storage.archive.write(records, checkpoint=checkpoint)
+    await get_archive(storage).write(records, checkpoint=checkpoint)
 
 
 def opened(user: int, name: str) -> AccountRecord:
     return AccountRecord(UserId(user), AccountKind.OPEN, Username(name), PasswordHash("hash"))
 
 
-class ArchiveContract:
+COPIED: dict[str, list[Record]] = {
+    "accounts": [
+        AccountRecord(BOB.id, AccountKind.OPEN, BOB.username, BOB.password_hash),
+        AccountRecord(UserId(3), AccountKind.EXTERNAL),
+        AccountRecord(UserId(4), AccountKind.CLOSED),
+    ],
+    "subjects": [SubjectRecord("https://id.example", "carol", UserId(3))],
+    "sessions": [
+        SessionRecord(a_session(1, BOB.id)),
+        SessionRecord(a_session(2, BOB.id), AT, SessionEndReason.REVOKED),
+    ],
+    "refresh tokens": [
+        RefreshTokenRecord(digest(1), a_session(1).id, LATE, AT, SEALED),
+        RefreshTokenRecord(digest(2), a_session(1).id, LATE),
+    ],
+    "orders": [bobs_order(1), bobs_order(2)],
+    "idempotency keys": [KeyRecord(BOB.id, a_key(value), OrderId(1)) for value in ("old", "new")],
+}
+
+
+class ArchiveContract(AtomicityContract):
     """`Archive` and `Storage.open`."""
-
-    async def empty(self, storage: Storage) -> None:
-        """Remove everything, by a way of the storage's own."""
-        raise NotImplementedError
-
-    def another(self, storage: Storage) -> Storage:
-        """Return what another process would use to reach the same data, not yet open."""
-        raise NotImplementedError
 
     @at_most(40)
     @given(whole=whole_storages(), limit=st.integers(1, 3))
@@ -65,10 +90,10 @@ class ArchiveContract:
     ) -> None:
         await self.empty(storage)
         for name, records in whole.items():
-            await storage.archive.write(records, checkpoint=replace(MARK, kind=name))
+            await get_archive(storage).write(records, checkpoint=replace(MARK, kind=name))
         for name, records in whole.items():
             assert have_same_items(await read_all(storage, name, limit), records)
-            assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
+            assert await get_archive(storage).count(RECORD_TYPES[name]) == len(records)
 
     async def test_archive_reads_records_of_what_use_cases_stored(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
@@ -117,7 +142,7 @@ class ArchiveContract:
         await write(storage, opened(4, "alice"), AccountRecord(UserId(9), AccountKind.EXTERNAL))
         await write(storage, subject)
         await write(storage, an_order(owner=4), an_order(owner=9))
-        await storage.archive.finish()
+        await get_archive(storage).finish()
         alice = await storage.users.find(Username("alice"))
         assert alice is not None
         assert await storage.orders.get_owned(OrderId(7), owner=alice.id) == an_order(owner=4)
@@ -132,7 +157,7 @@ class ArchiveContract:
     async def test_new_accounts_have_other_ids_than_written_ones(self, storage: Storage) -> None:
         await write(storage, opened(2, "alice"), AccountRecord(UserId(3), AccountKind.CLOSED))
         await write(storage, AccountRecord(UserId(1), AccountKind.EXTERNAL))
-        await storage.archive.finish()
+        await get_archive(storage).finish()
         bob = await storage.users.add(Username("bob"), PasswordHash("hash"))
         subject = await storage.users.get_or_create_by_subject("https://id.example", "carol")
         assert len({1, 2, 3, bob.id, subject}) == 5
@@ -142,7 +167,7 @@ class ArchiveContract:
     ) -> None:
         written = [opened(i, f"u{i}") for i in (9, 2, 3)]
         await write(storage, *written)
-        await storage.archive.finish()
+        await get_archive(storage).finish()
         added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
         subjects = [
             await storage.users.get_or_create_by_subject("https://id.example", f"{i}")
@@ -162,7 +187,7 @@ class ArchiveContract:
         await write(storage, opened(1, "alice"))
         await write(storage, paid, placed)
         await write(storage, KeyRecord(UserId(1), key, placed.id))
-        await storage.archive.finish()
+        await get_archive(storage).finish()
         for status, there in ((OrderStatus.PAID, paid), (OrderStatus.PLACED, placed)):
             page = await storage.orders.list_owned(
                 OrderQuery(status=status, limit=3), owner=UserId(1)
@@ -188,7 +213,7 @@ class ArchiveContract:
             storage, SessionRecord(active), SessionRecord(over, AT, SessionEndReason.REVOKED)
         )
         await write(storage, a_token(1, active, AT), a_token(2, active), a_token(3, over))
-        await storage.archive.finish()
+        await get_archive(storage).finish()
         sessions, user = storage.sessions, UserId(1)
         assert list(await sessions.list_active(user, at=AT, limit=3)) == [active]
         assert [await sessions.is_active(each.id, user=user, at=AT) for each in (active, over)] == [
@@ -258,8 +283,8 @@ class ArchiveContract:
         records = [SessionRecord(a_session(i)) for i in range(1, 7)]
         await write(storage, opened(1, "alice"))
         await write(storage, *records)
-        await storage.archive.finish()
-        page, place = await storage.archive.read(SessionRecord, limit=2)
+        await get_archive(storage).finish()
+        page, place = await get_archive(storage).read(SessionRecord, limit=2)
         seen = list(page)
         for record in page:
             session = record.session
@@ -269,19 +294,19 @@ class ArchiveContract:
         forgotten = await storage.sessions.purge_ended(over_by=AT, limit=9)
         assert forgotten.sessions == 2
         while page:
-            page, place = await storage.archive.read(SessionRecord, after=place, limit=2)
+            page, place = await get_archive(storage).read(SessionRecord, after=place, limit=2)
             seen += page
         assert have_same_items(seen, records)
 
     async def test_records_and_checkpoint_are_written_in_one_step(self, storage: Storage) -> None:
-        assert await storage.archive.checkpoint() is None
+        assert await get_archive(storage).checkpoint() is None
         await write(storage, opened(1, "alice"))
         later = CopyCheckpoint(MARK.source, "orders", "x" * 1024)
         await write(storage, an_order(), checkpoint=later)
-        assert await storage.archive.checkpoint() == later
+        assert await get_archive(storage).checkpoint() == later
         with pytest.raises(ValueError, match="is there already"):
             await write(storage, an_order(8), an_order(), checkpoint=MARK)
-        assert await storage.archive.checkpoint() == later
+        assert await get_archive(storage).checkpoint() == later
         assert await read_all(storage, "orders") == [an_order()]
 
     @pytest.mark.parametrize(
@@ -336,23 +361,23 @@ class ArchiveContract:
         await write(storage, opened(1, "alice"))
         with pytest.raises(ValueError, match="what it refers to is not"):
             await write(storage, record)
-        assert await storage.archive.count(type(record)) == 0
+        assert await get_archive(storage).count(type(record)) == 0
 
     async def test_archive_write_is_refused_when_the_storage_has_data(
         self, storage: Storage
     ) -> None:
-        await storage.loader.load([ALICE], [])
+        await self.fill(storage, [ALICE], [])
         with pytest.raises(StorageNotEmpty):
             await write(storage, opened(2, "bob"))
-        assert await storage.archive.checkpoint() is None
-        assert await storage.archive.count(AccountRecord) == 1
+        assert await get_archive(storage).checkpoint() is None
+        assert await get_archive(storage).count(AccountRecord) == 1
 
     async def test_archive_write_is_refused_when_the_copy_is_finished(
         self, storage: Storage
     ) -> None:
         await write(storage, opened(1, "alice"))
-        await storage.archive.finish()
-        assert await storage.archive.checkpoint() is None
+        await get_archive(storage).finish()
+        assert await get_archive(storage).checkpoint() is None
         with pytest.raises(StorageNotEmpty):
             await write(storage, opened(2, "bob"))
 
@@ -364,7 +389,50 @@ class ArchiveContract:
         with pytest.raises(CopyUnfinished, match="ordergate copy"):
             await other.open()
         await other.open(unfinished=True)
-        assert await other.archive.checkpoint() == MARK
-        await other.archive.finish()
+        assert await get_archive(other).checkpoint() == MARK
+        await get_archive(other).finish()
         await other.open()
         await other.close()
+
+    async def test_endings_are_returned_however_many_there_are(self, storage: Storage) -> None:
+        numbers = range(1, 1_101)
+        mark = CopyCheckpoint("f" * 64, "sessions", "a place")
+        await get_archive(storage).write([opened(1, "alice")], checkpoint=mark)
+        await get_archive(storage).write(
+            [SessionRecord(a_session(number), AT, SessionEndReason.REVOKED) for number in numbers],
+            checkpoint=mark,
+        )
+        await get_archive(storage).finish()
+        ended = await storage.sessions.ended_since(AT)
+        assert ended == {a_session(number).id: AT for number in numbers}
+
+    async def test_purge_of_keys_is_atomic_when_any_step_fails(self, storage: Storage) -> None:
+        await self.seed(storage)
+        for i in (200, 201, 202):
+            await storage.orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
+
+        async def forget(storage: Storage, attempt: int) -> bool:
+            by = AT + timedelta(days=1)
+            return await storage.orders.purge_expired_keys(expired_by=by, limit=9) == 4
+
+        await self.assert_atomic(storage, forget)
+
+    async def test_copy_keeps_its_checkpoint_when_any_step_fails(self, storage: Storage) -> None:
+        for name, records in COPIED.items():
+
+            async def write(
+                storage: Storage, attempt: int, name: str = name, records: list[Record] = records
+            ) -> bool:
+                checkpoint = CopyCheckpoint("a storage", name, "a place")
+                await get_archive(storage).write(records, checkpoint=checkpoint)
+                return True
+
+            await self.assert_atomic(storage, write, all_records)
+            assert await get_archive(storage).count(RECORD_TYPES[name]) == len(records)
+
+        async def finish(storage: Storage, attempt: int) -> bool:
+            await get_archive(storage).finish()
+            return True
+
+        await self.assert_atomic(storage, finish, all_records)
+        assert await get_archive(storage).checkpoint() is None

@@ -13,14 +13,6 @@ import pytest
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.archive import (
     RECORD_TYPES,
-    AccountKind,
-    AccountRecord,
-    CopyCheckpoint,
-    KeyRecord,
-    Record,
-    RefreshTokenRecord,
-    SessionRecord,
-    SubjectRecord,
 )
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.application.ports.sessions import RotationOutcome
@@ -29,13 +21,13 @@ from ordergate.application.ports.users import PasswordChange
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, UserId, Username
+from tests.contracts.storage_hooks import StorageHooks
 from tests.support.builders import (
     ADDRESS,
     ALICE,
     AT,
     BOB,
     FIRST_INSTANT,
-    SEALED,
     a_key,
     a_session,
     an_order,
@@ -44,7 +36,6 @@ from tests.support.builders import (
 )
 from tests.support.fault_injection import Failure
 from tests.support.storage_calls import (
-    have_same_items,
     read_all,
     rotation_outcome,
     start_numbered_session,
@@ -53,17 +44,6 @@ from tests.support.storage_calls import (
 
 SOON, LATE = AT + timedelta(seconds=5), AT + timedelta(hours=1)
 NEW = PasswordHash("a new hash")
-
-
-async def seed_all(storage: Storage) -> None:
-    """Store some of everything."""
-    delivered = replace(an_order(1), status=OrderStatus.DELIVERED)
-    await storage.loader.load([ALICE, BOB], [delivered, bobs_order(2)])
-    for number in (1, 2, 3):
-        assert await start_numbered_session(storage, number, ALICE)
-    assert await start_numbered_session(storage, 4, BOB)
-    assert await rotation_outcome(storage, 1, 5, at=AT) is RotationOutcome.ROTATED
-    assert await storage.orders.add(bobs_order(3), owner=BOB.id, key=a_key("old")) == bobs_order(3)
 
 
 async def snapshot(storage: Storage) -> list[object]:
@@ -93,7 +73,9 @@ async def snapshot(storage: Storage) -> list[object]:
 
 
 async def all_records(storage: Storage) -> list[object]:
-    """Read what a copy would read, and how far a copy has come."""
+    """Read what a copy would read, and how far a copy has come; nothing without an archive."""
+    if storage.archive is None:
+        return []
     records: list[object] = [await read_all(storage, name) for name in RECORD_TYPES]
     return [*records, await storage.archive.checkpoint()]
 
@@ -214,32 +196,20 @@ WRITES_OF_SEVERAL_RECORDS = [
     place_an_order_with_an_expired_key,
 ]
 
-COPIED: dict[str, list[Record]] = {
-    "accounts": [
-        AccountRecord(BOB.id, AccountKind.OPEN, BOB.username, BOB.password_hash),
-        AccountRecord(UserId(3), AccountKind.EXTERNAL),
-        AccountRecord(UserId(4), AccountKind.CLOSED),
-    ],
-    "subjects": [SubjectRecord("https://id.example", "carol", UserId(3))],
-    "sessions": [
-        SessionRecord(a_session(1, BOB.id)),
-        SessionRecord(a_session(2, BOB.id), AT, SessionEndReason.REVOKED),
-    ],
-    "refresh tokens": [
-        RefreshTokenRecord(digest(1), a_session(1).id, LATE, AT, SEALED),
-        RefreshTokenRecord(digest(2), a_session(1).id, LATE),
-    ],
-    "orders": [bobs_order(1), bobs_order(2)],
-    "idempotency keys": [KeyRecord(BOB.id, a_key(value), OrderId(1)) for value in ("old", "new")],
-}
 
-
-class AtomicityContract:
+class AtomicityContract(StorageHooks):
     """Writes happen whole or not at all, and a failure is `StorageUnavailable`."""
 
-    async def empty(self, storage: Storage) -> None:
-        """Remove everything, by a way of the storage's own."""
-        raise NotImplementedError
+    async def seed(self, storage: Storage) -> None:
+        """Store some records of each kind."""
+        delivered = replace(an_order(1), status=OrderStatus.DELIVERED)
+        await self.fill(storage, [ALICE, BOB], [delivered, bobs_order(2)])
+        for number in (1, 2, 3):
+            assert await start_numbered_session(storage, number, ALICE)
+        assert await start_numbered_session(storage, 4, BOB)
+        assert await rotation_outcome(storage, 1, 5, at=AT) is RotationOutcome.ROTATED
+        keyed = bobs_order(3)
+        assert await storage.orders.add(keyed, owner=BOB.id, key=a_key("old")) == keyed
 
     def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
         """Call `failure.step` before each step of the storage's, with the error that it may meet.
@@ -292,7 +262,7 @@ class AtomicityContract:
     async def test_write_changes_nothing_when_any_step_fails(
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
-        await seed_all(storage)
+        await self.seed(storage)
         await self.assert_atomic(storage, write)
 
     @pytest.mark.parametrize("write", WRITES_OF_SEVERAL_RECORDS, ids=lambda write: write.__name__)
@@ -300,13 +270,13 @@ class AtomicityContract:
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         """A client that disconnects cancels its request at any await."""
-        await seed_all(storage)
+        await self.seed(storage)
         before = await snapshot(storage)
         assert await write(storage, 1)
         after = await snapshot(storage)
         for turns in (1, 2, 3, 5, 8):
             await self.empty(storage)
-            await seed_all(storage)
+            await self.seed(storage)
             task = asyncio.ensure_future(write(storage, 1))
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -315,26 +285,6 @@ class AtomicityContract:
                 await task
             assert await settled(storage) in (before, after)
 
-    async def test_purge_of_keys_is_atomic_when_any_step_fails(self, storage: Storage) -> None:
-        await seed_all(storage)
-        for i in (200, 201, 202):
-            await storage.orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
-
-        async def forget(storage: Storage, attempt: int) -> bool:
-            by = AT + timedelta(days=1)
-            return await storage.orders.purge_expired_keys(expired_by=by, limit=9) == 4
-
-        await self.assert_atomic(storage, forget)
-
-    async def test_load_leaves_nothing_when_any_step_fails(self, storage: Storage) -> None:
-        async def load(storage: Storage, attempt: int) -> bool:
-            await storage.loader.load(iter([ALICE, BOB]), iter([an_order(1), bobs_order(2)]))
-            return True
-
-        await self.assert_atomic(storage, load)
-        assert await storage.users.get(BOB.id) == BOB
-        assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == bobs_order(2)
-
     @pytest.mark.parametrize(
         "write", [*WRITES_OF_SEVERAL_RECORDS, change_an_order], ids=lambda write: write.__name__
     )
@@ -342,72 +292,19 @@ class AtomicityContract:
         self, storage: Storage, write: Callable[[Storage, int], Awaitable[bool]]
     ) -> None:
         """The storage may repeat the write by itself, or fail."""
-        await seed_all(storage)
-        before = await all_records(storage)
+        await self.seed(storage)
+        seen = all_records if storage.archive else snapshot
+        before = await seen(storage)
         assert await write(storage, 1)
-        after = await all_records(storage)
+        after = await seen(storage)
         for step in count(1):
             await self.empty(storage)
-            await seed_all(storage)
+            await self.seed(storage)
             failure = Failure(step)
             with self.conflict_at(storage, failure):
                 done = False
                 with suppress(StorageUnavailable):
                     done = await write(storage, 1)
-            assert await all_records(storage) == (after if done else before)
+            assert await seen(storage) == (after if done else before)
             if not failure.happened:
                 break
-
-    async def test_load_is_atomic_when_any_step_meets_a_conflict(self, storage: Storage) -> None:
-        """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
-        for step in count(1):
-            await self.empty(storage)
-            failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), bobs_order(2)]
-            with self.conflict_at(storage, failure):
-                try:
-                    await storage.loader.load(iter(users), iter(orders))
-                except StorageUnavailable:
-                    users, orders = [], []
-            assert await storage.archive.count(AccountRecord) == len(users)
-            assert have_same_items(await read_all(storage, "orders"), orders)
-            if not failure.happened:
-                break
-
-    async def test_copy_keeps_its_checkpoint_when_any_step_fails(self, storage: Storage) -> None:
-        for name, records in COPIED.items():
-
-            async def write(
-                storage: Storage, attempt: int, name: str = name, records: list[Record] = records
-            ) -> bool:
-                checkpoint = CopyCheckpoint("a storage", name, "a place")
-                await storage.archive.write(records, checkpoint=checkpoint)
-                return True
-
-            await self.assert_atomic(storage, write, all_records)
-            assert await storage.archive.count(RECORD_TYPES[name]) == len(records)
-
-        async def finish(storage: Storage, attempt: int) -> bool:
-            await storage.archive.finish()
-            return True
-
-        await self.assert_atomic(storage, finish, all_records)
-        assert await storage.archive.checkpoint() is None
-
-    @pytest.mark.parametrize("subject", [False, True])
-    async def test_account_does_not_exist_when_any_step_of_opening_fails(
-        self, storage: Storage, *, subject: bool
-    ) -> None:
-        """A load succeeds, so that no hidden account is left either."""
-
-        async def work() -> bool:
-            if subject:
-                return (
-                    await storage.users.get_or_create_by_subject("https://id.example", "carol") > 0
-                )
-            return await add_a_user(storage, 1)
-
-        for step in count(1):
-            await self.empty(storage)
-            if not await self.fails_at_step(storage, step, work):
-                break
-            await storage.loader.load([ALICE], [])

@@ -1,58 +1,90 @@
 """Storage contract. A subclass names the parts; see CONTRIBUTING, "A new storage"."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from ordergate.application.errors import (
-    AccountHasOpenOrders,
-    StorageNotEmpty,
-    StorageUnavailable,
     UsernameTaken,
 )
-from ordergate.application.ports.orders import OrderQuery
+from ordergate.application.ports.orders import OrderQuery, OrderRepository, StaffOrders
 from ordergate.application.ports.sessions import NewSession
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.users import PasswordChange
-from ordergate.domain.order import Order, OrderId, OrderStatus
+from ordergate.domain.order import Order, OrderId
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 from tests.contracts.archive_contract import ArchiveContract
 from tests.contracts.atomicity_contract import AtomicityContract
+from tests.contracts.loader_contract import BulkLoaderContract
 from tests.contracts.orders_contract import OrderRepositoryContract
 from tests.contracts.races_contract import RacesContract
 from tests.contracts.sessions_contract import SessionRepositoryContract
 from tests.contracts.values_contract import ValuesContract
-from tests.support.builders import ALICE, AT, BOB, a_session, an_order, digest, ship
+from tests.support.builders import ALICE, AT, a_session, an_order, digest, ship
 from tests.support.storage_calls import active
-
-T = TypeVar("T")
 
 
 class StorageContract(
     SessionRepositoryContract,
     OrderRepositoryContract,
-    ArchiveContract,
     ValuesContract,
     RacesContract,
     AtomicityContract,
 ):
-    """Every port of a storage: `Storage` and all its repositories."""
+    """Every port of a storage but the optional ones.
+
+    A storage that has all of them subclasses `WholeStorageContract`.
+    """
 
     @pytest.fixture
     def storage(self) -> Storage:
         """Return a storage that is migrated, open and empty."""
         raise NotImplementedError
 
+    @pytest.fixture
+    def orders(self, storage: Storage) -> OrderRepository:
+        self.stored = storage
+        return storage.orders
+
+    @pytest.fixture
+    def staff_orders(self, storage: Storage) -> StaffOrders:
+        return storage.staff_orders
+
+    async def place_all(
+        self, orders: OrderRepository, owners: Iterable[User], placed: Iterable[Order] = ()
+    ) -> None:
+        await self.fill(self.stored, owners, placed)
+
+    async def empty_orders(self, orders: OrderRepository) -> None:
+        await self.empty(self.stored)
+
+    async def close_account(self, orders: OrderRepository, owner: User) -> bool:
+        hash_ = owner.password_hash
+        return await self.stored.users.close(owner.id, password_hash=hash_, at=AT) is not None
+
+    @asynccontextmanager
+    async def another_process(self, orders: OrderRepository) -> AsyncIterator[OrderRepository]:
+        other = self.another(self.stored)
+        await other.open()
+        yield other.orders
+        await other.close()
+
     # Storage
+
+    async def test_contract_of_each_capability_runs(self, storage: Storage) -> None:
+        """A storage has no untested capability, and no test of a missing one."""
+        assert isinstance(self, BulkLoaderContract) == (storage.loader is not None)
+        assert isinstance(self, ArchiveContract) == (storage.archive is not None)
 
     async def test_ping_succeeds_when_the_storage_is_open(self, storage: Storage) -> None:
         await storage.ping()
 
     async def test_migrate_is_idempotent(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE], [an_order()])
+        await self.fill(storage, [ALICE], [an_order()])
         await storage.migrate()
         assert await storage.users.find(ALICE.username) == ALICE
         assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order()
@@ -76,7 +108,7 @@ class StorageContract(
 
     async def test_change_by_another_process_is_visible(self, storage: Storage) -> None:
         """A storage caches no account, session or order."""
-        await storage.loader.load([ALICE], [an_order()])
+        await self.fill(storage, [ALICE], [an_order()])
         session, old = a_session(user=ALICE.id), ALICE.password_hash
         assert (
             await storage.sessions.start(
@@ -130,10 +162,6 @@ class StorageContract(
         await other.open()
         assert await other.get_secret() == secret
         await other.close()
-
-    def another(self, storage: Storage) -> Storage:
-        """Return what another process would use to reach the same data, not yet open."""
-        raise NotImplementedError
 
     # UserRepository
 
@@ -287,11 +315,6 @@ class StorageContract(
         bob = await storage.users.get_or_create_by_subject("https://id.example", "bob")
         assert len({subject, alice.id, bob}) == 3
 
-    async def test_storage_with_an_external_account_is_not_empty(self, storage: Storage) -> None:
-        await storage.users.get_or_create_by_subject("https://id.example", "alice")
-        with pytest.raises(StorageNotEmpty):
-            await storage.loader.load([ALICE], [])
-
     @pytest.mark.parametrize("hash_", ["", " ", "None", "null"])
     async def test_external_account_starts_no_session(self, storage: Storage, hash_: str) -> None:
         """External and closed accounts start no session with any hash."""
@@ -329,149 +352,19 @@ class StorageContract(
         subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
         assert len({gone.id, carol.id, subject}) == 3
 
-    async def empty(self, storage: Storage) -> None:
-        """Remove everything, by a way of the storage's own."""
-        raise NotImplementedError
+    # Accounts and orders
 
-    # BulkLoader
+    async def test_add_refuses_an_order_without_an_account(self, storage: Storage) -> None:
+        await self.fill(storage, [ALICE])
+        unknown = replace(an_order(), owner=UserId(99))
+        assert await storage.orders.add(unknown, owner=UserId(99)) is None
+        assert await storage.orders.get_owned(unknown.id, owner=UserId(99)) is None
 
-    async def test_users_are_read_before_orders(self, storage: Storage) -> None:
-        read: list[object] = []
+    async def test_external_account_places_orders(self, storage: Storage) -> None:
+        subject = await storage.users.get_or_create_by_subject("https://id.example", "alice")
+        order = replace(an_order(), owner=subject)
+        assert await storage.orders.add(order, owner=subject) == order
 
-        def each(values: Iterable[T]) -> Iterator[T]:
-            for value in values:
-                read.append(value)
-                yield value
 
-        orders = [an_order(i, owner=1 + i % 2) for i in range(1, 9)]
-        await storage.loader.load(each([ALICE, BOB]), each(orders))
-        assert read == [ALICE, BOB, *orders]
-
-    async def test_users_and_orders_are_read_once(self, storage: Storage) -> None:
-        users, orders = iter([ALICE, BOB]), iter([an_order(1), an_order(2, owner=2)])
-        await storage.loader.load(users, orders)
-        assert await storage.users.get(BOB.id) == BOB
-        assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=BOB.id)) == [
-            an_order(2, owner=2)
-        ]
-
-    @pytest.mark.parametrize(
-        "error",
-        [StorageUnavailable("away"), ConnectionError("reset"), TimeoutError("late")],
-        ids=lambda error: type(error).__name__,
-    )
-    async def test_load_stores_nothing_when_reading_its_input_fails(
-        self, storage: Storage, error: Exception
-    ) -> None:
-        """An iterator that failed is exhausted, so a second attempt would load only a part."""
-
-        def failing(values: Iterable[T]) -> Iterator[T]:
-            yield from values
-            raise error
-
-        for users, orders in (
-            (iter([ALICE]), failing([an_order()])),
-            (failing([ALICE]), iter([an_order()])),
-        ):
-            with pytest.raises((type(error), StorageUnavailable)):
-                await storage.loader.load(users, orders)
-            assert await storage.users.get(ALICE.id) is None
-            assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) is None
-        await storage.loader.load([ALICE], [an_order()])
-
-    async def test_storage_with_a_closed_account_is_not_empty(self, storage: Storage) -> None:
-        alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        await storage.users.close(alice.id, password_hash=alice.password_hash, at=AT)
-        with pytest.raises(StorageNotEmpty):
-            await storage.loader.load([BOB], [])
-        assert await storage.users.find(BOB.username) is None
-
-    async def test_load_refuses_unreadable_users(self, storage: Storage) -> None:
-        def broken() -> Iterator[User]:
-            yield ALICE
-            raise RuntimeError("no more users")
-
-        with pytest.raises(RuntimeError, match="no more users"):
-            await storage.loader.load(broken(), [])
-        assert await storage.users.find(ALICE.username) is None
-        assert await storage.users.get(ALICE.id) is None
-        await storage.loader.load([ALICE], [])
-
-    async def test_loaded_orders_are_used_like_placed_ones(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE, BOB], [an_order(7), an_order(7, owner=2)])
-        assert sorted(await storage.staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
-        for status, orders in ((OrderStatus.PAID, [an_order(7)]), (OrderStatus.PLACED, [])):
-            page = await storage.orders.list_owned(
-                OrderQuery(status=status, limit=2), owner=ALICE.id
-            )
-            assert list(page) == orders
-        with pytest.raises(AccountHasOpenOrders):
-            await storage.users.close(ALICE.id, password_hash=ALICE.password_hash, at=AT)
-        assert await storage.orders.add(an_order(7), owner=ALICE.id) == an_order(7)
-
-    async def test_users_and_orders_are_loaded_with_their_ids(self, storage: Storage) -> None:
-        await storage.loader.load(iter([ALICE, BOB]), iter([an_order(3, 1), an_order(9, 2)]))
-        assert await storage.users.find(BOB.username) == BOB
-        assert await storage.orders.get_owned(OrderId(3), owner=ALICE.id) == an_order(3, 1)
-        assert await storage.orders.get_owned(OrderId(9), owner=BOB.id) == an_order(9, 2)
-
-    async def test_load_is_refused_when_the_storage_is_not_empty(self, storage: Storage) -> None:
-        user = await storage.users.add(Username("alice"), PasswordHash("hash"))
-        with pytest.raises(StorageNotEmpty):
-            await storage.loader.load([BOB], [])
-        assert await storage.users.find(BOB.username) is None
-        assert await storage.users.find(user.username) == user
-
-    async def test_failed_load_leaves_nothing(self, storage: Storage) -> None:
-        def broken() -> Iterator[Order]:
-            yield an_order()
-            raise RuntimeError("no more orders")
-
-        with pytest.raises(RuntimeError, match="no more orders"):
-            await storage.loader.load([ALICE], broken())
-        assert await storage.users.find(ALICE.username) is None
-        await storage.loader.load([ALICE], [an_order()])
-
-    @pytest.mark.parametrize(
-        ("users", "orders"),
-        [
-            ([ALICE, User(BOB.id, ALICE.username, BOB.password_hash)], []),
-            ([ALICE, User(ALICE.id, BOB.username, BOB.password_hash)], []),
-            ([ALICE], [an_order(1), an_order(1)]),
-            ([ALICE], [an_order(1), an_order(2, owner=BOB.id)]),
-        ],
-        ids=["one name", "one user id", "one order", "no owner"],
-    )
-    async def test_load_refuses_inconsistent_records(
-        self, storage: Storage, users: list[User], orders: list[Order]
-    ) -> None:
-        with pytest.raises(ValueError, match=r"twice|without its owner"):
-            await storage.loader.load(users, orders)
-        assert await storage.users.find(ALICE.username) is None
-        assert await storage.orders.get_owned(OrderId(1), owner=ALICE.id) is None
-
-    async def test_two_owners_may_each_have_an_order_of_one_id(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE, BOB], [an_order(7, owner=1), an_order(7, owner=2)])
-        assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7, owner=1)
-        assert await storage.orders.get_owned(OrderId(7), owner=BOB.id) == an_order(7, owner=2)
-
-    async def test_new_users_have_new_ids_when_users_were_loaded(self, storage: Storage) -> None:
-        await storage.loader.load([ALICE, BOB], [])
-        added = await storage.users.add(Username("carol"), PasswordHash("hash"))
-        assert added.id not in {ALICE.id, BOB.id}
-
-    async def test_new_account_replaces_no_loaded_one_when_ids_have_gaps(
-        self, storage: Storage
-    ) -> None:
-        """Ids are not counted, and do not continue from the last loaded account."""
-        loaded = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (9, 2, 3, 5)]
-        await storage.loader.load(loaded, [])
-        added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
-        subjects = [
-            await storage.users.get_or_create_by_subject("https://id.example", f"{i}")
-            for i in range(8)
-        ]
-        assert len({*(user.id for user in [*loaded, *added]), *subjects}) == 20
-        for user in [*loaded, *added]:
-            assert await storage.users.get(user.id) == user
-            assert await storage.users.find(user.username) == user
+class WholeStorageContract(StorageContract, BulkLoaderContract, ArchiveContract):
+    """A storage with a bulk loader and an archive."""

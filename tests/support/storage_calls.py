@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ordergate.application.ports.archive import RECORD_TYPES, CopyCheckpoint, Record
+from ordergate.application.ports.archive import RECORD_TYPES, Archive, CopyCheckpoint, Record
 from ordergate.application.ports.sessions import (
     NewSession,
     Rotation,
     RotationOutcome,
     TokenExchange,
 )
-from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.storage import BulkLoader, Storage
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId
 from tests.support.builders import AT, HASH, SEALED, a_session, digest
@@ -19,12 +19,22 @@ GRACE = timedelta(seconds=10)
 MARK = CopyCheckpoint("f" * 64, "accounts", "a place")
 
 
+def get_loader(storage: Storage) -> BulkLoader:
+    assert storage.loader is not None, "this storage has no bulk loader: override `fill`"
+    return storage.loader
+
+
+def get_archive(storage: Storage) -> Archive:
+    assert storage.archive is not None, "this storage has no archive"
+    return storage.archive
+
+
 async def read_all(storage: Storage, name: str, limit: int = 1000) -> list[Record]:
     """Read a kind page by page."""
     records: list[Record] = []
     place = ""
     while True:
-        page, place = await storage.archive.read(RECORD_TYPES[name], after=place, limit=limit)
+        page, place = await get_archive(storage).read(RECORD_TYPES[name], after=place, limit=limit)
         assert len(page) <= limit
         assert len(place) <= 1024
         if not page:

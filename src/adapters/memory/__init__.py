@@ -16,7 +16,8 @@ from ordergate.adapters.memory.sessions import InMemorySessionRepository
 from ordergate.adapters.memory.tables import Tables
 from ordergate.adapters.memory.users import InMemoryUserRepository
 from ordergate.application.errors import CopyUnfinished
-from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.archive import Archive
+from ordergate.application.ports.storage import BulkLoader, Storage
 
 __all__ = [
     "InMemoryOrderRepository",
@@ -29,6 +30,9 @@ __all__ = [
 
 class InMemoryStorage(Storage):
     """Storage in dictionaries, which end with the process; `tables` shows them."""
+
+    loader: BulkLoader
+    archive: Archive
 
     def __init__(self) -> None:
         self.tables = Tables()

@@ -45,6 +45,10 @@ class Tables:
         """Report whether an account with this id exists, open or not."""
         return user in self.users or user in self.closed or user in self.external
 
+    def has_open_orders(self, user: UserId) -> bool:
+        """Say whether an order of that user is neither delivered nor cancelled."""
+        return any(order.owner == user and order.is_open for order in self.orders.values())
+
     def is_active(self, session: Session, at: datetime) -> bool:
         """Report whether a session has neither ended nor expired."""
         return session.id not in self.endings and at < session.expires_at

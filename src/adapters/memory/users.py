@@ -59,8 +59,7 @@ class InMemoryUserRepository(UserRepository):
         user = self._tables.users.get(user_id)
         if user is None or user.password_hash != password_hash:
             return None
-        orders = self._tables.orders.values()
-        if any(order.owner == user_id and order.is_open for order in orders):
+        if self._tables.has_open_orders(user_id):
             raise AccountHasOpenOrders
         del self._tables.users[user_id]
         self._tables.closed.add(user_id)

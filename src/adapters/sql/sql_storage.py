@@ -10,6 +10,7 @@ from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.recognition import REVISIONS, stored_revision
+from ordergate.adapters.sql.repositories.open_orders import has_open_orders
 from ordergate.adapters.sql.repositories.sql_order_repository import (
     SqlOrderRepository,
     SqlStaffOrders,
@@ -18,15 +19,19 @@ from ordergate.adapters.sql.repositories.sql_session_repository import SqlSessio
 from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
 from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
 from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent
-from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.archive import Archive
+from ordergate.application.ports.storage import BulkLoader, Storage
 
 
 class SqlStorage(Storage):
     """Users, sessions and orders in one SQL database."""
 
+    loader: BulkLoader
+    archive: Archive
+
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.users = SqlUserRepository(database)
+        self.users = SqlUserRepository(database, has_open_orders=has_open_orders)
         self.sessions = SqlSessionRepository(database)
         self.orders = SqlOrderRepository(database)
         self.staff_orders = SqlStaffOrders(database)

@@ -8,7 +8,12 @@ from hashlib import sha256
 from operator import attrgetter, methodcaller
 from typing import Any
 
-from ordergate.application.errors import CopyDiffers, CopyUnfinished, StorageNotEmpty
+from ordergate.application.errors import (
+    CopyDiffers,
+    CopyUnfinished,
+    MissingCapability,
+    StorageNotEmpty,
+)
 from ordergate.application.ports.archive import (
     RECORD_TYPES,
     Archive,
@@ -47,6 +52,7 @@ class CopyStorage:
     Raises:
         StorageNotEmpty: the target has records of its own.
         CopyUnfinished: the target holds an incomplete copy of another storage.
+        MissingCapability: a storage has no archive.
         CopyDiffers: the copy is not equal; the target stays unfinished.
     """
 
@@ -57,51 +63,71 @@ class CopyStorage:
     """
 
     async def __call__(self, *, watch: ProgressCallback = _no_progress) -> Mapping[str, int]:
-        source = (await get_purpose_key(self.source, KeyPurpose.COPY_SOURCE)).hex()
-        checkpoint = await self.target.archive.checkpoint()
+        source, target = require_archive(self.source, "from"), require_archive(self.target, "into")
+        name = (await get_purpose_key(self.source, KeyPurpose.COPY_SOURCE)).hex()
+        copy = _Copy(source, name, target, self.batch)
+        checkpoint = await target.checkpoint()
         if checkpoint is None:
-            await self._refuse_anything()
-        elif checkpoint.source != source:
+            await copy.refuse_anything()
+        elif checkpoint.source != name:
             raise CopyUnfinished("the target holds an unfinished copy of another database")
-        total = sum([await self.source.archive.count(kind) for kind in RECORD_TYPES.values()])
-        await self._copy(source, checkpoint, lambda done: watch(Stage.COPYING, done, total))
-        counts = await self._verify(lambda done: watch(Stage.VERIFYING, done, 2 * total))
-        await self.target.archive.finish()
+        total = sum([await source.count(kind) for kind in RECORD_TYPES.values()])
+        await copy.write(checkpoint, lambda done: watch(Stage.COPYING, done, total))
+        counts = await copy.verify(lambda done: watch(Stage.VERIFYING, done, 2 * total))
+        await target.finish()
         return counts
 
-    async def _refuse_anything(self) -> None:
+
+def require_archive(storage: Storage, direction: str) -> Archive:
+    """Return the archive of a storage. Raises `MissingCapability`."""
+    if storage.archive is None:
+        raise MissingCapability(
+            f"nothing can be copied {direction} this storage, because it has no archive; use the"
+            " tools of its own database"
+        )
+    return storage.archive
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A copy between two archives; `name` names the source in checkpoints."""
+
+    source: Archive
+    name: str
+    target: Archive
+    batch: int
+
+    async def refuse_anything(self) -> None:
         for kind in RECORD_TYPES.values():
-            some, _ = await self.target.archive.read(kind, limit=1)
+            some, _ = await self.target.read(kind, limit=1)
             if some:
                 raise StorageNotEmpty
 
-    async def _copy(
-        self, source: str, checkpoint: CopyCheckpoint | None, watch: Callable[[int], None]
-    ) -> None:
-        done = sum([await self.target.archive.count(kind) for kind in RECORD_TYPES.values()])
+    async def write(self, checkpoint: CopyCheckpoint | None, watch: Callable[[int], None]) -> None:
+        done = sum([await self.target.count(kind) for kind in RECORD_TYPES.values()])
         watch(done)
         for name, after in _kinds_left(checkpoint):
             place = after
             while True:
-                records, place = await self.source.archive.read(
+                records, place = await self.source.read(
                     RECORD_TYPES[name], after=place, limit=self.batch
                 )
                 if not records:
                     break
                 try:
-                    await self.target.archive.write(
-                        records, checkpoint=CopyCheckpoint(source, name, place)
+                    await self.target.write(
+                        records, checkpoint=CopyCheckpoint(self.name, name, place)
                     )
                 except ValueError:
                     raise CopyDiffers([name]) from None
                 done += len(records)
                 watch(done)
 
-    async def _verify(self, watch: Callable[[int], None]) -> dict[str, int]:
+    async def verify(self, watch: Callable[[int], None]) -> dict[str, int]:
         counts, differing, done = {}, [], 0
         for name, kind in RECORD_TYPES.items():
             sums = []
-            for archive in (self.source.archive, self.target.archive):
+            for archive in (self.source, self.target):
                 total = _Checksum()
                 async for records in _pages(archive, kind, self.batch):
                     total = total.with_records(records)

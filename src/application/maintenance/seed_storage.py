@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 
+from ordergate.application.errors import MissingCapability
 from ordergate.application.ports.passwords import PasswordHasher
 from ordergate.application.ports.storage import BulkLoader
 from ordergate.domain.money import Money
@@ -41,10 +42,11 @@ class SeedStorage:
     Raises:
         StorageNotEmpty: the storage has users or orders.
         InvalidPassword: the password is not valid text.
+        MissingCapability: the storage has no bulk loader.
         ValueError: there are no users, or the number of orders is negative.
     """
 
-    loader: BulkLoader
+    loader: BulkLoader | None
     hasher: PasswordHasher
 
     async def __call__(
@@ -58,6 +60,11 @@ class SeedStorage:
         if users < 1 or orders < 0:
             raise ValueError(
                 "Seeding needs at least one user, and cannot take a negative number of orders."
+            )
+        if self.loader is None:
+            raise MissingCapability(
+                "this storage cannot be seeded, because it has no bulk loader; register users with"
+                " `ordergate users add`, and place their orders through the API"
             )
         password_hash = await self.hasher.hash(Password.new(password))
         await self.loader.load(_users(users, password_hash), watch(_orders(orders, users)))

@@ -72,7 +72,7 @@ class OrderRepository(Protocol):
         current state and nothing is stored. Of many parallel attempts, one stores. An expired key
         may be used again. The method is idempotent: adding a stored order again returns its current
         state, so an attempt with an unknown outcome can be retried. Returns `None` if the account
-        does not exist or is closed.
+        does not exist or is closed; `SeparateOrders` has a rule of its own.
 
         Raises `OrderIdTaken` if the owner has another order with this id, and ValueError for an
         order of another user.

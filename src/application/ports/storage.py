@@ -2,14 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from ordergate.application.ports.archive import Archive
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.order import Order
-from ordergate.domain.user import User
+from ordergate.domain.user import User, UserId
 
 
 class BulkLoader(Protocol):
@@ -30,14 +31,18 @@ class BulkLoader(Protocol):
 
 
 class Storage(Protocol):
-    """The repositories of one database, and its life cycle."""
+    """The repositories of one database, and its life cycle.
+
+    `loader` and `archive` are optional: a storage without them can be served, and a command that
+    needs one raises `MissingCapability`.
+    """
 
     users: UserRepository
     sessions: SessionRepository
     orders: OrderRepository
     staff_orders: StaffOrders
-    loader: BulkLoader
-    archive: Archive
+    loader: BulkLoader | None = None
+    archive: Archive | None = None
 
     @abstractmethod
     async def migrate(self) -> None:
@@ -53,7 +58,7 @@ class Storage(Protocol):
 
         Raises:
             SchemaNotCurrent: the schema is missing or of another version.
-            CopyUnfinished: `archive` has a checkpoint, and `unfinished` is false.
+            CopyUnfinished: the archive has a checkpoint, and `unfinished` is false.
             StorageUnavailable: the storage is unreachable.
         """
 
@@ -81,3 +86,32 @@ class Storage(Protocol):
         at every request.
         """
         return None
+
+
+@runtime_checkable
+class SeparateOrders(OrderRepository, StaffOrders, Protocol):
+    """All orders, in another store than the accounts: `Container(orders=...)` takes one.
+
+    It does not know which accounts exist. `add` accepts an order of any owner, except where
+    `refuse_orders` says otherwise. An owner is always the account of a valid access token.
+    """
+
+    @abstractmethod
+    async def refuse_orders(self, owner: UserId, *, until: datetime) -> None:
+        """Refuse orders of an owner whose account is about to be closed.
+
+        From now on `add` returns `None` for each order of that owner with `placed_at` before
+        `until`, also under a key that stands for an order. A later `until` replaces an earlier
+        one. The check and the refusal are one step: of `add` and `refuse_orders` in parallel, one
+        takes effect first and the other sees it.
+
+        Raises `AccountHasOpenOrders`, and refuses nothing, while an order of the owner is open.
+        """
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Check that the store answers. Raises `StorageUnavailable`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release all connections; may be called twice, and before the first use."""

@@ -60,7 +60,9 @@ class UserRepository(Protocol):
         """Close the account: end its sessions and erase its name and hash.
 
         Its orders stay without a name. The id is never assigned again; the name may be. Returns the
-        ended sessions, or `None` if the stored hash differs; nothing is changed then. Raises
+        ended sessions, or `None` if the stored hash differs; nothing is changed then.
+
+        A storage that keeps the orders too checks them in the same step. It raises
         `AccountHasOpenOrders`, and changes nothing, while an order is neither delivered nor
         cancelled.
         """

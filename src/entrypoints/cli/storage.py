@@ -22,7 +22,7 @@ from ordergate.application.errors import (
     StorageNotEmpty,
     StorageUnavailable,
 )
-from ordergate.application.maintenance.copy_storage import CopyStorage, Stage
+from ordergate.application.maintenance.copy_storage import CopyStorage, Stage, require_archive
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order
 from ordergate.entrypoints.cli.runtime import (
@@ -130,6 +130,8 @@ def settings_of_copy(settings: Settings) -> Settings:
 
 
 async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
+    require_archive(source, "from")
+    require_archive(target, "into")
     try:
         with _reported_as("--from"):
             await source.open()

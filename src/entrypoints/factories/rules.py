@@ -42,6 +42,11 @@ def idempotency_key_life(settings: Settings) -> timedelta:
     return timedelta(seconds=settings.idempotency_seconds)
 
 
+def access_token_life(settings: Settings) -> timedelta:
+    """Return how long an access token is accepted, by clocks that differ."""
+    return timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
+
+
 def can_revoke(settings: Settings) -> bool:
     """Return whether access tokens are refused after their session ends."""
     return settings.revocation != "until-expiry"

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
-from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.storage import SeparateOrders, Storage
 from ordergate.application.ports.tokens import TokenVerifier
 from ordergate.entrypoints.config.settings import Settings
 
@@ -18,6 +18,7 @@ async def run_service(
     *,
     settings: Settings,
     storage: Storage,
+    separate_orders: SeparateOrders | None,
     verifier: Callable[[], TokenVerifier],
     hasher: Callable[[], PasswordHasher],
     throttle: Callable[[], Throttle],
@@ -32,6 +33,8 @@ async def run_service(
     async with AsyncExitStack() as closing:
         verifier()
         closing.push_async_callback(storage.close)
+        if separate_orders:
+            closing.push_async_callback(separate_orders.close)
         if settings.issues_tokens:
             closing.push_async_callback(throttle().close)
             closing.callback(hasher().close)

@@ -14,7 +14,7 @@ from ordergate.application.orders.cancel_order import CancelOrder
 from ordergate.application.orders.get_own_order import GetOwnOrder
 from ordergate.application.orders.list_own_orders import ListOwnOrders
 from ordergate.application.orders.place_order import PlaceOrder
-from ordergate.application.ports.storage import Storage
+from ordergate.application.ports.storage import SeparateOrders, Storage
 from ordergate.application.ports.tokens import PublicKeys
 from ordergate.application.sessions.authenticate_user import AuthenticateUser
 from ordergate.application.sessions.end_all_sessions import EndAllSessions
@@ -37,6 +37,8 @@ class Services(Protocol):
     def settings(self) -> Callable[[], Settings]: ...
     @property
     def storage(self) -> Callable[[], Storage]: ...
+    @property
+    def separate_orders(self) -> Callable[[], SeparateOrders | None]: ...
     @property
     def signing_keys(self) -> Callable[[], PublicKeys]: ...
     @property

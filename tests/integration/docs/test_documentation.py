@@ -274,6 +274,7 @@ def test_api_page_explains_every_problem_type() -> None:
         "backup-refused",
         "copy-differs",
         "key-refused",
+        "missing-capability",
         "owner-not-named",
         "record-refused",
         "storage-not-empty",

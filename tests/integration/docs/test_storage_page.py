@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +25,7 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories import databases
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
-from tests.contracts.storage_contract import StorageContract
+from tests.contracts.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
 from tests.support.captured_output import run_program
 from tests.support.fault_injection import Failure
@@ -54,7 +55,7 @@ LmdbDatabase, LmdbStorage = ADAPTER.LmdbDatabase, ADAPTER.LmdbStorage
 Transaction = ADAPTER.Transaction
 
 
-class TestLmdbStorage(StorageContract):
+class TestLmdbStorage(WholeStorageContract):
     @pytest.fixture
     async def storage(self, tmp_path: Path) -> AsyncIterator[Storage]:
         storage = LmdbStorage(LmdbDatabase(tmp_path / "orders"))
@@ -173,13 +174,16 @@ async def test_contract_reports_a_mistake_as_the_page_says(
     mistaken = load_module(CODE.replace(right, wrong), f"mistaken_{name}")
     storage = mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
     kit: Any = TestLmdbStorage()
+    kit.stored = storage
     kit.another = lambda _: mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
     await storage.migrate()
     await storage.open()
     said = re.search(rf"^FAILED .*::{name}\n    - ([\w.]+)", PAGE, re.MULTILINE)
     assert said is not None
+    test = getattr(kit, name)
+    subject = storage.orders if "orders" in signature(test).parameters else storage
     with pytest.raises((AssertionError, StorageUnavailable)) as failure:
-        await getattr(kit, name)(storage)
+        await test(subject)
     await storage.close()
     assert failure.typename == said[1].rpartition(".")[2]
     if failure.type is StorageUnavailable:

@@ -19,6 +19,7 @@ from tests.support.builders import TEAPOT
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
+from tests.support.storage_calls import get_loader
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 EARLIER, LATER = "2026-03-01T00:05:00Z", "2026-03-01T01:10:00%2B01:00"
@@ -56,7 +57,7 @@ async def application(orders: Iterable[Order]) -> httpx.AsyncClient:
         User(UserId(i), Username(name), hashed) for i, name in enumerate(("alice", "bob"), start=1)
     ]
     bobs = [Order(OrderId(i), UserId(2), OrderStatus.PAID, FIRST, (TEAPOT,)) for i in (1, 99)]
-    await container.storage().loader.load(users, [*orders, *bobs])
+    await get_loader(container.storage()).load(users, [*orders, *bobs])
     transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://in.process")
 

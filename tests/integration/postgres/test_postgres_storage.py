@@ -12,7 +12,7 @@ from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.ports.storage import Storage
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
-from tests.contracts.storage_contract import StorageContract
+from tests.contracts.storage_contract import WholeStorageContract
 from tests.support.fault_injection import Failure
 from tests.support.fault_injection_sql import failing_statements
 from tests.support.postgres import Databases, database_at
@@ -43,7 +43,7 @@ def truncate(connection: Connection) -> None:
     )
 
 
-class TestPostgresStorage(StorageContract):
+class TestPostgresStorage(WholeStorageContract):
     @pytest.fixture
     async def storage(self, database: PostgresDatabase, url: str) -> AsyncIterator[Storage]:
         self.database, self.url = database, url

@@ -23,7 +23,6 @@ from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import migration_config
 from ordergate.adapters.sql.repositories.order_statements import OWNED
 from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
-from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
 from ordergate.adapters.sql.schema import METADATA
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
@@ -36,7 +35,7 @@ from ordergate.domain.order import Order, OrderId
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
-from tests.contracts.storage_contract import StorageContract
+from tests.contracts.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, an_order
 from tests.support.fault_injection import Failure
 from tests.support.fault_injection_sql import failing_statements
@@ -55,7 +54,7 @@ async def database(file: Path) -> AsyncIterator[SqliteDatabase]:
     await database.close()
 
 
-class TestSqliteStorage(StorageContract):
+class TestSqliteStorage(WholeStorageContract):
     @pytest.fixture
     async def storage(self, database: SqliteDatabase, file: Path) -> AsyncIterator[Storage]:
         self.database, self.file = database, file
@@ -147,7 +146,7 @@ async def test_write_takes_the_lock_at_its_start(migrated: SqliteDatabase, file:
 
 
 async def test_reads_continue_during_a_write(migrated: SqliteDatabase) -> None:
-    users = SqlUserRepository(migrated)
+    users = SqlStorage(migrated).users
     alice = await users.add(ALICE.username, ALICE.password_hash)
     began, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
@@ -185,7 +184,7 @@ async def test_load_is_rolled_back_when_its_caller_is_cancelled(migrated: Sqlite
     with pytest.raises(asyncio.CancelledError):
         await loading
     await migrated.close()
-    assert await SqlUserRepository(migrated).find(ALICE.username) is None
+    assert await SqlStorage(migrated).users.find(ALICE.username) is None
 
 
 async def test_users_are_rolled_back_when_their_load_is_cancelled(migrated: SqliteDatabase) -> None:
@@ -204,11 +203,11 @@ async def test_users_are_rolled_back_when_their_load_is_cancelled(migrated: Sqli
         await loading
     go_on.set()
     await migrated.close()
-    assert await SqlUserRepository(migrated).find(ALICE.username) is None
+    assert await SqlStorage(migrated).users.find(ALICE.username) is None
 
 
 async def test_id_is_never_assigned_twice(migrated: SqliteDatabase) -> None:
-    users = SqlUserRepository(migrated)
+    users = SqlStorage(migrated).users
     first = await users.add(Username("first"), PasswordHash("h"))
     await migrated.write(lambda connection: connection.execute(text("DELETE FROM users")))
     assert (await users.add(Username("second"), PasswordHash("h"))).id > first.id
@@ -346,7 +345,7 @@ async def test_lost_table_is_unavailable(migrated: SqliteDatabase) -> None:
 async def test_error_does_not_contain_the_values(migrated: SqliteDatabase) -> None:
     await migrated.write(lambda connection: connection.execute(text("DROP TABLE users")))
     with pytest.raises(StorageUnavailable) as refusal:
-        await SqlUserRepository(migrated).add(Username("alice"), PasswordHash("the-hash"))
+        await SqlStorage(migrated).users.add(Username("alice"), PasswordHash("the-hash"))
     assert "the-hash" not in f"{refusal.value} {refusal.value.__cause__}"
 
 

@@ -40,7 +40,7 @@ from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
 from tests.support.postgres import database_at
 from tests.support.properties import at_most
-from tests.support.storage_calls import MARK, read_all
+from tests.support.storage_calls import MARK, get_archive, get_loader, read_all
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 CHECKS = {
@@ -153,7 +153,7 @@ def teapot_in(currency: str) -> OrderLine:
 async def test_order_that_breaks_current_rules_is_readable(storage: Storage, order: Order) -> None:
     await empty(storage)
     alice = replace(ALICE, password_hash=await hashed())
-    await storage.loader.load([alice], [order])
+    await get_loader(storage).load([alice], [order])
     assert await storage.orders.get_owned(order.id, owner=alice.id) == order
     assert list(await storage.orders.list_owned(OrderQuery(limit=2), owner=alice.id)) == [order]
     assert await read_all(storage, "orders") == [order]
@@ -181,7 +181,7 @@ async def test_order_that_breaks_current_rules_is_readable(storage: Storage, ord
 async def test_name_that_breaks_current_rules_signs_in(storage: Storage, name: str) -> None:
     other = User(UserId(2), Username("another"), await hashed())
     user = User(UserId(1), Username(name), await hashed("a\u0378\tpassword \U0001fadc"))
-    await storage.loader.load([user, other], [an_order()])
+    await get_loader(storage).load([user, other], [an_order()])
     assert await storage.users.find(Username(name)) == user
     assert await storage.users.get(user.id) == user
     assert await read_all(storage, "accounts") == [
@@ -218,8 +218,8 @@ async def test_session_of_another_version_is_shown_refreshed_and_copied(
     )
     ended = SessionRecord(replace(session, id=SessionId("2" * 32)), now, "moved to Mars")
     for records in ([alice], [SessionRecord(session), ended]):
-        await storage.archive.write(records, checkpoint=MARK)
-    await storage.archive.finish()
+        await get_archive(storage).write(records, checkpoint=MARK)
+    await get_archive(storage).finish()
     assert sorted(await read_all(storage, "sessions"), key=repr) == [
         SessionRecord(session),
         ended,
@@ -231,7 +231,7 @@ async def test_session_of_another_version_is_shown_refreshed_and_copied(
 
 
 async def test_refresh_grants_no_unknown_scope(storage: Storage) -> None:
-    await storage.loader.load([replace(ALICE, password_hash=await hashed())], [])
+    await get_loader(storage).load([replace(ALICE, password_hash=await hashed())], [])
     async with await served(storage) as client:
         tokens = (
             await client.post("/login", data={"username": "alice", "password": PASSWORD})

@@ -12,6 +12,7 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.services import InjectedServices
 from tests.support.doubles import SettableClock
+from tests.support.storages import InMemorySeparateOrders
 from tests.support.throttle_calls import HERE, THERE, guess, is_blocked
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -20,8 +21,8 @@ SETTINGS = Settings(signing_secret=SECRET)
 
 @pytest.mark.parametrize("name", sorted(Container.providers))
 def test_providers_make_their_parts(name: str) -> None:
-    container = Container(settings=SETTINGS)
-    assert getattr(container, name)() is not None
+    container = Container(settings=SETTINGS, orders=InMemorySeparateOrders())
+    assert (getattr(container, name)() is None) == (name == "loader")
 
 
 @pytest.mark.parametrize("name", sorted(Container.providers.keys() - {"running_service"}))
@@ -47,10 +48,30 @@ def test_adapter_is_swapped_by_name() -> None:
 
 
 def test_single_repository_is_swapped_by_name() -> None:
-    orders = InMemoryStorage().orders
+    orders = InMemorySeparateOrders()
     container = Container(settings=SETTINGS, orders=orders)
     assert container.get_own_order().orders is orders
     assert container.storage().orders is not orders
+    assert container.advance_order().staff_orders is orders
+    assert container.close_account().separate_orders is orders
+    assert container.seed_storage().loader is None
+    plain = Container(settings=SETTINGS)
+    assert plain.close_account().separate_orders is None
+    assert plain.advance_order().staff_orders is plain.storage().staff_orders
+
+
+def test_orders_of_another_storage_are_refused() -> None:
+    container = Container(settings=SETTINGS, orders=InMemoryStorage().orders)
+    with pytest.raises(TypeError, match="must implement SeparateOrders"):
+        container.close_account()
+
+
+async def test_separate_orders_are_closed_with_the_service() -> None:
+    orders = InMemorySeparateOrders()
+    container = Container(settings=SETTINGS, storage=InMemoryStorage(), orders=orders)
+    async with container.running_service():
+        assert not orders.closed
+    assert orders.closed
 
 
 async def test_throttle_counts_as_the_settings_say() -> None:

@@ -1,5 +1,7 @@
 """Doubles pass the contracts, in the harness in which mutants fail."""
 
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import timedelta
 
@@ -8,10 +10,14 @@ import pytest
 from ordergate.adapters.memory import InMemoryStorage, Tables
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.application.ports.clock import Clock
+from ordergate.application.ports.orders import OrderRepository
 from ordergate.application.ports.storage import Storage
+from ordergate.domain.order import Order
+from ordergate.domain.user import User
 from tests.contracts.clock_contract import ClockContract
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
-from tests.contracts.storage_contract import StorageContract
+from tests.contracts.separate_orders_contract import SeparateOrdersContract
+from tests.contracts.storage_contract import StorageContract, WholeStorageContract
 from tests.support.doubles import (
     CountingThrottle,
     InMemorySigningKeys,
@@ -19,6 +25,7 @@ from tests.support.doubles import (
     SettableClock,
     TableTokenIssuer,
 )
+from tests.support.storages import BareStorage, InMemorySeparateOrders
 from tests.support.throttle_calls import guess, is_blocked
 from tests.unit.mutants.kit import (
     MutantClock,
@@ -29,7 +36,7 @@ from tests.unit.mutants.kit import (
 )
 
 
-class TestInMemoryStorage(StorageContract):
+class TestInMemoryStorage(WholeStorageContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return InMemoryStorage()
@@ -41,6 +48,42 @@ class TestInMemoryStorage(StorageContract):
         assert isinstance(storage, InMemoryStorage)
         for table in fields(storage.tables):
             setattr(storage.tables, table.name, getattr(Tables(), table.name))
+
+
+class TestBareStorage(StorageContract):
+    @pytest.fixture
+    def storage(self) -> Storage:
+        return BareStorage()
+
+    async def fill(
+        self, storage: Storage, users: Iterable[User], orders: Iterable[Order] = ()
+    ) -> None:
+        assert isinstance(storage, BareStorage)
+        await storage.whole.loader.load(users, orders)
+
+    def another(self, storage: Storage) -> Storage:
+        return storage
+
+    async def empty(self, storage: Storage) -> None:
+        assert isinstance(storage, BareStorage)
+        for table in fields(storage.whole.tables):
+            setattr(storage.whole.tables, table.name, getattr(Tables(), table.name))
+
+
+class TestInMemorySeparateOrders(SeparateOrdersContract):
+    @pytest.fixture
+    def orders(self) -> OrderRepository:
+        return InMemorySeparateOrders()
+
+    async def empty_orders(self, orders: OrderRepository) -> None:
+        assert isinstance(orders, InMemorySeparateOrders)
+        orders.refused.clear()
+        orders._tables.orders.clear()
+        orders._tables.keys.clear()
+
+    @asynccontextmanager
+    async def another_process(self, orders: OrderRepository) -> AsyncIterator[OrderRepository]:
+        yield orders  # memory is not shared with other processes
 
 
 class TestInstantPasswordHasher(MutantPasswordHasher):

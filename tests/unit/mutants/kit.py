@@ -32,7 +32,7 @@ from tests.contracts.clock_contract import ClockContract
 from tests.contracts.passwords_contract import PasswordHasherContract
 from tests.contracts.public_keys_contract import PublicKeysContract
 from tests.contracts.signing_keys_contract import SigningKeysContract
-from tests.contracts.storage_contract import StorageContract
+from tests.contracts.storage_contract import WholeStorageContract
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.contracts.tokens_contract import TokenIssuerContract
 from tests.support.doubles import InMemorySigningKeys, InstantPasswordHasher, SettableClock
@@ -95,7 +95,7 @@ class ConflictingLoader(InMemoryBulkLoader):
                 return await super().load(some_users, some_orders)
 
 
-class MutantStorage(StorageContract):
+class MutantStorage(WholeStorageContract):
     """A storage with a mutant in the place of one of its parts, or a mutant as a whole."""
 
     mutant: ClassVar[Any] = InMemoryStorage

@@ -296,7 +296,7 @@ class ComparesTheFirst64CharactersOfKeys(_Adding):
         return owner, key.value[:64]
 
 
-@caught_by("test_add_refuses_an_order_without_an_account")
+@caught_by("test_add_refuses_an_order_of_a_closed_account")
 class PlacesOrdersForClosedAccounts(_Adding):
     """A closed account is an account."""
 

@@ -1,11 +1,10 @@
 """Accounts in SQL."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import pairwise
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -16,13 +15,11 @@ from ordergate.adapters.sql.tables import (
     EXTERNAL,
     NO_HASH,
     ExternalSubjectRow,
-    OrderRow,
     SessionRow,
     UserRow,
 )
 from ordergate.application.errors import AccountHasOpenOrders, StorageUnavailable, UsernameTaken
 from ordergate.application.ports.users import PasswordChange, UserRepository
-from ordergate.domain.order import FINAL_STATUSES
 from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 
@@ -31,10 +28,14 @@ class SqlUserRepository(UserRepository):
     """The table `users`, whose unique name decides races.
 
     `external_subjects` maps the subjects of another issuer to accounts.
+    `has_open_orders` matches where the orders of the same database keep an account open.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, has_open_orders: Callable[[UserId], ColumnElement[bool]]
+    ) -> None:
         self._database = database
+        self._has_open_orders = has_open_orders
 
     async def find(self, username: Username) -> User | None:
         """Read one row by its unique name."""
@@ -89,7 +90,7 @@ class SqlUserRepository(UserRepository):
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime
     ) -> Sequence[SessionId] | None:
         """Overwrite name and hash, and end the sessions, in one transaction."""
-        open_orders = select(_has_open_orders(user_id))
+        open_orders = select(self._has_open_orders(user_id))
 
         def work(connection: Connection) -> list[SessionId] | None:
             erased = {"username": f"{CLOSED}{user_id}", "password_hash": NO_HASH}
@@ -134,23 +135,6 @@ class SqlUserRepository(UserRepository):
         if known is None:
             raise StorageUnavailable("the account of a subject was removed during its creation")
         return known
-
-
-def _has_open_orders(user_id: UserId) -> ColumnElement[bool]:
-    """Match orders whose status is not final, even an unknown one.
-
-    Each range between final statuses begins at one position of the index. NOT IN, or no order on
-    PostgreSQL, would scan all orders.
-    """
-    status = col(OrderRow.status)
-    final = sorted(FINAL_STATUSES)
-    ranges = [
-        status < final[0],
-        *(and_(status > low, status < high) for low, high in pairwise(final)),
-        status > final[-1],
-    ]
-    mine = select(status).where(col(OrderRow.owner_id) == user_id).order_by(status).limit(1)
-    return or_(*(mine.where(each).scalar_subquery().is_not(None) for each in ranges))
 
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:

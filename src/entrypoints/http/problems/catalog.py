@@ -15,6 +15,7 @@ from ordergate.application.errors import (
     InvalidScope,
     InvalidToken,
     IssuerKeysUnavailable,
+    MissingCapability,
     OrderChanged,
     OrderIdTaken,
     OrderNotFound,
@@ -204,6 +205,9 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
     ),
     SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),
     StorageNotEmpty: Problem(409, "The storage already has users or orders.", "storage-not-empty"),
+    MissingCapability: Problem(
+        501, "The storage of this service cannot do that.", "missing-capability"
+    ),
     BackupRefused: Problem(409, "The backup is not made, or not restored.", "backup-refused"),
     CopyUnfinished: Problem(
         503, "The service is being moved; try again later.", "moving", headers={"Retry-After": "60"}

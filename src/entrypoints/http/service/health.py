@@ -27,4 +27,6 @@ async def livez() -> Health:
 async def readyz(services: InjectedServices) -> Health:
     """Ask the storage: 503 means that requests should go elsewhere for now."""
     await services.storage().ping()
+    if orders := services.separate_orders():
+        await orders.ping()
     return Health(status="ok")

@@ -24,6 +24,7 @@ from ordergate.domain.session import SessionId
 from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 from tests.support.builders import an_order
 from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
+from tests.support.storage_calls import get_loader
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ async def test_account_is_closed_when_its_orders_are_done(
     stored = await harness.hasher.hash(Password(PASSWORD))
     order = replace(an_order(), status=status)
     alice = User(UserId(1), Username("alice"), stored)
-    await harness.storage.loader.load([alice], [order])
+    await get_loader(harness.storage).load([alice], [order])
     if status not in FINAL_STATUSES:
         with pytest.raises(AccountHasOpenOrders):
             await harness.close_account(PASSWORD, caller=Caller(alice.id, "shop"), origin=HOME)

@@ -13,6 +13,7 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import (
     CopyDiffers,
     CopyUnfinished,
+    MissingCapability,
     StorageNotEmpty,
     StorageUnavailable,
 )
@@ -30,6 +31,7 @@ from ordergate.application.ports.archive import (
     SubjectRecord,
 )
 from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
@@ -39,6 +41,7 @@ from tests.support.builders import ALICE, AT, BOB, an_order
 from tests.support.properties import at_most
 from tests.support.storage_calls import MARK, have_same_items, read_all
 from tests.support.storage_strategies import whole_storages
+from tests.support.storages import BareStorage
 
 
 async def a_source(orders: int = 7) -> InMemoryStorage:
@@ -274,3 +277,17 @@ def test_field_of_an_unknown_type_raises() -> None:
     object.__setattr__(order, "version", 1.5)
     with pytest.raises(TypeError, match="cannot compare values of <class 'float'>"):
         _Checksum().with_records([order])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (BareStorage, InMemoryStorage, "nothing can be copied from this storage"),
+        (InMemoryStorage, BareStorage, "nothing can be copied into this storage"),
+    ],
+)
+async def test_copying_needs_two_archives(
+    source: type[Storage], target: type[Storage], message: str
+) -> None:
+    with pytest.raises(MissingCapability, match=f"{message}, because it has no archive; use"):
+        await CopyStorage(source(), target())()

@@ -3,12 +3,13 @@ from collections.abc import Iterator
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.errors import StorageNotEmpty
+from ordergate.application.errors import MissingCapability, StorageNotEmpty
 from ordergate.application.maintenance.seed_storage import SeedStorage
 from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.order import Order
 from ordergate.domain.user import Password
 from tests.support.doubles import InstantPasswordHasher
+from tests.support.storages import BareStorage
 
 
 async def seeded(users: int, orders: int) -> InMemoryStorage:
@@ -76,3 +77,9 @@ async def test_invalid_password_is_refused_before_storing() -> None:
     with pytest.raises(InvalidPassword):
         await seed(users=1, orders=1, password="")
     assert not storage.tables.users
+
+
+async def test_seeding_needs_a_bulk_loader() -> None:
+    seed = SeedStorage(BareStorage().loader, InstantPasswordHasher())
+    with pytest.raises(MissingCapability, match=r"no bulk loader; register users with"):
+        await seed(users=1, orders=1, password="the password of all")
