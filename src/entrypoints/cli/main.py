@@ -111,7 +111,7 @@ def _open_standard_streams() -> None:
     """Open missing standard streams, as after `2>&-` in a shell, on nothing."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _complain(message: str) -> None:

@@ -14,6 +14,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from typing_extensions import override
 
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
@@ -172,11 +173,14 @@ class Settings(BaseSettings):
     """The format of log lines: `json`, `text`, or `auto` (text on a terminal, else JSON)."""
 
     @classmethod
-    def settings_customise_sources(  # type: ignore[override]  # it is called by names alone
+    @override
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the environment by the rules of `load_settings`, and no file of settings."""
         given = {
