@@ -10,7 +10,6 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 import typer
