@@ -56,7 +56,7 @@ cli.add_typer(cli_orders.orders, name="orders")
 cli.add_typer(cli_storage.storage)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands the option's value over
+def _show_version(wanted: object) -> None:
     if wanted:
         typer.echo(f"ordergate {version('ordergate')}")
         raise typer.Exit

@@ -63,10 +63,10 @@ def create_app(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
-    if settings.issues_tokens and settings.sign_up:
-        app.include_router(accounts.sign_up)
     for module in (orders, *(_IDENTITY_ROUTERS if settings.issues_tokens else ()), health, docs):
         app.include_router(module.router)
+    if settings.issues_tokens and settings.sign_up:
+        app.include_router(accounts.sign_up)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)

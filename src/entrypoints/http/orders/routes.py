@@ -82,6 +82,56 @@ def _caching(order: Order) -> Mapping[str, str]:
     }
 
 
+@router.get(
+    "/order",
+    name="read_order_by_query",
+    summary="Read one of your orders, by query",
+    response_model=OrderOut,
+    responses=problems(
+        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("query", "id", ID_RULE))
+    )
+    | with_headers(200, "The order.", ETag=ETAG)
+    | _UNCHANGED,
+    openapi_extra=CONDITION_HEADERS,
+)
+async def read_order_by_query(
+    id: IdInQuery,
+    user: OrderReader,
+    conditions: IfConditions,
+    services: InjectedServices,
+    response: Response,
+) -> OrderOut | Response:
+    """Return the same as `GET /orders/{id}`."""
+    return _represent(
+        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
+    )
+
+
+@router.get(
+    "/orders/{id}",
+    name="read_order",
+    summary="Read one of your orders",
+    response_model=OrderOut,
+    responses=problems(
+        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("path", "id", ID_RULE))
+    )
+    | with_headers(200, "The order.", ETag=ETAG)
+    | _UNCHANGED,
+    openapi_extra=CONDITION_HEADERS,
+)
+async def read_order(
+    id: IdInPath,
+    user: OrderReader,
+    conditions: IfConditions,
+    services: InjectedServices,
+    response: Response,
+) -> OrderOut | Response:
+    """Return one of your orders. Orders of other users are not found."""
+    return _represent(
+        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
+    )
+
+
 def _represent(
     order: Order, conditions: Preconditions | None, response: Response
 ) -> OrderOut | Response:
@@ -162,56 +212,6 @@ async def list_orders(
         query = urlencode({**request.query_params, "limit": limit, "cursor": following})
         response.headers["Link"] = f'</orders?{query}>; rel="next"'
     return OrderPageOut(orders=[OrderOut.of(order) for order in page.orders], next_cursor=following)
-
-
-@router.get(
-    "/orders/{id}",
-    name="read_order",
-    summary="Read one of your orders",
-    response_model=OrderOut,
-    responses=problems(
-        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("path", "id", ID_RULE))
-    )
-    | with_headers(200, "The order.", ETag=ETAG)
-    | _UNCHANGED,
-    openapi_extra=CONDITION_HEADERS,
-)
-async def read_order(
-    id: IdInPath,
-    user: OrderReader,
-    conditions: IfConditions,
-    services: InjectedServices,
-    response: Response,
-) -> OrderOut | Response:
-    """Return one of your orders. Orders of other users are not found."""
-    return _represent(
-        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
-    )
-
-
-@router.get(
-    "/order",
-    name="read_order_by_query",
-    summary="Read one of your orders, by query",
-    response_model=OrderOut,
-    responses=problems(
-        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("query", "id", ID_RULE))
-    )
-    | with_headers(200, "The order.", ETag=ETAG)
-    | _UNCHANGED,
-    openapi_extra=CONDITION_HEADERS,
-)
-async def read_order_by_query(
-    id: IdInQuery,
-    user: OrderReader,
-    conditions: IfConditions,
-    services: InjectedServices,
-    response: Response,
-) -> OrderOut | Response:
-    """Return the same as `GET /orders/{id}`."""
-    return _represent(
-        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
-    )
 
 
 @router.post(
