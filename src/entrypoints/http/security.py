@@ -17,7 +17,7 @@ from ordergate.entrypoints.http.problems.catalog import (
 )
 from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.fields import field_values
-from ordergate.entrypoints.http.services import Services
+from ordergate.entrypoints.http.services import get_services
 
 _SCOPES = {
     Scope.ORDERS_READ: "Read your orders",
@@ -52,8 +52,7 @@ class _BearerAuthentication(SecurityBase):
         Raises a problem 400, 401 or 403, and errors of `IdentifyCaller`.
         """
         response.headers["Cache-Control"] = "private, no-store"
-        services: Services = request.app.state.services
-        caller = await services.identify_caller()(_bearer_token(request))
+        caller = await get_services(request).identify_caller()(_bearer_token(request))
         if not caller.scope.issuperset(needed.scopes):
             raise ProblemError(insufficient_scope(needed.scopes))
         return caller

@@ -1,10 +1,10 @@
-"""The parts of the service that the HTTP side uses, and their injection into routes."""
+"""The parts of the service that the HTTP side uses."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from ordergate.application.accounts.change_password import ChangePassword
 from ordergate.application.accounts.close_account import CloseAccount
@@ -77,10 +77,7 @@ class Services(Protocol):
     def cancel_order(self) -> Callable[[], CancelOrder]: ...
 
 
-async def _services(request: Request) -> Services:
+def get_services(request: HTTPConnection) -> Services:
+    """Return the services of the application that a request is for."""
     services: Services = request.app.state.services
     return services
-
-
-InjectedServices = Annotated[Services, Depends(_services)]
-"""A parameter of a route, as in `services: InjectedServices`."""

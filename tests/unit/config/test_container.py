@@ -1,6 +1,4 @@
-import inspect
 from datetime import timedelta
-from typing import get_args
 
 import pytest
 from dependency_injector.errors import Error
@@ -10,7 +8,7 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 from tests.support.doubles import SettableClock
 from tests.support.storages import InMemorySeparateOrders
 from tests.support.throttle_calls import HERE, THERE, guess, is_blocked
@@ -31,12 +29,10 @@ def test_parts_are_made_once(name: str) -> None:
     assert getattr(container, name)() is getattr(container, name)()
 
 
-async def test_routes_receive_the_services_of_their_application() -> None:
+def test_get_services_returns_the_services_of_the_application() -> None:
     services = Container(settings=SETTINGS)
-    _, depends = get_args(InjectedServices)
-    assert inspect.iscoroutinefunction(depends.dependency), "else each request costs a thread hop"
     app = create_app(services)
-    assert await depends.dependency(Request({"type": "http", "app": app})) is services
+    assert get_services(Request({"type": "http", "app": app})) is services
 
 
 def test_adapter_is_swapped_by_name() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.application.errors import (
@@ -20,7 +20,7 @@ from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
 from ordergate.entrypoints.http.security import AccountHolder
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 
 _options: dict[str, Any] = {
     "tags": ["account"],
@@ -89,18 +89,18 @@ class UserOut(BaseModel):
     responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
 )
 async def register_user(
-    new: NewUser, services: InjectedServices, origin: RequestOrigin, response: Response
+    new: NewUser, request: Request, origin: RequestOrigin, response: Response
 ) -> UserOut:
     """Register an account. Sign in afterwards."""
-    user = await services.register_user()(new.username, new.password, origin=origin)
+    user = await get_services(request).register_user()(new.username, new.password, origin=origin)
     response.headers["Location"] = "/me"
     return UserOut.of(user)
 
 
 @router.get("/me", name="get_account", summary="See your account")
-async def get_account(user: AccountHolder, services: InjectedServices) -> UserOut:
+async def get_account(user: AccountHolder, request: Request) -> UserOut:
     """Return your account."""
-    return UserOut.of(await services.get_account()(user=user.id))
+    return UserOut.of(await get_services(request).get_account()(user=user.id))
 
 
 @router.put(
@@ -113,11 +113,11 @@ async def get_account(user: AccountHolder, services: InjectedServices) -> UserOu
 async def change_password(
     new: NewPassword,
     user: AccountHolder,
-    services: InjectedServices,
+    request: Request,
     origin: RequestOrigin,
 ) -> None:
     """Change your password and end all your other sessions."""
-    change_password = services.change_password()
+    change_password = get_services(request).change_password()
     await change_password(new.current_password, new.new_password, caller=user, origin=origin)
 
 
@@ -131,8 +131,8 @@ async def change_password(
 async def close_account(
     confirmation: Confirmation,
     user: AccountHolder,
-    services: InjectedServices,
+    request: Request,
     origin: RequestOrigin,
 ) -> None:
     """End your sessions and erase your name and password. Your orders stay, without your name."""
-    await services.close_account()(confirmation.password, caller=user, origin=origin)
+    await get_services(request).close_account()(confirmation.password, caller=user, origin=origin)

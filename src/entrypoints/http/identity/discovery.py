@@ -1,13 +1,13 @@
 """`/.well-known/…`: metadata for clients, and keys for other services."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.domain.scope import Scope
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 
 _JWKS = "/.well-known/jwks.json"
 
@@ -52,13 +52,13 @@ class ServerMetadata(BaseModel):
     summary="Which keys sign tokens?",
     response_class=JwkSetResponse,
 )
-async def jwks(services: InjectedServices, response: Response) -> JwkSet:
+async def jwks(request: Request, response: Response) -> JwkSet:
     """Return every key that signs or verifies valid tokens, now or soon.
 
     A key is published for twice the cache time of an answer before it signs.
     """
-    response.headers["Cache-Control"] = _caching(services.key_schedule())
-    return JwkSet.model_validate(services.signing_keys().jwks())
+    response.headers["Cache-Control"] = _caching(get_services(request).key_schedule())
+    return JwkSet.model_validate(get_services(request).signing_keys().jwks())
 
 
 @router.get(
@@ -66,10 +66,10 @@ async def jwks(services: InjectedServices, response: Response) -> JwkSet:
     name="server_metadata",
     summary="What does an OAuth2 client need to know?",
 )
-async def server_metadata(services: InjectedServices, response: Response) -> ServerMetadata:
+async def server_metadata(request: Request, response: Response) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""
-    response.headers["Cache-Control"] = _caching(services.key_schedule())
-    settings = services.settings()
+    response.headers["Cache-Control"] = _caching(get_services(request).key_schedule())
+    settings = get_services(request).settings()
     issuer = settings.issuer.removesuffix("/")
     return ServerMetadata(
         issuer=settings.issuer,

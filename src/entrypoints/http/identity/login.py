@@ -30,7 +30,7 @@ from ordergate.entrypoints.http.openapi import problems
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 
 router = APIRouter(tags=["authentication"], route_class=StrictQueryRoute)
 
@@ -192,13 +192,13 @@ def _form_of(model: type[BaseModel]) -> dict[str, Any]:
 )
 async def login(
     grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
-    services: InjectedServices,
+    request: Request,
     origin: RequestOrigin,
     response: Response,
 ) -> TokenOut:
     """Exchange a user name and a password, or a refresh token, for tokens."""
     if isinstance(grant, PasswordGrant):
-        given = await services.authenticate_user()(
+        given = await get_services(request).authenticate_user()(
             grant.username,
             grant.password,
             client_id=grant.client_id,
@@ -206,7 +206,7 @@ async def login(
             origin=origin,
         )
     else:
-        given = await services.refresh_session()(
+        given = await get_services(request).refresh_session()(
             grant.refresh_token, client_id=grant.client_id, scope=grant.scope, origin=origin
         )
     response.headers["Cache-Control"] = "no-store"
@@ -231,11 +231,11 @@ async def login(
     ),
     openapi_extra=_form_of(RevokeForm),
 )
-async def revoke(request: Request, services: InjectedServices, origin: RequestOrigin) -> Response:
+async def revoke(request: Request, origin: RequestOrigin) -> Response:
     """End the session of a token. An unknown token gets the same answer."""
     form = await read_form(request)
     client_id = client_of(request, form)
     if not form.get("token"):
         raise missing_field("token")
-    await services.revoke_token()(form["token"], client_id=client_id, origin=origin)
+    await get_services(request).revoke_token()(form["token"], client_id=client_id, origin=origin)
     return Response(headers={"Cache-Control": "no-store"})

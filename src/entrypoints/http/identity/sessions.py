@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.application.errors import SessionNotFound, TooManyRequests
@@ -14,7 +14,7 @@ from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 from ordergate.entrypoints.http.security import AccountHolder
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 
 router = APIRouter(
     tags=["account"],
@@ -61,9 +61,9 @@ class SessionOut(BaseModel):
     summary="See where you are signed in",
     responses=problems(TooManyRequests),
 )
-async def list_sessions(user: AccountHolder, services: InjectedServices) -> list[SessionOut]:
+async def list_sessions(user: AccountHolder, request: Request) -> list[SessionOut]:
     """Return your active sessions, most recently used first."""
-    sessions = await services.list_sessions()(user=user.id)
+    sessions = await get_services(request).list_sessions()(user=user.id)
     return [SessionOut.of(session, user.session) for session in sessions]
 
 
@@ -77,16 +77,14 @@ async def list_sessions(user: AccountHolder, services: InjectedServices) -> list
 async def end_session(
     id: Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=[_ID])],
     user: AccountHolder,
-    services: InjectedServices,
+    request: Request,
     origin: RequestOrigin,
 ) -> None:
     """End one of your sessions. Sessions of other users are not found."""
-    await services.end_session()(SessionId(id), user=user.id, origin=origin)
+    await get_services(request).end_session()(SessionId(id), user=user.id, origin=origin)
 
 
 @router.delete("/sessions", name="end_sessions", summary="Sign out everywhere", status_code=204)
-async def end_sessions(
-    user: AccountHolder, services: InjectedServices, origin: RequestOrigin
-) -> None:
+async def end_sessions(user: AccountHolder, request: Request, origin: RequestOrigin) -> None:
     """End all your sessions, including this one."""
-    await services.end_all_sessions()(user=user.id, origin=origin)
+    await get_services(request).end_all_sessions()(user=user.id, origin=origin)

@@ -16,7 +16,7 @@ from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
-from ordergate.entrypoints.http.services import Services
+from ordergate.entrypoints.http.services import get_services
 
 # A byte that tells the form, microseconds since 1970, the id; 33 bytes with the seal, so that
 # base64 has no bits to spare and each cursor one spelling.
@@ -80,8 +80,7 @@ def _microseconds(time: datetime) -> int:
 async def _cursors(request: Request) -> Cursors:
     """Derive the key once, and again after a replacement of the storage."""
     state = request.app.state
-    services: Services = state.services
-    storage = services.storage()
+    storage = get_services(request).storage()
     identity = storage.identity()
     if not hasattr(state, "cursors") or state.cursors[0] != identity:
         state.cursors = (

@@ -15,6 +15,7 @@ from ordergate.application.errors import (
     TooManyRequests,
 )
 from ordergate.application.ports.orders import Position
+from ordergate.application.ports.tokens import Caller
 from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.domain.order import Order, OrderId
 from ordergate.entrypoints.http.openapi import header, problems, with_headers
@@ -38,14 +39,13 @@ from ordergate.entrypoints.http.requests.conditional import (
     EXCLUDED,
     UNTAGGED,
     WEAK_TAG,
-    IfConditions,
-    Preconditions,
     entity_tag,
+    read_preconditions,
 )
 from ordergate.entrypoints.http.requests.idempotency import KEY_HEADER, MALFORMED_KEY, Key
 from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
 from ordergate.entrypoints.http.security import OrderReader, OrderWriter
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 
 router = APIRouter(
     tags=["orders"],
@@ -97,14 +97,11 @@ def _caching(order: Order) -> Mapping[str, str]:
 async def read_order_by_query(
     id: IdInQuery,
     user: OrderReader,
-    conditions: IfConditions,
-    services: InjectedServices,
+    request: Request,
     response: Response,
 ) -> OrderOut | Response:
     """Return the same as `GET /orders/{id}`."""
-    return _represent(
-        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
-    )
+    return await _read_order(OrderId(id), user, request, response)
 
 
 @router.get(
@@ -122,19 +119,18 @@ async def read_order_by_query(
 async def read_order(
     id: IdInPath,
     user: OrderReader,
-    conditions: IfConditions,
-    services: InjectedServices,
+    request: Request,
     response: Response,
 ) -> OrderOut | Response:
     """Return one of your orders. Orders of other users are not found."""
-    return _represent(
-        await services.get_own_order()(OrderId(id), owner=user.id), conditions, response
-    )
+    return await _read_order(OrderId(id), user, request, response)
 
 
-def _represent(
-    order: Order, conditions: Preconditions | None, response: Response
+async def _read_order(
+    id: OrderId, user: Caller, request: Request, response: Response
 ) -> OrderOut | Response:
+    conditions = read_preconditions(request)
+    order = await get_services(request).get_own_order()(id, owner=user.id)
     if conditions is not None and conditions.is_unmodified(order.version):
         return Response(status_code=304, headers=_caching(order))
     response.headers.update(_caching(order))
@@ -159,10 +155,10 @@ def _represent(
     openapi_extra=KEY_HEADER,
 )
 async def place_order(
-    new: OrderIn, user: OrderWriter, key: Key, services: InjectedServices, response: Response
+    new: OrderIn, user: OrderWriter, key: Key, request: Request, response: Response
 ) -> OrderOut:
     """Place an order. A repeat with the same key gets the first answer again."""
-    order = await services.place_order()(to_order_lines(new), owner=user.id, key=key)
+    order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
     response.headers.update({"Location": _address(order), **_caching(order)})
     return OrderOut.of(order)
 
@@ -188,7 +184,6 @@ async def list_orders(
     response: Response,
     wanted: Annotated[OrderList, Depends(_order_list)],
     cursors: CursorsInUse,
-    services: InjectedServices,
     *,
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Annotated[
@@ -200,7 +195,7 @@ async def list_orders(
     before = Position(wanted.placed_before, 0) if wanted.placed_before else None
     if cursor is not None:
         before = cursors.read(cursor, wanted)
-    page = await services.list_own_orders()(
+    page = await get_services(request).list_own_orders()(
         owner=wanted.owner,
         status=wanted.status,
         since=wanted.placed_from,
@@ -233,11 +228,12 @@ async def list_orders(
 async def cancel_order(
     id: IdInPath,
     user: OrderWriter,
-    conditions: IfConditions,
-    services: InjectedServices,
+    request: Request,
     response: Response,
 ) -> OrderOut:
     """Cancel one of your orders that is placed or paid. `If-Match` names the seen version."""
-    order = await services.cancel_order()(OrderId(id), owner=user.id, versions=conditions)
+    order = await get_services(request).cancel_order()(
+        OrderId(id), owner=user.id, versions=read_preconditions(request)
+    )
     response.headers.update({"Content-Location": _address(order), **_caching(order)})
     return OrderOut.of(order)

@@ -7,9 +7,9 @@ Other resources have no entity tag.
 import re
 from collections.abc import Container
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Self
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from ordergate.application.errors import OrderChanged
 from ordergate.entrypoints.http.openapi import header, header_parameter
@@ -132,7 +132,11 @@ class Preconditions(Container[int]):
             raise ProblemError(WEAK_TAG if self.if_match.are_weak else PROBLEMS[OrderChanged])
 
 
-async def _preconditions(request: Request) -> Preconditions | None:
+def read_preconditions(request: Request) -> Preconditions | None:
+    """Return the preconditions of a request for an order; `None` for none.
+
+    Raises a problem 400 for a malformed header. The route documents `CONDITION_HEADERS`.
+    """
     if_match, if_none_match = (_read_tags(request, name) for name in ("If-Match", "If-None-Match"))
     if if_match is None and if_none_match is None:
         return None
@@ -159,10 +163,7 @@ CONDITION_HEADERS = {
         ),
     ]
 }
-"""The documentation of `IfConditions`, as `openapi_extra` of a route.
+"""The documentation of `read_preconditions`, as `openapi_extra` of a route.
 
 FastAPI would validate declared headers, which takes longer than reading them.
 """
-
-IfConditions = Annotated[Preconditions | None, Depends(_preconditions)]
-"""The preconditions of a request for an order; `None` for none."""

@@ -1,6 +1,5 @@
 """Strict JSON bodies: ambiguous JSON is refused."""
 
-import inspect
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -14,7 +13,7 @@ from starlette.responses import Response
 
 from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
 from ordergate.entrypoints.http.problems.problem import ProblemError, problem_for_status
-from ordergate.entrypoints.http.requests.conditional import IfConditions
+from ordergate.entrypoints.http.requests.conditional import CONDITION_HEADERS
 from ordergate.entrypoints.http.requests.dependants import walk_dependants
 from ordergate.entrypoints.http.requests.fields import field_values
 from ordergate.entrypoints.http.requests.strict_query import (
@@ -67,12 +66,13 @@ class StrictJsonRoute(StrictQueryRoute):
 
     It refuses another media type with 415. It refuses with 400 a body that is not UTF-8, repeated
     members (RFC 8259, section 4, does not define their meaning), and numbers outside JSON, such as
-    NaN. A protected route reads no body of a request without a token. A route without a parameter
-    `IfConditions` evaluates preconditions as for a resource without an entity tag.
+    NaN. A protected route reads no body of a request without a token. A route
+    that does not document `CONDITION_HEADERS` evaluates preconditions as for a resource without an
+    entity tag.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - as APIRoute's
-        if not _evaluates_preconditions(endpoint):
+        if options.get("openapi_extra") is not CONDITION_HEADERS:
             endpoint = with_untagged_preconditions(endpoint)
         super().__init__(path, endpoint, **options)
 
@@ -129,11 +129,6 @@ def _require_json(request: Request) -> None:
     media_type = next(iter(field_values(request, b"content-type")), "")
     if media_type.partition(";")[0].strip().lower() != _JSON:
         raise ProblemError(NOT_JSON)
-
-
-def _evaluates_preconditions(endpoint: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(endpoint).parameters.values()
-    return any(each.annotation == IfConditions for each in parameters)
 
 
 def _decode(text: str) -> object:

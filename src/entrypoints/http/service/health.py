@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
-from ordergate.entrypoints.http.services import InjectedServices
+from ordergate.entrypoints.http.services import get_services
 
 router = APIRouter(tags=["health"], route_class=StrictQueryRoute)
 
@@ -24,8 +24,9 @@ async def livez() -> Health:
 
 
 @router.get("/readyz", name="readyz", summary="Can the process serve?")
-async def readyz(services: InjectedServices) -> Health:
+async def readyz(request: Request) -> Health:
     """Ask the storage: 503 means that requests should go elsewhere for now."""
+    services = get_services(request)
     await services.storage().ping()
     if orders := services.separate_orders():
         await orders.ping()
