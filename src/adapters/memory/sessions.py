@@ -31,7 +31,9 @@ class InMemorySessionRepository(SessionRepository):
         if user is None or user.password_hash != new.password_hash:
             return None
         at = new.session.started_at
-        active = [s for s in self._tables.sessions_of(user.id) if self._tables.is_active(s, at)]
+        active = [
+            s for s in self._tables.list_user_sessions(user.id) if self._tables.is_active(s, at)
+        ]
         active.sort(key=lambda session: session.expires_at, reverse=True)
         surplus = self._tables.end(active[limit - 1 :], SessionEndReason.TOO_MANY, at)
         self._tables.sessions[new.session.id] = new.session
@@ -75,7 +77,7 @@ class InMemorySessionRepository(SessionRepository):
         }
         sessions = [
             session
-            for session in self._tables.sessions_of(user)
+            for session in self._tables.list_user_sessions(user)
             if self._tables.is_active(session, at) and session.id in renewable
         ]
         return sorted(sessions, key=lambda session: session.last_used_at, reverse=True)[:limit]
@@ -88,7 +90,7 @@ class InMemorySessionRepository(SessionRepository):
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         """Scan all sessions."""
         site = client_network(address)
-        return any(client_network(s.address) == site for s in self._tables.sessions_of(user))
+        return any(client_network(s.address) == site for s in self._tables.list_user_sessions(user))
 
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
         """Look up the digest."""
@@ -99,14 +101,14 @@ class InMemorySessionRepository(SessionRepository):
         self, session: SessionId, *, user: UserId, reason: SessionEndReason, at: datetime
     ) -> bool:
         """End the session if the user has it."""
-        mine = [stored for stored in self._tables.sessions_of(user) if stored.id == session]
+        mine = [stored for stored in self._tables.list_user_sessions(user) if stored.id == session]
         return bool(self._tables.end(mine, reason, at))
 
     async def end_all(
         self, user: UserId, *, reason: SessionEndReason, at: datetime
     ) -> Sequence[SessionId]:
         """End the sessions of the user."""
-        return self._tables.end(self._tables.sessions_of(user), reason, at)
+        return self._tables.end(self._tables.list_user_sessions(user), reason, at)
 
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
         """Scan all ended sessions."""

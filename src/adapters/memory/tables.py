@@ -61,6 +61,6 @@ class Tables:
         self.endings.update((session, (at, reason)) for session in ended)
         return ended
 
-    def sessions_of(self, user: UserId) -> list[Session]:
+    def list_user_sessions(self, user: UserId) -> list[Session]:
         """Return every session of a user."""
         return [session for session in self.sessions.values() if session.user == user]

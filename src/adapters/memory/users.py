@@ -49,7 +49,7 @@ class InMemoryUserRepository(UserRepository):
         """Replace the hash and end the other sessions."""
         if not await self.replace_password_hash(change.user, old=change.old, new=change.new):
             return None
-        others = [s for s in self._tables.sessions_of(change.user) if s.id != change.keep]
+        others = [s for s in self._tables.list_user_sessions(change.user) if s.id != change.keep]
         return self._tables.end(others, SessionEndReason.PASSWORD_CHANGED, change.at)
 
     async def close(
@@ -64,7 +64,7 @@ class InMemoryUserRepository(UserRepository):
         del self._tables.users[user_id]
         self._tables.closed.add(user_id)
         return self._tables.end(
-            self._tables.sessions_of(user_id), SessionEndReason.ACCOUNT_CLOSED, at
+            self._tables.list_user_sessions(user_id), SessionEndReason.ACCOUNT_CLOSED, at
         )
 
     async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:

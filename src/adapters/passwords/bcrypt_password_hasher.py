@@ -55,7 +55,7 @@ class BcryptPasswordHasher(PasswordHasher):
         self._threads.close()
 
     def _verify(self, guess: str, stored: PasswordHash | None) -> Verification:
-        cost = _cost_of(stored)
+        cost = _read_cost(stored)
         if stored is None or cost is None:
             self._work(self._cost)
             return Verification(matches=False)
@@ -74,7 +74,7 @@ class BcryptPasswordHasher(PasswordHasher):
         self._context.handler("bcrypt_sha256").using(rounds=cost).hash("")
 
 
-def _cost_of(stored: PasswordHash | None) -> int | None:
+def _read_cost(stored: PasswordHash | None) -> int | None:
     """Read the cost of a hash; return `None` if it is invalid."""
     match = stored and (_PLAIN_BCRYPT.fullmatch(stored) or _BCRYPT_SHA256.fullmatch(stored))
     return int(match[1]) if match and int(match[1]) in _COSTS else None

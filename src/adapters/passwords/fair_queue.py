@@ -60,7 +60,7 @@ class FairQueue(Generic[T]):
             largest = group.largest()
             own = group.groups.get(key)
             if largest is not None and group.groups[largest].size > (own.size if own else 0) + 1:
-                return self._drop_last_of([*path[:level], largest])
+                return self._drop_last_job([*path[:level], largest])
             if own is None:
                 return None
             group = own
@@ -83,7 +83,7 @@ class FairQueue(Generic[T]):
                 del group.groups[key]
                 return
 
-    def _drop_last_of(self, path: list[Hashable]) -> T:
+    def _drop_last_job(self, path: list[Hashable]) -> T:
         group = self._root
         for key in path:
             group = group.groups[key]

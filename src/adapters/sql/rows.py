@@ -89,7 +89,7 @@ def row_to_order(owner: UserId, lines: list[Sequence[Any]]) -> Order:
     if tuple(map(type, values)) != _ORDER_TYPES:
         raise _unreadable(owner, order_id, zip(ORDER_NAMES, values, _ORDER_TYPES, strict=True))
     if lines[0][_POSITION] is None:
-        raise RecordUnreadable(_name_of(owner, order_id), "it has no lines")
+        raise RecordUnreadable(_display_name(owner, order_id), "it has no lines")
     made = {}
     for line in lines:
         position, sku, name, quantity, unit_price = values = tuple(line[_POSITION:])
@@ -105,10 +105,10 @@ def _unreadable(
     owner: UserId, order_id: int, values: Iterable[tuple[str, object, type]]
 ) -> RecordUnreadable:
     wrong = (name for name, value, kind in values if type(value) is not kind)
-    return RecordUnreadable(_name_of(owner, order_id), wrong_type(wrong))
+    return RecordUnreadable(_display_name(owner, order_id), wrong_type(wrong))
 
 
-def _name_of(owner: UserId, order_id: int) -> str:
+def _display_name(owner: UserId, order_id: int) -> str:
     return f"order {order_id} of account {owner}"
 
 

@@ -22,7 +22,7 @@ def make_folder(folder: Path) -> None:
     for each in reversed(missing):
         descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _give_to_owner_of(each.parent, descriptor)
+            _give_to_owner(each.parent, descriptor)
         finally:
             os.close(descriptor)
 
@@ -37,7 +37,7 @@ def make_file(path: Path, flags: int = os.O_RDWR) -> int:
         descriptor = os.open(itself, flags | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return os.open(itself, flags | os.O_CLOEXEC)
-    _give_to_owner_of(itself.parent, descriptor)
+    _give_to_owner(itself.parent, descriptor)
     return descriptor
 
 
@@ -114,7 +114,7 @@ def _is_forbidden(path: Path, mode: int) -> bool:
     return not (mode == os.W_OK and os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
-def _give_to_owner_of(folder: Path, descriptor: int) -> None:
+def _give_to_owner(folder: Path, descriptor: int) -> None:
     if os.geteuid() == 0:
         owner = folder.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -85,7 +85,7 @@ def demo(port: Port = 8000) -> None:
     advice = f"choose another: `make demo PORT={other}`, or `ordergate demo --port {other}`"
     with server.listen("127.0.0.1", port, advice=advice) as listening:
         make_home(settings.home.parent)
-        settings = settings.model_copy(update={"issuer": server.url_of(listening)})
+        settings = settings.model_copy(update={"issuer": server.get_listening_url(listening)})
         container = Container(settings=settings)
         check_file(container)
         migrate_storage(container)
@@ -97,7 +97,7 @@ def demo(port: Port = 8000) -> None:
                 ),
             )
         container.tokens()
-        typer.echo(_welcome(server.url_of(listening), settings.home))
+        typer.echo(_welcome(server.get_listening_url(listening), settings.home))
         _serve(create_app(container), listening, container)
 
 

@@ -51,7 +51,7 @@ def listen(host: str, port: int, *, advice: str = "choose another with --port") 
     return listening
 
 
-def url_of(listening: socket.socket) -> str:
+def get_listening_url(listening: socket.socket) -> str:
     """Return the URL of the socket for a local browser."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -142,7 +142,8 @@ def serve(
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     _log.info(
-        "listening", extra={"url": url_of(listening), "workers": workers, "database": database}
+        "listening",
+        extra={"url": get_listening_url(listening), "workers": workers, "database": database},
     )
     # The socket itself, not its number: uvicorn takes a number for a Unix socket, leaves Nagle's
     # algorithm on, and every answer on a kept connection comes 40 ms late.

@@ -170,10 +170,10 @@ def clients() -> list[httpx.AsyncClient]:
         by_fastapi.include_router(make())
     for app in (by_fastapi, by_table):
         app.add_exception_handler(TableTaken, table_taken)
-    return [client_of(app) for app in (by_fastapi, by_table)]
+    return [read_client_id(app) for app in (by_fastapi, by_table)]
 
 
-def client_of(app: FastAPI) -> httpx.AsyncClient:
+def read_client_id(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in.process")
 
 
@@ -263,7 +263,7 @@ async def test_body_is_not_read_when_the_caller_is_refused() -> None:
         raise AssertionError("it was read")
 
     headers = {"User-Agent": "nobody", "Content-Type": "application/json"}
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         answer = await client.post("/chairs/7", content=body(), headers=headers)
     assert answer.status_code == 403
 
@@ -289,7 +289,7 @@ async def test_dependencies_are_called_again_after_a_slow_body(
         return f"{table.name} {id} {caller}"
 
     app = compiled(router)
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         answer = await client.post("/tables/7", json={"name": "oak"})
     assert answer.json() == f"oak 7 caller of call {calls}"
 
@@ -326,7 +326,7 @@ def test_simple_routes_alone_are_compiled() -> None:
 
 
 async def answer(app: FastAPI, path: str) -> str:
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         return (await client.get(path)).text
 
 
@@ -386,7 +386,7 @@ async def test_router_included_later_is_answered_by_fastapi() -> None:
 async def test_exception_handler_added_after_the_routes_answers() -> None:
     app = compiled(routes())
     app.add_exception_handler(TableTaken, table_taken)
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         assert (await client.get("/tables?name=old")).status_code == 409
 
 
@@ -424,7 +424,7 @@ async def test_result_that_breaks_the_response_model_is_an_error() -> None:
         return {"title": "of no table"}
 
     app = compiled(router)
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         with pytest.raises(ResponseValidationError):
             await client.get("/table")
 
@@ -441,7 +441,7 @@ async def test_error_after_the_answer_started_is_not_answered() -> None:
         return StreamingResponse(pieces())
 
     app = compiled(router)
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         with pytest.raises(HTTPException):
             await client.get("/stream")
 
@@ -459,7 +459,7 @@ async def test_body_limit_is_skipped_for_get_without_a_body_alone() -> None:
 
     app = compiled(router, max_body_size=100)
     body = json.dumps({"name": "x" * 100})
-    async with client_of(app) as client:
+    async with read_client_id(app) as client:
         for path, status in (("/chairs", 413), ("/tables", 200)):
             answer = await client.request(
                 "GET", path, content=body, headers={"Content-Type": "application/json"}

@@ -88,7 +88,7 @@ class _EndingSurplus(InMemorySessionRepository):
         return ended
 
     def _of(self, user: UserId) -> list[Session]:
-        return self._tables.sessions_of(user)
+        return self._tables.list_user_sessions(user)
 
     async def _pause(self) -> None:
         pass
@@ -260,7 +260,7 @@ class EndsEverySessionOnReuse(_Rotating):
     """A copied token of one session ends the others."""
 
     def _end_reused(self, session: Session, at: datetime) -> None:
-        self._tables.end(self._tables.sessions_of(session.user), SessionEndReason.REUSE, at)
+        self._tables.end(self._tables.list_user_sessions(session.user), SessionEndReason.REUSE, at)
 
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
@@ -386,7 +386,7 @@ class _Listing(InMemorySessionRepository):
         renewable = {token.session for token in tokens if self._renewable(token, at)}
         sessions = [
             session
-            for session in self._tables.sessions_of(user)
+            for session in self._tables.list_user_sessions(user)
             if self._is_active(session, at) and session.id in renewable
         ]
         return self._cut(sessions, at, limit)
@@ -491,7 +491,9 @@ class _Familiar(InMemorySessionRepository):
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         site = self._site(address)
-        return any(self._site(each.address) == site for each in self._tables.sessions_of(user))
+        return any(
+            self._site(each.address) == site for each in self._tables.list_user_sessions(user)
+        )
 
 
 @caught_by("test_address_stays_familiar_to_its_user_alone")
@@ -515,7 +517,7 @@ class RemembersTheLastAddress(InMemorySessionRepository):
     """A column of the account with one address."""
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
-        mine = self._tables.sessions_of(user)[-1:]
+        mine = self._tables.list_user_sessions(user)[-1:]
         return bool(mine) and mine[0].address == address
 
 
@@ -525,7 +527,7 @@ class ForgetsAddressesOfEndedSessions(InMemorySessionRepository):
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         ended = self._tables.endings
-        active = [each for each in self._tables.sessions_of(user) if each.id not in ended]
+        active = [each for each in self._tables.list_user_sessions(user) if each.id not in ended]
         return bool(active) and await super().has_signed_in_from(user, address)
 
 

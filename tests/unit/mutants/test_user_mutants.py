@@ -229,7 +229,9 @@ class EndsSessionsForTheWrongReason(InMemoryUserRepository):
     async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
         if not await self.replace_password_hash(change.user, old=change.old, new=change.new):
             return None
-        others = [each for each in self._tables.sessions_of(change.user) if each.id != change.keep]
+        others = [
+            each for each in self._tables.list_user_sessions(change.user) if each.id != change.keep
+        ]
         return self._tables.end(others, SessionEndReason.SIGNED_OUT, change.at)
 
 
@@ -330,7 +332,7 @@ class LooksForOpenOrdersBeforeItCloses(InMemoryUserRepository):
             return None
         del tables.users[user_id]
         tables.closed.add(user_id)
-        return tables.end(tables.sessions_of(user_id), SessionEndReason.ACCOUNT_CLOSED, at)
+        return tables.end(tables.list_user_sessions(user_id), SessionEndReason.ACCOUNT_CLOSED, at)
 
 
 # Subjects of other issuers

@@ -13,8 +13,8 @@ from typing_extensions import override
 from ordergate.adapters.sql.database import Database, Rows, T, Values
 from ordergate.adapters.sql.sqlite.file import (
     engine_errors,
-    engine_of,
     file_errors,
+    make_engine,
     make_private,
     unavailable,
 )
@@ -94,7 +94,7 @@ class SqliteDatabase(Database):
         """Read on a separate connection without configuration."""
         with (
             engine_errors(self._path),
-            engine_of(self._path, configured=False).connect() as connection,
+            make_engine(self._path, configured=False).connect() as connection,
         ):
             connection.exec_driver_sql("BEGIN")
             return work(connection)

@@ -28,7 +28,7 @@ FileIdentity = tuple[int, int] | None
 """Identifies a file among those at its path; `None` without a file."""
 
 
-def identity_of(path: str | Path) -> FileIdentity:
+def get_file_identity(path: str | Path) -> FileIdentity:
     """Return the identity of the file at the path."""
     try:
         file = os.stat(path)  # noqa: PTH116 - at every request; pathlib takes longer
@@ -74,7 +74,9 @@ def _has_temporary_folder() -> bool:
     return any(Path(each).is_dir() and os.access(each, os.W_OK | os.X_OK) for each in folders)
 
 
-def engine_of(path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: bool = True) -> Engine:
+def make_engine(
+    path: Path, *, busy_seconds: float = BUSY_SECONDS, configured: bool = True
+) -> Engine:
     """Return an engine of configured connections that begin no transactions."""
     engine = create_engine(
         "sqlite://",

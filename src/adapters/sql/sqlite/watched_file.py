@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.recognition import stored_revision
-from ordergate.adapters.sql.sqlite.file import FileIdentity, engine_of, identity_of
+from ordergate.adapters.sql.sqlite.file import FileIdentity, get_file_identity, make_engine
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 
 _log = logging.getLogger("ordergate.storage")
@@ -58,7 +58,7 @@ class WatchedFile:
 
     def identity(self) -> FileIdentity:
         """Return the identity of the file at the path."""
-        return identity_of(self._name)
+        return get_file_identity(self._name)
 
     def note_presence(self) -> None:
         """Fail again at the next replacement, after the file was missing."""
@@ -134,7 +134,7 @@ class WatchedFile:
                     f"{self.path}: replaced while it was open, by a database whose schema is not"
                     " current; run `ordergate migrate`"
                 )
-        journals = tuple(identity_of(self._name + each) for each in _JOURNALS)
+        journals = tuple(get_file_identity(self._name + each) for each in _JOURNALS)
         if self.identity() != file:
             raise self.replaced()
         self._accepted = file
@@ -153,7 +153,7 @@ class WatchedFile:
             with suppress(OSError), _locked(self.path.parent):
                 for suffix, journal in zip(_JOURNALS, opened.journals, strict=True):
                     path = Path(self._name + suffix)
-                    if journal is not None and identity_of(path) == journal:
+                    if journal is not None and get_file_identity(path) == journal:
                         path.unlink()
 
 
@@ -163,9 +163,9 @@ class WatchedConnection:
     def __init__(self, file: WatchedFile, *, busy_seconds: float | None = None) -> None:
         self._file = file
         self.engine = (
-            engine_of(file.path)
+            make_engine(file.path)
             if busy_seconds is None
-            else engine_of(file.path, busy_seconds=busy_seconds)
+            else make_engine(file.path, busy_seconds=busy_seconds)
         )
         self._connection: Connection | None = None
         self._opened = _Opened(None, ())
@@ -179,13 +179,13 @@ class WatchedConnection:
         Raises engine errors, and `StorageUnavailable` when the open file was removed, or replaced
         by an unusable one. If the same file comes back, it is used again.
         """
-        if self._connection is not None and identity_of(self._name) == self._identity:
+        if self._connection is not None and get_file_identity(self._name) == self._identity:
             return self._connection
         return self._open()
 
     def is_current(self) -> bool:
         """Report whether the open file is still at the path."""
-        return identity_of(self._name) == self._identity
+        return get_file_identity(self._name) == self._identity
 
     def close(self) -> None:
         """Release the file; may be called twice."""

@@ -76,7 +76,7 @@ class UserOut(BaseModel):
     username: str = Field(description="The stored form: lower case, NFC.", examples=["alice"])
 
     @classmethod
-    def of(cls, user: User) -> Self:
+    def from_domain(cls, user: User) -> Self:
         """Convert an account."""
         return cls(id=user.id, username=user.username.value)
 
@@ -94,13 +94,13 @@ async def register_user(
     """Register an account. Sign in afterwards."""
     user = await get_services(request).register_user()(new.username, new.password, origin=origin)
     response.headers["Location"] = "/me"
-    return UserOut.of(user)
+    return UserOut.from_domain(user)
 
 
 @router.get("/me", name="get_account", summary="See your account")
 async def get_account(user: AccountHolder, request: Request) -> UserOut:
     """Return your account."""
-    return UserOut.of(await get_services(request).get_account()(user=user.id))
+    return UserOut.from_domain(await get_services(request).get_account()(user=user.id))
 
 
 @router.put(

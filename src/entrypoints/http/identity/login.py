@@ -21,10 +21,10 @@ from ordergate.entrypoints.http.identity.oauth import (
     FORM,
     INVALID_CLIENT,
     NOT_A_FORM,
-    client_of,
     missing_field,
+    read_client_id,
     read_form,
-    scope_of,
+    read_scope,
 )
 from ordergate.entrypoints.http.openapi import problems
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
@@ -158,7 +158,7 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     for name in required:
         if not form.get(name):
             raise missing_field(name)
-    scope, client_id = scope_of(form), client_of(request, form)
+    scope, client_id = read_scope(form), read_client_id(request, form)
     if required == ["refresh_token"]:
         return RefreshGrant(form["refresh_token"], client_id, scope)
     return PasswordGrant(
@@ -166,7 +166,7 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     )
 
 
-def _form_of(model: type[BaseModel]) -> dict[str, Any]:
+def _document_form(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
@@ -188,7 +188,7 @@ def _form_of(model: type[BaseModel]) -> dict[str, Any]:
         TooManyRequests,
         Overloaded,
     ),
-    openapi_extra=_form_of(LoginForm),
+    openapi_extra=_document_form(LoginForm),
 )
 async def login(
     grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
@@ -229,12 +229,12 @@ async def login(
     responses=problems(
         UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
     ),
-    openapi_extra=_form_of(RevokeForm),
+    openapi_extra=_document_form(RevokeForm),
 )
 async def revoke(request: Request, origin: RequestOrigin) -> Response:
     """End the session of a token. An unknown token gets the same answer."""
     form = await read_form(request)
-    client_id = client_of(request, form)
+    client_id = read_client_id(request, form)
     if not form.get("token"):
         raise missing_field("token")
     await get_services(request).revoke_token()(form["token"], client_id=client_id, origin=origin)

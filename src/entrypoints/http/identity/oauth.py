@@ -79,7 +79,7 @@ def _field(encoded: bytes) -> tuple[str, str]:
     return name, value
 
 
-def client_of(request: Request, form: dict[str, str]) -> str | None:
+def read_client_id(request: Request, form: dict[str, str]) -> str | None:
     """Return the public client, named by the form or HTTP Basic (RFC 6749, 2.3.1)."""
     given = field_values(request, b"authorization")
     if len(given) > 1:
@@ -97,7 +97,7 @@ def client_of(request: Request, form: dict[str, str]) -> str | None:
     return client_id or None
 
 
-def scope_of(form: dict[str, str]) -> frozenset[Scope] | None:
+def read_scope(form: dict[str, str]) -> frozenset[Scope] | None:
     """Read `scope`; `None` if it is missing. Raises `InvalidScope` for unknown ones."""
     asked = form.get("scope", "")
     if not asked:

@@ -41,7 +41,7 @@ class SessionOut(BaseModel):
     current: bool = Field(description="Whether it is the session of this request.")
 
     @classmethod
-    def of(cls, session: Session, current: SessionId | None) -> Self:
+    def from_domain(cls, session: Session, current: SessionId | None) -> Self:
         """Convert a session."""
         return cls(
             id=session.id,
@@ -64,7 +64,7 @@ class SessionOut(BaseModel):
 async def list_sessions(user: AccountHolder, request: Request) -> list[SessionOut]:
     """Return your active sessions, most recently used first."""
     sessions = await get_services(request).list_sessions()(user=user.id)
-    return [SessionOut.of(session, user.session) for session in sessions]
+    return [SessionOut.from_domain(session, user.session) for session in sessions]
 
 
 @router.delete(

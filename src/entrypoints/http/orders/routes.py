@@ -134,7 +134,7 @@ async def _read_order(
     if conditions is not None and conditions.is_unmodified(order.version):
         return Response(status_code=304, headers=_caching(order))
     response.headers.update(_caching(order))
-    return OrderOut.of(order)
+    return OrderOut.from_domain(order)
 
 
 @router.post(
@@ -160,7 +160,7 @@ async def place_order(
     """Place an order. A repeat with the same key gets the first answer again."""
     order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
     response.headers.update({"Location": _address(order), **_caching(order)})
-    return OrderOut.of(order)
+    return OrderOut.from_domain(order)
 
 
 async def _order_list(
@@ -206,7 +206,9 @@ async def list_orders(
     if following is not None:
         query = urlencode({**request.query_params, "limit": limit, "cursor": following})
         response.headers["Link"] = f'</orders?{query}>; rel="next"'
-    return OrderPageOut(orders=[OrderOut.of(order) for order in page.orders], next_cursor=following)
+    return OrderPageOut(
+        orders=[OrderOut.from_domain(order) for order in page.orders], next_cursor=following
+    )
 
 
 @router.post(
@@ -236,4 +238,4 @@ async def cancel_order(
         OrderId(id), owner=user.id, versions=read_preconditions(request)
     )
     response.headers.update({"Content-Location": _address(order), **_caching(order)})
-    return OrderOut.of(order)
+    return OrderOut.from_domain(order)

@@ -53,7 +53,7 @@ class OrderOut:
     lines: list[OrderLineOut]
 
     @classmethod
-    def of(cls, order: Order) -> Self:
+    def from_domain(cls, order: Order) -> Self:
         """Convert an order."""
         return cls(
             id=order.id,
