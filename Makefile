@@ -90,7 +90,7 @@ lock: $(READY) ## Resolve the locks from pyproject.toml
 
 clean: ## Remove the environment, caches and everything the demo made
 	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
-	find bench src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench examples src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
 # Nothing is removed before it is known that an interpreter can make it again.

@@ -36,7 +36,7 @@ BETTER_OUTSIDE_TESTS = {
 
 FILES = sorted(
     [
-        *(file for name in ("src", "bench", "tools") for file in (ROOT / name).rglob("*.py")),
+        *(file for name in ("src", "bench", "examples", "tools") for file in (ROOT / name).rglob("*.py")),
         *(file for file in (ROOT / "tests").rglob("*.py") if file != Path(__file__)),
         *(ROOT / "docs").rglob("*.md"),
         *ROOT.glob("*.md"),

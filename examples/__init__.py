@@ -1,0 +1,1 @@
+"""Programs that use Ordergate; they are tested and not installed."""

@@ -1,0 +1,1 @@
+"""Orders in Valkey, accounts and sessions in the database of Ordergate."""

