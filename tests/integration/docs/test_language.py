@@ -34,9 +34,14 @@ BETTER_OUTSIDE_TESTS = {
 }
 """Words that tests may use, as names of users for example."""
 
+FOLDERS = ("src", "bench", "examples", "tools")
 FILES = sorted(
     [
-        *(file for name in ("src", "bench", "examples", "tools") for file in (ROOT / name).rglob("*.py")),
+        *(
+            file
+            for name in ("src", "bench", "examples", "tools")
+            for file in (ROOT / name).rglob("*.py")
+        ),
         *(file for file in (ROOT / "tests").rglob("*.py") if file != Path(__file__)),
         *(ROOT / "docs").rglob("*.md"),
         *ROOT.glob("*.md"),

@@ -30,6 +30,8 @@ from tests.support.http_client import (
     sign_in,
 )
 
+pytestmark = pytest.mark.process
+
 MAX_LINES = 150
 
 

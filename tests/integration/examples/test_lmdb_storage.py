@@ -1,12 +1,12 @@
-"""The storage that docs/storage.md writes is whole: the contract kit passes on it."""
+"""The example whose storage is LMDB passes the contracts, and joins the container."""
 
 import re
+import shutil
 import stat
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,10 @@ from typing import Any
 import lmdb
 import pytest
 
+from examples.lmdb_storage import database, joined
+from examples.lmdb_storage.database import LmdbDatabase
+from examples.lmdb_storage.storage import LmdbStorage
+from examples.lmdb_storage.transactions import Transaction
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 from ordergate.application.ports.sessions import Forgotten
 from ordergate.application.ports.storage import Storage
@@ -27,32 +31,20 @@ from ordergate.entrypoints.factories.checked_settings import load_checked_settin
 from tests.contracts.identity_contract import STATEFUL, IdentityMachine
 from tests.contracts.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
-from tests.support.captured_output import run_program
 from tests.support.fault_injection import Failure
 from tests.support.storage_calls import rotate_token, start_numbered_session
 
 ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "lmdb_storage"
 PAGE = (ROOT / "docs" / "storage.md").read_text()
-FOLDER = TemporaryDirectory(prefix="ordergate-page-")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-CODE = "\n\n".join(block for block in BLOCKS if not block.startswith("# "))
 
 
-def load_module(code: str, name: str) -> Any:
-    """Import code as a module of its own."""
-    file = Path(FOLDER.name) / f"{name}.py"
-    file.write_text(code)
-    spec = spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = module_from_spec(spec)  # dataclasses look it up
-    spec.loader.exec_module(module)
-    return module
-
-
-ADAPTER = load_module(CODE, "lmdb_storage")
-LmdbDatabase, LmdbStorage = ADAPTER.LmdbDatabase, ADAPTER.LmdbStorage
-Transaction = ADAPTER.Transaction
+def test_code_of_the_page_is_code_of_the_examples() -> None:
+    files = [*(ROOT / "examples").rglob("*.py"), *Path(__file__).parent.glob("*.py")]
+    code = [file.read_text() for file in files]
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    assert [block for block in blocks if not any(block in text for text in code)] == []
 
 
 class TestLmdbStorage(WholeStorageContract):
@@ -110,36 +102,6 @@ TestIdentityOnLmdb = LmdbIdentity.TestCase
 TestIdentityOnLmdb.settings = STATEFUL
 
 
-def find_block(title: str) -> str:
-    (block,) = (block for block in BLOCKS if block.startswith(f"# {title}\n"))
-    _, _, code = block.partition("\n")
-    return str(code)
-
-
-def test_contract_of_the_page_is_the_one_that_runs_here() -> None:
-    assert find_block("the contract") in Path(__file__).read_text()
-
-
-def test_code_of_the_page_passes_the_linters() -> None:
-    for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
-        result = run_program(
-            [
-                sys.executable,
-                "-m",
-                "ruff",
-                *command,
-                "--stdin-filename",
-                "src/adapters/lmdb.py",
-                "-",
-            ],
-            input=CODE,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-        assert not result.returncode, result.stdout + result.stderr
-
-
 # Reports of the contracts
 
 MISTAKES = [
@@ -155,8 +117,8 @@ MISTAKES = [
     ),
     (
         "test_id_of_a_closed_account_is_never_given_again",
-        "_ACCOUNTS.put(view, AccountRecord(user_id, AccountKind.CLOSED))",
-        "view.delete(_account_key(user_id))",
+        "ACCOUNTS.put(view, AccountRecord(user_id, AccountKind.CLOSED))",
+        "view.delete(account_key(user_id))",
     ),
     (
         "test_update_stores_the_change",
@@ -166,16 +128,26 @@ MISTAKES = [
 ]
 
 
+def load_mistaken(folder: Path, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a copy of the example with one mistake."""
+    package = folder.name
+    shutil.copytree(EXAMPLE, folder)
+    (file,) = (file for file in folder.glob("*.py") if right in file.read_text())
+    assert file.read_text().count(right) == 1
+    file.write_text(file.read_text().replace(right, wrong))
+    monkeypatch.syspath_prepend(folder.parent)
+    return import_module(f"{package}.storage")
+
+
 @pytest.mark.parametrize(("name", "right", "wrong"), MISTAKES, ids=[each[0] for each in MISTAKES])
 async def test_contract_reports_a_mistake_as_the_page_says(
-    tmp_path: Path, name: str, right: str, wrong: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, right: str, wrong: str
 ) -> None:
-    assert CODE.count(right) == 1
-    mistaken = load_module(CODE.replace(right, wrong), f"mistaken_{name}")
-    storage = mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
+    mistaken = load_mistaken(tmp_path / name, right, wrong, monkeypatch)
+    storage = mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path / "orders"))
     kit: Any = TestLmdbStorage()
     kit.stored = storage
-    kit.another = lambda _: mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path))
+    kit.another = lambda _: mistaken.LmdbStorage(mistaken.LmdbDatabase(tmp_path / "orders"))
     await storage.migrate()
     await storage.open()
     said = re.search(rf"^FAILED .*::{name}\n    - ([\w.]+)", PAGE, re.MULTILINE)
@@ -237,7 +209,7 @@ async def test_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None
 async def test_full_storage_is_reported_and_keeps_its_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ADAPTER, "MAP_BYTES", 65_536)
+    monkeypatch.setattr(database, "MAP_BYTES", 65_536)
     storage = LmdbStorage(LmdbDatabase(tmp_path))
     await storage.migrate()
     alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
@@ -282,11 +254,10 @@ async def test_purged_session_leaves_no_key(storage: Any) -> None:
 
 @pytest.fixture
 def row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add the page's row to the container's table: the only place that a new storage needs."""
-    names = vars(databases) | vars(ADAPTER)
-    rows = eval(f"{{{find_block('entrypoints/factories/databases.py')}}}", names)  # noqa: S307 - our own page
-    for scheme, engine in rows.items():
-        monkeypatch.setitem(databases.ENGINES, scheme, engine)
+    """Add the example's row to the table of engines."""
+    monkeypatch.setattr(databases, "ENGINES", dict(databases.ENGINES))
+    monkeypatch.setattr(joined, "ENGINES", databases.ENGINES)
+    joined.join()
 
 
 async def test_new_storage_needs_one_row_in_the_container(

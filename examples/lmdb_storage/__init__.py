@@ -1,0 +1,1 @@
+"""A whole storage in LMDB, a key-value store."""
