@@ -26,13 +26,9 @@ from ordergate.entrypoints.cli import keys as cli_keys
 from ordergate.entrypoints.cli import orders as cli_orders
 from ordergate.entrypoints.cli import serving as cli_serving
 from ordergate.entrypoints.cli import storage as cli_storage
-from ordergate.entrypoints.cli.runtime import (
-    Failure,
-    check_storage,
-    require_token_issuer,
-    with_storage,
-)
-from ordergate.entrypoints.config.loading import SettingsError, password_given
+from ordergate.entrypoints.cli import users as cli_users
+from ordergate.entrypoints.cli.runtime import Failure
+from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.server.serving import CannotListen
 
 _INTERRUPTED = 130
@@ -47,9 +43,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-users = typer.Typer(help="Accounts.", no_args_is_help=True)
 cli.add_typer(cli_serving.servers)
-cli.add_typer(users, name="users")
+cli.add_typer(cli_users.users, name="users")
 cli.add_typer(cli_keys.keys, name="keys")
 cli.add_typer(cli_backup.backups)
 cli.add_typer(cli_orders.orders, name="orders")
@@ -71,18 +66,6 @@ def options(
     ] = False,
 ) -> None:
     """Handle options before a command."""
-
-
-@users.command("add")
-def register_user(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")],
-) -> None:
-    """Register an account; ORDERGATE_PASSWORD, its _FILE or a prompt gives the password."""
-    container = require_token_issuer()
-    check_storage(container)
-    password = password_given() or _ask_password()
-    user = with_storage(container, lambda: container.register_user()(name, password))
-    typer.echo(f"Added user {user.username} with id {user.id}.")
 
 
 def main() -> None:
@@ -131,15 +114,3 @@ def _explain(error: Exception) -> str:
             return f"cannot use the database (ORDERGATE_DATABASE_URL, ORDERGATE_HOME): {error}"
         case _:
             return str(error)
-
-
-def _ask_password() -> str:
-    if not sys.stdin.isatty():
-        raise Failure("there is no terminal to ask for a password; set ORDERGATE_PASSWORD")
-    try:
-        password: str = typer.prompt(
-            "Password", hide_input=True, confirmation_prompt=True, err=True
-        )
-    except UnicodeDecodeError:
-        raise Failure("the password is not UTF-8") from None
-    return password
