@@ -9,7 +9,7 @@ from ordergate.application.ports.orders import OrderQuery, OrderRepository, Posi
 from ordergate.domain.order import Order, OrderStatus
 from ordergate.domain.user import UserId
 
-MAX_LINES = 2_000
+MAX_LINES_OF_PAGE = 2_000
 """A page ends with the order that reaches this number of lines, which limits its size."""
 
 _AT_A_TIME = 50
@@ -56,7 +56,7 @@ class ListOwnOrders:
                 replace(query, before=before, limit=wanted), owner=owner
             )
             for order in found:
-                if len(page) == query.limit or lines >= MAX_LINES:
+                if len(page) == query.limit or lines >= MAX_LINES_OF_PAGE:
                     return Page(page, before)
                 page.append(order)
                 lines += len(order.lines)

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.orders.list_own_orders import MAX_LINES, ListOwnOrders, Page
+from ordergate.application.orders.list_own_orders import MAX_LINES_OF_PAGE, ListOwnOrders, Page
 from ordergate.application.ports.orders import OrderQuery, Position
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from tests.support.builders import ALICE, BOB, TEAPOT, an_order
@@ -59,7 +59,9 @@ async def test_page_of_large_orders_has_fewer_of_them() -> None:
         page = await list_own_orders(owner=ALICE.id, before=page.next, limit=200)
     seen += page.orders
     assert pages == [21]
-    assert MAX_LINES <= sum(len(order.lines) for order in seen[:21]) < MAX_LINES + 100
+    assert (
+        MAX_LINES_OF_PAGE <= sum(len(order.lines) for order in seen[:21]) < MAX_LINES_OF_PAGE + 100
+    )
     assert len(seen) == 39
     assert seen == await storage.orders.list_owned(OrderQuery(limit=200), owner=ALICE.id)
 
