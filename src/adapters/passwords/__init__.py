@@ -1,1 +1,1 @@
-"""Passwords, hashed with bcrypt."""
+"""Password hashing by bcrypt, and the list of common passwords."""
