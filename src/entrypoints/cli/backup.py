@@ -48,8 +48,8 @@ def storage_file(container: Container) -> StorageFile:
     file = container.storage_file()
     if file is None:
         raise Failure(
-            "this database is not one file, so it cannot be backed up or restored here; use its own "
-            "tools, which for PostgreSQL are pg_dump and pg_restore"
+            "this database is not one file, so it cannot be backed up or restored here; "
+            "use its own tools, which for PostgreSQL are pg_dump and pg_restore"
         )
     return file
 
