@@ -1,7 +1,7 @@
 """Orders, their lines, and the rules for new ones.
 
-`OrderLine.new` and `Order.place` check new values. The classes themselves accept any values,
-because stored orders may follow rules of another version of this program or of Unicode.
+`OrderLine.new` and `Order.place` check new values. The constructors check nothing, because another
+release of this program, or of Unicode, may have checked a stored order by other rules.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from ordergate.domain.money import Money
 from ordergate.domain.user import MAX_ID, UserId
 
 OrderId = NewType("OrderId", int)
-"""The identity of an order for its owner: 1 to `MAX_ID`."""
+"""The id of an order, 1 to `MAX_ID`. It is unique for one owner only."""
 
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
@@ -62,7 +62,8 @@ class OrderLine:
         """Check and create a line of a new order.
 
         The SKU has 1 to `MAX_SKU_LENGTH` printable characters. The name has 1 to `MAX_NAME_LENGTH`
-        characters that people write. The quantity is 1 to `MAX_QUANTITY`. Raises `InvalidOrder`.
+        characters without control, private-use and surrogate characters. The quantity is 1 to
+        `MAX_QUANTITY`. Raises `InvalidOrder`.
         """
         _check_text("A SKU", sku, MAX_SKU_LENGTH, unprintable_at)
         _check_text("A product's name", name, MAX_NAME_LENGTH, unwritten_at)
@@ -84,9 +85,9 @@ def _check_text(
 class Order:
     """An order of one or more lines in one currency.
 
-    `owner` placed it at `placed_at` (UTC). Only its status changes. The status is a value of
-    `OrderStatus` or of another version of this program. `version` is 1 for a new order and grows by
-    one with each change.
+    `owner` placed it at `placed_at` (UTC). Only `status` and `version` change. `status` is a value
+    of `OrderStatus`, or a value that another release wrote. `version` starts at 1 and increases by
+    1 with each change of the status.
     """
 
     id: OrderId
@@ -134,18 +135,21 @@ class Order:
 
     @property
     def as_placed(self) -> "Order":
-        """The order in its first version."""
+        """A copy with the status `placed` and version 1; nothing else of an order changes."""
         if self.status == OrderStatus.PLACED and self.version == 1:
             return self
         return replace(self, status=OrderStatus.PLACED, version=1)
 
     def transition_to(self, status: OrderStatus) -> "Order":
-        """Return the order with a new status. Raises `InvalidTransition` if it cannot follow."""
+        """Return a copy with a new status and the next version.
+
+        Raises `InvalidTransition` if `TRANSITIONS` does not allow it or `MAX_VERSION` is reached.
+        """
         following = TRANSITIONS.get(self.status)
         if following is None:
             raise InvalidTransition(
-                f"The order has the status {self.status!r}, which this version does not know;"
-                " another version of this service can change it."
+                f"The order has the status {self.status!r}, which this release does not know;"
+                " use the release that wrote it to change the order."
             )
         if status not in following:
             if not following:
@@ -154,7 +158,5 @@ class Order:
                 f"The order is {self.status}; it may become {' or '.join(following)}, not {status}."
             )
         if self.version >= MAX_VERSION:
-            raise InvalidTransition(
-                f"The order has been changed {MAX_VERSION} times, which is the maximum."
-            )
+            raise InvalidTransition(f"The order has version {MAX_VERSION}, which is the maximum.")
         return replace(self, status=status, version=self.version + 1)

@@ -84,7 +84,7 @@ from ordergate.entrypoints.factories.tokens import (
     make_token_issuer,
 )
 
-if TYPE_CHECKING:  # it loads an HTTP client
+if TYPE_CHECKING:  # this import loads an HTTP client
     from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 
 
@@ -117,9 +117,11 @@ def _loader(storage: Storage, separate_orders: SeparateOrders | None) -> BulkLoa
 
 
 class Container(containers.DeclarativeContainer):
-    """The parts of a process. Calling a provider returns its part; each part is made once.
+    """The parts of a process. A call of a provider returns its part.
 
-    `Container(settings=...)` is the service. Other adapters are passed by the provider's name:
+    `Singleton` makes a part once. `x.provider` passes a provider, so that a part is made only when
+    it is used. `Container(settings=...)` uses the configured adapters. Other adapters are passed by
+    the provider's name:
     `Container(settings=..., storage=InMemoryStorage())`. `orders` accepts `SeparateOrders`.
     """
 

@@ -12,9 +12,9 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The owner's name for one attempt to place an order.
+    """The `Idempotency-Key` of an owner, of 1 to 255 printable ASCII characters.
 
-    It has 1 to 255 printable ASCII characters, and belongs to that order until `expires_at`.
+    Requests of one owner with the same key place one order until `expires_at`.
     """
 
     value: str
@@ -31,9 +31,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderQuery:
-    """At most `limit` orders of a status, placed at `since` or later, before a position.
+    """A selection of at most `limit` orders.
 
-    A condition of `None` omits nothing.
+    `status`, `since` (inclusive) and `before` (exclusive) restrict it; `None` is no restriction.
     """
 
     limit: int
@@ -45,8 +45,8 @@ class OrderQuery:
 class OrderRepository(Protocol):
     """Orders of an owner. Every query carries the owner.
 
-    Every method may raise `StorageUnavailable`, and methods that return one order
-    `RecordUnreadable`. No rule of the domain is applied to stored orders.
+    Every method may raise `StorageUnavailable`. Methods that return one order may also raise
+    `RecordUnreadable`. The repository does not check stored orders against domain rules.
     """
 
     @abstractmethod
@@ -57,9 +57,9 @@ class OrderRepository(Protocol):
     async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         """Return the owner's orders that match a query, newest first.
 
-        The cost depends on the result and not on the position. An unreadable order is logged and
-        omitted, and the page is filled with others. Fewer than `limit` orders are therefore the
-        last ones.
+        The cost depends on the number of returned orders, not on `before`. The method logs and
+        skips an unreadable order, and returns the next order instead. A result with fewer than
+        `limit` orders is the last page.
         """
 
     @abstractmethod
@@ -68,11 +68,11 @@ class OrderRepository(Protocol):
     ) -> Order | None:
         """Store an order of the owner and its key, and return it.
 
-        If the key belongs to an order at the time of the new one, this order is returned in its
-        current state and nothing is stored. Of many parallel attempts, one stores. An expired key
-        may be used again. The method is idempotent: adding a stored order again returns its current
-        state, so an attempt with an unknown outcome can be retried. Returns `None` if the account
-        does not exist or is closed; `SeparateOrders` has a rule of its own.
+        If `key` is stored and has not expired at `order.placed_at`, the method returns the order
+        of the key in its current state, and stores nothing. Of several parallel calls with one key,
+        exactly one stores an order. A call with a stored order returns its current state, so a call
+        with an unknown outcome can be retried. Returns `None` if the account does not exist or is
+        closed. In `SeparateOrders`, it returns `None` after `refuse_orders`.
 
         Raises `OrderIdTaken` if the owner has another order with this id, and ValueError for an
         order of another user.
@@ -82,11 +82,10 @@ class OrderRepository(Protocol):
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Replace status and version of an order by those that `change` returns.
+        """Apply `change` to an order and store its new status and version, in one transaction.
 
-        Reading and writing are one transaction. Returns the new order, or `None` if the owner has
-        none. Errors of `change` are passed on, and nothing is changed. `change` may be called
-        again.
+        Returns the changed order, or `None` if the owner has no such order. An exception of
+        `change` rolls the transaction back. The adapter may call `change` again when it retries.
         """
 
     @abstractmethod

@@ -14,7 +14,7 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import SessionEndReason, SessionRules
 
 MAX_SUCCESSORS = 16
-"""How many successors of a repeated token are followed.
+"""The maximum length of a chain of successors of a repeated token.
 
 Two tabs that refresh together are one or two tokens apart. Only a client that refreshes without
 pause has a longer chain, and each of its repeats would read the whole chain.
@@ -25,10 +25,10 @@ pause has a longer chain, and each of its repeats would read the whole chain.
 class RefreshSession:
     """Exchange a refresh token for new tokens (RFC 6749, section 6).
 
-    All requests with one token within the grace time get the same successor, or the newest token if
-    the successor is used. Lost answers and parallel tabs therefore sign no user out. Later reuse
-    ends the session, because one of two clients has stolen the token (RFC 9700, section 4.14.2). A
-    narrower scope applies to the access token only.
+    A client may repeat a token within the grace time. It gets the same successor, or the newest
+    token of the chain if that successor is used. A client that lost a response, or has two tabs,
+    stays signed in. Later reuse ends the session, because one of two clients has stolen the token
+    (RFC 9700, section 4.14.2). A narrower scope applies to the access token only.
 
     Raises:
         InvalidGrant: the token is not valid, was reused, is another client's, or more than
@@ -63,7 +63,7 @@ class RefreshSession:
                 event, origin=origin, user=session.user, session=session.id, detail=detail
             )
 
-        # Scopes of another version stay with the session; tokens omit them.
+        # The session may have scopes that this release does not know. Tokens omit them.
         known = frozenset(each for each in Scope if each in session.scope)
         granted = known if scope is None else scope
         refusal: tuple[type[ApplicationError], str] | None = None
@@ -71,7 +71,8 @@ class RefreshSession:
             refusal = InvalidGrant, "another client"
         elif not granted or not granted <= known:
             refusal = InvalidScope, "more scope"
-        if refusal and not await self.sessions.is_used(old.digest):  # else it may be reuse
+        # `rotate` ends the session of a reused token, also for a request that is refused anyway.
+        if refusal and not await self.sessions.is_used(old.digest):
             error, detail = refusal
             record(AuditEvent.REFRESH_REFUSED, detail)
             raise error
@@ -104,10 +105,10 @@ class RefreshSession:
         return IssuedTokens(access, newest, granted)
 
     async def _newest(self, token: RefreshToken) -> RefreshToken | None:
-        """Follow the used successors of a token, all within the grace time.
+        """Return the last token of the chain of used successors, all within the grace time.
 
-        A client with a used token would end its session at the next refresh. Returns `None` after
-        `MAX_SUCCESSORS`.
+        A client that received a used token would end its session at the next refresh. Returns
+        `None` for a chain of more than `MAX_SUCCESSORS`.
         """
         for _ in range(MAX_SUCCESSORS):
             sealed = await self.sessions.sealed_successor(token.digest)

@@ -78,7 +78,7 @@ def authorized(*scopes: str) -> Security:
 
 
 authenticated = authorized()
-"""For routers without a parameter: `include_router(…, dependencies=[authenticated])`."""
+"""For routers that do not need the caller: `include_router(…, dependencies=[authenticated])`."""
 
 CurrentUser = Annotated[Caller, authenticated]
 """For routes that need the caller: `async def mine(user: CurrentUser)`."""

@@ -508,4 +508,4 @@ def test_commands_work_on_records_of_other_versions(file: Path) -> None:
         assert done.stdout == f"Order {order} of Al\U0001faceice\u0378 is shipped.\n", done.stderr
     refused = ordergate("orders", "advance", 4, "shipped", cwd=folder)
     assert refused.returncode == 1
-    assert "'returned', which this version does not know" in refused.stderr
+    assert "'returned', which this release does not know" in refused.stderr

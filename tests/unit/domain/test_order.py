@@ -209,7 +209,7 @@ def test_every_status_leads_to_a_final_one() -> None:
 
 
 def test_order_in_the_last_version_accepts_no_transition() -> None:
-    with pytest.raises(InvalidTransition, match="has been changed"):
+    with pytest.raises(InvalidTransition, match="which is the maximum"):
         replace(an_order(), version=MAX_VERSION).transition_to(OrderStatus.SHIPPED)
 
 
@@ -217,6 +217,6 @@ def test_order_in_the_last_version_accepts_no_transition() -> None:
 def test_order_in_an_unknown_status_is_open_and_accepts_no_transition(status: OrderStatus) -> None:
     order = replace(an_order(), status="returned")
     assert order.is_open
-    with pytest.raises(InvalidTransition, match="'returned', which this version does not know"):
+    with pytest.raises(InvalidTransition, match="'returned', which this release does not know"):
         order.transition_to(status)
     assert order.as_placed == replace(an_order(), status=OrderStatus.PLACED)

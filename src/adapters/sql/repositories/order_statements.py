@@ -27,22 +27,22 @@ _OWNER: BindParameter[int] = bindparam("owner")
 _ORDER_ID: BindParameter[int] = bindparam("order_id")
 THIS_ORDER = and_(col(OrderRow.owner_id) == _OWNER, col(OrderRow.id) == _ORDER_ID)
 
-# The lines are joined by the same parameters: by the order's columns, PostgreSQL would compare both
-# again for each line.
+# The join condition of the lines uses the parameters. With the columns of `orders`, PostgreSQL
+# would compare the owner and the id again for each line.
 OWNED = join_lines(select(*ORDER, *LINE), owner=_OWNER, order_id=_ORDER_ID).where(THIS_ORDER)
 """One row for each line of the order, none without such an order of the owner."""
 
 
-def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    place = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
-    before = tuple_(*(bindparam(each.key, type_=each.type) for each in place.clauses))
+def _select_page(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    position = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
+    before = tuple_(*(bindparam(each.key, type_=each.type) for each in position.clauses))
     orders = (
         select(*ORDER)
         .where(
             col(OrderRow.owner_id) == _OWNER,
-            *of,
+            *conditions,
             col(OrderRow.placed_at) >= bindparam("since"),
-            place <= before,
+            position <= before,  # the repository passes an id that is one less
         )
         .order_by(col(OrderRow.placed_at).desc(), col(OrderRow.id).desc())
         .limit(bindparam("limit"))
@@ -51,12 +51,13 @@ def _page(*of: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     return join_lines(select(orders, *LINE), owner=_OWNER, order_id=orders.c.id)
 
 
-PAGE = _page()
-"""One row for each line of the page's orders, unsorted; an index limits the page."""
-PAGE_OF_STATUS = _page(col(OrderRow.status) == bindparam("status"))
+PAGE = _select_page()
+"""One row for each line of the orders of a page. The subquery sorts and limits by an index."""
+PAGE_OF_STATUS = _select_page(col(OrderRow.status) == bindparam("status"))
 
-# A write begins with the owner's row, so that those of one owner follow each other. SQLite, where
-# all writes do, knows no such clause and SQLAlchemy leaves it out.
+# Each write transaction first locks the owner's row, so PostgreSQL serializes the writes of one
+# owner. SQLite serializes all writes and has no such clause; SQLAlchemy omits it there. The user
+# name of a closed account has the prefix `CLOSED`.
 LOCK_OWNER = (
     select(col(UserRow.username)).where(col(UserRow.id) == _OWNER).with_for_update(key_share=True)
 )
@@ -77,15 +78,15 @@ def get_owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order
     return row_to_order(owner, list(rows)) if rows else None
 
 
-def resolve_key(
-    connection: Connection, key: IdempotencyKey, owner: UserId, at: datetime
+def find_order_or_purge_key(
+    connection: Connection, key: IdempotencyKey, owner: UserId, now: datetime
 ) -> Order | None:
-    """Return the order of a key; delete an expired key."""
+    """Return the order of an unexpired key; delete an expired key and return `None`."""
     this = {"owner": owner, "key": key.value}
     stored = connection.execute(_FIND_KEY, this).one_or_none()
     if stored is None:
         return None
-    if stored.expires_at > at:
+    if stored.expires_at > now:
         return get_owned(connection, owner, OrderId(stored.order_id))
     connection.execute(DELETE_KEY, this)
     return None

@@ -20,8 +20,8 @@ from ordergate.adapters.sql.repositories.order_statements import (
     PAGE,
     PAGE_OF_STATUS,
     THIS_ORDER,
+    find_order_or_purge_key,
     get_owned,
-    resolve_key,
 )
 from ordergate.adapters.sql.rows import line_rows, order_to_row, readable, row_to_order
 from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderRow
@@ -93,7 +93,7 @@ class SqlOrderRepository(OrderRepository):
             found = run(connection, LOCK_OWNER, {"owner": owner})
             if not found or found[0][0].startswith(CLOSED):
                 return None
-            if key and (known := resolve_key(connection, key, owner, order.placed_at)):
+            if key and (known := find_order_or_purge_key(connection, key, owner, order.placed_at)):
                 return known
             run(connection, INSERT_ORDER, order_to_row(order))
             run(connection, INSERT_LINES, *line_rows(order))
