@@ -179,7 +179,7 @@ def test_hashing_runs_at_idle_priority_in_a_server_only(
     tmp_path: Path, *, started: str, low_priority: bool
 ) -> None:
     make = {
-        "serve": "from ordergate.entrypoints.asgi import create; it = create().state.container",
+        "serve": "from ordergate.entrypoints.asgi import create; it = create().state.services",
         "users add": (
             "from ordergate.entrypoints.cli import runtime; it = runtime.require_token_issuer()"
         ),
