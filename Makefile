@@ -58,7 +58,7 @@ crash: $(READY) ## Kill servers 200 times each while orders are placed, and see 
 	@$(RUN) tests.crash.crashes --postgres $(CRASH)
 
 attack: $(READY) ## Run hostile clients for 20 seconds each, and measure what they do to others
-	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/server/test_hostile_clients.py tests/integration/http/test_http_pipelining.py
+	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/server/test_hostile_clients.py tests/integration/http/test_pipelining.py
 
 bench: $(READY) $(PEERS_READY) ## Measure speed against others, and write docs/performance.json and .svg (an hour)
 	@$(RUN) bench --json docs/performance.json --svg docs/performance.svg $(BENCH)

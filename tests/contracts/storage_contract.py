@@ -120,7 +120,7 @@ class StorageContract(
             is not None
         )
 
-        async def list_stored_orders() -> tuple[object, ...]:
+        async def read_state() -> tuple[object, ...]:
             return (
                 await storage.users.find(ALICE.username),
                 await storage.users.get(ALICE.id),
@@ -130,7 +130,7 @@ class StorageContract(
                 list(await storage.orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)),
             )
 
-        assert await list_stored_orders() == (ALICE, ALICE, True, ["1"], an_order(), [an_order()])
+        assert await read_state() == (ALICE, ALICE, True, ["1"], an_order(), [an_order()])
         other = self.another(storage)
         await other.open()
         new = PasswordHash("new")
@@ -141,7 +141,7 @@ class StorageContract(
         shipped = await other.orders.update(OrderId(7), owner=ALICE.id, change=ship)
         await other.close()
         alice = User(ALICE.id, ALICE.username, new)
-        assert await list_stored_orders() == (alice, alice, False, [], shipped, [shipped])
+        assert await read_state() == (alice, alice, False, [], shipped, [shipped])
 
     async def test_close_succeeds_when_the_storage_was_never_opened(self, storage: Storage) -> None:
         await self.another(storage).close()

@@ -1,9 +1,16 @@
 """A proxy between a client and PostgreSQL that loses, delays and cuts."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from ordergate.application.errors import StorageUnavailable
 
 
 async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
@@ -83,3 +90,20 @@ class PostgresProxy:
         await asyncio.gather(*moving, return_exceptions=True)
         back.close()
         to_server.close()
+
+
+async def wait_for_blocked_lock(rival: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await eventually(lambda: rival.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+SLEEP = text("SELECT pg_sleep(60)")
+
+
+ONE = text("SELECT 1")
+
+
+async def assert_unavailable_within(seconds: float, work: Awaitable[object], words: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match=words):
+        await work
+    assert time.monotonic() - began < seconds

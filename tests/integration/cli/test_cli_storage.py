@@ -41,7 +41,7 @@ def rows(file: Path, table: str) -> int:
         return -1
 
 
-def have_same_items(folder: Path) -> bool:
+def copy_equals_source(folder: Path) -> bool:
     """Compare both databases, except the new name of an external account."""
     source, target = contents(folder / ".ordergate" / "ordergate.db"), contents(folder / MOVED)
     for each in (source, target):
@@ -68,7 +68,7 @@ def test_copy_contains_every_record_and_can_be_served(shop: Path) -> None:
         "Copied and verified 5 accounts, 1 subjects, 1 sessions, 1 refresh tokens, 5 orders,"
         " 1 idempotency keys.\n"
     )
-    assert have_same_items(shop)
+    assert copy_equals_source(shop)
     advanced = ordergate("orders", "advance", 1, "shipped", cwd=shop, DATABASE_URL=TARGET)
     assert advanced.stdout == "Order 1 of user1 is shipped.\n"
 
@@ -138,7 +138,7 @@ def test_copy_continues_and_ends_equal_when_it_is_killed_repeatedly(tmp_path: Pa
     )
     done = copy(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert have_same_items(tmp_path)
+    assert copy_equals_source(tmp_path)
 
 
 # Purging

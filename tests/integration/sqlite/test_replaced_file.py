@@ -42,11 +42,6 @@ BOB = User(UserId(1), Username("bob"), ALICE.password_hash)
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "orders.db"
-
-
-@pytest.fixture
 async def storage(file: Path) -> AsyncIterator[SqlStorage]:
     """Return a storage that has read and written in each way; `alice` has order 1."""
     storage = await create_storage(file, ALICE)

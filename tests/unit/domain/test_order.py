@@ -37,7 +37,7 @@ def a_line(sku: str = "CUP-2", name: str = "Cup", quantity: int = 4) -> OrderLin
     return OrderLine.new(sku, name, quantity, CUPS.unit_price)
 
 
-def place_and_get_location(
+def new_order(
     order_id: int = 7,
     owner: int = 1,
     placed_at: datetime = AT,
@@ -48,9 +48,7 @@ def place_and_get_location(
 
 def test_new_order_is_placed_in_its_first_version() -> None:
     assert a_line() == CUPS
-    assert place_and_get_location() == Order(
-        OrderId(7), UserId(1), OrderStatus.PLACED, AT, (TEAPOT, CUPS), 1
-    )
+    assert new_order() == Order(OrderId(7), UserId(1), OrderStatus.PLACED, AT, (TEAPOT, CUPS), 1)
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 1_000_001])
@@ -137,19 +135,19 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
 @pytest.mark.parametrize("lines", [(), (CUPS,) * (MAX_LINES + 1)], ids=len)
 def test_number_of_lines_is_limited(lines: tuple[OrderLine, ...]) -> None:
     with pytest.raises(InvalidOrder, match="lines"):
-        place_and_get_location(lines=lines)
+        new_order(lines=lines)
 
 
 def test_lines_in_two_currencies_are_refused() -> None:
     in_yen = replace(CUPS, unit_price=Money(1250, "JPY"))
     with pytest.raises(InvalidOrder, match="one currency"):
-        place_and_get_location(lines=(TEAPOT, in_yen))
+        new_order(lines=(TEAPOT, in_yen))
 
 
 def test_total_that_cannot_be_stored_is_refused() -> None:
     dear = replace(TEAPOT, unit_price=Money(MAX_MINOR, "EUR"))
     with pytest.raises(InvalidMoney):
-        place_and_get_location(lines=(dear, dear))
+        new_order(lines=(dear, dear))
 
 
 @pytest.mark.parametrize(
@@ -161,15 +159,15 @@ def test_total_that_cannot_be_stored_is_refused() -> None:
 )
 def test_order_is_placed_at_a_time_in_utc(placed_at: datetime) -> None:
     with pytest.raises(InvalidOrder, match="UTC"):
-        place_and_get_location(placed_at=placed_at)
+        new_order(placed_at=placed_at)
 
 
 @pytest.mark.parametrize("number", [0, -1, MAX_ID + 1])
 def test_ids_are_limited(number: int) -> None:
     with pytest.raises(InvalidOrder, match="ids"):
-        place_and_get_location(order_id=number)
+        new_order(order_id=number)
     with pytest.raises(InvalidOrder, match="ids"):
-        place_and_get_location(owner=number)
+        new_order(owner=number)
 
 
 @given(orders())

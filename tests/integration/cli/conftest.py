@@ -1,0 +1,38 @@
+"""Folders with a migrated database."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import CHEAP, PASSWORD, ordergate
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("migrated")
+    assert ordergate("migrate", cwd=folder).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def migrated(template: Path, tmp_path: Path) -> Path:
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a database of 3 users and 3,000 orders, and its backup."""
+    folder = tmp_path_factory.mktemp("seeded")
+    arguments = ["seed", "--users", 3, "--orders", 3000]
+    for command in (["migrate"], arguments, ["backup", "backup.db"]):
+        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def home(seeded: Path, tmp_path: Path) -> Path:
+    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
+    return tmp_path

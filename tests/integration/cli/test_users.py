@@ -1,0 +1,60 @@
+"""ordergate users add."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import CHEAP, PASSWORD, error_line, ordergate
+from tests.support.terminal import on_a_terminal
+
+
+def test_user_is_added_with_the_password_in_the_environment(migrated: Path) -> None:
+    result = ordergate("users", "add", "Alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert (result.returncode, result.stdout) == (0, "Added user alice with id 1.\n")
+    result = ordergate("users", "add", "ALICE", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert error_line(result) == "this user name is taken; choose another"
+    with closing(sqlite3.connect(migrated / ".ordergate" / "ordergate.db")) as database:
+        assert PASSWORD not in str(database.execute("SELECT * FROM users").fetchall())
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "reason"),
+    [
+        (
+            "a b",
+            PASSWORD,
+            (
+                "A user name has letters, digits and ASCII punctuation, and no spaces;"
+                " it cannot have U+0020 (SPACE) at position 2."
+            ),
+        ),
+        ("", PASSWORD, "A user name must have 1 to 64 characters."),
+        ("alice", "x" * 4097, "A password must have at most 4096 bytes."),
+        ("alice", "a\tb", "A password cannot contain control characters."),
+    ],
+)
+def test_users_add_reports_an_invalid_name_or_password(
+    migrated: Path, name: str, password: str, reason: str
+) -> None:
+    result = ordergate("users", "add", name, cwd=migrated, PASSWORD=password, **CHEAP)
+    assert error_line(result) == reason
+
+
+def test_users_add_reads_the_password_from_the_environment_without_a_terminal(
+    migrated: Path,
+) -> None:
+    result = ordergate("users", "add", "alice", cwd=migrated)
+    assert (
+        error_line(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
+    )
+
+
+def test_terminal_asks_for_the_password_twice_and_hides_it(migrated: Path) -> None:
+    with on_a_terminal("users", "add", "alice", cwd=migrated, **CHEAP) as terminal:
+        for prompt in ("Password: ", "Repeat for confirmation: "):
+            terminal.read_until(prompt)
+            terminal.type(PASSWORD)
+        terminal.read_until("Added user alice")
+    assert PASSWORD not in terminal.shown

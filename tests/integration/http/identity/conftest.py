@@ -1,0 +1,16 @@
+"""A client of an application with immediate revocation."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.identity_client import application, open_account
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of an application with immediate revocation and the user alice."""
+    async with application(revocation="at-once") as client:
+        await open_account(client)
+        yield client

@@ -1,0 +1,43 @@
+"""Scopes and CORS of the order operations."""
+
+import httpx
+import pytest
+
+from tests.support.command import PASSWORD
+from tests.support.http_client import TEA, problem, sign_in
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "address", "needed"),
+    [
+        ("orders:read", "POST", "/orders", "orders:write"),
+        ("orders:read", "POST", "/orders/1/cancel", "orders:write"),
+        ("orders:write", "GET", "/orders", "orders:read"),
+        ("account", "GET", "/orders/1", "orders:read"),
+    ],
+)
+async def test_each_operation_needs_its_scope(
+    client: httpx.AsyncClient, scope: str, method: str, address: str, needed: str
+) -> None:
+    form = {"username": "user1", "password": PASSWORD, "scope": scope}
+    token = (await client.post("/login", data=form)).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = await client.request(
+        method, address, headers=headers, json=TEA if address == "/orders" else None
+    )
+    assert answer.status_code == 403
+    assert problem(answer)["scope"] == needed
+
+
+async def test_cors_allows_a_configured_origin_to_place_and_cancel(
+    client: httpx.AsyncClient,
+) -> None:
+    asked = {
+        "Origin": "https://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key,if-match",
+    }
+    assert (await client.options("/orders", headers=asked)).status_code == 200
+    user = await sign_in(client) | {"Origin": "https://shop.example"}
+    exposed = (await client.get("/orders", headers=user)).headers["access-control-expose-headers"]
+    assert {"ETag", "Link", "Location"} <= set(exposed.split(", "))

@@ -1,0 +1,95 @@
+"""Answers of every route: problems, limits, request ids, headers and health."""
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.http_client import problem
+
+
+@pytest.mark.parametrize(
+    "address", ["/nothing", "/orders/", "/orders/1/", "/%00", "/docs/secret", "//", "/order/"]
+)
+async def test_unknown_path_is_answered_with_a_problem(
+    client: httpx.AsyncClient, address: str
+) -> None:
+    response = await client.get(httpx.URL(str(client.base_url).rstrip("/") + address))
+    assert response.status_code == (422 if address == "/docs/secret" else 404)
+    problem(response)
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "allow"),
+    [
+        ("GET", "/login", "POST"),
+        ("POST", "/order?id=1", "GET"),
+        ("DELETE", "/orders/1", "GET"),
+        ("PUT", "/orders", "GET, POST"),
+        ("GET", "/orders/1/cancel", "POST"),
+    ],
+)
+async def test_unsupported_method_is_answered_with_the_supported_ones(
+    client: httpx.AsyncClient, method: str, address: str, allow: str
+) -> None:
+    response = await client.request(method, address)
+    assert response.status_code == 405
+    assert response.headers["allow"] == allow
+    problem(response)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [("/login", "application/x-www-form-urlencoded"), ("/users", "application/json")],
+)
+async def test_body_size_is_limited(client: httpx.AsyncClient, address: str, kind: str) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(270):
+            yield b"x" * 1024
+
+    headers = {"Content-Type": kind}
+    for content in (b"x" * 270_000, chunks()):
+        response = await client.post(address, content=content, headers=headers)
+        assert response.status_code == 413
+        body = problem(response)
+        assert body["title"] == "Content Too Large"
+        assert body["detail"] == "The request body is too large."
+    response = await client.post(address, content=b"a=" + b"x" * 262_142, headers=headers)
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])
+async def test_request_id_is_accepted_and_returned(client: httpx.AsyncClient, given: str) -> None:
+    response = await client.get("/livez", headers={"X-Request-ID": given})
+    assert response.headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize(
+    "given", [None, "", "x" * 65, "a b", "<script>", "é".encode().decode("latin-1")]
+)
+async def test_any_other_request_id_is_replaced(
+    client: httpx.AsyncClient, given: str | None
+) -> None:
+    headers = {} if given is None else {b"X-Request-ID": given.encode("latin-1")}
+    first = await client.get("/livez", headers=headers)
+    second = await client.get("/livez", headers=headers)
+    assert re.fullmatch("[0-9a-f]{32}", first.headers["x-request-id"])
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("address", ["/livez", "/nothing", "/order?id=1", "/docs"])
+async def test_answers_have_security_headers(client: httpx.AsyncClient, address: str) -> None:
+    headers = (await client.get(address)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize("address", ["/livez", "/readyz"])
+async def test_health_routes_answer(client: httpx.AsyncClient, address: str) -> None:
+    response = await client.get(address)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response.headers["cache-control"] == "no-store"

@@ -1,0 +1,48 @@
+"""Storages on a database of the test's own, with and without a proxy."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from tests.support.builders import ALICE
+from tests.support.postgres import database_at
+from tests.support.postgres_proxy import PostgresProxy
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
+    database = database_at(postgres_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def storage(database: PostgresDatabase) -> SqlStorage:
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [])
+    return storage
+
+
+@pytest.fixture
+async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Return a connection of another client."""
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def wire(postgres_url: str) -> AsyncIterator[PostgresProxy]:
+    async with PostgresProxy(postgres_url).running() as wire:
+        yield wire
+
+
+@pytest.fixture
+async def wired(wire: PostgresProxy) -> AsyncIterator[SqlStorage]:
+    storage = SqlStorage(database_at(wire.url))
+    await storage.loader.load([ALICE], [])
+    yield storage
+    await storage.close()

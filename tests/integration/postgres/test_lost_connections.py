@@ -1,0 +1,171 @@
+"""Connections to PostgreSQL that are lost during work."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.util import await_only
+
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
+from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.user import PasswordHash, User, Username
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.support.builders import ALICE, AT, a_placed_order
+from tests.support.command import PASSWORD
+from tests.support.doubles import InstantPasswordHasher
+from tests.support.http_client import problem, sign_in
+from tests.support.postgres import execute
+from tests.support.postgres_proxy import ONE, SLEEP, PostgresProxy, eventually
+
+
+def end_backend(connection: Connection, url: str) -> None:
+    """End the server's side of a connection, and wait until the client has noticed."""
+    pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    await_only(execute(url, f"SELECT pg_terminate_backend({pid})"))
+    driver = connection.connection.driver_connection
+
+    async def is_closed() -> bool:
+        return bool(driver is not None and driver.is_closed())
+
+    await_only(eventually(is_closed))
+
+
+async def test_connection_is_replaced_when_it_was_lost_before_a_read(
+    database: PostgresDatabase, postgres_url: str
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> object:
+        attempts.append(1)
+        if len(attempts) == 1:
+            end_backend(connection, postgres_url)
+        return connection.scalar(ONE)
+
+    assert await database.read(work) == 1
+    assert len(attempts) == 2
+
+
+async def test_connection_is_replaced_when_the_backend_ends_during_a_statement(
+    database: PostgresDatabase, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> int:
+        attempts.append(1)
+        if len(attempts) == 1:
+            connection.execute(SLEEP)
+        return len(attempts)
+
+    sleeping = "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    for run in (database.read, database.write):
+        attempts.clear()
+        running = asyncio.create_task(run(work))
+        await eventually(lambda: rival.fetchval(f"SELECT count(*) {sleeping}"))
+        await rival.execute(f"SELECT pg_terminate_backend(pid) {sleeping}")
+        assert await running == 2
+
+
+@pytest.mark.parametrize("last", [False, True])
+async def test_write_happens_once_when_the_connection_is_lost_before_commit(
+    database: PostgresDatabase, storage: SqlStorage, postgres_url: str, *, last: bool
+) -> None:
+    attempts = []
+
+    def work(connection: Connection) -> None:
+        attempts.append(1)
+        if len(attempts) == 1 and not last:
+            end_backend(connection, postgres_url)
+        connection.execute(text("INSERT INTO users (username, password_hash) VALUES ('bob', 'h')"))
+        if len(attempts) == 1:
+            end_backend(connection, postgres_url)
+
+    await database.write(work)
+    assert len(attempts) == 2
+    assert await storage.users.find(Username("bob")) is not None
+
+
+async def test_order_is_placed_once_when_its_commit_is_not_answered(
+    wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
+        wire.losing_answers_to = b"COMMIT;"
+        order = a_placed_order(11 + number)
+        assert await wired.orders.add(order, owner=ALICE.id, key=key) == order
+    assert wire.lost == 2
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 2
+
+
+async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered(
+    wired: SqlStorage, wire: PostgresProxy
+) -> None:
+    wire.losing_answers_to = b"COMMIT;"
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
+        await wired.users.add(Username("bob"), PasswordHash("h"))
+    assert await wired.users.find(Username("bob")) is not None
+
+
+async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered(
+    wired: SqlStorage, wire: PostgresProxy
+) -> None:
+    container = Container(
+        settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
+        storage=wired,
+        hasher=InstantPasswordHasher(),
+    )
+    transport = httpx.ASGITransport(create_app(container))
+    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        await client.post("/users", json={"username": "user1", "password": PASSWORD})
+        user = await sign_in(client)
+        line = {"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}
+        order = {"currency": "EUR", "lines": [line]}
+        placed = await client.post("/orders", headers=user, json=order)
+        wire.losing_answers_to = b"COMMIT;"
+        answer = await client.post(f"{placed.headers['location']}/cancel", headers=user)
+        assert (wire.lost, answer.status_code, answer.headers["retry-after"]) == (1, 503, "1")
+        assert problem(answer) == {
+            "type": "urn:problem-type:ordergate:outcome-unknown",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "The connection to the storage was lost during the change, which may be"
+            " stored; check before you try again.",
+            "request_id": answer.headers["x-request-id"],
+        }
+        looked = await client.get(placed.headers["location"], headers=user)
+        assert looked.json()["status"] == "cancelled"
+
+
+async def test_order_is_of_unknown_outcome_when_its_retry_fails(
+    wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
+        await wired.orders.add(a_placed_order(), owner=ALICE.id)
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_interrupted_load_is_atomic(
+    database: PostgresDatabase, storage: SqlStorage, postgres_url: str
+) -> None:
+    await execute(postgres_url, "DELETE FROM users")
+
+    def users() -> Iterator[User]:
+        yield ALICE
+        await_only(
+            execute(
+                postgres_url,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'ordergate' AND datname = current_database()",
+            )
+        )
+
+    with pytest.raises(StorageUnavailable, match="nothing is loaded, try again"):
+        await storage.loader.load(users(), [])
+    assert await storage.users.find(ALICE.username) is None
