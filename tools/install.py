@@ -37,7 +37,8 @@ def main(lock: str) -> int:
         if process.returncode:
             sys.stderr.write(_printed(output))
         else:
-            _show(f"installed {_installed()} packages in {time.monotonic() - started:.0f} s", shown)
+            number = _to_install(_printed(output))
+            _show(f"installed {number} packages in {time.monotonic() - started:.0f} s", shown)
     if sys.stdout.isatty():
         sys.stdout.write("\n")
     return process.returncode
@@ -53,9 +54,13 @@ def _progress(printed: str, lock: str) -> str:
         pinned = len(re.findall("^[^ #]+==", Path(lock).read_text(encoding="utf-8"), re.MULTILINE))
         found = len(re.findall("^(?:Collecting|Ignoring) ", printed, re.MULTILINE))
         return f"downloading packages: {found} of {pinned}"
-    (collected,) = re.findall("^Installing collected packages: (.*)$", printed, re.MULTILINE)
-    number = len(collected.split(", "))
+    number = _to_install(printed)
     return f"installing packages: {min(_installed(), number)} of {number}"
+
+
+def _to_install(printed: str) -> int:
+    """Count the packages that pip installs; it skips those of other systems and those there."""
+    return printed.partition("Installing collected packages: ")[2].partition("\n")[0].count(",") + 1
 
 
 def _installed() -> int:

@@ -51,7 +51,7 @@ def is_quickly_normalized(text: str) -> bool:
     return True
 
 
-def unprintable_at(text: str) -> int | None:
+def find_unprintable(text: str) -> int | None:
     """Return the index of the first unprintable character.
 
     Letters, marks, digits, symbols, punctuation and the ASCII space are printable.
@@ -61,7 +61,7 @@ def unprintable_at(text: str) -> int | None:
     return next(i for i, character in enumerate(text) if not character.isprintable())
 
 
-def unwritten_at(text: str) -> int | None:
+def find_forbidden(text: str) -> int | None:
     """Return the index of the first character that people do not write.
 
     Controls, surrogates, private use, noncharacters and line separators are not written. All others
@@ -72,7 +72,7 @@ def unwritten_at(text: str) -> int | None:
     return match.start() if match else None
 
 
-def first_flaw(text: str, refused_at: Callable[[str], int | None]) -> str | None:
+def describe_first_flaw(text: str, refused_at: Callable[[str], int | None]) -> str | None:
     """Describe the first mistake in displayed text, or return `None`.
 
     `refused_at` returns the index of a forbidden character. Text also needs a visible character,

@@ -73,9 +73,9 @@ class Money:
             raise InvalidMoney(
                 f"An amount in {currency} must have at most {digits} decimal places."
             )
-        return cls(int(whole + fraction.ljust(digits, "0")), currency).checked()
+        return cls(int(whole + fraction.ljust(digits, "0")), currency).require_storable()
 
-    def checked(self) -> Self:
+    def require_storable(self) -> Self:
         """Return this amount. Raises `InvalidMoney` unless it is from 0 to `MAX_MINOR`."""
         if not 0 <= self.minor <= MAX_MINOR:
             raise InvalidMoney("An amount must be between 0 and 2^63-1 minor units.")

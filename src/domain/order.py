@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType, Self
 
-from ordergate.domain.characters import first_flaw, unprintable_at, unwritten_at
+from ordergate.domain.characters import describe_first_flaw, find_forbidden, find_unprintable
 from ordergate.domain.errors import InvalidOrder, InvalidTransition
 from ordergate.domain.money import Money
 from ordergate.domain.user import MAX_ID, UserId
@@ -65,8 +65,8 @@ class OrderLine:
         characters without control, private-use and surrogate characters. The quantity is 1 to
         `MAX_QUANTITY`. Raises `InvalidOrder`.
         """
-        _check_text("A SKU", sku, MAX_SKU_LENGTH, unprintable_at)
-        _check_text("A product's name", name, MAX_NAME_LENGTH, unwritten_at)
+        _check_text("A SKU", sku, MAX_SKU_LENGTH, find_unprintable)
+        _check_text("A product's name", name, MAX_NAME_LENGTH, find_forbidden)
         if not 0 < quantity <= MAX_QUANTITY:
             raise InvalidOrder(f"A quantity must be from 1 to {MAX_QUANTITY}.")
         return cls(sku, name, quantity, unit_price)
@@ -77,7 +77,7 @@ def _check_text(
 ) -> None:
     if not 0 < len(text) <= longest:
         raise InvalidOrder(f"{what} must have 1 to {longest} characters.")
-    if flaw := first_flaw(text, refused_at):
+    if flaw := describe_first_flaw(text, refused_at):
         raise InvalidOrder(f"{what} {flaw}.")
 
 
@@ -114,7 +114,7 @@ class Order:
         if len({line.unit_price.currency for line in lines}) > 1:
             raise InvalidOrder("All lines of an order must be in one currency.")
         order = cls(id, owner, OrderStatus.PLACED, placed_at, lines)
-        order.total.checked()
+        order.total.require_storable()
         return order
 
     @property

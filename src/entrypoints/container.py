@@ -23,7 +23,7 @@ from ordergate.application.accounts.close_account import CloseAccount
 from ordergate.application.accounts.get_account import GetAccount
 from ordergate.application.accounts.reauthenticate import Reauthenticate
 from ordergate.application.accounts.register_user import RegisterUser
-from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.concurrency_limit import ConcurrencyLimit, make_write_limit
 from ordergate.application.keys.import_signing_key import ImportSigningKey
 from ordergate.application.keys.key_changes import KeyChanges
 from ordergate.application.keys.list_signing_keys import ListSigningKeys
@@ -74,7 +74,7 @@ from ordergate.entrypoints.factories.rules import (
     make_password_rules,
     make_session_rules,
 )
-from ordergate.entrypoints.factories.running_service import run_service
+from ordergate.entrypoints.factories.running_service import open_storage, run_service
 from ordergate.entrypoints.factories.tokens import (
     choose_verifier,
     make_external_verifier,
@@ -160,7 +160,7 @@ class Container(containers.DeclarativeContainer):
         make_revocation, settings, sessions, storage, clock
     )
     key_schedule: Provider[KeySchedule] = Singleton(make_key_schedule, settings)
-    limit_of_writes: Provider[CallerLimit] = Singleton(writes)
+    write_limit: Provider[ConcurrencyLimit] = Singleton(make_write_limit)
 
     # Use cases: accounts
     register_user: Provider[RegisterUser] = Singleton(
@@ -204,11 +204,11 @@ class Container(containers.DeclarativeContainer):
         orders,
         clock,
         key_life=Callable(idempotency_key_life, settings),
-        limit_of_caller=limit_of_writes,
+        concurrency_limit=write_limit,
     )
     get_own_order: Provider[GetOwnOrder] = Singleton(GetOwnOrder, orders)
     list_own_orders: Provider[ListOwnOrders] = Singleton(ListOwnOrders, orders)
-    cancel_order: Provider[CancelOrder] = Singleton(CancelOrder, orders, limit_of_writes)
+    cancel_order: Provider[CancelOrder] = Singleton(CancelOrder, orders, write_limit)
     advance_order: Provider[AdvanceOrder] = Singleton(AdvanceOrder, orders, staff_orders)
 
     # Use cases: signing keys
@@ -228,6 +228,9 @@ class Container(containers.DeclarativeContainer):
 
     # The process
     database: Provider[DatabaseInUse] = Singleton(describe_database, settings)
+    opened_storage: Provider[AbstractAsyncContextManager[None]] = Factory(
+        open_storage, storage, separate_orders
+    )
     running_service: Provider[AbstractAsyncContextManager[None]] = Factory(
         run_service,
         settings=settings,

@@ -42,16 +42,16 @@ class InMemoryOrderRepository(OrderRepository):
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
-        """Look up both keys and store the order."""
+        """Return the order of an unexpired idempotency key, or store the order and the key."""
         tables = self._tables
         if order.owner != owner:
             raise ValueError("the order has another owner")
         if owner not in tables.users and owner not in tables.external:
             return None
-        if key:
-            known, expires_at = tables.keys.get((owner, key.value), (order.id, order.placed_at))
+        if key and (entry := tables.keys.get((owner, key.value))):
+            order_id, expires_at = entry
             if expires_at > order.placed_at:
-                return tables.orders[owner, known]
+                return tables.orders[owner, order_id]
         there = tables.orders.setdefault((owner, order.id), order)
         if there.as_placed != order.as_placed:
             raise OrderIdTaken

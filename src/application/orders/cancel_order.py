@@ -1,10 +1,10 @@
 """Cancel an own order."""
 
-from collections.abc import Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ordergate.application.caller_limit import CallerLimit, writes
-from ordergate.application.errors import OrderChanged, OrderNotFound
+from ordergate.application.concurrency_limit import ConcurrencyLimit, make_write_limit
+from ordergate.application.errors import OrderNotFound
 from ordergate.application.ports.orders import OrderRepository
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId
@@ -14,25 +14,31 @@ from ordergate.domain.user import UserId
 class CancelOrder:
     """Cancel an order of its owner and return it.
 
+    `check_version` receives the version of the order in the same transaction. It raises an error to
+    refuse the change, such as `OrderChanged`.
+
     Raises:
         OrderNotFound: the owner has no such order.
-        OrderChanged: the version of the order is not in `versions`.
         InvalidTransition: the order cannot be cancelled any more.
-        TooManyRequests: the owner exceeds `limit_of_caller`.
+        TooManyRequests: the owner exceeds `concurrency_limit`.
     """
 
     orders: OrderRepository
-    limit_of_caller: CallerLimit = field(default_factory=writes)
+    concurrency_limit: ConcurrencyLimit = field(default_factory=make_write_limit)
 
     async def __call__(
-        self, order_id: OrderId, *, owner: UserId, versions: Container[int] | None = None
+        self,
+        order_id: OrderId,
+        *,
+        owner: UserId,
+        check_version: Callable[[int], None] | None = None,
     ) -> Order:
         def cancel(order: Order) -> Order:
-            if versions is not None and order.version not in versions:
-                raise OrderChanged
+            if check_version is not None:
+                check_version(order.version)
             return order.transition_to(OrderStatus.CANCELLED)
 
-        async with self.limit_of_caller.turn(owner):
+        async with self.concurrency_limit.acquire(owner):
             cancelled = await self.orders.update(order_id, owner=owner, change=cancel)
         if cancelled is None:
             raise OrderNotFound

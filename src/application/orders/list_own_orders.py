@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ordergate.application.caller_limit import CallerLimit, reads_of_lists
+from ordergate.application.concurrency_limit import ConcurrencyLimit, make_list_limit
 from ordergate.application.ports.orders import OrderQuery, OrderRepository, Position
 from ordergate.domain.order import Order, OrderStatus
 from ordergate.domain.user import UserId
@@ -28,11 +28,11 @@ class ListOwnOrders:
     """Return a page of the owner's orders, newest first.
 
     The page has up to `limit` orders before a position, fewer if they are large. Filters are
-    `status` and the earliest time `since`. Raises `TooManyRequests` beyond `limit_of_caller`.
+    `status` and the earliest time `since`. Raises `TooManyRequests` beyond `concurrency_limit`.
     """
 
     orders: OrderRepository
-    limit_of_caller: CallerLimit = field(default_factory=reads_of_lists)
+    concurrency_limit: ConcurrencyLimit = field(default_factory=make_list_limit)
 
     async def __call__(
         self,
@@ -43,7 +43,7 @@ class ListOwnOrders:
         before: Position | None = None,
         limit: int,
     ) -> Page:
-        async with self.limit_of_caller.turn(owner):
+        async with self.concurrency_limit.acquire(owner):
             query = OrderQuery(status=status, since=since, before=before, limit=limit)
             return await self._page(query, owner)
 

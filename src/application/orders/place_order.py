@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.concurrency_limit import ConcurrencyLimit, make_write_limit
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.orders import IdempotencyKey, OrderRepository
@@ -39,14 +39,14 @@ class PlaceOrder:
         InvalidOrder, InvalidMoney: a rule is broken.
         InvalidToken: the account is closed.
         OrderIdTaken: no free id was found.
-        TooManyRequests: the owner exceeds `limit_of_caller`.
+        TooManyRequests: the owner exceeds `concurrency_limit`.
     """
 
     orders: OrderRepository
     clock: Clock
     key_life: timedelta
     new_id: Callable[[], OrderId] = new_order_id
-    limit_of_caller: CallerLimit = field(default_factory=writes)
+    concurrency_limit: ConcurrencyLimit = field(default_factory=make_write_limit)
 
     async def __call__(
         self, lines: tuple[OrderLine, ...], *, owner: UserId, key: str | None = None
@@ -56,7 +56,7 @@ class PlaceOrder:
         for _ in range(ATTEMPTS):
             order = Order.place(self.new_id(), owner, now, lines)
             try:
-                async with self.limit_of_caller.turn(owner):
+                async with self.concurrency_limit.acquire(owner):
                     stored = await self.orders.add(order, owner=owner, key=once)
             except OrderIdTaken:
                 continue

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ordergate.application.caller_limit import CallerLimit, reads_of_lists
+from ordergate.application.concurrency_limit import ConcurrencyLimit, make_list_limit
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.domain.session import MAX_SESSIONS, Session
@@ -14,13 +14,13 @@ from ordergate.domain.user import UserId
 class ListSessions:
     """Return the user's active sessions, most recently used first.
 
-    Raises `TooManyRequests` beyond `limit_of_caller`.
+    Raises `TooManyRequests` beyond `concurrency_limit`.
     """
 
     sessions: SessionRepository
     clock: Clock
-    limit_of_caller: CallerLimit = field(default_factory=reads_of_lists)
+    concurrency_limit: ConcurrencyLimit = field(default_factory=make_list_limit)
 
     async def __call__(self, *, user: UserId) -> Sequence[Session]:
-        async with self.limit_of_caller.turn(user):
+        async with self.concurrency_limit.acquire(user):
             return await self.sessions.list_active(user, at=self.clock.now(), limit=MAX_SESSIONS)

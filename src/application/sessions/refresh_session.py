@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ordergate.application.caller_limit import CallerLimit, writes
+from ordergate.application.concurrency_limit import ConcurrencyLimit, make_write_limit
 from ordergate.application.errors import ApplicationError, InvalidGrant, InvalidScope
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
 from ordergate.application.ports.clock import Clock
@@ -34,7 +34,7 @@ class RefreshSession:
         InvalidGrant: the token is not valid, was reused, is another client's, or more than
         `MAX_SUCCESSORS` refreshes followed it.
         InvalidScope: the scope exceeds that of the session.
-        TooManyRequests: the user exceeds `limit_of_caller`.
+        TooManyRequests: the user exceeds `concurrency_limit`.
     """
 
     sessions: SessionRepository
@@ -42,7 +42,7 @@ class RefreshSession:
     clock: Clock
     audit: Audit
     rules: SessionRules
-    limit_of_caller: CallerLimit = field(default_factory=writes)
+    concurrency_limit: ConcurrencyLimit = field(default_factory=make_write_limit)
 
     async def __call__(
         self,
@@ -78,7 +78,7 @@ class RefreshSession:
             raise error
         now = self.clock.now()
         new = RefreshToken.new()
-        async with self.limit_of_caller.turn(session.user):
+        async with self.concurrency_limit.acquire(session.user):
             rotation = await self.sessions.rotate(
                 TokenExchange(
                     old.digest,

@@ -42,9 +42,9 @@ def publish_key(
         ),
     ] = None,
 ) -> None:
-    """Publish a new key, which may sign when every verifier has had time to read it.
+    """Publish a new key, to be promoted later.
 
-    The first key of all signs immediately.
+    It may sign when every verifier has had time to read it. The first key of all signs immediately.
     """
     if file and algorithm:
         raise typer.BadParameter("--from and --algorithm exclude each other")
@@ -68,7 +68,10 @@ def promote_key(
         bool, typer.Option("--now", help="Even if some verifiers may not know the key yet.")
     ] = False,
 ) -> None:
-    """Let a published key sign; the previous one only verifies from then on."""
+    """Let a published key sign.
+
+    The previous key only verifies from then on.
+    """
     with _hints(early="promote it with --now"):
         _print(require_token_issuer().promote_signing_key()(KeyId(kid), early=now))
 

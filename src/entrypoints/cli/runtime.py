@@ -79,11 +79,8 @@ def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
     """
 
     async def run() -> T:
-        try:
-            await container.storage().open()
+        async with container.opened_storage():
             return await work()
-        finally:
-            await container.storage().close()
 
     return asyncio.run(run())
 

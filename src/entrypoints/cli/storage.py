@@ -104,9 +104,10 @@ def copy_storage(
     source: Annotated[str, typer.Option("--from", metavar="URL", help="The database to copy.")],
     target: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database.")],
 ) -> None:
-    """Copy everything into an empty database, and verify it; repeat to continue.
+    """Copy all data to an empty database, and verify it.
 
-    URLs are like ORDERGATE_DATABASE_URL. Stop all programs that write to either database first.
+    After an interruption, the same command continues. URLs are like ORDERGATE_DATABASE_URL. Stop
+    all programs that write to either database first.
     """
     container = load_container()
     for option, url in (("--from", source), ("--to", target)):

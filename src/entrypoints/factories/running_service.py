@@ -1,4 +1,4 @@
-"""The life of a service, from the first request to the last."""
+"""The parts that are opened and closed: for a command, and for a service."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +11,22 @@ from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # it loads an HTTP client
     from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+
+
+@asynccontextmanager
+async def open_storage(
+    storage: Storage, separate_orders: SeparateOrders | None
+) -> AsyncIterator[None]:
+    """Open the storage, and close it and the separate orders afterwards, also after errors.
+
+    Raises errors of `Storage.open`.
+    """
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(storage.close)
+        if separate_orders:
+            closing.push_async_callback(separate_orders.close)
+        await storage.open()
+        yield
 
 
 @asynccontextmanager
@@ -32,13 +48,10 @@ async def run_service(
     """
     async with AsyncExitStack() as closing:
         verifier()
-        closing.push_async_callback(storage.close)
-        if separate_orders:
-            closing.push_async_callback(separate_orders.close)
         if settings.issues_tokens:
             closing.push_async_callback(throttle().close)
             closing.callback(hasher().close)
         else:
             closing.push_async_callback(remote_keys().close)
-        await storage.open()
-        yield
+        async with open_storage(storage, separate_orders):
+            yield

@@ -88,7 +88,7 @@ def test_currency_that_iso_4217_does_not_list_is_refused(currency: str) -> None:
 @pytest.mark.parametrize("minor", [-1, MAX_MINOR + 1])
 def test_amount_out_of_bounds_is_refused(minor: int) -> None:
     with pytest.raises(InvalidMoney):
-        Money(minor, "EUR").checked()
+        Money(minor, "EUR").require_storable()
 
 
 def test_amount_in_an_unknown_currency_is_refused() -> None:

@@ -33,7 +33,7 @@ INVALID_CURSOR = invalid_parameter(
 
 
 @dataclass(frozen=True, slots=True)
-class OrderList:
+class OrderFilters:
     """The identity of a list: its owner and its filters."""
 
     owner: UserId
@@ -52,12 +52,12 @@ class Cursors:
 
     key: bytes = field(repr=False)
 
-    def write(self, position: Position, of: OrderList) -> str:
+    def encode(self, position: Position, of: OrderFilters) -> str:
         """Seal a position of a list as 44 URL-safe characters."""
         packed = _POSITION.pack(_FORM, _microseconds(position.placed_at), position.id)
         return base64.urlsafe_b64encode(packed + self._seal(packed, of)).decode()
 
-    def read(self, cursor: str, of: OrderList) -> Position:
+    def decode(self, cursor: str, of: OrderFilters) -> Position:
         """Open a cursor of a list. Raises a problem 422 for other text."""
         sealed = base64.urlsafe_b64decode(cursor) if _TEXT.fullmatch(cursor) else b""
         packed, seal = sealed[: _POSITION.size], sealed[_POSITION.size :]
@@ -66,7 +66,7 @@ class Cursors:
         _, microseconds, order_id = _POSITION.unpack(packed)
         return Position(_EPOCH + microseconds * _MICROSECOND, order_id)
 
-    def _seal(self, packed: bytes, of: OrderList) -> bytes:
+    def _seal(self, packed: bytes, of: OrderFilters) -> bytes:
         times = (of.placed_from, of.placed_before)
         bound = [of.owner, of.status, *(time and _microseconds(time) for time in times)]
         message = packed + json.dumps(bound).encode()

@@ -19,7 +19,7 @@ from ordergate.application.ports.tokens import Caller
 from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.domain.order import Order, OrderId
 from ordergate.entrypoints.http.openapi import header, problems, with_headers
-from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderList
+from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderFilters
 from ordergate.entrypoints.http.orders.new_order import OrderIn, to_order_lines
 from ordergate.entrypoints.http.orders.parameters import (
     ID_RULE,
@@ -66,11 +66,11 @@ _LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ
 _UNCHANGED = with_headers(304, "The order has not changed.", ETag=ETAG)
 
 
-def _address(order: Order) -> str:
+def _order_path(order: Order) -> str:
     return f"/orders/{order.id}"
 
 
-def _caching(order: Order) -> Mapping[str, str]:
+def _cache_headers(order: Order) -> Mapping[str, str]:
     """Let only the caller store the order, and only with revalidation.
 
     `no-transform` forbids proxies to compress it, which would weaken or remove its entity tag.
@@ -131,9 +131,10 @@ async def _read_order(
 ) -> OrderOut | Response:
     conditions = read_preconditions(request)
     order = await get_services(request).get_own_order()(id, owner=user.id)
-    if conditions is not None and conditions.is_unmodified(order.version):
-        return Response(status_code=304, headers=_caching(order))
-    response.headers.update(_caching(order))
+    conditions.check_if_match(order.version)
+    if conditions.matches_if_none_match(order.version):
+        return Response(status_code=304, headers=_cache_headers(order))
+    response.headers.update(_cache_headers(order))
     return OrderOut.from_domain(order)
 
 
@@ -159,17 +160,17 @@ async def place_order(
 ) -> OrderOut:
     """Place an order. A repeat with the same key gets the first answer again."""
     order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
-    response.headers.update({"Location": _address(order), **_caching(order)})
+    response.headers.update({"Location": _order_path(order), **_cache_headers(order)})
     return OrderOut.from_domain(order)
 
 
-async def _order_list(
+async def _read_filters(
     user: OrderReader,
     status: InStatus = None,
     placed_from: PlacedFrom = None,
     placed_before: PlacedBefore = None,
-) -> OrderList:
-    return OrderList(user.id, status, placed_from, placed_before)
+) -> OrderFilters:
+    return OrderFilters(user.id, status, placed_from, placed_before)
 
 
 @router.get(
@@ -182,7 +183,7 @@ async def _order_list(
 async def list_orders(
     request: Request,
     response: Response,
-    wanted: Annotated[OrderList, Depends(_order_list)],
+    filters: Annotated[OrderFilters, Depends(_read_filters)],
     cursors: CursorsInUse,
     *,
     limit: Limit = _DEFAULT_LIMIT,
@@ -192,17 +193,17 @@ async def list_orders(
     ] = None,
 ) -> OrderPageOut:
     """Return a page of your orders, newest first. `next_cursor` and `Link` name the next page."""
-    before = Position(wanted.placed_before, 0) if wanted.placed_before else None
+    before = Position(filters.placed_before, 0) if filters.placed_before else None
     if cursor is not None:
-        before = cursors.read(cursor, wanted)
+        before = cursors.decode(cursor, filters)
     page = await get_services(request).list_own_orders()(
-        owner=wanted.owner,
-        status=wanted.status,
-        since=wanted.placed_from,
+        owner=filters.owner,
+        status=filters.status,
+        since=filters.placed_from,
         before=before,
         limit=limit,
     )
-    following = cursors.write(page.next, wanted) if page.next else None
+    following = cursors.encode(page.next, filters) if page.next else None
     if following is not None:
         query = urlencode({**request.query_params, "limit": limit, "cursor": following})
         response.headers["Link"] = f'</orders?{query}>; rel="next"'
@@ -235,7 +236,7 @@ async def cancel_order(
 ) -> OrderOut:
     """Cancel one of your orders that is placed or paid. `If-Match` names the seen version."""
     order = await get_services(request).cancel_order()(
-        OrderId(id), owner=user.id, versions=read_preconditions(request)
+        OrderId(id), owner=user.id, check_version=read_preconditions(request).check_change
     )
-    response.headers.update({"Content-Location": _address(order), **_caching(order)})
+    response.headers.update({"Content-Location": _order_path(order), **_cache_headers(order)})
     return OrderOut.from_domain(order)

@@ -136,9 +136,15 @@ def problem_for_status(
 
 
 def invalid_parameter(*flaws: tuple[str, str, str]) -> Problem:
-    """Make the problem of wrong parameters: location, name and detail of each."""
+    """Make the problem of wrong parameters: location, name and detail of each.
+
+    A detail is what follows the name, as in "must be a list", or a sentence of its own.
+    """
     errors = [{"in": where, "name": name, "detail": detail} for where, name, detail in flaws]
-    detail = "; ".join(f"{name or where} {detail}" for where, name, detail in flaws)
+    detail = "; ".join(
+        f"{name or where}{':' if detail[:1].isupper() else ''} {detail}"
+        for where, name, detail in flaws
+    )
     return Problem(422, detail, "invalid-parameter", {"errors": errors})
 
 

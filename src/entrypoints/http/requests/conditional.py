@@ -5,7 +5,6 @@ Other resources have no entity tag.
 """
 
 import re
-from collections.abc import Container
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +12,6 @@ from fastapi import Request
 
 from ordergate.application.errors import OrderChanged
 from ordergate.entrypoints.http.openapi import header, header_parameter
-from ordergate.entrypoints.http.problems.catalog import PROBLEMS
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
 
@@ -103,43 +101,46 @@ class EntityTags:
 
 
 @dataclass(frozen=True, slots=True)
-class Preconditions(Container[int]):
+class Preconditions:
     """The conditions of one request, in the order of RFC 9110, section 13.2.2.
 
-    A route evaluates them after its other checks (13.2.1): an order that does not exist is 404.
-    `None` stands for a header that was not sent.
+    A route evaluates them after its other checks (13.2.1): a missing order is 404. A header that
+    was not sent is `None`.
     """
 
     if_match: EntityTags | None
     if_none_match: EntityTags | None
 
-    def is_unmodified(self, version: int) -> bool:
-        """Return whether a GET is answered 304. Raises a problem 412 where `If-Match` fails."""
-        self._require_match(version)
+    def check_if_match(self, version: int) -> None:
+        """Raise `OrderChanged`, or a problem 412, unless `If-Match` allows the version."""
+        if self.if_match is None or self.if_match.match(version, strongly=True):
+            return
+        if self.if_match.are_weak:
+            raise ProblemError(WEAK_TAG)
+        raise OrderChanged
+
+    def matches_if_none_match(self, version: int) -> bool:
+        """Return whether `If-None-Match` excludes the version: a GET is answered 304."""
         return self.if_none_match is not None and self.if_none_match.match(version)
 
-    def __contains__(self, version: object) -> bool:
-        """Return True for a version that may be changed. Raises a problem 412 for any other."""
-        if not isinstance(version, int):
-            return False
-        self._require_match(version)
-        if self.if_none_match is not None and self.if_none_match.match(version):
+    def check_change(self, version: int) -> None:
+        """Raise `OrderChanged`, or a problem 412, unless the version may be changed."""
+        self.check_if_match(version)
+        if self.matches_if_none_match(version):
             raise ProblemError(EXCLUDED)
-        return True
-
-    def _require_match(self, version: int) -> None:
-        if self.if_match is not None and not self.if_match.match(version, strongly=True):
-            raise ProblemError(WEAK_TAG if self.if_match.are_weak else PROBLEMS[OrderChanged])
 
 
-def read_preconditions(request: Request) -> Preconditions | None:
-    """Return the preconditions of a request for an order; `None` for none.
+_NO_CONDITIONS = Preconditions(None, None)
+
+
+def read_preconditions(request: Request) -> Preconditions:
+    """Return the preconditions of a request for an order.
 
     Raises a problem 400 for a malformed header. The route documents `CONDITION_HEADERS`.
     """
     if_match, if_none_match = (_read_tags(request, name) for name in ("If-Match", "If-None-Match"))
     if if_match is None and if_none_match is None:
-        return None
+        return _NO_CONDITIONS
     return Preconditions(if_match, if_none_match)
 
 

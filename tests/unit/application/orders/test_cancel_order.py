@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,16 @@ from ordergate.domain.order import OrderId, OrderStatus
 from tests.support.builders import ALICE, BOB, an_order
 
 CANCELLED = replace(an_order(7), status=OrderStatus.CANCELLED, version=2)
+
+
+def require(*versions: int) -> Callable[[int], None]:
+    """Return a check that accepts these versions only."""
+
+    def check(version: int) -> None:
+        if version not in versions:
+            raise OrderChanged
+
+    return check
 
 
 @pytest.fixture
@@ -31,20 +42,20 @@ async def test_order_of_another_owner_is_not_found(storage: InMemoryStorage) -> 
     cancel_order = CancelOrder(storage.orders)
     for order_id, owner in [(7, BOB.id), (8, ALICE.id)]:
         with pytest.raises(OrderNotFound):
-            await cancel_order(OrderId(order_id), owner=owner, versions=[1])
+            await cancel_order(OrderId(order_id), owner=owner, check_version=require(1))
     assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
 
 
 async def test_cancel_order_requires_the_expected_version(storage: InMemoryStorage) -> None:
     cancel_order = CancelOrder(storage.orders)
     with pytest.raises(OrderChanged):
-        await cancel_order(OrderId(7), owner=ALICE.id, versions=[2, 3])
+        await cancel_order(OrderId(7), owner=ALICE.id, check_version=require(2, 3))
     assert await storage.orders.get_owned(OrderId(7), owner=ALICE.id) == an_order(7)
-    assert await cancel_order(OrderId(7), owner=ALICE.id, versions=[1, 3]) == CANCELLED
+    assert await cancel_order(OrderId(7), owner=ALICE.id, check_version=require(1, 3)) == CANCELLED
 
 
 async def test_version_mismatch_is_reported_before_a_broken_rule(storage: InMemoryStorage) -> None:
     cancel_order = CancelOrder(storage.orders)
     await cancel_order(OrderId(7), owner=ALICE.id)
     with pytest.raises(OrderChanged):
-        await cancel_order(OrderId(7), owner=ALICE.id, versions=[1])
+        await cancel_order(OrderId(7), owner=ALICE.id, check_version=require(1))

@@ -16,7 +16,7 @@ class _Turns:
     requests: int = 0
 
 
-class CallerLimit:
+class ConcurrencyLimit:
     """Limits the requests that a user has in progress.
 
     At most `under_way` requests of a user run at a time, and `waiting` more may wait. A client that
@@ -29,12 +29,12 @@ class CallerLimit:
         self._bound = under_way + waiting
         self._turns: dict[UserId, _Turns] = {}
 
-    def turn(self, user: UserId) -> AbstractAsyncContextManager[None]:
+    def acquire(self, user: UserId) -> AbstractAsyncContextManager[None]:
         """Wait for a turn and hold it. Raises `TooManyRequests` when too many wait."""
         return _Turn(self, user)
 
     async def enter(self, user: UserId) -> None:
-        """Wait for a turn, as `turn` does. `leave` must follow."""
+        """Wait for a turn, as `acquire` does. `leave` must follow."""
         turns = self._turns.get(user)
         if turns is None:
             turns = self._turns[user] = _Turns(Semaphore(self._under_way))
@@ -64,7 +64,7 @@ class _Turn(AbstractAsyncContextManager[None]):
 
     __slots__ = ("_limit", "_user")
 
-    def __init__(self, limit: CallerLimit, user: UserId) -> None:
+    def __init__(self, limit: ConcurrencyLimit, user: UserId) -> None:
         self._limit = limit
         self._user = user
 
@@ -75,14 +75,14 @@ class _Turn(AbstractAsyncContextManager[None]):
         self._limit.leave(self._user)
 
 
-def reads_of_lists() -> CallerLimit:
+def make_list_limit() -> ConcurrencyLimit:
     """Limit the lists of a user.
 
     A page of 200 orders uses a thread or a connection for milliseconds.
     """
-    return CallerLimit(under_way=2, waiting=64)
+    return ConcurrencyLimit(under_way=2, waiting=64)
 
 
-def writes() -> CallerLimit:
+def make_write_limit() -> ConcurrencyLimit:
     """Limit writes to fewer than a storage commits or queues."""
-    return CallerLimit(under_way=64, waiting=192)
+    return ConcurrencyLimit(under_way=64, waiting=192)
