@@ -1,4 +1,7 @@
-"""`ordergate` without compiled routes: FastAPI answers every request by itself."""
+"""The `ordergate` command without compiled routes, for comparison: FastAPI answers by itself.
+
+python bench/uncompiled.py serve --port 8000
+"""
 
 from ordergate.entrypoints.__main__ import main
 from ordergate.entrypoints.http import app
@@ -8,6 +11,9 @@ def _compile_nothing(*_arguments: object, **_options: object) -> None:
     pass
 
 
+if not hasattr(app, "compile_routes"):
+    raise SystemExit(f"{app.__name__} has no compile_routes any more; change bench/uncompiled.py")
+vars(app)["compile_routes"] = _compile_nothing  # also in each worker, which imports this file
+
 if __name__ == "__main__":
-    vars(app)["compile_routes"] = _compile_nothing
     main()

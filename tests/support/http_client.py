@@ -13,18 +13,13 @@ from ordergate.entrypoints.http.app import create_app
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 
-CLIENT_KINDS = [
-    "compiled",
-    "uncompiled",
-    pytest.param("through a server", marks=pytest.mark.process),
-]
+CLIENT_KINDS = ["in process", pytest.param("through a server", marks=pytest.mark.process)]
 """What the fixture `client` runs each test with."""
 
 PROBLEM = "application/problem+json"
 
 
-async def in_process_client(*, compiled: bool = True) -> httpx.AsyncClient:
-    """Serve on memory; without compiled routes, by FastAPI itself."""
+async def in_process_client() -> httpx.AsyncClient:
     container = Container(
         settings=Settings(
             signing_secret="a secret of more than thirty-two bytes",
@@ -34,10 +29,7 @@ async def in_process_client(*, compiled: bool = True) -> httpx.AsyncClient:
         hasher=InstantPasswordHasher(),
     )
     await container.seed_storage()(users=3, orders=30, password=PASSWORD)
-    app = create_app(container)
-    if not compiled:
-        app.dependency_overrides[in_process_client] = in_process_client
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://in.process")
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.process)
 
 
+PROGRAM: tuple[str, ...] = ("-m", "ordergate.entrypoints")
+"""What Python runs to start the service."""
+
 Start = Callable[..., "Server"]
 
 
@@ -46,7 +49,7 @@ class Server:
         cls,
         *arguments: object,
         cwd: Path,
-        module: str = "ordergate.entrypoints",
+        module: str = "",
         prefix: tuple[str, ...] = (),
         new_session: bool = True,
         **settings: object,
@@ -56,9 +59,10 @@ class Server:
         Linux shares the processors out evenly between sessions (sched(7), autogroup). Priorities of
         a server count against other programs of its session only.
         """
+        program = ("-m", module) if module else PROGRAM
         server = cls(
             subprocess.Popen(
-                [*prefix, sys.executable, "-m", module, *map(str, arguments), "--port", "0"],
+                [*prefix, sys.executable, *program, *map(str, arguments), "--port", "0"],
                 cwd=cwd,
                 env=clean_environment(**settings),
                 stdout=subprocess.PIPE,
@@ -114,8 +118,13 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve_orders(tmp_path_factory.mktemp("served")) as server:
+        yield server
+
+
+@contextmanager
+def serve_orders(folder: Path) -> Iterator[Server]:
     """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
-    folder = tmp_path_factory.mktemp("served")
     cheap: dict[str, Any] = {
         "BCRYPT_COST": 4,
         "LOG_FORMAT": "json",
@@ -126,8 +135,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)
         assert done.returncode == 0, done.stderr
     server = Server.start("serve", cwd=folder, **cheap)
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def send_raw(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -1,19 +1,41 @@
-"""An HTTP client, in process on memory and through a real server on SQLite."""
+"""An HTTP client, in process on memory and through a real server on SQLite.
 
-from collections.abc import AsyncIterator
+Every test of this folder runs twice: with compiled routes, and with those of FastAPI itself.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.command import SECONDS
 from tests.support.http_client import CLIENT_KINDS, MANY, in_process_client, register_new_user
-from tests.support.server import Server
+from tests.support.server import Server, serve_orders
+
+UNCOMPILED = str(Path(__file__).parents[3] / "bench" / "uncompiled.py")
+
+
+@pytest.fixture(scope="session", autouse=True, params=["compiled", "uncompiled"])
+def routes(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Choose who answers, for applications in process and for servers that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "uncompiled":
+            patch.setattr("tests.support.server.PROGRAM", (UNCOMPILED,))
+            patch.setattr("ordergate.entrypoints.http.app.compile_routes", lambda *_, **__: None)
+        yield request.param
+
+
+@pytest.fixture(scope="session")
+def served(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve_orders(tmp_path_factory.mktemp(routes)) as server:
+        yield server
 
 
 @pytest.fixture(params=CLIENT_KINDS)
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
     if request.param != "through a server":
-        client = await in_process_client(compiled=request.param == "compiled")
+        client = await in_process_client()
     else:
         served: Server = request.getfixturevalue("served")
         client = httpx.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)

@@ -28,8 +28,8 @@ FORM = (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("pipelining")
+def server(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp(routes)
     assert ordergate("migrate", cwd=folder).returncode == 0
     server = Server.start("serve", cwd=folder, BCRYPT_COST=4)
     yield server
