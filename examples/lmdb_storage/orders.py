@@ -110,7 +110,7 @@ class LmdbStaffOrders(StaffOrders):
     def __init__(self, database: LmdbDatabase) -> None:
         self._database = database
 
-    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+    async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
         """Follow the id."""
         found = self._database.read(lambda view: ORDERS.along(view, b"d" + encode_number(order_id)))
         return [order.owner for order in found]

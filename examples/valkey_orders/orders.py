@@ -95,7 +95,7 @@ class ValkeyOrderRepository(SeparateOrders):
         before = f"{int(_digits(expired_by)) + 1:020}"
         return int(await _write(self._step("purge", "", before, limit)))
 
-    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+    async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
         found = await _read(self._valkey.smembers(f"owners:{order_id:019}"))
         return [UserId(int(owner)) for owner in found]
 

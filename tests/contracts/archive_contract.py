@@ -197,7 +197,7 @@ class ArchiveContract(AtomicityContract):
             placed,
             paid,
         ]
-        assert list(await storage.staff_orders.owners_of(placed.id)) == [1]
+        assert list(await storage.staff_orders.list_owners(placed.id)) == [1]
         again = replace(placed, id=OrderId(9))
         assert await storage.orders.add(again, owner=UserId(1), key=key) == placed
         with pytest.raises(AccountHasOpenOrders):

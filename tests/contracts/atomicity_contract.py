@@ -67,7 +67,7 @@ async def snapshot(storage: Storage) -> list[object]:
             for user in ids
             for status in (None, *OrderStatus)
         ],
-        [await storage.staff_orders.owners_of(OrderId(i)) for i in numbers],
+        [await storage.staff_orders.list_owners(OrderId(i)) for i in numbers],
         await all_records(storage),
     ]
 

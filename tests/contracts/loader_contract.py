@@ -89,7 +89,7 @@ class BulkLoaderContract(RacesContract, AtomicityContract):
 
     async def test_loaded_orders_are_used_like_placed_ones(self, storage: Storage) -> None:
         await get_loader(storage).load([ALICE, BOB], [an_order(7), an_order(7, owner=2)])
-        assert sorted(await storage.staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
+        assert sorted(await storage.staff_orders.list_owners(OrderId(7))) == [ALICE.id, BOB.id]
         for status, orders in ((OrderStatus.PAID, [an_order(7)]), (OrderStatus.PLACED, [])):
             page = await storage.orders.list_owned(
                 OrderQuery(status=status, limit=2), owner=ALICE.id
@@ -231,5 +231,5 @@ class BulkLoaderContract(RacesContract, AtomicityContract):
             )
         assert [type(result) for result in results].count(StorageNotEmpty) == MANY - 1
         (winner,) = (i for i, result in enumerate(results) if result is None)
-        owners = await storage.staff_orders.owners_of(OrderId(1))
+        owners = await storage.staff_orders.list_owners(OrderId(1))
         assert list(owners) == [people[winner][0].id]

@@ -92,7 +92,7 @@ class OrderValuesContract(OrderHooks):
         assert paid == replace(order, status=OrderStatus.PAID, version=MAX_VERSION)
         assert await orders.get_owned(order.id, owner=owner.id) == paid
         assert list(await orders.list_owned(OrderQuery(limit=2), owner=owner.id)) == [paid]
-        assert list(await staff_orders.owners_of(order.id)) == [MAX_ID]
+        assert list(await staff_orders.list_owners(order.id)) == [MAX_ID]
         again = replace(an_order(1, owner=MAX_ID), placed_at=LATEST - timedelta(microseconds=1))
         assert await orders.add(again, owner=owner.id, key=key) == paid
 
@@ -110,7 +110,7 @@ class OrderValuesContract(OrderHooks):
             page = await orders.list_owned(OrderQuery(before=before, limit=2), owner=owner.id)
             assert [order.id for order in page] == [255, 128]
         for i in IDS:
-            assert sorted(await staff_orders.owners_of(OrderId(i))) == IDS
+            assert sorted(await staff_orders.list_owners(OrderId(i))) == IDS
 
     async def test_order_keeps_all_but_status_and_version(self, orders: OrderRepository) -> None:
         """A change of any other field is ignored."""

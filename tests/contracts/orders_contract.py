@@ -417,9 +417,9 @@ class OrderRepositoryContract(OrderValuesContract, OrderRacesContract):
         self, orders: OrderRepository, staff_orders: StaffOrders
     ) -> None:
         await self.place_all(orders, [ALICE, BOB], [an_order(7, 1), an_order(7, 2), an_order(8, 2)])
-        assert sorted(await staff_orders.owners_of(OrderId(7))) == [ALICE.id, BOB.id]
-        assert list(await staff_orders.owners_of(OrderId(8))) == [BOB.id]
-        assert list(await staff_orders.owners_of(OrderId(9))) == []
+        assert sorted(await staff_orders.list_owners(OrderId(7))) == [ALICE.id, BOB.id]
+        assert list(await staff_orders.list_owners(OrderId(8))) == [BOB.id]
+        assert list(await staff_orders.list_owners(OrderId(9))) == []
 
     # Purging
 

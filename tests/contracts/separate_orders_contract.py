@@ -94,7 +94,7 @@ class SeparateOrdersContract(OrderRepositoryContract):
         await get_separate(orders).refuse_orders(ALICE.id, until=EVER)
         assert await orders.get_owned(OrderId(7), owner=ALICE.id) == delivered()
         assert list(await orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)) == [delivered()]
-        assert list(await get_separate(orders).owners_of(OrderId(7))) == [ALICE.id]
+        assert list(await get_separate(orders).list_owners(OrderId(7))) == [ALICE.id]
 
     async def test_owner_is_refused_or_has_an_open_order_in_two_processes(
         self, orders: OrderRepository

@@ -90,7 +90,7 @@ class InMemoryStaffOrders(StaffOrders):
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+    async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
         """Scan all orders."""
         return [owner for owner, each in self._tables.orders if each == order_id]
 

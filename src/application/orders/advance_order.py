@@ -24,7 +24,7 @@ class AdvanceOrder:
     async def __call__(
         self, order_id: OrderId, status: OrderStatus, *, owner: UserId | None = None
     ) -> Order:
-        owners = [owner] if owner is not None else await self.staff_orders.owners_of(order_id)
+        owners = [owner] if owner is not None else await self.staff_orders.list_owners(order_id)
         if len(owners) > 1:
             raise AmbiguousOrderId(owners)
         for only in owners:

@@ -97,7 +97,7 @@ class StaffOrders(Protocol):
     """Orders for staff, by id only. Raises `StorageUnavailable`."""
 
     @abstractmethod
-    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+    async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
         """Return all users with an order of this id, rarely more than one.
 
         This is the only query without an owner. Later queries carry the owner again.

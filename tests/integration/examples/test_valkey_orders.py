@@ -137,7 +137,7 @@ async def test_orders_in_valkey_are_served_to_users_in_sqlite(
     assert [order["id"] for order in listed] == [placed["id"]]
     assert (await shop.get(location, headers=bob)).status_code == 404
     assert (await shop.get("/orders", headers=bob)).json()["orders"] == []
-    assert await orders.owners_of(OrderId(int(placed["id"])))
+    assert await orders.list_owners(OrderId(int(placed["id"])))
     again = [await place_order(shop, alice, Idempotency_Key="tea") for _ in range(2)]
     assert again[0].json()["id"] == again[1].json()["id"]
     assert (await shop.get("/readyz")).status_code == 200

@@ -128,7 +128,7 @@ CALLS: dict[str, Call] = {
         OrderId(ORDERS), owner=BUSY, change=lambda order: order
     ),
     "orders.purge_expired_keys": lambda s: s.orders.purge_expired_keys(expired_by=NOW, limit=50),
-    "staff_orders.owners_of": lambda s: s.staff_orders.owners_of(OrderId(7)),
+    "staff_orders.list_owners": lambda s: s.staff_orders.list_owners(OrderId(7)),
     "users.find": lambda s: s.users.find(Username("user1")),
     "users.get": lambda s: s.users.get(BUSY),
     "users.add": lambda s: s.users.add(Username("user3"), HASH),

@@ -538,5 +538,5 @@ class ForgetsOrdersWithTheirKeys(InMemoryOrderRepository):
 class FindsOneOwner(InMemoryStaffOrders):
     """Ids are taken for unique."""
 
-    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
-        return (await super().owners_of(order_id))[:1]
+    async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
+        return (await super().list_owners(order_id))[:1]

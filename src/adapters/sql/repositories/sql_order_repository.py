@@ -173,7 +173,7 @@ class SqlStaffOrders(StaffOrders):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def owners_of(self, order_id: OrderId) -> Sequence[UserId]:
+    async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
         """Read the owners from the index."""
         query = select(col(OrderRow.owner_id)).where(col(OrderRow.id) == order_id)
         rows = await self._database.read(lambda connection: connection.scalars(query).all())
