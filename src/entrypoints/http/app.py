@@ -3,23 +3,21 @@
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
-from ordergate.entrypoints.http.openapi import install_openapi
+from ordergate.entrypoints.http.openapi.document import LICENSE, TAGS, install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import install_error_handlers
 from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import Services
-
-_IDENTITY_ROUTERS = (login, accounts, sessions, discovery)
-"""Routers of services that issue tokens themselves."""
 
 _DEFAULT_DESCRIPTION = (
     "Sign in at `POST /login`, place orders, and look after those that are yours."
@@ -54,6 +52,9 @@ def create_app(services: Services) -> FastAPI:
             if settings.issues_tokens
             else _EXTERNAL_ISSUER_DESCRIPTION.format(settings.issuer)
         ),
+        openapi_tags=[dict(tag) for tag in TAGS],
+        license_info=LICENSE,
+        servers=[{"url": settings.issuer.removesuffix("/")}] if settings.issues_tokens else None,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -63,10 +64,8 @@ def create_app(services: Services) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
-    for module in (orders, *(_IDENTITY_ROUTERS if settings.issues_tokens else ()), health, docs):
-        app.include_router(module.router)
-    if settings.issues_tokens and settings.sign_up:
-        app.include_router(accounts.sign_up)
+    for router in _list_routers(settings):
+        app.include_router(router)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
@@ -98,5 +97,21 @@ def create_app(services: Services) -> FastAPI:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
         app.add_middleware(BoundedForwarding)
     install_error_handlers(app)
-    install_openapi(app, issues_tokens=settings.issues_tokens)
+    install_openapi(app, settings)
     return app
+
+
+def _list_routers(settings: Settings) -> list[APIRouter]:
+    """Return the routers in the order of the OpenAPI document."""
+    if not settings.issues_tokens:
+        return [orders.router, health.router, docs.router]
+    return [
+        login.router,
+        orders.router,
+        *([accounts.sign_up] if settings.sign_up else []),
+        accounts.router,
+        sessions.router,
+        discovery.router,
+        health.router,
+        docs.router,
+    ]

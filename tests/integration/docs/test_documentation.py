@@ -80,7 +80,7 @@ def test_notes_of_the_guide_require_a_token_after_the_change(alice: Path, start:
         assert answer.json() == ["Water the plants"]
         assert answer.headers["cache-control"] == "private, no-store"
         operation = client.get("/openapi.json").json()["paths"]["/notes"]["get"]
-    assert operation["security"] == [{"password": []}]
+    assert operation["security"] == [{"password": []}, {"bearer": []}]
     assert {"200", "401", "422", "500", "503"} <= operation["responses"].keys()
 
 

@@ -314,13 +314,14 @@ async def test_openapi_document_has_no_login_with_an_external_issuer(
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "An access token of the issuer that this service accepts.",
+            "description": "An access token, for a client that has it from elsewhere.",
         }
     }
     operation = document["paths"]["/order"]["get"]
     assert operation["security"] == [{"bearer": ["orders:read"]}]
-    examples = operation["responses"]["503"]["content"]["application/problem+json"]["examples"]
-    assert "issuer-unavailable" in examples
+    component = operation["responses"]["503"]["$ref"].rpartition("/")[2]
+    content = document["components"]["responses"][component]["content"]
+    assert "issuer-unavailable" in content["application/problem+json"]["examples"]
 
 
 # All of it

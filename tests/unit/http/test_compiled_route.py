@@ -28,6 +28,7 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.compiled.route_table import RouteTable, compile_routes
+from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 
 
@@ -162,6 +163,11 @@ def compiled(*routers: APIRouter, max_body_size: int = 1_000_000) -> FastAPI:
     return app
 
 
+async def answer_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return error.problem.response("")
+
+
 @pytest.fixture
 def clients() -> list[httpx.AsyncClient]:
     """Return clients of the same routes, answered by FastAPI and compiled."""
@@ -170,10 +176,11 @@ def clients() -> list[httpx.AsyncClient]:
         by_fastapi.include_router(make())
     for app in (by_fastapi, by_table):
         app.add_exception_handler(TableTaken, table_taken)
-    return [read_client_id(app) for app in (by_fastapi, by_table)]
+        app.add_exception_handler(ProblemError, answer_problem)
+    return [make_client(app) for app in (by_fastapi, by_table)]
 
 
-def read_client_id(app: FastAPI) -> httpx.AsyncClient:
+def make_client(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in.process")
 
 
@@ -263,7 +270,7 @@ async def test_body_is_not_read_when_the_caller_is_refused() -> None:
         raise AssertionError("it was read")
 
     headers = {"User-Agent": "nobody", "Content-Type": "application/json"}
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         answer = await client.post("/chairs/7", content=body(), headers=headers)
     assert answer.status_code == 403
 
@@ -289,7 +296,7 @@ async def test_dependencies_are_called_again_after_a_slow_body(
         return f"{table.name} {id} {caller}"
 
     app = compiled(router)
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         answer = await client.post("/tables/7", json={"name": "oak"})
     assert answer.json() == f"oak 7 caller of call {calls}"
 
@@ -326,7 +333,7 @@ def test_simple_routes_alone_are_compiled() -> None:
 
 
 async def answer(app: FastAPI, path: str) -> str:
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         return (await client.get(path)).text
 
 
@@ -386,7 +393,7 @@ async def test_router_included_later_is_answered_by_fastapi() -> None:
 async def test_exception_handler_added_after_the_routes_answers() -> None:
     app = compiled(routes())
     app.add_exception_handler(TableTaken, table_taken)
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         assert (await client.get("/tables?name=old")).status_code == 409
 
 
@@ -424,7 +431,7 @@ async def test_result_that_breaks_the_response_model_is_an_error() -> None:
         return {"title": "of no table"}
 
     app = compiled(router)
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         with pytest.raises(ResponseValidationError):
             await client.get("/table")
 
@@ -441,7 +448,7 @@ async def test_error_after_the_answer_started_is_not_answered() -> None:
         return StreamingResponse(pieces())
 
     app = compiled(router)
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         with pytest.raises(HTTPException):
             await client.get("/stream")
 
@@ -459,7 +466,7 @@ async def test_body_limit_is_skipped_for_get_without_a_body_alone() -> None:
 
     app = compiled(router, max_body_size=100)
     body = json.dumps({"name": "x" * 100})
-    async with read_client_id(app) as client:
+    async with make_client(app) as client:
         for path, status in (("/chairs", 413), ("/tables", 200)):
             answer = await client.request(
                 "GET", path, content=body, headers={"Content-Type": "application/json"}

@@ -12,13 +12,14 @@ from ordergate.application.errors import (
     UsernameTaken,
     WrongPassword,
 )
+from ordergate.domain import user as domain
 from ordergate.domain.errors import WeakPassword
-from ordergate.domain.user import MAX_PASSWORD_BYTES, User
-from ordergate.entrypoints.http.openapi import problems
+from ordergate.domain.user import MAX_ID, MAX_PASSWORD_BYTES
+from ordergate.entrypoints.http.openapi.responses import INT64, problems, with_example
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
-from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_json import BODY_PROBLEMS, StrictJsonRoute
 from ordergate.entrypoints.http.security import AccountHolder
 from ordergate.entrypoints.http.services import get_services
 
@@ -31,14 +32,13 @@ sign_up = APIRouter(**_options)
 router = APIRouter(**_options)
 
 _TOO_SHORT = to_problem(WeakPassword("A password must have at least 15 characters."))
-_Username = Annotated[str, Field(min_length=1, max_length=256, examples=["alice"])]
+_Username = Annotated[str, Field(min_length=1, max_length=256)]
 _Password = Annotated[
     str,
     Field(
         min_length=1,
         max_length=MAX_PASSWORD_BYTES,
         json_schema_extra={"format": "password"},
-        examples=["a pot of tea at four"],
     ),
 ]
 
@@ -50,12 +50,18 @@ class _Body(BaseModel):
 class NewUser(_Body):
     """An account to register."""
 
+    model_config = with_example(username="alice", password="a pot of tea at four")
+
     username: _Username
     password: _Password
 
 
 class NewPassword(_Body):
     """A password change."""
+
+    model_config = with_example(
+        current_password="ordergate-demo", new_password="a pot of tea at four"
+    )
 
     current_password: _Password
     new_password: _Password
@@ -64,19 +70,21 @@ class NewPassword(_Body):
 class Confirmation(_Body):
     """The password of the caller."""
 
+    model_config = with_example(password="ordergate-demo")
+
     password: _Password
 
 
-class UserOut(BaseModel):
+class User(BaseModel):
     """An account."""
 
-    model_config = ConfigDict(title="User")
+    model_config = with_example(id=1, username="user1")
 
-    id: int = Field(ge=1, examples=[1])
-    username: str = Field(description="The stored form: lower case, NFC.", examples=["alice"])
+    id: int = Field(ge=1, le=MAX_ID, json_schema_extra=INT64)
+    username: str = Field(description="The stored form: lower case, NFC.")
 
     @classmethod
-    def from_domain(cls, user: User) -> Self:
+    def from_domain(cls, user: domain.User) -> Self:
         """Convert an account."""
         return cls(id=user.id, username=user.username.value)
 
@@ -86,21 +94,21 @@ class UserOut(BaseModel):
     name="register_user",
     summary="Register an account",
     status_code=201,
-    responses=problems(UsernameTaken, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
+    responses=problems(UsernameTaken, *BODY_PROBLEMS, _TOO_SHORT, Throttled, Overloaded),
 )
 async def register_user(
     new: NewUser, request: Request, origin: RequestOrigin, response: Response
-) -> UserOut:
+) -> User:
     """Register an account. Sign in afterwards."""
     user = await get_services(request).register_user()(new.username, new.password, origin=origin)
     response.headers["Location"] = "/me"
-    return UserOut.from_domain(user)
+    return User.from_domain(user)
 
 
 @router.get("/me", name="get_account", summary="See your account")
-async def get_account(user: AccountHolder, request: Request) -> UserOut:
+async def get_account(user: AccountHolder, request: Request) -> User:
     """Return your account."""
-    return UserOut.from_domain(await get_services(request).get_account()(user=user.id))
+    return User.from_domain(await get_services(request).get_account()(user=user.id))
 
 
 @router.put(
@@ -108,7 +116,7 @@ async def get_account(user: AccountHolder, request: Request) -> UserOut:
     name="change_password",
     summary="Change your password",
     status_code=204,
-    responses=problems(WrongPassword, NOT_JSON, _TOO_SHORT, Throttled, Overloaded),
+    responses=problems(WrongPassword, *BODY_PROBLEMS, _TOO_SHORT, Throttled, Overloaded),
 )
 async def change_password(
     new: NewPassword,
@@ -126,7 +134,7 @@ async def change_password(
     name="close_account",
     summary="Close your account",
     status_code=204,
-    responses=problems(WrongPassword, NOT_JSON, AccountHasOpenOrders, Throttled, Overloaded),
+    responses=problems(WrongPassword, *BODY_PROBLEMS, AccountHasOpenOrders, Throttled, Overloaded),
 )
 async def close_account(
     confirmation: Confirmation,

@@ -1,10 +1,10 @@
 """`POST /login` and `POST /revoke`: OAuth2's token endpoint, and revocation (RFC 7009)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ordergate.application.errors import (
     InvalidCredentials,
@@ -16,9 +16,9 @@ from ordergate.application.errors import (
     UnsupportedTokenType,
 )
 from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.entrypoints.http.identity.forms import LoginForm, RevokeForm, document_form
 from ordergate.entrypoints.http.identity.oauth import (
     FIRST_PARTY,
-    FORM,
     INVALID_CLIENT,
     NOT_A_FORM,
     missing_field,
@@ -26,7 +26,7 @@ from ordergate.entrypoints.http.identity.oauth import (
     read_form,
     read_scope,
 )
-from ordergate.entrypoints.http.openapi import problems
+from ordergate.entrypoints.http.openapi.responses import problems, with_example
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
@@ -41,89 +41,25 @@ UNSUPPORTED_GRANT_TYPE = oauth_problem(
 )
 MISSING_FIELD = missing_field("username").problem
 
-_SCOPES = f"({'|'.join(Scope)})"
 
-
-class LoginForm(BaseModel):
-    """A user name and a password, or a refresh token.
-
-    This model is for the document only, like `RevokeForm`: `read_form` reads more strictly than
-    pydantic.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "additionalProperties": {"type": "string"},
-            "anyOf": [
-                {
-                    "required": ["username", "password"],
-                    "properties": {"grant_type": {"const": "password"}},
-                },
-                {
-                    "required": ["grant_type", "refresh_token"],
-                    "properties": {"grant_type": {"const": "refresh_token"}},
-                },
-            ],
-        }
-    )
-
-    grant_type: Literal["password", "refresh_token"] = "password"
-    username: str = Field(default="", min_length=1, examples=["user1"])
-    password: str = Field(
-        default="",
-        min_length=1,
-        json_schema_extra={"format": "password"},
-        examples=["ordergate-demo"],
-    )
-    refresh_token: str = Field(default="", min_length=1, description="With its grant type.")
-    scope: str = Field(
-        default="",
-        pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
-        description="The scope of the access token, separated by spaces; every scope if empty.",
-    )
-    client_id: str = Field(
-        default="",
-        pattern=r"^[\x20-\x7e]*$",
-        max_length=255,
-        description="Names the client in the token.",
-    )
-
-
-class RevokeForm(BaseModel):
-    """A token to revoke."""
-
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "string"}})
-
-    token: str = Field(min_length=1, description="A refresh token or an access token.")
-    token_type_hint: str = Field(
-        default="", description="Ignored: the token itself shows its type."
-    )
-    client_id: str = Field(default="", pattern=r"^[\x20-\x7e]*$", max_length=255)
-
-
-class TokenOut(BaseModel):
+class Tokens(BaseModel):
     """The answer of RFC 6749, section 5.1."""
 
-    model_config = ConfigDict(
-        title="Token",
-        json_schema_extra={
-            "examples": [
-                {
-                    "access_token": "eyJ…",
-                    "token_type": "bearer",
-                    "expires_in": 900,
-                    "refresh_token": "ogr_…",
-                    "scope": "account orders:read orders:write",
-                }
-            ]
-        },
+    model_config = with_example(
+        access_token="eyJ…",
+        token_type="bearer",
+        expires_in=900,
+        refresh_token="ogr_…",
+        scope="account orders:read orders:write",
     )
 
     access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")
     token_type: Literal["bearer"]
-    expires_in: int = Field(description="Seconds until the access token expires.")
+    expires_in: int = Field(
+        ge=1, le=86_400, description="The number of seconds until the access token expires."
+    )
     refresh_token: str = Field(description="Can be used once; the answer has the next one.")
-    scope: str = Field(description="The scope of the access token.")
+    scope: str = Field(description="The scopes of the access token, separated by spaces.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +102,6 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     )
 
 
-def _document_form(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
-
-
 @router.post(
     "/login",
     name="login",
@@ -188,14 +119,14 @@ def _document_form(model: type[BaseModel]) -> dict[str, Any]:
         TooManyRequests,
         Overloaded,
     ),
-    openapi_extra=_document_form(LoginForm),
+    openapi_extra=document_form(LoginForm),
 )
 async def login(
     grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
     request: Request,
     origin: RequestOrigin,
     response: Response,
-) -> TokenOut:
+) -> Tokens:
     """Exchange a user name and a password, or a refresh token, for tokens."""
     if isinstance(grant, PasswordGrant):
         given = await get_services(request).authenticate_user()(
@@ -211,7 +142,7 @@ async def login(
         )
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
-    return TokenOut(
+    return Tokens(
         access_token=given.access.value,
         token_type="bearer",
         expires_in=given.access.expires_in,
@@ -229,7 +160,7 @@ async def login(
     responses=problems(
         UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
     ),
-    openapi_extra=_document_form(RevokeForm),
+    openapi_extra=document_form(RevokeForm),
 )
 async def revoke(request: Request, origin: RequestOrigin) -> Response:
     """End the session of a token. An unknown token gets the same answer."""

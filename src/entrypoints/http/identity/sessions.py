@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ordergate.application.errors import SessionNotFound, TooManyRequests
-from ordergate.domain.session import Session, SessionId
-from ordergate.entrypoints.http.openapi import problems
+from ordergate.domain import session as domain
+from ordergate.domain.session import SessionId
+from ordergate.entrypoints.http.openapi.responses import problems, with_example
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
@@ -22,26 +23,36 @@ router = APIRouter(
     route_class=StrictJsonRoute,
 )
 
-_ID = "0f8fad5bd9cb469fa16570867728950e"
-_RULE = "String should match pattern '^[0-9a-f]{32}$'"
+_CURRENT = "current"
+_PATTERN = f"^([0-9a-f]{{32}}|{_CURRENT})$"
+_RULE = f"String should match pattern '{_PATTERN}'"
 
 
-class SessionOut(BaseModel):
+class Session(BaseModel):
     """An active session."""
 
-    model_config = ConfigDict(title="Session")
+    model_config = with_example(
+        id="0f8fad5bd9cb469fa16570867728950e",
+        started_at="2026-01-01T09:00:01Z",
+        last_used_at="2026-01-02T09:00:01Z",
+        expires_at="2026-01-16T09:00:01Z",
+        client_id="first-party",
+        address="192.0.2.7",
+        scope="account orders:read orders:write",
+        current=True,
+    )
 
-    id: str = Field(examples=[_ID])
+    id: str
     started_at: datetime = Field(description="RFC 3339, UTC.")
     last_used_at: datetime = Field(description="The latest sign-in or refresh; RFC 3339, UTC.")
     expires_at: datetime = Field(description="When to sign in again at the latest.")
-    client_id: str = Field(examples=["first-party"])
-    address: str = Field(description="Where the sign-in came from.", examples=["192.0.2.7"])
-    scope: str = Field(examples=["account orders:read orders:write"])
+    client_id: str
+    address: str = Field(description="Where the sign-in came from.")
+    scope: str = Field(description="The granted scopes, separated by spaces.")
     current: bool = Field(description="Whether it is the session of this request.")
 
     @classmethod
-    def from_domain(cls, session: Session, current: SessionId | None) -> Self:
+    def from_domain(cls, session: domain.Session, current: SessionId | None) -> Self:
         """Convert a session."""
         return cls(
             id=session.id,
@@ -61,10 +72,10 @@ class SessionOut(BaseModel):
     summary="See where you are signed in",
     responses=problems(TooManyRequests),
 )
-async def list_sessions(user: AccountHolder, request: Request) -> list[SessionOut]:
+async def list_sessions(user: AccountHolder, request: Request) -> list[Session]:
     """Return your active sessions, most recently used first."""
     sessions = await get_services(request).list_sessions()(user=user.id)
-    return [SessionOut.from_domain(session, user.session) for session in sessions]
+    return [Session.from_domain(session, user.session) for session in sessions]
 
 
 @router.delete(
@@ -75,13 +86,23 @@ async def list_sessions(user: AccountHolder, request: Request) -> list[SessionOu
     responses=problems(SessionNotFound, invalid_parameter(("path", "id", _RULE))),
 )
 async def end_session(
-    id: Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=[_ID])],
+    id: Annotated[
+        str,
+        Path(
+            pattern=_PATTERN,
+            description=f"The session's id, or `{_CURRENT}` for the session of the access token.",
+            examples=[_CURRENT],
+        ),
+    ],
     user: AccountHolder,
     request: Request,
     origin: RequestOrigin,
 ) -> None:
     """End one of your sessions. Sessions of other users are not found."""
-    await get_services(request).end_session()(SessionId(id), user=user.id, origin=origin)
+    session = user.session if id == _CURRENT else SessionId(id)
+    if session is None:
+        raise SessionNotFound
+    await get_services(request).end_session()(session, user=user.id, origin=origin)
 
 
 @router.delete("/sessions", name="end_sessions", summary="Sign out everywhere", status_code=204)

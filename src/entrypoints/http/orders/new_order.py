@@ -15,6 +15,8 @@ from ordergate.domain.order import (
     MAX_SKU_LENGTH,
     OrderLine,
 )
+from ordergate.entrypoints.http.openapi.responses import with_example
+from ordergate.entrypoints.http.orders.schemas import EXAMPLE_LINE, Currency
 from ordergate.entrypoints.http.problems.catalog import MAX_FLAWS
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
 
@@ -37,53 +39,36 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class OrderLineIn(_Body):
+class NewOrderLine(_Body):
     """A line of a new order."""
 
-    model_config = ConfigDict(title="NewOrderLine")
-
-    sku: str = Field(
-        min_length=1,
-        max_length=MAX_SKU_LENGTH,
-        description="Printable characters.",
-        examples=["POT-CAST-IRON"],
-    )
+    sku: str = Field(min_length=1, max_length=MAX_SKU_LENGTH, description="Printable characters.")
     name: str = Field(
         min_length=1,
         max_length=MAX_NAME_LENGTH,
         description="As people write it: no control characters, no line breaks.",
-        examples=["Cast-iron teapot"],
     )
-    quantity: int = Field(ge=1, le=MAX_QUANTITY, examples=[1])
+    quantity: int = Field(ge=1, le=MAX_QUANTITY)
     unit_price: Annotated[
         str,
         AfterValidator(_price),
         Field(
             description="At most as many decimal places as the currency has.",
             json_schema_extra={"pattern": f"^{_PRICE.pattern}$"},
-            examples=["64.00"],
         ),
     ]
 
 
-class OrderIn(_Body):
-    """A new order."""
+class NewOrder(_Body):
+    """A new order, in one currency."""
 
-    model_config = ConfigDict(title="NewOrder")
+    model_config = with_example(currency="EUR", lines=[EXAMPLE_LINE])
 
-    currency: Annotated[
-        str,
-        AfterValidator(_currency),
-        Field(
-            description="ISO 4217, for every line.",
-            json_schema_extra={"enum": sorted(MINOR_DIGITS)},
-            examples=["EUR"],
-        ),
-    ]
-    lines: list[OrderLineIn] = Field(min_length=1, max_length=MAX_LINES)
+    currency: Annotated[Currency, AfterValidator(_currency)]
+    lines: list[NewOrderLine] = Field(min_length=1, max_length=MAX_LINES)
 
 
-def to_order_lines(new: OrderIn) -> tuple[OrderLine, ...]:
+def to_order_lines(new: NewOrder) -> tuple[OrderLine, ...]:
     """Convert the lines. Raises a problem 422 that names the invalid ones."""
     made, flaws = [], []
     for number, line in enumerate(new.lines):

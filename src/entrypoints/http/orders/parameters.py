@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.http.openapi.responses import INT64
 
 MAX_LIMIT = 200
 ID_RULE = f"must be a whole number from 1 to {MAX_ID}"
@@ -57,12 +58,18 @@ def _status(text: str) -> OrderStatus:
 InStatus = Annotated[
     OrderStatus | SkipJsonSchema[None],
     BeforeValidator(_status),
-    Query(description="Only orders with this status."),
+    Query(description="Only orders with this status.", examples=[OrderStatus.PLACED.value]),
 ]
 
 _Id = Annotated[
     int,
-    Field(ge=1, le=MAX_ID, description="The order's id.", examples=[1]),
+    Field(
+        ge=1,
+        le=MAX_ID,
+        description="The order's id.",
+        examples=[1],
+        json_schema_extra=INT64,
+    ),
     BeforeValidator(_order_id),
 ]
 IdInPath = Annotated[_Id, Path()]

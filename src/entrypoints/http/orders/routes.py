@@ -16,11 +16,12 @@ from ordergate.application.errors import (
 )
 from ordergate.application.ports.orders import Position
 from ordergate.application.ports.tokens import Caller
+from ordergate.domain import order as domain
 from ordergate.domain.errors import InvalidMoney, InvalidTransition
-from ordergate.domain.order import Order, OrderId
-from ordergate.entrypoints.http.openapi import header, problems, with_headers
+from ordergate.domain.order import OrderId
+from ordergate.entrypoints.http.openapi.responses import header, problems, with_headers
 from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderFilters
-from ordergate.entrypoints.http.orders.new_order import OrderIn, to_order_lines
+from ordergate.entrypoints.http.orders.new_order import NewOrder, to_order_lines
 from ordergate.entrypoints.http.orders.parameters import (
     ID_RULE,
     IdInPath,
@@ -30,7 +31,7 @@ from ordergate.entrypoints.http.orders.parameters import (
     PlacedBefore,
     PlacedFrom,
 )
-from ordergate.entrypoints.http.orders.schemas import OrderOut, OrderPageOut
+from ordergate.entrypoints.http.orders.schemas import Order, OrderPage
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import (
@@ -43,7 +44,7 @@ from ordergate.entrypoints.http.requests.conditional import (
     read_preconditions,
 )
 from ordergate.entrypoints.http.requests.idempotency import KEY_HEADER, MALFORMED_KEY, Key
-from ordergate.entrypoints.http.requests.strict_json import NOT_JSON, StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_json import BODY_PROBLEMS, StrictJsonRoute
 from ordergate.entrypoints.http.security import OrderReader, OrderWriter
 from ordergate.entrypoints.http.services import get_services
 
@@ -66,11 +67,11 @@ _LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ
 _UNCHANGED = with_headers(304, "The order has not changed.", ETag=ETAG)
 
 
-def _order_path(order: Order) -> str:
+def _order_path(order: domain.Order) -> str:
     return f"/orders/{order.id}"
 
 
-def _cache_headers(order: Order) -> Mapping[str, str]:
+def _cache_headers(order: domain.Order) -> Mapping[str, str]:
     """Let only the caller store the order, and only with revalidation.
 
     `no-transform` forbids proxies to compress it, which would weaken or remove its entity tag.
@@ -86,7 +87,7 @@ def _cache_headers(order: Order) -> Mapping[str, str]:
     "/order",
     name="read_order_by_query",
     summary="Read one of your orders, by query",
-    response_model=OrderOut,
+    response_model=Order,
     responses=problems(
         OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("query", "id", ID_RULE))
     )
@@ -99,7 +100,7 @@ async def read_order_by_query(
     user: OrderReader,
     request: Request,
     response: Response,
-) -> OrderOut | Response:
+) -> Order | Response:
     """Return the same as `GET /orders/{id}`."""
     return await _read_order(OrderId(id), user, request, response)
 
@@ -108,7 +109,7 @@ async def read_order_by_query(
     "/orders/{id}",
     name="read_order",
     summary="Read one of your orders",
-    response_model=OrderOut,
+    response_model=Order,
     responses=problems(
         OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("path", "id", ID_RULE))
     )
@@ -121,21 +122,21 @@ async def read_order(
     user: OrderReader,
     request: Request,
     response: Response,
-) -> OrderOut | Response:
+) -> Order | Response:
     """Return one of your orders. Orders of other users are not found."""
     return await _read_order(OrderId(id), user, request, response)
 
 
 async def _read_order(
     id: OrderId, user: Caller, request: Request, response: Response
-) -> OrderOut | Response:
+) -> Order | Response:
     conditions = read_preconditions(request)
     order = await get_services(request).get_own_order()(id, owner=user.id)
     conditions.check_if_match(order.version)
     if conditions.matches_if_none_match(order.version):
         return Response(status_code=304, headers=_cache_headers(order))
     response.headers.update(_cache_headers(order))
-    return OrderOut.from_domain(order)
+    return Order.from_domain(order)
 
 
 @router.post(
@@ -144,7 +145,7 @@ async def _read_order(
     summary="Place an order",
     status_code=201,
     responses=problems(
-        NOT_JSON,
+        *BODY_PROBLEMS,
         MALFORMED_KEY,
         IdempotencyKeyReused,
         _WRONG_LINE,
@@ -156,12 +157,12 @@ async def _read_order(
     openapi_extra=KEY_HEADER,
 )
 async def place_order(
-    new: OrderIn, user: OrderWriter, key: Key, request: Request, response: Response
-) -> OrderOut:
+    new: NewOrder, user: OrderWriter, key: Key, request: Request, response: Response
+) -> Order:
     """Place an order. A repeat with the same key gets the first answer again."""
     order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
     response.headers.update({"Location": _order_path(order), **_cache_headers(order)})
-    return OrderOut.from_domain(order)
+    return Order.from_domain(order)
 
 
 async def _read_filters(
@@ -191,7 +192,7 @@ async def list_orders(
         str | SkipJsonSchema[None],
         Query(description="The `cursor` of the previous page, with the same filters."),
     ] = None,
-) -> OrderPageOut:
+) -> OrderPage:
     """Return a page of your orders, newest first. `next_cursor` and `Link` name the next page."""
     before = Position(filters.placed_before, 0) if filters.placed_before else None
     if cursor is not None:
@@ -207,8 +208,8 @@ async def list_orders(
     if following is not None:
         query = urlencode({**request.query_params, "limit": limit, "cursor": following})
         response.headers["Link"] = f'</orders?{query}>; rel="next"'
-    return OrderPageOut(
-        orders=[OrderOut.from_domain(order) for order in page.orders], next_cursor=following
+    return OrderPage(
+        orders=[Order.from_domain(order) for order in page.orders], next_cursor=following
     )
 
 
@@ -233,10 +234,10 @@ async def cancel_order(
     user: OrderWriter,
     request: Request,
     response: Response,
-) -> OrderOut:
+) -> Order:
     """Cancel one of your orders that is placed or paid. `If-Match` names the seen version."""
     order = await get_services(request).cancel_order()(
         OrderId(id), owner=user.id, check_version=read_preconditions(request).check_change
     )
     response.headers.update({"Content-Location": _order_path(order), **_cache_headers(order)})
-    return OrderOut.from_domain(order)
+    return Order.from_domain(order)

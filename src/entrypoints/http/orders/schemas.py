@@ -2,58 +2,82 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
+from typing_extensions import TypeAliasType
 
-from ordergate.domain.order import Order, OrderStatus
+from ordergate.domain import order as domain
+from ordergate.domain.money import MINOR_DIGITS
 from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.http.openapi.responses import INT64, with_example
 
-_MONEY = Field(
-    description="A decimal; `minor units: 6400` in a currency whose digits are unknown here.",
-    pattern=r"^(minor units: )?-?(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
-    examples=["64.00"],
+Currency = TypeAliasType(
+    "Currency",
+    Annotated[
+        str, Field(description="A code of ISO 4217.", json_schema_extra={"enum": [*MINOR_DIGITS]})
+    ],
 )
+"""A schema of its own in the OpenAPI document, and in clients a type of its own."""
+
+_Quantity = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": domain.MAX_QUANTITY})]
+_Money = Annotated[
+    str,
+    Field(
+        description="A decimal; `minor units: 6400` in a currency whose digits are unknown here.",
+        pattern=r"^(minor units: )?-?(0|[1-9][0-9]*)(\.[0-9]{1,4})?$",
+    ),
+]
+
+EXAMPLE_LINE: dict[str, Any] = {
+    "sku": "POT-CAST-IRON",
+    "name": "Cast-iron teapot",
+    "quantity": 1,
+    "unit_price": "64.00",
+}
+_ORDER: dict[str, Any] = {
+    "id": 1,
+    "status": "paid",
+    "placed_at": "2026-01-01T09:00:01Z",
+    "currency": "EUR",
+    "total": "64.00",
+    "lines": [EXAMPLE_LINE],
+}
 
 
 # Dataclasses, because a model would validate what the domain has made; a page has many of them.
 
 
 @dataclass(slots=True)
-class OrderLineOut:
+class OrderLine:
     """A line of an order."""
 
-    __pydantic_config__ = ConfigDict(title="OrderLine")
-
-    sku: Annotated[str, Field(examples=["POT-CAST-IRON"])]
-    name: Annotated[str, Field(examples=["Cast-iron teapot"])]
-    quantity: Annotated[int, Field(examples=[1])]
-    unit_price: Annotated[str, _MONEY]
+    sku: str
+    name: str
+    quantity: _Quantity
+    unit_price: _Money
 
 
 @dataclass(slots=True)
-class OrderOut:
+class Order:
     """An order. Amounts are decimal strings with the decimal places of `currency`."""
 
-    __pydantic_config__ = ConfigDict(title="Order")
+    __pydantic_config__ = with_example(**_ORDER)
 
-    id: Annotated[int, Field(ge=1, le=MAX_ID, examples=[1])]
+    id: Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra=INT64)]
     status: Annotated[
         str,
         Field(
-            description=f"{', '.join(OrderStatus)}; another version may have stored another.",
-            examples=["placed"],
+            description=f"{', '.join(domain.OrderStatus)}; another version may have stored another."
         ),
     ]
-    placed_at: Annotated[
-        datetime, Field(description="RFC 3339, UTC.", examples=["2026-01-01T09:00:01Z"])
-    ]
-    currency: Annotated[str, Field(description="ISO 4217.", examples=["EUR"])]
-    total: Annotated[str, _MONEY]
-    lines: list[OrderLineOut]
+    placed_at: Annotated[datetime, Field(description="RFC 3339, UTC.")]
+    currency: Currency
+    total: _Money
+    lines: list[OrderLine]
 
     @classmethod
-    def from_domain(cls, order: Order) -> Self:
+    def from_domain(cls, order: domain.Order) -> Self:
         """Convert an order."""
         return cls(
             id=order.id,
@@ -62,7 +86,7 @@ class OrderOut:
             currency=order.currency,
             total=str(order.total),
             lines=[
-                OrderLineOut(
+                OrderLine(
                     sku=line.sku,
                     name=line.name,
                     quantity=line.quantity,
@@ -74,13 +98,12 @@ class OrderOut:
 
 
 @dataclass(slots=True)
-class OrderPageOut:
+class OrderPage:
     """A page of your orders, newest first."""
 
-    __pydantic_config__ = ConfigDict(title="OrderPage")
+    __pydantic_config__ = with_example(orders=[_ORDER], next_cursor=None)
 
-    orders: list[OrderOut]
+    orders: list[Order]
     next_cursor: Annotated[
-        str | None,
-        Field(description="The `cursor` of the next page; `null` on the last.", examples=[None]),
+        str | None, Field(description="The `cursor` of the next page; `null` on the last.")
     ]

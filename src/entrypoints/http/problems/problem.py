@@ -77,7 +77,7 @@ class InvalidParameter(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
-    location: str = Field(serialization_alias="in", examples=["query"])
+    location: str = Field(alias="in", examples=["query"])
     name: str = Field(examples=["id"])
     detail: str = Field(examples=["must be a whole number from 1 to 9223372036854775807"])
 
@@ -86,19 +86,26 @@ class ProblemDetails(BaseModel):
     """A problem (RFC 9457), with OAuth2's `error` for RFC 6749 and RFC 6750."""
 
     type: str = Field(
-        description="The kind of problem; `about:blank` means that the status suffices."
+        description="The kind of problem. `about:blank` means that the status suffices."
     )
     title: str = Field(description="The status in words.")
-    status: int
+    status: int = Field(ge=400, le=599, description="The HTTP status.")
     detail: str = Field(description="What is wrong, and what to do.")
     request_id: str = Field(
         description="The same as in the header X-Request-ID; quote it in reports."
     )
-    error: str | None = Field(
-        default=None, description="RFC 6749 section 5.2 or RFC 6750 section 3.1."
+    # A factory, because a default would be a part of the schema.
+    error: str = Field(
+        default_factory=str, description="RFC 6749 section 5.2 or RFC 6750 section 3.1."
     )
-    error_description: str | None = Field(default=None, description="The same as `detail`.")
-    errors: list[InvalidParameter] | None = Field(default=None, description="Each wrong parameter.")
+    error_description: str = Field(default_factory=str, description="The same as `detail`.")
+    scope: str = Field(
+        default_factory=str,
+        description="The scopes that the request needs, separated by spaces (RFC 6750).",
+    )
+    errors: list[InvalidParameter] = Field(
+        default_factory=list, description="Each wrong parameter."
+    )
 
 
 def oauth_problem(

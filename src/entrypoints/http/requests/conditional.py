@@ -11,7 +11,7 @@ from typing import Self
 from fastapi import Request
 
 from ordergate.application.errors import OrderChanged
-from ordergate.entrypoints.http.openapi import header, header_parameter
+from ordergate.entrypoints.http.openapi.responses import header, header_parameter
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
 
@@ -154,13 +154,13 @@ CONDITION_HEADERS = {
         header_parameter(
             "If-Match",
             "Only if the order has one of these entity tags, or any for `*`; else 412.",
-            '"1"',
+            _ANY,
         ),
         header_parameter(
             "If-None-Match",
             "Only if the order has none of these entity tags; else 304 for a GET and 412 for any"
             " other method.",
-            '"1"',
+            entity_tag(0),  # of no order
         ),
     ]
 }

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from ordergate.entrypoints.http.openapi import header_parameter
+from ordergate.entrypoints.http.openapi.responses import header_parameter
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_header
 from ordergate.entrypoints.http.requests.fields import field_values
 

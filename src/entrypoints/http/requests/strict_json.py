@@ -3,16 +3,17 @@
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
-from ordergate.entrypoints.http.problems.problem import ProblemError, problem_for_status
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, problem_for_status
 from ordergate.entrypoints.http.requests.conditional import CONDITION_HEADERS
 from ordergate.entrypoints.http.requests.dependants import walk_dependants
 from ordergate.entrypoints.http.requests.fields import field_values
@@ -32,13 +33,22 @@ _LEAST_CHARACTERS = 3
 _MAX_EXPONENT = 18
 """The maximum for an integer below 2^63; a million digits would take minutes."""
 NOT_JSON = problem_for_status(415, detail=f"Send the body as {_JSON}.")
+MALFORMED_JSON = Problem(
+    400, "The JSON body is broken at line 1, column 1: Expecting value.", "malformed-json"
+)
+BODY_PROBLEMS = (NOT_JSON, MALFORMED_JSON)
+"""The problems that a route with a JSON body documents."""
 EMPTY_BODY = object()
+
+
+def _malformed(detail: str) -> ProblemError:
+    return ProblemError(replace(MALFORMED_JSON, detail=detail))
 
 
 async def read_json(request: Request) -> object:
     """Read a body; return `EMPTY_BODY` for an empty one.
 
-    Raises a problem 415 for another media type, and `HTTPException` 400 for malformed JSON.
+    Raises a problem 415 for another media type, and 400 for malformed JSON.
     """
     _require_json(request)
     body = await request.body()
@@ -47,18 +57,18 @@ async def read_json(request: Request) -> object:
     try:
         text = body.decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
     except UnicodeDecodeError:
-        raise HTTPException(400, "The JSON body is not UTF-8.") from None
+        raise _malformed("The JSON body is not UTF-8.") from None
     if text.startswith("\ufeff"):
-        raise HTTPException(400, "The JSON body begins with a byte order mark; send it without.")
+        raise _malformed("The JSON body begins with a byte order mark; send it without.")
     try:
         return _decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise HTTPException(400, f"The JSON body is broken at {where}: {error.msg}.") from None
+        raise _malformed(f"The JSON body is broken at {where}: {error.msg}.") from None
     except RecursionError:
-        raise HTTPException(400, "The JSON body is nested too deeply.") from None
+        raise _malformed("The JSON body is nested too deeply.") from None
     except ValueError:  # a number of more digits than Python reads
-        raise HTTPException(400, "A number of the JSON body is too long.") from None
+        raise _malformed("A number of the JSON body is too long.") from None
 
 
 class StrictJsonRoute(StrictQueryRoute):
@@ -110,7 +120,7 @@ class _StrictRequest(Request):
     async def json(self) -> object:
         try:
             return await read_json(self)
-        except (ProblemError, HTTPException) as error:
+        except ProblemError as error:
             self._error = error
             return _MALFORMED
 
@@ -138,9 +148,7 @@ def _decode(text: str) -> object:
 
     def count() -> None:
         if next(left, None) is None:
-            raise HTTPException(
-                400, f"The JSON body has more than {_MAX_VALUES} objects and fractions."
-            )
+            raise _malformed(f"The JSON body has more than {_MAX_VALUES} objects and fractions.")
 
     return _decoder(count).decode(text)
 
@@ -163,17 +171,15 @@ def _decoder(count: Callable[[], None]) -> json.JSONDecoder:
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(pairs) > _MAX_MEMBERS:
-        raise HTTPException(
-            400, f"An object of the JSON body must have at most {_MAX_MEMBERS} members."
-        )
+        raise _malformed(f"An object of the JSON body must have at most {_MAX_MEMBERS} members.")
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise HTTPException(400, "A member of the JSON body is repeated; send each once.")
+        raise _malformed("A member of the JSON body is repeated; send each once.")
     return members
 
 
 def _no_such_number(_name: str) -> None:
-    raise HTTPException(400, "NaN and Infinity are not valid JSON.")
+    raise _malformed("NaN and Infinity are not valid JSON.")
 
 
 def _number(text: str) -> int | float:

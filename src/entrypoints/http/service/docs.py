@@ -31,15 +31,28 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_START = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  displayRequestDuration: true,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis],
-});
+_START = """// The page calls the service that it came from, whichever address the document has.
+const here = new URL(".", document.baseURI).href;
+const root = document.querySelector("#swagger-ui");
+fetch("openapi.json")
+  .then((answer) => answer.json())
+  .then((spec) => {
+    spec.servers = [{ url: here.replace(/\\/$/, "") }];
+    const password = spec.components.securitySchemes.password?.flows.password;
+    if (password) password.tokenUrl = new URL("login", here).href;
+    SwaggerUIBundle({
+      spec,
+      domNode: root,
+      deepLinking: true,
+      displayRequestDuration: true,
+      tryItOutEnabled: true,
+      validatorUrl: null,
+      presets: [SwaggerUIBundle.presets.apis],
+    });
+  })
+  .catch((error) => {
+    root.textContent = `openapi.json cannot be shown: ${error.message}`;
+  });
 """
 
 

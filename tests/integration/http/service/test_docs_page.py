@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.support.command import PASSWORD, SECONDS
+from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.server import Server
 
 DRIVER = shutil.which("chromedriver")
@@ -30,7 +32,6 @@ OPTIONS = [
     "--no-first-run",
     "--window-size=1200,2000",
 ]
-ORDER = "#operations-orders-read_order_by_query"
 
 pytestmark = [
     pytest.mark.process,
@@ -77,24 +78,31 @@ def read(page: Chrome, selector: str) -> str:
     )
 
 
-def authorize(page: Chrome, username: str) -> None:
+def authorize(page: Chrome, username: str, password: str = PASSWORD) -> None:
     click(page, ".btn.authorize")
     write(page, "#oauth_username", username)
-    write(page, "#oauth_password", PASSWORD)
+    write(page, "#oauth_password", password)
     click(page, "[aria-label='Apply given OAuth2 credentials']")
     # Closing the dialog earlier would race with the token on its way.
     read(page, "[aria-label='Remove authorization']")
     click(page, ".btn-done")
 
 
+def execute(page: Chrome, tag: str, operation: str) -> tuple[str, str]:
+    """Execute an operation as the page fills it in, and return the status and the body shown."""
+    block = f"#operations-{tag}-{operation}"
+    click(page, f"{block} .opblock-summary-control")
+    click(page, f"{block} .execute")
+    answer = f"{block} .live-responses-table .response"
+    status = read(page, f"{answer} .response-col_status").split()[0]
+    bodies = page.find_elements(By.CSS_SELECTOR, f"{answer} .highlight-code code")
+    return status, bodies[0].text if bodies else ""
+
+
 def try_out_order_1(page: Chrome) -> tuple[str, Any]:
     """Execute `GET /order?id=1`, and return the status and the body that the page shows."""
-    click(page, f"{ORDER} .opblock-summary-control")
-    write(page, f"{ORDER} .parameters input", "1")
-    click(page, f"{ORDER} .execute")
-    answer = f"{ORDER} .live-responses-table .response"
-    body = json.loads(read(page, f"{answer} .highlight-code code"))
-    return read(page, f"{answer} .response-col_status").split()[0], body
+    status, body = execute(page, "orders", "read_order_by_query")
+    return status, json.loads(body)
 
 
 def hosts(page: Chrome) -> set[str]:
@@ -147,3 +155,36 @@ def test_docs_page_requests_no_other_host_and_logs_no_error(page: Chrome, served
     try_out_order_1(page)
     assert hosts(page) == {urlsplit(served.url).netloc}
     assert complaints(page) == []
+
+
+@pytest.fixture(scope="module")
+def demo(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serve an order of user1 and none of user2, with the names and passwords of the demo."""
+    folder = tmp_path_factory.mktemp(routes)
+    settings = {"BCRYPT_COST": 4, "SIGN_UP": True, "PASSWORD": DEMO_PASSWORD}
+    for arguments in (["migrate"], ["seed", "--users", 2, "--orders", 1]):
+        assert ordergate(*arguments, cwd=folder, **settings).returncode == 0
+    with ExitStack() as stack:
+        server = Server.start("serve", cwd=folder, BCRYPT_COST=4, SIGN_UP=True)
+        stack.callback(server.stop)
+        yield server
+
+
+def test_first_execution_of_every_operation_succeeds(browser: Chrome, demo: Server) -> None:
+    """An account with open orders cannot be closed, so `close_account` is executed as user2."""
+    paths = httpx.get(f"{demo.url}/openapi.json").json()["paths"]
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    statuses: dict[str, str] = {}
+    signed_in: str | None = None
+    # What changes the password of user1 comes last.
+    for operation in sorted(operations, key=lambda each: each["operationId"] == "change_password"):
+        name = operation["operationId"]
+        user = "user2" if name == "close_account" else "user1"
+        if user != signed_in:
+            browser.get("about:blank")
+            browser.get(f"{demo.url}/docs")
+            authorize(browser, user, DEMO_PASSWORD)
+        statuses[name], _ = execute(browser, operation["tags"][0], name)
+        signed_in = None if name in {"close_account", "end_session", "end_sessions"} else user
+    assert {name: status for name, status in statuses.items() if not status.startswith("2")} == {}
+    assert len(statuses) == len(operations) > 17

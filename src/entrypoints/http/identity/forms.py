@@ -1,0 +1,79 @@
+"""The forms of OAuth2 endpoints as the OpenAPI document describes them.
+
+`read_form` reads them, more strictly than pydantic does.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from ordergate.domain.scope import Scope
+from ordergate.entrypoints.http.identity.oauth import FORM
+from ordergate.entrypoints.http.openapi.responses import with_example
+
+_SCOPES = f"({'|'.join(Scope)})"
+_ClientId = Annotated[
+    str,
+    Field(
+        # A factory, because a default would be a part of the schema.
+        default_factory=str,
+        pattern=r"^[\x20-\x7e]*$",
+        max_length=255,
+        description="Names the client in the token.",
+        examples=["first-party"],
+    ),
+]
+
+
+class LoginForm(BaseModel):
+    """A user name and a password, or a refresh token."""
+
+    model_config = with_example(grant_type="password", username="user1", password="ordergate-demo")
+
+    grant_type: Literal["password", "refresh_token"] = "password"
+    username: str = Field(
+        default_factory=str,
+        min_length=1,
+        description="For the grant type `password`.",
+        examples=["user1"],
+    )
+    password: str = Field(
+        default_factory=str,
+        min_length=1,
+        description="For the grant type `password`.",
+        json_schema_extra={"format": "password"},
+        examples=["ordergate-demo"],
+    )
+    refresh_token: str = Field(
+        default_factory=str,
+        min_length=1,
+        description="For the grant type `refresh_token`.",
+        examples=["ogr_unknown"],
+    )
+    scope: str = Field(
+        default_factory=str,
+        pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
+        description="The scopes of the access token, separated by spaces; all if it is empty.",
+        examples=[" ".join(sorted(Scope))],
+    )
+    client_id: _ClientId
+
+
+class RevokeForm(BaseModel):
+    """A token to revoke."""
+
+    model_config = with_example(token="ogr_unknown")
+
+    token: str = Field(min_length=1, description="A refresh token.", examples=["ogr_unknown"])
+    token_type_hint: str = Field(
+        default_factory=str,
+        description="Ignored: the token itself shows its type.",
+        examples=["refresh_token"],
+    )
+    client_id: _ClientId
+
+
+def document_form(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe the body of a request, as `openapi_extra` of a route."""
+    schema = model.model_json_schema()
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}

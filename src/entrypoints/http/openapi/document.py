@@ -1,0 +1,185 @@
+"""The OpenAPI document, with the problems, examples and addresses of every operation."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from ordergate.application.errors import (
+    CopyUnfinished,
+    InvalidToken,
+    IssuerKeysUnavailable,
+    OutcomeUnknown,
+    RecordUnreadable,
+    SchemaNotCurrent,
+    StorageUnavailable,
+    UnstorableValue,
+)
+from ordergate.domain.user import MAX_ID
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.openapi.responses import merge_responses, problems
+from ordergate.entrypoints.http.openapi.shared import (
+    share_bodies,
+    share_headers,
+    share_problems,
+    show_examples,
+    walk_operations,
+)
+from ordergate.entrypoints.http.problems.catalog import (
+    HEAD_TOO_LARGE,
+    INTERNAL,
+    INVALID_HOST,
+    MALFORMED,
+    MISSING_TOKEN,
+    NO_DESCRIPTORS,
+    REPEATED_AUTHORIZATION,
+    SHUTTING_DOWN,
+    TOO_MANY_FIELDS,
+    insufficient_scope,
+)
+from ordergate.entrypoints.http.problems.problem import (
+    MEDIA_TYPE,
+    ProblemDetails,
+    invalid_parameter,
+    problem_for_status,
+)
+
+TAGS = [
+    {"name": "authentication", "description": "Sign in, renew a session and give a token back."},
+    {"name": "orders", "description": "Place, list, read and cancel your orders."},
+    {"name": "account", "description": "Look after your account and your sessions."},
+    {"name": "discovery", "description": "What OAuth2 clients and other services need to know."},
+    {"name": "health", "description": "What supervisors and load balancers ask."},
+]
+LICENSE = {"name": "MIT", "identifier": "MIT"}
+
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "An access token, for a client that has it from elsewhere.",
+}
+_STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
+
+
+def install_openapi(app: FastAPI, settings: Settings) -> None:
+    """Complete the document of an application.
+
+    With another issuer, the document only says that tokens are JWTs: it cannot know its sign-in,
+    nor the public address of this service.
+    """
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+                servers=app.servers,
+                license_info=app.license_info,
+            )
+            _complete(document, settings)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
+
+
+def _complete(document: dict[str, Any], settings: Settings) -> None:
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    _add_problems(document, issues_tokens=settings.issues_tokens)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schema = ProblemDetails.model_json_schema(
+        by_alias=True, ref_template="#/components/schemas/{model}"
+    )
+    schemas |= {**schema.pop("$defs"), "ProblemDetails": schema}
+    _describe_security(document, settings)
+    share_bodies(document)
+    share_headers(document)
+    share_problems(document)
+    show_examples(document)
+    _write_exactly(document)
+
+
+def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
+    everywhere = problems(
+        MALFORMED,
+        INVALID_HOST,
+        problem_for_status(413),
+        _STRAY_PARAMETER,
+        HEAD_TOO_LARGE,
+        TOO_MANY_FIELDS,
+        INTERNAL,
+        RecordUnreadable,
+        StorageUnavailable,
+        SchemaNotCurrent,
+        CopyUnfinished,
+        SHUTTING_DOWN,
+        NO_DESCRIPTORS,
+    )
+    changing = problems(OutcomeUnknown, UnstorableValue)
+    protected = problems(
+        REPEATED_AUTHORIZATION,
+        MISSING_TOKEN,
+        InvalidToken,
+        UnstorableValue,
+        *(() if issues_tokens else (IssuerKeysUnavailable,)),
+    )
+    for method, operation in walk_operations(document):
+        responses = operation["responses"]
+        if MEDIA_TYPE not in responses.get("422", {"content": ()})["content"]:
+            responses.pop("422", None)  # FastAPI's own, which is never answered
+        merge_responses(responses, everywhere)
+        if method != "get":
+            merge_responses(responses, changing)
+        if operation.get("security"):
+            merge_responses(responses, protected)
+        if scopes := _list_scopes(operation):
+            merge_responses(responses, problems(insufficient_scope(scopes)))
+        operation["responses"] = dict(sorted(responses.items()))
+
+
+def _list_scopes(operation: dict[str, Any]) -> list[str]:
+    return [
+        scope
+        for requirement in operation.get("security", ())
+        for scopes in requirement.values()
+        for scope in scopes
+    ]
+
+
+def _describe_security(document: dict[str, Any], settings: Settings) -> None:
+    """Offer two schemes to every protected operation: sign in, or send a token that one has.
+
+    With another issuer, the second is the only one.
+    """
+    schemes = document["components"].setdefault("securitySchemes", {})
+    schemes["bearer"] = _BEARER
+    if settings.issues_tokens:
+        address = settings.issuer.removesuffix("/")
+        schemes["password"]["flows"]["password"]["tokenUrl"] = f"{address}/login"
+    else:
+        schemes.pop("password", None)
+    for _, operation in walk_operations(document):
+        requirements = operation.setdefault("security", [])
+        for requirement in list(requirements):
+            if "password" in requirement:
+                scopes = requirement["password"]
+                if not settings.issues_tokens:
+                    requirements.remove(requirement)
+                requirements.append({"bearer": scopes})
+
+
+def _write_exactly(node: object) -> None:
+    """Restore integers: FastAPI's model of the document keeps bounds as floats."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and node.get("type") == "integer":
+        for bound in node.keys() & {"minimum", "maximum"}:
+            if float(node[bound]).is_integer():
+                node[bound] = min(int(node[bound]), MAX_ID)
+    for child in children:
+        _write_exactly(child)

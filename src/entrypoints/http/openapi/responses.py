@@ -1,0 +1,107 @@
+"""The parts of the OpenAPI document that routes declare: answers, problems and headers."""
+
+from typing import Any
+
+from pydantic import ConfigDict, JsonValue
+
+from ordergate.application.errors import ApplicationError
+from ordergate.entrypoints.http.problems.catalog import PROBLEMS
+from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem
+
+PROBLEM_SCHEMA = "#/components/schemas/ProblemDetails"
+
+_EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
+_HEADERS = {
+    "Retry-After": "The number of seconds after which to try again (RFC 9110, section 10.2.3).",
+    "WWW-Authenticate": "How to authenticate (RFC 9110, section 11.6.1).",
+}
+"""The headers of problems that the document describes."""
+
+INT64: dict[str, Any] = {"format": "int64"}
+"""For integers above 2^31-1: clients otherwise read them with 32 bits."""
+
+Responses = dict[int | str, dict[str, Any]]
+"""Answers by their status, in the form of FastAPI's parameter `responses`."""
+
+
+def with_example(**values: JsonValue) -> ConfigDict:
+    """Give a model an example, which clients show for each body of this model."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+def problems(*answers: type[ApplicationError] | Problem) -> Responses:
+    """Document problems, and the problems of errors. Each is an example of its answer."""
+    responses: Responses = {}
+    for answer in answers:
+        problem = answer if isinstance(answer, Problem) else PROBLEMS[answer]
+        merge_responses(responses, {str(problem.status): _describe(problem)})
+    return responses
+
+
+def header(description: str, example: str) -> dict[str, Any]:
+    """Document a header of an answer."""
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+def header_parameter(name: str, description: str, example: str, **schema: str) -> dict[str, Any]:
+    """Document an optional header of a request."""
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "examples": [example], **schema, "title": name},
+        "description": description,
+    }
+
+
+def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Responses:
+    """Document a successful answer and its headers."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return {status: {"description": description, "headers": named}}
+
+
+def merge_responses(responses: Responses, added: Responses) -> None:
+    """Add answers. What `responses` has for a status and a media type stays as it is."""
+    for status, more in added.items():
+        known = responses.setdefault(status, {})
+        for name in more.keys() - {"content", "headers"}:
+            known.setdefault(name, more[name])
+        if "headers" in more:
+            known["headers"] = more["headers"] | known.get("headers", {})
+        contents = known.setdefault("content", {})
+        for media_type, content in more.get("content", {}).items():
+            examples = contents.setdefault(media_type, {**content, "examples": {}}).get("examples")
+            if examples is not None:
+                for name, example in content["examples"].items():
+                    _add_example(examples, name, example)
+
+
+def _add_example(examples: dict[str, Any], name: str, example: object) -> None:
+    """Add an example under its name, or under that name and a number."""
+    number = 1
+    key = name
+    while key in examples:
+        if examples[key] == example:
+            return
+        number += 1
+        key = f"{name}-{number}"
+    examples[key] = example
+
+
+def _describe(problem: Problem) -> dict[str, Any]:
+    body = problem.body(_EXAMPLE_ID)
+    described: dict[str, Any] = {
+        "description": body["title"],
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": PROBLEM_SCHEMA},
+                "examples": {problem.name or "problem": {"value": body}},
+            }
+        },
+    }
+    headers = {
+        name: header(_HEADERS[name], value)
+        for name, value in problem.headers.items()
+        if name in _HEADERS
+    }
+    return described | ({"headers": headers} if headers else {})

@@ -1,0 +1,114 @@
+"""Parts of the OpenAPI document that are written once and referenced."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from ordergate.entrypoints.http.openapi.responses import PROBLEM_SCHEMA
+from ordergate.entrypoints.http.problems.problem import reason_phrase
+
+REQUEST_ID = {
+    "description": "Your own `X-Request-ID`, or a new one. The log has it; quote it in reports.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    "example": "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968",
+}
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+def walk_operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the method and the description of each operation."""
+    for path in document["paths"].values():
+        for method in _METHODS:
+            if method in path:
+                yield method, path[method]
+
+
+def show_examples(document: dict[str, Any]) -> None:
+    """Repeat the first example of a schema where clients look for it.
+
+    Swagger UI, Postman and Bruno read the examples of parameters and of media types, and overlook
+    those of schemas.
+    """
+    schemas = document["components"]["schemas"]
+    for _, operation in walk_operations(document):
+        places = list(operation.get("parameters", ()))
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            places += part.get("content", {}).values()
+        for place in places:
+            schema = place.get("schema", {})
+            named = schemas.get(schema.get("$ref", "").rpartition("/")[2], {})
+            examples = schema.get("examples") or named.get("examples")
+            if examples and place.keys().isdisjoint({"example", "examples"}):
+                place["example"] = examples[0]
+
+
+def share_bodies(document: dict[str, Any]) -> None:
+    """Name the schemas of bodies that a route has written out.
+
+    Generators of clients make a usable class of a named schema only.
+    """
+    schemas = document["components"]["schemas"]
+    for _, operation in walk_operations(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = content.get("schema", {})
+            name = schema.get("title", "").replace(" ", "")
+            if name and schemas.setdefault(name, schema) == schema:
+                content["schema"] = {"$ref": f"#/components/schemas/{name}"}
+
+
+def share_headers(document: dict[str, Any]) -> None:
+    """Describe `X-Request-ID`, which every answer carries, once."""
+    document["components"].setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
+    for _, operation in walk_operations(document):
+        for response in operation["responses"].values():
+            response.setdefault("headers", {}).setdefault(
+                "X-Request-ID", {"$ref": "#/components/headers/X-Request-ID"}
+            )
+
+
+def share_problems(document: dict[str, Any]) -> None:
+    """Describe each answer with problems once.
+
+    The name is the reason phrase for the most frequent answer of a status. The others begin with
+    the first operation that has them.
+    """
+    shared = document["components"].setdefault("responses", {})
+    for status, answers in _group_by_status(document).items():
+        phrase = reason_phrase(int(status)).title().replace(" ", "").replace("-", "")
+        for place, users in enumerate(sorted(answers, key=len, reverse=True)):
+            name = _capitalize(users[0]["operationId"]) + phrase if place else phrase
+            shared[name] = users[0]["responses"][status]
+            _list_types(shared[name])
+            for operation in users:
+                operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+
+
+def _group_by_status(document: dict[str, Any]) -> dict[str, list[list[dict[str, Any]]]]:
+    """Group the operations by equal answers of each status."""
+    groups: defaultdict[str, defaultdict[str, list[dict[str, Any]]]]
+    groups = defaultdict(lambda: defaultdict(list))
+    for _, operation in walk_operations(document):
+        for status, response in operation["responses"].items():
+            contents = response.get("content", {}).values()
+            if contents and all(_is_of_problems(content) for content in contents):
+                groups[status][json.dumps(response, sort_keys=True)].append(operation)
+    return {status: list(groups[status].values()) for status in sorted(groups)}
+
+
+def _is_of_problems(content: dict[str, Any]) -> bool:
+    return bool(content.get("schema") == {"$ref": PROBLEM_SCHEMA})
+
+
+def _list_types(response: dict[str, Any]) -> None:
+    """State the values of `type`, beside the reference to the schema.
+
+    Validators check both. Generators of clients overlook it, and make one class for all problems.
+    """
+    for content in response["content"].values():
+        types = sorted({example["value"]["type"] for example in content["examples"].values()})
+        content["schema"] = {"$ref": PROBLEM_SCHEMA, "properties": {"type": {"enum": types}}}
+
+
+def _capitalize(operation_id: str) -> str:
+    return "".join(part.capitalize() for part in operation_id.split("_"))

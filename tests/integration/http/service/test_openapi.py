@@ -1,0 +1,240 @@
+"""`/openapi.json`: what generators of clients, linters and people read."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.support.http_client import PROBLEM
+
+MAX_INT32 = 2**31 - 1
+MAX_INT64 = 2**63 - 1
+EVERYWHERE = {"200", "400", "413", "422", "431", "500", "503"}
+
+
+def make_document(**settings: Any) -> dict[str, Any]:
+    return create_app(Container(settings=Settings(**settings))).openapi()
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return make_document(
+        issuer="https://api.example.com/shop/", signing_secret="x" * 32, sign_up=True
+    )
+
+
+@pytest.fixture(scope="module")
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def walk(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each object with its path."""
+    if isinstance(node, dict):
+        yield path, node
+    children = node.items() if isinstance(node, dict) else enumerate(node)
+    for name, child in children:
+        if isinstance(child, dict | list):
+            yield from walk(child, f"{path}/{name}")
+
+
+async def test_openapi_document_is_served(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+
+
+def test_operations_keep_their_ids_and_order(operations: dict[str, dict[str, Any]]) -> None:
+    assert {name: operation["operationId"] for name, operation in operations.items()} == {
+        "POST /login": "login",
+        "POST /revoke": "revoke",
+        "POST /users": "register_user",
+        "GET /me": "get_account",
+        "PUT /me/password": "change_password",
+        "DELETE /me": "close_account",
+        "GET /sessions": "list_sessions",
+        "DELETE /sessions": "end_sessions",
+        "DELETE /sessions/{id}": "end_session",
+        "POST /orders": "place_order",
+        "GET /orders": "list_orders",
+        "GET /orders/{id}": "read_order",
+        "POST /orders/{id}/cancel": "cancel_order",
+        "GET /order": "read_order_by_query",
+        "GET /.well-known/jwks.json": "jwks",
+        "GET /.well-known/oauth-authorization-server": "server_metadata",
+        "GET /livez": "livez",
+        "GET /readyz": "readyz",
+    }
+    assert next(iter(operations)) == "POST /login"
+
+
+def test_every_integer_states_its_range_and_its_format(document: dict[str, Any]) -> None:
+    integers = {path: node for path, node in walk(document) if node.get("type") == "integer"}
+    assert len(integers) > 8
+    for path, node in integers.items():
+        assert {type(node["minimum"]), type(node["maximum"])} == {int}, path
+        assert node.get("format") == ("int64" if node["maximum"] > MAX_INT32 else None), path
+    # The id of an order in three parameters and in an answer, and that of a user.
+    assert [node["maximum"] for node in integers.values()].count(MAX_INT64) == 5
+
+
+@pytest.mark.parametrize(("name", "form"), [("login", "LoginForm"), ("revoke", "RevokeForm")])
+def test_forms_are_named_flat_schemas(document: dict[str, Any], name: str, form: str) -> None:
+    body = document["paths"][f"/{name}"]["post"]["requestBody"]
+    content = body["content"]["application/x-www-form-urlencoded"]
+    assert content["schema"] == {"$ref": f"#/components/schemas/{form}"}
+    schema = document["components"]["schemas"][form]
+    assert schema.keys() <= {"type", "title", "description", "properties", "required", "examples"}
+    for field in schema["properties"].values():
+        assert field["type"] == "string"
+        assert field.get("default") in {None, *field.get("enum", [])}
+    assert content["example"] == schema["examples"][0]
+
+
+def test_document_calls_no_value_nullable_that_is_never_null(document: dict[str, Any]) -> None:
+    nullable = {
+        path
+        for path, node in walk(document)
+        if {"type": "null"} in node.get("anyOf", []) or node.get("default", "") is None
+    }
+    assert nullable == {"/components/schemas/OrderPage/properties/next_cursor"}
+
+
+def test_component_names_are_their_titles(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert {name for name, schema in schemas.items() if schema.get("title", name) != name} == set()
+    assert not [name for name in schemas if name.endswith(("In", "Out", "-Input", "-Output"))]
+
+
+def test_currency_of_an_answer_is_that_of_a_request(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("Order", "NewOrder"):
+        assert schemas[name]["properties"]["currency"] == {"$ref": "#/components/schemas/Currency"}
+    assert {"EUR", "JPY"} < set(schemas["Currency"]["enum"])
+
+
+def test_descriptions_say_nothing_about_the_implementation(document: dict[str, Any]) -> None:
+    internal = re.compile(r"pydantic|fastapi|this model|for the document|dataclass", re.IGNORECASE)
+    assert not [
+        path for path, node in walk(document) if internal.search(str(node.get("description", "")))
+    ]
+
+
+def test_error_answers_are_references_to_shared_components(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    shared = document["components"]["responses"]
+    used = set()
+    for name, operation in operations.items():
+        for status, answer in operation["responses"].items():
+            if int(status) < 400:
+                continue
+            assert list(answer) == ["$ref"], name
+            component = answer["$ref"].removeprefix("#/components/responses/")
+            used.add(component)
+            [(media_type, content)] = shared[component]["content"].items()
+            assert media_type == PROBLEM
+            assert content["schema"]["$ref"] == "#/components/schemas/ProblemDetails"
+            examples = [example["value"] for example in content["examples"].values()]
+            assert {example["status"] for example in examples} == {int(status)}
+            assert content["schema"]["properties"]["type"]["enum"] == sorted(
+                {example["type"] for example in examples}
+            )
+    assert used == set(shared)
+    texts = [json.dumps(answer, sort_keys=True) for answer in shared.values()]
+    assert len(set(texts)) == len(texts)
+    assert len(json.dumps(document, separators=(",", ":"))) < 90_000
+
+
+def test_every_operation_lists_its_errors(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    shared = document["components"]["responses"]
+    assert set(operations["GET /livez"]["responses"]) == EVERYWHERE
+    assert set(operations["GET /order"]["responses"]) == EVERYWHERE | {
+        "304", "401", "403", "404", "412",
+    }  # fmt: skip
+    assert set(operations["POST /login"]["responses"]) == EVERYWHERE | {"401", "415", "429"}
+    for name, operation in operations.items():
+        component = operation["responses"]["503"]["$ref"].rpartition("/")[2]
+        [content] = shared[component]["content"].values()
+        assert ("outcome-unknown" in content["examples"]) is not name.startswith("GET ")
+
+
+def test_every_header_of_an_answer_has_a_description(document: dict[str, Any]) -> None:
+    headers = [
+        (path, name, header)
+        for path, node in walk(document)
+        for name, header in (node["headers"].items() if "headers" in node else ())
+    ]
+    assert {"ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"} <= {
+        name for _, name, _ in headers
+    }
+    assert not [entry for entry in headers if not entry[2].keys() & {"description", "$ref"}]
+
+
+def test_parameters_and_bodies_have_examples(operations: dict[str, dict[str, Any]]) -> None:
+    lacking = set()
+    for name, operation in operations.items():
+        contents = operation.get("requestBody", {}).get("content", {})
+        for place in [*operation.get("parameters", ()), *contents.values()]:
+            if not place.keys() & {"example", "examples"} and "default" not in place["schema"]:
+                lacking.add((name, place.get("name")))
+    assert lacking == {("GET /orders", "cursor")}  # a cursor comes from the service
+
+
+def test_addresses_come_from_the_issuer(document: dict[str, Any]) -> None:
+    assert document["servers"] == [{"url": "https://api.example.com/shop"}]
+    flow = document["components"]["securitySchemes"]["password"]["flows"]["password"]
+    assert flow["tokenUrl"] == "https://api.example.com/shop/login"
+
+
+def test_protected_operations_take_either_scheme(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["password"]["type"], schemes["bearer"]["scheme"]) == ("oauth2", "bearer")
+    assert schemes["password"]["flows"]["password"]["scopes"] == {
+        "orders:read": "Read your orders",
+        "orders:write": "Place and cancel your orders",
+        "account": "Look after your account and your sessions",
+    }
+    assert operations["GET /order"]["security"] == [
+        {"password": ["orders:read"]},
+        {"bearer": ["orders:read"]},
+    ]
+    public = {name for name, operation in operations.items() if operation["security"] == []}
+    assert public == {
+        "POST /login", "POST /revoke", "POST /users", "GET /livez", "GET /readyz",
+        "GET /.well-known/jwks.json", "GET /.well-known/oauth-authorization-server",
+    }  # fmt: skip
+
+
+def test_tags_are_declared_with_sign_in_first(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    declared = [tag["name"] for tag in document["tags"]]
+    assert declared[0] == "authentication"
+    assert all(tag["description"] for tag in document["tags"])
+    assert {tag for operation in operations.values() for tag in operation["tags"]} == set(declared)
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+
+
+def test_document_of_another_issuer_names_no_sign_in() -> None:
+    document = make_document(
+        issuer="https://issuer.example.com",
+        jwks_url="https://issuer.example.com/jwks",
+        audience="shop",
+    )
+    assert "servers" not in document
+    assert list(document["components"]["securitySchemes"]) == ["bearer"]
+    assert document["paths"]["/order"]["get"]["security"] == [{"bearer": ["orders:read"]}]
