@@ -168,10 +168,10 @@ def _describe_security(document: dict[str, Any], settings: Settings) -> None:
         requirements = operation.setdefault("security", [])
         for requirement in list(requirements):
             if "password" in requirement:
-                scopes = requirement["password"]
-                if not settings.issues_tokens:
-                    requirements.remove(requirement)
-                requirements.append({"bearer": scopes})
+                if settings.issues_tokens:
+                    requirements.append({"bearer": []})
+                else:
+                    requirement["bearer"] = requirement.pop("password")
 
 
 def _write_exactly(node: object) -> None:

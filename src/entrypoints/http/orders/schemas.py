@@ -101,7 +101,7 @@ class Order:
 class OrderPage:
     """A page of your orders, newest first."""
 
-    __pydantic_config__ = with_example(orders=[_ORDER], next_cursor=None)
+    __pydantic_config__ = with_example(orders=[_ORDER], next_cursor="AQ…")
 
     orders: list[Order]
     next_cursor: Annotated[

@@ -210,7 +210,7 @@ def test_protected_operations_take_either_scheme(
     }
     assert operations["GET /order"]["security"] == [
         {"password": ["orders:read"]},
-        {"bearer": ["orders:read"]},
+        {"bearer": []},
     ]
     public = {name for name, operation in operations.items() if operation["security"] == []}
     assert public == {
