@@ -1,7 +1,7 @@
 """`/orders`: place, list, read and cancel own orders."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -83,23 +83,27 @@ def _cache_headers(order: domain.Order) -> Mapping[str, str]:
     }
 
 
+def _describe_reading(place: str) -> dict[str, Any]:
+    """Return what both routes declare that read an order."""
+    return {
+        "response_model": Order,
+        "responses": problems(
+            OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter((place, "id", ID_RULE))
+        )
+        | with_headers(200, "The order.", ETag=ETAG)
+        | _UNCHANGED,
+        "openapi_extra": CONDITION_HEADERS,
+    }
+
+
 @router.get(
     "/order",
     name="read_order_by_query",
     summary="Read one of your orders, by query",
-    response_model=Order,
-    responses=problems(
-        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("query", "id", ID_RULE))
-    )
-    | with_headers(200, "The order.", ETag=ETAG)
-    | _UNCHANGED,
-    openapi_extra=CONDITION_HEADERS,
+    **_describe_reading("query"),
 )
 async def read_order_by_query(
-    id: IdInQuery,
-    user: OrderReader,
-    request: Request,
-    response: Response,
+    id: IdInQuery, user: OrderReader, request: Request, response: Response
 ) -> Order | Response:
     """Return the same as `GET /orders/{id}`."""
     return await _read_order(OrderId(id), user, request, response)
@@ -109,19 +113,10 @@ async def read_order_by_query(
     "/orders/{id}",
     name="read_order",
     summary="Read one of your orders",
-    response_model=Order,
-    responses=problems(
-        OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter(("path", "id", ID_RULE))
-    )
-    | with_headers(200, "The order.", ETag=ETAG)
-    | _UNCHANGED,
-    openapi_extra=CONDITION_HEADERS,
+    **_describe_reading("path"),
 )
 async def read_order(
-    id: IdInPath,
-    user: OrderReader,
-    request: Request,
-    response: Response,
+    id: IdInPath, user: OrderReader, request: Request, response: Response
 ) -> Order | Response:
     """Return one of your orders. Orders of other users are not found."""
     return await _read_order(OrderId(id), user, request, response)
