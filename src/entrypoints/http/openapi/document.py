@@ -1,5 +1,6 @@
 """The OpenAPI document, with the problems, examples and addresses of every operation."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -38,7 +39,6 @@ from ordergate.entrypoints.http.problems.catalog import (
     insufficient_scope,
 )
 from ordergate.entrypoints.http.problems.problem import (
-    MEDIA_TYPE,
     ProblemDetails,
     invalid_parameter,
     problem_for_status,
@@ -59,6 +59,7 @@ _BEARER = {
     "bearerFormat": "JWT",
     "description": "An access token, for a client that has it from elsewhere.",
 }
+_VALIDATION_ERROR = "#/components/schemas/HTTPValidationError"
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
 
@@ -91,8 +92,9 @@ def install_openapi(app: FastAPI, settings: Settings) -> None:
 def _complete(document: dict[str, Any], settings: Settings) -> None:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _add_problems(document, issues_tokens=settings.issues_tokens)
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
+    if _VALIDATION_ERROR not in json.dumps(document["paths"]):
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
     schema = ProblemDetails.model_json_schema(
         by_alias=True, ref_template="#/components/schemas/{model}"
     )
@@ -131,8 +133,7 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
     )
     for method, operation in walk_operations(document):
         responses = operation["responses"]
-        if MEDIA_TYPE not in responses.get("422", {"content": ()})["content"]:
-            responses.pop("422", None)  # FastAPI's own, which is never answered
+        _drop_own_422(responses)
         merge_responses(responses, everywhere)
         if method != "get":
             merge_responses(responses, changing)
@@ -141,6 +142,15 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
         if scopes := _list_scopes(operation):
             merge_responses(responses, problems(insufficient_scope(scopes)))
         operation["responses"] = dict(sorted(responses.items()))
+
+
+def _drop_own_422(responses: dict[str, Any]) -> None:
+    """Remove FastAPI's own description of wrong parameters, which are answered as a problem."""
+    content = responses.get("422", {}).get("content", {})
+    if content.get("application/json") == {"schema": {"$ref": _VALIDATION_ERROR}}:
+        del content["application/json"]
+        if not content and responses["422"].get("description") == "Validation Error":
+            del responses["422"]
 
 
 def _list_scopes(operation: dict[str, Any]) -> list[str]:

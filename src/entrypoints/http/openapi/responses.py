@@ -61,19 +61,21 @@ def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Re
 
 
 def merge_responses(responses: Responses, added: Responses) -> None:
-    """Add answers. What `responses` has for a status and a media type stays as it is."""
+    """Add answers. What `responses` has already stays as it is."""
     for status, more in added.items():
         known = responses.setdefault(status, {})
+        if "$ref" in known:
+            continue
         for name in more.keys() - {"content", "headers"}:
             known.setdefault(name, more[name])
         if "headers" in more:
             known["headers"] = more["headers"] | known.get("headers", {})
         contents = known.setdefault("content", {})
         for media_type, content in more.get("content", {}).items():
-            examples = contents.setdefault(media_type, {**content, "examples": {}}).get("examples")
-            if examples is not None:
+            there = contents.setdefault(media_type, {**content, "examples": {}})
+            if there.get("schema") == content["schema"]:
                 for name, example in content["examples"].items():
-                    _add_example(examples, name, example)
+                    _add_example(there.setdefault("examples", {}), name, example)
 
 
 def _add_example(examples: dict[str, Any], name: str, example: object) -> None:

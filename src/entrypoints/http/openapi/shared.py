@@ -62,9 +62,10 @@ def share_headers(document: dict[str, Any]) -> None:
     document["components"].setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
     for _, operation in walk_operations(document):
         for response in operation["responses"].values():
-            response.setdefault("headers", {}).setdefault(
-                "X-Request-ID", {"$ref": "#/components/headers/X-Request-ID"}
-            )
+            if "$ref" not in response:
+                response.setdefault("headers", {}).setdefault(
+                    "X-Request-ID", {"$ref": "#/components/headers/X-Request-ID"}
+                )
 
 
 def share_problems(document: dict[str, Any]) -> None:

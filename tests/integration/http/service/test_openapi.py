@@ -7,10 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter
+from pydantic import BaseModel
 
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.http.security import CurrentUser
 from tests.support.http_client import PROBLEM
 
 MAX_INT32 = 2**31 - 1
@@ -238,3 +241,42 @@ def test_document_of_another_issuer_names_no_sign_in() -> None:
     assert "servers" not in document
     assert list(document["components"]["securitySchemes"]) == ["bearer"]
     assert document["paths"]["/order"]["get"]["security"] == [{"bearer": ["orders:read"]}]
+
+
+class Note(BaseModel):
+    text: str
+
+
+def test_document_keeps_what_other_routes_describe() -> None:
+    router = APIRouter()
+    described: dict[int | str, dict[str, Any]] = {
+        400: {"model": Note},
+        401: {"description": "Only members read notes."},
+        404: {"content": {"text/plain": {}}},
+        "5XX": {"description": "Try again."},
+        "default": {"description": "Anything else."},
+    }
+    extra = {"responses": {"409": {"$ref": "#/components/responses/Taken"}}}
+
+    @router.get("/notes", responses=described, openapi_extra=extra)
+    async def read_notes(user: CurrentUser, page: int) -> Note:
+        raise NotImplementedError
+
+    app = create_app(Container(settings=Settings(signing_secret="x" * 32)))
+    app.include_router(router)
+    document = app.openapi()
+    answers = document["paths"]["/notes"]["get"]["responses"]
+    note = {"schema": {"$ref": "#/components/schemas/Note"}}
+    assert answers["400"]["content"]["application/json"] == note
+    assert "invalid-header" in answers["400"]["content"][PROBLEM]["examples"]
+    unauthorized = answers["401"]["$ref"].rpartition("/")[2]
+    component = document["components"]["responses"][unauthorized]
+    assert component["description"] == "Only members read notes."
+    assert "token-required" in component["content"][PROBLEM]["examples"]
+    assert answers["404"]["content"] == {"text/plain": {}}
+    assert answers["409"] == {"$ref": "#/components/responses/Taken"}
+    assert (answers["5XX"]["description"], answers["default"]["description"]) == (
+        "Try again.",
+        "Anything else.",
+    )
+    assert answers["422"]["$ref"].startswith("#/components/responses/")
