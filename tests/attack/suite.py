@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.attack.clients import CLIENTS, PASSWORD
 
@@ -65,7 +65,7 @@ def client_process(name: str, url: str, token: str, connections: int = 1) -> Ite
 def sign_in_user1(url: str, username: str) -> str:
     """Sign in, and return the access token."""
     form = {"username": username, "password": PASSWORD}
-    answer = httpx.post(f"{url}/login", data=form, timeout=60)
+    answer = httpx2.post(f"{url}/login", data=form, timeout=60)
     token: str = answer.json()["access_token"]
     return token
 
@@ -94,7 +94,7 @@ def measure_effect(
     before, most = resident_mib(pid), 0
     with (
         client_process(name, url, attacker, connections) as statuses,
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {other}"}) as client,
+        httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {other}"}) as client,
     ):
         _wait_for_load(client)
         latencies: list[float] = []
@@ -108,7 +108,7 @@ def measure_effect(
     return Effect(latencies[int(len(latencies) * 0.95)], most - before, statuses)
 
 
-def _wait_for_load(client: httpx.Client) -> None:
+def _wait_for_load(client: httpx2.Client) -> None:
     """Let the client's process start: that takes as long as importing what it needs."""
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:

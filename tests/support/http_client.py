@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -19,7 +19,7 @@ CLIENT_KINDS = ["in process", pytest.param("through a server", marks=pytest.mark
 PROBLEM = "application/problem+json"
 
 
-async def in_process_client() -> httpx.AsyncClient:
+async def in_process_client() -> httpx2.AsyncClient:
     container = Container(
         settings=Settings(
             signing_secret="a secret of more than thirty-two bytes",
@@ -29,17 +29,17 @@ async def in_process_client() -> httpx.AsyncClient:
         hasher=InstantPasswordHasher(),
     )
     await container.seed_storage()(users=3, orders=30, password=PASSWORD)
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
+    transport = httpx2.ASGITransport(create_app(container), raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://in.process")
 
 
-async def sign_in(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
+async def sign_in(client: httpx2.AsyncClient, username: str = "user1") -> dict[str, str]:
     response = await client.post("/login", data={"username": username, "password": PASSWORD})
     assert response.status_code == 200, response.text
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
-def problem(response: httpx.Response) -> dict[str, object]:
+def problem(response: httpx2.Response) -> dict[str, object]:
     """Return a problem's members after checking what every problem has."""
     assert response.headers["content-type"] == PROBLEM
     assert response.headers["cache-control"] == "no-store"
@@ -58,10 +58,10 @@ CUPS = {"sku": "CUP-2", "name": "Cup", "quantity": 4, "unit_price": "12.5"}
 TEA = {"currency": "EUR", "lines": [TEAPOT, CUPS]}
 
 
-MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+MANY = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
 
 
-async def register_new_user(client: httpx.AsyncClient) -> dict[str, str]:
+async def register_new_user(client: httpx2.AsyncClient) -> dict[str, str]:
     name = f"user-{uuid.uuid4().hex}"
     added = await client.post("/users", json={"username": name, "password": PASSWORD})
     assert added.status_code == 201, added.text
@@ -69,26 +69,26 @@ async def register_new_user(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def place_order(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
     user: Mapping[str, str],
     order: object = TEA,
     **headers: str,
-) -> httpx.Response:
+) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return await client.post("/orders", json=order, headers={**user, **named})
 
 
-async def place_and_get_location(client: httpx.AsyncClient, user: Mapping[str, str]) -> str:
+async def place_and_get_location(client: httpx2.AsyncClient, user: Mapping[str, str]) -> str:
     answer = await place_order(client, user)
     assert answer.status_code == 201, answer.text
     return str(answer.headers["location"])
 
 
-async def count_orders(client: httpx.AsyncClient, user: Mapping[str, str]) -> int:
+async def count_orders(client: httpx2.AsyncClient, user: Mapping[str, str]) -> int:
     return len((await client.get("/orders?limit=200", headers=user)).json()["orders"])
 
 
-def first_answer(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def first_answer(answer: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     """Return an answer without the fields that differ for every request."""
     volatile = {"date", "x-request-id"}
     headers = [(name, value) for name, value in answer.headers.items() if name not in volatile]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
@@ -16,23 +16,23 @@ from tests.support.server import Server, Start
 CHEAP = {"BCRYPT_COST": 4}
 
 
-def application(**settings: Any) -> httpx.AsyncClient:
+def application(**settings: Any) -> httpx2.AsyncClient:
     container = Container(
         settings=Settings(signing_secret="a secret of more than thirty-two bytes", **settings),
         storage=InMemoryStorage(),
         hasher=InstantPasswordHasher(),
     )
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
+    transport = httpx2.ASGITransport(create_app(container), raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://in.process")
 
 
-async def open_account(client: httpx.AsyncClient, name: str = "alice") -> None:
+async def open_account(client: httpx2.AsyncClient, name: str = "alice") -> None:
     answer = await client.post("/users", json={"username": name, "password": PASSWORD})
     assert answer.status_code == 201, answer.text
 
 
 async def sign_in(
-    client: httpx.AsyncClient, username: str = "alice", password: str = PASSWORD, **more: str
+    client: httpx2.AsyncClient, username: str = "alice", password: str = PASSWORD, **more: str
 ) -> dict[str, Any]:
     form = {"username": username, "password": password, **more}
     answer = await client.post("/login", data=form)
@@ -40,7 +40,7 @@ async def sign_in(
     return dict(answer.json())
 
 
-async def refresh(client: httpx.AsyncClient, token: str, **more: str) -> httpx.Response:
+async def refresh(client: httpx2.AsyncClient, token: str, **more: str) -> httpx2.Response:
     form = {"grant_type": "refresh_token", "refresh_token": token, **more}
     return await client.post("/login", data=form)
 

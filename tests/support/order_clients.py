@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.support.command import PASSWORD, PATIENT
 
@@ -35,7 +35,7 @@ async def client(number: int, ledger: Ledger, token: dict[str, str]) -> None:
     Every fourth goes without a key and is asked for once: it may be there or not, but not twice.
     """
     wish = 0
-    async with httpx.AsyncClient(timeout=10) as http:
+    async with httpx2.AsyncClient(timeout=10) as http:
         while not ledger.stop:
             wish += 1
             sku = f"{number}-{wish}"
@@ -47,7 +47,7 @@ async def client(number: int, ledger: Ledger, token: dict[str, str]) -> None:
                     answer = await http.post(
                         f"{ledger.url}/orders", json=order, headers={**token, **key}
                     )
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     answer = None
                 if answer is not None and answer.status_code == 201:
                     ledger.acknowledged[sku] = answer.json()["id"]
@@ -67,7 +67,7 @@ async def list_stored_orders(url: str, token: dict[str, str]) -> list[tuple[str,
     503 asks to try again, as each worker does once after its file was replaced.
     """
     found: list[tuple[str, int]] = []
-    async with httpx.AsyncClient(base_url=url, headers=token, timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=url, headers=token, timeout=30) as http:
         path = "/orders?limit=200"
         while path:
             answer = await http.get(path)
@@ -96,5 +96,5 @@ def check_ledger(ledger: Ledger, found: list[tuple[str, int]]) -> str:
 def sign_in_user1(url: str) -> dict[str, str]:
     """Sign user1 in."""
     form = {"username": "user1", "password": PASSWORD}
-    answer = httpx.post(f"{url}/login", data=form, timeout=30)
+    answer = httpx2.post(f"{url}/login", data=form, timeout=30)
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}

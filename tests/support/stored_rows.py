@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import httpx
+import httpx2
 from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.database import Database
@@ -31,14 +31,14 @@ def corrupt(file: Path, *statements: str) -> None:
     connection.close()
 
 
-async def served(storage: Storage) -> httpx.AsyncClient:
+async def served(storage: Storage) -> httpx2.AsyncClient:
     container = Container(
         settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
         storage=storage,
         hasher=InstantPasswordHasher(),
     )
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
+    transport = httpx2.ASGITransport(create_app(container), raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://in.process")
 
 
 async def hashed(password: str = PASSWORD) -> PasswordHash:

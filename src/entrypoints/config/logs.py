@@ -35,8 +35,8 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
             logger.propagate = True
     # Alembic announces its work at INFO; the commands report the results.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # httpx logs every request at INFO; the callers log the outcomes.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # httpx2 logs every request at INFO; the callers log the outcomes.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def _buffered(root: logging.Logger) -> logging.Handler:

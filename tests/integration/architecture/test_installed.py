@@ -26,7 +26,7 @@ async def greet(caller: CurrentUser) -> str:
 """
 
 CLIENT = """
-import asyncio, httpx, ordergate, router
+import asyncio, httpx2, ordergate, router
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
@@ -37,8 +37,8 @@ async def main() -> None:
     settings = Settings(signing_secret=SecretStr("s" * 40), bcrypt_cost=4)
     app = create_app(Container(settings=settings, storage=InMemoryStorage()))
     app.include_router(router.router)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
         account = {"username": "alice", "password": "correct horse battery staple"}
         await client.post("/users", json=account)
         token = (await client.post("/login", data=account)).json()["access_token"]

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
@@ -200,20 +200,20 @@ async def test_readers_see_a_consistent_database_during_a_restore(tmp_path: Path
 def test_running_server_sees_a_restore(home: Path, start: Start) -> None:
     server = start("serve", "--workers", 2, cwd=home, **CHEAP)
     form = {"username": "user1", "password": PASSWORD}
-    token = httpx.post(f"{server.url}/login", data=form).json()["access_token"]
+    token = httpx2.post(f"{server.url}/login", data=form).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
     execute(home / DATABASE, "DELETE FROM order_lines", "DELETE FROM orders")
 
     def reads() -> set[int]:
         return {
-            httpx.get(f"{server.url}/order?id=1", headers=headers).status_code for _ in range(20)
+            httpx2.get(f"{server.url}/order?id=1", headers=headers).status_code for _ in range(20)
         }
 
     assert reads() == {404}
     assert ordergate("restore", "backup.db", "--replace", cwd=home).returncode == 0
     assert reads() == {200}
-    assert httpx.get(f"{server.url}/readyz").status_code == 200
-    assert httpx.post(f"{server.url}/login", data=form).status_code == 200
+    assert httpx2.get(f"{server.url}/readyz").status_code == 200
+    assert httpx2.post(f"{server.url}/login", data=form).status_code == 200
 
 
 async def test_restore_waits_for_the_lock_and_reports_a_timeout(

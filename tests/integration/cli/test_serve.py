@@ -5,7 +5,7 @@ import signal
 import socket
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.captured_output import run_program
@@ -44,12 +44,12 @@ def test_demo_migrates_seeds_and_prints_the_next_commands(tmp_path: Path, start:
         server = start("demo", cwd=tmp_path, DATABASE_URL="sqlite:///real.db")
         text = "".join(server.output)
         assert server.url in text
-        sign_in = httpx.post(
+        sign_in = httpx2.post(
             f"{server.url}/login", data={"username": "user1", "password": "ordergate-demo"}
         )
         headers = {"Authorization": f"Bearer {sign_in.json()['access_token']}"}
-        assert httpx.get(f"{server.url}/order?id=1", headers=headers).status_code == 200
-        assert httpx.get(f"{server.url}/order?id=2", headers=headers).status_code == 404
+        assert httpx2.get(f"{server.url}/order?id=1", headers=headers).status_code == 200
+        assert httpx2.get(f"{server.url}/order?id=2", headers=headers).status_code == 404
         assert f"{server.url}/docs" in text
         server.stop(signal.SIGINT)
     assert [path.name for path in tmp_path.iterdir()] == [".ordergate"]
@@ -79,8 +79,8 @@ def test_several_workers_share_one_port_and_one_key(migrated: Path, start: Start
     server = start("serve", "--workers", 2, cwd=migrated, **CHEAP)
     form = {"username": "alice", "password": PASSWORD}
     for _ in range(10):
-        with httpx.Client(base_url=server.url, timeout=SECONDS) as fresh:
+        with httpx2.Client(base_url=server.url, timeout=SECONDS) as fresh:
             token = fresh.post("/login", data=form).json()["access_token"]
-        with httpx.Client(base_url=server.url, timeout=SECONDS) as fresh:
+        with httpx2.Client(base_url=server.url, timeout=SECONDS) as fresh:
             read = fresh.get("/order?id=1", headers={"Authorization": f"Bearer {token}"})
             assert read.status_code == 404

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.domain.errors import InvalidMoney
@@ -59,19 +59,19 @@ def alice(guide: Path) -> Path:
     return guide
 
 
-def sign_in(client: httpx.Client) -> dict[str, str]:
+def sign_in(client: httpx2.Client) -> dict[str, str]:
     answer = client.post("/login", data={"username": "alice", "password": PASSWORD})
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
 def test_notes_of_the_guide_are_public_before_the_change(guide: Path, start: Start) -> None:
     server = start("before:app", module="uvicorn", cwd=guide)
-    assert httpx.get(f"{server.url}/notes").json() == ["Water the plants"]
+    assert httpx2.get(f"{server.url}/notes").json() == ["Water the plants"]
 
 
 def test_notes_of_the_guide_require_a_token_after_the_change(alice: Path, start: Start) -> None:
     server = start("after:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
-    with httpx.Client(base_url=server.url) as client:
+    with httpx2.Client(base_url=server.url) as client:
         refused = client.get("/notes")
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == "Bearer"
@@ -100,14 +100,14 @@ def test_guide_application_reports_a_missing_schema_under_uvicorn(
 
 def test_current_user_parameter_provides_the_caller(alice: Path, start: Start) -> None:
     server = start("mine:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
-    with httpx.Client(base_url=server.url) as client:
+    with httpx2.Client(base_url=server.url) as client:
         assert client.get("/my-notes").status_code == 401
         assert client.get("/my-notes", headers=sign_in(client)).json() == ["Water the plants"]
 
 
 def test_tests_of_the_guide_pass(guide: Path) -> None:
     result = run_program(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_notes.py"],
+        [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "test_notes.py"],
         cwd=guide,
         env=clean_environment(),
         capture_output=True,
@@ -178,7 +178,7 @@ def test_readme_serving_commands_work_for_an_ordinary_user(tmp_path: Path, start
         HOME=tmp_path / "ordergate" / "state",
         ISSUER="https://orders.example",
     )
-    with httpx.Client(base_url=server.url, timeout=60) as client:  # while its workers start
+    with httpx2.Client(base_url=server.url, timeout=60) as client:  # while its workers start
         assert client.get("/me", headers=sign_in(client)).json()["username"] == "alice"
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
@@ -51,18 +51,18 @@ def engine(home: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+async def client(engine: Engine) -> AsyncIterator[httpx2.AsyncClient]:
     app = create()
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://in.process") as client,
+        httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client,
     ):
         yield client
     app.state.notes.dispose()
 
 
-async def test_users_read_their_own_notes_only(client: httpx.AsyncClient) -> None:
+async def test_users_read_their_own_notes_only(client: httpx2.AsyncClient) -> None:
     alice, bob = await register_new_user(client), await register_new_user(client)
     added = await client.post("/notes", json={"text": "Water the plants"}, headers=alice)
     assert added.status_code == 201
@@ -78,7 +78,7 @@ async def test_users_read_their_own_notes_only(client: httpx.AsyncClient) -> Non
     assert await place_and_get_location(client, alice)
 
 
-async def test_account_with_notes_is_closed(client: httpx.AsyncClient, engine: Engine) -> None:
+async def test_account_with_notes_is_closed(client: httpx2.AsyncClient, engine: Engine) -> None:
     await client.post("/users", json={"username": "carol", "password": PASSWORD})
     carol = await sign_in(client, "carol")
     await client.post("/notes", json={"text": "Buy tea"}, headers=carol)
@@ -100,7 +100,7 @@ def test_note_needs_an_account(session: Session) -> None:
 
 
 async def test_backup_contains_notes_and_copy_does_not(
-    client: httpx.AsyncClient, engine: Engine, home: Path, tmp_path: Path
+    client: httpx2.AsyncClient, engine: Engine, home: Path, tmp_path: Path
 ) -> None:
     alice = await register_new_user(client)
     await client.post("/notes", json={"text": "Water the plants"}, headers=alice)

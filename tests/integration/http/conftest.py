@@ -6,7 +6,7 @@ Every test of this folder runs twice: with compiled routes, and with those of Fa
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import SECONDS
@@ -33,21 +33,21 @@ def served(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @pytest.fixture(params=CLIENT_KINDS)
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx2.AsyncClient]:
     if request.param != "through a server":
         client = await in_process_client()
     else:
         served: Server = request.getfixturevalue("served")
-        client = httpx.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)
+        client = httpx2.AsyncClient(base_url=served.url, limits=MANY, timeout=SECONDS)
     async with client:
         yield client
 
 
 @pytest.fixture
-async def alice(client: httpx.AsyncClient) -> dict[str, str]:
+async def alice(client: httpx2.AsyncClient) -> dict[str, str]:
     return await register_new_user(client)
 
 
 @pytest.fixture
-async def bob(client: httpx.AsyncClient) -> dict[str, str]:
+async def bob(client: httpx2.AsyncClient) -> dict[str, str]:
     return await register_new_user(client)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage, Tables
@@ -50,22 +50,22 @@ def tables(container: Container) -> Tables:
 
 
 @pytest.fixture
-async def client(container: Container) -> AsyncIterator[httpx.AsyncClient]:
+async def client(container: Container) -> AsyncIterator[httpx2.AsyncClient]:
     await container.seed_storage()(users=2, orders=4, password=PASSWORD)
     app = create_app(container)
-    transport = httpx.ASGITransport(app)
+    transport = httpx2.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://in.process") as client,
+        httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client,
     ):
         yield client
 
 
-async def read(client: httpx.AsyncClient, token: str) -> httpx.Response:
+async def read(client: httpx2.AsyncClient, token: str) -> httpx2.Response:
     return await client.get("/order?id=1", headers={"Authorization": f"Bearer {token}"})
 
 
-def problem_type(answer: httpx.Response) -> str:
+def problem_type(answer: httpx2.Response) -> str:
     return str(answer.json()["type"]).rpartition(":")[2]
 
 
@@ -73,7 +73,7 @@ def problem_type(answer: httpx.Response) -> str:
 
 
 async def test_subject_reads_the_orders_of_its_account(
-    client: httpx.AsyncClient, container: Container, issuer: Issuer
+    client: httpx2.AsyncClient, container: Container, issuer: Issuer
 ) -> None:
     tables(container).subjects[issuer.name, "auth0|alice"] = UserId(1)
     answer = await read(client, issuer.token())
@@ -83,7 +83,7 @@ async def test_subject_reads_the_orders_of_its_account(
 
 
 async def test_new_subject_has_a_new_account_without_orders(
-    client: httpx.AsyncClient, container: Container, issuer: Issuer
+    client: httpx2.AsyncClient, container: Container, issuer: Issuer
 ) -> None:
     answers = await asyncio.gather(*(read(client, issuer.token("new")) for _ in range(20)))
     assert {(answer.status_code, problem_type(answer)) for answer in answers} == {
@@ -157,14 +157,14 @@ async def test_cache_of_subjects_is_bounded(container: Container, issuer: Issuer
     ids=str,
 )
 async def test_token_is_refused_when_its_time_issuer_or_audience_is_wrong(
-    client: httpx.AsyncClient, container: Container, issuer: Issuer, changes: dict[str, Any]
+    client: httpx2.AsyncClient, container: Container, issuer: Issuer, changes: dict[str, Any]
 ) -> None:
     answer = await read(client, issuer.token(**changes))
     assert (answer.status_code, problem_type(answer)) == (401, "invalid-token")
     assert tables(container).subjects == {}
 
 
-async def test_issuer_is_compared_exactly(client: httpx.AsyncClient, issuer: Issuer) -> None:
+async def test_issuer_is_compared_exactly(client: httpx2.AsyncClient, issuer: Issuer) -> None:
     assert (await read(client, issuer.token(iss=issuer.address))).status_code == 401
     assert (await read(client, issuer.token(iss=f"{issuer.address}/"))).status_code == 404
 
@@ -197,7 +197,7 @@ async def test_setting_accepts_tokens_without_a_type(
 
 
 async def test_public_key_is_not_accepted_as_a_secret(
-    client: httpx.AsyncClient, issuer: Issuer
+    client: httpx2.AsyncClient, issuer: Issuer
 ) -> None:
     """Algorithm confusion: HS256 with the public key as the secret."""
     header, payload, _ = issuer.token().split(".")
@@ -209,7 +209,7 @@ async def test_public_key_is_not_accepted_as_a_secret(
 
 
 async def test_published_secret_verifies_no_token(
-    client: httpx.AsyncClient, issuer: Issuer
+    client: httpx2.AsyncClient, issuer: Issuer
 ) -> None:
     secret = b"a secret that everybody can fetch from the issuer"
     issuer.keys = [to_jwk(secret)]
@@ -221,7 +221,7 @@ async def test_published_secret_verifies_no_token(
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.AA", "x" * 9000])
 async def test_malformed_token_is_refused(
-    client: httpx.AsyncClient, issuer: Issuer, token: str
+    client: httpx2.AsyncClient, issuer: Issuer, token: str
 ) -> None:
     assert (await read(client, token)).status_code == 401
 
@@ -230,7 +230,7 @@ async def test_malformed_token_is_refused(
 
 
 async def test_new_key_is_accepted_from_its_first_token_on(
-    client: httpx.AsyncClient, issuer: Issuer
+    client: httpx2.AsyncClient, issuer: Issuer
 ) -> None:
     old = issuer.token()
     assert (await read(client, old)).status_code == 404
@@ -241,7 +241,7 @@ async def test_new_key_is_accepted_from_its_first_token_on(
 
 
 async def test_forged_tokens_cost_the_issuer_one_request(
-    client: httpx.AsyncClient, issuer: Issuer
+    client: httpx2.AsyncClient, issuer: Issuer
 ) -> None:
     assert (await read(client, issuer.token())).status_code == 404
     forged = [issuer.token(kid=f"forged {i}") for i in range(50)]
@@ -264,7 +264,7 @@ async def test_tokens_are_accepted_while_the_issuer_is_down() -> None:
 
 
 async def test_token_is_answered_503_when_the_issuer_was_never_reachable(
-    client: httpx.AsyncClient, issuer: Issuer
+    client: httpx2.AsyncClient, issuer: Issuer
 ) -> None:
     issuer.status = 502
     answer = await read(client, issuer.token())
@@ -279,8 +279,8 @@ async def test_slow_issuer_delays_no_other_request(container: Container, issuer:
         remote_keys=RemoteKeySet(issuer.url, timeout=0.5),
     )
     issuer.hang = True
-    transport = httpx.ASGITransport(create_app(slow))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(create_app(slow))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         waiting = [asyncio.create_task(read(client, issuer.token())) for _ in range(5)]
         for _ in range(20):
             assert (await client.get("/readyz")).status_code == 200
@@ -293,7 +293,7 @@ async def test_slow_issuer_delays_no_other_request(container: Container, issuer:
 # Routes that do not exist
 
 
-async def test_login_does_not_exist_with_an_external_issuer(client: httpx.AsyncClient) -> None:
+async def test_login_does_not_exist_with_an_external_issuer(client: httpx2.AsyncClient) -> None:
     form = {"username": "user1", "password": PASSWORD}
     for answer in (await client.post("/login", data=form), await client.get("/login")):
         assert answer.status_code == 404
@@ -303,7 +303,7 @@ async def test_login_does_not_exist_with_an_external_issuer(client: httpx.AsyncC
 
 
 async def test_openapi_document_has_no_login_with_an_external_issuer(
-    client: httpx.AsyncClient, issuer: Issuer
+    client: httpx2.AsyncClient, issuer: Issuer
 ) -> None:
     document = (await client.get("/openapi.json")).json()
     assert "/login" not in document["paths"]
@@ -346,14 +346,14 @@ def test_server_accepts_tokens_of_an_external_issuer(
         )
     server = start("serve", "--workers", workers, cwd=tmp_path, **settings)
 
-    def get(token: str) -> httpx.Response:
+    def get(token: str) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
+        return httpx2.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
 
     assert get(issuer.token()).json()["id"] == 1
     assert get(issuer.token("auth0|bob")).status_code == 404
     assert get(issuer.token(typ="JWT")).status_code == 401
-    assert httpx.post(f"{server.url}/login").status_code == 404
+    assert httpx2.post(f"{server.url}/login").status_code == 404
     assert not (tmp_path / ".ordergate" / "signing-key.pem").exists()
     assert "HTTP Request" not in "".join(server.output)
 
@@ -363,8 +363,8 @@ def test_server_starts_while_the_issuer_is_down(tmp_path: Path, start: Start) ->
         pass
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     server = start("serve", cwd=tmp_path, JWKS_URL=issuer.url, ISSUER=issuer.name)
-    assert httpx.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200
+    assert httpx2.get(f"{server.url}/readyz", timeout=SECONDS).status_code == 200
     headers = {"Authorization": f"Bearer {issuer.token()}"}
-    answer = httpx.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
+    answer = httpx2.get(f"{server.url}/orders/1", headers=headers, timeout=SECONDS)
     assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
     wait_until(lambda: "keys_unavailable" in "".join(server.output))

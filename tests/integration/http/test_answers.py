@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.http_client import problem
@@ -13,9 +13,9 @@ from tests.support.http_client import problem
     "address", ["/nothing", "/orders/", "/orders/1/", "/%00", "/docs/secret", "//", "/order/"]
 )
 async def test_unknown_path_is_answered_with_a_problem(
-    client: httpx.AsyncClient, address: str
+    client: httpx2.AsyncClient, address: str
 ) -> None:
-    response = await client.get(httpx.URL(str(client.base_url).rstrip("/") + address))
+    response = await client.get(httpx2.URL(str(client.base_url).rstrip("/") + address))
     assert response.status_code == (422 if address == "/docs/secret" else 404)
     problem(response)
 
@@ -31,7 +31,7 @@ async def test_unknown_path_is_answered_with_a_problem(
     ],
 )
 async def test_unsupported_method_is_answered_with_the_supported_ones(
-    client: httpx.AsyncClient, method: str, address: str, allow: str
+    client: httpx2.AsyncClient, method: str, address: str, allow: str
 ) -> None:
     response = await client.request(method, address)
     assert response.status_code == 405
@@ -43,7 +43,7 @@ async def test_unsupported_method_is_answered_with_the_supported_ones(
     ("address", "kind"),
     [("/login", "application/x-www-form-urlencoded"), ("/users", "application/json")],
 )
-async def test_body_size_is_limited(client: httpx.AsyncClient, address: str, kind: str) -> None:
+async def test_body_size_is_limited(client: httpx2.AsyncClient, address: str, kind: str) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(270):
             yield b"x" * 1024
@@ -60,7 +60,7 @@ async def test_body_size_is_limited(client: httpx.AsyncClient, address: str, kin
 
 
 @pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])
-async def test_request_id_is_accepted_and_returned(client: httpx.AsyncClient, given: str) -> None:
+async def test_request_id_is_accepted_and_returned(client: httpx2.AsyncClient, given: str) -> None:
     response = await client.get("/livez", headers={"X-Request-ID": given})
     assert response.headers["x-request-id"] == given
 
@@ -69,7 +69,7 @@ async def test_request_id_is_accepted_and_returned(client: httpx.AsyncClient, gi
     "given", [None, "", "x" * 65, "a b", "<script>", "é".encode().decode("latin-1")]
 )
 async def test_any_other_request_id_is_replaced(
-    client: httpx.AsyncClient, given: str | None
+    client: httpx2.AsyncClient, given: str | None
 ) -> None:
     headers = {} if given is None else {b"X-Request-ID": given.encode("latin-1")}
     first = await client.get("/livez", headers=headers)
@@ -79,7 +79,7 @@ async def test_any_other_request_id_is_replaced(
 
 
 @pytest.mark.parametrize("address", ["/livez", "/nothing", "/order?id=1", "/docs"])
-async def test_answers_have_security_headers(client: httpx.AsyncClient, address: str) -> None:
+async def test_answers_have_security_headers(client: httpx2.AsyncClient, address: str) -> None:
     headers = (await client.get(address)).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -89,7 +89,7 @@ async def test_answers_have_security_headers(client: httpx.AsyncClient, address:
 
 
 @pytest.mark.parametrize("address", ["/livez", "/readyz"])
-async def test_health_routes_answer(client: httpx.AsyncClient, address: str) -> None:
+async def test_health_routes_answer(client: httpx2.AsyncClient, address: str) -> None:
     response = await client.get(address)
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
     assert response.headers["cache-control"] == "no-store"

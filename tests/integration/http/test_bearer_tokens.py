@@ -1,6 +1,6 @@
 """Access tokens in the Authorization header."""
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD
@@ -16,7 +16,7 @@ from tests.support.http_client import problem, sign_in
     ],
 )
 async def test_missing_token_gets_a_bare_challenge(
-    client: httpx.AsyncClient, headers: dict[str, str]
+    client: httpx2.AsyncClient, headers: dict[str, str]
 ) -> None:
     response = await client.get("/order?id=abc", headers=headers)
     assert response.status_code == 401
@@ -28,7 +28,7 @@ async def test_missing_token_gets_a_bare_challenge(
     "token", ["x", "a.b.c", "é", "\xa0x", "x" * 10_000, "a b", "..", "eyJhbGciOiJub25lIn0.e30."]
 )
 async def test_untrusted_token_is_answered_invalid_token(
-    client: httpx.AsyncClient, token: str
+    client: httpx2.AsyncClient, token: str
 ) -> None:
     response = await client.get(
         "/order?id=1", headers=[(b"Authorization", b"Bearer " + token.encode())]
@@ -38,7 +38,7 @@ async def test_untrusted_token_is_answered_invalid_token(
     assert problem(response)["error"] == "invalid_token"
 
 
-async def test_token_with_one_changed_character_is_refused(client: httpx.AsyncClient) -> None:
+async def test_token_with_one_changed_character_is_refused(client: httpx2.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"]
     for position in (10, len(token) // 2, len(token) - 5):
         changed = (
@@ -48,13 +48,13 @@ async def test_token_with_one_changed_character_is_refused(client: httpx.AsyncCl
         assert response.status_code == 401
 
 
-async def test_scheme_is_read_in_any_case(client: httpx.AsyncClient) -> None:
+async def test_scheme_is_read_in_any_case(client: httpx2.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"].removeprefix("Bearer ")
     response = await client.get("/order?id=1", headers={"Authorization": f"bearer {token}"})
     assert response.status_code == 200
 
 
-async def test_repeated_authorization_is_refused(client: httpx.AsyncClient) -> None:
+async def test_repeated_authorization_is_refused(client: httpx2.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"]
     twice = [("Authorization", token), ("Authorization", token)]
     response = await client.get("/order?id=1", headers=twice)

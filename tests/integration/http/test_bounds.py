@@ -3,14 +3,14 @@
 import json
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.http_client import TEA, TEAPOT, in_process_client, place_order, register_new_user
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
     async with await in_process_client() as client:
         yield client
 
@@ -18,7 +18,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 JSON = {"Content-Type": "application/json"}
 
 
-async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tuple[int, str]:
+async def sent(client: httpx2.AsyncClient, body: str, path: str = "/users") -> tuple[int, str]:
     answer = await client.post(path, content=body, headers=JSON)
     return answer.status_code, answer.json()["detail"]
 
@@ -39,19 +39,21 @@ async def sent(client: httpx.AsyncClient, body: str, path: str = "/users") -> tu
     ids=["no value", "no colon", "mark", "nested", "long number", "many members"],
 )
 async def test_unreadable_body_is_reported_with_its_position(
-    client: httpx.AsyncClient, body: str, detail: str
+    client: httpx2.AsyncClient, body: str, detail: str
 ) -> None:
     assert await sent(client, body) == (400, detail)
 
 
-async def test_missing_token_is_reported_before_the_body_is_read(client: httpx.AsyncClient) -> None:
+async def test_missing_token_is_reported_before_the_body_is_read(
+    client: httpx2.AsyncClient,
+) -> None:
     for body in ("{", "[" * 1_000, json.dumps(TEA)):
         status, detail = await sent(client, body, "/orders")
         assert status == 401
         assert detail.startswith("Send an access token")
 
 
-async def test_parameters_are_limited(client: httpx.AsyncClient) -> None:
+async def test_parameters_are_limited(client: httpx2.AsyncClient) -> None:
     user = await register_new_user(client)
     many = "&".join(f"p{i}=1" for i in range(1_000))
     answer = await client.get(f"/orders?{many}", headers=user)
@@ -60,7 +62,7 @@ async def test_parameters_are_limited(client: httpx.AsyncClient) -> None:
 
 
 async def test_invalid_status_is_reported_with_the_valid_ones(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     user = await register_new_user(client)
     answer = await client.get("/orders?status=PLACED", headers=user)
@@ -87,7 +89,7 @@ async def test_invalid_status_is_reported_with_the_valid_ones(
     ],
 )
 async def test_invalid_order_is_reported_in_terms_of_json(
-    client: httpx.AsyncClient, order: object, name: str, detail: str
+    client: httpx2.AsyncClient, order: object, name: str, detail: str
 ) -> None:
     user = await register_new_user(client)
     answer = await client.post("/orders", json=order, headers=user)
@@ -96,7 +98,7 @@ async def test_invalid_order_is_reported_in_terms_of_json(
 
 
 async def test_oversized_content_length_is_refused_before_the_handler_runs(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     user = await register_new_user(client)
     address = (await place_order(client, user)).headers["Location"]
@@ -106,7 +108,7 @@ async def test_oversized_content_length_is_refused_before_the_handler_runs(
 
 
 async def test_weak_tags_are_reported_apart_from_a_changed_version(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     user = await register_new_user(client)
     placed = await place_order(client, user)

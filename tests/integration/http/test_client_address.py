@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD, ordergate
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 def resolve_address(url: str) -> str:
     """Sign in with a forged address, and return the address of the session."""
-    with httpx.Client(base_url=url, headers={"X-Forwarded-For": FORGED}) as client:
+    with httpx2.Client(base_url=url, headers={"X-Forwarded-For": FORGED}) as client:
         form = {"username": "alice", "password": PASSWORD}
         token = client.post("/login", data=form).json()["access_token"]
         (session,) = client.get("/sessions", headers={"Authorization": f"Bearer {token}"}).json()
@@ -108,7 +108,7 @@ def test_scheme_is_that_of_the_connection_unless_a_trusted_proxy_names_another(
 ) -> None:
     settings = {} if trusted is None else {"TRUSTED_PROXIES": trusted}
     server = start("own:app", module="uvicorn", cwd=folder, BCRYPT_COST=4, **settings)
-    answer = httpx.get(f"{server.url}/scheme", headers={"X-Forwarded-Proto": "https"})
+    answer = httpx2.get(f"{server.url}/scheme", headers={"X-Forwarded-Proto": "https"})
     assert answer.json() == ("http" if trusted is None else "https")
 
 

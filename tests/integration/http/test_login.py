@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD
 from tests.support.http_client import problem, sign_in
 
 
-async def test_name_and_password_give_a_bearer_token(client: httpx.AsyncClient) -> None:
+async def test_name_and_password_give_a_bearer_token(client: httpx2.AsyncClient) -> None:
     response = await client.post("/login", data={"username": "user1", "password": PASSWORD})
     assert response.status_code == 200
     assert response.headers["cache-control"] == "no-store"
@@ -43,14 +43,14 @@ async def test_name_and_password_give_a_bearer_token(client: httpx.AsyncClient) 
     ],
 )
 async def test_optional_fields_are_optional(
-    client: httpx.AsyncClient, more: Mapping[str, str]
+    client: httpx2.AsyncClient, more: Mapping[str, str]
 ) -> None:
     form = {"username": "USER1", "password": PASSWORD, **more}
     assert (await client.post("/login", data=form)).status_code == 200
 
 
 async def test_wrong_password_and_unknown_user_get_the_same_answer(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     answers = [
         await client.post(
@@ -126,7 +126,7 @@ async def test_wrong_password_and_unknown_user_get_the_same_answer(
     ],
 )
 async def test_invalid_login_request_gets_its_oauth_error_code(
-    client: httpx.AsyncClient, form: str, error: str, detail: str
+    client: httpx2.AsyncClient, form: str, error: str, detail: str
 ) -> None:
     response = await client.post(
         "/login", content=form, headers={"Content-Type": "application/x-www-form-urlencoded"}
@@ -137,7 +137,7 @@ async def test_invalid_login_request_gets_its_oauth_error_code(
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"username=\xed\xa0\x80&password=x"])
-async def test_form_with_invalid_utf_8_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_form_with_invalid_utf_8_is_refused(client: httpx2.AsyncClient, body: bytes) -> None:
     response = await client.post(
         "/login", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
@@ -148,7 +148,7 @@ async def test_form_with_invalid_utf_8_is_refused(client: httpx.AsyncClient, bod
 @pytest.mark.parametrize(
     "password", ["a\0b", "x" * 4096, "x" * 5000, "é" * 4096, "🗝" * 9, "\uffff", "\u202e"]
 )
-async def test_any_wrong_password_is_refused(client: httpx.AsyncClient, password: str) -> None:
+async def test_any_wrong_password_is_refused(client: httpx2.AsyncClient, password: str) -> None:
     response = await client.post("/login", data={"username": "user1", "password": password})
     assert response.status_code == 400
     assert problem(response)["error"] == "invalid_grant"
@@ -157,7 +157,7 @@ async def test_any_wrong_password_is_refused(client: httpx.AsyncClient, password
 @pytest.mark.parametrize(
     "media_type", ["application/json", "multipart/form-data", "text/plain", ""]
 )
-async def test_login_accepts_a_form_alone(client: httpx.AsyncClient, media_type: str) -> None:
+async def test_login_accepts_a_form_alone(client: httpx2.AsyncClient, media_type: str) -> None:
     response = await client.post("/login", content=b"{}", headers={"Content-Type": media_type})
     assert response.status_code == 415
     assert problem(response)["error"] == "invalid_request"
@@ -169,7 +169,7 @@ def basic(credentials: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("credentials", [":", "shop:", "my%20shop:", "  shop:"])
 async def test_client_id_may_be_sent_by_http_basic(
-    client: httpx.AsyncClient, credentials: str
+    client: httpx2.AsyncClient, credentials: str
 ) -> None:
     form = {"username": "user1", "password": PASSWORD}
     response = await client.post("/login", data=form, headers=basic(credentials))
@@ -188,7 +188,7 @@ async def test_client_id_may_be_sent_by_http_basic(
     ],
 )
 async def test_client_secrets_are_refused(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
     form: dict[str, str],
     headers: dict[str, str],
     status: int,
@@ -200,7 +200,7 @@ async def test_client_secrets_are_refused(
     assert problem(response)["error"] == error
 
 
-async def test_token_times_match_the_answer(client: httpx.AsyncClient) -> None:
+async def test_token_times_match_the_answer(client: httpx2.AsyncClient) -> None:
     token = (await sign_in(client))["Authorization"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     assert set(claims) == {

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.captured_output import run_program
@@ -81,7 +81,7 @@ def test_server_conforms_to_its_openapi_document(
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     ordergate("seed", "--users", 2, "--orders", 9, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
     served = start("serve", cwd=tmp_path, **settings)
-    document = httpx.get(f"{served.url}/openapi.json").json()
+    document = httpx2.get(f"{served.url}/openapi.json").json()
     # The check for ignored tokens passes over OAuth2; what is sent is a bearer token.
     document["components"]["securitySchemes"]["password"] |= {"type": "http", "scheme": "bearer"}
     (tmp_path / "openapi.json").write_text(json.dumps(document))
@@ -89,7 +89,7 @@ def test_server_conforms_to_its_openapi_document(
     options = [*OPTIONS, "--report-json-path", "report.json"]
     if username is not None:
         form = {"username": username, "password": PASSWORD}
-        token = httpx.post(f"{served.url}/login", data=form).json()["access_token"]
+        token = httpx2.post(f"{served.url}/login", data=form).json()["access_token"]
         options += ["--header", f"Authorization: Bearer {token}"]
     result = run_program(
         [SCHEMATHESIS, "--no-color", "run", "openapi.json", "--url", served.url, *options],

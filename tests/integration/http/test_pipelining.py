@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from itertools import chain, repeat
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate
@@ -55,7 +55,7 @@ def read_statuses(connection: socket.socket) -> list[bytes]:
 
 
 def is_served(server: Server) -> bool:
-    return httpx.get(f"{server.url}/livez", timeout=SECONDS).status_code == 200
+    return httpx2.get(f"{server.url}/livez", timeout=SECONDS).status_code == 200
 
 
 def flood(server: Server, connection: socket.socket, pieces: Iterator[bytes], *, read: bool) -> int:
@@ -128,7 +128,7 @@ def test_unfinished_heads_cost_memory_in_proportion_to_their_length(
 def test_order_gets_its_own_answer_when_a_malformed_request_follows(
     server: Server,
 ) -> None:
-    with httpx.Client(base_url=server.url) as client:
+    with httpx2.Client(base_url=server.url) as client:
         account = {"username": "pipelining", "password": PASSWORD}
         assert client.post("/users", json=account).status_code == 201
         token = client.post("/login", data=account).json()["access_token"]

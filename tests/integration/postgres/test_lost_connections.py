@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.util import await_only
@@ -120,8 +120,8 @@ async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered
         storage=wired,
         hasher=InstantPasswordHasher(),
     )
-    transport = httpx.ASGITransport(create_app(container))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(create_app(container))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         await client.post("/users", json={"username": "user1", "password": PASSWORD})
         user = await sign_in(client)
         line = {"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import text
 
@@ -142,8 +142,8 @@ async def test_readiness_is_answered_when_every_connection_has_gone_silent(
         storage=SqlStorage(database),
         hasher=InstantPasswordHasher(),
     )
-    transport = httpx.ASGITransport(create_app(container))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(create_app(container))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         await fill_pool(database)
         wire.forget_connections()
         answers = await asyncio.gather(*(client.get("/readyz") for _ in range(POOL_SIZE)))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.sql.postgres.password_file import (
@@ -353,8 +353,8 @@ async def test_request_with_an_unstorable_value_is_not_retried(
         storage=SqlStorage(database_at(postgres_url)),
         hasher=NulHasher(),
     )
-    transport = httpx.ASGITransport(create_app(container))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(create_app(container))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         body = {"username": "user1", "password": USER_PASSWORD}
         answer = await client.post("/users", json=body)
     assert (answer.status_code, answer.json()["type"]) == (

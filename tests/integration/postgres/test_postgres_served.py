@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.support.captured_output import run_program
 from tests.support.command import PASSWORD, ordergate
@@ -23,7 +23,7 @@ def test_orders_are_served_from_postgresql(
     added = ordergate("users", "add", "carol", cwd=tmp_path, **settings)
     assert added.stdout.startswith("Added user carol with id "), added.stderr
     server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with httpx2.Client(base_url=server.url, timeout=30) as client:
         for name, status in (("user1", 200), ("carol", 404)):
             answer = client.post("/login", data={"username": name, "password": PASSWORD})
             headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate, wait_until
@@ -35,7 +35,7 @@ def connections(server: Server, number: int) -> Iterator[list[socket.socket]]:
         ]
 
 
-def sign_in(client: httpx.Client) -> httpx.Response:
+def sign_in(client: httpx2.Client) -> httpx2.Response:
     return client.post("/login", data={"username": "user1", "password": PASSWORD})
 
 
@@ -43,7 +43,7 @@ def test_clients_that_hold_many_connections_leave_descriptors_to_the_server(
     folder: Path, start: Start
 ) -> None:
     server = start("serve", cwd=folder, prefix=WITH_200, **SETTINGS)
-    with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+    with httpx2.Client(base_url=server.url, timeout=SECONDS) as client:
         assert client.get("/livez").status_code == 200
         with connections(server, 300) as held:
             assert held[-1].recv(1) == b""  # it was closed
@@ -56,8 +56,8 @@ def test_clients_that_hold_many_connections_leave_descriptors_to_the_server(
 
     def answers() -> bool:
         try:
-            return httpx.get(f"{server.url}/readyz").status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(f"{server.url}/readyz").status_code == 200
+        except httpx2.TransportError:
             return False
 
     wait_until(answers)
@@ -74,7 +74,7 @@ def test_requests_are_not_500_when_the_process_has_no_descriptors(
         _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (number, hard))
 
-    with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+    with httpx2.Client(base_url=server.url, timeout=SECONDS) as client:
         assert client.get("/livez").status_code == 200
         limit(len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())))
         assert sign_in(client).status_code in {200, 503}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.entrypoints.config.log_buffer import FLUSH_SECONDS, MAX_CHARACTERS, BufferedHandler
@@ -172,7 +172,7 @@ def test_server_answers_and_counts_dropped_lines_when_its_log_is_not_read(
     try:
         for _ in range(REFUSED * int(workers)):
             server.refuse()
-        assert httpx.get(f"http://127.0.0.1:{server.port}/readyz").status_code == 200
+        assert httpx2.get(f"http://127.0.0.1:{server.port}/readyz").status_code == 200
         reader = threading.Thread(target=server.drain, daemon=True)
         reader.start()
         wait_until(lambda: sum(server.count()) == REFUSED * int(workers))
@@ -216,8 +216,8 @@ def test_server_answers_when_its_log_cannot_be_written(tmp_path: Path, redirecte
     def answers() -> bool:
         assert process.poll() is None
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+        except httpx2.TransportError:
             return False
 
     try:

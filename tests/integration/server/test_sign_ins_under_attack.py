@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
@@ -52,12 +52,12 @@ def tokens(server: Server) -> list[str]:
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=120) as client:
+def client(server: Server) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.url, timeout=120) as client:
         yield client
 
 
-def measure_seconds(action: Callable[[], httpx.Response], times: int) -> list[float]:
+def measure_seconds(action: Callable[[], httpx2.Response], times: int) -> list[float]:
     """Return the seconds of each of `times` successful actions, one after the other."""
     taken = []
     for _ in range(times):
@@ -68,7 +68,7 @@ def measure_seconds(action: Callable[[], httpx.Response], times: int) -> list[fl
     return taken
 
 
-def measure_sign_ins(client: httpx.Client, times: int = 5) -> float:
+def measure_sign_ins(client: httpx2.Client, times: int = 5) -> float:
     """Return the median time of a sign-in of user 2."""
     form = {"username": "user2", "password": PASSWORD}
     return statistics.median(measure_seconds(lambda: client.post("/login", data=form), times))
@@ -86,7 +86,7 @@ def lowest(ratio: Callable[[], float], *, wanted: float) -> float:
 def flood(name: str, server: Server, token: str) -> Iterator[None]:
     """Run a hostile client, which must get as far as it is meant to."""
     with client_process(name, server.url, token) as statuses:
-        with httpx.Client(base_url=server.url, timeout=120) as client:
+        with httpx2.Client(base_url=server.url, timeout=120) as client:
             deadline = time.monotonic() + 1  # it imports what it needs
             while time.monotonic() < deadline:
                 client.get("/livez")
@@ -98,7 +98,7 @@ def flood(name: str, server: Server, token: str) -> Iterator[None]:
     "name", ["confirms its password", "confirms a wrong password", "signs up", "guesses passwords"]
 )
 def test_password_flood_delays_sign_ins_of_others_by_a_few_hashes(
-    server: Server, client: httpx.Client, tokens: list[str], name: str
+    server: Server, client: httpx2.Client, tokens: list[str], name: str
 ) -> None:
     def ratio() -> float:
         alone = measure_sign_ins(client)
@@ -109,7 +109,7 @@ def test_password_flood_delays_sign_ins_of_others_by_a_few_hashes(
 
 
 def test_reads_take_at_most_twice_as_long_during_a_flood_of_sign_ins(
-    server: Server, client: httpx.Client, tokens: list[str]
+    server: Server, client: httpx2.Client, tokens: list[str]
 ) -> None:
     headers = {"Authorization": f"Bearer {tokens[1]}"}
 
@@ -143,7 +143,7 @@ def test_sign_in_takes_at_most_three_times_as_long_beside_busy_programs(tmp_path
     server = serve(tmp_path, 12, new_session=False)
 
     def ratio() -> float:
-        with httpx.Client(base_url=server.url, timeout=300) as client:
+        with httpx2.Client(base_url=server.url, timeout=300) as client:
             alone = measure_sign_ins(client, 3)
             with busy_programs():
                 return measure_sign_ins(client, 3) / alone
@@ -169,7 +169,7 @@ def test_sign_ins_get_a_tenth_of_the_processor_during_a_flood_of_reads(
         token = sign_in_user1(server.url, "user1")
 
         def ratio() -> float:
-            with httpx.Client(base_url=server.url, timeout=300) as client:
+            with httpx2.Client(base_url=server.url, timeout=300) as client:
                 alone = measure_sign_ins(client, 3)
                 with client_process("reads its order", server.url, token, connections=16):
                     return measure_sign_ins(client, 3) / alone

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.captured_output import run_program
@@ -317,7 +317,7 @@ def test_server_answers_started_requests_after_a_signal(
         wait_until(lambda: "Shutting down" in "".join(server.output))
         assert finish(connection).startswith(b"HTTP/1.1 400")
     if workers == 2 and number == signal.SIGHUP:  # which replaces one worker after the other
-        assert httpx.get(f"{server.url}/livez", timeout=SECONDS).status_code == 200
+        assert httpx2.get(f"{server.url}/livez", timeout=SECONDS).status_code == 200
     else:
         assert server.process.wait(SECONDS) == 0
 
@@ -342,8 +342,8 @@ def test_workers_answer_started_requests_and_end_when_the_supervisor_is_killed(
         wait_until(lambda: "".join(server.output).count("Shutting down") == 2)
         assert finish(connection).startswith(b"HTTP/1.1 400")
     wait_until(lambda: not any(is_running(worker) for worker in workers))
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.url}/livez")
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{server.url}/livez")
     assert "Traceback" not in "".join(server.output)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.captured_output import run_program
@@ -45,7 +45,7 @@ def ready(server: Server) -> int:
 
 
 def status(server: Server, path: str) -> int:
-    return httpx.get(server.url + path, timeout=SECONDS).status_code
+    return httpx2.get(server.url + path, timeout=SECONDS).status_code
 
 
 def test_worker_is_restarted_when_the_database_returns(

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD, PATIENT, SECONDS, ordergate, wait_until
@@ -18,10 +18,10 @@ from tests.support.server import Server, Start
 
 pytestmark = pytest.mark.timing
 
-MANY = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+MANY = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
 
 
-async def sign_in_user1(client: httpx.AsyncClient, username: str = "user1") -> dict[str, str]:
+async def sign_in_user1(client: httpx2.AsyncClient, username: str = "user1") -> dict[str, str]:
     answer = await client.post("/login", data={"username": username, "password": PASSWORD})
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
@@ -43,14 +43,14 @@ def costly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def client(costly: Server) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=costly.url, limits=MANY, timeout=60) as client:
+async def client(costly: Server) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=costly.url, limits=MANY, timeout=60) as client:
         yield client
 
 
 async def test_answer_on_a_kept_connection_is_sent_without_delay(costly: Server) -> None:
     """Nagle's algorithm would hold each for 40 ms, until the client acknowledges the last."""
-    async with httpx.AsyncClient(base_url=costly.url) as client:
+    async with httpx2.AsyncClient(base_url=costly.url) as client:
         times = []
         for _ in range(20):
             started = time.perf_counter()
@@ -59,7 +59,7 @@ async def test_answer_on_a_kept_connection_is_sent_without_delay(costly: Server)
     assert statistics.median(times) < 0.03
 
 
-async def test_parallel_connections_are_all_answered(client: httpx.AsyncClient) -> None:
+async def test_parallel_connections_are_all_answered(client: httpx2.AsyncClient) -> None:
     headers = await sign_in_user1(client)
     answers = await asyncio.gather(
         *(client.get("/order?id=1", headers=headers) for _ in range(500))
@@ -68,7 +68,7 @@ async def test_parallel_connections_are_all_answered(client: httpx.AsyncClient) 
     assert {answer.json()["id"] for answer in answers} == {1}
 
 
-async def test_reads_continue_beside_40_failed_sign_ins(client: httpx.AsyncClient) -> None:
+async def test_reads_continue_beside_40_failed_sign_ins(client: httpx2.AsyncClient) -> None:
     headers = await sign_in_user1(client)
     wrong = [
         asyncio.create_task(
@@ -92,7 +92,7 @@ async def test_reads_continue_beside_40_failed_sign_ins(client: httpx.AsyncClien
     assert reads > len(refused)
 
 
-async def test_refusals_take_the_same_time(client: httpx.AsyncClient) -> None:
+async def test_refusals_take_the_same_time(client: httpx2.AsyncClient) -> None:
     """Compare medians of interleaved runs; a skipped hash would be many times faster."""
     cases = {
         "wrong password": ("user1", "a wrong password"),
@@ -113,13 +113,13 @@ async def test_refusals_take_the_same_time(client: httpx.AsyncClient) -> None:
 
 
 async def test_abandoned_sign_ins_do_not_stop_the_pool(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     """More clients leave than there are places: one at work and eight that wait."""
-    hasty = httpx.Timeout(60, read=0.01)
+    hasty = httpx2.Timeout(60, read=0.01)
     form = {"username": "u", "password": "x"}
     for _ in range(12):
-        with suppress(httpx.ReadTimeout):
+        with suppress(httpx2.ReadTimeout):
             await client.post("/login", data=form, timeout=hasty)
     deadline = time.monotonic() + SECONDS
     while (await client.post("/login", data=form)).status_code == 503:
@@ -131,7 +131,7 @@ async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, st
     settings = {"BCRYPT_COST": 4}
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
     server = start("serve", cwd=tmp_path, **settings)
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx2.AsyncClient(base_url=server.url) as client:
         headers = await sign_in_user1(client)
         assert (await client.get("/readyz")).status_code == 200
         with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:
@@ -150,7 +150,7 @@ async def test_json_log_contains_no_request_and_no_secret(tmp_path: Path, start:
     settings = {"BCRYPT_COST": 4}
     ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
     server = start("serve", cwd=tmp_path, **settings)
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx2.AsyncClient(base_url=server.url) as client:
         headers = await sign_in_user1(client)
         assert (await client.get("/order?id=1", headers=headers)).status_code == 200
         assert (await client.get("/order?id=1")).status_code == 401

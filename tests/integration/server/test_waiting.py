@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.sql.postgres.readiness import reason_to_wait
@@ -119,7 +119,7 @@ def test_serve_waits_for_the_server_and_then_for_its_schema(
     assert f'"database": "127.0.0.1:{later.port}/{url.rpartition("/")[2]}"' in line
     found = LISTENING.search(line)
     assert found
-    assert httpx.get(f"{found[1]}/readyz").status_code == 200
+    assert httpx2.get(f"{found[1]}/readyz").status_code == 200
 
 
 def test_serve_gives_up_on_a_schema_that_stays_old(later: PostgresServer, run: Run) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI, Request
 from sqlalchemy import Connection, text
@@ -366,7 +366,7 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
     assert not ledger.refused, ledger.refused[:3]
     found = {sku for sku, _ in await list_stored_orders(server.url, token)}
     missing = ledger.acknowledged.keys() - before - found
-    with suppress(httpx.HTTPError):
+    with suppress(httpx2.HTTPError):
         server.stop()
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -392,14 +392,14 @@ async def test_order_with_a_late_body_belongs_to_no_other_user(
     token = sign_in_user1(server.url)["Authorization"]
     line = {"sku": "late", "name": "Teapot", "quantity": 1, "unit_price": "1.00"}
     body = json.dumps({"currency": "EUR", "lines": [line]})
-    url = httpx.URL(server.url)
+    url = httpx2.URL(server.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(
         f"POST /orders HTTP/1.1\r\nHost: {url.host}\r\nAuthorization: {token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         "Expect: 100-continue\r\nConnection: close\r\n\r\n".encode()
     )
-    async with asyncio.timeout(SECONDS), httpx.AsyncClient(base_url=server.url) as http:
+    async with asyncio.timeout(SECONDS), httpx2.AsyncClient(base_url=server.url) as http:
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         read_from = time.monotonic()
         another.rename(file)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import Connection, Select
 
@@ -119,12 +119,12 @@ async def test_parallel_clients_place_every_order_once_through_two_workers(
         done = ordergate(*command, cwd=tmp_path, PASSWORD=PASSWORD, **CHEAP)
         assert done.returncode == 0, done.stderr
     server = start("serve", "--workers", 2, cwd=tmp_path, **CHEAP)
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=60) as client:
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=server.url, limits=limits, timeout=60) as client:
         users = [await signed_in(client, f"user{i}") for i in range(1, 5)]
 
-        async def place(number: int) -> list[httpx.Response]:
-            answers: list[httpx.Response] = []
+        async def place(number: int) -> list[httpx2.Response]:
+            answers: list[httpx2.Response] = []
             for i in range(3):
                 line = {"sku": f"C{number}-{i}", "name": "Cup", "quantity": 1, "unit_price": "1"}
                 order = {"currency": "EUR", "lines": [line]}
@@ -150,12 +150,12 @@ def by_id(order: dict[str, Any]) -> int:
     return number
 
 
-async def signed_in(client: httpx.AsyncClient, username: str) -> dict[str, str]:
+async def signed_in(client: httpx2.AsyncClient, username: str) -> dict[str, str]:
     answer = await client.post("/login", data={"username": username, "password": PASSWORD})
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-async def list_orders(client: httpx.AsyncClient, user: dict[str, str]) -> list[dict[str, Any]]:
+async def list_orders(client: httpx2.AsyncClient, user: dict[str, str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     following: str | None = "/orders?limit=30"
     while following:

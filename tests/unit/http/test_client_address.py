@@ -1,6 +1,6 @@
 """The client's address is that of the socket, or the one from a trusted proxy."""
 
-import httpx
+import httpx2
 import pytest
 from fastapi import Request
 
@@ -24,8 +24,8 @@ async def resolve_address(peer: str, *forwarded: str, trusted: str = "") -> str:
         assert request.client is not None
         return request.client.host
 
-    transport = httpx.ASGITransport(app, client=(peer, 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(app, client=(peer, 4711))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         headers = [("X-Forwarded-For", value) for value in forwarded]
         answer = await client.get("/address", headers=headers)
     assert answer.status_code == 200

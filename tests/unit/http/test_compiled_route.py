@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from itertools import count
 from typing import Annotated
 
-import httpx
+import httpx2
 import pytest
 from fastapi import (
     APIRouter,
@@ -169,7 +169,7 @@ async def answer_problem(_request: Request, error: Exception) -> Response:
 
 
 @pytest.fixture
-def clients() -> list[httpx.AsyncClient]:
+def clients() -> list[httpx2.AsyncClient]:
     """Return clients of the same routes, answered by FastAPI and compiled."""
     by_fastapi, by_table = FastAPI(), compiled(routes(), odd_routes(), strict_routes())
     for make in (routes, odd_routes, strict_routes):
@@ -180,12 +180,12 @@ def clients() -> list[httpx.AsyncClient]:
     return [make_client(app) for app in (by_fastapi, by_table)]
 
 
-def make_client(app: FastAPI) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in.process")
+def make_client(app: FastAPI) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://in.process")
 
 
 async def assert_same(
-    clients: list[httpx.AsyncClient],
+    clients: list[httpx2.AsyncClient],
     method: str,
     path: str,
     *headers: dict[str, str],
@@ -233,7 +233,7 @@ async def assert_same(
     ],
 )
 async def test_compiled_route_has_the_same_answer(
-    clients: list[httpx.AsyncClient], method: str, path: str
+    clients: list[httpx2.AsyncClient], method: str, path: str
 ) -> None:
     agents: list[dict[str, str]] = [{}, {"User-Agent": "a test"}, {"User-Agent": "nobody"}]
     await assert_same(clients, method, path, *agents)
@@ -256,7 +256,7 @@ async def test_compiled_route_has_the_same_answer(
 )
 @pytest.mark.parametrize("path", ["/chairs/7", "/chairs/x", "/stools"])
 async def test_compiled_route_has_the_same_answer_to_a_body(
-    clients: list[httpx.AsyncClient], path: str, body: bytes
+    clients: list[httpx2.AsyncClient], path: str, body: bytes
 ) -> None:
     kinds = ({"Content-Type": f"application/json{rest}"} for rest in ("", "; charset=utf-8"))
     await assert_same(clients, "POST", path, *kinds, body=body)

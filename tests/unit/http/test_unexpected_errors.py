@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import redirect_stderr
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -65,11 +65,11 @@ def app(settings: Settings) -> FastAPI:
     )
 
 
-async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx.Response:
+async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx2.Response:
     token = app.state.services.tokens().issue(Caller(UserId(1), "c", ALL_SCOPES)).value
     headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "the-id"}
-    transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=raises)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         return await client.get(address, headers=headers)
 
 

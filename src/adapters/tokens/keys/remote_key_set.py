@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 
-import httpx
+import httpx2
 
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.adapters.tokens.keys.jwk import KeySet
@@ -104,7 +104,7 @@ class RemoteKeySet:
         except TimeoutError:
             self._note(f"no whole answer within {self._timeout:g} s")
             self._due = self._monotonic() + pause
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             self._note(f"{type(error).__name__}: {error}")
             self._due = self._monotonic() + pause
         else:
@@ -119,14 +119,16 @@ class RemoteKeySet:
         async with (
             # A client for each fetch: connections do not stay open for the minutes in between.
             # Proxies and passwords in the environment are ignored.
-            httpx.AsyncClient(verify=self._trust, timeout=self._timeout, trust_env=False) as client,
+            httpx2.AsyncClient(
+                verify=self._trust, timeout=self._timeout, trust_env=False
+            ) as client,
             client.stream(
                 "GET",
                 self._url,
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             ) as response,
         ):
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx2.codes.OK:
                 raise ValueError(f"the status is {response.status_code}")
             body = bytearray()
             async for part in response.aiter_raw():  # uncompressed, so the size limit holds
@@ -137,8 +139,8 @@ class RemoteKeySet:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        """The certificate authorities of httpx, or those of SSL_CERT_FILE."""
-        return httpx.create_ssl_context()
+        """The certificate authorities of the system, or those of SSL_CERT_FILE."""
+        return httpx2.create_ssl_context()
 
     def _note(self, failure: str | None) -> None:
         if failure is not None and self._failure is None:

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.identity_client import application, open_account
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
     """Return a client of an application with immediate revocation and the user alice."""
     async with application(revocation="at-once") as client:
         await open_account(client)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import NEW_PASSWORD, PASSWORD
@@ -11,7 +11,7 @@ from tests.support.identity_client import application, bearer, refresh, serving,
 from tests.support.server import Start
 
 
-async def test_account_is_registered_read_changed_and_closed(client: httpx.AsyncClient) -> None:
+async def test_account_is_registered_read_changed_and_closed(client: httpx2.AsyncClient) -> None:
     new = {"username": "Ｂob", "password": PASSWORD}
     opened = await client.post("/users", json=new)
     assert opened.status_code == 201
@@ -38,7 +38,7 @@ async def test_account_is_registered_read_changed_and_closed(client: httpx.Async
 
 async def test_account_with_open_orders_is_not_closed(tmp_path: Path, start: Start) -> None:
     server = serving(tmp_path, start)
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx2.AsyncClient(base_url=server.url) as client:
         tokens = await sign_in(client, "user1")
         closed = await client.request(
             "DELETE", "/me", json={"password": PASSWORD}, headers=bearer(tokens)
@@ -65,7 +65,7 @@ async def test_account_with_open_orders_is_not_closed(tmp_path: Path, start: Sta
     ],
 )
 async def test_invalid_registration_is_refused_with_a_reason(
-    client: httpx.AsyncClient, new: object, status: int, words: str
+    client: httpx2.AsyncClient, new: object, status: int, words: str
 ) -> None:
     answer = await client.post("/users", json=new)
     assert answer.status_code == status
@@ -74,7 +74,7 @@ async def test_invalid_registration_is_refused_with_a_reason(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"username":"\\ud800","password":"x"}', b"\xff"])
-async def test_malformed_json_is_reported(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_malformed_json_is_reported(client: httpx2.AsyncClient, body: bytes) -> None:
     answer = await client.post("/users", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert answer.headers["content-type"] == "application/problem+json"
@@ -82,7 +82,7 @@ async def test_malformed_json_is_reported(client: httpx.AsyncClient, body: bytes
 
 @pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
 async def test_body_requires_the_json_content_type(
-    client: httpx.AsyncClient, media_type: str | None
+    client: httpx2.AsyncClient, media_type: str | None
 ) -> None:
     body = json.dumps({"username": "bob", "password": PASSWORD})
     headers = {"Content-Type": media_type} if media_type else {}
@@ -102,7 +102,7 @@ async def test_body_requires_the_json_content_type(
     ids=lambda body: body[:30],
 )
 async def test_body_that_can_be_read_in_two_ways_is_refused(
-    client: httpx.AsyncClient, body: str
+    client: httpx2.AsyncClient, body: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
     answer = await client.post("/users", content=body, headers=headers)

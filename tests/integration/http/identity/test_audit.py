@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.support.command import NEW_PASSWORD, PASSWORD, wait_until
 from tests.support.identity_client import bearer, refresh, serving, sign_in
@@ -13,7 +13,7 @@ from tests.support.server import Start
 
 async def test_identity_events_are_logged_in_one_line_each(tmp_path: Path, start: Start) -> None:
     server = serving(tmp_path, start, REFRESH_GRACE_SECONDS=0)
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx2.AsyncClient(base_url=server.url) as client:
         client.headers["X-Request-ID"] = "audited"
         new = {"username": "carol", "password": PASSWORD}
         user_id = (await client.post("/users", json=new)).json()["id"]

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import SECONDS, wait_until
@@ -11,7 +11,7 @@ from tests.support.identity_client import bearer, refresh, serving, sign_in
 from tests.support.server import Start
 
 
-async def test_refresh_has_the_same_answer_as_sign_in(client: httpx.AsyncClient) -> None:
+async def test_refresh_has_the_same_answer_as_sign_in(client: httpx2.AsyncClient) -> None:
     first = await sign_in(client)
     answer = await refresh(client, first["refresh_token"])
     assert answer.status_code == 200
@@ -22,7 +22,7 @@ async def test_refresh_has_the_same_answer_as_sign_in(client: httpx.AsyncClient)
 
 @pytest.mark.parametrize("token", ["x", "ogr_" + "A" * 43, "%00", "x" * 5000])
 async def test_malformed_refresh_token_is_an_invalid_grant(
-    client: httpx.AsyncClient, token: str
+    client: httpx2.AsyncClient, token: str
 ) -> None:
     answer = await refresh(client, token)
     assert answer.status_code == 400
@@ -30,13 +30,13 @@ async def test_malformed_refresh_token_is_an_invalid_grant(
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_refresh_requires_a_token(client: httpx.AsyncClient) -> None:
+async def test_refresh_requires_a_token(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/login", data={"grant_type": "refresh_token", "username": "alice"})
     assert answer.status_code == 400
     assert answer.json()["error_description"] == "The form field refresh_token is missing."
 
 
-async def test_more_scope_than_was_granted_is_an_invalid_scope(client: httpx.AsyncClient) -> None:
+async def test_more_scope_than_was_granted_is_an_invalid_scope(client: httpx2.AsyncClient) -> None:
     tokens = await sign_in(client, scope="orders:read")
     answer = await refresh(client, tokens["refresh_token"], scope="account")
     assert answer.status_code == 400
@@ -48,7 +48,7 @@ async def test_parallel_refreshes_get_one_successor(
     tmp_path: Path, start: Start, workers: int
 ) -> None:
     server = serving(tmp_path, start, workers=workers)
-    async with httpx.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
         tokens = await sign_in(client, "user1")
         answers = await asyncio.gather(
             *(refresh(client, tokens["refresh_token"]) for _ in range(50))
@@ -62,7 +62,7 @@ async def test_reuse_ends_the_session_although_the_answer_is_an_error(
     tmp_path: Path, start: Start
 ) -> None:
     server = serving(tmp_path, start, REFRESH_GRACE_SECONDS=0, REVOCATION="at-once")
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx2.AsyncClient(base_url=server.url) as client:
         first = await sign_in(client, "user1")
         second = (await refresh(client, first["refresh_token"])).json()
         assert (await client.get("/me", headers=bearer(second))).status_code == 200

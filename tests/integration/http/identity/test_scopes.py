@@ -1,6 +1,6 @@
 """Scopes and methods of the identity routes."""
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.identity_client import bearer, sign_in
@@ -17,7 +17,7 @@ from tests.support.identity_client import bearer, sign_in
     ],
 )
 async def test_insufficient_scope_is_answered_with_the_missing_scope(
-    client: httpx.AsyncClient, scope: str, method: str, address: str, needed: str
+    client: httpx2.AsyncClient, scope: str, method: str, address: str, needed: str
 ) -> None:
     tokens = await sign_in(client, scope=scope)
     assert tokens["scope"] == scope
@@ -30,7 +30,7 @@ async def test_insufficient_scope_is_answered_with_the_missing_scope(
 
 
 async def test_unsupported_method_is_answered_with_all_supported_ones(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     answer = await client.patch("/me")
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")

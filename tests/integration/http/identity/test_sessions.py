@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.identity_client import (
@@ -27,8 +27,8 @@ async def test_revocation_takes_effect_within_the_bound_in_every_worker(
     bound = 2
     here = serving(tmp_path, start, REVOCATION=bound)
     there = start("serve", "--workers", 2, cwd=tmp_path, **CHEAP, REVOCATION=bound)
-    unkept = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(limits=unkept) as client:
+    unkept = httpx2.Limits(max_keepalive_connections=0)
+    async with httpx2.AsyncClient(limits=unkept) as client:
 
         async def statuses(server: Server, tokens: dict[str, Any]) -> set[int]:
             """Ask so often that every worker is sure to have answered."""
@@ -36,7 +36,7 @@ async def test_revocation_takes_effect_within_the_bound_in_every_worker(
             answers = [client.get(address, headers=headers) for _ in range(30)]
             return {answer.status_code for answer in await asyncio.gather(*answers)}
 
-        client.base_url = httpx.URL(here.url)
+        client.base_url = httpx2.URL(here.url)
         mine, other = await sign_in(client, "user1"), await sign_in(client, "user1")
         assert await statuses(here, mine) == await statuses(there, mine) == {200}
         assert (await client.post("/revoke", data={"token": mine["access_token"]})).is_success
@@ -47,7 +47,7 @@ async def test_revocation_takes_effect_within_the_bound_in_every_worker(
         assert await statuses(there, other) == {200}
 
 
-async def test_sessions_are_listed_and_ended_by_their_user(client: httpx.AsyncClient) -> None:
+async def test_sessions_are_listed_and_ended_by_their_user(client: httpx2.AsyncClient) -> None:
     await open_account(client, "bob")
     first, second = await sign_in(client, client_id="app"), await sign_in(client)
     bob = await sign_in(client, "bob")
@@ -71,7 +71,7 @@ async def test_sessions_are_listed_and_ended_by_their_user(client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
-async def test_revoked_token_is_refused(client: httpx.AsyncClient, kind: str) -> None:
+async def test_revoked_token_is_refused(client: httpx2.AsyncClient, kind: str) -> None:
     tokens = await sign_in(client)
     for token in (tokens[kind], tokens[kind], "of nobody"):
         answer = await client.post("/revoke", data={"token": token, "token_type_hint": "x"})
@@ -80,7 +80,7 @@ async def test_revoked_token_is_refused(client: httpx.AsyncClient, kind: str) ->
     assert (await refresh(client, tokens["refresh_token"])).status_code == 400
 
 
-async def test_token_of_another_client_is_not_revoked(client: httpx.AsyncClient) -> None:
+async def test_token_of_another_client_is_not_revoked(client: httpx2.AsyncClient) -> None:
     tokens = await sign_in(client, client_id="app")
     form = {"token": tokens["refresh_token"], "client_id": "other"}
     answer = await client.post("/revoke", data=form)
@@ -100,6 +100,6 @@ async def test_revoke_refuses_a_token_that_it_cannot_revoke() -> None:
         assert (await client.get("/me", headers=bearer(tokens))).status_code == 200
 
 
-async def test_revoke_requires_a_token(client: httpx.AsyncClient) -> None:
+async def test_revoke_requires_a_token(client: httpx2.AsyncClient) -> None:
     answer = await client.post("/revoke", data={"token_type_hint": "x"})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")

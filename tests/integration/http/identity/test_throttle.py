@@ -1,10 +1,10 @@
 """Sign-ins and registrations that are throttled."""
 
-import httpx
+import httpx2
 
 
 async def test_sign_in_is_429_after_too_many_failures_whether_or_not_the_account_exists(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     answers = []
     for name in ("alice", "nobody"):

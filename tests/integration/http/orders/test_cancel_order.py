@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -22,7 +22,7 @@ from tests.support.http_client import (
 
 
 async def test_cancelled_order_has_a_new_version(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await place_and_get_location(client, alice)
     before = (await client.get(order, headers=alice)).json()
@@ -37,7 +37,7 @@ async def test_cancelled_order_has_a_new_version(
 
 
 async def test_shipped_order_is_not_cancelled(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await place_and_get_location(client, alice)
     await client.post(f"{order}/cancel", headers=alice)
@@ -64,7 +64,7 @@ async def test_shipped_order_is_not_cancelled(
     ],
 )
 async def test_cancel_requires_the_version_in_if_match(
-    client: httpx.AsyncClient, alice: dict[str, str], tags: str, status: int
+    client: httpx2.AsyncClient, alice: dict[str, str], tags: str, status: int
 ) -> None:
     order = await place_and_get_location(client, alice)
     answer = await client.post(f"{order}/cancel", headers=alice | {"If-Match": tags})
@@ -77,7 +77,7 @@ async def test_cancel_requires_the_version_in_if_match(
 
 
 async def test_parallel_cancels_of_one_version_succeed_once(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await place_and_get_location(client, alice)
     seen = alice | {"If-Match": '"1"'}
@@ -106,8 +106,8 @@ async def test_order_is_cancelled_while_it_is_placed_or_paid(
         storage=InMemoryStorage(),
         hasher=InstantPasswordHasher(),
     )
-    transport = httpx.ASGITransport(create_app(container))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(create_app(container))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         user = await register_new_user(client)
         order = (await place_order(client, user)).json()["id"]
         for step in steps:

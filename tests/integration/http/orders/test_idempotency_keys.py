@@ -2,7 +2,7 @@
 
 import asyncio
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -25,7 +25,7 @@ from tests.support.oidc_issuer import AUDIENCE, running_issuer
 
 
 async def test_repeat_gets_the_first_answer_byte_for_byte(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     first = await place_order(client, alice, Idempotency_Key='"tea"')
     again = await place_order(client, alice, Idempotency_Key="tea")
@@ -39,7 +39,7 @@ async def test_repeat_gets_the_first_answer_byte_for_byte(
 
 
 async def test_key_with_another_body_is_refused(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     await place_order(client, alice, Idempotency_Key="tea")
     for other in (TEA | {"currency": "USD"}, TEA | {"lines": [CUPS, TEAPOT]}):
@@ -50,7 +50,7 @@ async def test_key_with_another_body_is_refused(
 
 
 async def test_refused_body_does_not_use_the_key(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     refused = await place_order(client, alice, TEA | {"lines": []}, Idempotency_Key="tea")
     assert refused.status_code == 422
@@ -58,7 +58,7 @@ async def test_refused_body_does_not_use_the_key(
 
 
 async def test_requests_without_a_key_each_place_an_order(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     assert await place_and_get_location(client, alice) != await place_and_get_location(
         client, alice
@@ -66,7 +66,7 @@ async def test_requests_without_a_key_each_place_an_order(
 
 
 async def test_idempotency_key_belongs_to_its_owner(
-    client: httpx.AsyncClient, alice: dict[str, str], bob: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str], bob: dict[str, str]
 ) -> None:
     hers = await place_order(client, alice, Idempotency_Key="tea")
     his = await place_order(client, bob, TEA | {"lines": [CUPS]}, Idempotency_Key="tea")
@@ -77,7 +77,7 @@ async def test_idempotency_key_belongs_to_its_owner(
 
 @pytest.mark.parametrize("value", ['""', '"a', "a b", "x" * 256, '"é"'])
 async def test_malformed_key_is_refused_and_nothing_is_placed(
-    client: httpx.AsyncClient, alice: dict[str, str], value: str
+    client: httpx2.AsyncClient, alice: dict[str, str], value: str
 ) -> None:
     headers = [*alice.items(), ("Idempotency-Key", value.encode().decode("latin-1"))]
     raw = [(name.encode(), text.encode("latin-1")) for name, text in headers]
@@ -88,7 +88,7 @@ async def test_malformed_key_is_refused_and_nothing_is_placed(
 
 
 async def test_repeated_idempotency_key_is_refused(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     headers = [*alice.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
     answer = await client.post("/orders", json=TEA, headers=headers)
@@ -97,7 +97,7 @@ async def test_repeated_idempotency_key_is_refused(
 
 
 async def test_parallel_requests_with_one_key_place_one_order(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     answers = await asyncio.gather(
         *(place_order(client, alice, Idempotency_Key="tea") for _ in range(50))
@@ -119,8 +119,8 @@ async def test_key_expires_when_the_setting_says() -> None:
         hasher=InstantPasswordHasher(),
         clock=clock,
     )
-    transport = httpx.ASGITransport(create_app(container))
-    async with httpx.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    transport = httpx2.ASGITransport(create_app(container))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         user = await register_new_user(client)
         first = await place_order(client, user, Idempotency_Key="tea")
         clock.advance(seconds=59)
@@ -139,8 +139,8 @@ async def test_external_users_place_orders() -> None:
         user = {"Authorization": f"Bearer {token}"}
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url="http://in.process"
+            httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(app), base_url="http://in.process"
             ) as client,
         ):
             order = await place_and_get_location(client, user)

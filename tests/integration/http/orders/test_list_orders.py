@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,13 +39,13 @@ def alices_orders(number: int) -> list[Order]:
 
 
 @pytest.fixture
-async def shop() -> AsyncIterator[httpx.AsyncClient]:
+async def shop() -> AsyncIterator[httpx2.AsyncClient]:
     """Return a client of an application where alice has 60 orders and bob has two."""
     async with await application(alices_orders(60)) as client:
         yield client
 
 
-async def application(orders: Iterable[Order]) -> httpx.AsyncClient:
+async def application(orders: Iterable[Order]) -> httpx2.AsyncClient:
     hasher = InstantPasswordHasher()
     container = Container(
         settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
@@ -58,11 +58,13 @@ async def application(orders: Iterable[Order]) -> httpx.AsyncClient:
     ]
     bobs = [Order(OrderId(i), UserId(2), OrderStatus.PAID, FIRST, (TEAPOT,)) for i in (1, 99)]
     await get_loader(container.storage()).load(users, [*orders, *bobs])
-    transport = httpx.ASGITransport(create_app(container), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://in.process")
+    transport = httpx2.ASGITransport(create_app(container), raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://in.process")
 
 
-async def walk(client: httpx.AsyncClient, address: str, user: Mapping[str, str]) -> list[list[int]]:
+async def walk(
+    client: httpx2.AsyncClient, address: str, user: Mapping[str, str]
+) -> list[list[int]]:
     """Return the ids of every page, found by following `Link` and by nothing else."""
     pages: list[list[int]] = []
     following: str | None = address
@@ -74,7 +76,7 @@ async def walk(client: httpx.AsyncClient, address: str, user: Mapping[str, str])
         pages.append([order["id"] for order in body["orders"]])
         link = answer.links.get("next")
         assert (link is None) == (body["next_cursor"] is None)
-        assert link is None or httpx.URL(link["url"]).params["cursor"] == body["next_cursor"]
+        assert link is None or httpx2.URL(link["url"]).params["cursor"] == body["next_cursor"]
         following = link["url"] if link else None
     return pages
 
@@ -90,7 +92,7 @@ async def test_pages_cover_1000_orders() -> None:
         assert (await walk(client, "/orders", alice))[0] == newest_first[:50]
 
 
-async def test_page_is_as_documented(shop: httpx.AsyncClient) -> None:
+async def test_page_is_as_documented(shop: httpx2.AsyncClient) -> None:
     alice = await sign_in(shop, "alice")
     answer = await shop.get("/orders?limit=1&status=placed", headers=alice)
     body = answer.json()
@@ -102,14 +104,14 @@ async def test_page_is_as_documented(shop: httpx.AsyncClient) -> None:
     assert answer.headers["link"] == f'<{following}>; rel="next"'
 
 
-async def test_user_without_orders_gets_an_empty_page(shop: httpx.AsyncClient) -> None:
+async def test_user_without_orders_gets_an_empty_page(shop: httpx2.AsyncClient) -> None:
     await shop.post("/users", json={"username": "carol", "password": PASSWORD})
     answer = await shop.get("/orders", headers=await sign_in(shop, "carol"))
     assert answer.json() == {"orders": [], "next_cursor": None}
     assert "link" not in answer.headers
 
 
-async def test_users_list_their_own_orders_alone(shop: httpx.AsyncClient) -> None:
+async def test_users_list_their_own_orders_alone(shop: httpx2.AsyncClient) -> None:
     assert await walk(shop, "/orders", await sign_in(shop, "bob")) == [[99, 1]]
 
 
@@ -131,7 +133,7 @@ async def test_users_list_their_own_orders_alone(shop: httpx.AsyncClient) -> Non
 )
 @pytest.mark.parametrize("limit", [1, 4, 200])
 async def test_filters_apply_to_every_page(
-    shop: httpx.AsyncClient, query: str, chosen: Iterable[int], limit: int
+    shop: httpx2.AsyncClient, query: str, chosen: Iterable[int], limit: int
 ) -> None:
     pages = await walk(shop, f"/orders?{query}&limit={limit}", await sign_in(shop, "alice"))
     ids = [order for page in pages for order in page]
@@ -174,7 +176,7 @@ KNOWN = "cursor, limit, placed_before, placed_from, status"
     ids=lambda value: str(value)[:40],
 )
 async def test_invalid_parameter_is_reported_with_its_rule(
-    shop: httpx.AsyncClient, query: str, name: str, detail: str
+    shop: httpx2.AsyncClient, query: str, name: str, detail: str
 ) -> None:
     answer = await shop.get(f"/orders?{query}", headers=await sign_in(shop, "alice"))
     assert answer.status_code == 422
@@ -183,14 +185,14 @@ async def test_invalid_parameter_is_reported_with_its_rule(
 
 @pytest.mark.parametrize("status", ["", "PAID", "open", "paid,placed"])
 async def test_unknown_status_is_reported_with_the_known_ones(
-    shop: httpx.AsyncClient, status: str
+    shop: httpx2.AsyncClient, status: str
 ) -> None:
     answer = await shop.get(f"/orders?status={status}", headers=await sign_in(shop, "alice"))
     assert answer.status_code == 422
     assert "must be one of placed, paid, shipped, delivered, cancelled" in str(problem(answer))
 
 
-async def test_cursor_is_valid_for_its_owner_and_filters_alone(shop: httpx.AsyncClient) -> None:
+async def test_cursor_is_valid_for_its_owner_and_filters_alone(shop: httpx2.AsyncClient) -> None:
     alice, bob = await sign_in(shop, "alice"), await sign_in(shop, "bob")
     address = f"/orders?limit=1&status=paid&placed_from={EARLIER}"
     cursor = (await shop.get(address, headers=alice)).json()["next_cursor"]
@@ -211,19 +213,19 @@ async def test_cursor_is_valid_for_its_owner_and_filters_alone(shop: httpx.Async
 
 
 @given(cursor=st.text(st.characters(exclude_categories=["Cs"])))
-async def test_any_cursor_is_refused_or_a_page(shop: httpx.AsyncClient, cursor: str) -> None:
+async def test_any_cursor_is_refused_or_a_page(shop: httpx2.AsyncClient, cursor: str) -> None:
     parameters: dict[str, Any] = {"cursor": cursor}
     alice = await sign_in(shop, "alice")
     assert (await shop.get("/orders", params=parameters, headers=alice)).status_code == 422
 
 
-async def test_seeded_orders_are_listed_newest_first(client: httpx.AsyncClient) -> None:
+async def test_seeded_orders_are_listed_newest_first(client: httpx2.AsyncClient) -> None:
     query = "placed_before=2026-06-01T00:00:00Z&limit=3"
     pages = await walk(client, f"/orders?{query}", await sign_in(client, "user2"))
     assert [order for page in pages for order in page] == list(range(29, 0, -3))
 
 
-async def test_pages_do_not_move_when_orders_are_placed(client: httpx.AsyncClient) -> None:
+async def test_pages_do_not_move_when_orders_are_placed(client: httpx2.AsyncClient) -> None:
     user = await sign_in(client, "user3")
     first = await client.get("/orders?limit=4", headers=user)
     order = {"currency": "JPY", "lines": [

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.domain.user import MAX_ID
@@ -54,7 +54,7 @@ def request_for(
     return sent
 
 
-def request_order(response: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def request_order(response: httpx2.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     headers = [(name, value) for name, value in response.headers.items() if name != "date"]
     return response.status_code, response.content, headers
 
@@ -71,7 +71,7 @@ def test_openapi_document_lists_the_tested_order_operations() -> None:
     ids=[name for name, *_ in OPERATIONS],
 )
 async def test_order_operations_of_another_user_change_nothing_and_answer_not_found(
-    client: httpx.AsyncClient, method: str, path: str, operation: Mapping[str, Any]
+    client: httpx2.AsyncClient, method: str, path: str, operation: Mapping[str, Any]
 ) -> None:
     alice, bob = await sign_in(client, "user1"), await sign_in(client, "user2")
     placed = await client.post("/orders", json=ORDER, headers=alice)
@@ -90,7 +90,7 @@ async def test_order_operations_of_another_user_change_nothing_and_answer_not_fo
     assert own.status_code in {200, 304}, "what is tried would have worked"
 
 
-async def test_order_is_in_no_list_of_another_user(client: httpx.AsyncClient) -> None:
+async def test_order_is_in_no_list_of_another_user(client: httpx2.AsyncClient) -> None:
     alice, bob = await sign_in(client, "user1"), await sign_in(client, "user2")
     placed = await client.post("/orders", json=ORDER, headers=alice)
     for user, times in ((alice, 1), (bob, 0)):

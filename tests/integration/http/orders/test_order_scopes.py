@@ -1,6 +1,6 @@
 """Scopes and CORS of the order operations."""
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD
@@ -17,7 +17,7 @@ from tests.support.http_client import TEA, problem, sign_in
     ],
 )
 async def test_each_operation_needs_its_scope(
-    client: httpx.AsyncClient, scope: str, method: str, address: str, needed: str
+    client: httpx2.AsyncClient, scope: str, method: str, address: str, needed: str
 ) -> None:
     form = {"username": "user1", "password": PASSWORD, "scope": scope}
     token = (await client.post("/login", data=form)).json()["access_token"]
@@ -30,7 +30,7 @@ async def test_each_operation_needs_its_scope(
 
 
 async def test_cors_allows_a_configured_origin_to_place_and_cancel(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
 ) -> None:
     asked = {
         "Origin": "https://shop.example",

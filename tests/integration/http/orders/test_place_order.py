@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.domain.order import MAX_NAME_LENGTH, MAX_SKU_LENGTH
@@ -20,7 +20,7 @@ from tests.support.http_client import (
 
 
 async def test_placed_order_is_answered_with_its_location(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     answer = await place_order(client, alice)
     assert answer.status_code == 201
@@ -44,7 +44,7 @@ async def test_placed_order_is_answered_with_its_location(
     assert (read.content, read.headers["etag"]) == (answer.content, '"1"')
 
 
-async def test_largest_order_fits(client: httpx.AsyncClient, alice: dict[str, str]) -> None:
+async def test_largest_order_fits(client: httpx2.AsyncClient, alice: dict[str, str]) -> None:
     line = {
         "sku": "🫖" * MAX_SKU_LENGTH,
         "name": "🍵" * MAX_NAME_LENGTH,
@@ -107,7 +107,7 @@ async def test_largest_order_fits(client: httpx.AsyncClient, alice: dict[str, st
     ids=lambda value: str(sorted(value) if isinstance(value, set) else value)[:60],
 )
 async def test_invalid_order_is_named_and_not_placed(
-    client: httpx.AsyncClient, alice: dict[str, str], order: object, names: set[str]
+    client: httpx2.AsyncClient, alice: dict[str, str], order: object, names: set[str]
 ) -> None:
     answer = await place_order(client, alice, order)
     assert answer.status_code == 422
@@ -127,7 +127,7 @@ async def test_invalid_order_is_named_and_not_placed(
     ids=lambda value: str(value)[:20],
 )  # fmt: skip
 async def test_place_order_accepts_every_way_to_write_an_integer(
-    client: httpx.AsyncClient, alice: dict[str, str], written: str, quantity: int
+    client: httpx2.AsyncClient, alice: dict[str, str], written: str, quantity: int
 ) -> None:
     answer = await place_quantity(client, alice, written)
     assert answer.status_code == 201
@@ -145,7 +145,7 @@ async def test_place_order_accepts_every_way_to_write_an_integer(
     ids=lambda value: value[:30],
 )  # fmt: skip
 async def test_place_order_refuses_a_quantity_that_is_no_integer_in_range(
-    client: httpx.AsyncClient, alice: dict[str, str], written: str
+    client: httpx2.AsyncClient, alice: dict[str, str], written: str
 ) -> None:
     answer = await place_quantity(client, alice, written)
     assert answer.status_code == 422
@@ -155,7 +155,7 @@ async def test_place_order_refuses_a_quantity_that_is_no_integer_in_range(
 
 
 async def test_order_repeated_with_a_float_is_the_same_order(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     first = await place_quantity(client, alice, "2", Idempotency_Key="tea")
     again = await place_quantity(client, alice, "2.0", Idempotency_Key="tea")
@@ -163,8 +163,8 @@ async def test_order_repeated_with_a_float_is_the_same_order(
 
 
 async def place_quantity(
-    client: httpx.AsyncClient, user: Mapping[str, str], written: str, **headers: str
-) -> httpx.Response:
+    client: httpx2.AsyncClient, user: Mapping[str, str], written: str, **headers: str
+) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     line = TEAPOT | {"quantity": "QUANTITY"}
     content = json.dumps(TEA | {"lines": [line]}).replace('"QUANTITY"', written)
@@ -173,7 +173,7 @@ async def place_quantity(
 
 
 async def test_name_with_invalid_text_is_refused(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     content = (
         b'{"currency":"EUR","lines":[{"sku":"\\ud800","name":"x","quantity":1,"unit_price":"1"}]}'
@@ -185,7 +185,7 @@ async def test_name_with_invalid_text_is_refused(
 
 
 async def test_many_wrong_lines_get_a_short_answer(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     answer = await place_order(client, alice, {"currency": "JPY", "lines": [TEAPOT] * 100})
     errors = problem(answer)["errors"]
@@ -194,7 +194,7 @@ async def test_many_wrong_lines_get_a_short_answer(
 
 
 async def test_oversized_total_is_reported(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     line = TEAPOT | {"quantity": 1_000_000, "unit_price": "9" * 16}
     answer = await place_order(client, alice, TEA | {"lines": [line]})
@@ -215,7 +215,7 @@ async def test_oversized_total_is_reported(
     ids=["no JSON", "half", "twice", "no UTF-8", "deep", "long number"],
 )
 async def test_body_of_another_shape_is_refused(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
     alice: dict[str, str],
     content: bytes,
     media_type: str,
@@ -228,7 +228,7 @@ async def test_body_of_another_shape_is_refused(
 
 
 async def test_product_name_is_accepted_in_every_script(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     name = "Th\u00e9\u00a0: \u0646\u06cc\u200c \U0001f469\u200d\U0001f373 \U0001fadc"
     answer = await place_order(
@@ -248,7 +248,7 @@ async def test_product_name_is_accepted_in_every_script(
     ],
 )
 async def test_refused_character_is_named(
-    client: httpx.AsyncClient, alice: dict[str, str], field: str, text: str, detail: str
+    client: httpx2.AsyncClient, alice: dict[str, str], field: str, text: str, detail: str
 ) -> None:
     lines = [TEAPOT, CUPS | {field: text}]
     answer = await place_order(client, alice, {"currency": "EUR", "lines": lines})

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.command import PASSWORD, SECONDS, wait_until
@@ -30,13 +30,13 @@ CODED = ['"1-gzip"', '"1-br"', '"1-zstd"', '"1--gzip"', '"1;gzip"']
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
     async with await in_process_client() as client:
         yield client
 
 
 @pytest.fixture
-async def alice(client: httpx.AsyncClient) -> dict[str, str]:
+async def alice(client: httpx2.AsyncClient) -> dict[str, str]:
     return await register_new_user(client)
 
 
@@ -45,7 +45,7 @@ async def alice(client: httpx.AsyncClient) -> dict[str, str]:
 
 @pytest.mark.parametrize("tag", CODED)
 async def test_cancel_accepts_the_tag_that_a_compressing_proxy_changed(
-    client: httpx.AsyncClient, alice: dict[str, str], tag: str
+    client: httpx2.AsyncClient, alice: dict[str, str], tag: str
 ) -> None:
     order = await place_and_get_location(client, alice)
     stale = await client.post(
@@ -58,7 +58,7 @@ async def test_cancel_accepts_the_tag_that_a_compressing_proxy_changed(
 
 @pytest.mark.parametrize("tag", [*CODED, *(f"W/{tag}" for tag in CODED)])
 async def test_read_is_304_for_the_tag_that_a_compressing_proxy_changed(
-    client: httpx.AsyncClient, alice: dict[str, str], tag: str
+    client: httpx2.AsyncClient, alice: dict[str, str], tag: str
 ) -> None:
     order = await place_and_get_location(client, alice)
     assert (await client.get(order, headers=alice | {"If-None-Match": tag})).status_code == 304
@@ -81,7 +81,7 @@ async def test_read_is_304_for_the_tag_that_a_compressing_proxy_changed(
     ids=str,
 )
 async def test_read_evaluates_if_match_before_if_none_match(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
     alice: dict[str, str],
     headers: dict[str, str],
     status: int,
@@ -111,7 +111,7 @@ async def test_read_evaluates_if_match_before_if_none_match(
     ids=str,
 )
 async def test_cancel_evaluates_if_none_match(
-    client: httpx.AsyncClient,
+    client: httpx2.AsyncClient,
     alice: dict[str, str],
     headers: dict[str, str],
     status: int,
@@ -129,7 +129,7 @@ async def test_cancel_evaluates_if_none_match(
     "condition", [{"If-Match": '"1"'}, {"If-Match": 'W/"1"'}, {"If-Match": "*"}]
 )
 async def test_preconditions_are_ignored_when_the_order_is_not_found(
-    client: httpx.AsyncClient, alice: dict[str, str], condition: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str], condition: dict[str, str]
 ) -> None:
     for answer in (
         await client.get("/orders/999", headers=alice | condition),
@@ -145,7 +145,7 @@ async def test_preconditions_are_ignored_when_the_order_is_not_found(
 
 @pytest.mark.parametrize("condition", [{"If-Match": '"1"'}, {"If-None-Match": "*"}], ids=str)
 async def test_place_order_fails_a_precondition_that_the_list_does_not_meet(
-    client: httpx.AsyncClient, alice: dict[str, str], condition: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str], condition: dict[str, str]
 ) -> None:
     answer = await client.post("/orders", json=TEA, headers=alice | condition)
     assert (answer.status_code, problem(answer)["type"]) == (412, FAILED)
@@ -154,13 +154,13 @@ async def test_place_order_fails_a_precondition_that_the_list_does_not_meet(
 
 @pytest.mark.parametrize("condition", [{"If-Match": "*"}, {"If-None-Match": '"1"'}], ids=str)
 async def test_place_order_succeeds_when_its_precondition_holds(
-    client: httpx.AsyncClient, alice: dict[str, str], condition: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str], condition: dict[str, str]
 ) -> None:
     assert (await client.post("/orders", json=TEA, headers=alice | condition)).status_code == 201
 
 
 async def test_delete_session_fails_if_match_and_ends_no_session(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     (session,) = (await client.get("/sessions", headers=alice)).json()
     stale = alice | {"If-Match": '"1"'}
@@ -177,7 +177,7 @@ async def test_delete_session_fails_if_match_and_ends_no_session(
 
 @pytest.mark.parametrize("address", ["/orders", "/me", "/sessions"])
 async def test_read_without_a_tag_evaluates_preconditions(
-    client: httpx.AsyncClient, alice: dict[str, str], address: str
+    client: httpx2.AsyncClient, alice: dict[str, str], address: str
 ) -> None:
     for condition, status in [
         ({"If-Match": '"1"'}, 412),
@@ -189,13 +189,13 @@ async def test_read_without_a_tag_evaluates_preconditions(
         assert (await client.get(address, headers=condition)).status_code == 401
 
 
-async def test_sign_up_may_require_that_the_account_is_new(client: httpx.AsyncClient) -> None:
+async def test_sign_up_may_require_that_the_account_is_new(client: httpx2.AsyncClient) -> None:
     new = {"username": "carol", "password": PASSWORD}
     for condition, status in [({"If-Match": '"1"'}, 412), ({"If-None-Match": "*"}, 201)]:
         assert (await client.post("/users", json=new, headers=condition)).status_code == status
 
 
-async def test_file_of_the_docs_page_is_304_for_its_tag(client: httpx.AsyncClient) -> None:
+async def test_file_of_the_docs_page_is_304_for_its_tag(client: httpx2.AsyncClient) -> None:
     first = await client.get("/docs/swagger-ui.css")
     assert first.status_code == 200
     again = await client.get(
@@ -274,8 +274,8 @@ def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Ite
     def answers() -> bool:
         assert process.poll() is None, (tmp_path / "output").read_text()
         try:
-            return httpx.get(f"{url}/livez").status_code == 200
-        except httpx.TransportError:
+            return httpx2.get(f"{url}/livez").status_code == 200
+        except httpx2.TransportError:
             return False
 
     try:
@@ -287,7 +287,7 @@ def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Ite
 
 
 async def test_order_is_cancelled_by_its_tag_behind_a_compressing_proxy(proxy: str) -> None:
-    async with httpx.AsyncClient(base_url=proxy, headers={"Accept-Encoding": "gzip"}) as client:
+    async with httpx2.AsyncClient(base_url=proxy, headers={"Accept-Encoding": "gzip"}) as client:
         alice = await register_new_user(client)
         order = await place_and_get_location(client, alice)
         read = await client.get(order, headers=alice)

@@ -1,6 +1,6 @@
 """GET /orders/{id} and GET /order: read your own order."""
 
-import httpx
+import httpx2
 import pytest
 
 from ordergate.domain.user import MAX_ID as MAX
@@ -8,7 +8,7 @@ from tests.support.http_client import place_and_get_location, place_order, probl
 
 
 @pytest.mark.parametrize("address", ["/order?id=1", "/orders/1"])
-async def test_owner_reads_the_order(client: httpx.AsyncClient, address: str) -> None:
+async def test_owner_reads_the_order(client: httpx2.AsyncClient, address: str) -> None:
     response = await client.get(address, headers=await sign_in(client))
     assert response.status_code == 200
     assert response.headers["cache-control"] == "private, no-cache, no-transform"
@@ -30,7 +30,7 @@ async def test_owner_reads_the_order(client: httpx.AsyncClient, address: str) ->
 
 @pytest.mark.parametrize("pattern", ["/order?id={}", "/orders/{}"])
 async def test_order_of_another_owner_is_answered_like_a_missing_one(
-    client: httpx.AsyncClient, pattern: str
+    client: httpx2.AsyncClient, pattern: str
 ) -> None:
     headers = await sign_in(client) | {"X-Request-ID": "the-same"}
     answers = [
@@ -42,7 +42,7 @@ async def test_order_of_another_owner_is_answered_like_a_missing_one(
     assert problem(answers[0])["detail"] == "You have no order with this id."
 
 
-async def test_users_read_their_own_orders_alone(client: httpx.AsyncClient) -> None:
+async def test_users_read_their_own_orders_alone(client: httpx2.AsyncClient) -> None:
     for number in (1, 2, 3):
         headers = await sign_in(client, f"user{number}")
         readable = [
@@ -60,7 +60,7 @@ BAD_IDS = [
 
 
 @pytest.mark.parametrize("order_id", [*BAD_IDS, ""])
-async def test_invalid_order_id_is_named(client: httpx.AsyncClient, order_id: str) -> None:
+async def test_invalid_order_id_is_named(client: httpx2.AsyncClient, order_id: str) -> None:
     response = await client.get(f"/order?id={order_id}", headers=await sign_in(client))
     assert response.status_code == 422
     detail = "must be a whole number from 1 to 9223372036854775807"
@@ -71,7 +71,7 @@ async def test_invalid_order_id_is_named(client: httpx.AsyncClient, order_id: st
 
 @pytest.mark.parametrize("order_id", [each for each in BAD_IDS if each != "1%0A"])
 async def test_order_id_in_the_path_has_the_same_rules(
-    client: httpx.AsyncClient, order_id: str
+    client: httpx2.AsyncClient, order_id: str
 ) -> None:
     response = await client.get(f"/orders/{order_id}", headers=await sign_in(client))
     assert response.status_code == 422
@@ -80,7 +80,7 @@ async def test_order_id_in_the_path_has_the_same_rules(
     assert [(error["in"], error["name"]) for error in errors] == [("path", "id")]
 
 
-async def test_path_that_ends_in_a_line_feed_is_not_found(client: httpx.AsyncClient) -> None:
+async def test_path_that_ends_in_a_line_feed_is_not_found(client: httpx2.AsyncClient) -> None:
     response = await client.get("/orders/1%0A", headers=await sign_in(client))
     assert response.status_code == 404
 
@@ -98,7 +98,7 @@ async def test_path_that_ends_in_a_line_feed_is_not_found(client: httpx.AsyncCli
     ],
 )
 async def test_missing_repeated_or_misspelt_parameter_is_named(
-    client: httpx.AsyncClient, address: str, names: list[str]
+    client: httpx2.AsyncClient, address: str, names: list[str]
 ) -> None:
     response = await client.get(address, headers=await sign_in(client))
     assert response.status_code == 422
@@ -107,12 +107,12 @@ async def test_missing_repeated_or_misspelt_parameter_is_named(
     assert sorted({error["name"] for error in errors}) == names
 
 
-async def test_long_value_is_not_repeated(client: httpx.AsyncClient) -> None:
+async def test_long_value_is_not_repeated(client: httpx2.AsyncClient) -> None:
     response = await client.get(f"/order?id={'7' * 3000}", headers=await sign_in(client))
     assert len(response.content) < 500
 
 
-async def test_many_wrong_parameters_get_a_short_answer(client: httpx.AsyncClient) -> None:
+async def test_many_wrong_parameters_get_a_short_answer(client: httpx2.AsyncClient) -> None:
     query = "&".join(f"x{i}=1" for i in range(30))
     response = await client.get(f"/order?{query}", headers=await sign_in(client))
     assert response.status_code == 422
@@ -138,7 +138,7 @@ async def test_many_wrong_parameters_get_a_short_answer(client: httpx.AsyncClien
 )
 @pytest.mark.parametrize("pattern", ["/orders/{}", "/order?id={}"])
 async def test_read_is_304_when_the_client_has_the_current_version(
-    client: httpx.AsyncClient, alice: dict[str, str], pattern: str, tags: str, status: int
+    client: httpx2.AsyncClient, alice: dict[str, str], pattern: str, tags: str, status: int
 ) -> None:
     address = pattern.format((await place_order(client, alice)).json()["id"])
     answer = await client.get(address, headers=alice | {"If-None-Match": tags})
@@ -154,7 +154,7 @@ async def test_read_is_304_when_the_client_has_the_current_version(
 
 
 async def test_repeated_conditions_are_one_list(
-    client: httpx.AsyncClient, alice: dict[str, str]
+    client: httpx2.AsyncClient, alice: dict[str, str]
 ) -> None:
     order = await place_and_get_location(client, alice)
     twice = [*alice.items(), ("If-None-Match", '"9"'), ("If-None-Match", '"1"')]

@@ -4,13 +4,13 @@ import base64
 import json
 import re
 
-import httpx
+import httpx2
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from tests.support.http_client import problem, sign_in
 
 
-async def test_metadata_describes_this_service(client: httpx.AsyncClient) -> None:
+async def test_metadata_describes_this_service(client: httpx2.AsyncClient) -> None:
     response = await client.get("/.well-known/oauth-authorization-server")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -31,7 +31,7 @@ async def test_metadata_describes_this_service(client: httpx.AsyncClient) -> Non
     AuthorizationServerMetadata(response.json()).validate_grant_types_supported()
 
 
-async def test_public_keys_are_published_and_cacheable(client: httpx.AsyncClient) -> None:
+async def test_public_keys_are_published_and_cacheable(client: httpx2.AsyncClient) -> None:
     response = await client.get("/.well-known/jwks.json")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/jwk-set+json"
@@ -43,7 +43,7 @@ async def test_public_keys_are_published_and_cacheable(client: httpx.AsyncClient
     assert published == ([] if kid == "secret" else [(kid, members)])
 
 
-async def test_cors_allows_a_configured_origin(client: httpx.AsyncClient) -> None:
+async def test_cors_allows_a_configured_origin(client: httpx2.AsyncClient) -> None:
     preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
     asked = {**preflight, "Access-Control-Request-Headers": "authorization"}
     response = await client.options("/order?id=1", headers=asked)
@@ -54,7 +54,7 @@ async def test_cors_allows_a_configured_origin(client: httpx.AsyncClient) -> Non
     assert "access-control-allow-credentials" not in response.headers
 
 
-async def test_cors_refuses_other_origins(client: httpx.AsyncClient) -> None:
+async def test_cors_refuses_other_origins(client: httpx2.AsyncClient) -> None:
     preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
     response = await client.options("/order?id=1", headers=preflight)
     assert response.status_code == 400
@@ -62,20 +62,20 @@ async def test_cors_refuses_other_origins(client: httpx.AsyncClient) -> None:
     problem(response)
 
 
-async def test_docs_page_assets_are_served_locally(client: httpx.AsyncClient) -> None:
+async def test_docs_page_assets_are_served_locally(client: httpx2.AsyncClient) -> None:
     page = await client.get("/docs")
     assert page.status_code == 200
     assert "http" not in page.text
     links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(links) == 4
     for link in links:
-        asset = await client.get(httpx.URL(client.base_url).join("/docs").join(link))
+        asset = await client.get(httpx2.URL(client.base_url).join("/docs").join(link))
         assert asset.status_code == 200, link
         assert asset.headers["content-type"].split(";")[0] in {
             "image/png", "text/css", "text/javascript",
         }  # fmt: skip
 
 
-async def test_root_redirects_to_the_documentation(client: httpx.AsyncClient) -> None:
+async def test_root_redirects_to_the_documentation(client: httpx2.AsyncClient) -> None:
     response = await client.get("/")
     assert (response.status_code, response.headers["location"]) == (307, "docs")

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
@@ -128,7 +128,7 @@ def test_page_shows_every_operation(page: Chrome, served: Server) -> None:
         )
         for block in page.find_elements(By.CSS_SELECTOR, ".opblock")
     ]
-    paths = httpx.get(f"{served.url}/openapi.json").json()["paths"]
+    paths = httpx2.get(f"{served.url}/openapi.json").json()["paths"]
     assert sorted(shown) == sorted(
         (method.upper(), path) for path, methods in paths.items() for method in methods
     )
@@ -137,8 +137,8 @@ def test_page_shows_every_operation(page: Chrome, served: Server) -> None:
 def test_authorize_button_signs_in(page: Chrome, served: Server) -> None:
     authorize(page, "user1")
     form = {"username": "user1", "password": PASSWORD}
-    token = httpx.post(f"{served.url}/login", data=form).json()["access_token"]
-    order = httpx.get(f"{served.url}/order?id=1", headers={"Authorization": f"Bearer {token}"})
+    token = httpx2.post(f"{served.url}/login", data=form).json()["access_token"]
+    order = httpx2.get(f"{served.url}/order?id=1", headers={"Authorization": f"Bearer {token}"})
     assert try_out_order_1(page) == ("200", order.json())
     assert order.json()["id"] == 1
 
@@ -172,7 +172,7 @@ def demo(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 def test_first_execution_of_every_operation_succeeds(browser: Chrome, demo: Server) -> None:
     """An account with open orders cannot be closed, so `close_account` is executed as user2."""
-    paths = httpx.get(f"{demo.url}/openapi.json").json()["paths"]
+    paths = httpx2.get(f"{demo.url}/openapi.json").json()["paths"]
     operations = [operation for methods in paths.values() for operation in methods.values()]
     statuses: dict[str, str] = {}
     signed_in: str | None = None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -51,7 +51,7 @@ def walk(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from walk(child, f"{path}/{name}")
 
 
-async def test_openapi_document_is_served(client: httpx.AsyncClient) -> None:
+async def test_openapi_document_is_served(client: httpx2.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
 
