@@ -22,8 +22,8 @@ KeyAlgorithm = Literal["EdDSA", "ES256", "RS256", "HS256"]
 HS256 is for a secret in the settings.
 """
 
-FIRST_ALGORITHM: KeyAlgorithm = "EdDSA"
-"""The default algorithm of the first key."""
+FIRST_ALGORITHM: KeyAlgorithm = "ES256"
+"""The default algorithm of the first key; every common library verifies it."""
 
 MAX_KEYS = 32
 
@@ -111,6 +111,10 @@ class KeyRing:
         """Return the key that signs."""
         return next(key for key in self.keys if key.status is KeyStatus.SIGNING)
 
+    def next_algorithm(self) -> KeyAlgorithm:
+        """Return the default algorithm of a new key: that of the signing key."""
+        return self.signing().algorithm if self.keys else FIRST_ALGORITHM
+
     def publish(self, key: NewKey, now: datetime) -> Self:
         """Publish a key. The first key signs immediately."""
         if key.id in {each.id for each in self.keys}:
@@ -175,7 +179,7 @@ class KeyRing:
         signing key. `early` lets it sign immediately; no token becomes invalid.
         """
         if not self.keys:
-            return self.publish(make(FIRST_ALGORITHM), now)
+            return self.publish(make(self.next_algorithm()), now)
         kept = (
             key
             for key in self.keys
@@ -183,7 +187,7 @@ class KeyRing:
         )
         ring = self._with(*kept)
         if not any(key.status is KeyStatus.PUBLISHED for key in ring.keys):
-            ring = ring.publish(make(self.signing().algorithm), now)
+            ring = ring.publish(make(ring.next_algorithm()), now)
         published = (key for key in ring.keys if key.status is KeyStatus.PUBLISHED)
         first = min(published, key=lambda key: schedule.due(key) or now)
         if early or not schedule.waits_until(first, now):

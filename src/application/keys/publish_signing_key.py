@@ -11,11 +11,14 @@ from ordergate.domain.signing_keys import KeyAlgorithm
 class PublishSigningKey:
     """Generate a key and publish it. The first key signs immediately.
 
-    Raises `InvalidKeyChange` when there are too many keys, and `SigningKeyError`.
+    The default algorithm is that of the signing key, and ES256 for the first key. Raises
+    `InvalidKeyChange` when there are too many keys, and `SigningKeyError`.
     """
 
     changes: KeyChanges
 
-    def __call__(self, algorithm: KeyAlgorithm) -> Sequence[ChangedKey]:
-        key = self.changes.keys.make_key(algorithm)
-        return self.changes.apply(lambda ring, now: ring.publish(key, now))
+    def __call__(self, algorithm: KeyAlgorithm | None = None) -> Sequence[ChangedKey]:
+        make = self.changes.keys.make_key
+        return self.changes.apply(
+            lambda ring, now: ring.publish(make(algorithm or ring.next_algorithm()), now)
+        )

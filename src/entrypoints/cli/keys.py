@@ -10,7 +10,7 @@ import typer
 
 from ordergate.application.keys.key_changes import ChangedKey
 from ordergate.domain.errors import KeyAlreadyPresent, KeyChangeTooEarly, UnknownKey
-from ordergate.domain.signing_keys import FIRST_ALGORITHM, KeyId, KeyStatus
+from ordergate.domain.signing_keys import KeyId, KeyStatus
 from ordergate.entrypoints.cli.runtime import Failure, file_path, require_token_issuer
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
@@ -32,8 +32,8 @@ def list_keys() -> None:
 @keys.command("new")
 def publish_key(
     algorithm: Annotated[
-        Literal["EdDSA", "ES256", "RS256"] | None,
-        typer.Option(help="What the key signs with; EdDSA if nothing is said."),
+        Literal["ES256", "EdDSA", "RS256"] | None,
+        typer.Option(help="That of the signing key by default, and ES256 for the first key."),
     ] = None,
     file: Annotated[
         Path | None,
@@ -53,7 +53,7 @@ def publish_key(
         if file:
             _print(container.import_signing_key()(file))
         else:
-            _print(container.publish_signing_key()(algorithm or FIRST_ALGORITHM))
+            _print(container.publish_signing_key()(algorithm))
 
 
 # A key's id may begin with a dash, and must not be taken for an option then.

@@ -13,6 +13,11 @@ from pydantic_settings import NoDecode
 
 from ordergate.entrypoints.config.plain_text import is_blank, path_flaw, text_flaw
 
+HOW_TO_MAKE_A_KEY = (
+    "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE` makes one"
+)
+"""The end of an error about a file that must have a private key."""
+
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
@@ -87,7 +92,7 @@ def _existing_file(path: Path) -> Path:
             return path
     raise PydanticCustomError(
         "file",
-        "must name a file that exists; `openssl genpkey -algorithm ed25519 -out FILE` makes one",
+        f"must name a file that exists; {HOW_TO_MAKE_A_KEY}",
     )
 
 

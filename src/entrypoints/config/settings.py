@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     the idle timeout of load balancers and firewalls on the way."""
 
     signing_key_file: ExistingFile | None = None
-    """A PEM file with the private key that signs tokens, instead of the keys in `HOME`: Ed25519, EC
-    P-256, or RSA of 2048 bits or more. Default: none."""
+    """A PEM file with the private key that signs tokens, instead of the keys in `HOME`: EC
+    P-256, Ed25519, or RSA of 2048 bits or more. Default: none."""
 
     signing_secret: LongSecret | None = None
     """A secret of 32 bytes or more that signs tokens with HS256, instead of a key. Default:

@@ -21,6 +21,7 @@ from ordergate.application.sessions.revocation import (
     RevocationPolicy,
 )
 from ordergate.entrypoints.config.loading import SettingsError
+from ordergate.entrypoints.config.setting_values import HOW_TO_MAKE_A_KEY
 from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # it loads an HTTP client
@@ -32,7 +33,7 @@ def signing_key_error(file: str) -> str | None:
     try:
         SigningKey.from_file(Path(file))
     except InvalidSigningKey as error:
-        return f"{error}; `openssl genpkey -algorithm ed25519 -out FILE` makes one"
+        return f"{error}; {HOW_TO_MAKE_A_KEY}"
     return None
 
 

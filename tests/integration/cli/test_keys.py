@@ -31,7 +31,7 @@ def test_key_passes_through_every_status(tmp_path: Path) -> None:
     assert re.fullmatch(TIME, since)
     assert first.stdout == f"{old} signs.\n"
 
-    result = ordergate("keys", "new", cwd=tmp_path)
+    result = ordergate("keys", "new", "--algorithm", "EdDSA", cwd=tmp_path)
     found = re.fullmatch(rf"(\S+) is published; it may sign from {TIME}\.\n", result.stdout)
     assert found
     new = found[1]
@@ -60,6 +60,21 @@ def test_key_passes_through_every_status(tmp_path: Path) -> None:
     assert [row[:3] for row in list_keys(tmp_path)] == [[new, "EdDSA", "signing"]]
     refused = error_line(ordergate("keys", "retire", new, "--now", cwd=tmp_path))
     assert refused == f"{new} signs; promote another key first"
+
+
+@pytest.mark.parametrize(
+    ("first", "algorithm"), [((), "ES256"), (("--algorithm", "EdDSA"), "EdDSA")]
+)
+def test_new_keys_have_the_algorithm_of_the_signing_key(
+    tmp_path: Path, first: tuple[str, ...], algorithm: str
+) -> None:
+    for arguments in (("new", *first), ("new",), ("rotate", "--now"), ("rotate", "--now")):
+        assert ordergate("keys", *arguments, cwd=tmp_path).returncode == 0
+    assert [row[1:3] for row in list_keys(tmp_path)] == [
+        [algorithm, "verifying"],
+        [algorithm, "verifying"],
+        [algorithm, "signing"],
+    ]
 
 
 def test_rotation_reports_its_steps_and_the_time_of_the_next(tmp_path: Path) -> None:

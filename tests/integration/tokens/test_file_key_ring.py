@@ -119,7 +119,7 @@ def test_first_use_creates_a_key_that_later_uses_keep(
     file: Path, ring: FileKeyRing, command: FileKeyRing
 ) -> None:
     first = ring.signing()
-    assert first.algorithm == "EdDSA"
+    assert first.algorithm == "ES256"
     assert command.signing().kid == first.kid
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -128,13 +128,13 @@ def test_first_use_creates_a_key_that_later_uses_keep(
 
 def test_key_file_is_a_jwk_set_with_the_status_of_each_key(file: Path, ring: FileKeyRing) -> None:
     first = ring.signing()
-    second = publish(ring, "ES256")
+    second = publish(ring, "EdDSA")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     old, new = json.loads(file.read_text())["keys"]
     assert old == first.private_jwk() | {"status": "signing", "since": "2026-05-01T12:00:00Z"}
-    assert (new["kid"], new["alg"]) == (second.id, "ES256")
+    assert (new["kid"], new["alg"]) == (second.id, "EdDSA")
     assert (new["status"], new["since"]) == ("published", "2026-05-01T12:00:00Z")
-    assert set(old) == {"kty", "crv", "x", "d", "kid", "alg", "use", "status", "since"}
+    assert set(old) == {"kty", "crv", "x", "y", "d", "kid", "alg", "use", "status", "since"}
 
 
 def _kid(file: Path) -> str:
@@ -274,7 +274,7 @@ def test_keys_are_kept_when_the_file_is_missing_for_a_moment(
         ("since", "2026-05-01T12:00:00"),
         ("since", None),
         ("kid", "another"),
-        ("alg", "ES256"),
+        ("alg", "EdDSA"),
         ("alg", "none"),
         ("d", "AAAA"),
         ("d", 5),

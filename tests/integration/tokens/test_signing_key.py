@@ -1,16 +1,21 @@
 """Keys as OpenSSL makes them, in files as people keep them."""
 
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from ordergate.adapters.tokens.keys.encoding import decode_base64url
+from ordergate.adapters.tokens.keys.jwk import VerifyingKey
 from ordergate.adapters.tokens.keys.key_source import StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
 from ordergate.application.ports.tokens import Caller
+from ordergate.domain.signing_keys import KeyAlgorithm
 from ordergate.domain.user import UserId
 from tests.support.captured_output import run_program
 from tests.support.jose import roca_key
@@ -118,4 +123,31 @@ async def test_short_secret_cannot_sign(length: int) -> None:
 
 def test_repr_does_not_contain_keys() -> None:
     assert "hunter2" not in repr(SigningKey.from_secret("hunter2" * 5))
-    assert "PrivateKey" not in repr(SigningKey.new("EdDSA"))
+    algorithms: list[KeyAlgorithm] = ["EdDSA", "ES256", "RS256"]
+    for algorithm in algorithms:
+        key = SigningKey.new(algorithm)
+        assert repr(key) == f"SigningKey(algorithm={algorithm!r}, kid={key.kid!r})"
+
+
+def numbers(key: ec.EllipticCurvePrivateKey) -> dict[str, int]:
+    point = key.public_key().public_numbers()
+    return {"x": point.x, "y": point.y, "d": key.private_numbers().private_value}
+
+
+@pytest.mark.parametrize("member", ["x", "y", "d"])
+def test_numbers_of_an_ec_key_keep_their_leading_zeros(member: str) -> None:
+    """RFC 7518, sections 6.2.1.2 and 6.2.2.1: each has 32 bytes."""
+    keys = (ec.derive_private_key(secret, ec.SECP256R1()) for secret in count(1))
+    private = next(key for key in keys if numbers(key)[member] < 1 << 248)
+    key = SigningKey.from_pem(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    jwk = key.private_jwk()
+    assert decode_base64url(jwk[member])[0] == 0
+    assert [len(decode_base64url(jwk[each])) for each in ("x", "y", "d")] == [32, 32, 32]
+    assert SigningKey.from_jwk(jwk).private_jwk() == jwk
+    assert VerifyingKey.from_jwk(key.public_jwk() or {}) == key.verifying()

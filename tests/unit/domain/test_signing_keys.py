@@ -151,9 +151,15 @@ def test_rotation_takes_one_step_at_a_time(clock: SettableClock) -> None:
     assert fourth.signing() == third.signing()
 
 
-def test_rotation_keeps_the_algorithm(clock: SettableClock) -> None:
-    after = KeyRing().publish(NEW, clock.now()).rotate(clock.now(), SCHEDULE, make)
-    assert [key.algorithm for key in after.keys] == ["ES256", "ES256"]
+@pytest.mark.parametrize("first", [OLD, NEW])
+def test_rotation_keeps_the_algorithm(clock: SettableClock, first: NewKey) -> None:
+    after = KeyRing().publish(first, clock.now()).rotate(clock.now(), SCHEDULE, make)
+    assert [key.algorithm for key in after.keys] == [first.algorithm] * 2
+
+
+def test_rotation_begins_with_es256(clock: SettableClock) -> None:
+    (key,) = KeyRing().rotate(clock.now(), SCHEDULE, make).keys
+    assert key.algorithm == "ES256"
 
 
 def test_immediate_rotation_keeps_tokens_valid(published: KeyRing, clock: SettableClock) -> None:

@@ -14,14 +14,7 @@ from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import Jwks
-from ordergate.domain.signing_keys import (
-    FIRST_ALGORITHM,
-    KeyAlgorithm,
-    KeyId,
-    KeyRecord,
-    KeyRing,
-    NewKey,
-)
+from ordergate.domain.signing_keys import KeyAlgorithm, KeyId, KeyRecord, KeyRing, NewKey
 
 LOOK_SECONDS = 1.0
 """The maximum age of the keys in a running process."""
@@ -42,7 +35,7 @@ class _Loaded:
 class FileKeyRing(KeySource, SigningKeys):
     """The keys in a `KeyFile`, for running processes and commands.
 
-    The first use creates the file with an Ed25519 key that signs. A change replaces the whole file
+    The first use creates the file with a key that signs. A change replaces the whole file
     under a lock, so parallel commands and first starts agree. A running process checks the file
     once a second, and immediately when a token fits no known key. If the file is unusable, the
     process keeps its keys. `ticks` is a monotonic clock in seconds.
@@ -125,9 +118,9 @@ class FileKeyRing(KeySource, SigningKeys):
         return self._load()
 
     def _with_first_key(self, ring: KeyRing) -> KeyRing:
-        return (
-            ring if ring.keys else ring.publish(self.make_key(FIRST_ALGORITHM), self._clock.now())
-        )
+        if ring.keys:
+            return ring
+        return ring.publish(self.make_key(ring.next_algorithm()), self._clock.now())
 
     def _look(self, known: _Loaded) -> _Loaded:
         """Return the keys of the file if it is usable, else the known ones."""

@@ -25,7 +25,19 @@ class JwkSet(BaseModel):
 
     keys: list[dict[str, str]] = Field(
         description="None where tokens are signed with a secret.",
-        examples=[[{"kty": "OKP", "crv": "Ed25519", "x": "…", "kid": "…", "alg": "EdDSA"}]],
+        examples=[
+            [
+                {
+                    "kty": "EC",
+                    "crv": "P-256",
+                    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+                    "kid": "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",
+                    "alg": "ES256",
+                    "use": "sig",
+                }
+            ]
+        ],
     )
 
 

@@ -39,7 +39,7 @@ async def test_public_keys_are_published_and_cacheable(client: httpx2.AsyncClien
     header = (await sign_in(client))["Authorization"].split()[1].split(".")[0]
     kid = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
     published = [(key["kid"], set(key)) for key in response.json()["keys"]]
-    members = {"kty", "crv", "x", "kid", "alg", "use"}
+    members = {"kty", "crv", "x", "y", "kid", "alg", "use"}
     assert published == ([] if kid == "secret" else [(kid, members)])
 
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH, key_id, read_jws
+from ordergate.adapters.tokens.keys.encoding import decode_base64url
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import ALGORITHMS, SECRET, encode, private_key, public_jwk, sign, signature
@@ -212,14 +214,39 @@ def test_signature_of_another_length_is_refused(length: int) -> None:
 
 
 def test_es256_signature_in_der_is_refused() -> None:
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-    from ordergate.adapters.tokens.keys.encoding import decode_base64url
-
     header, payload, raw = sign("ES256").split(".")
     both = decode_base64url(raw)
     der = encode_dss_signature(int.from_bytes(both[:32]), int.from_bytes(both[32:]))
     refused(f"{header}.{payload}.{encode(der)}", keys("ES256"))
+
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+@pytest.mark.parametrize("wrong", [0, P256_ORDER, P256_ORDER + 1, 2**256 - 1])
+@pytest.mark.parametrize("half", [0, 1])
+def test_es256_number_out_of_range_is_refused(wrong: int, half: int) -> None:
+    header, payload, raw = sign("ES256").split(".")
+    numbers = [decode_base64url(raw)[:32], decode_base64url(raw)[32:]]
+    assert read_jws(f"{header}.{payload}.{encode(b''.join(numbers))}", keys("ES256"))
+    numbers[half] = wrong.to_bytes(32)
+    refused(f"{header}.{payload}.{encode(b''.join(numbers))}", keys("ES256"))
+
+
+def test_es256_signature_of_zeros_is_refused() -> None:
+    header, payload, _ = sign("ES256").split(".")
+    refused(f"{header}.{payload}.{encode(bytes(64))}", keys("ES256"))
+
+
+def test_es256_signature_with_a_number_of_33_bytes_is_refused() -> None:
+    header, payload, raw = sign("ES256").split(".")
+    both = decode_base64url(raw)
+    for longer in (
+        b"\0" + both,
+        both[:32] + b"\0" + both[32:],
+        b"\0" + both[:32] + b"\0" + both[32:],
+    ):
+        refused(f"{header}.{payload}.{encode(longer)}", keys("ES256"))
 
 
 def test_secret_is_compared_whole() -> None:

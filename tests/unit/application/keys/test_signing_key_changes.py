@@ -50,6 +50,22 @@ def test_publish_returns_when_the_key_may_sign(harness: KeyHarness) -> None:
     assert [each.key for each in (first, second)] == list(harness.list())
 
 
+def test_publish_keeps_the_algorithm_of_the_signing_key(harness: KeyHarness) -> None:
+    """The verifiers of a service may accept no other algorithm."""
+    harness.publish("EdDSA")
+    (new,) = harness.publish()
+    assert new.key.algorithm == "EdDSA"
+    (other,) = harness.publish("ES256")
+    harness.promote(other.key.id, early=True)
+    (newest,) = harness.publish()
+    assert newest.key.algorithm == "ES256"
+
+
+def test_first_key_signs_with_es256(harness: KeyHarness) -> None:
+    (first,) = harness.publish()
+    assert (first.key.algorithm, first.key.status) == ("ES256", KeyStatus.SIGNING)
+
+
 def test_promote_waits_until_every_verifier_knows_the_key(harness: KeyHarness) -> None:
     (old,) = harness.publish("EdDSA")
     (new,) = harness.publish("EdDSA")
