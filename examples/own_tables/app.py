@@ -9,16 +9,14 @@ from fastapi import FastAPI
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from examples.own_tables.notes import router
-from ordergate.entrypoints.container import Container
+from ordergate.entrypoints import asgi
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from ordergate.entrypoints.http.app import create_app
 
 
 def create() -> FastAPI:
     """Make Ordergate, with the router of the notes."""
-    settings = load_checked_settings()
-    app = create_app(Container(settings=settings))
-    app.state.notes = make_engine(settings.storage_url)
+    app = asgi.create()
+    app.state.notes = make_engine(load_checked_settings().storage_url)
     app.include_router(router)
     return app
 

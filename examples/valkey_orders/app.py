@@ -8,10 +8,10 @@ from fastapi import FastAPI
 
 from examples.valkey_orders.orders import ValkeyOrderRepository
 from ordergate.application.maintenance.purge_storage import Purged
+from ordergate.entrypoints import asgi
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from ordergate.entrypoints.http.app import create_app
 
 
 def make_container(settings: Settings) -> Container:
@@ -19,7 +19,7 @@ def make_container(settings: Settings) -> Container:
 
 
 def create() -> FastAPI:
-    return create_app(make_container(load_checked_settings()))
+    return asgi.create(make_container)
 
 
 async def purge(settings: Settings) -> Purged:

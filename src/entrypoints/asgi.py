@@ -5,11 +5,13 @@ connection under every server; `ORDERGATE_TRUSTED_PROXIES` names proxies.
 """
 
 import logging
+from collections.abc import Callable
 
 from fastapi import FastAPI
 
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.http.app import create_app
@@ -26,17 +28,21 @@ _LEFT_TO_THE_SERVER = (
 _log = logging.getLogger("ordergate.server")
 
 
-def create() -> FastAPI:
+def _make_container(settings: Settings) -> Container:
+    return Container(settings=settings)
+
+
+def create(make_container: Callable[[Settings], Container] = _make_container) -> FastAPI:
     """Make the application for any server, and log which limits the server must enforce.
 
-    Raises the errors of `create_for_serve`.
+    `make_container` may choose adapters of its own. Raises the errors of `create_for_serve`.
     """
-    app = create_for_serve()
+    app = create_for_serve(make_container)
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
 
 
-def create_for_serve() -> FastAPI:
+def create_for_serve(make_container: Callable[[Settings], Container] = _make_container) -> FastAPI:
     """Make the application of the environment's settings, for `ordergate serve`.
 
     Wrong settings end the process with one line that names all mistakes.
@@ -46,4 +52,4 @@ def create_for_serve() -> FastAPI:
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
     configure_logging(settings, buffered=True)
-    return create_app(Container(settings=settings))
+    return create_app(make_container(settings))

@@ -104,7 +104,11 @@ def _separate_orders(storage: Storage, orders: OrderRepository) -> SeparateOrder
     if orders is storage.orders:
         return None
     if not isinstance(orders, SeparateOrders):
-        raise TypeError("orders in another store than the accounts must implement SeparateOrders")
+        missing = sorted(x for x in SeparateOrders.__abstractmethods__ if not hasattr(orders, x))
+        raise TypeError(
+            "orders in another store than the accounts must implement SeparateOrders;"
+            f" {type(orders).__name__} lacks {', '.join(missing)}"
+        )
     return orders
 
 

@@ -1,5 +1,6 @@
 """The example with a table of its own: migrations, owners, backups and copies."""
 
+import io
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def engine(home: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[httpx2.AsyncClient]:
+async def client(engine: Engine, log: io.StringIO) -> AsyncIterator[httpx2.AsyncClient]:
     app = create()
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -86,6 +87,13 @@ async def test_account_with_notes_is_closed(client: httpx2.AsyncClient, engine: 
     assert closed.status_code == 204
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM notes")) == 1
+
+
+async def test_application_with_notes_logs_as_the_service_does(
+    client: httpx2.AsyncClient, log: io.StringIO
+) -> None:
+    await register_new_user(client)
+    assert '"event": "account_opened"' in log.getvalue()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The example whose orders are in Valkey passes the contracts, and serves over HTTP."""
 
+import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -112,7 +113,7 @@ def environment(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-async def shop(environment: None) -> AsyncIterator[httpx2.AsyncClient]:
+async def shop(environment: None, log: io.StringIO) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve accounts from SQLite and orders from Valkey."""
     storage = Container(settings=load_checked_settings()).storage()
     await storage.migrate()
@@ -141,6 +142,21 @@ async def test_orders_in_valkey_are_served_to_users_in_sqlite(
     again = [await place_order(shop, alice, Idempotency_Key="tea") for _ in range(2)]
     assert again[0].json()["id"] == again[1].json()["id"]
     assert (await shop.get("/readyz")).status_code == 200
+
+
+async def test_application_with_orders_in_valkey_logs_as_the_service_does(
+    shop: httpx2.AsyncClient, log: io.StringIO
+) -> None:
+    await register_new_user(shop)
+    assert '"event": "account_opened"' in log.getvalue()
+
+
+def test_mistaken_setting_ends_the_application_with_one_line(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERGATE_REVOCATON", "10")
+    with pytest.raises(SystemExit, match=r"^ordergate: .* did you mean ORDERGATE_REVOCATION\?$"):
+        create()
 
 
 async def test_account_is_closed_when_its_orders_in_valkey_are_final(

@@ -60,7 +60,7 @@ def test_single_repository_is_swapped_by_name() -> None:
 
 def test_orders_of_another_storage_are_refused() -> None:
     container = Container(settings=SETTINGS, orders=InMemoryStorage().orders)
-    with pytest.raises(TypeError, match="must implement SeparateOrders"):
+    with pytest.raises(TypeError, match=r"SeparateOrders; \w+ lacks close, .*refuse_orders$"):
         container.close_account()
 
 
