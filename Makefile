@@ -21,11 +21,16 @@ PEERS := .venv-bench
 PEERS_READY := $(PEERS)/.locked-$(HERE)
 PEERS_DEAD := $(if $(shell $(PEERS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
+# The generator of the documentation's site, too.
+SITE := .venv-docs
+SITE_READY := $(SITE)/.locked-$(HERE)
+SITE_DEAD := $(if $(shell $(SITE)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
+
 # Worker processes of a test run.
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check format lock clean dead
+.PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check docs format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +74,11 @@ bench-quick: $(READY) $(PEERS_READY) ## Measure the main ratios in about a minut
 bench-check: $(READY) $(PEERS_READY) ## Measure what the table of targets needs, and fail where one is missed
 	@$(RUN) bench --check $(BENCH)
 
+docs: $(READY) $(SITE_READY) ## Build the documentation's site into site/, and fail for a broken link
+	@$(RUN) tools.docs .docs
+	@$(SITE)/bin/zensical build --clean --strict
+	@echo "Built site/; read it with: python3 -m http.server --bind 127.0.0.1 --directory site"
+
 format: $(READY) ## Format the code and fix what the linter can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
@@ -89,7 +99,7 @@ lock: $(READY) ## Resolve the locks from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) $(SITE) site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
 	find bench examples src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
@@ -108,13 +118,15 @@ define remove
 	rm -rf $(1)
 endef
 
+# make_environment FOLDER: make it from the lock that is the first prerequisite.
+define make_environment
+$(CHECK_PYTHON); \
+	echo "Making $(1) from $< with $$($(PYTHON) --version) (once)..."; \
+	$(call remove,$(1)) && $(PYTHON) -m venv $(1) && $(1)/bin/python tools/install.py $< && touch "$@"
+endef
+
 $(LOCKED): requirements-dev.lock $(DEAD)
-	@$(CHECK_PYTHON)
-	@echo "Making $(VENV) from $< with $$($(PYTHON) --version) (once)..."
-	@$(call remove,$(VENV))
-	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python tools/install.py $<
-	@touch "$@"
+	@$(call make_environment,$(VENV))
 
 $(READY): $(LOCKED) pyproject.toml
 	@$(RUN) pip install $(QUIET) --no-build-isolation -e .
@@ -122,9 +134,7 @@ $(READY): $(LOCKED) pyproject.toml
 	@touch "$@"
 
 $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
-	@$(CHECK_PYTHON)
-	@echo "Making $(PEERS) from $< with $$($(PYTHON) --version) (once)..."
-	@$(call remove,$(PEERS))
-	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python tools/install.py $<
-	@touch "$@"
+	@$(call make_environment,$(PEERS))
+
+$(SITE_READY): docs/requirements.lock $(SITE_DEAD)
+	@$(call make_environment,$(SITE))

@@ -12,6 +12,7 @@ import sysconfig
 import time
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 _PIP = ["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
 # The lock is complete: no dependency is left to resolve. A pip older than 23.3 would ask an index
@@ -44,7 +45,7 @@ def main(lock: str) -> int:
     return process.returncode
 
 
-def _printed(output: "TemporaryFile[str]") -> str:
+def _printed(output: IO[str]) -> str:
     output.seek(0)
     return output.read()
 

@@ -4,9 +4,10 @@
     python tools/lock.py --check   # check for changed dependencies (needs nothing)
 
 requirements.lock has the packages for serving. requirements-dev.lock adds those for tests and
-checks in the same versions, and bench/requirements.lock has the peers of the benchmarks. A lock
-holds versions and hashes and names no host. Its first line is a digest of the requirements in
-pyproject.toml, so a check needs no resolver.
+checks in the same versions. bench/requirements.lock has the peers of the benchmarks, and
+docs/requirements.lock has the generator of the documentation's site. A lock holds versions and
+hashes and names no host. Its first line is a digest of the requirements in pyproject.toml, so a
+check needs no resolver.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 LOCK = "requirements.lock"
 DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
+SITE = "docs/requirements.lock"
 THEIR_OWN = {"sqlalchemy"}
 """Packages that fastapi-users needs in other versions than the project."""
 
@@ -32,11 +34,12 @@ def asked() -> dict[str, dict[str, Any]]:
     whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, python = whole["project"], "requires-python"
     serving = {name: project[name] for name in (python, "dependencies")}
-    extras = project["optional-dependencies"]
+    extras, groups = project["optional-dependencies"], whole["dependency-groups"]
     return {
         LOCK: {**serving, "build": extras["build"]},
         DEV: {**serving, **extras},
-        PEERS: {python: project[python], "bench": whole["dependency-groups"]["bench"]},
+        PEERS: {python: project[python], "bench": groups["bench"]},
+        SITE: {python: project[python], "docs": groups["docs"]},
     }
 
 
@@ -83,5 +86,6 @@ if __name__ == "__main__":
         resolve(DEV, "--all-extras", "--upgrade", "pyproject.toml")
         resolve(LOCK, "--extra", "build", "pyproject.toml", constraints=versions())
         resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN))
+        resolve(SITE, "--group", "docs", constraints=versions())
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")

@@ -1,7 +1,6 @@
 """`/docs` in a real browser."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,46 +8,22 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.wait import WebDriverWait
 
 from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from tests.support.browser import complaints, hosts, needs_browser, open_browser
 from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.server import Server
 
-DRIVER = shutil.which("chromedriver")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-OPTIONS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--window-size=1200,2000",
-]
-
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        not (DRIVER and BROWSER), reason="no browser: install chromium and chromedriver"
-    ),
-]
+pytestmark = [pytest.mark.process, needs_browser]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    options = ChromeOptions()
-    options.binary_location = BROWSER or ""
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for option in [*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"]:
-        options.add_argument(option)
-    with Chrome(options, ChromeService(DRIVER)) as browser:
+    with open_browser(tmp_path_factory.mktemp("browser"), "--window-size=1200,2000") as browser:
         yield browser
 
 
@@ -103,18 +78,6 @@ def try_out_order_1(page: Chrome) -> tuple[str, Any]:
     """Execute `GET /order?id=1`, and return the status and the body that the page shows."""
     status, body = execute(page, "orders", "read_order_by_query")
     return status, json.loads(body)
-
-
-def hosts(page: Chrome) -> set[str]:
-    """Return where everything came from that the page has loaded."""
-    loaded = page.execute_script("return performance.getEntries().map(entry => entry.name)")
-    return {urlsplit(name).netloc for name in loaded if name.startswith("http")}
-
-
-def complaints(page: Chrome) -> list[str]:
-    """Return what the console has shown since it was last asked, but for advice on style."""
-    log = page.get_log("browser")  # type: ignore[no-untyped-call] # of selenium
-    return [entry["message"] for entry in log if entry["level"] in {"WARNING", "SEVERE"}]
 
 
 def test_page_shows_every_operation(page: Chrome, served: Server) -> None:
