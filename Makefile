@@ -30,7 +30,7 @@ SITE_DEAD := $(if $(shell $(SITE)/bin/python -c 'print("alive")' 2>/dev/null),,d
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check docs format lock clean dead
+.PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check docs pictures format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ docs: $(READY) $(SITE_READY) ## Build the documentation's site into site/, and f
 	@$(RUN) tools.docs .docs
 	@$(SITE)/bin/zensical build --clean --strict
 	@echo "Built site/; read it with: python3 -m http.server --bind 127.0.0.1 --directory site"
+
+pictures: $(READY) ## Make the pictures of README.md again (needs chromium and chromedriver)
+	@$(RUN) tools.pictures
 
 format: $(READY) ## Format the code and fix what the linter can
 	$(RUN) ruff format .

@@ -3,15 +3,18 @@
 import ast
 import inspect
 import itertools
+import json
 import re
 import sys
 import textwrap
+from html import unescape
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from ordergate.domain.errors import InvalidMoney
+from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
 from ordergate.entrypoints.config.loading import secret_names
 from ordergate.entrypoints.config.settings import Settings
@@ -306,6 +309,35 @@ def test_python_files_that_a_page_names_exist(page: Path) -> None:
     named = set(re.findall(r"`([\w/.-]+\.py)(?:::\w+)?`", page.read_text()))
     missing = {name for name in named if not any(file.endswith(f"/{name}") for file in files)}
     assert {name for name in missing if "count_own_orders" not in name} == set()
+
+
+IMAGES = sorted((ROOT / "docs" / "images").iterdir())
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.name)
+def test_picture_is_small_and_names_no_other_host(image: Path) -> None:
+    content = image.read_bytes()
+    assert len(content) < 200_000
+    assert set(re.findall(rb"https?://[\w.]+", content)) <= {
+        b"http://www.w3.org",
+        b"http://127.0.0.1",
+    }
+
+
+def test_terminal_of_the_readme_shows_the_answers_of_today(tmp_path: Path, start: Start) -> None:
+    """After a change of the answers, `make pictures` makes the pictures again."""
+    server = start("demo", cwd=tmp_path)
+    svg = (ROOT / "docs" / "images" / "terminal.svg").read_text()
+    text = unescape(re.sub("<[^>]+>", "", svg)).replace("\N{NO-BREAK SPACE}", " ")
+    bodies = re.findall(r"json\.tool$(.*?)(?=^\$|\Z)", text, re.MULTILINE | re.DOTALL)
+    shown = [json.loads(body) for body in bodies]
+    with httpx.Client(base_url=server.url) as client:
+        form = {"username": "user1", "password": DEMO_PASSWORD}
+        token = client.post("/login", data=form).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        own, missing = (client.get("/order", params={"id": number}).json() for number in (1, 2))
+    missing["request_id"] = shown[1]["request_id"]
+    assert shown == [own, missing]
 
 
 def test_readme_has_at_most_150_lines() -> None:
