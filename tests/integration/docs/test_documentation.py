@@ -7,6 +7,8 @@ import json
 import re
 import sys
 import textwrap
+import tomllib
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
@@ -309,6 +311,35 @@ def test_python_files_that_a_page_names_exist(page: Path) -> None:
     named = set(re.findall(r"`([\w/.-]+\.py)(?:::\w+)?`", page.read_text()))
     missing = {name for name in named if not any(file.endswith(f"/{name}") for file in files)}
     assert {name for name in missing if "count_own_orders" not in name} == set()
+
+
+BLOCKS = [
+    (f"{page.relative_to(ROOT)}:{page.read_text()[: block.start()].count(chr(10)) + 2}", block)
+    for page in PAGES
+    for block in re.finditer(
+        r"^( *)```(\w+)\n(.*?)^\1```$", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+]
+
+
+def shell_error(code: str) -> str:
+    check = run_program(["sh", "-n"], input=code, capture_output=True, text=True)
+    return str(check.stderr)
+
+
+CHECKS: dict[str, Callable[[str], object]] = {
+    "python": ast.parse,
+    "json": lambda code: json.loads(code.replace("[…]", "[]")),
+    "toml": tomllib.loads,
+    "sh": shell_error,
+}
+
+
+@pytest.mark.parametrize("block", [block for _, block in BLOCKS], ids=[name for name, _ in BLOCKS])
+def test_code_block_is_well_formed(block: re.Match[str]) -> None:
+    _, language, code = block.groups()
+    result = CHECKS.get(language, str)(textwrap.dedent(code))
+    assert language != "sh" or result == ""
 
 
 IMAGES = sorted((ROOT / "docs" / "images").iterdir())
