@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
+import httpx2
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.terminal_theme import TerminalTheme
@@ -98,9 +98,9 @@ def _wait(demo: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + _SECONDS
     while demo.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(f"{URL}/readyz").is_success:
+            if httpx2.get(f"{URL}/readyz").is_success:
                 return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             time.sleep(0.1)
     sys.exit("The demo did not start; `make demo` says why")
 

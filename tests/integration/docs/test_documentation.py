@@ -362,7 +362,7 @@ def test_terminal_of_the_readme_shows_the_answers_of_today(tmp_path: Path, start
     text = unescape(re.sub("<[^>]+>", "", svg)).replace("\N{NO-BREAK SPACE}", " ")
     bodies = re.findall(r"json\.tool$(.*?)(?=^\$|\Z)", text, re.MULTILINE | re.DOTALL)
     shown = [json.loads(body) for body in bodies]
-    with httpx.Client(base_url=server.url) as client:
+    with httpx2.Client(base_url=server.url) as client:
         form = {"username": "user1", "password": DEMO_PASSWORD}
         token = client.post("/login", data=form).json()["access_token"]
         client.headers["Authorization"] = f"Bearer {token}"
