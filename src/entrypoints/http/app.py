@@ -10,6 +10,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
+from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
@@ -91,7 +92,8 @@ def create_app(services: Services) -> FastAPI:
                 "X-Request-ID",
             ],
         )
-    app.add_middleware(EdgeMiddleware)
+    oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()
+    app.add_middleware(EdgeMiddleware, oauth_paths=oauth_paths)
     if settings.trusted_proxies:
         trusted = trusted_hosts(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

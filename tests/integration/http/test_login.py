@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -213,3 +214,28 @@ async def test_token_times_match_the_answer(client: httpx2.AsyncClient) -> None:
     assert abs(datetime.fromtimestamp(claims["iat"], UTC) - datetime.now(UTC)) < timedelta(
         minutes=1
     )
+
+
+@pytest.mark.parametrize("path", ["/login", "/revoke"])
+@pytest.mark.parametrize(
+    ("status", "method", "suffix", "request_parts"),
+    [
+        (400, "POST", "", {"data": {"grant_type": "password", "username": "user1"}}),
+        (405, "GET", "", {}),
+        (413, "POST", "", {"content": b"x" * 2_000_000}),
+        (415, "POST", "", {"json": {}}),
+        (422, "POST", "?page=1", {"data": {"token": "x"}}),
+    ],
+)
+async def test_errors_of_oauth_endpoints_are_plain_json(
+    client: httpx2.AsyncClient,
+    path: str,
+    status: int,
+    method: str,
+    suffix: str,
+    request_parts: dict[str, Any],
+) -> None:
+    answer = await client.request(method, f"{path}{suffix}", **request_parts)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert {"type", "title", "detail", "request_id"} <= answer.json().keys()

@@ -12,6 +12,9 @@ from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.fields import field_values
 
+OAUTH_PATHS = frozenset({"/login", "/revoke"})
+"""The addresses whose errors are `application/json` (RFC 6749, 5.2, and RFC 7009, 2.2.1)."""
+
 FORM = "application/x-www-form-urlencoded"
 FIRST_PARTY = "first-party"
 """The `client_id` of clients that send none."""

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -12,7 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordergate.application.random_numbers import random_128_bits
 from ordergate.entrypoints.http.problems.catalog import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN
-from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem, problem_for_status
+from ordergate.entrypoints.http.problems.problem import (
+    MEDIA_TYPE,
+    OAUTH_MEDIA_TYPE,
+    Problem,
+    problem_for_status,
+)
 from ordergate.entrypoints.http.requests.request_heads import head_problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -42,11 +47,12 @@ class EdgeMiddleware:
     one. It is returned, logged and part of every problem. An unexpected exception is logged and
     answered as 500, or as 503 for a lack of file descriptors. A request that a shutdown interrupts
     is answered as 503. Errors of another form become problems. A malformed head reaches no other
-    layer.
+    layer. The problems of `oauth_paths` have the media type of OAuth2's errors.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, oauth_paths: Collection[str] = ()) -> None:
         self.app = app
+        self._oauth_paths = oauth_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -55,7 +61,9 @@ class EdgeMiddleware:
             return
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(send, request_id)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        media_type = OAUTH_MEDIA_TYPE if path in self._oauth_paths else MEDIA_TYPE
+        answer = _Answer(send, request_id, media_type)
         if problem := head_problem(scope):
             await answer.send_problem(problem)
             return
@@ -78,10 +86,11 @@ class EdgeMiddleware:
 class _Answer:
     """An answer that is sent."""
 
-    __slots__ = ("_replaced", "_request_id", "_send", "started")
+    __slots__ = ("_media_type", "_replaced", "_request_id", "_send", "started")
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, media_type: str) -> None:
         self._send = send
+        self._media_type = media_type
         self._request_id = request_id
         self._replaced = False
         self.started = False
@@ -99,11 +108,15 @@ class _Answer:
                     kept = {k: v for k, v in headers.items() if not k.startswith("content-")}
                     await self.send_problem(problem_for_status(status, kept))
                     return
+                message["headers"] = [
+                    (name, self._media_type.encode() if name == b"content-type" else value)
+                    for name, value in message["headers"]
+                ]
             message["headers"] = self._completed(message["headers"])
         await self._send(message)
 
     async def send_problem(self, problem: Problem) -> None:
-        response = problem.response(self._request_id)
+        response = problem.response(self._request_id, self._media_type)
         start = {
             "status": response.status_code,
             "headers": self._completed(response.raw_headers),

@@ -18,6 +18,7 @@ from ordergate.application.errors import (
 )
 from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.openapi.responses import merge_responses, problems
 from ordergate.entrypoints.http.openapi.shared import (
     share_bodies,
@@ -39,6 +40,8 @@ from ordergate.entrypoints.http.problems.catalog import (
     insufficient_scope,
 )
 from ordergate.entrypoints.http.problems.problem import (
+    MEDIA_TYPE,
+    OAUTH_MEDIA_TYPE,
     ProblemDetails,
     invalid_parameter,
     problem_for_status,
@@ -101,6 +104,7 @@ def _complete(document: dict[str, Any], settings: Settings) -> None:
     schemas |= {**schema.pop("$defs"), "ProblemDetails": schema}
     _describe_security(document, settings)
     share_bodies(document)
+    _use_oauth_media_type(document)
     share_headers(document)
     share_problems(document)
     show_examples(document)
@@ -182,6 +186,14 @@ def _describe_security(document: dict[str, Any], settings: Settings) -> None:
                     requirements.append({"bearer": []})
                 else:
                     requirement["bearer"] = requirement.pop("password")
+
+
+def _use_oauth_media_type(document: dict[str, Any]) -> None:
+    for path in OAUTH_PATHS & document["paths"].keys():
+        for response in document["paths"][path]["post"]["responses"].values():
+            content = response.get("content", {})
+            if MEDIA_TYPE in content:
+                content[OAUTH_MEDIA_TYPE] = content.pop(MEDIA_TYPE)
 
 
 def _write_exactly(node: object) -> None:

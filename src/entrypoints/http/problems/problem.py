@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+OAUTH_MEDIA_TYPE = "application/json"
+"""The media type of errors of OAuth2 endpoints (RFC 6749, section 5.2)."""
+
 INTERNAL_DETAIL = "Something went wrong on our side; the request id helps us find it."
 
 
@@ -54,13 +57,13 @@ class Problem:
             "request_id": request_id,
         }
 
-    def response(self, request_id: str) -> Response:
+    def response(self, request_id: str, media_type: str = MEDIA_TYPE) -> Response:
         """Make an answer that is not cached."""
         return Response(
             json.dumps(self.body(request_id), ensure_ascii=False, separators=(",", ":")),
             status_code=self.status,
             headers={"Cache-Control": "no-store", **self.headers},
-            media_type=MEDIA_TYPE,
+            media_type=media_type,
         )
 
 
