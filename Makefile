@@ -26,11 +26,16 @@ SITE := .venv-docs
 SITE_READY := $(SITE)/.locked-$(HERE)
 SITE_DEAD := $(if $(shell $(SITE)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
+# So have the generators of clients, with Node.js and Java; `npm` installs its packages beside them.
+CLIENTS := .venv-clients
+CLIENTS_READY := $(CLIENTS)/.locked-$(HERE)
+CLIENTS_DEAD := $(if $(shell $(CLIENTS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
+
 # Worker processes of a test run.
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick install check crash attack bench bench-quick bench-check docs pictures format lock clean dead
+.PHONY: help ready demo test test-quick test-clients install check crash attack bench bench-quick bench-check docs pictures format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +54,9 @@ test: $(READY) ## Run every test (WORKERS=2 processes; as many as there are proc
 test-quick: $(READY) ## Run the tests that start no other process: units, contracts and HTTP (a minute)
 	@$(RUN) pytest -n $(WORKERS) --quiet --hypothesis-profile dev -m "not process and not timing" tests/unit tests/integration/http \
 		tests/integration/sqlite/test_sql_storage.py
+
+test-clients: $(READY) $(CLIENTS_READY) ## Generate clients in each language of docs/clients.md, and use them
+	@$(RUN) pytest -n $(WORKERS) tests/clients
 
 check: $(READY) ## Check format, lint, types, import contracts and that the lock is fresh
 	$(RUN) ruff format --check --quiet .
@@ -102,7 +110,7 @@ lock: $(READY) ## Resolve the locks from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) $(SITE) site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) $(SITE) $(CLIENTS) site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
 	find bench examples src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
@@ -141,3 +149,9 @@ $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
 
 $(SITE_READY): docs/requirements.lock $(SITE_DEAD)
 	@$(call make_environment,$(SITE))
+
+# Without a registry's scripts: nothing but the packages is installed.
+$(CLIENTS_READY): tests/clients/requirements.lock tests/clients/package-lock.json $(CLIENTS_DEAD)
+	@$(call make_environment,$(CLIENTS))
+	@cp tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc $(CLIENTS)
+	@cd $(CLIENTS) && PATH="$$PWD/bin:$$PATH" npm ci --ignore-scripts --no-progress --loglevel=error || { rm -f "$(CURDIR)/$@"; exit 1; }

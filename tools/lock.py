@@ -4,8 +4,9 @@
     python tools/lock.py --check   # check for changed dependencies (needs nothing)
 
 requirements.lock has the packages for serving. requirements-dev.lock adds those for tests and
-checks in the same versions. bench/requirements.lock has the peers of the benchmarks, and
-docs/requirements.lock has the generator of the documentation's site. A lock holds versions and
+checks in the same versions. bench/requirements.lock has the peers of the benchmarks,
+docs/requirements.lock has the generator of the documentation's site, and
+tests/clients/requirements.lock has the generators of clients. A lock holds versions and
 hashes and names no host. Its first line is a digest of the requirements in pyproject.toml, so a
 check needs no resolver.
 """
@@ -25,6 +26,7 @@ LOCK = "requirements.lock"
 DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
 SITE = "docs/requirements.lock"
+CLIENTS = "tests/clients/requirements.lock"
 THEIR_OWN = {"sqlalchemy"}
 """Packages that fastapi-users needs in other versions than the project."""
 
@@ -40,6 +42,7 @@ def asked() -> dict[str, dict[str, Any]]:
         DEV: {**serving, **extras},
         PEERS: {python: project[python], "bench": groups["bench"]},
         SITE: {python: project[python], "docs": groups["docs"]},
+        CLIENTS: {python: project[python], "clients": groups["clients"]},
     }
 
 
@@ -87,5 +90,6 @@ if __name__ == "__main__":
         resolve(LOCK, "--extra", "build", "pyproject.toml", constraints=versions())
         resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN))
         resolve(SITE, "--group", "docs", constraints=versions())
+        resolve(CLIENTS, "--group", "clients", constraints=versions())
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")

@@ -1,0 +1,38 @@
+"""A server for generated clients, and the folder where they are made."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients.workshop import TOOLS, Workshop
+from tests.support.command import CHEAP, PATIENT
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    if not (TOOLS / "node_modules").exists():
+        pytest.fail("the tools are missing; `make test-clients` installs them", pytrace=False)
+    return TOOLS
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings: dict[str, Any] = {**CHEAP, **PATIENT}
+    server = Server.start("demo", cwd=tmp_path_factory.mktemp("demo"), **settings)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def workshop(tools: Path, demo: Server, request: pytest.FixtureRequest) -> Workshop:
+    """Return a new folder within that of the tools, where node finds its packages."""
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    folder = tools / "work" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return Workshop(folder, demo.url)

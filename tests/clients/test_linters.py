@@ -1,0 +1,19 @@
+"""The linters of OpenAPI documents find no error."""
+
+from tests.clients.workshop import Workshop
+
+
+def test_spectral_finds_no_error_and_no_warning(workshop: Workshop) -> None:
+    workshop.copy("spectral.yaml")
+    workshop.run(
+        "spectral", "lint", f"{workshop.url}/openapi.json",
+        "--ruleset", "spectral.yaml", "--fail-severity", "hint",
+    )  # fmt: skip
+
+
+def test_redocly_finds_no_error_and_no_warning(workshop: Workshop) -> None:
+    workshop.copy("redocly.yaml")
+    workshop.run("curl", "--silent", f"{workshop.url}/openapi.json", "--output", "openapi.json")
+    workshop.run(
+        "redocly", "lint", "openapi.json", "--config", "redocly.yaml", "--max-problems", "0"
+    )

@@ -1,0 +1,51 @@
+"""docs/clients.md names what `make test-clients` installs and runs."""
+
+import json
+import re
+from pathlib import Path
+
+from tests.clients.test_generated_clients import TYPESCRIPT
+from tests.clients.workshop import PAGE
+
+ROOT = Path(__file__).parents[3]
+CLIENTS = ROOT / "tests" / "clients"
+
+
+def list_installed(tool: str) -> set[str]:
+    """List the packages that the commands of the page install."""
+    commands = re.findall(rf"^`?{tool} install (?:--save-dev )?([^`\n]+)", PAGE, re.MULTILINE)
+    return {re.sub(r'"|\[\w+\]', "", name) for names in commands for name in names.split()}
+
+
+def test_npm_packages_of_the_page_are_locked_in_exact_versions() -> None:
+    package = json.loads((CLIENTS / "package.json").read_text())
+    versions = package["dependencies"] | package["devDependencies"]
+    assert list_installed("npm") - versions.keys() == set()
+    assert len(list_installed("npm")) > 8
+    assert all(re.fullmatch(r"[\d.]+", version) for version in versions.values())
+
+
+def test_python_packages_of_the_page_are_locked() -> None:
+    lock = (CLIENTS / "requirements.lock").read_text()
+    locked = re.findall(r"^([\w-]+)==", lock, re.MULTILINE)
+    assert list_installed("pip") - set(locked) == set()
+    assert "openapi-generator-cli" in list_installed("pip")
+
+
+def test_npm_lock_holds_hashes_and_no_addresses() -> None:
+    packages = json.loads((CLIENTS / "package-lock.json").read_text())["packages"]
+    locked = [package for path, package in packages.items() if path]
+    assert len(locked) > 300
+    assert all("integrity" in package for package in locked)
+    assert not any("resolved" in package for package in locked)
+
+
+def test_every_section_with_commands_is_run() -> None:
+    sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    with_commands = {part.partition("\n")[0] for part in sections if "```sh" in part}
+    assert with_commands == {
+        *TYPESCRIPT,
+        "openapi-generator for Python",
+        "openapi-generator for other languages",
+        "Postman",
+    }
