@@ -229,6 +229,7 @@ async def test_token_times_match_the_answer(client: httpx2.AsyncClient) -> None:
 )
 async def test_errors_of_oauth_endpoints_are_plain_json(
     client: httpx2.AsyncClient,
+    *,
     path: str,
     status: int,
     method: str,
