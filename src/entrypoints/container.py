@@ -241,6 +241,7 @@ class Container(containers.DeclarativeContainer):
         storage=storage,
         separate_orders=separate_orders,
         verifier=verifier.provider,
+        revocation=revocation.provider,
         hasher=hasher.provider,
         throttle=throttle.provider,
         remote_keys=remote_keys.provider,

@@ -62,10 +62,10 @@ class BoundedRevocation:
     load. `lifetime` is the longest that a token is accepted; older endings leave the cache. `ticks`
     is a monotonic clock in seconds.
 
-    `identity` is that of the storage. When it changes, all endings are read again before the next
-    request, and each session is looked up once, as long as tokens issued before are valid: a
-    session that began after the new storage was copied is unknown there, and the id of its user may
-    be another user's.
+    `identity` is that of the storage, first read when the policy is made. When it changes, all
+    endings are read again before the next request, and each session is looked up once, as long as
+    tokens issued before are valid: a session that began after the new storage was copied is unknown
+    there, and the id of its user may be another user's.
     """
 
     sessions: SessionRepository
@@ -77,10 +77,13 @@ class BoundedRevocation:
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
     _asked_at: datetime | None = None
     _refreshed_at: float = float("-inf")
-    _refreshed_identity: Hashable = None
+    _refreshed_identity: Hashable = field(init=False)
     _refresh_task: asyncio.Task[None] | None = None
     _replaced_at: datetime | None = None
     _found: set[SessionId] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._refreshed_identity = self.identity()
 
     async def check(self, caller: Caller) -> None:
         """Look the session up among the ended ones."""
@@ -113,9 +116,7 @@ class BoundedRevocation:
     async def _refresh(self) -> None:
         now, tick, identity = self.clock.now(), self.ticks(), self.identity()
         if identity != self._refreshed_identity:
-            if self._asked_at is not None or self._replaced_at is not None:
-                self._replaced_at = now
-            self._asked_at = None
+            self._replaced_at, self._asked_at = now, None
             self._found = set()
         oldest = now - self.lifetime - _OVERLAP
         asked_at = oldest if self._asked_at is None else min(now, self._asked_at)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
 from ordergate.application.ports.storage import SeparateOrders, Storage
 from ordergate.application.ports.tokens import TokenVerifier
+from ordergate.application.sessions.revocation import RevocationPolicy
 from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # it loads an HTTP client
@@ -36,6 +37,7 @@ async def run_service(
     storage: Storage,
     separate_orders: SeparateOrders | None,
     verifier: Callable[[], TokenVerifier],
+    revocation: Callable[[], RevocationPolicy],
     hasher: Callable[[], PasswordHasher],
     throttle: Callable[[], Throttle],
     remote_keys: Callable[[], "RemoteKeySet"],
@@ -48,6 +50,7 @@ async def run_service(
     """
     async with AsyncExitStack() as closing:
         verifier()
+        revocation()  # before the storage can be replaced
         if settings.issues_tokens:
             closing.push_async_callback(throttle().close)
             closing.callback(hasher().close)

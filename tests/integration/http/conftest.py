@@ -4,31 +4,61 @@ Every test of this folder runs twice: with compiled routes, and with those of Fa
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from tests.support.command import SECONDS
 from tests.support.http_client import CLIENT_KINDS, MANY, in_process_client, register_new_user
-from tests.support.server import Server, serve_orders
+from tests.support.server import Server, Start, serve_orders
 
 UNCOMPILED = str(Path(__file__).parents[3] / "bench" / "uncompiled.py")
 
 
-@pytest.fixture(scope="session", autouse=True, params=["compiled", "uncompiled"])
-def routes(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Choose who answers, for applications in process and for servers that a test starts."""
+@contextmanager
+def answered_by(routes: str) -> Iterator[None]:
+    """Choose who answers, for applications in process and for servers that start meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "uncompiled":
+        if routes == "uncompiled":
             patch.setattr("tests.support.server.PROGRAM", (UNCOMPILED,))
             patch.setattr("ordergate.entrypoints.http.app.compile_routes", lambda *_, **__: None)
-        yield request.param
+        yield
+
+
+@pytest.fixture(scope="session", params=["compiled", "uncompiled"])
+def routes(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(autouse=True)
+def answered(routes: str) -> Iterator[None]:
+    with answered_by(routes):
+        yield
+
+
+@pytest.fixture(scope="session")
+def start_once(routes: str) -> Iterator[Start]:
+    """Start servers for several tests."""
+    with ExitStack() as stack:
+
+        def started(*arguments: object, **options: Any) -> Server:
+            with answered_by(routes):
+                server = Server.start(*arguments, **options)
+            stack.callback(server.stop)
+            return server
+
+        yield started
 
 
 @pytest.fixture(scope="session")
 def served(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve_orders(tmp_path_factory.mktemp(routes)) as server:
+    with ExitStack() as stack:
+        with answered_by(routes):
+            server = stack.enter_context(serve_orders(tmp_path_factory.mktemp(routes)))
         yield server
 
 

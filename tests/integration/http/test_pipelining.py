@@ -28,12 +28,10 @@ FORM = (
 
 
 @pytest.fixture(scope="module")
-def server(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp(routes)
+def server(start_once: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    folder = tmp_path_factory.mktemp("pipelining")
     assert ordergate("migrate", cwd=folder).returncode == 0
-    server = Server.start("serve", cwd=folder, BCRYPT_COST=4)
-    yield server
-    server.stop()
+    return start_once("serve", cwd=folder, BCRYPT_COST=4)
 
 
 def resident_mib(server: Server) -> int:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
 from tests.support.browser import complaints, hosts, needs_browser, open_browser
 from tests.support.command import PASSWORD, SECONDS, ordergate
-from tests.support.server import Server
+from tests.support.server import Server, Start
 
 pytestmark = [pytest.mark.process, needs_browser]
 
@@ -121,16 +120,13 @@ def test_docs_page_requests_no_other_host_and_logs_no_error(page: Chrome, served
 
 
 @pytest.fixture(scope="module")
-def demo(routes: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def demo(start_once: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """Serve an order of user1 and none of user2, with the names and passwords of the demo."""
-    folder = tmp_path_factory.mktemp(routes)
+    folder = tmp_path_factory.mktemp("demo")
     settings = {"BCRYPT_COST": 4, "SIGN_UP": True, "PASSWORD": DEMO_PASSWORD}
     for arguments in (["migrate"], ["seed", "--users", 2, "--orders", 1]):
         assert ordergate(*arguments, cwd=folder, **settings).returncode == 0
-    with ExitStack() as stack:
-        server = Server.start("serve", cwd=folder, BCRYPT_COST=4, SIGN_UP=True)
-        stack.callback(server.stop)
-        yield server
+    return start_once("serve", cwd=folder, BCRYPT_COST=4, SIGN_UP=True)
 
 
 def test_first_execution_of_every_operation_succeeds(browser: Chrome, demo: Server) -> None:

@@ -156,7 +156,6 @@ def test_error_answers_are_references_to_shared_components(
     assert used == set(shared)
     texts = [json.dumps(answer, sort_keys=True) for answer in shared.values()]
     assert len(set(texts)) == len(texts)
-    assert len(json.dumps(document, separators=(",", ":"))) < 90_000
 
 
 def test_every_operation_lists_its_errors(

@@ -276,6 +276,20 @@ async def test_session_is_refused_when_another_storage_does_not_have_it(
     await check(missing)
 
 
+async def test_session_is_refused_when_the_storage_is_another_before_the_first_request(
+    harness: IdentityHarness,
+) -> None:
+    identities = [1]
+    check = within_storages(harness, identities).check
+    caller = await harness.caller(await harness.sign_in())
+    assert caller.session is not None
+    assert isinstance(harness.storage, InMemoryStorage)
+    del harness.storage.tables.sessions[caller.session]
+    identities.append(2)
+    with pytest.raises(InvalidToken):
+        await check(caller)
+
+
 async def test_failure_to_read_endings_of_another_storage_is_not_forgotten(
     harness: IdentityHarness,
 ) -> None:
