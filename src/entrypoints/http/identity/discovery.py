@@ -52,7 +52,9 @@ class ServerMetadata(BaseModel):
     jwks_uri: str
     service_documentation: str
     scopes_supported: list[str]
-    response_types_supported: list[str] = Field(description="None: there is no login page here.")
+    response_types_supported: list[str] = Field(
+        description="The registered value for no response: there is no authorization endpoint."
+    )
     grant_types_supported: list[str]
     token_endpoint_auth_methods_supported: list[str]
     revocation_endpoint_auth_methods_supported: list[str]
@@ -90,7 +92,7 @@ async def server_metadata(request: Request, response: Response) -> ServerMetadat
         jwks_uri=f"{issuer}{_JWKS}",
         service_documentation=f"{issuer}/docs",
         scopes_supported=sorted(Scope),
-        response_types_supported=[],
+        response_types_supported=["none"],
         grant_types_supported=["password", "refresh_token"],
         token_endpoint_auth_methods_supported=["none"],
         revocation_endpoint_auth_methods_supported=["none"],
