@@ -2,6 +2,7 @@
 
     python tools/lock.py           # resolve again (needs the network; gets uv if it is missing)
     python tools/lock.py --check   # check for changed dependencies (needs nothing)
+    python tools/lock.py --npm     # write the lock of npm from package.json (needs .venv-clients)
 
 requirements.lock has the packages for serving. requirements-dev.lock adds those for tests and
 checks in the same versions. bench/requirements.lock has the peers of the benchmarks,
@@ -13,6 +14,7 @@ check needs no resolver.
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +29,7 @@ DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
 SITE = "docs/requirements.lock"
 CLIENTS = "tests/clients/requirements.lock"
+NPM_LOCK = "tests/clients/package-lock.json"
 THEIR_OWN = {"sqlalchemy"}
 """Packages that fastapi-users needs in other versions than the project."""
 
@@ -83,8 +86,32 @@ def versions(*, without: Collection[str] = ()) -> str:
     return "\n".join(line for line, name in pinned if name not in without)
 
 
+def resolve_npm() -> None:
+    """Write the lock of npm, without the addresses for donations that npm copies into it."""
+    bin_folder = ROOT / ".venv-clients" / "bin"
+    subprocess.run(
+        [bin_folder / "npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit"],
+        cwd=(ROOT / NPM_LOCK).parent,
+        env={**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+    lock = json.loads((ROOT / NPM_LOCK).read_text(encoding="utf-8"))
+    for package in lock["packages"].values():
+        package.pop("funding", None)
+    (ROOT / NPM_LOCK).write_text(json.dumps(lock, indent=2) + "\n", encoding="utf-8")
+
+
+def named_hosts() -> list[str]:
+    """Return the locks that hold an address."""
+    return [
+        lock for lock in (*asked(), NPM_LOCK) if "://" in (ROOT / lock).read_text(encoding="utf-8")
+    ]
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--check"]:
+    if sys.argv[1:] == ["--npm"]:
+        resolve_npm()
+    elif sys.argv[1:] != ["--check"]:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "uv"], check=True)
         resolve(DEV, "--all-extras", "--upgrade", "pyproject.toml")
         resolve(LOCK, "--extra", "build", "pyproject.toml", constraints=versions())
@@ -93,3 +120,5 @@ if __name__ == "__main__":
         resolve(CLIENTS, "--group", "clients", constraints=versions())
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")
+    elif found := named_hosts():
+        sys.exit(f"{found[0]} names a host; write it with tools/lock.py")

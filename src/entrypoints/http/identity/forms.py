@@ -3,6 +3,7 @@
 `read_form` reads them, more strictly than pydantic does.
 """
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -12,11 +13,10 @@ from ordergate.entrypoints.http.identity.oauth import FORM
 from ordergate.entrypoints.http.openapi.responses import with_example
 
 _SCOPES = f"({'|'.join(Scope)})"
+_optional = partial(Field, default_factory=str)  # a default would be a part of the schema
 _ClientId = Annotated[
     str,
-    Field(
-        # A factory, because a default would be a part of the schema.
-        default_factory=str,
+    _optional(
         pattern=r"^[\x20-\x7e]*$",
         max_length=255,
         description="Names the client in the token.",
@@ -30,28 +30,24 @@ class LoginForm(BaseModel):
 
     model_config = with_example(grant_type="password", username="user1", password="ordergate-demo")
 
-    grant_type: Literal["password", "refresh_token"] = "password"
-    username: str = Field(
-        default_factory=str,
-        min_length=1,
-        description="For the grant type `password`.",
-        examples=["user1"],
+    grant_type: Literal["password", "refresh_token"] = Field(
+        default_factory=lambda: "password",
+        description="`password` if it is missing.",
+        examples=["password"],
     )
-    password: str = Field(
-        default_factory=str,
+    username: str = _optional(
+        min_length=1, description="For the grant type `password`.", examples=["user1"]
+    )
+    password: str = _optional(
         min_length=1,
         description="For the grant type `password`.",
         json_schema_extra={"format": "password"},
         examples=["ordergate-demo"],
     )
-    refresh_token: str = Field(
-        default_factory=str,
-        min_length=1,
-        description="For the grant type `refresh_token`.",
-        examples=["ogr_unknown"],
+    refresh_token: str = _optional(
+        min_length=1, description="For the grant type `refresh_token`.", examples=["ogr_unknown"]
     )
-    scope: str = Field(
-        default_factory=str,
+    scope: str = _optional(
         pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
         description="The scopes of the access token, separated by spaces; all if it is empty.",
         examples=[" ".join(sorted(Scope))],
@@ -65,10 +61,8 @@ class RevokeForm(BaseModel):
     model_config = with_example(token="ogr_unknown")
 
     token: str = Field(min_length=1, description="A refresh token.", examples=["ogr_unknown"])
-    token_type_hint: str = Field(
-        default_factory=str,
-        description="Ignored: the token itself shows its type.",
-        examples=["refresh_token"],
+    token_type_hint: str = _optional(
+        description="Ignored: the token itself shows its type.", examples=["refresh_token"]
     )
     client_id: _ClientId
 

@@ -62,6 +62,10 @@ class Tokens(BaseModel):
     scope: str = Field(description="The scopes of the access token, separated by spaces.")
 
 
+class Revoked(BaseModel):
+    """An empty object. RFC 7009 (section 2.2) has clients ignore it; some require JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class PasswordGrant:
     """A well-formed request for a session (RFC 6749, section 4.3)."""
@@ -155,18 +159,18 @@ async def login(
     "/revoke",
     name="revoke",
     summary="Give a token back",
-    response_class=Response,
     response_description="The session of the token has ended, or the token was unknown",
     responses=problems(
         UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
     ),
     openapi_extra=document_form(RevokeForm),
 )
-async def revoke(request: Request, origin: RequestOrigin) -> Response:
+async def revoke(request: Request, origin: RequestOrigin, response: Response) -> Revoked:
     """End the session of a token. An unknown token gets the same answer."""
     form = await read_form(request)
     client_id = read_client_id(request, form)
     if not form.get("token"):
         raise missing_field("token")
     await get_services(request).revoke_token()(form["token"], client_id=client_id, origin=origin)
-    return Response(headers={"Cache-Control": "no-store"})
+    response.headers["Cache-Control"] = "no-store"
+    return Revoked()

@@ -70,12 +70,21 @@ async def test_sessions_are_listed_and_ended_by_their_user(client: httpx2.AsyncC
     assert (await client.get("/me", headers=bearer(bob))).status_code == 200
 
 
+async def test_current_session_is_ended_without_its_id(client: httpx2.AsyncClient) -> None:
+    other, this = await sign_in(client), await sign_in(client)
+    answer = await client.delete("/sessions/current", headers=bearer(this))
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await client.get("/me", headers=bearer(this))).status_code == 401
+    assert (await refresh(client, this["refresh_token"])).status_code == 400
+    assert (await client.get("/me", headers=bearer(other))).status_code == 200
+
+
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
 async def test_revoked_token_is_refused(client: httpx2.AsyncClient, kind: str) -> None:
     tokens = await sign_in(client)
     for token in (tokens[kind], tokens[kind], "of nobody"):
         answer = await client.post("/revoke", data={"token": token, "token_type_hint": "x"})
-        assert (answer.status_code, answer.content) == (200, b"")
+        assert (answer.status_code, answer.content) == (200, b"{}")
     assert (await client.get("/me", headers=bearer(tokens))).status_code == 401
     assert (await refresh(client, tokens["refresh_token"])).status_code == 400
 
