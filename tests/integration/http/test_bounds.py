@@ -107,6 +107,14 @@ async def test_oversized_content_length_is_refused_before_the_handler_runs(
     assert (await client.get(address, headers=user)).json()["status"] == "placed"
 
 
+@pytest.mark.parametrize("path", ["/livez", "/order", "/docs"])
+async def test_oversized_content_length_of_a_get_is_refused(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    answer = await client.request("GET", path, content=b"x" * 270_000)
+    assert answer.status_code == 413
+
+
 async def test_weak_tags_are_reported_apart_from_a_changed_version(
     client: httpx2.AsyncClient,
 ) -> None:

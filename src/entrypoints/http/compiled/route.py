@@ -37,11 +37,7 @@ class CompiledRoute:
 
     def __init__(self, route: RouteContext) -> None:
         self.original = route.original_route
-        if type(self.original) not in {
-            APIRoute,
-            StrictQueryRoute,
-            StrictJsonRoute,
-        } or not _answers_json(route):
+        if type(self.original) not in _KINDS or not _answers_json(route):
             raise UnsupportedRoute
         takes_json = isinstance(self.original, StrictJsonRoute)
         self._has_strict_query = isinstance(self.original, StrictQueryRoute)
@@ -53,7 +49,6 @@ class CompiledRoute:
         self.path = route.path or ""
         self.name = route.name
         self.has_parameters = bool(route.param_convertors)
-        self.reads_body = route.body_field is not None or "GET" not in self.methods
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that matched."""

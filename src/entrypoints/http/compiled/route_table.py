@@ -36,8 +36,7 @@ class RouteTable:
     """A middleware that runs compiled routes and passes other requests on.
 
     FastAPI matches routes linearly and sets up file handling for every request. The table finds
-    static paths in a dict. It finds the route that FastAPI would find, or none. A GET route without
-    a body skips the limit of bodies.
+    static paths in a dict. It finds the route that FastAPI would find, or none.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class RouteTable:
         self.app = app
         self._of = of
         self._routes = routes
-        self._with_body = BodyLimit(self._answer, max_body_size)
+        self._limited = BodyLimit(self._answer, max_body_size)
         self._fixed: dict[tuple[str, str], CompiledRoute] = {}
         self._others: list[tuple[RouteContext, CompiledRoute | None]] = []
         for route in iter_route_contexts(routes):
@@ -84,16 +83,16 @@ class RouteTable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        answer = self.app
         if (
             scope["type"] == "http"
             and not scope.get("root_path")
             and not self._of.dependency_overrides
             and (route := self._find(scope))
         ):
-            answer = self._with_body if route.reads_body else self._answer
             scope[_ROUTE] = route
-        await answer(scope, receive, send)
+            await self._limited(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def _find(self, scope: Scope) -> CompiledRoute | None:
         """Return the compiled route of a request, and describe the match in its scope."""
