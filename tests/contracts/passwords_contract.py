@@ -127,6 +127,12 @@ class PasswordHasherContract:
             for answer in flood
         )
 
+    async def test_hasher_works_again_after_a_close(self, hasher: PasswordHasher) -> None:
+        stored = await hasher.hash(Password("secret words"))
+        for _ in range(2):
+            hasher.close()
+        assert await hasher.verify(Password("secret words"), stored) == Verification(matches=True)
+
     def test_requesters_are_grouped_as_the_throttle_groups_them(self) -> None:
         one = Requester.from_client("2001:db8:0:1::1", "Zo\u00eb", known=False)
         assert one == Requester.from_client("2001:db8:0:1::2", "ZOE\u0308", known=False)

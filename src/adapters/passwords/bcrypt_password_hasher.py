@@ -51,7 +51,10 @@ class BcryptPasswordHasher(PasswordHasher):
         return await self._threads.run(lambda: self._verify(password.secret, stored), requester)
 
     def close(self) -> None:
-        """Stop the threads after their current jobs, and drop the waiting ones."""
+        """Stop the threads after their current jobs, and drop the waiting ones.
+
+        A later call starts new threads.
+        """
         self._threads.close()
 
     def _verify(self, guess: str, stored: PasswordHash | None) -> Verification:

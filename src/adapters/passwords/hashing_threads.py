@@ -73,11 +73,15 @@ class HashingThreads:
                 del self._under_way[account]
 
     def close(self) -> None:
-        """Stop the threads after their current jobs, and cancel the waiting ones."""
+        """Stop the threads after their current jobs, and cancel the waiting ones.
+
+        A later job starts new threads, perhaps for another event loop.
+        """
         while self._waiting:
             self._waiting.take().answer.cancel()
         if self._watch is not None:
             self._watch.cancel()
+            self._watch = None
         self._yielding.close()
         if self._competing is not None:
             self._competing.close()

@@ -27,12 +27,11 @@ class Lane:
 
     def __init__(self, threads: int, name: str, prepare: Callable[[], None] | None = None) -> None:
         self.threads = threads
+        self._name = name
         self._prepare = prepare
         self._clocks: list[int] = []
         self._running: dict[Future[Any], Job] = {}
-        self._pool = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=self._initialize
-        )
+        self._pool: ThreadPoolExecutor | None = None
 
     @property
     def jobs(self) -> Sequence[Job]:
@@ -48,6 +47,10 @@ class Lane:
 
     def start(self, job: Job, work: Callable[[], T]) -> "Future[T]":
         """Run the job on a free thread, which the caller has checked."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(
+                self.threads, thread_name_prefix=self._name, initializer=self._initialize
+            )
         future = self._pool.submit(work)
         self._running[future] = job
         return future
@@ -57,8 +60,11 @@ class Lane:
         return math.fsum(map(time.clock_gettime, self._clocks))
 
     def close(self) -> None:
-        """Stop the threads after their current jobs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Stop the threads after their current jobs; a later job starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+        self._clocks = []  # a clock ends with its thread
 
     def _initialize(self) -> None:
         if self._prepare is not None:

@@ -105,7 +105,10 @@ class PasswordHasher(Protocol):
 
     @abstractmethod
     def close(self) -> None:
-        """End the threads once their work is done, and drop waiting work; may be called twice."""
+        """End the threads once their work is done, and drop waiting work; may be called twice.
+
+        A later call of another method starts new threads.
+        """
 
 
 class Throttle(Protocol):

@@ -1,0 +1,22 @@
+"""The start and the end of an application."""
+
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.support.command import PASSWORD, ordergate
+
+
+def test_application_serves_again_after_a_shutdown(tmp_path: Path) -> None:
+    """Tests of an adopter start the application of a module once for each test."""
+    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+    settings = Settings(signing_secret="x" * 32, bcrypt_cost=4, home=tmp_path / ".ordergate")
+    app = create_app(Container(settings=settings))
+    for name in ("alice", "bob"):
+        account = {"username": name, "password": PASSWORD}
+        with TestClient(app) as client:
+            assert client.post("/users", json=account).status_code == 201
+            assert client.post("/login", data=account).status_code == 200
