@@ -25,7 +25,7 @@ router = APIRouter(
 
 _CURRENT = "current"
 _PATTERN = f"^([0-9a-f]{{32}}|{_CURRENT})$"
-_RULE = f"String should match pattern '{_PATTERN}'"
+_RULE = f"must match the pattern {_PATTERN}"
 
 
 class Session(BaseModel):

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -66,23 +67,42 @@ def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
 
 
 _WORDS = {
+    "bool_type": "must be true or false",
+    "extra_forbidden": "is unknown here; leave it out",
+    "float_type": "must be a number",
+    "greater_than_equal": "must be at least {ge}",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
     "missing": "is missing",
     "model_attributes_type": "must be an object",
     "model_type": "must be an object",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_too_long": "must have {max_length} or fewer characters",
+    "string_too_short": "must have {min_length} or more characters",
+    "string_type": "must be text",
     "string_unicode": "must be text that UTF-8 can write",
+    "too_long": "must have {max_length} or fewer items",
+    "too_short": "must have {min_length} or more items",
 }
-"""Pydantic's messages in the words of JSON instead of Python."""
+"""Pydantic's messages in the words of JSON instead of Python, by their types."""
 
 
 def _invalid_parameters(error: RequestValidationError) -> Problem:
     flaws = []
     for flaw in error.errors()[:MAX_FLAWS]:
         location, *path = flaw["loc"]
-        detail = _WORDS.get(str(flaw.get("type")), flaw["msg"])
         name = ".".join(str(part) for part in path)[:_MAX_NAME_LENGTH]
-        flaws.append((str(location), name, detail))
+        flaws.append((str(location), name, _describe_flaw(flaw)))
     return invalid_parameter(*flaws)
+
+
+def _describe_flaw(flaw: dict[str, Any]) -> str:
+    """Describe a mistake; pydantic's own message describes a type that has no words here."""
+    words = _WORDS.get(str(flaw.get("type")))
+    return str(flaw["msg"]) if words is None else words.format(**flaw.get("ctx", {}))
 
 
 def _allowed(request: Request) -> str:

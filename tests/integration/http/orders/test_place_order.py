@@ -254,3 +254,27 @@ async def test_refused_character_is_named(
     answer = await place_order(client, alice, {"currency": "EUR", "lines": lines})
     flaw = {"in": "body", "name": "lines.1", "detail": f"{detail}, which is not allowed."}
     assert problem(answer)["errors"] == [flaw]
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"lines": []}, "lines must have 1 or more items"),
+        ({"lines": [TEAPOT] * 101}, "lines must have 100 or fewer items"),
+        ({"lines": [TEAPOT | {"sku": ""}]}, "lines.0.sku must have 1 or more characters"),
+        ({"lines": [TEAPOT | {"sku": "x" * 65}]}, "lines.0.sku must have 64 or fewer characters"),
+        ({"lines": [TEAPOT | {"sku": 1}]}, "lines.0.sku must be text"),
+        ({"lines": [TEAPOT | {"quantity": 0}]}, "lines.0.quantity must be at least 1"),
+        ({"lines": [TEAPOT | {"quantity": 2**31}]}, "lines.0.quantity must be at most 1000000"),
+        ({"lines": [TEAPOT | {"quantity": "1"}]}, "lines.0.quantity must be a whole number"),
+        ({"lines": [TEAPOT | {"quantity": 1.5}]}, "lines.0.quantity must be a whole number"),
+        ({"lines": [TEAPOT | {"size": 1}]}, "lines.0.size is unknown here; leave it out"),
+        ({"lines": [1]}, "lines.0 must be an object"),
+        ({"lines": {}}, "lines must be a list"),
+    ],
+)
+async def test_mistake_in_a_body_is_described_in_the_words_of_json(
+    client: httpx2.AsyncClient, alice: dict[str, str], change: dict[str, object], detail: str
+) -> None:
+    answer = await client.post("/orders", json=TEA | change, headers=alice)
+    assert problem(answer)["detail"] == detail
