@@ -4,13 +4,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.clients.workshop import TOOLS, Workshop
-from tests.support.command import CHEAP, PATIENT
-from tests.support.server import Server
+from tests.support.command import PATIENT
+from tests.support.server import Server, serve_demo
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +21,8 @@ def tools() -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings: dict[str, Any] = {**CHEAP, **PATIENT}
-    server = Server.start("demo", cwd=tmp_path_factory.mktemp("demo"), **settings)
-    yield server
-    server.stop()
+    with serve_demo(tmp_path_factory.mktemp("demo"), **PATIENT) as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from tests.support.captured_output import run_program
 from tests.support.command import clean_environment
+from tests.support.pages import DOCUMENTED_URL, MODULE
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 TOOLS = ROOT / ".venv-clients"
 PAGE = (ROOT / "docs" / "clients.md").read_text()
-DOCUMENTED_URL = "http://127.0.0.1:8000"
-_MODULE = re.compile(r"^```(?:ts|js|python)\n(?://|#) (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMANDS = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INSTALL = re.compile(r"(?:npm|pip) install ")
 _SECONDS = 240
@@ -50,7 +49,7 @@ class Workshop:
 
     def write_modules(self, section: str) -> None:
         """Write the modules of a section, each to a file of the name in its first line."""
-        for name, code in _MODULE.findall(read_section(section)):
+        for name, code in MODULE.findall(read_section(section)):
             (self.folder / name).write_text(code.replace(DOCUMENTED_URL, self.url))
 
     def run_commands(self, section: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.captured_output import OUTPUT
-from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
+from tests.support.command import CHEAP, PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 
 LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
 
@@ -126,7 +126,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def serve_orders(folder: Path) -> Iterator[Server]:
     """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
     cheap: dict[str, Any] = {
-        "BCRYPT_COST": 4,
+        **CHEAP,
         "LOG_FORMAT": "json",
         "CORS_ORIGINS": "https://shop.example",
         **PATIENT,
@@ -135,6 +135,16 @@ def serve_orders(folder: Path) -> Iterator[Server]:
         done = ordergate(*arguments, cwd=folder, PASSWORD=PASSWORD, **cheap)
         assert done.returncode == 0, done.stderr
     server = Server.start("serve", cwd=folder, **cheap)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def serve_demo(folder: Path, **settings: Any) -> Iterator[Server]:
+    """Serve the demo, whose issuer is its own address, with cheap hashes."""
+    server = Server.start("demo", cwd=folder, **{**CHEAP, **settings})
     try:
         yield server
     finally:
