@@ -8,6 +8,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.access_check import check_access
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
@@ -98,7 +99,7 @@ def create_app(services: Services) -> FastAPI:
         trusted = trusted_hosts(settings.trusted_proxies)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
         app.add_middleware(BoundedForwarding)
-    install_error_handlers(app)
+    install_error_handlers(app, check_access)
     install_openapi(app, settings)
     return app
 

@@ -24,6 +24,8 @@ _SCOPES = {
     Scope.ORDERS_WRITE: "Place and cancel your orders",
     Scope.ACCOUNT: "Look after your account and your sessions",
 }
+AUTHENTICATED = "ordergate.authenticated"
+"""The key in the scope of a request whose token was accepted."""
 
 
 class _BearerAuthentication(SecurityBase):
@@ -55,6 +57,7 @@ class _BearerAuthentication(SecurityBase):
         caller = await get_services(request).identify_caller()(_bearer_token(request))
         if not caller.scope.issuperset(needed.scopes):
             raise ProblemError(insufficient_scope(needed.scopes))
+        request.scope[AUTHENTICATED] = True
         return caller
 
 
@@ -69,12 +72,12 @@ def _bearer_token(request: Request) -> str:
     return token
 
 
-_bearer_authentication = _BearerAuthentication()
+bearer_authentication = _BearerAuthentication()
 
 
 def authorized(*scopes: str) -> Security:
     """Depend on a caller whose token has all of these scopes (RFC 6750, section 3.1)."""
-    return Security(_bearer_authentication, scopes=scopes)
+    return Security(bearer_authentication, scopes=scopes)
 
 
 authenticated = authorized()

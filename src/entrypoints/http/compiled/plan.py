@@ -21,7 +21,7 @@ from fastapi.security import SecurityScopes
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from ordergate.entrypoints.http.requests.dependants import walk_dependants
+from ordergate.entrypoints.http.requests.dependants import list_scopes, walk_dependants
 from ordergate.entrypoints.http.requests.fields import field_values, query_parameters
 from ordergate.entrypoints.http.requests.strict_json import EMPTY_BODY, read_json
 
@@ -55,7 +55,7 @@ class Plan:
 
     def __init__(self, route: Dependant, *, takes_json: bool) -> None:
         scoped = [each for each in walk_dependants(route) if each.security_scopes_param_name]
-        self._fixed = [SecurityScopes(scopes=_scopes(each)) for each in scoped]
+        self._fixed = [SecurityScopes(scopes=list_scopes(each)) for each in scoped]
         # Each is one of the three: looking which is faster than asking for a type.
         self._steps: list[tuple[_Call | None, _Param | None, _Body | None]] = []
         self._route = route
@@ -109,7 +109,7 @@ class Plan:
             type(function).__call__  # of an instance; that of a class makes one
         ):
             raise UnsupportedRoute
-        key = (function, *_scopes(dependant))
+        key = (function, *list_scopes(dependant))
         if dependant.use_cache and key in self._known:
             return self._known[key]
         places = {each.name: self._add(each) for each in dependant.dependencies}
@@ -239,7 +239,3 @@ def _argument_getter(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]
         case [place]:
             return lambda values: (values[place],)
     return itemgetter(*places)
-
-
-def _scopes(dependant: Dependant) -> list[str]:
-    return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]

@@ -1,6 +1,7 @@
 """The handlers that answer errors as problems."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +33,9 @@ from ordergate.entrypoints.http.problems.problem import (
 _FIRST_OF_OURS = 500
 
 _MAX_NAME_LENGTH = 64
+
+_MALFORMED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+"""The statuses of a body that FastAPI cannot read."""
 
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
@@ -117,14 +121,29 @@ def _allowed(request: Request) -> str:
     )
 
 
-def install_error_handlers(app: FastAPI) -> None:
+def _is_malformed_request(error: Exception) -> bool:
+    """Return whether an error may precede the dependencies of a route."""
+    return isinstance(error, RequestValidationError) or (
+        isinstance(error, HTTPException) and error.status_code in _MALFORMED
+    )
+
+
+def install_error_handlers(
+    app: FastAPI, check_access: Callable[[Request], Awaitable[None]]
+) -> None:
     """Answer every expected error as a problem.
 
     The edge middleware answers unexpected ones. Errors that the caller did not cause are logged
-    with their reason, which the answer hides.
+    with their reason, which the answer hides. `check_access` raises errors of authentication, which
+    precede mistakes in parameters and bodies.
     """
 
     async def answer(request: Request, error: Exception) -> Response:
+        if _is_malformed_request(error):
+            try:
+                await check_access(request)
+            except (ApplicationError, ProblemError) as refusal:
+                error = refusal
         problem, request_id = to_problem(error), request.state.request_id
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = replace(problem, headers={"Allow": _allowed(request)})

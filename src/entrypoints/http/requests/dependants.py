@@ -10,3 +10,8 @@ def walk_dependants(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for inner in dependant.dependencies:
         yield from walk_dependants(inner)
+
+
+def list_scopes(dependant: Dependant) -> list[str]:
+    """Return the scopes that a dependency needs, with those of the routes around it."""
+    return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]
