@@ -57,11 +57,14 @@ class JwtTokenIssuer(TokenIssuer):
             "aud": self._audience,
             "sub": str(caller.id),
             "client_id": caller.client_id,
-            "scope": " ".join(sorted(caller.scope)),
             "iat": now,
             "exp": expires,
             "jti": uuid.uuid4().hex,
         }
+        if (
+            caller.scope
+        ):  # an empty text is no scope (RFC 6749, section 3.3), and Authlib refuses it
+            claims["scope"] = " ".join(sorted(caller.scope))
         if caller.session is not None:
             claims["sid"] = caller.session
         key = self._keys.signing()

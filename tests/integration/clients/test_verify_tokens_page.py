@@ -155,6 +155,11 @@ def test_library_verifies_the_algorithms_of_the_table(
             verify(token)
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_library_verifies_a_token_without_scopes(load: Load, demo: Demo, library: str) -> None:
+    assert "scope" not in load(library, demo.server)(demo.sign(scope=None))
+
+
 def now() -> int:
     return int(time.time())
 

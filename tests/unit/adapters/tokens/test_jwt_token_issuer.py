@@ -140,6 +140,11 @@ def test_token_is_written_as_rfc_9068_says(algorithm: str) -> None:
     assert len(claims["jti"]) == 32
 
 
+def test_token_without_scopes_has_no_scope_claim() -> None:
+    value = issuer(signing_key("ES256")).issue(Caller(UserId(42), "shop")).value
+    assert "scope" not in json.loads(decode_base64url(value.split(".")[1]))
+
+
 async def test_valid_claims_are_accepted() -> None:
     assert await issuer(signing_key("HS256")).verify(token()) == CALLER
 
