@@ -26,7 +26,7 @@ MAX_VERSION = 2**31 - 1
 
 
 class OrderStatus(StrEnum):
-    """The status of an order. `TRANSITIONS` has the possible changes."""
+    """The status of an order."""
 
     PLACED = "placed"
     PAID = "paid"

@@ -7,7 +7,7 @@ from tests.clients.workshop import Workshop
 from tests.support.command import CHEAP
 from tests.support.server import Start
 
-REFUSED = {"Close your account": 409, "Sign out of one session": 404}
+REFUSED = {"Close your account": 409, "End one of your sessions": 404}
 """The requests that the page names: earlier requests of the run make them impossible."""
 
 REQUEST = re.compile(r"^\W*↳ (.+)\n\s*[A-Z]+ \S+ \[(\d+) ", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Sign out everywhere."""
+"""End all sessions of a user."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Sign out of one session."""
+"""End a session of a user."""
 
 from dataclasses import dataclass
 

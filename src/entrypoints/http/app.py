@@ -21,17 +21,15 @@ from ordergate.entrypoints.http.problems.handlers import install_error_handlers
 from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import Services
 
-_DEFAULT_DESCRIPTION = (
-    "Sign in at `POST /login`, place orders, and look after those that are yours."
-)
+_DEFAULT_DESCRIPTION = "Sign in at `POST /login`. Then place, list, read and cancel your orders."
 _EXTERNAL_ISSUER_DESCRIPTION = (
-    "Send an access token of `{}`, place orders, and look after those that are yours."
+    "Place, list, read and cancel your orders with an access token of `{}`."
 )
 _DESCRIPTION = """\
 {}
 
-Every error is problem details (RFC 9457). Every answer carries `X-Request-ID`, or your own if you
-send one; the reason of each 5xx is in the log under it.
+Every error is a problem (RFC 9457). Every answer has an `X-Request-ID`: yours, or a new one. The
+log has the reason for each 5xx under this id.
 """
 
 

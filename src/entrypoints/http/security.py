@@ -22,7 +22,7 @@ from ordergate.entrypoints.http.services import get_services
 _SCOPES = {
     Scope.ORDERS_READ: "Read your orders",
     Scope.ORDERS_WRITE: "Place and cancel your orders",
-    Scope.ACCOUNT: "Look after your account and your sessions",
+    Scope.ACCOUNT: "Manage your account and your sessions",
 }
 AUTHENTICATED = "ordergate.authenticated"
 """The key in the scope of a request whose token was accepted."""

@@ -105,7 +105,7 @@ async def register_user(
     return User.from_domain(user)
 
 
-@router.get("/me", name="get_account", summary="See your account")
+@router.get("/me", name="get_account", summary="Read your account")
 async def get_account(user: AccountHolder, request: Request) -> User:
     """Return your account."""
     return User.from_domain(await get_services(request).get_account()(user=user.id))

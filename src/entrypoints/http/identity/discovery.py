@@ -24,7 +24,7 @@ class JwkSet(BaseModel):
     """Public keys (RFC 7517, section 5)."""
 
     keys: list[dict[str, str]] = Field(
-        description="None where tokens are signed with a secret.",
+        description="Empty if a secret signs the tokens.",
         examples=[
             [
                 {
@@ -46,7 +46,7 @@ class ServerMetadata(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 
-    issuer: str = Field(description="`iss` of tokens.")
+    issuer: str = Field(description="The issuer, as in the claim iss of tokens.")
     token_endpoint: str
     revocation_endpoint: str
     jwks_uri: str
@@ -63,7 +63,7 @@ class ServerMetadata(BaseModel):
 @router.get(
     _JWKS,
     name="jwks",
-    summary="Which keys sign tokens?",
+    summary="Read the public keys",
     response_class=JwkSetResponse,
 )
 async def jwks(request: Request, response: Response) -> JwkSet:
@@ -78,7 +78,7 @@ async def jwks(request: Request, response: Response) -> JwkSet:
 @router.get(
     "/.well-known/oauth-authorization-server",
     name="server_metadata",
-    summary="What does an OAuth2 client need to know?",
+    summary="Read the metadata for OAuth2 clients",
 )
 async def server_metadata(request: Request, response: Response) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""

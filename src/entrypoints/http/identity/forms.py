@@ -19,7 +19,7 @@ _ClientId = Annotated[
     _optional(
         pattern=r"^[\x20-\x7e]*$",
         max_length=255,
-        description="Names the client in the token.",
+        description="The name of the client, as tokens carry it.",
         examples=["first-party"],
     ),
 ]
@@ -60,7 +60,11 @@ class RevokeForm(BaseModel):
 
     model_config = with_example(token="ogr_unknown")
 
-    token: str = Field(min_length=1, description="A refresh token.", examples=["ogr_unknown"])
+    token: str = Field(
+        min_length=1,
+        description="A refresh token, or an access token that the service can revoke.",
+        examples=["ogr_unknown"],
+    )
     token_type_hint: str = _optional(
         description="Ignored: the token itself shows its type.", examples=["refresh_token"]
     )

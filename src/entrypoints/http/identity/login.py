@@ -158,7 +158,7 @@ async def login(
 @router.post(
     "/revoke",
     name="revoke",
-    summary="Give a token back",
+    summary="Revoke a token",
     response_description="The session of the token has ended, or the token was unknown",
     responses=problems(
         UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM

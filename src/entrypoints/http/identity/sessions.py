@@ -45,9 +45,9 @@ class Session(BaseModel):
     id: str
     started_at: datetime = Field(description="RFC 3339, UTC.")
     last_used_at: datetime = Field(description="The latest sign-in or refresh; RFC 3339, UTC.")
-    expires_at: datetime = Field(description="When to sign in again at the latest.")
+    expires_at: datetime = Field(description="The end of the session, unless it is renewed before.")
     client_id: str
-    address: str = Field(description="Where the sign-in came from.")
+    address: str = Field(description="The address that the sign-in came from.")
     scope: str = Field(description="The granted scopes, separated by spaces.")
     current: bool = Field(description="Whether it is the session of this request.")
 
@@ -69,7 +69,7 @@ class Session(BaseModel):
 @router.get(
     "/sessions",
     name="list_sessions",
-    summary="See where you are signed in",
+    summary="List your active sessions",
     responses=problems(TooManyRequests),
 )
 async def list_sessions(user: AccountHolder, request: Request) -> list[Session]:
@@ -81,7 +81,7 @@ async def list_sessions(user: AccountHolder, request: Request) -> list[Session]:
 @router.delete(
     "/sessions/{id}",
     name="end_session",
-    summary="Sign out of one session",
+    summary="End one of your sessions",
     status_code=204,
     responses=problems(SessionNotFound, invalid_parameter(("path", "id", _RULE))),
 )
@@ -105,7 +105,7 @@ async def end_session(
     await get_services(request).end_session()(session, user=user.id, origin=origin)
 
 
-@router.delete("/sessions", name="end_sessions", summary="Sign out everywhere", status_code=204)
+@router.delete("/sessions", name="end_sessions", summary="End all your sessions", status_code=204)
 async def end_sessions(user: AccountHolder, request: Request, origin: RequestOrigin) -> None:
     """End all your sessions, including this one."""
     await get_services(request).end_all_sessions()(user=user.id, origin=origin)

@@ -48,11 +48,14 @@ from ordergate.entrypoints.http.problems.problem import (
 )
 
 TAGS = [
-    {"name": "authentication", "description": "Sign in, renew a session and give a token back."},
+    {"name": "authentication", "description": "Sign in, renew a session and revoke a token."},
     {"name": "orders", "description": "Place, list, read and cancel your orders."},
-    {"name": "account", "description": "Look after your account and your sessions."},
-    {"name": "discovery", "description": "What OAuth2 clients and other services need to know."},
-    {"name": "health", "description": "What supervisors and load balancers ask."},
+    {"name": "account", "description": "Manage your account and your sessions."},
+    {
+        "name": "discovery",
+        "description": "Metadata for OAuth2 clients, and public keys for other services.",
+    },
+    {"name": "health", "description": "Checks for supervisors and load balancers."},
 ]
 LICENSE = {"name": "MIT", "identifier": "MIT"}
 
@@ -60,7 +63,7 @@ _BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token, for a client that has it from elsewhere.",
+    "description": "An access token that the client already has.",
 }
 _VALIDATION_ERROR = "#/components/schemas/HTTPValidationError"
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
@@ -167,7 +170,7 @@ def _list_scopes(operation: dict[str, Any]) -> list[str]:
 
 
 def _describe_security(document: dict[str, Any], settings: Settings) -> None:
-    """Offer two schemes to every protected operation: sign in, or send a token that one has.
+    """Offer two schemes to every protected operation: sign in, or send an own token.
 
     With another issuer, the second is the only one.
     """

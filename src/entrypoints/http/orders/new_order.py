@@ -46,7 +46,7 @@ class NewOrderLine(_Body):
     name: str = Field(
         min_length=1,
         max_length=MAX_NAME_LENGTH,
-        description="As people write it: no control characters, no line breaks.",
+        description="Text without control characters and line breaks.",
     )
     quantity: int = Field(ge=1, le=MAX_QUANTITY)
     unit_price: Annotated[

@@ -77,7 +77,7 @@ IdInQuery = Annotated[_Id, Query()]
 
 Limit = Annotated[
     int,
-    Field(ge=1, le=MAX_LIMIT, description="The most orders of one page."),
+    Field(ge=1, le=MAX_LIMIT, description="The maximum number of orders in a page."),
     BeforeValidator(_limit),
     Query(),
 ]

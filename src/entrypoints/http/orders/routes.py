@@ -62,7 +62,7 @@ _WRONG_LINE = invalid_parameter(
     ("body", "lines.0", "An amount in JPY must have at most 0 decimal places.")
 )
 _TOO_MUCH = to_problem(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
-_LOCATION = header("Where the order is.", "/orders/6021338105430031")
+_LOCATION = header("The address of the order.", "/orders/6021338105430031")
 _LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ…>; rel="next"')
 _UNCHANGED = with_headers(304, "The order has not changed.", ETag=ETAG)
 

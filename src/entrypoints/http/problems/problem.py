@@ -99,7 +99,7 @@ class ProblemDetails(BaseModel):
     )
     # A factory, because a default would be a part of the schema.
     error: str = Field(
-        default_factory=str, description="RFC 6749 section 5.2 or RFC 6750 section 3.1."
+        default_factory=str, description="The error code of OAuth2 (RFC 6749 or RFC 6750)."
     )
     error_description: str = Field(default_factory=str, description="The same as `detail`.")
     scope: str = Field(

@@ -153,13 +153,14 @@ CONDITION_HEADERS = {
     "parameters": [
         header_parameter(
             "If-Match",
-            "Only if the order has one of these entity tags, or any for `*`; else 412.",
+            "Run the request only if the order has one of these entity tags; `*` means any."
+            " Otherwise the answer is 412.",
             _ANY,
         ),
         header_parameter(
             "If-None-Match",
-            "Only if the order has none of these entity tags; else 304 for a GET and 412 for any"
-            " other method.",
+            "Run the request only if the order has none of these entity tags. Otherwise the answer"
+            " is 304 to a GET, and 412 to any other method.",
             entity_tag(0),  # of no order
         ),
     ]

@@ -1,4 +1,4 @@
-"""`GET /livez` and `GET /readyz`: for whatever starts, restarts and routes to this process."""
+"""`GET /livez` and `GET /readyz`: checks for supervisors and load balancers."""
 
 from typing import Literal
 
@@ -17,15 +17,15 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-@router.get("/livez", name="livez", summary="Is the process alive?")
+@router.get("/livez", name="livez", summary="Check that the process runs")
 async def livez() -> Health:
-    """Answer without asking anything else: a failure means that the process should be restarted."""
+    """Use no other part of the service. If this fails, restart the process."""
     return Health(status="ok")
 
 
-@router.get("/readyz", name="readyz", summary="Can the process serve?")
+@router.get("/readyz", name="readyz", summary="Check that the service can answer")
 async def readyz(request: Request) -> Health:
-    """Ask the storage: 503 means that requests should go elsewhere for now."""
+    """Ask the storage. At a 503, send requests to another process."""
     services = get_services(request)
     await services.storage().ping()
     if orders := services.separate_orders():

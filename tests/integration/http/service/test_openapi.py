@@ -128,9 +128,20 @@ def test_currency_of_an_answer_is_that_of_a_request(document: dict[str, Any]) ->
 
 def test_descriptions_say_nothing_about_the_implementation(document: dict[str, Any]) -> None:
     internal = re.compile(r"pydantic|fastapi|this model|for the document|dataclass", re.IGNORECASE)
-    assert not [
-        path for path, node in walk(document) if internal.search(str(node.get("description", "")))
-    ]
+    objects = list(walk(document))
+    described = {path: str(node.get("description", "")) for path, node in objects}
+    assert not [path for path, text in described.items() if internal.search(text)]
+    names = {
+        word
+        for _, node in objects
+        for key, value in node.items()
+        if key != "description"
+        for word in (key, *(value if isinstance(value, list) else [value]))
+        if isinstance(word, str)
+    }
+    marked = {name for text in described.values() for name in re.findall(r"`(\w+)`", text)}
+    assert marked
+    assert marked - names == set()
 
 
 def test_error_answers_are_references_to_shared_components(
@@ -209,7 +220,7 @@ def test_protected_operations_take_either_scheme(
     assert schemes["password"]["flows"]["password"]["scopes"] == {
         "orders:read": "Read your orders",
         "orders:write": "Place and cancel your orders",
-        "account": "Look after your account and your sessions",
+        "account": "Manage your account and your sessions",
     }
     assert operations["GET /order"]["security"] == [
         {"password": ["orders:read"]},
