@@ -1,7 +1,7 @@
 """A strict reader of signed tokens: JWS in compact serialization (RFC 7515)."""
 
 from ordergate.adapters.tokens.keys.encoding import decode_base64url, parse_json_object
-from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.key_set import KeySet
 from ordergate.application.errors import InvalidToken
 
 MAX_TOKEN_LENGTH = 8192
@@ -52,7 +52,8 @@ def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
     if "kid" in header and not isinstance(kid, str):
         raise InvalidToken("kid is not text")
     signed = token[: len(header_part) + 1 + len(payload_part)].encode("ascii")
-    for key in keys.candidates(header.get("alg"), kid if isinstance(kid, str) else None):
-        if key.verify(signed, signature):
+    algorithm = header.get("alg")
+    for key in keys.candidates(algorithm, kid if isinstance(kid, str) else None):
+        if key.verify(str(algorithm), signed, signature):
             return header, payload
     raise InvalidToken("no known key has signed it")

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
-from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.key_set import KeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.users import MAX_SUBJECT_LENGTH

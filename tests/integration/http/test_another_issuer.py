@@ -216,7 +216,7 @@ async def test_published_secret_verifies_no_token(
     _, payload, _ = issuer.token().split(".")
     signed = f"{encode(json.dumps({'alg': 'HS256', 'typ': 'at+jwt'}).encode())}.{payload}"
     answer = await read(client, f"{signed}.{signature('HS256', signed, secret)}")
-    assert (answer.status_code, problem_type(answer)) == (503, "issuer-unavailable")
+    assert (answer.status_code, problem_type(answer)) == (401, "invalid-token")
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.AA", "x" * 9000])

@@ -1,4 +1,4 @@
-"""Verification keys: JSON Web Keys (RFC 7517) and sets of them."""
+"""Verification keys: JSON Web Keys (RFC 7517)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,131 +7,75 @@ from typing import Self
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
+    SECP384R1,
+    SECP521R1,
     EllipticCurvePublicKey,
     EllipticCurvePublicNumbers,
 )
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
-from jwt.algorithms import get_default_algorithms
 
+from ordergate.adapters.tokens.keys.algorithms import (
+    PUBLIC_ALGORITHMS,
+    Key,
+    find_algorithms,
+    verify_signature,
+)
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
-from ordergate.adapters.tokens.keys.weaknesses import ed25519_weakness, rsa_weakness
-from ordergate.domain.signing_keys import KeyAlgorithm
-
-Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey | bytes
-
-MAX_KEYS = 32
-"""The maximum of keys in a set, because a token without a `kid` may be tried with each."""
+from ordergate.adapters.tokens.keys.weaknesses import (
+    ed448_weakness,
+    ed25519_weakness,
+    rsa_weakness,
+)
 
 MIN_SECRET_BYTES = 32
 """A key for HS256 is at least as long as its output (RFC 7518, section 3.2)."""
 
-_COORDINATE_BYTES = 32
-_ALGORITHMS = get_default_algorithms()
-
-
-class InvalidKeySet(ValueError):
-    """An unusable set of keys. The message has no key material."""
+_CURVES = {"P-256": (SECP256R1, 32), "P-384": (SECP384R1, 48), "P-521": (SECP521R1, 66)}
+"""Each curve, and the size of a coordinate in bytes (RFC 7518, section 6.2.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key or a secret, with its only algorithm and optional id."""
+    """A public key or a secret, with the algorithms that it may verify and an optional id."""
 
     kid: str | None
-    algorithm: KeyAlgorithm
+    algorithms: frozenset[str]
     key: Key = field(repr=False)
 
     @classmethod
-    def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
+    def from_jwk(
+        cls, jwk: Mapping[str, object], *, permitted: Iterable[str] = PUBLIC_ALGORITHMS
+    ) -> Self:
         """Read a key that may verify signatures.
 
-        Ed25519 → EdDSA (RFC 8037), P-256 → ES256, RSA → RS256, oct → HS256 (RFC 7518, section 6).
-        Only the public part of a private key is kept. Raises ValueError for every other key, for
-        weak keys, and for keys whose `use`, `key_ops` or `alg` excludes verification.
+        Its algorithm is its `alg`, or any that its `kty` and `crv` allow (RFC 7518, section 6; RFC
+        8037, section 2) and that is in `permitted`. Only the public part of a private key is kept.
+        Raises ValueError for every other key, for weak keys, and for keys whose `use`, `key_ops` or
+        `alg` excludes verification.
         """
+        kid = jwk.get("kid")
+        if "kid" in jwk and (not isinstance(kid, str) or not kid):
+            raise ValueError("kid is not text")
         _check_purpose(jwk)
-        algorithm, key = _key(jwk)
-        if jwk.get("alg", algorithm) != algorithm:
-            raise ValueError(f"alg is not {algorithm}, the one for keys of this kind")
-        return cls(_kid(jwk), algorithm, key)
+        if "alg" in jwk and not isinstance(jwk["alg"], str):
+            raise ValueError("alg is not text")
+        algorithms = find_algorithms(jwk.get("kty"), jwk.get("crv"), jwk.get("alg"), permitted)
+        return cls(kid if isinstance(kid, str) else None, algorithms, _key(jwk))
 
-    def verify(self, message: bytes, signature: bytes) -> bool:
+    def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
         """Report whether the signature of the message is valid."""
-        return _ALGORITHMS[self.algorithm].verify(message, self.key, signature)
+        return verify_signature(algorithm, self.key, message, signature)
 
-
-@dataclass(frozen=True, slots=True)
-class KeySet:
-    """A consistent set of keys.
-
-    Each `kid` is unique, and the keys are either secrets or public. Keys of a published set that
-    may not verify signatures are left out. `refused` has their positions in the set, from 0, and
-    the reasons.
-    """
-
-    keys: tuple[VerifyingKey, ...]
-    refused: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_together([key.kid for key in self.keys], [key.algorithm for key in self.keys])
-
-    @classmethod
-    def from_keys(cls, keys: Iterable[VerifyingKey]) -> Self:
-        """Combine keys. Raises `InvalidKeySet`."""
-        return cls(tuple(keys))
-
-    @classmethod
-    def from_jwks(cls, document: object) -> Self:
-        """Read a JWK Set, or a single JWK. Raises `InvalidKeySet`.
-
-        An ambiguity in any key, even one that is left out, makes the whole set invalid.
-        """
-        if not isinstance(document, Mapping):
-            raise InvalidKeySet("not a JSON object")
-        jwks = document.get("keys", [document])
-        if not isinstance(jwks, list) or not all(isinstance(jwk, dict) for jwk in jwks):
-            raise InvalidKeySet("keys is not a list of objects")
-        _check_together(
-            [_kid(jwk) for jwk in jwks],
-            ["HS256" if jwk.get("kty") == "oct" else "" for jwk in jwks],
+    def is_confusable_with(self, other: "VerifyingKey") -> bool:
+        """Report whether a token may mean either of two different keys."""
+        return (
+            self.kid is not None
+            and self.kid == other.kid
+            and not self.algorithms.isdisjoint(other.algorithms)
+            and self.key != other.key
         )
-        keys, refused = [], []
-        for place, jwk in enumerate(jwks):
-            try:
-                keys.append(VerifyingKey.from_jwk(jwk))
-            except ValueError as error:
-                refused.append(f"key {place}: {error}")
-        return cls(tuple(keys), tuple(refused))
-
-    def candidates(self, algorithm: object, kid: str | None) -> list[VerifyingKey]:
-        """Return the keys that may verify a token with this header.
-
-        A token that names a key is verified with that key only. The algorithm must be the key's own
-        (RFC 8725, section 3.1).
-        """
-        return [
-            key
-            for key in self.keys
-            if key.algorithm == algorithm and (kid is None or key.kid == kid)
-        ]
-
-
-def _check_together(kids: list[str | None], algorithms: list[KeyAlgorithm] | list[str]) -> None:
-    if len(kids) > MAX_KEYS:
-        raise InvalidKeySet(f"more than {MAX_KEYS} keys")
-    named = [kid for kid in kids if kid is not None]
-    if len(set(named)) < len(named):
-        raise InvalidKeySet("two keys have the same kid")
-    if 0 < algorithms.count("HS256") < len(algorithms):
-        raise InvalidKeySet("secrets and public keys are mixed")
-
-
-def _kid(jwk: Mapping[str, object]) -> str | None:
-    kid = jwk.get("kid")
-    if "kid" in jwk and (not isinstance(kid, str) or not kid):
-        raise InvalidKeySet("a kid is not text")
-    return kid if isinstance(kid, str) else None
 
 
 def _check_purpose(jwk: Mapping[str, object]) -> None:
@@ -145,32 +89,37 @@ def _check_purpose(jwk: Mapping[str, object]) -> None:
             raise ValueError("key_ops include more than signing and verifying")
 
 
-def _key(jwk: Mapping[str, object]) -> tuple[KeyAlgorithm, Key]:
-    match jwk.get("kty"), jwk.get("crv"):
+def _key(jwk: Mapping[str, object]) -> Key:
+    """Read the material of a key whose `kty` and `crv` are known."""
+    match jwk["kty"], jwk.get("crv"):
         case "OKP", "Ed25519":
-            return "EdDSA", _ed25519_key(_bytes(jwk, "x"))
-        case "EC", "P-256":
-            x, y = _bytes(jwk, "x"), _bytes(jwk, "y")
-            if not len(x) == len(y) == _COORDINATE_BYTES:
-                raise ValueError("a coordinate does not have 32 bytes")
-            numbers = (int.from_bytes(x), int.from_bytes(y))
-            return "ES256", EllipticCurvePublicNumbers(*numbers, SECP256R1()).public_key()
-        case "RSA", None:
+            return _edwards_key(Ed25519PublicKey.from_public_bytes(_bytes(jwk, "x")))
+        case "OKP", _:
+            return _edwards_key(Ed448PublicKey.from_public_bytes(_bytes(jwk, "x")))
+        case "EC", curve:
+            return _ec_key(str(curve), _bytes(jwk, "x"), _bytes(jwk, "y"))
+        case "RSA", _:
             e, n = int.from_bytes(_bytes(jwk, "e")), int.from_bytes(_bytes(jwk, "n"))
-            return "RS256", _rsa_key(e, n)
-        case "oct", None:
-            secret = _bytes(jwk, "k")
-            if len(secret) < MIN_SECRET_BYTES:
-                raise ValueError(f"a secret of fewer than {MIN_SECRET_BYTES} bytes")
-            return "HS256", secret
-    raise ValueError("kty and crv must name an Ed25519, P-256, RSA or oct key")
+            return _rsa_key(e, n)
+    secret = _bytes(jwk, "k")
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ValueError(f"a secret of fewer than {MIN_SECRET_BYTES} bytes")
+    return secret
 
 
-def _ed25519_key(x: bytes) -> Ed25519PublicKey:
-    key = Ed25519PublicKey.from_public_bytes(x)
-    if weakness := ed25519_weakness(key):
+def _edwards_key(key: Ed25519PublicKey | Ed448PublicKey) -> Key:
+    weakness = ed25519_weakness(key) if isinstance(key, Ed25519PublicKey) else ed448_weakness(key)
+    if weakness:
         raise ValueError(weakness)
     return key
+
+
+def _ec_key(name: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
+    curve, size = _CURVES[name]
+    if not len(x) == len(y) == size:
+        raise ValueError(f"a coordinate does not have {size} bytes")
+    numbers = EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve())
+    return numbers.public_key()
 
 
 def _rsa_key(e: int, n: int) -> RSAPublicKey:

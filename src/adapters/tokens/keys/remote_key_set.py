@@ -10,7 +10,7 @@ from functools import cached_property
 import httpx2
 
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
-from ordergate.adapters.tokens.keys.jwk import KeySet
+from ordergate.adapters.tokens.keys.key_set import MAX_KEYS, KeySet
 from ordergate.application.errors import IssuerKeysUnavailable
 
 FRESH_SECONDS = 300
@@ -109,7 +109,9 @@ class RemoteKeySet:
             self._due = self._monotonic() + pause
         else:
             self._note(None)
-            self._keys = keys
+            self._warn_of_refused_keys(keys)
+            if keys != self._keys:  # the same object keeps what is cached by it
+                self._keys = keys
             self._fetched_at = self._monotonic()
             self._due = self._monotonic() + FRESH_SECONDS
         finally:
@@ -142,6 +144,14 @@ class RemoteKeySet:
         """The certificate authorities of the system, or those of SSL_CERT_FILE."""
         return httpx2.create_ssl_context()
 
+    def _warn_of_refused_keys(self, keys: KeySet) -> None:
+        """Log the keys that are left out, after the first fetch and after each change."""
+        before = self._keys.refused if self._keys else ()
+        if keys.refused and keys.refused != before:
+            reasons = list(keys.refused[:MAX_KEYS])
+            about = {"url": self._url, "usable": len(keys.keys), "left_out": len(keys.refused)}
+            _log.warning("keys_left_out", extra={**about, "reasons": reasons})
+
     def _note(self, failure: str | None) -> None:
         if failure is not None and self._failure is None:
             _log.warning("keys_unavailable", extra={"url": self._url, "reason": failure})
@@ -151,15 +161,8 @@ class RemoteKeySet:
 
 
 def _key_set(body: bytes) -> KeySet:
-    """Read a JWK Set of public keys. Raises ValueError.
-
-    A private key in the set is an error too.
-    """
+    """Read a JWK Set of public keys. Raises ValueError for another document."""
     document = parse_json_object(body)
     if "keys" not in document:
         raise ValueError("the answer is no JWK Set")
-    keys = KeySet.from_jwks(document)
-    members = document["keys"]
-    if isinstance(members, list) and any({"d", "k"} & set(jwk) for jwk in members):
-        raise ValueError("the set holds a private key, which is public now")
-    return keys
+    return KeySet.from_jwks(document, is_published=True)

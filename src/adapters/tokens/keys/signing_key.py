@@ -112,7 +112,7 @@ class SigningKey:
     def verifying(self) -> VerifyingKey:
         """Return the key that verifies signatures of this one."""
         public = self.key if isinstance(self.key, bytes) else self.key.public_key()
-        return VerifyingKey(self.kid, self.algorithm, public)
+        return VerifyingKey(self.kid, frozenset({self.algorithm}), public)
 
     def public_jwk(self) -> dict[str, str] | None:
         """Write the public key as a JWK (RFC 7517); a secret has none."""

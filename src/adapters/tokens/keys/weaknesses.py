@@ -3,6 +3,7 @@
 import math
 from functools import cache
 
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -18,6 +19,12 @@ _ORDER_8 = int.from_bytes(
 )
 _SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
 """The y coordinates of the points of edwards25519 whose order divides 8."""
+
+_FIELD_448 = 2**448 - 2**224 - 1
+_SMALL_ORDER_448 = frozenset({0, 1, _FIELD_448 - 1})
+"""The y coordinates of the points of edwards448 whose order divides 4."""
+
+_SMALL_ORDER_POINT = "the point is of small order or not in its one encoding"
 
 
 def rsa_weakness(key: RSAPublicKey) -> str | None:
@@ -42,8 +49,14 @@ def ed25519_weakness(key: Ed25519PublicKey) -> str | None:
     """
     y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
     if y >= _FIELD or y in _SMALL_ORDER:
-        return "the point is of small order or not in its one encoding"
+        return _SMALL_ORDER_POINT
     return None
+
+
+def ed448_weakness(key: Ed448PublicKey) -> str | None:
+    """Describe the same weaknesses of an Ed448 key, or return `None` (RFC 8032, section 5.2.3)."""
+    y = int.from_bytes(key.public_bytes_raw(), "little") & (2**455 - 1)
+    return _SMALL_ORDER_POINT if y >= _FIELD_448 or y in _SMALL_ORDER_448 else None
 
 
 @cache
