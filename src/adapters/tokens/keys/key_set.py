@@ -97,7 +97,7 @@ def _usable_key(jwk: object, *, is_published: bool, permitted: Iterable[str]) ->
     if not isinstance(jwk, Mapping):
         raise ValueError("not a JSON object")
     if is_published and not {"d", "k"}.isdisjoint(jwk):
-        raise ValueError("it is a private key or a secret, and everybody can read it")
+        raise ValueError("it is a private key or a secret, which is public now")
     return VerifyingKey.from_jwk(jwk, permitted=permitted)
 
 

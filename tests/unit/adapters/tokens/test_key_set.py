@@ -144,8 +144,7 @@ def test_secret_or_private_key_in_a_published_set_is_left_out() -> None:
     assert read_jws(sign("ES256"), keys)
     assert len(keys.keys) == 1
     assert keys.refused == tuple(
-        f"key {place}: it is a private key or a secret, and everybody can read it"
-        for place in (0, 1)
+        f"key {place}: it is a private key or a secret, which is public now" for place in (0, 1)
     )
 
 
