@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,17 @@ from joserfc.errors import JoseError
 from jwcrypto.common import JWException
 
 from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from tests.integration.clients.conftest import DOCS, ImportModule
 from tests.support.command import PATIENT, ordergate, wait_until
 from tests.support.jose import encode, sign
-from tests.support.pages import DOCUMENTED_URL, MODULE
+from tests.support.pages import MODULE
 from tests.support.server import Server, serve_demo
 
-PAGE = (Path(__file__).parents[3] / "docs" / "verify-tokens.md").read_text()
-MODULES = dict(MODULE.findall(PAGE))
+PAGE = DOCS / "verify-tokens.md"
+MODULES = dict(MODULE.findall(PAGE.read_text()))
 ROWS = re.findall(
     r"^\| \[([\w-]+)\]\(#[\w-]+\) \| (yes|no) \| (yes|no) \| (yes|no) \| .* \| (.*) \|$",
-    PAGE,
+    PAGE.read_text(),
     re.MULTILINE,
 )
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
@@ -118,16 +118,12 @@ def demo(start_demo: Callable[[str], Demo]) -> Demo:
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Return a function that loads a module of the page, with the address of a server."""
+def load(import_module_of_page: ImportModule) -> Load:
+    """Return a function that loads the `verify` of a library."""
 
     def loaded(library: str, server: Server) -> Verify:
-        for name, code in MODULES.items():
-            (tmp_path / name).write_text(code.replace(DOCUMENTED_URL, server.url))
-            monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
-        monkeypatch.syspath_prepend(str(tmp_path))
-        module = import_module(f"verify_{library.lower().replace('-', '_')}")
-        verify: Verify = module.verify
+        name = f"verify_{library.lower().replace('-', '_')}"
+        verify: Verify = import_module_of_page(PAGE.name, name, server).verify
         return verify
 
     return loaded

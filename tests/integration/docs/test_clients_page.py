@@ -6,14 +6,15 @@ from pathlib import Path
 
 from tests.clients.test_generated_clients import TYPESCRIPT
 from tests.clients.workshop import PAGE
+from tests.integration.clients.test_python_oauth2_libraries import LIBRARIES
 
 ROOT = Path(__file__).parents[3]
 CLIENTS = ROOT / "tests" / "clients"
 
 
-def list_installed(tool: str) -> set[str]:
+def list_installed(tool: str, page: str = PAGE) -> set[str]:
     """List the packages that the commands of the page install."""
-    commands = re.findall(rf"^`?{tool} install (?:--save-dev )?([^`\n]+)", PAGE, re.MULTILINE)
+    commands = re.findall(rf"^`?{tool} install (?:--save-dev )?([^`\n]+)", page, re.MULTILINE)
     return {re.sub(r'"|\[\w+\]', "", name) for names in commands for name in names.split()}
 
 
@@ -25,11 +26,20 @@ def test_npm_packages_of_the_page_are_locked_in_exact_versions() -> None:
     assert all(re.fullmatch(r"[\d.]+", version) for version in versions.values())
 
 
-def test_python_packages_of_the_page_are_locked() -> None:
-    lock = (CLIENTS / "requirements.lock").read_text()
-    locked = re.findall(r"^([\w-]+)==", lock, re.MULTILINE)
-    assert list_installed("pip") - set(locked) == set()
-    assert "openapi-generator-cli" in list_installed("pip")
+def list_locked(lock: Path) -> set[str]:
+    return set(re.findall(r"^([\w-]+)==", lock.read_text(), re.MULTILINE))
+
+
+def test_python_packages_of_the_pages_are_locked() -> None:
+    """The lock of the project has OAuth2 and JWT libraries, that of the clients the generators."""
+    generators, _, libraries = PAGE.partition("## openid-client")
+    verifiers = (ROOT / "docs" / "verify-tokens.md").read_text()
+    assert list_installed("pip", generators) - list_locked(CLIENTS / "requirements.lock") == set()
+    locked = list_locked(ROOT / "requirements-dev.lock")
+    assert list_installed("pip", libraries) - locked == set()
+    assert list_installed("pip", verifiers) - locked == set()
+    assert "openapi-generator-cli" in list_installed("pip", generators)
+    assert len(list_installed("pip", libraries) | list_installed("pip", verifiers)) > 7
 
 
 def test_npm_lock_holds_hashes_and_no_addresses() -> None:
@@ -50,3 +60,9 @@ def test_every_section_with_commands_is_run() -> None:
         "openapi-generator for other languages",
         "Postman",
     }
+
+
+def test_every_oauth2_library_for_python_is_run() -> None:
+    assert {f"{library.module}.py" for library in LIBRARIES} == set(
+        re.findall(r"^# (\w+_client\.py)$", PAGE, re.MULTILINE)
+    )
