@@ -13,6 +13,7 @@ PREFIX = "ORDERGATE_"
 
 UNSET = {
     "database_url": "ordergate.db in HOME",
+    "jwt_algorithms": "all of these",
     "throttle_url": "memory of each worker",
 }
 """What is used where a setting is unset and its default is not a value."""

@@ -18,6 +18,12 @@ HOW_TO_MAKE_A_KEY = (
 )
 """The end of an error about a file that must have a private key."""
 
+ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "Ed448"),
+)
+"""The signature algorithms of other issuers."""
+
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
@@ -137,6 +143,12 @@ def _issuer(url: str) -> str:
     return url
 
 
+def _algorithm(name: str) -> str:
+    if name not in ALGORITHMS:
+        raise PydanticCustomError("algorithm", f"must be some of {', '.join(ALGORITHMS)}")
+    return name
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]
@@ -148,5 +160,10 @@ JwksUrl = Annotated[str, AfterValidator(_jwks_url)]
 ExistingFile = Annotated[Path, BeforeValidator(_plain_path), AfterValidator(_existing_file)]
 LongSecret = Annotated[Secret, AfterValidator(_long_secret)]
 RevocationBound = Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)]
+Algorithms = Annotated[
+    tuple[Annotated[str, AfterValidator(_algorithm)], ...],
+    NoDecode,
+    BeforeValidator(_comma_separated),
+]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)]

@@ -19,11 +19,11 @@ from typing_extensions import override
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
 from ordergate.entrypoints.config.environment import read_environment
+from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.setting_values import (
     ExistingFile,
     Folder,
     Issuer,
-    JwksUrl,
     LongSecret,
     Name,
     Networks,
@@ -43,7 +43,7 @@ def _processors() -> int:
     return min(len(allowed), _MAX_HASHING_THREADS)
 
 
-class Settings(BaseSettings):
+class Settings(OtherIssuerSettings):
     """The settings of one process. Each is the environment variable `ORDERGATE_` + its name.
 
     A secret can also be in a file, which `ORDERGATE_` + its name + `_FILE` names.
@@ -80,14 +80,6 @@ class Settings(BaseSettings):
     signing_secret: LongSecret | None = None
     """A secret of 32 bytes or more that signs tokens with HS256, instead of a key. Default:
     none."""
-
-    jwks_url: JwksUrl | None = None
-    """The URL where another issuer publishes its keys. The service then accepts the tokens of that
-    issuer, which `ISSUER` names, and has no sign-in of its own. Default: none."""
-
-    jwt_type: Literal["at+jwt", "jwt"] = "at+jwt"
-    """The `typ` of another issuer's access tokens: `at+jwt` (RFC 9068), or `jwt` for an issuer that
-    writes `JWT` or no type."""
 
     issuer: Issuer = "http://127.0.0.1:8000"
     """The claim `iss` of tokens: the public URL of this service, where its metadata is."""
@@ -196,11 +188,6 @@ class Settings(BaseSettings):
         if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
             raise PydanticCustomError("int_form", "must be a whole number")
         return value
-
-    @property
-    def issues_tokens(self) -> bool:
-        """Whether people sign in here, and not with another issuer."""
-        return self.jwks_url is None
 
     @property
     def storage_url(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
+from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.file_key_ring import FileKeyRing
 from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
@@ -67,7 +68,9 @@ def make_remote_keys(settings: Settings) -> "RemoteKeySet":
     """Make the reader of another issuer's public keys."""
     from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 
-    return RemoteKeySet(settings.jwks_url or "")
+    return RemoteKeySet(
+        settings.jwks_url or "", permitted=settings.jwt_algorithms or PUBLIC_ALGORITHMS
+    )
 
 
 def make_external_verifier(

@@ -19,6 +19,7 @@ from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
 from ordergate.entrypoints.config.loading import secret_names
+from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, handlers, problem
@@ -201,10 +202,17 @@ def docstrings_of_attributes(model: type) -> dict[str, str]:
     }
 
 
+def describe_settings() -> dict[str, str]:
+    return docstrings_of_attributes(Settings) | docstrings_of_attributes(OtherIssuerSettings)
+
+
 def test_settings_page_lists_every_setting() -> None:
-    descriptions = docstrings_of_attributes(Settings)
+    descriptions = describe_settings()
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name, field in sorted(
+        Settings.model_fields.items(),
+        key=lambda setting: setting[0] in OtherIssuerSettings.model_fields,
+    ):
         meaning, _, default = " ".join(descriptions[name].split()).partition(" Default: ")
         default = default.rstrip(".") if default else f"`{field.default}`"
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {meaning} |")
@@ -218,7 +226,7 @@ def test_settings_page_lists_every_secret_that_may_be_in_a_file() -> None:
 
 
 def test_error_for_a_blank_setting_names_the_documented_default() -> None:
-    documented = docstrings_of_attributes(Settings)
+    documented = describe_settings()
     for name, field in Settings.model_fields.items():
         if field.default in (None, ()):
             default = " ".join(documented[name].split()).partition(" Default: ")[2]

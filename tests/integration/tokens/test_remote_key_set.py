@@ -307,6 +307,12 @@ async def test_unusable_keys_are_left_out(remote: RemoteKeySet, issuer: Issuer) 
     assert await kids(remote) == [issuer.keys[0]["kid"]]
 
 
+async def test_algorithms_of_keys_can_be_limited(issuer: Issuer) -> None:
+    issuer.keys = [public_jwk("RS256", kid="rsa"), public_jwk("EdDSA", kid="edwards")]
+    limited = await RemoteKeySet(issuer.url, permitted=["RS256"]).keys(None)
+    assert [(key.kid, key.algorithms) for key in limited.keys] == [("rsa", frozenset({"RS256"}))]
+
+
 async def test_keys_that_are_left_out_are_logged_once_and_after_a_change(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds, caplog: pytest.LogCaptureFixture
 ) -> None:

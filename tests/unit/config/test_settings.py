@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.loading import (
     SettingsError,
@@ -311,6 +312,15 @@ def test_any_other_jwks_url_is_refused(url: str) -> None:
 
 def test_type_of_jwts_is_one_of_two() -> None:
     assert load_problems(JWT_TYPE="id+jwt") == ["ORDERGATE_JWT_TYPE: must be one of at+jwt, jwt"]
+
+
+def test_algorithms_are_those_that_are_verified() -> None:
+    assert load_with().jwt_algorithms == ()
+    assert load_with(JWT_ALGORITHMS="RS256, EdDSA").jwt_algorithms == ("RS256", "EdDSA")
+    assert load_with(JWT_ALGORITHMS=",".join(PUBLIC_ALGORITHMS)).jwt_algorithms == PUBLIC_ALGORITHMS
+    for wrong in ("HS256", "none", "rs256", "RS256,"):
+        (problem,) = load_problems(JWT_ALGORITHMS=wrong)
+        assert problem.startswith("ORDERGATE_JWT_ALGORITHMS: must be some of RS256, RS384,")
 
 
 def test_missing_key_file_is_named_immediately() -> None:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 import httpx2
 
+from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.adapters.tokens.keys.key_set import MAX_KEYS, KeySet
 from ordergate.application.errors import IssuerKeysUnavailable
@@ -42,17 +43,20 @@ class RemoteKeySet:
     requests, a token with an unknown `kid`, and the first requests after a long pause, in which a
     key may have been withdrawn. Forged tokens cause few fetches. While the issuer is unreachable,
     or its answer is not a valid set, the fetched keys stay in use, and one line of the log marks
-    the beginning and the end. The object belongs to one event loop. `monotonic` counts seconds.
+    the beginning and the end. `permitted` limits the algorithms. The object belongs to one event
+    loop. `monotonic` counts seconds.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        permitted: Collection[str] = PUBLIC_ALGORITHMS,
         monotonic: Callable[[], float] = time.monotonic,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         self._url = url
+        self._permitted = permitted
         self._monotonic = monotonic
         self._timeout = timeout
         self._keys: KeySet | None = None
@@ -100,7 +104,7 @@ class RemoteKeySet:
     async def _fetch(self, pause: float) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                keys = _key_set(await self._download())
+                keys = self._read(await self._download())
         except TimeoutError:
             self._note(f"no whole answer within {self._timeout:g} s")
             self._due = self._monotonic() + pause
@@ -144,6 +148,13 @@ class RemoteKeySet:
         """The certificate authorities of the system, or those of SSL_CERT_FILE."""
         return httpx2.create_ssl_context()
 
+    def _read(self, body: bytes) -> KeySet:
+        """Read a JWK Set of public keys. Raises ValueError for another document."""
+        document = parse_json_object(body)
+        if "keys" not in document:
+            raise ValueError("the answer is no JWK Set")
+        return KeySet.from_jwks(document, is_published=True, permitted=self._permitted)
+
     def _warn_of_refused_keys(self, keys: KeySet) -> None:
         """Log the keys that are left out, after the first fetch and after each change."""
         before = self._keys.refused if self._keys else ()
@@ -158,11 +169,3 @@ class RemoteKeySet:
         elif failure is None and self._failure is not None:
             _log.warning("keys_available", extra={"url": self._url})
         self._failure = failure
-
-
-def _key_set(body: bytes) -> KeySet:
-    """Read a JWK Set of public keys. Raises ValueError for another document."""
-    document = parse_json_object(body)
-    if "keys" not in document:
-        raise ValueError("the answer is no JWK Set")
-    return KeySet.from_jwks(document, is_published=True)
