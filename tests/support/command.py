@@ -44,14 +44,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def ordergate(
-    *arguments: object, cwd: Path, **settings: object
+    *arguments: object, cwd: Path, stdin: object = "", **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command to its end, with this text on its standard input."""
     return run_program(
         [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**settings),
-        stdin=subprocess.DEVNULL,
+        input=str(stdin),
         capture_output=True,
         text=True,
         timeout=SECONDS * 2,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 from ordergate.application.keys.key_changes import ChangedKey
 from ordergate.domain.errors import KeyAlreadyPresent, KeyChangeTooEarly, UnknownKey
 from ordergate.domain.signing_keys import KeyId, KeyStatus
+from ordergate.entrypoints.cli.listing import AsJson, print_list, write_time
 from ordergate.entrypoints.cli.runtime import Failure, file_path, require_token_issuer
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
@@ -19,14 +19,16 @@ Kid = Annotated[str, typer.Argument(metavar="KID", help="The key's id, as `keys 
 
 
 @keys.command("list")
-def list_keys() -> None:
+def list_keys(*, as_json: AsJson = False) -> None:
     """Show every key and its status: published, signing or verifying."""
-    rows = [
-        (key.id, key.algorithm, key.status.value, _time(key.since))
-        for key in require_token_issuer().list_signing_keys()()
-    ]
-    for kid, algorithm, status, since in [("KID", "ALGORITHM", "STATUS", "SINCE"), *rows]:
-        typer.echo(f"{kid:<43}  {algorithm:<9}  {status:<9}  {since}")
+    print_list(
+        ("kid", "algorithm", "status", "since"),
+        [
+            (key.id, key.algorithm, key.status.value, key.since)
+            for key in require_token_issuer().list_signing_keys()()
+        ],
+        as_json=as_json,
+    )
 
 
 @keys.command("new")
@@ -56,8 +58,8 @@ def publish_key(
             _print(container.publish_signing_key()(algorithm))
 
 
-# A key's id may begin with a dash, and must not be taken for an option then.
-_WITH_KID = {"ignore_unknown_options": True}
+# A key's id may begin with a dash, and must not be taken for options such as -h then.
+_WITH_KID = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 
 @keys.command("promote", context_settings=_WITH_KID)
@@ -101,7 +103,7 @@ def rotate_keys(
     _print(rotation.changed)
     done = "" if rotation.changed else "Nothing is due. "
     due = rotation.next_due
-    when = f"at {_time(due)} or later" if due else "to begin a rotation"
+    when = f"at {write_time(due)} or later" if due else "to begin a rotation"
     typer.echo(f"{done}Run it again {when}.")
 
 
@@ -119,7 +121,7 @@ def _hints(*, early: str = "") -> Iterator[None]:
 
 
 def _print(changed: Iterable[ChangedKey]) -> None:
-    for key, due in ((each.key, _time(each.due)) for each in changed):
+    for key, due in ((each.key, write_time(each.due)) for each in changed):
         match key.status:
             case KeyStatus.PUBLISHED:
                 typer.echo(f"{key.id} is published; it may sign from {due}.")
@@ -129,7 +131,3 @@ def _print(changed: Iterable[ChangedKey]) -> None:
                 typer.echo(f"{key.id} signs.")
             case KeyStatus.REMOVED:
                 typer.echo(f"{key.id} is removed.")
-
-
-def _time(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else "-"

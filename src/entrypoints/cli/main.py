@@ -39,7 +39,7 @@ cli = typer.Typer(
     name="ordergate",
     help="An order API that knows who is asking and which orders are theirs.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -20,6 +20,7 @@ from ordergate.entrypoints.cli.runtime import (
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_schema
+from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
@@ -30,6 +31,7 @@ from ordergate.entrypoints.server import serving as server
 DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
 
+_IGNORED_BY_DEMO = {"database_url", "issuer", "jwks_url", "signing_key_file", "signing_secret"}
 _LAST_PORT = 65_535
 
 servers = typer.Typer()
@@ -70,15 +72,9 @@ def serve(
 @servers.command()
 def demo(port: Port = 8000) -> None:
     """Serve the API locally, with example users and orders."""
-    settings = load_checked_settings()
-    settings = settings.model_copy(
-        update={
-            "home": settings.home / "demo",
-            "database_url": None,
-            "signing_key_file": None,
-            "signing_secret": None,
-            "jwks_url": None,
-        }
+    given = load_checked_settings()
+    settings = given.model_copy(
+        update={"home": given.home / "demo"} | dict.fromkeys(_IGNORED_BY_DEMO)
     )
     configure_logging(settings)
     other = port - 1 if port == _LAST_PORT else port + 1
@@ -98,6 +94,9 @@ def demo(port: Port = 8000) -> None:
             )
         container.tokens()
         typer.echo(_welcome(server.get_listening_url(listening), settings.home))
+        if ignored := sorted(_IGNORED_BY_DEMO & given.model_fields_set):
+            names = ", ".join(PREFIX + name.upper() for name in ignored)
+            typer.echo(f"A demo has its own data, keys and issuer, and ignores {names}.\n")
         _serve(create_app(container), listening, container)
 
 

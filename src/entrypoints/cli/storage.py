@@ -25,15 +25,16 @@ from ordergate.application.errors import (
 from ordergate.application.maintenance.copy_storage import CopyStorage, Stage, require_archive
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order
+from ordergate.entrypoints.cli.passwords import PasswordStdin, read_password
 from ordergate.entrypoints.cli.runtime import (
     Failure,
+    check_storage,
     load_container,
     migrate_storage,
     whole_number,
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
-from ordergate.entrypoints.config.loading import password_given
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import database_url_error, make_storage
 from ordergate.entrypoints.server.signals import Terminated
@@ -75,16 +76,17 @@ def seed(
             help="Orders 1 to M, 1000000000 at most.",
         ),
     ],
+    *,
+    password_stdin: PasswordStdin = False,
 ) -> None:
     """Fill an empty storage with example data, the same at every run.
 
-    User ((i-1) mod N)+1 owns order i. All users have the password in ORDERGATE_PASSWORD or its
-    _FILE.
+    User ((i-1) mod N)+1 owns order i. All users have one password, which comes from standard input,
+    from ORDERGATE_PASSWORD or its _FILE, or from a prompt.
     """
     container = load_container()
-    password = password_given()
-    if password is None:
-        raise Failure("set ORDERGATE_PASSWORD to the password that all users get")
+    check_storage(container)
+    password = read_password(stdin=password_stdin)
     with _progress() as progress:
 
         def watch(made: Iterator[Order]) -> Iterable[Order]:

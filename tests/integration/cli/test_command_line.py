@@ -8,7 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
+from ordergate.entrypoints.cli.main import cli
 from tests.support.captured_output import run_program
 from tests.support.command import (
     CHEAP,
@@ -156,11 +159,36 @@ def test_mistyped_command_is_reported_in_one_line(
     assert error_line(ordergate(*arguments, cwd=tmp_path), status=2).startswith(reason)
 
 
-def test_help_lists_the_commands(tmp_path: Path) -> None:
-    result = ordergate("--help", cwd=tmp_path)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_lists_the_commands(tmp_path: Path, option: str) -> None:
+    result = ordergate(option, cwd=tmp_path)
     assert result.returncode == 0
     for command in ("serve", "demo", "migrate", "users", "seed", "openapi", "keys"):
         assert re.search(rf"^\s+{command} ", result.stdout, re.MULTILINE)
+
+
+def test_descriptions_in_lists_of_commands_are_whole() -> None:
+    groups = [typer.main.get_command(cli)]
+    while groups:
+        group = groups.pop()
+        assert isinstance(group, TyperGroup)
+        commands = group.get_help(typer.Context(group, terminal_width=80)).partition("Commands:")[2]
+        assert commands
+        assert "..." not in commands
+        groups += [each for each in group.commands.values() if isinstance(each, TyperGroup)]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion_is_printed(tmp_path: Path, shell: str) -> None:
+    result = run_program(
+        [Path(sys.executable).with_name("ordergate"), "--show-completion"],
+        cwd=tmp_path,
+        env=clean_environment() | {"SHELL": f"/bin/{shell}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "_ORDERGATE_COMPLETE=" in result.stdout
 
 
 def test_version_is_printed(tmp_path: Path) -> None:

@@ -20,6 +20,15 @@ def list_keys(folder: Path, **settings: Any) -> list[list[str]]:
     return [row.split() for row in rows]
 
 
+def test_keys_are_listed_as_json(tmp_path: Path) -> None:
+    assert json.loads(ordergate("keys", "list", "--json", cwd=tmp_path).stdout) == []
+    ordergate("keys", "new", cwd=tmp_path)
+    ((kid, algorithm, status, since),) = list_keys(tmp_path)
+    assert json.loads(ordergate("keys", "list", "--json", cwd=tmp_path).stdout) == [
+        {"kid": kid, "algorithm": algorithm, "status": status, "since": since}
+    ]
+
+
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 

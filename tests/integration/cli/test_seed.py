@@ -51,7 +51,10 @@ def test_seed_assigns_orders_round_robin(migrated: Path) -> None:
 
 def test_seed_requires_a_password(migrated: Path) -> None:
     result = ordergate("seed", "--users", "2", "--orders", "5", cwd=migrated)
-    assert error_line(result) == "set ORDERGATE_PASSWORD to the password that all users get"
+    assert error_line(result) == (
+        "there is no terminal to ask for a password; set ORDERGATE_PASSWORD or give"
+        " --password-stdin"
+    )
 
 
 def test_interrupted_seed_leaves_nothing(migrated: Path) -> None:

@@ -51,6 +51,7 @@ def test_demo_migrates_seeds_and_prints_the_next_commands(tmp_path: Path, start:
         assert httpx2.get(f"{server.url}/order?id=1", headers=headers).status_code == 200
         assert httpx2.get(f"{server.url}/order?id=2", headers=headers).status_code == 404
         assert f"{server.url}/docs" in text
+        assert "ignores ORDERGATE_DATABASE_URL." in text
         server.stop(signal.SIGINT)
     assert [path.name for path in tmp_path.iterdir()] == [".ordergate"]
     assert [path.name for path in (tmp_path / ".ordergate").iterdir()] == ["demo"]

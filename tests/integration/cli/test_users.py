@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from passlib.hash import bcrypt_sha256
 
 from tests.support.command import CHEAP, PASSWORD, error_line, ordergate
 from tests.support.terminal import on_a_terminal
@@ -46,9 +47,49 @@ def test_users_add_reads_the_password_from_the_environment_without_a_terminal(
     migrated: Path,
 ) -> None:
     result = ordergate("users", "add", "alice", cwd=migrated)
-    assert (
-        error_line(result) == "there is no terminal to ask for a password; set ORDERGATE_PASSWORD"
+    assert error_line(result) == (
+        "there is no terminal to ask for a password; set ORDERGATE_PASSWORD or give"
+        " --password-stdin"
     )
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize(
+    "arguments", [("users", "add", "alice"), ("seed", "--users", 1, "--orders", 0)], ids=str
+)
+def test_password_is_read_from_standard_input(
+    migrated: Path, arguments: tuple[object, ...], end: str
+) -> None:
+    database = migrated / ".ordergate" / "ordergate.db"
+    ignored = "the password of the environment"
+    result = ordergate(
+        *arguments,
+        "--password-stdin",
+        cwd=migrated,
+        stdin=f"{PASSWORD}{end}",
+        PASSWORD=ignored,
+        **CHEAP,
+    )
+    assert result.returncode == 0
+    with closing(sqlite3.connect(database)) as opened:
+        (stored,) = opened.execute("SELECT password_hash FROM users").fetchone()
+    assert bcrypt_sha256.verify(PASSWORD, stored)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("", "A password cannot be empty."),
+        ("x" * 5_000, "A password must have at most 4096 bytes."),
+        ("one line\nanother", "A password cannot contain control characters."),
+    ],
+    ids=["nothing", "long", "lines"],
+)
+def test_invalid_password_on_standard_input_is_reported(
+    migrated: Path, given: str, reason: str
+) -> None:
+    result = ordergate("users", "add", "alice", "--password-stdin", cwd=migrated, stdin=given)
+    assert error_line(result) == reason
 
 
 def test_terminal_asks_for_the_password_twice_and_hides_it(migrated: Path) -> None:

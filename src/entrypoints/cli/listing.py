@@ -1,0 +1,38 @@
+"""Lists on standard output: a table for people, or JSON for programs."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")]
+
+Value = str | int | datetime | None
+
+
+def print_list(names: Sequence[str], rows: Iterable[Sequence[Value]], *, as_json: bool) -> None:
+    """Print rows under their names. JSON has the names as members, and `null` for no value."""
+    texts = [[_text(value) for value in row] for row in rows]
+    if as_json:
+        objects = [dict(zip(names, row, strict=True)) for row in texts]
+        typer.echo(json.dumps(objects, indent=2, ensure_ascii=False))
+        return
+    table = [[name.upper() for name in names], *([_shown(text) for text in row] for row in texts)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def write_time(moment: datetime | None) -> str:
+    """Write a time in UTC to the second (RFC 3339), or a dash."""
+    return _shown(_text(moment))
+
+
+def _text(value: Value) -> str | int | None:
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
+
+
+def _shown(value: str | int | None) -> str:
+    return "-" if value is None else str(value)
