@@ -3,7 +3,7 @@
 The core does not know HTTP or exit statuses. Each entry point maps each error once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ordergate.domain.user import UserId
 
@@ -21,7 +21,11 @@ class InvalidGrant(ApplicationError):
 
 
 class InvalidScope(ApplicationError):
-    """A requested scope does not exist, or the session lacks it."""
+    """A requested scope is not one of the `available`."""
+
+    def __init__(self, available: Iterable[str]) -> None:
+        super().__init__()
+        self.available = tuple(sorted(available))
 
 
 class WrongPassword(ApplicationError):

@@ -5,7 +5,7 @@ connection under every server; `ORDERGATE_TRUSTED_PROXIES` names proxies.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
 
@@ -32,14 +32,25 @@ def _make_container(settings: Settings) -> Container:
     return Container(settings=settings)
 
 
-def create(make_container: Callable[[Settings], Container] = _make_container) -> FastAPI:
+def create(
+    make_container: Callable[[Settings], Container] = _make_container,
+    *,
+    scopes: Mapping[str, str] | None = None,
+) -> FastAPI:
     """Make the application for any server, and log which limits the server must enforce.
 
-    `make_container` may choose adapters of its own. Raises the errors of `create_for_serve`.
+    `make_container` may choose adapters of its own. `scopes` are the scopes of your own routes, by
+    name, with a description for users. Raises the errors of `create_for_serve`.
     """
-    app = create_for_serve(make_container)
+    app = create_for_serve(lambda settings: _declare(scopes, make_container(settings)))
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
+
+
+def _declare(scopes: Mapping[str, str] | None, container: Container) -> Container:
+    if scopes is not None:
+        container.scopes.override(scopes)
+    return container
 
 
 def create_for_serve(make_container: Callable[[Settings], Container] = _make_container) -> FastAPI:

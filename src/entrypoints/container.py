@@ -1,5 +1,6 @@
 """The composition root: it chooses adapters and connects use cases to ports."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
@@ -72,9 +73,15 @@ from ordergate.entrypoints.factories.rules import (
     idempotency_key_life,
     make_key_schedule,
     make_password_rules,
+    make_scopes,
     make_session_rules,
 )
 from ordergate.entrypoints.factories.running_service import open_storage, run_service
+from ordergate.entrypoints.factories.separate_orders import (
+    choose_loader,
+    choose_staff_orders,
+    find_separate_orders,
+)
 from ordergate.entrypoints.factories.tokens import (
     choose_verifier,
     make_external_verifier,
@@ -100,36 +107,17 @@ def _orders(storage: Storage) -> OrderRepository:
     return storage.orders
 
 
-def _separate_orders(storage: Storage, orders: OrderRepository) -> SeparateOrders | None:
-    if orders is storage.orders:
-        return None
-    if not isinstance(orders, SeparateOrders):
-        missing = sorted(x for x in SeparateOrders.__abstractmethods__ if not hasattr(orders, x))
-        raise TypeError(
-            "orders in another store than the accounts must implement SeparateOrders;"
-            f" {type(orders).__name__} lacks {', '.join(missing)}"
-        )
-    return orders
-
-
-def _staff_orders(storage: Storage, separate_orders: SeparateOrders | None) -> StaffOrders:
-    return separate_orders or storage.staff_orders
-
-
-def _loader(storage: Storage, separate_orders: SeparateOrders | None) -> BulkLoader | None:
-    return None if separate_orders else storage.loader
-
-
 class Container(containers.DeclarativeContainer):
     """The parts of a process. A call of a provider returns its part.
 
     `Singleton` makes a part once. `x.provider` passes a provider, so that a part is made only when
     it is used. `Container(settings=...)` uses the configured adapters. Other adapters are passed by
-    the provider's name:
-    `Container(settings=..., storage=InMemoryStorage())`. `orders` accepts `SeparateOrders`.
+    name: `Container(settings=..., storage=InMemoryStorage())`. `orders` accepts `SeparateOrders`.
+    `scopes` are further scopes with their descriptions.
     """
 
     settings: Provider[Settings] = Dependency(instance_of=Settings)
+    scopes: Provider[Mapping[str, str]] = Object({})
     low_priority_hashing: Provider[bool] = Object(provides=True)
 
     # Ports
@@ -139,9 +127,11 @@ class Container(containers.DeclarativeContainer):
     users: Provider[UserRepository] = Callable(_users, storage)
     sessions: Provider[SessionRepository] = Callable(_sessions, storage)
     orders: Provider[OrderRepository] = Callable(_orders, storage)
-    separate_orders: Provider[SeparateOrders | None] = Callable(_separate_orders, storage, orders)
-    staff_orders: Provider[StaffOrders] = Callable(_staff_orders, storage, separate_orders)
-    loader: Provider[BulkLoader | None] = Callable(_loader, storage, separate_orders)
+    separate_orders: Provider[SeparateOrders | None] = Callable(
+        find_separate_orders, storage, orders
+    )
+    staff_orders: Provider[StaffOrders] = Callable(choose_staff_orders, storage, separate_orders)
+    loader: Provider[BulkLoader | None] = Callable(choose_loader, storage, separate_orders)
     storage_file: Provider[StorageFile | None] = Singleton(make_storage_file, settings)
     hasher: Provider[PasswordHasher] = Singleton(
         make_hasher, settings, low_priority=low_priority_hashing
@@ -158,6 +148,7 @@ class Container(containers.DeclarativeContainer):
     )
 
     # Rules
+    known_scopes: Provider[Mapping[str, str]] = Singleton(make_scopes, settings, scopes)
     password_rules: Provider[PasswordRules] = Singleton(make_password_rules, settings)
     session_rules: Provider[SessionRules] = Singleton(make_session_rules, settings)
     revocation: Provider[RevocationPolicy] = Singleton(
@@ -192,7 +183,7 @@ class Container(containers.DeclarativeContainer):
         AuthenticateUser, users, sessions, hasher, tokens, throttle, clock, audit, session_rules
     )
     refresh_session: Provider[RefreshSession] = Singleton(
-        RefreshSession, sessions, tokens, clock, audit, session_rules
+        RefreshSession, sessions, tokens, clock, audit, session_rules, known_scopes
     )
     revoke_token: Provider[RevokeToken] = Singleton(
         RevokeToken, sessions, tokens, clock, audit, revocable=Callable(can_revoke, settings)

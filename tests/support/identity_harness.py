@@ -19,7 +19,7 @@ from ordergate.application.sessions.refresh_session import RefreshSession
 from ordergate.application.sessions.revocation import ImmediateRevocation
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.password_rules import PasswordRules
-from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.domain.scope import Scope
 from ordergate.domain.session import SessionRules
 from ordergate.domain.user import Password, PasswordHash, User, Username
 from tests.support.captured_output import OUTPUT
@@ -34,6 +34,7 @@ from tests.support.doubles import (
 PASSWORD = "correct horse battery staple"
 NEW_PASSWORD = "four pots of tea at a time"
 OUTPUT.secrets.update({PASSWORD, NEW_PASSWORD})
+EVERY_SCOPE: frozenset[str] = frozenset(Scope)
 HOME = Origin("192.0.2.1", "request at home")
 ELSEWHERE = Origin("198.51.100.7", "request elsewhere")
 
@@ -65,7 +66,9 @@ class IdentityHarness:
         self.authenticate_user = AuthenticateUser(
             users, sessions, self.hasher, self.tokens, self.throttle, clock, audit, rules
         )
-        self.refresh_session = RefreshSession(sessions, self.tokens, clock, audit, rules)
+        self.refresh_session = RefreshSession(
+            sessions, self.tokens, clock, audit, rules, EVERY_SCOPE
+        )
         self.revoke_token = RevokeToken(sessions, self.tokens, clock, audit, revocable=True)
         self.identify_caller = IdentifyCaller(self.tokens, ImmediateRevocation(sessions, clock))
         self.list_sessions = ListSessions(sessions, clock)
@@ -88,7 +91,7 @@ class IdentityHarness:
         password: str = PASSWORD,
         *,
         client_id: str = "shop",
-        scope: frozenset[Scope] = ALL_SCOPES,
+        scope: frozenset[str] = EVERY_SCOPE,
         origin: Origin = HOME,
     ) -> IssuedTokens:
         return await self.authenticate_user(
@@ -100,7 +103,7 @@ class IdentityHarness:
         token: str,
         *,
         client_id: str | None = None,
-        scope: frozenset[Scope] | None = None,
+        scope: frozenset[str] | None = None,
         origin: Origin = HOME,
     ) -> IssuedTokens:
         return await self.refresh_session(token, client_id=client_id, scope=scope, origin=origin)

@@ -1,6 +1,6 @@
 """Verification of another issuer's access tokens with its published keys."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from datetime import timedelta
 
 from ordergate.adapters.tokens.jws import key_id
@@ -13,7 +13,6 @@ from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import Caller, TokenVerifier
 from ordergate.application.ports.users import UserRepository
-from ordergate.domain.scope import Scope
 from ordergate.domain.user import UserId
 
 MAX_KNOWN_SUBJECTS = 10_000
@@ -69,9 +68,9 @@ class ExternalTokenVerifier(TokenVerifier):
         not a session of this service.
         """
         keys = await self._keys.keys(key_id(token))
-        subject, client_id, scope = self._verifier.verify(token, keys)
+        subject, client_id, scope, read_only = self._verifier.verify(token, keys)
         # Last: an invalid token creates no account.
-        return Caller(await self._account(subject), client_id, scope)
+        return Caller(await self._account(subject), client_id, scope, claims=read_only)
 
     async def _account(self, subject: str) -> UserId:
         if (identity := self._identity()) != self._known_in:
@@ -85,8 +84,8 @@ class ExternalTokenVerifier(TokenVerifier):
         return known[subject]
 
 
-def _subject(claims: Claims) -> tuple[str, str, frozenset[Scope]]:
-    return claims.subject(), _client_id(claims), claims.scope()
+def _subject(claims: Claims) -> tuple[str, str, frozenset[str], Mapping[str, object]]:
+    return claims.subject(), _client_id(claims), claims.scope(), claims.read_only()
 
 
 def _client_id(claims: Claims) -> str:

@@ -87,4 +87,10 @@ class JwtTokenIssuer(TokenIssuer):
 
 def _caller(claims: Claims) -> Caller:
     claims.text("jti")
-    return Caller(claims.user_id(), claims.text("client_id"), claims.scope(), claims.session())
+    return Caller(
+        claims.user_id(),
+        claims.text("client_id"),
+        claims.scope(),
+        claims.session(),
+        claims.read_only(),
+    )

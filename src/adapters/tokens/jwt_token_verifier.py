@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.verified_claims import VerifiedClaims
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.users import MAX_SUBJECT_LENGTH
-from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import MAX_ID, UserId
 
@@ -23,8 +23,8 @@ ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """The `typ` of an access token (RFC 9068, section 2.1), in lower case."""
 
 MAX_KNOWN_TOKENS = 10_000
-"""The maximum of cached tokens; the oldest is removed first. An own token takes less than a
-kilobyte, another issuer's as much as its names."""
+"""The maximum of cached tokens; the oldest is removed first. An own token takes less than two
+kilobytes, another issuer's as much as its payload."""
 
 _NEVER_IN_SUBJECTS = frozenset({"Cc", "Cs"})
 _SUBJECT = re.compile(r"[1-9][0-9]{0,18}")
@@ -36,6 +36,11 @@ class Claims:
     """The claims of a verified token. Each method may raise `InvalidToken`."""
 
     members: dict[str, object] = field(repr=False)
+    payload: bytes = field(repr=False)
+
+    def read_only(self) -> Mapping[str, object]:
+        """Return all claims, for routes."""
+        return VerifiedClaims(self.payload)
 
     def text(self, name: str) -> str:
         """Return a text claim."""
@@ -73,12 +78,12 @@ class Claims:
             raise InvalidToken("sub has invalid characters")
         return subject
 
-    def scope(self) -> frozenset[Scope]:
-        """Return the known scopes (RFC 9068, section 2.2.3); others are ignored."""
+    def scope(self) -> frozenset[str]:
+        """Return the scopes (RFC 9068, section 2.2.3), also those that no route requires."""
         scope = self.members.get("scope", "")
         if not isinstance(scope, str):
             raise InvalidToken("scope is not text")
-        return frozenset(Scope(word) for word in scope.split(" ") if word in ALL_SCOPES)
+        return frozenset(scope.split())
 
     def session(self) -> SessionId | None:
         """Return `sid`, if present."""
@@ -157,7 +162,7 @@ class JwtTokenVerifier(Generic[T]):
         if str(header.get("typ", "")).lower() not in self._types:
             raise InvalidToken("typ is not at+jwt")
         try:
-            claims = Claims(parse_json_object(payload))
+            claims = Claims(parse_json_object(payload), payload)
         except ValueError:
             raise InvalidToken("the claims are not a JSON object") from None
         begins, ends = self._times(claims, now)

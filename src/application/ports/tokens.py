@@ -1,11 +1,11 @@
 """Access tokens and their callers."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from ordergate.domain.scope import Scope
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
 
@@ -15,13 +15,15 @@ class Caller:
     """The caller of a request: the user `id` through the client `client_id`.
 
     The client is not authenticated. The token grants `scope` and belongs to `session`; `None` is a
-    token of another issuer.
+    token of another issuer. `claims` are the verified claims of the token. Callers with different
+    claims may be equal.
     """
 
     id: UserId
     client_id: str
-    scope: frozenset[Scope] = frozenset()
+    scope: frozenset[str] = frozenset()
     session: SessionId | None = None
+    claims: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

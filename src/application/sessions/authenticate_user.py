@@ -21,7 +21,6 @@ from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.refresh_token import RefreshToken
-from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId, SessionRules
 from ordergate.domain.user import Password, PasswordHash, User, UserId
 
@@ -35,7 +34,7 @@ class IssuedTokens:
 
     access: AccessToken
     refresh: RefreshToken
-    scope: frozenset[Scope]
+    scope: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class AuthenticateUser:
         password: str,
         *,
         client_id: str,
-        scope: frozenset[Scope],
+        scope: frozenset[str],
         origin: Origin,
     ) -> IssuedTokens:
         found = await find_account(self.users, username)
@@ -81,7 +80,7 @@ class AuthenticateUser:
         return grant
 
     async def _start_session(
-        self, user: User, client_id: str, scope: frozenset[Scope], origin: Origin
+        self, user: User, client_id: str, scope: frozenset[str], origin: Origin
     ) -> IssuedTokens | None:
         """Begin a session, unless the password was changed meanwhile."""
         now = self.clock.now()

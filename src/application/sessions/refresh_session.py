@@ -1,5 +1,6 @@
 """Renew the tokens of a session."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ordergate.application.concurrency_limit import ConcurrencyLimit, make_write_limit
@@ -10,7 +11,6 @@ from ordergate.application.ports.sessions import RotationOutcome, SessionReposit
 from ordergate.application.ports.tokens import Caller, TokenIssuer
 from ordergate.application.sessions.authenticate_user import IssuedTokens
 from ordergate.domain.refresh_token import RefreshToken
-from ordergate.domain.scope import Scope
 from ordergate.domain.session import SessionEndReason, SessionRules
 
 MAX_SUCCESSORS = 16
@@ -28,7 +28,8 @@ class RefreshSession:
     A client may repeat a token within the grace time. It gets the same successor, or the newest
     token of the chain if that successor is used. A client that lost a response, or has two tabs,
     stays signed in. Later reuse ends the session, because one of two clients has stolen the token
-    (RFC 9700, section 4.14.2). A narrower scope applies to the access token only.
+    (RFC 9700, section 4.14.2). A narrower scope applies to the access token only. The session may
+    have a scope that is not in `scopes`, those of this release; tokens omit it.
 
     Raises:
         InvalidGrant: the token is not valid, was reused, is another client's, or more than
@@ -42,6 +43,7 @@ class RefreshSession:
     clock: Clock
     audit: Audit
     rules: SessionRules
+    scopes: Collection[str]
     concurrency_limit: ConcurrencyLimit = field(default_factory=make_write_limit)
 
     async def __call__(
@@ -49,7 +51,7 @@ class RefreshSession:
         refresh_token: str,
         *,
         client_id: str | None,
-        scope: frozenset[Scope] | None,
+        scope: frozenset[str] | None,
         origin: Origin,
     ) -> IssuedTokens:
         old = RefreshToken.parse(refresh_token)
@@ -63,14 +65,13 @@ class RefreshSession:
                 event, origin=origin, user=session.user, session=session.id, detail=detail
             )
 
-        # The session may have scopes that this release does not know. Tokens omit them.
-        known = frozenset(each for each in Scope if each in session.scope)
+        known = session.scope.intersection(self.scopes)
         granted = known if scope is None else scope
-        refusal: tuple[type[ApplicationError], str] | None = None
+        refusal: tuple[ApplicationError, str] | None = None
         if client_id not in {None, session.client_id}:
-            refusal = InvalidGrant, "another client"
+            refusal = InvalidGrant(), "another client"
         elif not granted or not granted <= known:
-            refusal = InvalidScope, "more scope"
+            refusal = InvalidScope(known), "more scope"
         # `rotate` ends the session of a reused token, also for a request that is refused anyway.
         if refusal and not await self.sessions.is_used(old.digest):
             error, detail = refusal

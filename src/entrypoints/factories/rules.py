@@ -1,10 +1,12 @@
 """Rules of the domain and the use cases, from the settings."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from ordergate.adapters.passwords.common_passwords import CommonPasswords
 from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS
 from ordergate.domain.password_rules import PasswordRules
+from ordergate.domain.scope import add_scopes, require_short_scopes
 from ordergate.domain.session import SessionRules
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.config.settings import Settings
@@ -16,6 +18,14 @@ _JWKS_MAX_AGE = timedelta(seconds=300)
 def make_password_rules(settings: Settings) -> PasswordRules:
     """Make the rules for new passwords."""
     return PasswordRules(min_length=settings.min_password_length, common=CommonPasswords())
+
+
+def make_scopes(settings: Settings, declared: Mapping[str, str]) -> Mapping[str, str]:
+    """Return all scopes with their descriptions. Raises `InvalidScopeDeclaration`."""
+    every = add_scopes(declared)
+    if settings.issues_tokens:
+        require_short_scopes(every)
+    return every
 
 
 def make_session_rules(settings: Settings) -> SessionRules:

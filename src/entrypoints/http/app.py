@@ -10,6 +10,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.access_check import check_access
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
+from ordergate.entrypoints.http.declared_scopes import require_declared_scopes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
@@ -38,9 +39,10 @@ def create_app(services: Services) -> FastAPI:
 
     Add routers of your own to the application that is returned; its own routes precede them.
     """
-    settings = services.settings()
+    settings, known_scopes = services.settings(), services.known_scopes()
 
-    def lifespan(_app: FastAPI) -> AbstractAsyncContextManager[None]:
+    def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
+        require_declared_scopes(app.routes, known_scopes)
         return services.running_service()
 
     app = FastAPI(
@@ -98,7 +100,7 @@ def create_app(services: Services) -> FastAPI:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
         app.add_middleware(BoundedForwarding)
     install_error_handlers(app, check_access)
-    install_openapi(app, settings)
+    install_openapi(app, settings, known_scopes)
     return app
 
 

@@ -9,7 +9,8 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
 from ordergate.application.ports.tokens import Caller
-from ordergate.domain.scope import Scope
+from ordergate.domain.scope import BUILT_IN_SCOPES, Scope
+from ordergate.entrypoints.http.declared_scopes import UndeclaredScope
 from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
@@ -19,11 +20,6 @@ from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.fields import field_values
 from ordergate.entrypoints.http.services import get_services
 
-_SCOPES = {
-    Scope.ORDERS_READ: "Read your orders",
-    Scope.ORDERS_WRITE: "Place and cancel your orders",
-    Scope.ACCOUNT: "Manage your account and your sessions",
-}
 AUTHENTICATED = "ordergate.authenticated"
 """The key in the scope of a request whose token was accepted."""
 
@@ -40,7 +36,7 @@ class _BearerAuthentication(SecurityBase):
         flows=OAuthFlows(
             password=OAuthFlowPassword(
                 tokenUrl="login",
-                scopes={scope.value: description for scope, description in _SCOPES.items()},
+                scopes={**BUILT_IN_SCOPES},
             )
         ),
         description="Sign in with a user name and a password; leave client id and secret empty.",
@@ -56,6 +52,10 @@ class _BearerAuthentication(SecurityBase):
         response.headers["Cache-Control"] = "private, no-store"
         caller = await get_services(request).identify_caller()(_bearer_token(request))
         if not caller.scope.issuperset(needed.scopes):
+            known = get_services(request).known_scopes()
+            for scope in needed.scopes:
+                if scope not in known:  # the application was not started, as in a test
+                    raise UndeclaredScope((request.url.path, scope))
             raise ProblemError(insufficient_scope(needed.scopes))
         request.scope[AUTHENTICATED] = True
         return caller

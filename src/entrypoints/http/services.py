@@ -1,6 +1,6 @@
 """The parts of the service that the HTTP side uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -35,6 +35,8 @@ class Services(Protocol):
 
     @property
     def settings(self) -> Callable[[], Settings]: ...
+    @property
+    def known_scopes(self) -> Callable[[], Mapping[str, str]]: ...
     @property
     def storage(self) -> Callable[[], Storage]: ...
     @property

@@ -26,6 +26,7 @@ from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem
 from tests.support.captured_output import run_program
 from tests.support.command import clean_environment, ordergate
+from tests.support.oidc_issuer import AUDIENCE, running_issuer
 from tests.support.security_promises import promised_tests
 from tests.support.server import Start
 
@@ -47,7 +48,7 @@ def guide(tmp_path: Path) -> Path:
     """Write every module of the page to a file of the name in its first line."""
     modules = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in modules] == [
-        "notes.py", "before.py", "after.py", "mine.py", "test_notes.py",
+        "notes.py", "before.py", "after.py", "mine.py", "scoped.py", "editors.py", "test_notes.py",
     ]  # fmt: skip
     for name, code in modules:
         (tmp_path / name).write_text(code)
@@ -65,8 +66,8 @@ def alice(guide: Path) -> Path:
     return guide
 
 
-def sign_in(client: httpx2.Client) -> dict[str, str]:
-    answer = client.post("/login", data={"username": "alice", "password": PASSWORD})
+def sign_in(client: httpx2.Client, **form: str) -> dict[str, str]:
+    answer = client.post("/login", data={"username": "alice", "password": PASSWORD, **form})
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
@@ -109,6 +110,33 @@ def test_current_user_parameter_provides_the_caller(alice: Path, start: Start) -
     with httpx2.Client(base_url=server.url) as client:
         assert client.get("/my-notes").status_code == 401
         assert client.get("/my-notes", headers=sign_in(client)).json() == ["Water the plants"]
+
+
+def test_scopes_of_the_guide_are_granted_and_required(alice: Path, start: Start) -> None:
+    server = start("scoped:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=server.url) as client:
+        reader = sign_in(client, scope="notes:read")
+        assert client.get("/notes", headers=reader).json() == ["Water the plants"]
+        assert client.post("/notes", headers=reader).json()["scope"] == "notes:write"
+        assert client.post("/notes", headers=sign_in(client)).json() == "A note of user 1"
+        metadata = client.get("/.well-known/oauth-authorization-server").json()
+    assert {"notes:read", "notes:write"} < set(metadata["scopes_supported"])
+
+
+def test_claims_of_the_guide_decide(alice: Path, start: Start) -> None:
+    with running_issuer() as issuer:
+        settings = {"JWKS_URL": issuer.url, "ISSUER": issuer.name, "AUDIENCE": AUDIENCE}
+        server = start("editors:app", module="uvicorn", cwd=alice, **settings)
+        answers = [
+            httpx2.get(f"{server.url}/drafts", headers={"Authorization": f"Bearer {token}"})
+            for token in (
+                issuer.token(roles=["editor"], tenant="acme"),
+                issuer.token(roles=["reader"]),
+                issuer.token(),
+            )
+        ]
+    assert [answer.status_code for answer in answers] == [200, 403, 403]
+    assert answers[0].json() == ["A draft in acme"]
 
 
 def test_tests_of_the_guide_pass(guide: Path) -> None:

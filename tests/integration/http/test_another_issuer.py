@@ -19,7 +19,6 @@ from ordergate.adapters.tokens.external_token_verifier import (
 from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.tokens import Caller
-from ordergate.domain.scope import Scope
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
@@ -95,8 +94,8 @@ async def test_new_subject_has_a_new_account_without_orders(
 @pytest.mark.parametrize(
     ("claims", "caller"),
     [
-        ({}, Caller(UserId(1), "shop", frozenset({Scope.ORDERS_READ}))),
-        ({"client_id": "app"}, Caller(UserId(1), "app", frozenset({Scope.ORDERS_READ}))),
+        ({}, Caller(UserId(1), "shop", frozenset({"openid", "orders:read"}))),
+        ({"client_id": "app"}, Caller(UserId(1), "app", frozenset({"openid", "orders:read"}))),
         ({"azp": ..., "scope": ...}, Caller(UserId(1), "external")),
     ],
     ids=["azp", "client_id", "neither"],
@@ -314,7 +313,7 @@ async def test_openapi_document_has_no_login_with_an_external_issuer(
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "An access token, for a client that has it from elsewhere.",
+            "description": "An access token that the client already has.",
         }
     }
     operation = document["paths"]["/order"]["get"]

@@ -117,7 +117,7 @@ async def test_wrong_password_and_unknown_user_get_the_same_answer(
         (
             "username=a&password=x&scope=%22",
             "invalid_scope",
-            "A scope is unknown or was not granted; available: orders:read orders:write account.",
+            "A scope is unknown or was not granted; available: account orders:read orders:write.",
         ),
         (
             "username=a&password=x&client_id=%C3%A9",

@@ -17,7 +17,7 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.tokens import Caller
 from ordergate.application.sessions.revocation import NoRevocation
 from ordergate.domain.order import Order, OrderId
-from ordergate.domain.scope import ALL_SCOPES
+from ordergate.domain.scope import Scope
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.settings import Settings
@@ -66,7 +66,7 @@ def app(settings: Settings) -> FastAPI:
 
 
 async def get(app: FastAPI, address: str, *, raises: bool = False) -> httpx2.Response:
-    token = app.state.services.tokens().issue(Caller(UserId(1), "c", ALL_SCOPES)).value
+    token = app.state.services.tokens().issue(Caller(UserId(1), "c", frozenset(Scope))).value
     headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "the-id"}
     transport = httpx2.ASGITransport(app, raise_app_exceptions=raises)
     async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:

@@ -4,7 +4,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from ordergate.domain.scope import Scope
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import get_services
@@ -91,7 +90,7 @@ async def server_metadata(request: Request, response: Response) -> ServerMetadat
         revocation_endpoint=f"{issuer}/revoke",
         jwks_uri=f"{issuer}{_JWKS}",
         service_documentation=f"{issuer}/docs",
-        scopes_supported=sorted(Scope),
+        scopes_supported=sorted(get_services(request).known_scopes()),
         response_types_supported=["none"],
         grant_types_supported=["password", "refresh_token"],
         token_endpoint_auth_methods_supported=["none"],

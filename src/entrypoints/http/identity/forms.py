@@ -3,16 +3,19 @@
 `read_form` reads them, more strictly than pydantic does.
 """
 
+import re
+from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ordergate.domain.scope import Scope
+from ordergate.domain.scope import BUILT_IN_SCOPES
 from ordergate.entrypoints.http.identity.oauth import FORM
 from ordergate.entrypoints.http.openapi.responses import with_example
 
-_SCOPES = f"({'|'.join(Scope)})"
+_SYNTAX, _ESCAPED = re.compile(r"[$()*+./?\[\]^{|}]"), r"\\\g<0>"
+"""What regular expressions of JSON Schema may escape."""
 _optional = partial(Field, default_factory=str)  # a default would be a part of the schema
 _ClientId = Annotated[
     str,
@@ -48,9 +51,8 @@ class LoginForm(BaseModel):
         min_length=1, description="For the grant type `refresh_token`.", examples=["ogr_unknown"]
     )
     scope: str = _optional(
-        pattern=rf"^({_SCOPES}( {_SCOPES})*)?$",
         description="The scopes of the access token, separated by spaces; all if it is empty.",
-        examples=[" ".join(sorted(Scope))],
+        json_schema_extra=lambda schema: schema.update(describe_scopes(BUILT_IN_SCOPES)),
     )
     client_id: _ClientId
 
@@ -69,6 +71,15 @@ class RevokeForm(BaseModel):
         description="Ignored: the token itself shows its type.", examples=["refresh_token"]
     )
     client_id: _ClientId
+
+
+def describe_scopes(names: Iterable[str]) -> dict[str, Any]:
+    """Return the pattern and the example of the field `scope`."""
+    any_scope = f"({'|'.join(_SYNTAX.sub(_ESCAPED, name) for name in names)})"
+    return {
+        "pattern": f"^({any_scope}( {any_scope})*)?$",
+        "examples": [" ".join(sorted(names))],
+    }
 
 
 def document_form(model: type[BaseModel]) -> dict[str, Any]:

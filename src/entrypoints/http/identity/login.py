@@ -15,7 +15,6 @@ from ordergate.application.errors import (
     TooManyRequests,
     UnsupportedTokenType,
 )
-from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.entrypoints.http.identity.forms import LoginForm, RevokeForm, document_form
 from ordergate.entrypoints.http.identity.oauth import (
     FIRST_PARTY,
@@ -73,7 +72,7 @@ class PasswordGrant:
     username: str
     password: str
     client_id: str
-    scope: frozenset[Scope]
+    scope: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class RefreshGrant:
 
     refresh_token: str
     client_id: str | None
-    scope: frozenset[Scope] | None
+    scope: frozenset[str] | None
 
 
 async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
@@ -98,11 +97,12 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     for name in required:
         if not form.get(name):
             raise missing_field(name)
-    scope, client_id = read_scope(form), read_client_id(request, form)
+    known = get_services(request).known_scopes()
+    scope, client_id = read_scope(form, known), read_client_id(request, form)
     if required == ["refresh_token"]:
         return RefreshGrant(form["refresh_token"], client_id, scope)
     return PasswordGrant(
-        form["username"], form["password"], client_id or FIRST_PARTY, scope or ALL_SCOPES
+        form["username"], form["password"], client_id or FIRST_PARTY, scope or frozenset(known)
     )
 
 

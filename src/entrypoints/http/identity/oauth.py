@@ -2,13 +2,13 @@
 
 import base64
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
 
 from ordergate.application.errors import InvalidScope
-from ordergate.domain.scope import ALL_SCOPES, Scope
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.fields import field_values
 
@@ -100,15 +100,15 @@ def read_client_id(request: Request, form: dict[str, str]) -> str | None:
     return client_id or None
 
 
-def read_scope(form: dict[str, str]) -> frozenset[Scope] | None:
+def read_scope(form: dict[str, str], known: Collection[str]) -> frozenset[str] | None:
     """Read `scope`; `None` if it is missing. Raises `InvalidScope` for unknown ones."""
     asked = form.get("scope", "")
     if not asked:
         return None
-    words = asked.split(" ")
-    if not ALL_SCOPES.issuperset(words):
-        raise InvalidScope
-    return frozenset(map(Scope, set(words)))
+    words = frozenset(asked.split(" "))
+    if not words.issubset(known):
+        raise InvalidScope(known)
+    return words
 
 
 def _basic(credentials: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The OpenAPI document, with the problems, examples and addresses of every operation."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,6 +19,7 @@ from ordergate.application.errors import (
 )
 from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.identity.forms import LoginForm, describe_scopes
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.openapi.responses import merge_responses, problems
 from ordergate.entrypoints.http.openapi.shared import (
@@ -69,7 +71,7 @@ _VALIDATION_ERROR = "#/components/schemas/HTTPValidationError"
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
 
-def install_openapi(app: FastAPI, settings: Settings) -> None:
+def install_openapi(app: FastAPI, settings: Settings, scopes: Mapping[str, str]) -> None:
     """Complete the document of an application.
 
     With another issuer, the document only says that tokens are JWTs: it cannot know its sign-in,
@@ -88,14 +90,14 @@ def install_openapi(app: FastAPI, settings: Settings) -> None:
                 servers=app.servers,
                 license_info=app.license_info,
             )
-            _complete(document, settings)
+            _complete(document, settings, scopes)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
 
 
-def _complete(document: dict[str, Any], settings: Settings) -> None:
+def _complete(document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]) -> None:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     _add_problems(document, issues_tokens=settings.issues_tokens)
     if _VALIDATION_ERROR not in json.dumps(document["paths"]):
@@ -105,8 +107,10 @@ def _complete(document: dict[str, Any], settings: Settings) -> None:
         by_alias=True, ref_template="#/components/schemas/{model}"
     )
     schemas |= {**schema.pop("$defs"), "ProblemDetails": schema}
-    _describe_security(document, settings)
+    _describe_security(document, settings, scopes)
     share_bodies(document)
+    if form := schemas.get(LoginForm.__name__):
+        form["properties"]["scope"] |= describe_scopes(scopes)
     _use_oauth_media_type(document)
     share_headers(document)
     share_problems(document)
@@ -169,7 +173,9 @@ def _list_scopes(operation: dict[str, Any]) -> list[str]:
     ]
 
 
-def _describe_security(document: dict[str, Any], settings: Settings) -> None:
+def _describe_security(
+    document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]
+) -> None:
     """Offer two schemes to every protected operation: sign in, or send an own token.
 
     With another issuer, the second is the only one.
@@ -178,7 +184,8 @@ def _describe_security(document: dict[str, Any], settings: Settings) -> None:
     schemes["bearer"] = _BEARER
     if settings.issues_tokens:
         address = settings.issuer.removesuffix("/")
-        schemes["password"]["flows"]["password"]["tokenUrl"] = f"{address}/login"
+        flow = schemes["password"]["flows"]["password"]
+        flow |= {"tokenUrl": f"{address}/login", "scopes": {**scopes}}
     else:
         schemes.pop("password", None)
     for _, operation in walk_operations(document):

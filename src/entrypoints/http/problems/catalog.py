@@ -1,6 +1,6 @@
 """The problems of this API, and the problem of each application error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ordergate.application.errors import (
     AccountHasOpenOrders,
@@ -35,7 +35,7 @@ from ordergate.application.errors import (
     UsernameTaken,
     WrongPassword,
 )
-from ordergate.domain.scope import Scope
+from ordergate.domain.scope import BUILT_IN_SCOPES
 from ordergate.entrypoints.http.problems.problem import (
     INTERNAL_DETAIL,
     Problem,
@@ -105,6 +105,15 @@ def insufficient_scope(scopes: Sequence[str]) -> Problem:
     )
 
 
+def invalid_scope(available: Iterable[str]) -> Problem:
+    """Make the problem of a scope that is not one of the available ones."""
+    return oauth_problem(
+        400,
+        "invalid_scope",
+        f"A scope is unknown or was not granted; available: {' '.join(sorted(available))}.",
+    )
+
+
 PROBLEMS: dict[type[ApplicationError], Problem] = {
     InvalidCredentials: oauth_problem(400, "invalid_grant", "Incorrect username or password"),
     InvalidToken: Problem(
@@ -133,11 +142,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "invalid_grant",
         "This refresh token is expired, used, revoked or not yours; sign in again.",
     ),
-    InvalidScope: oauth_problem(
-        400,
-        "invalid_scope",
-        f"A scope is unknown or was not granted; available: {' '.join(Scope)}.",
-    ),
+    InvalidScope: invalid_scope(BUILT_IN_SCOPES),
     UnsupportedTokenType: oauth_problem(
         400,
         "unsupported_token_type",

@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from ordergate.application.errors import (
     ApplicationError,
+    InvalidScope,
     Overloaded,
     Throttled,
 )
@@ -22,6 +23,7 @@ from ordergate.entrypoints.http.problems.catalog import (
     INTERNAL,
     MAX_FLAWS,
     PROBLEMS,
+    invalid_scope,
 )
 from ordergate.entrypoints.http.problems.problem import (
     Problem,
@@ -46,7 +48,7 @@ def to_problem(error: Exception) -> Problem:
     """Return the problem of an error; an unexpected one is `INTERNAL`."""
     match error:
         case ApplicationError():
-            return _with_delay(PROBLEMS[type(error)], error)
+            return _application_problem(error)
         case ProblemError():
             return error.problem
         case RequestValidationError():
@@ -64,10 +66,13 @@ def _broken_rule(error: DomainError) -> Problem:
     return Problem(422, str(error), "rule-broken")
 
 
-def _with_delay(problem: Problem, error: ApplicationError) -> Problem:
-    if not isinstance(error, Overloaded | Throttled):
-        return problem
-    return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
+def _application_problem(error: ApplicationError) -> Problem:
+    problem = PROBLEMS[type(error)]
+    if isinstance(error, InvalidScope):
+        return invalid_scope(error.available)
+    if isinstance(error, Overloaded | Throttled):
+        return replace(problem, headers={**problem.headers, "Retry-After": str(error.retry_after)})
+    return problem
 
 
 _WORDS = {

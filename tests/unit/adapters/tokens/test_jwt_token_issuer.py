@@ -1,4 +1,5 @@
 import json
+from collections.abc import MutableMapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -283,17 +284,44 @@ async def test_longest_names_and_the_largest_key_make_a_token_that_is_still_read
 
 
 @pytest.mark.parametrize(
-    ("scope", "known"),
+    ("scope", "words"),
     [
         (..., set()),
         ("", set()),
         ("orders:read", {Scope.ORDERS_READ}),
-        ("account openid orders:read orders:reads", {Scope.ORDERS_READ, Scope.ACCOUNT}),
+        ("account  openid orders:read ", {Scope.ORDERS_READ, Scope.ACCOUNT, "openid"}),
     ],
 )
-async def test_unknown_scopes_are_ignored(scope: object, known: set[Scope]) -> None:
+async def test_caller_has_every_scope_of_the_token(scope: object, words: set[str]) -> None:
     caller = await issuer(signing_key("HS256")).verify(token(scope=scope))
-    assert caller.scope == known
+    assert caller.scope == words
+
+
+async def test_caller_has_the_claims_of_the_token() -> None:
+    tokens = issuer(signing_key("HS256"))
+    value = token(roles=["editor"], tenant={"id": 7})
+    claims = (await tokens.verify(value)).claims
+    assert (claims["sub"], claims["roles"], claims["tenant"]) == ("42", ["editor"], {"id": 7})
+    assert claims.get("groups") is None
+    assert {"iss", "aud", "exp", "roles"} < set(claims)
+    assert len(claims) == len(dict(claims))
+
+
+async def test_claims_cannot_be_changed_for_other_requests() -> None:
+    tokens = issuer(signing_key("HS256"))
+    value = token(roles=["editor"])
+    claims = (await tokens.verify(value)).claims
+    assert not isinstance(claims, MutableMapping)
+    roles = claims["roles"]
+    assert isinstance(roles, list)
+    roles.append("admin")
+    assert (await tokens.verify(value)).claims["roles"] == ["editor"]
+
+
+async def test_repr_of_a_caller_hides_the_claims() -> None:
+    caller = await issuer(signing_key("HS256")).verify(token(email="alice@example.org"))
+    assert "alice" not in repr(caller)
+    assert "alice" not in repr(caller.claims)
 
 
 @pytest.mark.parametrize(

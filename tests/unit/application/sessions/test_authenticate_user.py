@@ -12,7 +12,7 @@ from ordergate.adapters.memory import (
 from ordergate.application.errors import InvalidCredentials, StorageUnavailable, Throttled
 from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.ports.tokens import Caller
-from ordergate.domain.scope import ALL_SCOPES, Scope
+from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session
 from ordergate.domain.user import Password, PasswordHash, UserId
 from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
@@ -33,12 +33,12 @@ async def test_name_and_password_start_a_session(harness: IdentityHarness) -> No
         user=alice.id,
         client_id="shop",
         address=HOME.address,
-        scope=ALL_SCOPES,
+        scope=frozenset(Scope),
         started_at=now,
         last_used_at=now,
         expires_at=now + timedelta(days=30),
     )
-    assert await harness.caller(grant) == Caller(alice.id, "shop", ALL_SCOPES, session.id)
+    assert await harness.caller(grant) == Caller(alice.id, "shop", frozenset(Scope), session.id)
     assert grant.access.expires_in == 900
     assert harness.audit.events == [(AuditEvent.SIGNED_IN, HOME, alice.id, session.id, "")]
 

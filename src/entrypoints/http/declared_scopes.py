@@ -1,0 +1,44 @@
+"""A check at the start: every scope that a route requires is declared."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute, Mount
+
+from ordergate.entrypoints.http.requests.dependants import list_scopes, walk_dependants
+
+
+class UndeclaredScope(Exception):
+    """A route requires scopes that no token can have."""
+
+    def __init__(self, *routes: tuple[str, str]) -> None:
+        super().__init__(
+            "; ".join(f"{route} requires the scope {scope}" for route, scope in routes)
+            + ", which is not declared; correct its name, or declare it with a description:"
+            f' create(scopes={{"{routes[0][1]}": "…"}})'
+        )
+
+
+def require_declared_scopes(routes: Iterable[BaseRoute], declared: Collection[str]) -> None:
+    """Raise `UndeclaredScope` if a route requires a scope that is not declared."""
+    undeclared = [
+        (route, scope) for route, scope in _list_required(routes) if scope not in declared
+    ]
+    if undeclared:
+        raise UndeclaredScope(*undeclared)
+
+
+def _list_required(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each route, such as `GET /notes`, with each of its scopes."""
+    for context in iter_route_contexts([*routes]):
+        original = context.original_route
+        if isinstance(original, Mount):
+            yield from _list_required(original.routes, f"{prefix}{original.path}")
+            continue
+        dependant = getattr(context, "dependant", None)
+        if isinstance(dependant, Dependant):
+            methods = "/".join(sorted(context.methods or {"WebSocket"}))
+            scopes = {scope for each in walk_dependants(dependant) for scope in list_scopes(each)}
+            for scope in sorted(scopes):
+                yield f"{methods} {prefix}{context.path}", scope

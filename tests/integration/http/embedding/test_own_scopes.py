@@ -1,0 +1,260 @@
+"""Scopes that an adopter declares, and the claims of the caller, on the adopter's routes."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import httpx2
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi.testclient import TestClient
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.scope import InvalidScopeDeclaration
+from ordergate.domain.user import UserId
+from ordergate.entrypoints import asgi
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.http.declared_scopes import UndeclaredScope
+from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
+from tests.support.command import PASSWORD
+from tests.support.doubles import InstantPasswordHasher
+from tests.support.oidc_issuer import AUDIENCE, running_issuer
+
+SCOPES = {"notes:read": "Read your notes", "notes:write": "Write your notes"}
+
+router = APIRouter()
+
+
+@router.get("/notes", dependencies=[authorized("notes:read")])
+async def read_notes() -> list[str]:
+    return ["Water the plants"]
+
+
+@router.post("/notes")
+def write_note(user: Annotated[Caller, authorized("notes:write")]) -> str:
+    return f"written by {user.id}"
+
+
+async def require_editor(user: CurrentUser) -> None:
+    if "editor" not in str(user.claims.get("roles", "")):
+        raise HTTPException(403, "You are no editor.")
+
+
+@router.get("/drafts", dependencies=[Depends(require_editor)])
+async def read_drafts() -> list[str]:
+    return ["A draft"]
+
+
+@router.get("/claims")
+async def read_claims(user: CurrentUser) -> dict[str, object]:
+    return dict(user.claims)
+
+
+def make_container(**options: Any) -> Container:
+    settings = {"signing_secret": "a secret of more than thirty-two bytes"}
+    return Container(
+        settings=Settings(**options.pop("settings", settings)),
+        storage=InMemoryStorage(),
+        hasher=InstantPasswordHasher(),
+        **options,
+    )
+
+
+@pytest.fixture
+def container() -> Container:
+    return make_container(scopes=SCOPES)
+
+
+@pytest.fixture
+def app(container: Container) -> FastAPI:
+    app = create_app(container)
+    app.include_router(router)
+    return app
+
+
+@pytest.fixture
+def client(app: FastAPI, container: Container) -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        assert client.portal is not None
+        client.portal.call(lambda: container.seed_storage()(users=2, orders=2, password=PASSWORD))
+        yield client
+
+
+def sign_in(client: TestClient, **form: str) -> httpx2.Response:
+    return client.post("/login", data={"username": "user1", "password": PASSWORD, **form})
+
+
+def bearer(answer: httpx2.Response) -> dict[str, str]:
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_declared_scope_is_granted_and_required(client: TestClient) -> None:
+    reading = sign_in(client, scope="notes:read")
+    assert reading.json()["scope"] == "notes:read"
+    assert client.get("/notes", headers=bearer(reading)).json() == ["Water the plants"]
+    refused = client.post("/notes", headers=bearer(reading))
+    assert refused.status_code == 403
+    assert refused.json()["scope"] == "notes:write"
+    assert client.get("/orders", headers=bearer(reading)).status_code == 403
+
+
+def test_sign_in_without_a_scope_grants_every_scope(client: TestClient) -> None:
+    answer = sign_in(client)
+    every = "account notes:read notes:write orders:read orders:write"
+    assert answer.json()["scope"] == every
+    assert client.post("/notes", headers=bearer(answer)).json() == "written by 1"
+    form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+    refreshed = client.post("/login", data=form)
+    assert refreshed.json()["scope"] == every
+    form["refresh_token"] = refreshed.json()["refresh_token"]
+    narrowed = client.post("/login", data={**form, "scope": "notes:read"})
+    assert narrowed.json()["scope"] == "notes:read"
+
+
+def test_undeclared_scope_is_not_granted(client: TestClient) -> None:
+    answer = sign_in(client, scope="notes:delete")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+    assert answer.json()["detail"].endswith(
+        "available: account notes:read notes:write orders:read orders:write."
+    )
+
+
+def test_scope_of_a_session_limits_its_refreshes(client: TestClient) -> None:
+    token = sign_in(client, scope="notes:read").json()["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token, "scope": "notes:write"}
+    answer = client.post("/login", data=form)
+    assert answer.json()["detail"].endswith("available: notes:read.")
+
+
+def test_metadata_and_document_list_declared_scopes(client: TestClient) -> None:
+    metadata = client.get("/.well-known/oauth-authorization-server").json()
+    assert set(SCOPES) < set(metadata["scopes_supported"])
+    document = client.get("/openapi.json").json()
+    flow = document["components"]["securitySchemes"]["password"]["flows"]["password"]
+    assert flow["scopes"].items() > SCOPES.items()
+    assert document["paths"]["/notes"]["get"]["security"] == [
+        {"password": ["notes:read"]}, {"bearer": []},
+    ]  # fmt: skip
+    scope = document["components"]["schemas"]["LoginForm"]["properties"]["scope"]
+    assert re.search(scope["pattern"], "notes:read orders:write")
+    assert not re.search(scope["pattern"], "notes:delete")
+    assert scope["examples"] == ["account notes:read notes:write orders:read orders:write"]
+
+
+def test_declared_scopes_of_an_application_stay_its_own(client: TestClient) -> None:
+    other = TestClient(create_app(make_container()))
+    flow = other.get("/openapi.json").json()["components"]["securitySchemes"]["password"]["flows"]
+    assert not SCOPES.keys() & flow["password"]["scopes"].keys()
+    assert client.get("/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda app: app.include_router(router),
+        lambda app: app.include_router(router, prefix="/api", dependencies=[authenticated]),
+        lambda app: app.mount("/api", mounted()),
+        lambda app: app.get("/notes", dependencies=[Depends(read_note)])(lambda: "x"),
+        lambda app: app.websocket("/notes")(listen),
+    ],
+    ids=["a router", "a prefix", "a mounted application", "a dependency", "a WebSocket"],
+)
+def test_undeclared_scope_of_a_route_is_refused_at_the_start(add: Any) -> None:
+    app = create_app(make_container(scopes={"notes:write": "Write your notes"}))
+    add(app)
+    with pytest.raises(UndeclaredScope) as refusal, TestClient(app):
+        pass
+    assert re.fullmatch(
+        r"(GET|WebSocket) (/api)?/notes requires the scope notes:read, which is not declared;"
+        r" correct its name, or declare it with a description:"
+        r' create\(scopes=\{"notes:read": "…"}\)',
+        str(refusal.value),
+    )
+
+
+def mounted() -> FastAPI:
+    app = FastAPI()
+    app.include_router(router)
+    return app
+
+
+async def read_note(user: Annotated[Caller, authorized("notes:read")]) -> int:
+    return user.id
+
+
+async def listen(socket: Annotated[Caller, authorized("notes:read")]) -> None:
+    """Stand for a route that is not called."""
+
+
+def test_undeclared_scope_is_an_error_in_an_application_that_was_not_started() -> None:
+    container = make_container(
+        settings={
+            "signing_secret": "only for tests, but 32 bytes or more",
+            "revocation": "until-expiry",
+        }
+    )
+    app = create_app(container)
+    app.include_router(router)
+    token = container.tokens().issue(Caller(UserId(1), "tests")).value
+    client = TestClient(app, raise_server_exceptions=False)
+    answer = client.get("/notes", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("scopes", "reason"),
+    [
+        ({"notes read": "Read"}, "the scope 'notes read' must have printable ASCII characters"),
+        ({"": "Read"}, "the scope '' must have"),
+        ({'say"': "Read"}, "must have printable ASCII"),
+        ({"account": "Mine"}, "the scope account exists already; choose another name"),
+        ({"notes:read": " "}, "the scope notes:read needs a description"),
+        ({f"scope-{i}": "x" for i in range(40)}, "more than 255 characters together"),
+    ],
+)
+def test_unusable_declaration_is_refused(scopes: dict[str, str], reason: str) -> None:
+    with pytest.raises(InvalidScopeDeclaration, match=re.escape(reason)):
+        create_app(make_container(scopes=scopes))
+
+
+def test_create_takes_scopes(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("ORDERGATE_HOME", str(tmp_path))
+    app = asgi.create(scopes=SCOPES)
+    flow = app.openapi()["components"]["securitySchemes"]["password"]["flows"]["password"]
+    assert flow["scopes"].items() > SCOPES.items()
+
+
+# Claims
+
+
+def test_route_decides_by_the_claims_of_the_token(client: TestClient) -> None:
+    own = bearer(sign_in(client))
+    claims = client.get("/claims", headers=own).json()
+    assert (claims["sub"], claims["iss"]) == ("1", "http://127.0.0.1:8000")
+    assert client.get("/drafts", headers=own).status_code == 403
+
+
+def test_tokens_of_another_issuer_have_declared_scopes_and_claims() -> None:
+    with running_issuer() as issuer:
+        settings = {"jwks_url": issuer.url, "issuer": issuer.name, "audience": AUDIENCE}
+        app = create_app(
+            make_container(settings=settings, scopes={**SCOPES, "x" * 300: "A long name"})
+        )
+        app.include_router(router)
+        token = issuer.token(scope="openid notes:read", roles=["editor"], tenant="acme")
+        other = issuer.token(scope="openid", roles=["reader"])
+        with TestClient(app) as client:
+            as_editor = {"Authorization": f"Bearer {token}"}
+            as_reader = {"Authorization": f"Bearer {other}"}
+            assert client.get("/notes", headers=as_editor).status_code == 200
+            assert client.get("/notes", headers=as_reader).status_code == 403
+            assert client.post("/notes", headers=as_editor).status_code == 403
+            assert client.get("/drafts", headers=as_editor).json() == ["A draft"]
+            assert client.get("/drafts", headers=as_reader).status_code == 403
+            claims = client.get("/claims", headers=as_editor).json()
+            document = client.get("/openapi.json").json()
+    assert (claims["tenant"], claims["sub"]) == ("acme", "auth0|alice")
+    assert document["paths"]["/notes"]["get"]["security"] == [{"bearer": ["notes:read"]}]
