@@ -1,14 +1,17 @@
 """The application: routers, middleware and handlers around the services."""
 
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.access_check import check_access
+from ordergate.entrypoints.http.application import Application
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.declared_scopes import require_declared_scopes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
@@ -45,7 +48,7 @@ def create_app(services: Services) -> FastAPI:
         require_declared_scopes(app.routes, known_scopes)
         return services.running_service()
 
-    app = FastAPI(
+    app = Application(
         title="Ordergate",
         version=version("ordergate"),
         summary="Who is asking, and which orders are theirs.",
@@ -71,8 +74,16 @@ def create_app(services: Services) -> FastAPI:
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
+    app.surrounding = tuple(_list_surrounding(settings))
+    install_error_handlers(app, check_access)
+    install_openapi(app, settings, known_scopes)
+    return app
+
+
+def _list_surrounding(settings: Settings) -> Iterator[Middleware]:
+    """Yield the middleware around every other part, from the innermost."""
     if settings.cors_origins:
-        app.add_middleware(
+        yield Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["DELETE", "GET", "POST", "PUT"],
@@ -94,14 +105,11 @@ def create_app(services: Services) -> FastAPI:
             ],
         )
     oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()
-    app.add_middleware(EdgeMiddleware, oauth_paths=oauth_paths)
+    yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths)
     if settings.trusted_proxies:
         trusted = trusted_hosts(settings.trusted_proxies)
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
-        app.add_middleware(BoundedForwarding)
-    install_error_handlers(app, check_access)
-    install_openapi(app, settings, known_scopes)
-    return app
+        yield Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+        yield Middleware(BoundedForwarding)
 
 
 def _list_routers(settings: Settings) -> list[APIRouter]:

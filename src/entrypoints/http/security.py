@@ -8,6 +8,7 @@ from fastapi.params import Security
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
+from ordergate.application.errors import ApplicationError
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import BUILT_IN_SCOPES, Scope
 from ordergate.entrypoints.http.declared_scopes import UndeclaredScope
@@ -16,6 +17,7 @@ from ordergate.entrypoints.http.problems.catalog import (
     REPEATED_AUTHORIZATION,
     insufficient_scope,
 )
+from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.fields import field_values
 from ordergate.entrypoints.http.services import get_services
@@ -47,10 +49,14 @@ class _BearerAuthentication(SecurityBase):
     ) -> Caller:
         """Return the caller if the token has every scope of the route.
 
-        Raises a problem 400, 401 or 403, and errors of `IdentifyCaller`.
+        Raises a `ProblemError`: 400, 401, 403, or 503 if the caller cannot be identified.
         """
         response.headers["Cache-Control"] = "private, no-store"
-        caller = await get_services(request).identify_caller()(_bearer_token(request))
+        token = _bearer_token(request)
+        try:
+            caller = await get_services(request).identify_caller()(token)
+        except ApplicationError as error:
+            raise ProblemError(to_problem(error)) from error
         if not caller.scope.issuperset(needed.scopes):
             known = get_services(request).known_scopes()
             for scope in needed.scopes:

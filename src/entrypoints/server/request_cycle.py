@@ -8,7 +8,13 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGIReceiveCallable,
+        ASGIReceiveEvent,
+        ASGISendCallable,
+        Scope,
+    )
 
 
 class BoundedFlow(FlowControl):
@@ -38,6 +44,23 @@ class BreakableCycle(RequestResponseCycle):
         self._refuse = refuse
         self.keep_alive = False
         self.message_event.set()
+
+    async def run_asgi(self, app: "ASGI3Application") -> None:
+        """Run the application, and keep the connection after an error that it has answered.
+
+        The application logs such an error before it raises it again.
+        """
+
+        async def run(
+            scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+        ) -> None:
+            try:
+                await app(scope, receive, send)
+            except Exception:
+                if not self.response_complete:
+                    raise
+
+        await super().run_asgi(run)
 
     async def receive(self) -> "ASGIReceiveEvent":
         """Return the next event."""

@@ -48,7 +48,8 @@ def guide(tmp_path: Path) -> Path:
     """Write every module of the page to a file of the name in its first line."""
     modules = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in modules] == [
-        "notes.py", "before.py", "after.py", "mine.py", "scoped.py", "editors.py", "test_notes.py",
+        "notes.py", "before.py", "after.py", "mine.py", "scoped.py", "editors.py",
+        "own_errors.py", "test_notes.py",
     ]  # fmt: skip
     for name, code in modules:
         (tmp_path / name).write_text(code)
@@ -137,6 +138,29 @@ def test_claims_of_the_guide_decide(alice: Path, start: Start) -> None:
         ]
     assert [answer.status_code for answer in answers] == [200, 403, 403]
     assert answers[0].json() == ["A draft in acme"]
+
+
+def test_own_error_answers_of_the_guide_are_sent(alice: Path, start: Start) -> None:
+    with (alice / "own_errors.py").open("a") as module:
+        module.write(
+            "from ordergate.entrypoints.http.security import CurrentUser\n"
+            "@app.get('/mine/{number}')\n"
+            "async def mine(number: int, user: CurrentUser) -> None:\n"
+            "    raise OutOfStock if number else RuntimeError\n"
+        )
+    server = start("own_errors:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=server.url) as client:
+        headers = sign_in(client)
+        assert client.get("/nowhere").json() == {"code": "Not Found"}
+        assert client.get("/mine/1").json() == {"code": "token-required"}
+        wrong = client.get("/mine/1", headers={"Authorization": "Bearer x"})
+        assert (wrong.status_code, wrong.json()) == (401, {"code": "invalid-token"})
+        assert "invalid_token" in wrong.headers["www-authenticate"]
+        assert client.get("/mine/1", headers=headers).json() == {"code": "out-of-stock"}
+        mistakes = client.get("/mine/x", headers=headers)
+        assert mistakes.json() == {"code": "invalid", "mistakes": 1}
+        bug = client.get("/mine/0", headers=headers)
+        assert (bug.status_code, bug.json()["id"]) == (500, bug.headers["x-request-id"])
 
 
 def test_tests_of_the_guide_pass(guide: Path) -> None:

@@ -4,10 +4,13 @@ from contextlib import suppress
 
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 
+from ordergate.entrypoints.http.problems.catalog import TOO_LARGE
 from ordergate.entrypoints.http.requests.fields import field_values
+
+_PLAIN_TEXT = frozenset(PlainTextResponse("Content Too Large").raw_headers)
 
 
 class BodyLimit(RequestBodyLimitMiddleware):
@@ -26,9 +29,31 @@ class BodyLimit(RequestBodyLimitMiddleware):
             lengths = field_values(HTTPConnection(scope), b"content-length")
             with suppress(ValueError):  # that is the server's to refuse
                 if any(int(length) > self.max_body_size for length in lengths):
-                    await Response(status_code=413)(scope, receive, send)
+                    await _answer_too_large(scope, receive, send)
                     return
+            send = _replacing_plain_text(scope, receive, send)
         await super().__call__(scope, receive, send)
+
+
+async def _answer_too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = TOO_LARGE.response(scope.get("state", {}).get("request_id", ""))
+    await answer(scope, receive, send)
+
+
+def _replacing_plain_text(scope: Scope, receive: Receive, send: Send) -> Send:
+    """Replace Starlette's own 413, which no handler of exceptions sees."""
+    replaced = False
+
+    async def replacing(message: Message) -> None:
+        nonlocal replaced
+        if message["type"] == "http.response.start" and message["status"] == TOO_LARGE.status:
+            replaced = _PLAIN_TEXT.issuperset(message["headers"])
+            if replaced:
+                await _answer_too_large(scope, receive, send)
+        if not replaced:
+            await send(message)
+
+    return replacing
 
 
 def _has_no_body(scope: Scope) -> bool:

@@ -1,23 +1,16 @@
-"""The request id, security headers and problems of every answer."""
+"""The request id and the security headers of every answer."""
 
 import asyncio
-import errno
 import logging
 import re
 from collections.abc import Collection, Iterable
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordergate.application.random_numbers import random_128_bits
-from ordergate.entrypoints.http.problems.catalog import INTERNAL, NO_DESCRIPTORS, SHUTTING_DOWN
-from ordergate.entrypoints.http.problems.problem import (
-    MEDIA_TYPE,
-    OAUTH_MEDIA_TYPE,
-    Problem,
-    problem_for_status,
-)
+from ordergate.entrypoints.http.problems.catalog import INTERNAL, SHUTTING_DOWN
+from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, OAUTH_MEDIA_TYPE, Problem
 from ordergate.entrypoints.http.requests.request_heads import head_problem
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -34,8 +27,8 @@ _RAW_HEADERS = [
     for name, value in {**HEADERS, "Cache-Control": "no-store"}.items()
 ]
 _ID = b"x-request-id"
-_FIRST_ERROR = 400
-_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+_PROBLEM = (b"content-type", MEDIA_TYPE.encode())
+_OAUTH_PROBLEM = (b"content-type", OAUTH_MEDIA_TYPE.encode())
 
 _log = logging.getLogger("ordergate.http")
 
@@ -44,10 +37,10 @@ class EdgeMiddleware:
     """The outermost middleware.
 
     The request id is the client's `X-Request-ID` (1 to 64 letters, digits, `.`, `_`, `-`) or a new
-    one. It is returned, logged and part of every problem. An unexpected exception is logged and
-    answered as 500, or as 503 for a lack of file descriptors. A request that a shutdown interrupts
-    is answered as 503. Errors of another form become problems. A malformed head reaches no other
-    layer. The problems of `oauth_paths` have the media type of OAuth2's errors.
+    one. It is returned, logged and part of every problem. An unexpected exception is logged, and
+    raised again after its answer, for the server and for error reporters. A request that a shutdown
+    interrupts is answered as 503. A malformed head reaches no other layer. The problems of
+    `oauth_paths` have the media type of OAuth2's errors. Other answers only gain headers.
     """
 
     def __init__(self, app: ASGIApp, oauth_paths: Collection[str] = ()) -> None:
@@ -62,8 +55,7 @@ class EdgeMiddleware:
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        media_type = OAUTH_MEDIA_TYPE if path in self._oauth_paths else MEDIA_TYPE
-        answer = _Answer(send, request_id, media_type)
+        answer = _Answer(send, request_id, is_oauth=path in self._oauth_paths)
         if problem := head_problem(scope):
             await answer.send_problem(problem)
             return
@@ -75,69 +67,45 @@ class EdgeMiddleware:
             if answer.started:
                 raise
             await answer.send_problem(SHUTTING_DOWN)
-        except Exception as error:
+        except Exception:
             where = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
             _log.exception("unexpected_error", extra=where)
-            if answer.started:
-                raise
-            await answer.send_problem(NO_DESCRIPTORS if _lacks_descriptors(error) else INTERNAL)
+            if not answer.started:
+                await answer.send_problem(INTERNAL)
+            raise
 
 
 class _Answer:
     """An answer that is sent."""
 
-    __slots__ = ("_media_type", "_replaced", "_request_id", "_send", "started")
+    __slots__ = ("_is_oauth", "_request_id", "_send", "started")
 
-    def __init__(self, send: Send, request_id: str, media_type: str) -> None:
+    def __init__(self, send: Send, request_id: str, *, is_oauth: bool) -> None:
         self._send = send
-        self._media_type = media_type
+        self._is_oauth = is_oauth
         self._request_id = request_id
-        self._replaced = False
         self.started = False
 
     async def send(self, message: Message) -> None:
-        if self._replaced:
-            return
         if message["type"] == "http.response.start":
             self.started = True
-            status = message["status"]
-            if status >= _FIRST_ERROR:
-                headers = Headers(raw=list(message["headers"]))
-                if headers.get("content-type") != MEDIA_TYPE:
-                    self._replaced = True
-                    kept = {k: v for k, v in headers.items() if not k.startswith("content-")}
-                    await self.send_problem(problem_for_status(status, kept))
-                    return
-                message["headers"] = [
-                    (name, self._media_type.encode() if name == b"content-type" else value)
-                    for name, value in message["headers"]
-                ]
             message["headers"] = self._completed(message["headers"])
         await self._send(message)
 
     async def send_problem(self, problem: Problem) -> None:
-        response = problem.response(self._request_id, self._media_type)
-        start = {
-            "status": response.status_code,
-            "headers": self._completed(response.raw_headers),
-        }
-        await self._send({"type": "http.response.start", **start})
+        response = problem.response(self._request_id)
+        start = {"status": response.status_code, "headers": response.raw_headers}
+        await self.send({"type": "http.response.start", **start})
         await self._send({"type": "http.response.body", "body": response.body})
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         completed = [header for header in headers if header[0] != _ID]
+        if self._is_oauth and _PROBLEM in completed:
+            completed[completed.index(_PROBLEM)] = _OAUTH_PROBLEM
         names = [name for name, _ in completed]
         completed.append((_ID, self._request_id.encode()))
         completed += [header for header in _RAW_HEADERS if header[0] not in names]
         return completed
-
-
-def _lacks_descriptors(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _request_id(scope: Scope) -> str:

@@ -38,6 +38,7 @@ from ordergate.entrypoints.http.problems.catalog import (
     NO_DESCRIPTORS,
     REPEATED_AUTHORIZATION,
     SHUTTING_DOWN,
+    TOO_LARGE,
     TOO_MANY_FIELDS,
     insufficient_scope,
 )
@@ -46,7 +47,6 @@ from ordergate.entrypoints.http.problems.problem import (
     OAUTH_MEDIA_TYPE,
     ProblemDetails,
     invalid_parameter,
-    problem_for_status,
 )
 
 TAGS = [
@@ -122,7 +122,7 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
     everywhere = problems(
         MALFORMED,
         INVALID_HOST,
-        problem_for_status(413),
+        TOO_LARGE,
         _STRAY_PARAMETER,
         HEAD_TOO_LARGE,
         TOO_MANY_FIELDS,

@@ -41,6 +41,7 @@ from ordergate.entrypoints.http.problems.problem import (
     Problem,
     invalid_header,
     oauth_problem,
+    problem_for_status,
 )
 
 MAX_FLAWS = 8
@@ -61,6 +62,8 @@ HEAD_TOO_LARGE = Problem(
 TOO_MANY_FIELDS = Problem(
     431, f"The request has more than {MAX_HEAD_FIELDS} header fields.", "headers-too-large"
 )
+
+TOO_LARGE = problem_for_status(413)
 
 INTERNAL = Problem(500, INTERNAL_DETAIL)
 

@@ -1,14 +1,16 @@
 """The handlers that answer errors as problems."""
 
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -22,6 +24,7 @@ from ordergate.domain.errors import DomainError, InvalidTransition
 from ordergate.entrypoints.http.problems.catalog import (
     INTERNAL,
     MAX_FLAWS,
+    NO_DESCRIPTORS,
     PROBLEMS,
     invalid_scope,
 )
@@ -30,9 +33,14 @@ from ordergate.entrypoints.http.problems.problem import (
     ProblemError,
     invalid_parameter,
     problem_for_status,
+    reason_phrase,
 )
 
+_FIRST_ERROR = 400
+_NOT_ALLOWED = HTTPStatus.METHOD_NOT_ALLOWED
 _FIRST_OF_OURS = 500
+
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 
 _MAX_NAME_LENGTH = 64
 
@@ -53,11 +61,29 @@ def to_problem(error: Exception) -> Problem:
             return error.problem
         case RequestValidationError():
             return _invalid_parameters(error)
-        case HTTPException():
-            return problem_for_status(error.status_code, dict(error.headers or {}), error.detail)
+        case StarletteHTTPException():
+            return _describe_status(error)
         case DomainError():
             return _broken_rule(error)
-    return INTERNAL
+    return NO_DESCRIPTORS if _lacks_descriptors(error) else INTERNAL
+
+
+def _describe_status(error: StarletteHTTPException) -> Problem:
+    """Return the problem of a status, which a route has raised as FastAPI's exception."""
+    status, headers = error.status_code, dict(error.headers or {})
+    if not isinstance(error, HTTPException):
+        return problem_for_status(status, headers, error.detail)
+    phrase = reason_phrase(status)
+    is_default = error.detail in {StarletteHTTPException(status).detail, phrase}
+    return Problem(status, f"{phrase}." if is_default else error.detail, headers=headers)
+
+
+def _lacks_descriptors(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _broken_rule(error: DomainError) -> Problem:
@@ -129,19 +155,23 @@ def _allowed(request: Request) -> str:
 def _is_malformed_request(error: Exception) -> bool:
     """Return whether an error may precede the dependencies of a route."""
     return isinstance(error, RequestValidationError) or (
-        isinstance(error, HTTPException) and error.status_code in _MALFORMED
+        isinstance(error, StarletteHTTPException) and error.status_code in _MALFORMED
     )
 
 
 def install_error_handlers(
     app: FastAPI, check_access: Callable[[Request], Awaitable[None]]
 ) -> None:
-    """Answer every expected error as a problem.
+    """Answer errors as problems. The adopter may register other handlers.
 
-    The edge middleware answers unexpected ones. Errors that the caller did not cause are logged
-    with their reason, which the answer hides. `check_access` raises errors of authentication, which
-    precede mistakes in parameters and bodies.
+    An `HTTPException` whose detail is no text stays as FastAPI writes it, and so does one without
+    an error's status. Expected errors that the caller did not cause are logged with their reason,
+    which the answer hides; the edge middleware logs the unexpected ones. `check_access` raises
+    errors of authentication, which precede mistakes in parameters and bodies.
     """
+
+    async def answer_unexpected(request: Request, error: Exception) -> Response:
+        return to_problem(error).response(request.state.request_id)
 
     async def answer(request: Request, error: Exception) -> Response:
         if _is_malformed_request(error):
@@ -149,18 +179,21 @@ def install_error_handlers(
                 await check_access(request)
             except (ApplicationError, ProblemError) as refusal:
                 error = refusal
+        if isinstance(error, StarletteHTTPException) and not _may_be_problem(error):
+            return await http_exception_handler(request, error)
         problem, request_id = to_problem(error), request.state.request_id
-        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        if type(error) is StarletteHTTPException and problem.status == _NOT_ALLOWED:
             problem = replace(problem, headers={"Allow": _allowed(request)})
         if problem.status >= _FIRST_OF_OURS:
+            cause = error.__cause__ if isinstance(error, ProblemError) else None
             _log.error(
                 "request_failed",
                 extra={
                     "request_id": request_id,
                     "method": request.method,
                     "path": request.url.path,
-                    "error": type(error).__name__,
-                    "reason": str(error),
+                    "error": type(cause or error).__name__,
+                    "reason": str(cause or error),
                 },
             )
         return problem.response(request_id)
@@ -170,6 +203,11 @@ def install_error_handlers(
         DomainError,
         ProblemError,
         RequestValidationError,
-        HTTPException,
+        StarletteHTTPException,
     ):
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(Exception, answer_unexpected)
+
+
+def _may_be_problem(error: StarletteHTTPException) -> bool:
+    return error.status_code >= _FIRST_ERROR and isinstance(error.detail, str)

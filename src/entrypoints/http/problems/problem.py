@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
@@ -67,12 +68,19 @@ class Problem:
         )
 
 
-class ProblemError(Exception):
-    """An error that only the HTTP side knows: of headers, forms or OAuth2 requests."""
+class ProblemError(HTTPException):
+    """An error that only the HTTP side knows: of headers, forms or OAuth2 requests.
+
+    An application without a handler for it, such as a mounted one, answers the status, the headers
+    and the detail.
+    """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
+        super().__init__(problem.status, problem.detail, problem.headers)
         self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem.detail
 
 
 class InvalidParameter(BaseModel):
