@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import httpx2
 import pytest
 
-from tests.support.http_client import problem
+from tests.support.command import PASSWORD
+from tests.support.http_client import place_order, problem, sign_in
 
 
 @pytest.mark.parametrize(
@@ -16,7 +18,7 @@ async def test_unknown_path_is_answered_with_a_problem(
     client: httpx2.AsyncClient, address: str
 ) -> None:
     response = await client.get(httpx2.URL(str(client.base_url).rstrip("/") + address))
-    assert response.status_code == (422 if address == "/docs/secret" else 404)
+    assert response.status_code == 404
     problem(response)
 
 
@@ -86,6 +88,42 @@ async def test_answers_have_security_headers(client: httpx2.AsyncClient, address
     assert headers["x-frame-options"] == "DENY"
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "server" not in headers
+
+
+OF_EVERY_ANSWER = {
+    "cache-control", "content-length", "content-security-policy", "content-type", "date", "pragma",
+    "referrer-policy", "vary", "x-content-type-options", "x-frame-options",
+}  # fmt: skip
+"""Headers that the document does not describe for each operation."""
+
+
+async def test_headers_of_answers_are_those_of_the_document(client: httpx2.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    account = {"username": f"user-{uuid4().hex}", "password": PASSWORD}
+    registered = await client.post("/users", json=account)
+    tokens = await client.post("/login", data=account)
+    user = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+    placed = await place_order(client, user)
+    await place_order(client, user)
+    order = placed.headers["location"]
+    etag = {"If-None-Match": placed.headers["etag"]}
+    answers = {
+        "/users": registered,
+        "/login": tokens,
+        "/orders": placed,
+        "/orders/{id}": await client.get(order, headers=user),
+        "/order": await client.get(f"/order?id={placed.json()['id']}", headers=user | etag),
+        "/orders/{id}/cancel": await client.post(f"{order}/cancel", headers=user),
+        "/me": await client.get("/me", headers=user),
+        "/sessions/{id}": await client.delete("/sessions/current", headers=user),
+        "/revoke": await client.post("/revoke", data={"token": "unknown"}),
+    }
+    answers["list"] = await client.get("/orders?limit=1", headers=await sign_in(client))
+    for path, answer in answers.items():
+        operation = paths["/orders" if path == "list" else path][answer.request.method.lower()]
+        documented = operation["responses"][str(answer.status_code)]["headers"]
+        sent = answer.headers.keys() - OF_EVERY_ANSWER
+        assert sent == {name.lower() for name in documented}, path
 
 
 @pytest.mark.parametrize("address", ["/livez", "/readyz"])

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ordergate.application.errors import (
     AccountHasOpenOrders,
@@ -15,7 +15,13 @@ from ordergate.application.errors import (
 from ordergate.domain import user as domain
 from ordergate.domain.errors import WeakPassword
 from ordergate.domain.user import MAX_ID, MAX_PASSWORD_BYTES
-from ordergate.entrypoints.http.openapi.responses import INT64, problems, with_example
+from ordergate.entrypoints.http.openapi.responses import (
+    INT64,
+    document_answer,
+    header,
+    problems,
+    with_example,
+)
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
@@ -31,6 +37,8 @@ _options: dict[str, Any] = {
 sign_up = APIRouter(**_options)
 router = APIRouter(**_options)
 
+_REGISTERED: dict[str, JsonValue] = {"id": 3, "username": "alice"}
+_LOCATION = header("The address of the account for its user.", "/me")
 _TOO_SHORT = to_problem(WeakPassword("A password must have at least 15 characters."))
 _Username = Annotated[str, Field(min_length=1, max_length=256)]
 _Password = Annotated[
@@ -94,7 +102,8 @@ class User(BaseModel):
     name="register_user",
     summary="Register an account",
     status_code=201,
-    responses=problems(UsernameTaken, *BODY_PROBLEMS, _TOO_SHORT, Throttled, Overloaded),
+    responses=problems(UsernameTaken, *BODY_PROBLEMS, _TOO_SHORT, Throttled, Overloaded)
+    | document_answer(201, "The account is registered.", _REGISTERED, Location=_LOCATION),
 )
 async def register_user(
     new: NewUser, request: Request, origin: RequestOrigin, response: Response
@@ -105,7 +114,9 @@ async def register_user(
     return User.from_domain(user)
 
 
-@router.get("/me", name="get_account", summary="Read your account")
+@router.get(
+    "/me", name="get_account", summary="Read your account", response_description="Your account."
+)
 async def get_account(user: AccountHolder, request: Request) -> User:
     """Return your account."""
     return User.from_domain(await get_services(request).get_account()(user=user.id))
@@ -116,6 +127,7 @@ async def get_account(user: AccountHolder, request: Request) -> User:
     name="change_password",
     summary="Change your password",
     status_code=204,
+    response_description="The password is changed.",
     responses=problems(WrongPassword, *BODY_PROBLEMS, _TOO_SHORT, Throttled, Overloaded),
 )
 async def change_password(
@@ -134,6 +146,7 @@ async def change_password(
     name="close_account",
     summary="Close your account",
     status_code=204,
+    response_description="The account is closed.",
     responses=problems(WrongPassword, *BODY_PROBLEMS, AccountHasOpenOrders, Throttled, Overloaded),
 )
 async def close_account(

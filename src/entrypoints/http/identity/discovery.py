@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ordergate.domain.signing_keys import KeySchedule
+from ordergate.entrypoints.http.openapi.responses import with_example
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import get_services
 
@@ -22,28 +23,43 @@ class JwkSetResponse(JSONResponse):
 class JwkSet(BaseModel):
     """Public keys (RFC 7517, section 5)."""
 
-    keys: list[dict[str, str]] = Field(
-        description="Empty if a secret signs the tokens.",
-        examples=[
-            [
-                {
-                    "kty": "EC",
-                    "crv": "P-256",
-                    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-                    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-                    "kid": "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",
-                    "alg": "ES256",
-                    "use": "sig",
-                }
-            ]
-        ],
+    model_config = with_example(
+        keys=[
+            {
+                "kty": "EC",
+                "crv": "P-256",
+                "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+                "kid": "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",
+                "alg": "ES256",
+                "use": "sig",
+            }
+        ]
     )
+
+    keys: list[dict[str, str]] = Field(description="Empty if a secret signs the tokens.")
+
+
+_METADATA: dict[str, JsonValue] = {
+    "issuer": "https://orders.example",
+    "token_endpoint": "https://orders.example/login",
+    "revocation_endpoint": "https://orders.example/revoke",
+    "jwks_uri": f"https://orders.example{_JWKS}",
+    "service_documentation": "https://orders.example/docs",
+    "scopes_supported": ["account", "orders:read", "orders:write"],
+    "response_types_supported": ["none"],
+    "grant_types_supported": ["password", "refresh_token"],
+    "token_endpoint_auth_methods_supported": ["none"],
+    "revocation_endpoint_auth_methods_supported": ["none"],
+}
 
 
 class ServerMetadata(BaseModel):
     """Metadata for OAuth2 clients (RFC 8414, section 2)."""
 
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
+    model_config = ConfigDict(
+        json_schema_extra={"additionalProperties": True, "examples": [_METADATA]}
+    )
 
     issuer: str = Field(description="The issuer, as in the claim iss of tokens.")
     token_endpoint: str
@@ -63,6 +79,7 @@ class ServerMetadata(BaseModel):
     _JWKS,
     name="jwks",
     summary="Read the public keys",
+    response_description="The public keys.",
     response_class=JwkSetResponse,
 )
 async def jwks(request: Request, response: Response) -> JwkSet:
@@ -78,6 +95,7 @@ async def jwks(request: Request, response: Response) -> JwkSet:
     "/.well-known/oauth-authorization-server",
     name="server_metadata",
     summary="Read the metadata for OAuth2 clients",
+    response_description="The metadata.",
 )
 async def server_metadata(request: Request, response: Response) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""

@@ -38,7 +38,6 @@ UNSUPPORTED_GRANT_TYPE = oauth_problem(
     "unsupported_grant_type",
     "The only grant types here are password and refresh_token.",
 )
-MISSING_FIELD = missing_field("username").problem
 
 
 class Tokens(BaseModel):
@@ -63,6 +62,8 @@ class Tokens(BaseModel):
 
 class Revoked(BaseModel):
     """An empty object. RFC 7009 (section 2.2) has clients ignore it; some require JSON."""
+
+    model_config = with_example()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,11 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     "/login",
     name="login",
     summary="Sign in, or renew a session",
-    response_description="Tokens",
+    response_description="The tokens.",
     responses=problems(
         InvalidCredentials,
         InvalidGrant,
-        MISSING_FIELD,
+        missing_field("username").problem,
         UNSUPPORTED_GRANT_TYPE,
         InvalidScope,
         INVALID_CLIENT,
@@ -159,9 +160,13 @@ async def login(
     "/revoke",
     name="revoke",
     summary="Revoke a token",
-    response_description="The session of the token has ended, or the token was unknown",
+    response_description="The session of the token has ended, or the token was unknown.",
     responses=problems(
-        UnsupportedTokenType, InvalidGrant, MISSING_FIELD, INVALID_CLIENT, NOT_A_FORM
+        UnsupportedTokenType,
+        InvalidGrant,
+        missing_field("token").problem,
+        INVALID_CLIENT,
+        NOT_A_FORM,
     ),
     openapi_extra=document_form(RevokeForm),
 )

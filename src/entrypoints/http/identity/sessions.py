@@ -70,6 +70,7 @@ class Session(BaseModel):
     "/sessions",
     name="list_sessions",
     summary="List your active sessions",
+    response_description="Your active sessions.",
     responses=problems(TooManyRequests),
 )
 async def list_sessions(user: AccountHolder, request: Request) -> list[Session]:
@@ -83,6 +84,7 @@ async def list_sessions(user: AccountHolder, request: Request) -> list[Session]:
     name="end_session",
     summary="End one of your sessions",
     status_code=204,
+    response_description="The session has ended.",
     responses=problems(SessionNotFound, invalid_parameter(("path", "id", _RULE))),
 )
 async def end_session(
@@ -105,7 +107,13 @@ async def end_session(
     await get_services(request).end_session()(session, user=user.id, origin=origin)
 
 
-@router.delete("/sessions", name="end_sessions", summary="End all your sessions", status_code=204)
+@router.delete(
+    "/sessions",
+    name="end_sessions",
+    summary="End all your sessions",
+    status_code=204,
+    response_description="All your sessions have ended.",
+)
 async def end_sessions(user: AccountHolder, request: Request, origin: RequestOrigin) -> None:
     """End all your sessions, including this one."""
     await get_services(request).end_all_sessions()(user=user.id, origin=origin)

@@ -1,5 +1,6 @@
 """The parts of the OpenAPI document that routes declare: answers, problems and headers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ConfigDict, JsonValue
@@ -54,10 +55,22 @@ def header_parameter(name: str, description: str, example: str, **schema: str) -
     }
 
 
-def with_headers(status: int, description: str, **headers: dict[str, Any]) -> Responses:
-    """Document a successful answer and its headers."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return {status: {"description": description, "headers": named}}
+def document_answer(
+    status: int,
+    description: str,
+    example: Mapping[str, JsonValue] | None = None,
+    **headers: dict[str, Any],
+) -> Responses:
+    """Document an answer that is no error.
+
+    `example` replaces the example of the schema.
+    """
+    answer: dict[str, Any] = {"description": description}
+    if headers:
+        answer["headers"] = {name.replace("_", "-"): value for name, value in headers.items()}
+    if example:
+        answer["content"] = {"application/json": {"example": example}}
+    return {status: answer}
 
 
 def merge_responses(responses: Responses, added: Responses) -> None:

@@ -28,19 +28,46 @@ def show_examples(document: dict[str, Any]) -> None:
     """Repeat the first example of a schema where clients look for it.
 
     Swagger UI, Postman and Bruno read the examples of parameters and of media types, and overlook
-    those of schemas.
+    those of schemas. The members of an example are in the order of the schema; pydantic sorts them.
     """
     schemas = document["components"]["schemas"]
+    for schema in schemas.values():
+        if "examples" in schema:
+            schema["examples"] = [_arrange(each, schema, schemas) for each in schema["examples"]]
     for _, operation in walk_operations(document):
         places = list(operation.get("parameters", ()))
         for part in (operation.get("requestBody", {}), *operation["responses"].values()):
             places += part.get("content", {}).values()
         for place in places:
-            schema = place.get("schema", {})
-            named = schemas.get(schema.get("$ref", "").rpartition("/")[2], {})
-            examples = schema.get("examples") or named.get("examples")
-            if examples and place.keys().isdisjoint({"example", "examples"}):
-                place["example"] = examples[0]
+            found = _find_example(place.get("schema", {}), schemas)
+            if found is not None and place.keys().isdisjoint({"example", "examples"}):
+                place["example"] = found
+
+
+def _find_example(schema: dict[str, Any], schemas: dict[str, Any]) -> object:
+    """Return the first example of a schema; that of a list has one item."""
+    if examples := schema.get("examples") or _resolve(schema, schemas).get("examples"):
+        first: object = examples[0]
+        return first
+    item = _find_example(schema["items"], schemas) if "items" in schema else None
+    return None if item is None else [item]
+
+
+def _arrange(value: object, schema: dict[str, Any], schemas: dict[str, Any]) -> object:
+    """Order the members of a value like the properties of its schema."""
+    named = _resolve(schema, schemas)
+    if isinstance(value, list):
+        return [_arrange(each, named.get("items", {}), schemas) for each in value]
+    if not isinstance(value, dict):
+        return value
+    properties = named.get("properties", {})
+    names = dict.fromkeys([*filter(value.__contains__, properties), *value])
+    return {name: _arrange(value[name], properties.get(name, {}), schemas) for name in names}
+
+
+def _resolve(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    named: dict[str, Any] = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return named
 
 
 def share_bodies(document: dict[str, Any]) -> None:

@@ -17,9 +17,18 @@ from ordergate.application.errors import (
 from ordergate.application.ports.orders import Position
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain import order as domain
-from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.domain.order import OrderId
-from ordergate.entrypoints.http.openapi.responses import header, problems, with_headers
+from ordergate.entrypoints.http.openapi.responses import problems
+from ordergate.entrypoints.http.orders.answers import (
+    CANCELLED,
+    LISTED,
+    NOT_CANCELLED,
+    PLACED,
+    READ,
+    TOO_MUCH,
+    UNCHANGED,
+    WRONG_LINE,
+)
 from ordergate.entrypoints.http.orders.cursor import INVALID_CURSOR, CursorsInUse, OrderFilters
 from ordergate.entrypoints.http.orders.new_order import NewOrder, to_order_lines
 from ordergate.entrypoints.http.orders.parameters import (
@@ -32,11 +41,9 @@ from ordergate.entrypoints.http.orders.parameters import (
     PlacedFrom,
 )
 from ordergate.entrypoints.http.orders.schemas import Order, OrderPage
-from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import (
     CONDITION_HEADERS,
-    ETAG,
     EXCLUDED,
     UNTAGGED,
     WEAK_TAG,
@@ -55,16 +62,6 @@ router = APIRouter(
 )
 
 _DEFAULT_LIMIT = 50
-_NOT_CANCELLED = to_problem(
-    InvalidTransition("The order is shipped; it may become delivered, not cancelled.")
-)
-_WRONG_LINE = invalid_parameter(
-    ("body", "lines.0", "An amount in JPY must have at most 0 decimal places.")
-)
-_TOO_MUCH = to_problem(InvalidMoney("An amount must be between 0 and 2^63-1 minor units."))
-_LOCATION = header("The address of the order.", "/orders/6021338105430031")
-_LINK = header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ…>; rel="next"')
-_UNCHANGED = with_headers(304, "The order has not changed.", ETag=ETAG)
 
 
 def _order_path(order: domain.Order) -> str:
@@ -90,8 +87,8 @@ def _describe_reading(place: str) -> dict[str, Any]:
         "responses": problems(
             OrderNotFound, OrderChanged, WEAK_TAG, invalid_parameter((place, "id", ID_RULE))
         )
-        | with_headers(200, "The order.", ETag=ETAG)
-        | _UNCHANGED,
+        | READ
+        | UNCHANGED,
         "openapi_extra": CONDITION_HEADERS,
     }
 
@@ -143,12 +140,12 @@ async def _read_order(
         *BODY_PROBLEMS,
         MALFORMED_KEY,
         IdempotencyKeyReused,
-        _WRONG_LINE,
-        _TOO_MUCH,
+        WRONG_LINE,
+        TOO_MUCH,
         OrderIdTaken,
         TooManyRequests,
     )
-    | with_headers(201, "The order is placed.", Location=_LOCATION, ETag=ETAG),
+    | PLACED,
     openapi_extra=KEY_HEADER,
 )
 async def place_order(
@@ -173,8 +170,7 @@ async def _read_filters(
     "/orders",
     name="list_orders",
     summary="List your orders",
-    responses=problems(INVALID_CURSOR, TooManyRequests)
-    | with_headers(200, "A page of your orders, newest first.", Link=_LINK),
+    responses=problems(INVALID_CURSOR, TooManyRequests) | LISTED,
 )
 async def list_orders(
     request: Request,
@@ -218,10 +214,10 @@ async def list_orders(
         TooManyRequests,
         WEAK_TAG,
         EXCLUDED,
-        _NOT_CANCELLED,
+        NOT_CANCELLED,
         invalid_parameter(("path", "id", ID_RULE)),
     )
-    | with_headers(200, "The order, cancelled.", ETag=ETAG),
+    | CANCELLED,
     openapi_extra=CONDITION_HEADERS,
 )
 async def cancel_order(

@@ -35,7 +35,7 @@ EXAMPLE_LINE: dict[str, Any] = {
     "quantity": 1,
     "unit_price": "64.00",
 }
-_ORDER: dict[str, Any] = {
+EXAMPLE_ORDER: dict[str, Any] = {
     "id": 1,
     "status": "paid",
     "placed_at": "2026-01-01T09:00:01Z",
@@ -62,7 +62,7 @@ class OrderLine:
 class Order:
     """An order. Amounts are decimal strings with the decimal places of `currency`."""
 
-    __pydantic_config__ = with_example(**_ORDER)
+    __pydantic_config__ = with_example(**EXAMPLE_ORDER)
 
     id: Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra=INT64)]
     status: Annotated[
@@ -101,7 +101,7 @@ class Order:
 class OrderPage:
     """A page of your orders, newest first."""
 
-    __pydantic_config__ = with_example(orders=[_ORDER], next_cursor="AQ…")
+    __pydantic_config__ = with_example(orders=[EXAMPLE_ORDER], next_cursor="AQ…")
 
     orders: list[Order]
     next_cursor: Annotated[

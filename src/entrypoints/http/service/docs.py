@@ -1,16 +1,17 @@
 """`GET /docs`: Swagger UI on the OpenAPI document, from files served here, with no other host."""
 
+from http import HTTPStatus
 from importlib.resources import files
-from typing import Literal
 
 import fastapi_swagger.resources
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
 _ASSETS = StaticFiles(directory=str(files(fastapi_swagger.resources)))
+_FILES = {"swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"}
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -75,10 +76,10 @@ async def start() -> Response:
 
 
 @router.get("/docs/{asset}")
-async def asset(
-    asset: Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"], request: Request
-) -> Response:
+async def asset(asset: str, request: Request) -> Response:
     """Return a file of Swagger UI, or 304 when the browser has it."""
+    if asset not in _FILES:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
     response = await _ASSETS.get_response(asset, request.scope)
     response.headers["Cache-Control"] = "public, max-age=86400"
     return response

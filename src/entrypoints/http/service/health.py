@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from ordergate.entrypoints.http.openapi.responses import with_example
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import get_services
 
@@ -14,16 +15,28 @@ router = APIRouter(tags=["health"], route_class=StrictQueryRoute)
 class Health(BaseModel):
     """A sign of life."""
 
+    model_config = with_example(status="ok")
+
     status: Literal["ok"]
 
 
-@router.get("/livez", name="livez", summary="Check that the process runs")
+@router.get(
+    "/livez",
+    name="livez",
+    summary="Check that the process runs",
+    response_description="The process runs.",
+)
 async def livez() -> Health:
     """Use no other part of the service. If this fails, restart the process."""
     return Health(status="ok")
 
 
-@router.get("/readyz", name="readyz", summary="Check that the service can answer")
+@router.get(
+    "/readyz",
+    name="readyz",
+    summary="Check that the service can answer",
+    response_description="The service can answer.",
+)
 async def readyz(request: Request) -> Health:
     """Ask the storage. At a 503, send requests to another process."""
     services = get_services(request)

@@ -206,6 +206,41 @@ def test_parameters_and_bodies_have_examples(operations: dict[str, dict[str, Any
     assert lacking == {("GET /orders", "cursor")}  # a cursor comes from the service
 
 
+def test_successful_answers_have_descriptions_and_true_examples(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    schemas = document["components"]["schemas"]
+    examples: dict[str, Any] = {}
+    for name, operation in operations.items():
+        [(_, answer)] = [each for each in operation["responses"].items() if each[0][0] == "2"]
+        assert re.fullmatch(r"[A-Z].*\.", answer["description"]), name
+        for content in answer.get("content", {}).values():
+            schema, example = content["schema"], content["example"]
+            if schema.get("type") == "array":
+                schema, (example,) = schema["items"], example
+            examples[name] = example
+            members = schemas[schema["$ref"].rpartition("/")[2]]["properties"]
+            assert list(example) == list(members), name
+    assert len(examples) == len(operations) - 4  # a 204 has no body
+    placed = operations["POST /orders"]["responses"]["201"]["headers"]["Location"]["example"]
+    assert placed == f"/orders/{examples['POST /orders']['id']}"
+    assert examples["POST /orders"]["status"] == "placed"
+    assert examples["POST /orders/{id}/cancel"]["status"] == "cancelled"
+    body = operations["POST /users"]["requestBody"]["content"]["application/json"]["example"]
+    assert examples["POST /users"]["username"] == body["username"]
+
+
+@pytest.mark.parametrize(("name", "form"), [("login", "LoginForm"), ("revoke", "RevokeForm")])
+def test_example_of_a_missing_field_names_a_field_of_the_form(
+    document: dict[str, Any], name: str, form: str
+) -> None:
+    answer = document["paths"][f"/{name}"]["post"]["responses"]["400"]["$ref"].rpartition("/")[2]
+    content = document["components"]["responses"][answer]["content"]["application/json"]
+    detail = content["examples"]["invalid-request"]["value"]["detail"]
+    [field] = re.findall("The form field (.*) is missing", detail)
+    assert field in document["components"]["schemas"][form]["properties"]
+
+
 def test_addresses_come_from_the_issuer(document: dict[str, Any]) -> None:
     assert document["servers"] == [{"url": "https://api.example.com/shop"}]
     flow = document["components"]["securitySchemes"]["password"]["flows"]["password"]
