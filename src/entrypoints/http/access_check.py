@@ -7,7 +7,7 @@ from fastapi.security import SecurityScopes
 from starlette.routing import Match
 
 from ordergate.entrypoints.http.requests.dependants import list_scopes, walk_dependants
-from ordergate.entrypoints.http.security import AUTHENTICATED, bearer_authentication
+from ordergate.entrypoints.http.security import AUTHENTICATED, BearerScheme
 
 
 async def check_access(request: Request) -> None:
@@ -15,16 +15,13 @@ async def check_access(request: Request) -> None:
 
     FastAPI reads the body of a request before it runs the dependencies of the route.
     """
-    if AUTHENTICATED in request.scope or bearer_authentication in request.app.dependency_overrides:
+    if AUTHENTICATED in request.scope:
         return
     dependant = _get_dependant(request)
-    needed = [
-        SecurityScopes(list_scopes(each))
-        for each in (walk_dependants(dependant) if dependant else ())
-        if each.call is bearer_authentication
-    ]
-    for scopes in needed:
-        await bearer_authentication(request, Response(), scopes)
+    overridden = request.app.dependency_overrides
+    for each in walk_dependants(dependant) if dependant else ():
+        if isinstance(each.call, BearerScheme) and each.call not in overridden:
+            await each.call(request, Response(), SecurityScopes(list_scopes(each)))
 
 
 def _get_dependant(request: Request) -> Dependant | None:

@@ -1,5 +1,6 @@
 """The caller of a request: bearer token, scopes, and `CurrentUser`."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated
 
 from fastapi import Request, Response
@@ -25,15 +26,17 @@ from ordergate.entrypoints.http.services import get_services
 AUTHENTICATED = "ordergate.authenticated"
 """The key in the scope of a request whose token was accepted."""
 
+OPTIONAL = "optional"
+"""The scheme of routes for anonymous callers, which the document of an application replaces."""
 
-class _BearerAuthentication(SecurityBase):
-    """Identifies the caller by `Authorization: Bearer` (RFC 6750, section 2.1).
 
-    FastAPI calls it for each request of a protected route, and documents it as the OAuth2 password
-    flow, which is the Authorize button of `/docs`.
+class BearerScheme(SecurityBase, ABC):
+    """`Authorization: Bearer` (RFC 6750, section 2.1), as the OAuth2 password flow.
+
+    FastAPI calls it for each request of a protected route, and documents it. The flow is the
+    Authorize button of `/docs`.
     """
 
-    scheme_name = "password"
     model = OAuth2(
         flows=OAuthFlows(
             password=OAuthFlowPassword(
@@ -44,13 +47,18 @@ class _BearerAuthentication(SecurityBase):
         description="Sign in with a user name and a password; leave client id and secret empty.",
     )
 
+    @abstractmethod
     async def __call__(
         self, request: Request, response: Response, needed: SecurityScopes
-    ) -> Caller:
+    ) -> Caller | None:
         """Return the caller if the token has every scope of the route.
 
         Raises a `ProblemError`: 400, 401, 403, or 503 if the caller cannot be identified.
         """
+
+    async def _identify(
+        self, request: Request, response: Response, needed: SecurityScopes
+    ) -> Caller:
         response.headers["Cache-Control"] = "private, no-store"
         token = _bearer_token(request)
         try:
@@ -67,6 +75,32 @@ class _BearerAuthentication(SecurityBase):
         return caller
 
 
+class _BearerAuthentication(BearerScheme):
+    """Requires a token."""
+
+    scheme_name = "password"
+
+    async def __call__(
+        self, request: Request, response: Response, needed: SecurityScopes
+    ) -> Caller:
+        return await self._identify(request, response, needed)
+
+
+class _OptionalAuthentication(BearerScheme):
+    """Accepts requests without credentials too."""
+
+    scheme_name = OPTIONAL
+    auto_error = False
+
+    async def __call__(
+        self, request: Request, response: Response, needed: SecurityScopes
+    ) -> Caller | None:
+        if field_values(request, b"authorization"):
+            return await self._identify(request, response, needed)
+        response.headers.update({"Cache-Control": "private, no-store", "Vary": "Authorization"})
+        return None
+
+
 def _bearer_token(request: Request) -> str:
     given = field_values(request, b"authorization")
     if len(given) > 1:
@@ -79,6 +113,7 @@ def _bearer_token(request: Request) -> str:
 
 
 bearer_authentication = _BearerAuthentication()
+optional_authentication = _OptionalAuthentication()
 
 
 def authorized(*scopes: str) -> Security:
@@ -91,6 +126,9 @@ authenticated = authorized()
 
 CurrentUser = Annotated[Caller, authenticated]
 """For routes that need the caller: `async def mine(user: CurrentUser)`."""
+
+OptionalUser = Annotated[Caller | None, Security(optional_authentication)]
+"""For routes that answer anonymous callers too: `None` is a request without a token."""
 
 OrderReader = Annotated[Caller, authorized(Scope.ORDERS_READ)]
 OrderWriter = Annotated[Caller, authorized(Scope.ORDERS_WRITE)]

@@ -48,7 +48,7 @@ def guide(tmp_path: Path) -> Path:
     """Write every module of the page to a file of the name in its first line."""
     modules = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in modules] == [
-        "notes.py", "before.py", "after.py", "mine.py", "scoped.py", "editors.py",
+        "notes.py", "before.py", "after.py", "mine.py", "greeting.py", "scoped.py", "editors.py",
         "own_errors.py", "test_notes.py",
     ]  # fmt: skip
     for name, code in modules:
@@ -111,6 +111,15 @@ def test_current_user_parameter_provides_the_caller(alice: Path, start: Start) -
     with httpx2.Client(base_url=server.url) as client:
         assert client.get("/my-notes").status_code == 401
         assert client.get("/my-notes", headers=sign_in(client)).json() == ["Water the plants"]
+
+
+def test_optional_user_of_the_guide_may_be_anonymous(alice: Path, start: Start) -> None:
+    server = start("greeting:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=server.url) as client:
+        assert client.get("/greeting").json() == "Hello, guest"
+        assert client.get("/greeting", headers=sign_in(client)).json() == "Hello, user 1"
+        refused = client.get("/greeting", headers={"Authorization": "Bearer expired"})
+    assert refused.status_code == 401
 
 
 def test_scopes_of_the_guide_are_granted_and_required(alice: Path, start: Start) -> None:

@@ -48,6 +48,7 @@ from ordergate.entrypoints.http.problems.problem import (
     ProblemDetails,
     invalid_parameter,
 )
+from ordergate.entrypoints.http.security import OPTIONAL
 
 TAGS = [
     {"name": "authentication", "description": "Sign in, renew a session and revoke a token."},
@@ -188,14 +189,28 @@ def _describe_security(
         flow |= {"tokenUrl": f"{address}/login", "scopes": {**scopes}}
     else:
         schemes.pop("password", None)
+    schemes.pop(OPTIONAL, None)
     for _, operation in walk_operations(document):
-        requirements = operation.setdefault("security", [])
+        requirements = _merge_optional(operation.get("security", []))
         for requirement in list(requirements):
             if "password" in requirement:
                 if settings.issues_tokens:
                     requirements.append({"bearer": []})
                 else:
                     requirement["bearer"] = requirement.pop("password")
+        operation["security"] = requirements
+
+
+def _merge_optional(requirements: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
+    """Replace the optional scheme by a token or nothing, unless the operation requires a token."""
+    required = [each for each in requirements if OPTIONAL not in each]
+    if len(required) == len(requirements):
+        return required
+    return (
+        required
+        if any("password" in each for each in required)
+        else [*required, {}, {"password": []}]
+    )
 
 
 def _use_oauth_media_type(document: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ class StrictJsonRoute(StrictQueryRoute):
         if self.body_field is None:
             return handle
         is_protected = any(
-            isinstance(each.call, SecurityBase) for each in walk_dependants(self.dependant)
+            _requires_credentials(each.call) for each in walk_dependants(self.dependant)
         )
 
         async def handle_strictly(request: Request) -> Response:
@@ -107,6 +107,11 @@ class StrictJsonRoute(StrictQueryRoute):
                 raise
 
         return handle_strictly
+
+
+def _requires_credentials(dependency: object) -> bool:
+    """Return whether a security scheme refuses requests without credentials."""
+    return isinstance(dependency, SecurityBase) and getattr(dependency, "auto_error", True)
 
 
 class _StrictRequest(Request):
