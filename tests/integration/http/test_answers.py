@@ -1,5 +1,6 @@
 """Answers of every route: problems, limits, request ids, headers and health."""
 
+import gzip
 import re
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -59,6 +60,27 @@ async def test_body_size_is_limited(client: httpx2.AsyncClient, address: str, ki
         assert body["detail"] == "The request body is too large."
     response = await client.post(address, content=b"a=" + b"x" * 262_142, headers=headers)
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "body"),
+    [
+        ("/login", "application/x-www-form-urlencoded", b"username=a&password=b"),
+        ("/users", "application/json", b'{"username": "a", "password": "b"}'),
+    ],
+)
+@pytest.mark.parametrize("coding", ["gzip", "identity, br", "Identity"])
+async def test_body_with_a_content_coding_is_refused(
+    client: httpx2.AsyncClient, address: str, kind: str, body: bytes, coding: str
+) -> None:
+    headers = {"Content-Type": kind, "Content-Encoding": coding}
+    content = gzip.compress(body) if coding == "gzip" else body
+    response = await client.post(address, content=content, headers=headers)
+    if coding == "Identity":
+        assert response.status_code in {400, 422}
+        return
+    assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+    assert "without Content-Encoding" in str(problem(response)["detail"])
 
 
 @pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])

@@ -17,6 +17,7 @@ from ordergate.application.errors import (
 )
 from ordergate.entrypoints.http.identity.forms import LoginForm, RevokeForm, document_form
 from ordergate.entrypoints.http.identity.oauth import (
+    ENCODED_FORM,
     FIRST_PARTY,
     INVALID_CLIENT,
     NOT_A_FORM,
@@ -120,6 +121,7 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
         InvalidScope,
         INVALID_CLIENT,
         NOT_A_FORM,
+        ENCODED_FORM,
         Throttled,
         TooManyRequests,
         Overloaded,
@@ -167,6 +169,7 @@ async def login(
         missing_field("token").problem,
         INVALID_CLIENT,
         NOT_A_FORM,
+        ENCODED_FORM,
     ),
     openapi_extra=document_form(RevokeForm),
 )

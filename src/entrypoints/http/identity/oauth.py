@@ -10,7 +10,7 @@ from fastapi import Request
 
 from ordergate.application.errors import InvalidScope
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
-from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.fields import field_values, is_encoded
 
 OAUTH_PATHS = frozenset({"/login", "/revoke"})
 """The addresses whose errors are `application/json` (RFC 6749, 5.2, and RFC 7009, 2.2.1)."""
@@ -34,6 +34,12 @@ INVALID_CLIENT = oauth_problem(
     headers={"WWW-Authenticate": 'Basic realm="ordergate"'},
 )
 NOT_A_FORM = oauth_problem(415, "invalid_request", f"Send the form as {FORM}.")
+ENCODED_FORM = oauth_problem(
+    415,
+    "invalid_request",
+    "Send the form without Content-Encoding.",
+    headers={"Accept-Encoding": "identity"},
+)
 
 
 def invalid_request(detail: str) -> ProblemError:
@@ -51,6 +57,8 @@ async def read_form(request: Request) -> dict[str, str]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:
         raise ProblemError(NOT_A_FORM)
+    if is_encoded(request):
+        raise ProblemError(ENCODED_FORM)
     body = await request.body()
     if len(body) > _MAX_FORM_BYTES:
         raise invalid_request(f"A form must have at most {_MAX_FORM_BYTES} bytes.")

@@ -13,6 +13,7 @@ PROBLEM_SCHEMA = "#/components/schemas/ProblemDetails"
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
 _HEADERS = {
+    "Accept-Encoding": "The content codings that the service reads (RFC 9110, section 12.5.3).",
     "Retry-After": "The number of seconds after which to try again (RFC 9110, section 10.2.3).",
     "WWW-Authenticate": "How to authenticate (RFC 9110, section 11.6.1).",
 }

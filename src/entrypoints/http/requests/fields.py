@@ -12,6 +12,12 @@ def field_values(request: HTTPConnection, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
 
 
+def is_encoded(request: HTTPConnection) -> bool:
+    """Report whether the body has a content coding such as gzip (RFC 9110, 8.4)."""
+    codings = field_values(request, b"content-encoding")
+    return any(coding.strip().lower() != "identity" for coding in codings)
+
+
 def query_parameters(request: HTTPConnection) -> list[tuple[str, str]]:
     """Return the names and values of a query in their order, like Starlette."""
     found: list[tuple[str, str]] | None = request.scope.get(_QUERY)

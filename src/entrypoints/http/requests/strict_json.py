@@ -16,7 +16,7 @@ from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, problem_for_status
 from ordergate.entrypoints.http.requests.conditional import CONDITION_HEADERS
 from ordergate.entrypoints.http.requests.dependants import walk_dependants
-from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.fields import field_values, is_encoded
 from ordergate.entrypoints.http.requests.strict_query import (
     StrictQueryRoute,
     require_known_parameters,
@@ -36,7 +36,10 @@ NOT_JSON = problem_for_status(415, detail=f"Send the body as {_JSON}.")
 MALFORMED_JSON = Problem(
     400, "The JSON body is broken at line 1, column 1: Expecting value.", "malformed-json"
 )
-BODY_PROBLEMS = (NOT_JSON, MALFORMED_JSON)
+ENCODED_JSON = problem_for_status(
+    415, {"Accept-Encoding": "identity"}, "Send the body without Content-Encoding."
+)
+BODY_PROBLEMS = (NOT_JSON, ENCODED_JSON, MALFORMED_JSON)
 """The problems that a route with a JSON body documents."""
 EMPTY_BODY = object()
 
@@ -48,7 +51,7 @@ def _malformed(detail: str) -> ProblemError:
 async def read_json(request: Request) -> object:
     """Read a body; return `EMPTY_BODY` for an empty one.
 
-    Raises a problem 415 for another media type, and 400 for malformed JSON.
+    Raises a problem 415 for another media type or a content coding, and 400 for malformed JSON.
     """
     _require_json(request)
     body = await request.body()
@@ -74,9 +77,9 @@ async def read_json(request: Request) -> object:
 class StrictJsonRoute(StrictQueryRoute):
     """For routers whose routes take JSON: `APIRouter(route_class=StrictJsonRoute)`.
 
-    It refuses another media type with 415. It refuses with 400 a body that is not UTF-8, repeated
-    members (RFC 8259, section 4, does not define their meaning), and numbers outside JSON, such as
-    NaN. A protected route reads no body of a request without a token. A route
+    It refuses another media type and content codings with 415. It refuses with 400 a body that is
+    not UTF-8, repeated members (RFC 8259, section 4, does not define their meaning), and numbers
+    outside JSON, such as NaN. A protected route reads no body of a request without a token. A route
     that does not document `CONDITION_HEADERS` evaluates preconditions as for a resource without an
     entity tag.
     """
@@ -144,6 +147,8 @@ def _require_json(request: Request) -> None:
     media_type = next(iter(field_values(request, b"content-type")), "")
     if media_type.partition(";")[0].strip().lower() != _JSON:
         raise ProblemError(NOT_JSON)
+    if is_encoded(request):
+        raise ProblemError(ENCODED_JSON)
 
 
 def _decode(text: str) -> object:
