@@ -30,8 +30,8 @@ PEERS = "bench/requirements.lock"
 SITE = "docs/requirements.lock"
 CLIENTS = "tests/clients/requirements.lock"
 NPM_LOCK = "tests/clients/package-lock.json"
-THEIR_OWN = {"sqlalchemy"}
-"""Packages that fastapi-users needs in other versions than the project."""
+THEIR_OWN = {PEERS: {"sqlalchemy"}, CLIENTS: {"typer"}}
+"""Packages that fastapi-users and openapi-python-client need in other versions than the project."""
 
 
 def asked() -> dict[str, dict[str, Any]]:
@@ -115,9 +115,9 @@ if __name__ == "__main__":
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "uv"], check=True)
         resolve(DEV, "--all-extras", "--upgrade", "pyproject.toml")
         resolve(LOCK, "--extra", "build", "pyproject.toml", constraints=versions())
-        resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN))
+        resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN[PEERS]))
         resolve(SITE, "--group", "docs", constraints=versions())
-        resolve(CLIENTS, "--group", "clients", constraints=versions())
+        resolve(CLIENTS, "--group", "clients", constraints=versions(without=THEIR_OWN[CLIENTS]))
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")
     elif found := named_hosts():

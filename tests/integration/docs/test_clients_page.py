@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.clients.test_generated_clients import TYPESCRIPT
+from tests.clients.test_generated_clients import PYTHON, TYPESCRIPT
 from tests.clients.workshop import PAGE
 from tests.integration.clients.test_python_oauth2_libraries import LIBRARIES
 
@@ -56,7 +56,7 @@ def test_every_section_with_commands_is_run() -> None:
     with_commands = {part.partition("\n")[0] for part in sections if "```sh" in part}
     assert with_commands == {
         *TYPESCRIPT,
-        "openapi-generator for Python",
+        *PYTHON,
         "openapi-generator for other languages",
         "Postman",
     }
