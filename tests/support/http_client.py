@@ -18,6 +18,13 @@ CLIENT_KINDS = ["in process", pytest.param("through a server", marks=pytest.mark
 
 PROBLEM = "application/problem+json"
 
+_METADATA = "http://127.0.0.1:8000/.well-known/oauth-protected-resource"
+
+
+def challenge(reason: str = "") -> str:
+    """Return the header `WWW-Authenticate` of a service with the default issuer."""
+    return f'Bearer realm="ordergate"{reason}, resource_metadata="{_METADATA}"'
+
 
 async def in_process_client() -> httpx2.AsyncClient:
     container = Container(

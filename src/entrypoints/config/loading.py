@@ -42,6 +42,8 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
         problems.append(f"{' and '.join(keys)} exclude each other")
     if "jwks_url" in usable and "issuer" not in given:
         problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
+    if "public_url" in usable and "jwks_url" not in given:
+        problems.append(f"{PREFIX}PUBLIC_URL needs {PREFIX}JWKS_URL; without, ISSUER is this URL")
     settings, flaws = None, {}
     try:
         settings = Settings()

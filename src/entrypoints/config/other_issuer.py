@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings
 
-from ordergate.entrypoints.config.setting_values import Algorithms, JwksUrl
+from ordergate.entrypoints.config.setting_values import Algorithms, JwksUrl, PublicUrl
 
 
 class OtherIssuerSettings(BaseSettings):
@@ -25,6 +25,10 @@ class OtherIssuerSettings(BaseSettings):
     """The signature algorithms that are accepted of another issuer, separated by commas: some of
     RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519 and Ed448.
     Default: all of these."""
+
+    public_url: PublicUrl | None = None
+    """The public URL of this service, if another issuer signs the tokens. Clients then find that
+    issuer by the metadata of RFC 9728. Default: none."""
 
     @property
     def issues_tokens(self) -> bool:

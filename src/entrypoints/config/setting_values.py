@@ -151,6 +151,7 @@ def _algorithm(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
+PublicUrl = Annotated[str, AfterValidator(_issuer)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]
 Folder = Annotated[Path, BeforeValidator(_plain_path)]

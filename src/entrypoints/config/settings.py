@@ -190,6 +190,11 @@ class Settings(OtherIssuerSettings):
         return value
 
     @property
+    def resource(self) -> str | None:
+        """The public URL of this service, as far as it is known."""
+        return self.issuer if self.issues_tokens else self.public_url
+
+    @property
     def storage_url(self) -> str:
         """`database_url`, or that of the embedded database."""
         if self.database_url is None:

@@ -15,6 +15,7 @@ from ordergate.entrypoints.http.application import Application
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.declared_scopes import require_declared_scopes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
+from ordergate.entrypoints.http.identity.discovery import locate_metadata
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
@@ -43,6 +44,7 @@ def create_app(services: Services) -> FastAPI:
     Add routers of your own to the application that is returned; its own routes precede them.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
+    resource = settings.resource
 
     def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
         require_declared_scopes(app.routes, known_scopes)
@@ -59,7 +61,7 @@ def create_app(services: Services) -> FastAPI:
         ),
         openapi_tags=[dict(tag) for tag in TAGS],
         license_info=LICENSE,
-        servers=[{"url": settings.issuer.removesuffix("/")}] if settings.issues_tokens else None,
+        servers=[{"url": resource.removesuffix("/")}] if resource else None,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -75,7 +77,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
     app.surrounding = tuple(_list_surrounding(settings))
-    install_error_handlers(app, check_access)
+    install_error_handlers(app, check_access, locate_metadata(resource) if resource else None)
     install_openapi(app, settings, known_scopes)
     return app
 
@@ -115,7 +117,8 @@ def _list_surrounding(settings: Settings) -> Iterator[Middleware]:
 def _list_routers(settings: Settings) -> list[APIRouter]:
     """Return the routers in the order of the OpenAPI document."""
     if not settings.issues_tokens:
-        return [orders.router, health.router, docs.router]
+        described = [discovery.protected_resource] if settings.resource else []
+        return [orders.router, *described, health.router, docs.router]
     return [
         login.router,
         orders.router,
@@ -123,6 +126,7 @@ def _list_routers(settings: Settings) -> list[APIRouter]:
         accounts.router,
         sessions.router,
         discovery.router,
+        discovery.protected_resource,
         health.router,
         docs.router,
     ]

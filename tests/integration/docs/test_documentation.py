@@ -26,6 +26,7 @@ from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem
 from tests.support.captured_output import run_program
 from tests.support.command import clean_environment, ordergate
+from tests.support.http_client import challenge
 from tests.support.oidc_issuer import AUDIENCE, running_issuer
 from tests.support.security_promises import promised_tests
 from tests.support.server import Start
@@ -82,7 +83,7 @@ def test_notes_of_the_guide_require_a_token_after_the_change(alice: Path, start:
     with httpx2.Client(base_url=server.url) as client:
         refused = client.get("/notes")
         assert refused.status_code == 401
-        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.headers["www-authenticate"] == challenge()
         assert refused.headers["content-type"] == "application/problem+json"
         answer = client.get("/notes", headers=sign_in(client))
         assert answer.json() == ["Water the plants"]

@@ -323,6 +323,39 @@ async def test_openapi_document_has_no_login_with_an_external_issuer(
     assert "issuer-unavailable" in content["application/problem+json"]["examples"]
 
 
+async def test_challenge_names_no_metadata_without_a_public_url(
+    client: httpx2.AsyncClient,
+) -> None:
+    answer = await client.get("/order?id=1")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="ordergate"'
+    assert (await client.get("/.well-known/oauth-protected-resource")).status_code == 404
+
+
+async def test_challenge_leads_to_the_external_issuer_by_the_public_url(issuer: Issuer) -> None:
+    settings = Settings(
+        jwks_url=issuer.url,
+        issuer=issuer.name,
+        audience=AUDIENCE,
+        public_url="https://api.example.com/shop",
+    )
+    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        answer = await client.get("/order?id=1")
+        metadata = await client.get("/.well-known/oauth-protected-resource")
+    assert answer.headers["www-authenticate"] == (
+        'Bearer realm="ordergate", resource_metadata='
+        '"https://api.example.com/.well-known/oauth-protected-resource/shop"'
+    )
+    assert metadata.json() == {
+        "resource": "https://api.example.com/shop",
+        "authorization_servers": [issuer.name],
+        "scopes_supported": ["orders:read", "orders:write"],
+        "bearer_methods_supported": ["header"],
+        "resource_documentation": "https://api.example.com/shop/docs",
+    }
+
+
 # All of it
 
 

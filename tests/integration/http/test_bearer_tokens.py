@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from tests.support.command import PASSWORD
-from tests.support.http_client import problem, sign_in
+from tests.support.http_client import challenge, problem, sign_in
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ async def test_missing_token_gets_a_bare_challenge(
 ) -> None:
     response = await client.get("/order?id=abc", headers=headers)
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == challenge()
     problem(response)
 
 
@@ -34,7 +34,7 @@ async def test_untrusted_token_is_answered_invalid_token(
         "/order?id=1", headers=[(b"Authorization", b"Bearer " + token.encode())]
     )
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert response.headers["www-authenticate"] == challenge(', error="invalid_token"')
     assert problem(response)["error"] == "invalid_token"
 
 
@@ -59,7 +59,7 @@ async def test_repeated_authorization_is_refused(client: httpx2.AsyncClient) -> 
     twice = [("Authorization", token), ("Authorization", token)]
     response = await client.get("/order?id=1", headers=twice)
     assert response.status_code == 400
-    assert response.headers["www-authenticate"] == 'Bearer error="invalid_request"'
+    assert response.headers["www-authenticate"] == challenge(', error="invalid_request"')
     assert problem(response)["error"] == "invalid_request"
     form = {"username": "user1", "password": PASSWORD}
     assert (await client.post("/login", data=form, headers=twice)).status_code == 400

@@ -203,6 +203,24 @@ def test_file_of_settings_is_not_read() -> None:
     assert Settings.model_config.get("secrets_dir") is None
 
 
+def test_public_url_needs_another_issuer() -> None:
+    assert load_problems(PUBLIC_URL="https://api.example") == [
+        "ORDERGATE_PUBLIC_URL needs ORDERGATE_JWKS_URL; without, ISSUER is this URL"
+    ]
+    issuer = {"JWKS_URL": "https://id.example/jwks", "ISSUER": "https://id.example"}
+    assert load_with(**issuer).resource is None
+    url = "https://api.example/shop"
+    assert load_with(PUBLIC_URL=url, **issuer).resource == url
+    assert load_with(ISSUER=url).resource == url
+
+
+@pytest.mark.parametrize("url", ["api.example", "https://api.example?x", "urn:orders", "https://A"])
+def test_public_url_is_a_url(url: str) -> None:
+    issuer = {"JWKS_URL": "https://id.example/jwks", "ISSUER": "https://id.example"}
+    (problem,) = load_problems(PUBLIC_URL=url, **issuer)
+    assert problem.startswith("ORDERGATE_PUBLIC_URL: must be a URL such as")
+
+
 @pytest.mark.parametrize("name", ["HOME", "ISSUER", "PASSWORD_", "JWKS_URL"])
 def test_file_variable_is_for_secrets_only(name: str) -> None:
     (problem,) = load_problems(**{f"{name}_FILE": "/run/secrets/x"})

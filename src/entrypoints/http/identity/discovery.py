@@ -1,17 +1,23 @@
 """`/.well-known/…`: metadata for clients, and keys for other services."""
 
+from urllib.parse import urlsplit
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from ordergate.domain.scope import Scope
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.http.openapi.responses import with_example
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import get_services
 
 _JWKS = "/.well-known/jwks.json"
+_RESOURCE = "/.well-known/oauth-protected-resource"
 
 router = APIRouter(tags=["discovery"], route_class=StrictQueryRoute)
+protected_resource = APIRouter(tags=["discovery"], route_class=StrictQueryRoute)
+"""What remains of discovery when another issuer signs the tokens."""
 
 
 class JwkSetResponse(JSONResponse):
@@ -51,6 +57,14 @@ _METADATA: dict[str, JsonValue] = {
     "grant_types_supported": ["password", "refresh_token"],
     "token_endpoint_auth_methods_supported": ["none"],
     "revocation_endpoint_auth_methods_supported": ["none"],
+    "protected_resources": ["https://orders.example"],
+}
+_RESOURCE_METADATA: dict[str, JsonValue] = {
+    "resource": "https://orders.example",
+    "authorization_servers": ["https://orders.example"],
+    "scopes_supported": ["account", "orders:read", "orders:write"],
+    "bearer_methods_supported": ["header"],
+    "resource_documentation": "https://orders.example/docs",
 }
 
 
@@ -73,6 +87,23 @@ class ServerMetadata(BaseModel):
     grant_types_supported: list[str]
     token_endpoint_auth_methods_supported: list[str]
     revocation_endpoint_auth_methods_supported: list[str]
+    protected_resources: list[str] = Field(
+        description="The identifiers of the services that accept the tokens (RFC 9728, section 4)."
+    )
+
+
+class ResourceMetadata(BaseModel):
+    """Metadata of a service that accepts tokens (RFC 9728, section 2)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"additionalProperties": True, "examples": [_RESOURCE_METADATA]}
+    )
+
+    resource: str = Field(description="The public URL of this service, which identifies it.")
+    authorization_servers: list[str] = Field(description="The issuers of the accepted tokens.")
+    scopes_supported: list[str]
+    bearer_methods_supported: list[str]
+    resource_documentation: str
 
 
 @router.get(
@@ -113,7 +144,37 @@ async def server_metadata(request: Request, response: Response) -> ServerMetadat
         grant_types_supported=["password", "refresh_token"],
         token_endpoint_auth_methods_supported=["none"],
         revocation_endpoint_auth_methods_supported=["none"],
+        protected_resources=[settings.issuer],
     )
+
+
+@protected_resource.get(
+    _RESOURCE,
+    name="resource_metadata",
+    summary="Read the metadata of this service",
+    response_description="The metadata.",
+)
+async def resource_metadata(request: Request, response: Response) -> ResourceMetadata:
+    """Describe this service as a protected resource (RFC 9728)."""
+    response.headers["Cache-Control"] = _caching(get_services(request).key_schedule())
+    settings = get_services(request).settings()
+    resource = settings.resource or ""
+    scopes = set(get_services(request).known_scopes())
+    if not settings.issues_tokens:
+        scopes.discard(Scope.ACCOUNT)  # its routes do not exist
+    return ResourceMetadata(
+        resource=resource,
+        authorization_servers=[settings.issuer],
+        scopes_supported=sorted(scopes),
+        bearer_methods_supported=["header"],
+        resource_documentation=f"{resource.removesuffix('/')}/docs",
+    )
+
+
+def locate_metadata(resource: str) -> str:
+    """Return the URL of a resource's metadata, which has the path last (RFC 9728, section 3.1)."""
+    url = urlsplit(resource)
+    return f"{url.scheme}://{url.netloc}{_RESOURCE}{'' if url.path == '/' else url.path}"
 
 
 def _caching(schedule: KeySchedule) -> str:

@@ -81,18 +81,21 @@ NO_DESCRIPTORS = Problem(
     headers={"Retry-After": "1"},
 )
 
+CHALLENGE = 'Bearer realm="ordergate"'
+"""The value of `WWW-Authenticate` without a reason (RFC 6750, section 3)."""
+
 MISSING_TOKEN = Problem(
     401,
     "Send an access token as Authorization: Bearer; /docs says where tokens come from.",
     "token-required",
-    headers={"WWW-Authenticate": "Bearer"},
+    headers={"WWW-Authenticate": CHALLENGE},
 )
 
 REPEATED_AUTHORIZATION = oauth_problem(
     400,
     "invalid_request",
     "The header Authorization is repeated; send it once.",
-    headers={"WWW-Authenticate": 'Bearer error="invalid_request"'},
+    headers={"WWW-Authenticate": f'{CHALLENGE}, error="invalid_request"'},
 )
 
 
@@ -104,7 +107,7 @@ def insufficient_scope(scopes: Sequence[str]) -> Problem:
         f"The access token lacks the scope {needed}; sign in for that scope.",
         "insufficient-scope",
         {"error": "insufficient_scope", "scope": needed},
-        {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+        {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{needed}"'},
     )
 
 
@@ -124,7 +127,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "The access token is expired or not valid here; sign in again.",
         "invalid-token",
         {"error": "invalid_token"},
-        {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'},
     ),
     IssuerKeysUnavailable: Problem(
         503,

@@ -22,6 +22,7 @@ from ordergate.application.errors import (
 )
 from ordergate.domain.errors import DomainError, InvalidTransition
 from ordergate.entrypoints.http.problems.catalog import (
+    CHALLENGE,
     INTERNAL,
     MAX_FLAWS,
     NO_DESCRIPTORS,
@@ -39,6 +40,7 @@ from ordergate.entrypoints.http.problems.problem import (
 _FIRST_ERROR = 400
 _NOT_ALLOWED = HTTPStatus.METHOD_NOT_ALLOWED
 _FIRST_OF_OURS = 500
+_CHALLENGE_HEADER = "WWW-Authenticate"
 
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 
@@ -140,6 +142,15 @@ def _describe_flaw(flaw: dict[str, Any]) -> str:
     return str(flaw["msg"]) if words is None else words.format(**flaw.get("ctx", {}))
 
 
+def _with_metadata(problem: Problem, url: str) -> Problem:
+    """Add the address of the metadata to our challenge (RFC 9728, section 5.1)."""
+    challenge = problem.headers.get(_CHALLENGE_HEADER, "")
+    if not challenge.startswith(CHALLENGE):
+        return problem
+    challenge = f'{challenge}, resource_metadata="{url}"'
+    return replace(problem, headers={**problem.headers, _CHALLENGE_HEADER: challenge})
+
+
 def _allowed(request: Request) -> str:
     """List all methods of an address; the router lists those of one route."""
     return ", ".join(
@@ -160,14 +171,17 @@ def _is_malformed_request(error: Exception) -> bool:
 
 
 def install_error_handlers(
-    app: FastAPI, check_access: Callable[[Request], Awaitable[None]]
+    app: FastAPI,
+    check_access: Callable[[Request], Awaitable[None]],
+    metadata_url: str | None,
 ) -> None:
     """Answer errors as problems. The adopter may register other handlers.
 
     An `HTTPException` whose detail is no text stays as FastAPI writes it, and so does one without
     an error's status. Expected errors that the caller did not cause are logged with their reason,
     which the answer hides; the edge middleware logs the unexpected ones. `check_access` raises
-    errors of authentication, which precede mistakes in parameters and bodies.
+    errors of authentication, which precede mistakes in parameters and bodies. Their challenge names
+    `metadata_url`.
     """
 
     async def answer_unexpected(request: Request, error: Exception) -> Response:
@@ -184,6 +198,8 @@ def install_error_handlers(
         problem, request_id = to_problem(error), request.state.request_id
         if type(error) is StarletteHTTPException and problem.status == _NOT_ALLOWED:
             problem = replace(problem, headers={"Allow": _allowed(request)})
+        if metadata_url and isinstance(error, ApplicationError | ProblemError):
+            problem = _with_metadata(problem, metadata_url)
         if problem.status >= _FIRST_OF_OURS:
             cause = error.__cause__ if isinstance(error, ProblemError) else None
             _log.error(

@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from tests.support.http_client import challenge
 from tests.support.identity_client import bearer, sign_in
 
 
@@ -23,8 +24,8 @@ async def test_insufficient_scope_is_answered_with_the_missing_scope(
     assert tokens["scope"] == scope
     answer = await client.request(method, address, headers=bearer(tokens))
     assert answer.status_code == 403
-    assert answer.headers["www-authenticate"] == (
-        f'Bearer error="insufficient_scope", scope="{needed}"'
+    assert answer.headers["www-authenticate"] == challenge(
+        f', error="insufficient_scope", scope="{needed}"'
     )
     assert answer.json()["type"] == "urn:problem-type:ordergate:insufficient-scope"
 

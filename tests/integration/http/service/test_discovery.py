@@ -28,7 +28,27 @@ async def test_metadata_describes_this_service(client: httpx2.AsyncClient) -> No
         "grant_types_supported": ["password", "refresh_token"],
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
+        "protected_resources": [here],
     }
+
+
+async def test_resource_metadata_names_the_issuer(client: httpx2.AsyncClient) -> None:
+    refused = await client.get("/orders")
+    address = re.search('resource_metadata="(.*?)"', refused.headers["www-authenticate"])
+    assert address
+    response = await client.get(httpx2.URL(address[1]).path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "public, max-age=300"
+    here = "http://127.0.0.1:8000"
+    assert response.json() == {
+        "resource": here,
+        "authorization_servers": [here],
+        "scopes_supported": ["account", "orders:read", "orders:write"],
+        "bearer_methods_supported": ["header"],
+        "resource_documentation": f"{here}/docs",
+    }
+    assert (await client.get(f"{httpx2.URL(address[1]).path}?page=2")).status_code == 422
 
 
 async def test_metadata_is_valid_for_authlib(

@@ -75,6 +75,7 @@ def test_operations_keep_their_ids_and_order(operations: dict[str, dict[str, Any
         "GET /order": "read_order_by_query",
         "GET /.well-known/jwks.json": "jwks",
         "GET /.well-known/oauth-authorization-server": "server_metadata",
+        "GET /.well-known/oauth-protected-resource": "resource_metadata",
         "GET /livez": "livez",
         "GET /readyz": "readyz",
     }
@@ -265,6 +266,7 @@ def test_protected_operations_take_either_scheme(
     assert public == {
         "POST /login", "POST /revoke", "POST /users", "GET /livez", "GET /readyz",
         "GET /.well-known/jwks.json", "GET /.well-known/oauth-authorization-server",
+        "GET /.well-known/oauth-protected-resource",
     }  # fmt: skip
 
 
@@ -287,6 +289,17 @@ def test_document_of_another_issuer_names_no_sign_in() -> None:
     assert "servers" not in document
     assert list(document["components"]["securitySchemes"]) == ["bearer"]
     assert document["paths"]["/order"]["get"]["security"] == [{"bearer": ["orders:read"]}]
+
+
+def test_document_with_another_issuer_has_the_public_url() -> None:
+    document = make_document(
+        issuer="https://issuer.example.com",
+        jwks_url="https://issuer.example.com/jwks",
+        audience="shop",
+        public_url="https://api.example.com/shop/",
+    )
+    assert document["servers"] == [{"url": "https://api.example.com/shop"}]
+    assert "/.well-known/oauth-protected-resource" in document["paths"]
 
 
 class Note(BaseModel):
