@@ -11,8 +11,8 @@ _FEW = 12
 """An enumeration of so many values is written out where it is used."""
 _RANGES = (
     ("minimum", "maximum", ""),
-    ("minLength", "maxLength", " characters"),
-    ("minItems", "maxItems", " items"),
+    ("minLength", "maxLength", "character"),
+    ("minItems", "maxItems", "item"),
 )
 _COMBINATIONS = {"anyOf": " or ", "oneOf": " or ", "allOf": " and "}
 
@@ -59,7 +59,7 @@ def _kind(schema: Node) -> str:
 
 def _limits(schema: Node) -> list[str]:
     limits = [
-        _range(schema.get(least), schema.get(most)) + unit
+        _range(schema.get(least), schema.get(most), unit)
         for least, most, unit in _RANGES
         if least in schema or most in schema
     ]
@@ -67,13 +67,17 @@ def _limits(schema: Node) -> list[str]:
     return [*limits, f"`{pattern}`"] if pattern else limits
 
 
-def _range(least: float | None, most: float | None) -> str:
+def _range(least: float | None, most: float | None, unit: str) -> str:
     low, high = (None if value is None else f"{int(value):,}" for value in (least, most))
     if low is None:
-        return f"at most {high}"
-    if high is None:
-        return f"at least {low}"
-    return low if low == high else f"{low} to {high}"
+        words = f"at most {high}"
+    elif high is None:
+        words = f"at least {low}"
+    else:
+        words = low if low == high else f"{low} to {high}"
+    if not unit:
+        return words
+    return f"{words} {unit}" if words.split()[-1] == "1" else f"{words} {unit}s"
 
 
 def example(document: Node, schema: Node) -> object:

@@ -214,11 +214,16 @@ def _merge_optional(requirements: list[dict[str, list[str]]]) -> list[dict[str, 
 
 
 def _use_oauth_media_type(document: dict[str, Any]) -> None:
+    """Describe the errors of OAuth2 endpoints as `application/json`.
+
+    A malformed request is left out: the server answers it before it knows the endpoint.
+    """
     for path in OAUTH_PATHS & document["paths"].keys():
         for response in document["paths"][path]["post"]["responses"].values():
             content = response.get("content", {})
             if MEDIA_TYPE in content:
                 content[OAUTH_MEDIA_TYPE] = content.pop(MEDIA_TYPE)
+                content[OAUTH_MEDIA_TYPE]["examples"].pop(MALFORMED.name, None)
 
 
 def _write_exactly(node: object) -> None:

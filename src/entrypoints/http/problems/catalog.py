@@ -53,7 +53,11 @@ MAX_HEAD_BYTES = 65_536
 MAX_HEAD_FIELDS = 100
 """The maximum number of header fields."""
 
-MALFORMED = Problem(400, "This is not a well-formed HTTP/1.1 request.", "malformed-request")
+MALFORMED = Problem(
+    400,
+    "This is not a well-formed HTTP/1.1 request, or its method is unknown.",
+    "malformed-request",
+)
 
 HEAD_TOO_LARGE = Problem(
     431, f"The request line and headers exceed {MAX_HEAD_BYTES} bytes.", "headers-too-large"

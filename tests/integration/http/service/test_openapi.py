@@ -185,6 +185,16 @@ def test_every_operation_lists_its_errors(
         assert ("outcome-unknown" in content["examples"]) is not name.startswith("GET ")
 
 
+def test_malformed_requests_are_described_where_their_media_type_is(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    shared = document["components"]["responses"]
+    for name, operation in operations.items():
+        answer = shared[operation["responses"]["400"]["$ref"].rpartition("/")[2]]
+        [content] = answer["content"].values()
+        assert ("malformed-request" in content["examples"]) is (name not in OAUTH)
+
+
 def test_every_header_of_an_answer_has_a_description(document: dict[str, Any]) -> None:
     headers = [
         (path, name, header)
