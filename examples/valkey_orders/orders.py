@@ -1,150 +1,150 @@
 """Orders in one Valkey, each under a key that begins with its owner."""
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as TimedOut
+from pydantic import TypeAdapter
+from redis import backoff, exceptions
+from redis.asyncio import BlockingConnectionPool, Redis, retry
 
-from ordergate.application.errors import (
-    AccountHasOpenOrders,
-    OrderIdTaken,
-    OutcomeUnknown,
-    RecordUnreadable,
-    StorageUnavailable,
-)
+from ordergate.application import errors
 from ordergate.application.ports.orders import IdempotencyKey, OrderQuery
 from ordergate.application.ports.storage import SeparateOrders
-from ordergate.domain.money import Money
-from ordergate.domain.order import Order, OrderId, OrderLine
+from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import UserId
 
-_SCRIPT = Path(__file__).with_suffix(".lua").read_text()
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+T = TypeVar("T")
+_JSON: TypeAdapter[Order | None] = TypeAdapter(Order | None)
+_time = partial(datetime.isoformat, timespec="microseconds")
+_TIME = 32  # the characters of such a time in UTC, which sorts as text
 _log = logging.getLogger("ordergate.storage")
 
 
 class ValkeyOrderRepository(SeparateOrders):
-    """Calls `orders.lua`: one step for a method, two for `update`."""
+    """Changes orders in transactions, which start again when a watched key changes."""
 
     def __init__(self, url: str) -> None:
-        # The client repeats nothing: a step whose answer was lost may have been done.
-        self._valkey: Any = Redis.from_url(
-            url, decode_responses=True, socket_timeout=5, retry=Retry(NoBackoff(), 0)
-        )
-        self._script: Any = self._valkey.register_script(_SCRIPT)
+        # No lost connection is retried: a change whose answer was lost may have been made.
+        never: Any = retry.Retry(backoff.NoBackoff(), 0, supported_errors=())
+        pool = BlockingConnectionPool.from_url(url, decode_responses=True, retry=never)
+        self._valkey: Any = Redis.from_pool(pool)
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
-        stored = await _read(self._valkey.get(f"{owner}:order:{order_id:019}"))
-        return _decode(owner, order_id, stored) if stored else None
+        return await _run(_get(self._valkey, f"{owner}:order:{order_id}"))
 
     async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         page: list[Order] = []
-        before = query.before
-        newest = f"({_place(before.placed_at, before.id)}" if before else "+"
-        oldest = f"[{_digits(query.since)}" if query.since else "-"
-        while True:
-            wanted = query.limit - len(page)
-            step = self._step("page", owner, query.status or "", newest, oldest, wanted)
-            for place, stored in (found := await _read(step)):
+        before, listed = query.before, f"{owner}:list:{query.status or ''}"
+        newest = f"({_time(before.placed_at)}{before.id:019}" if before else "+"
+        oldest = f"[{_time(query.since)}" if query.since else "-"
+        while (wanted := query.limit - len(page)) and (
+            places := await _run(self._valkey.zrevrangebylex(listed, newest, oldest, 0, wanted))
+        ):
+            newest = f"({places[-1]}"
+            keys = [f"{owner}:order:{int(place[_TIME:])}" for place in places]
+            for key, stored in zip(keys, await _run(self._valkey.mget(keys)), strict=True):
                 try:
-                    page.append(_decode(owner, OrderId(int(place[20:])), stored))
-                except RecordUnreadable as error:
-                    _log.error("%s", error)
-            if len(found) < wanted or len(page) == query.limit:
-                return page
-            newest = f"({found[-1][0]}"
+                    order = _JSON.validate_json(stored)
+                    if order and query.status in {None, order.status}:  # it may have changed
+                        page.append(order)
+                except ValueError:
+                    _log.error("%s is not the JSON of an order", key)
+        return page
 
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
         if order.owner != owner:
             raise ValueError("the order is of another owner")
-        named = (key.value, _digits(key.expires_at)) if key else ("", "")
-        result, *found = await _write(self._step("add", owner, *_row(order), *named))
-        if result == "refused":
-            return None
-        stored = _decode(owner, OrderId(int(found[0])), found[1])
-        if result == "stored" and stored.as_placed != order.as_placed:
-            raise OrderIdTaken
-        return stored
+        at, name = _time(order.placed_at), f"{owner}:key:{key.value if key else ''}"
+
+        async def step(valkey: Any) -> Order | None:
+            refused, known = [value or "" for value in await valkey.mget(f"{owner}:refused", name)]
+            if at < refused:
+                return None
+            if at < known[:_TIME]:
+                return await _get(valkey, f"{owner}:order:{known[_TIME:]}")
+            if stored := await _get(valkey, f"{owner}:order:{order.id}"):
+                if stored.as_placed != order.as_placed:
+                    raise errors.OrderIdTaken
+                return stored
+            _store(valkey, order, new=order)
+            valkey.sadd(f"owners:{order.id}", owner)
+            if key:
+                valkey.set(name, f"{_time(key.expires_at)}{order.id}")
+                valkey.zadd("keys", {name: key.expires_at.timestamp()})
+            return order
+
+        return await self._change(step, f"{owner}:refused", name, f"{owner}:order:{order.id}")
 
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        while stored := await _read(self._valkey.get(f"{owner}:order:{order_id:019}")):
-            order = _decode(owner, order_id, stored)
-            changed = change(order)
-            changed = replace(order, status=changed.status, version=changed.version)
-            place, *row = _row(changed)
-            if await _write(self._step("replace", owner, place, stored, str(order.status), *row)):
-                return changed
-        return None
+        async def step(valkey: Any) -> Order | None:
+            order = await _get(valkey, f"{owner}:order:{order_id}")
+            return _store(valkey, order, new=change(order)) if order else None
+
+        return await self._change(step, f"{owner}:order:{order_id}")
 
     async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
-        before = f"{int(_digits(expired_by)) + 1:020}"
-        return int(await _write(self._step("purge", "", before, limit)))
+        async def step(valkey: Any) -> int:
+            names = await valkey.zrangebyscore("keys", "-inf", expired_by.timestamp(), 0, limit)
+            valkey.multi()
+            for name in names:
+                valkey.zrem("keys", name).delete(name)
+            return len(names)
+
+        return await self._change(step, "keys")
 
     async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
-        found = await _read(self._valkey.smembers(f"owners:{order_id:019}"))
-        return [UserId(int(owner)) for owner in found]
+        return [UserId(int(uid)) for uid in await _run(self._valkey.smembers(f"owners:{order_id}"))]
 
     async def refuse_orders(self, owner: UserId, *, until: datetime) -> None:
-        if not await _write(self._step("refuse", owner, _digits(until))):
-            raise AccountHasOpenOrders
+        async def step(valkey: Any) -> None:
+            if await valkey.scard(f"{owner}:open"):
+                raise errors.AccountHasOpenOrders
+            latest = max(_time(until), await valkey.get(f"{owner}:refused") or "")
+            valkey.multi()
+            valkey.set(f"{owner}:refused", latest)
+
+        await self._change(step, f"{owner}:refused", f"{owner}:open")
 
     async def ping(self) -> None:
-        await _read(self._valkey.ping())
+        await _run(self._valkey.ping())
 
     async def close(self) -> None:
         await self._valkey.aclose()
 
-    def _step(self, name: str, *arguments: object) -> Any:
-        return self._script(args=[name, *map(str, arguments)])
+    async def _change(self, step: Callable[[Any], Awaitable[T]], *watched: str) -> T:
+        changed: Awaitable[T] = self._valkey.transaction(step, *watched, value_from_callable=True)
+        return await _run(changed, lost=errors.OutcomeUnknown)
 
 
-async def _read(answer: Awaitable[Any], lost: type[Exception] = StorageUnavailable) -> Any:
+async def _run(answer: Awaitable[T], lost: type[Exception] = errors.StorageUnavailable) -> T:
     try:
         return await answer
-    except RedisError as error:
-        is_lost = isinstance(error, ConnectionLost | TimedOut)
-        raise (lost if is_lost else StorageUnavailable)(f"Valkey: {error}") from None
+    except exceptions.RedisError as error:
+        is_lost = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
+        raise (lost if is_lost else errors.StorageUnavailable)(f"Valkey: {error}") from None
 
 
-def _write(answer: Awaitable[Any]) -> Awaitable[Any]:
-    return _read(answer, lost=OutcomeUnknown)
-
-
-def _digits(at: datetime) -> str:
-    return f"{(at - _BEGINNING) // _MICROSECOND:020}"
-
-
-def _place(at: datetime, order_id: int) -> str:
-    return f"{_digits(at)}{order_id:019}"
-
-
-def _row(order: Order) -> tuple[str, str, str, int]:
-    lines = [(x.sku, x.name, x.quantity, x.unit_price.minor) for x in order.lines]
-    values = [order.status, _digits(order.placed_at), order.version, order.currency, lines]
-    place = _place(order.placed_at, order.id)
-    return place, json.dumps(values), str(order.status), int(order.is_open)
-
-
-def _decode(owner: UserId, order_id: OrderId, stored: str) -> Order:
+async def _get(valkey: Any, key: str) -> Order | None:
     try:
-        status, at, version, currency, lines = json.loads(stored)
-        made = tuple(OrderLine(sku, name, n, Money(p, currency)) for sku, name, n, p in lines)
-        placed_at = _BEGINNING + int(at) * _MICROSECOND
-        return Order(order_id, owner, status, placed_at, made, version)
-    except (TypeError, ValueError) as error:
-        raise RecordUnreadable(f"order {order_id} of account {owner}", str(error)) from None
+        return _JSON.validate_json(await valkey.get(key) or "null")
+    except ValueError:
+        raise errors.RecordUnreadable(f"record {key}", "not the JSON of an order") from None
+
+
+def _store(valkey: Any, order: Order, *, new: Order) -> Order:
+    place, listed = f"{_time(order.placed_at)}{order.id:019}", f"{order.owner}:list:"
+    changed = replace(order, status=new.status, version=new.version)
+    valkey.multi()
+    valkey.set(f"{order.owner}:order:{order.id}", _JSON.dump_json(changed))
+    valkey.zrem(f"{listed}{order.status}", place)
+    valkey.zadd(listed, {place: 0}).zadd(f"{listed}{changed.status}", {place: 0})
+    (valkey.sadd if changed.is_open else valkey.srem)(f"{order.owner}:open", order.id)
+    return changed

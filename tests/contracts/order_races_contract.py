@@ -1,6 +1,7 @@
 """Race contract of orders: parallel calls, in one process and in two."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -111,3 +112,25 @@ class OrderRacesContract(OrderHooks):
         places = [(order.placed_at, order.id) for order in seen]
         assert places == sorted(set(places), reverse=True)
         assert set(there) <= set(seen)
+
+    async def test_key_that_is_used_again_is_kept_by_parallel_purges(
+        self, orders: OrderRepository
+    ) -> None:
+        await self.place_all(orders, [BOB], [])
+        numbers, later = range(1, MANY + 1), AT + timedelta(days=1)
+        for i in numbers:
+            await orders.add(bobs_order(i), owner=BOB.id, key=a_key(str(i)))
+        async with self.alternate_processes(orders) as repositories:
+
+            async def use_again(i: int, each: OrderRepository) -> None:
+                key = a_key(str(i), later)
+                await each.add(bobs_order(100 + i, later), owner=BOB.id, key=key)
+
+            calls: list[Awaitable[object]] = []
+            for i, each in zip(numbers, repositories, strict=True):
+                calls += [each.purge_expired_keys(expired_by=later, limit=3), use_again(i, each)]
+            await asyncio.gather(*calls)
+        for i in numbers:
+            key = a_key(str(i), later)
+            kept = await orders.add(bobs_order(200 + i, later), owner=BOB.id, key=key)
+            assert kept == bobs_order(100 + i, later)

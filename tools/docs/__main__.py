@@ -22,7 +22,7 @@ from tools.docs.reference import Reference
 ROOT = Path(__file__).parents[2]
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 _COPIED = {".css", ".json", ".png", ".svg"}
-_LANGUAGES = {".py": "python", ".lua": "lua", ".toml": "toml"}
+_LANGUAGES = {".py": "python", ".toml": "toml"}
 
 
 def main(folder: Path) -> None:

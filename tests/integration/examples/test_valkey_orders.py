@@ -1,5 +1,6 @@
 """The example whose orders are in Valkey passes the contracts, and serves over HTTP."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,12 +17,12 @@ from examples.valkey_orders.app import create, purge
 from examples.valkey_orders.orders import ValkeyOrderRepository
 from ordergate.application.errors import OutcomeUnknown, RecordUnreadable, StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery, OrderRepository
-from ordergate.domain.order import OrderId
+from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.contracts.separate_orders_contract import SeparateOrdersContract
-from tests.support.builders import ALICE, a_key, an_order, bobs_order
+from tests.support.builders import ALICE, BOB, a_key, an_order, bobs_order
 from tests.support.command import PASSWORD
 from tests.support.http_client import (
     place_and_get_location,
@@ -30,10 +31,16 @@ from tests.support.http_client import (
     register_new_user,
     sign_in,
 )
+from tests.support.lossy_proxy import LossyProxy
 
 pytestmark = pytest.mark.process
 
 MAX_LINES = 150
+MAX_CONNECTIONS = 50
+
+
+def count_up(order: Order) -> Order:
+    return replace(order, version=order.version + 1)
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +92,11 @@ async def test_unreadable_order_is_left_out_of_pages(
 ) -> None:
     for order_id in (1, 2, 3):
         await orders.add(an_order(order_id), owner=ALICE.id)
-    await orders._valkey.set(f"{ALICE.id}:order:{2:019}", '["paid"]')
+    await orders._valkey.set(f"{ALICE.id}:order:2", '["paid"]')
     page = await orders.list_owned(OrderQuery(limit=2), owner=ALICE.id)
     assert list(page) == [an_order(3), an_order(1)]
-    assert "order 2 of account 1 cannot be read" in caplog.text
-    with pytest.raises(RecordUnreadable, match="order 2 of account 1"):
+    assert "1:order:2 is not the JSON of an order" in caplog.text
+    with pytest.raises(RecordUnreadable, match="record 1:order:2"):
         await orders.get_owned(OrderId(2), owner=ALICE.id)
 
 
@@ -102,6 +109,28 @@ async def test_lost_server_is_reported() -> None:
     with pytest.raises(OutcomeUnknown, match="Valkey: "):
         await orders.add(an_order(), owner=ALICE.id)
     await orders.close()
+
+
+async def test_change_is_made_once_when_its_answer_is_lost(url: str) -> None:
+    async with LossyProxy(url).running() as proxy:
+        orders = ValkeyOrderRepository(proxy.url)
+        proxy.losing_answers_to = b"EXEC"
+        with pytest.raises(OutcomeUnknown, match="Valkey: "):
+            await orders.add(bobs_order(1), owner=BOB.id, key=a_key("k"))
+        assert await orders.get_owned(OrderId(1), owner=BOB.id) == bobs_order(1)
+        proxy.losing_answers_to = b"EXEC"
+        with pytest.raises(OutcomeUnknown):
+            await orders.update(OrderId(1), owner=BOB.id, change=count_up)
+        stored = await orders.get_owned(OrderId(1), owner=BOB.id)
+        assert stored == replace(bobs_order(1), version=2)
+        assert proxy.lost == 2
+        await orders.close()
+
+
+async def test_calls_wait_for_a_connection(orders: ValkeyOrderRepository) -> None:
+    placed = [bobs_order(i) for i in range(1, 201)]
+    assert await asyncio.gather(*(orders.add(o, owner=BOB.id) for o in placed)) == placed
+    assert len(await orders._valkey.client_list()) <= MAX_CONNECTIONS
 
 
 @pytest.fixture
@@ -172,7 +201,7 @@ async def test_account_is_closed_when_its_orders_in_valkey_are_final(
     await shop.post(f"{location}/cancel", headers=carol)
     closed = await shop.request("DELETE", "/me", json=confirmation, headers=carol)
     assert closed.status_code == 204
-    (key,) = await orders._valkey.keys("*:refused:")
+    (key,) = await orders._valkey.keys("*:refused")
     owner = UserId(int(key.partition(":")[0]))
     late = replace(an_order(owner=owner), placed_at=datetime.now(UTC))
     assert await orders.add(late, owner=owner) is None

@@ -8,8 +8,8 @@ import pytest
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at
-from tests.support.postgres_proxy import PostgresProxy
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ async def rival(postgres_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.
 
 
 @pytest.fixture
-async def wire(postgres_url: str) -> AsyncIterator[PostgresProxy]:
-    async with PostgresProxy(postgres_url).running() as wire:
+async def wire(postgres_url: str) -> AsyncIterator[LossyProxy]:
+    async with LossyProxy(postgres_url).running() as wire:
         yield wire
 
 
 @pytest.fixture
-async def wired(wire: PostgresProxy) -> AsyncIterator[SqlStorage]:
+async def wired(wire: LossyProxy) -> AsyncIterator[SqlStorage]:
     storage = SqlStorage(database_at(wire.url))
     await storage.loader.load([ALICE], [])
     yield storage

@@ -15,11 +15,12 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, Username
 from tests.support.builders import ALICE, AT, a_placed_order
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import execute
-from tests.support.postgres_proxy import PostgresProxy, wait_for_blocked_lock
+from tests.support.postgres_waits import wait_for_blocked_lock
 
 
-async def test_read_is_one_round_trip(wired: SqlStorage, wire: PostgresProxy) -> None:
+async def test_read_is_one_round_trip(wired: SqlStorage, wire: LossyProxy) -> None:
     for _ in range(3):
         wire.sent.clear()
         assert await wired.users.find(ALICE.username) == ALICE

@@ -22,8 +22,9 @@ from tests.support.builders import ALICE, AT, a_placed_order
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import execute
-from tests.support.postgres_proxy import ONE, SLEEP, PostgresProxy, eventually
+from tests.support.postgres_waits import ONE, SLEEP, eventually
 
 
 def end_backend(connection: Connection, url: str) -> None:
@@ -93,7 +94,7 @@ async def test_write_happens_once_when_the_connection_is_lost_before_commit(
 
 
 async def test_order_is_placed_once_when_its_commit_is_not_answered(
-    wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
+    wired: SqlStorage, wire: LossyProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
         wire.losing_answers_to = b"COMMIT;"
@@ -104,7 +105,7 @@ async def test_order_is_placed_once_when_its_commit_is_not_answered(
 
 
 async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered(
-    wired: SqlStorage, wire: PostgresProxy
+    wired: SqlStorage, wire: LossyProxy
 ) -> None:
     wire.losing_answers_to = b"COMMIT;"
     with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
@@ -113,7 +114,7 @@ async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered
 
 
 async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered(
-    wired: SqlStorage, wire: PostgresProxy
+    wired: SqlStorage, wire: LossyProxy
 ) -> None:
     container = Container(
         settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
@@ -143,7 +144,7 @@ async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered
 
 
 async def test_order_is_of_unknown_outcome_when_its_retry_fails(
-    wired: SqlStorage, wire: PostgresProxy, rival: "asyncpg.Connection[asyncpg.Record]"
+    wired: SqlStorage, wire: LossyProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
     with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):

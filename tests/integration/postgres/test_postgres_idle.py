@@ -24,8 +24,8 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.builders import ALICE, AT, a_placed_order
 from tests.support.doubles import InstantPasswordHasher
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at
-from tests.support.postgres_proxy import PostgresProxy
 
 POOL_SIZE = 10
 COMMAND_SECONDS = 1.3
@@ -33,8 +33,8 @@ PID = text("SELECT pg_backend_pid()")
 
 
 @pytest.fixture
-async def wire(postgres_url: str) -> AsyncIterator[PostgresProxy]:
-    async with PostgresProxy(postgres_url).running() as wire:
+async def wire(postgres_url: str) -> AsyncIterator[LossyProxy]:
+    async with LossyProxy(postgres_url).running() as wire:
         yield wire
 
 
@@ -52,7 +52,7 @@ async def pid(database: PostgresDatabase) -> int:
     return found
 
 
-async def test_connection_is_not_used_when_it_was_idle_for_too_long(wire: PostgresProxy) -> None:
+async def test_connection_is_not_used_when_it_was_idle_for_too_long(wire: LossyProxy) -> None:
     database = database_at(wire.url, idle_seconds=0)
     storage = SqlStorage(database)
     await fill_pool(database)
@@ -103,7 +103,7 @@ WORK: dict[str, Work] = {
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)
 async def test_work_is_retried_once_when_a_connection_has_gone_silent(
-    wire: PostgresProxy, work: Work
+    wire: LossyProxy, work: Work
 ) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     storage = SqlStorage(database)
@@ -121,7 +121,7 @@ async def test_work_is_retried_once_when_a_connection_has_gone_silent(
 
 
 async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(
-    wire: PostgresProxy,
+    wire: LossyProxy,
 ) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     await fill_pool(database)
@@ -134,7 +134,7 @@ async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(
 
 
 async def test_readiness_is_answered_when_every_connection_has_gone_silent(
-    wire: PostgresProxy,
+    wire: LossyProxy,
 ) -> None:
     database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
     container = Container(

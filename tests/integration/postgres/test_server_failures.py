@@ -18,7 +18,7 @@ from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import OrderId
 from tests.support.builders import ALICE, a_placed_order
 from tests.support.postgres import PostgresServer, database_at, execute
-from tests.support.postgres_proxy import ONE, assert_unavailable_within, eventually
+from tests.support.postgres_waits import ONE, assert_unavailable_within, eventually
 
 
 @pytest.fixture

@@ -15,14 +15,9 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.domain.order import Order, OrderId
 from tests.support.builders import ALICE, a_placed_order
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at
-from tests.support.postgres_proxy import (
-    ONE,
-    SLEEP,
-    PostgresProxy,
-    assert_unavailable_within,
-    eventually,
-)
+from tests.support.postgres_waits import ONE, SLEEP, assert_unavailable_within, eventually
 
 
 async def test_statement_has_a_time_limit(postgres_url: str) -> None:
@@ -121,7 +116,7 @@ async def _refusal(write: "asyncio.Task[object]") -> bool:
     return True
 
 
-async def test_silent_network_is_detected(wire: PostgresProxy) -> None:
+async def test_silent_network_is_detected(wire: LossyProxy) -> None:
     database = database_at(wire.url, statement_seconds=0.3)
     assert await database.read(lambda c: c.scalar(ONE)) == 1
     wire.silent = True

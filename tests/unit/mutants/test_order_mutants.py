@@ -529,6 +529,17 @@ class ForgetsOrdersWithTheirKeys(InMemoryOrderRepository):
         return count
 
 
+@caught_by("test_key_that_is_used_again_is_kept_by_parallel_purges")
+class ForgetsKeysByAnEarlierList(InMemoryOrderRepository):
+    """A key on the list is used again before it is removed."""
+
+    async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
+        keys = self._tables.keys
+        expired = [key for key, (_, at) in keys.items() if at <= expired_by][:limit]
+        await asyncio.sleep(0)
+        return len([key for key in expired if keys.pop(key, None)])
+
+
 # Staff
 
 

@@ -1,25 +1,12 @@
-"""A proxy between a client and PostgreSQL that loses, delays and cuts."""
+"""A proxy between a client and a server that loses, delays and cuts."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-import asyncpg
-import pytest
-from sqlalchemy import text
 
-from ordergate.application.errors import StorageUnavailable
-
-
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():
-            await asyncio.sleep(0.01)
-
-
-class PostgresProxy:
+class LossyProxy:
     """A proxy that counts, drops and delays what passes."""
 
     def __init__(self, url: str) -> None:
@@ -43,7 +30,7 @@ class PostgresProxy:
         return self._parts._replace(netloc=f"{host}:{self._port}").geturl()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["PostgresProxy"]:
+    async def running(self) -> AsyncIterator["LossyProxy"]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         async with server:
@@ -90,20 +77,3 @@ class PostgresProxy:
         await asyncio.gather(*moving, return_exceptions=True)
         back.close()
         to_server.close()
-
-
-async def wait_for_blocked_lock(rival: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await eventually(lambda: rival.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-
-SLEEP = text("SELECT pg_sleep(60)")
-
-
-ONE = text("SELECT 1")
-
-
-async def assert_unavailable_within(seconds: float, work: Awaitable[object], words: str) -> None:
-    began = time.monotonic()
-    with pytest.raises(StorageUnavailable, match=words):
-        await work
-    assert time.monotonic() - began < seconds
