@@ -56,7 +56,7 @@ test-quick: $(READY) ## Run the tests that start no other process: units, contra
 		tests/integration/sqlite/test_sql_storage.py
 
 test-clients: $(READY) $(CLIENTS_READY) ## Generate clients in each language of docs/clients.md, and use them
-	@$(RUN) pytest -n $(WORKERS) tests/clients
+	@$(RUN) pytest -n $(WORKERS) -o faulthandler_timeout=300 tests/clients
 
 check: $(READY) ## Check format, lint, types, import contracts and that the lock is fresh
 	$(RUN) ruff format --check --quiet .
