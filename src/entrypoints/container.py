@@ -92,7 +92,7 @@ from ordergate.entrypoints.factories.tokens import (
 )
 
 if TYPE_CHECKING:  # this import loads an HTTP client
-    from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+    from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 
 
 def _users(storage: Storage) -> UserRepository:
@@ -139,7 +139,7 @@ class Container(containers.DeclarativeContainer):
     throttle: Provider[Throttle] = Singleton(make_throttle, settings)
     signing_keys: Provider[StaticKeys | FileKeyRing] = Singleton(make_signing_keys, settings, clock)
     tokens: Provider[JwtTokenIssuer] = Singleton(make_token_issuer, settings, signing_keys, clock)
-    remote_keys: "Provider[RemoteKeySet]" = Singleton(make_remote_keys, settings)
+    remote_keys: "Provider[dict[str, RemoteKeySet]]" = Singleton(make_remote_keys, settings)
     external_tokens: Provider[TokenVerifier] = Singleton(
         make_external_verifier, settings, remote_keys, users, storage, clock
     )

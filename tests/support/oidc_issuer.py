@@ -19,7 +19,8 @@ class Issuer:
     """Signs with its newest key, and publishes `keys` at `url`; `fetches` counts who asked.
 
     A test may change the `status`, the `headers` and the `body`, or let it `hang` on a request
-    until it is `released`.
+    until it is `released`. `documents` are further answers by their paths; any other path has the
+    keys unless `metadata` was published.
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
@@ -32,6 +33,7 @@ class Issuer:
         self.headers: dict[str, str] = {}
         self.body: bytes | None = None
         self.fetches = 0
+        self.documents: dict[str, object] = {}
         self.hang = False
         self.released = threading.Event()
         self.rotate()
@@ -65,6 +67,30 @@ class Issuer:
         members = {k: v for k, v in header.items() if v is not ...}
         return sign("EdDSA", payload, key=self._key, **members)
 
+    def publish_metadata(
+        self, name: str | None = None, *, path: str | None = None, **changes: object
+    ) -> None:
+        """Take another name below the address, and publish metadata of it."""
+        self.name = self.name if name is None else name
+        below = self.name.removeprefix(self.address).rstrip("/")
+        where = f"{below}/.well-known/openid-configuration" if path is None else path
+        metadata = {"issuer": self.name, "jwks_uri": self.url, **changes}
+        self.documents[where] = {k: v for k, v in metadata.items() if v is not ...}
+
+    def sign(self, claims: dict[str, Any], **header: Any) -> str:
+        """Sign claims as they are."""
+        members = {"kid": self._kid, **header}
+        return sign("EdDSA", json.dumps(claims).encode(), key=self._key, **members)
+
+    def answer_for(self, path: str) -> tuple[int, bytes]:
+        """Return the status and the body for a path."""
+        if path in self.documents:
+            return 200, json.dumps(self.documents[path]).encode()
+        if self.documents and path != "/jwks":
+            return 404, b"{}"
+        self.fetches += 1
+        return self.status, self.answer()
+
     def answer(self) -> bytes:
         return self.body if self.body is not None else json.dumps({"keys": self.keys}).encode()
 
@@ -75,12 +101,12 @@ def running_issuer(port: int = 0) -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            issuer.fetches += 1
+            status, body = issuer.answer_for(self.path)
             if issuer.hang:
                 issuer.released.wait()
-            body = issuer.answer()
+                body = issuer.answer()
             with suppress(ConnectionError):  # the client closed the connection
-                self.send_response(issuer.status)
+                self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **issuer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()

@@ -86,7 +86,8 @@ class Server:
         for line in self.process.stdout:
             self.output.append(line)
             OUTPUT.add(line)
-            if found := LISTENING.search(line):
+            # Later lines may name the addresses of other servers.
+            if not self.url and (found := LISTENING.search(line)):
                 self.url = found[1]
             if self.url:
                 self._listening.set()

@@ -1,15 +1,15 @@
-"""Verification of another issuer's access tokens with its published keys."""
+"""Verification of other issuers' access tokens with their published keys."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
-from ordergate.adapters.tokens.jws import key_id
-from ordergate.adapters.tokens.jwt_token_verifier import (
-    ACCESS_TOKEN_TYPES,
-    Claims,
-    JwtTokenVerifier,
-)
-from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+from ordergate.adapters.tokens.claims import Claims
+from ordergate.adapters.tokens.issuer_profiles import RFC_9068, IssuerProfile
+from ordergate.adapters.tokens.jws import key_id, unverified_issuer
+from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
+from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
+from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import Caller, TokenVerifier
 from ordergate.application.ports.users import UserRepository
@@ -18,48 +18,58 @@ from ordergate.domain.user import UserId
 MAX_KNOWN_SUBJECTS = 10_000
 """The maximum of cached accounts. The cache saves a query for each request."""
 
-ANY_JWT_TYPES = ACCESS_TOKEN_TYPES | {"jwt", "application/jwt", ""}
-"""Values of `typ` from issuers that do not follow RFC 9068; "" is a missing `typ`."""
+_CLIENT_CLAIMS = ("client_id", "azp", "appid", "cid")
+"""The claims that name the client, in their order: RFC 9068, OpenID Connect, Entra, Okta."""
 
 _NO_CLIENT = "external"
 
+_Subject = tuple[str, str, frozenset[str], Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """An issuer by its exact `iss`, its keys, and the form of its tokens."""
+
+    name: str
+    keys: RemoteKeySet
+    profile: IssuerProfile = RFC_9068
+
 
 class ExternalTokenVerifier(TokenVerifier):
-    """Accepts access tokens of another issuer.
+    """Accepts access tokens of other issuers.
 
-    `iss` must equal `issuer`, character for character, and `aud` must contain `audience`.
-    `jwt_type` is the required `typ`: `at+jwt` (RFC 9068), or `jwt`, which also accepts `JWT` and a
-    missing `typ`; then only `aud` distinguishes access tokens from ID tokens. The caller is the
-    account of `sub`, which is created for the first token. The client is `client_id`, or `azp`.
-    Accounts are cached as long as `identity`, that of the storage, is the same.
+    `iss` must equal the name of one of `issuers`, character for character, and the audience must
+    be one of `audiences`. The caller is the account of `sub` with this issuer, which is created for
+    the first token. Accounts are cached as long as `identity`, that of the storage, is the same.
     """
 
     def __init__(
         self,
         *,
-        keys: RemoteKeySet,
+        issuers: Iterable[TrustedIssuer],
         users: UserRepository,
         clock: Clock,
-        issuer: str,
-        audience: str,
+        audiences: Collection[str],
         leeway: timedelta,
-        jwt_type: str,
         identity: Callable[[], Hashable],
     ) -> None:
-        self._keys = keys
+        self._issuers = {issuer.name: issuer for issuer in issuers}
+        self._only = next(iter(self._issuers)) if len(self._issuers) == 1 else None
         self._users = users
-        self._issuer = issuer
         self._identity = identity
-        self._known: dict[str, UserId] = {}
+        self._known: dict[tuple[str, str], UserId] = {}
         self._known_in = identity()
-        self._verifier = JwtTokenVerifier(
-            _subject,
-            clock=clock,
-            issuer=issuer,
-            audience=audience,
-            leeway=leeway,
-            types=ANY_JWT_TYPES if jwt_type == "jwt" else ACCESS_TOKEN_TYPES,
-        )
+        self._verifiers = {
+            issuer.name: JwtTokenVerifier(
+                _subject_reader(issuer.profile),
+                clock=clock,
+                issuer=issuer.name,
+                audiences=audiences,
+                leeway=leeway,
+                profile=issuer.profile,
+            )
+            for issuer in self._issuers.values()
+        }
 
     async def verify(self, token: str) -> Caller:
         """Check signature, type and claims; `InvalidToken` names the first mistake.
@@ -67,29 +77,41 @@ class ExternalTokenVerifier(TokenVerifier):
         Raises `StorageUnavailable` when an account cannot be looked up. A session of the issuer is
         not a session of this service.
         """
-        keys = await self._keys.keys(key_id(token))
-        subject, client_id, scope, read_only = self._verifier.verify(token, keys)
+        issuer = self._only or self._choose_issuer(token)
+        keys = await self._issuers[issuer].keys.keys(key_id(token))
+        subject, client_id, scope, claims = self._verifiers[issuer].verify(token, keys)
         # Last: an invalid token creates no account.
-        return Caller(await self._account(subject), client_id, scope, claims=read_only)
+        return Caller(await self._account(issuer, subject), client_id, scope, claims=claims)
 
-    async def _account(self, subject: str) -> UserId:
+    def _choose_issuer(self, token: str) -> str:
+        """Return the issuer that a token names; its verifier checks whether that is true."""
+        issuer = unverified_issuer(token)
+        if issuer not in self._issuers:
+            raise InvalidToken("iss is another issuer")
+        return issuer
+
+    async def _account(self, issuer: str, subject: str) -> UserId:
         if (identity := self._identity()) != self._known_in:
             self._known, self._known_in = {}, identity
-        known = self._known
-        if subject not in known:
-            user = await self._users.get_or_create_by_subject(self._issuer, subject)
+        known, name = self._known, (issuer, subject)
+        if name not in known:
+            user = await self._users.get_or_create_by_subject(issuer, subject)
             if len(known) >= MAX_KNOWN_SUBJECTS:
                 del known[next(iter(known))]
-            known[subject] = user
-        return known[subject]
+            known[name] = user
+        return known[name]
 
 
-def _subject(claims: Claims) -> tuple[str, str, frozenset[str], Mapping[str, object]]:
-    return claims.subject(), _client_id(claims), claims.scope(), claims.read_only()
+def _subject_reader(profile: IssuerProfile) -> Callable[[Claims], _Subject]:
+    def read(claims: Claims) -> _Subject:
+        scope = profile.read_scope(claims.members)
+        return claims.subject(), _client_id(claims), scope, claims.read_only()
+
+    return read
 
 
 def _client_id(claims: Claims) -> str:
-    for name in ("client_id", "azp"):
+    for name in _CLIENT_CLAIMS:
         if name in claims.members:
             return claims.text(name)
     return _NO_CLIENT

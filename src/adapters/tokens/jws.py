@@ -39,6 +39,18 @@ def key_id(token: str) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
+def unverified_issuer(token: str) -> str | None:
+    """Return the `iss` of an unverified token; never raise."""
+    if len(token) > MAX_TOKEN_LENGTH:
+        return None
+    try:
+        payload = parse_json_object(decode_base64url(token.split(".", 2)[1]))
+    except (ValueError, IndexError):
+        return None
+    issuer = payload.get("iss")
+    return issuer if isinstance(issuer, str) else None
+
+
 def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
     try:
         header_part, payload_part, signature_part = token.split(".")

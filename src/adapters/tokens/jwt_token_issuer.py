@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import jwt
 
-from ordergate.adapters.tokens.jwt_token_verifier import Claims, JwtTokenVerifier
+from ordergate.adapters.tokens.claims import Claims
+from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.keys.key_source import KeySource
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
@@ -40,7 +41,7 @@ class JwtTokenIssuer(TokenIssuer):
             _caller,
             clock=clock,
             issuer=issuer,
-            audience=audience,
+            audiences=frozenset({audience}),
             leeway=leeway,
             # Ended sessions are cached for this lifetime only, even if it was longer before.
             lifetime=lifetime,

@@ -68,7 +68,7 @@ def require_token_issuer() -> Container:
     """Return the container of a service that issues tokens. Raises `Failure` otherwise."""
     container = load_container()
     if not container.settings().issues_tokens:
-        raise Failure("ORDERGATE_JWKS_URL names another issuer, where accounts and keys are kept")
+        raise Failure("the settings name another issuer, where accounts and keys are kept")
     return container
 
 

@@ -31,7 +31,10 @@ from ordergate.entrypoints.server import serving as server
 DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
 
-_IGNORED_BY_DEMO = {"database_url", "issuer", "jwks_url", "signing_key_file", "signing_secret"}
+_IGNORED_BY_DEMO = {
+    *("database_url", "identity_provider", "issuer", "jwks_url"),
+    *("signing_key_file", "signing_secret"),
+}
 _LAST_PORT = 65_535
 
 servers = typer.Typer()

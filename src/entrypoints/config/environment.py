@@ -13,7 +13,10 @@ PREFIX = "ORDERGATE_"
 
 UNSET = {
     "database_url": "ordergate.db in HOME",
+    "jwks_url": "the jwks_uri of the metadata",
+    "jwt_type": "that of IDENTITY_PROVIDER, or at+jwt",
     "jwt_algorithms": "all of these",
+    "scope_claim": "that of IDENTITY_PROVIDER, or scope and scp",
     "throttle_url": "memory of each worker",
 }
 """What is used where a setting is unset and its default is not a value."""
@@ -42,7 +45,7 @@ def is_secret(annotation: object) -> bool:
 
 
 def _describe_default(name: str, field: FieldInfo) -> str:
-    default = field.default
-    if default is None or default == ():
+    default = field.get_default(call_default_factory=True)
+    if default is None or default in ((), {}):
         return UNSET.get(name, "none")
     return str(default).lower() if isinstance(default, bool) else str(default)

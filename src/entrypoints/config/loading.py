@@ -1,18 +1,23 @@
 """Settings read from the environment and checked as a whole, before anything starts."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
+from types import NoneType
 from typing import get_args
 
 from pydantic import ValidationError
 
 from ordergate.entrypoints.config.environment import PREFIX, is_secret, read_environment
+from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.service_links import service_links
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.config.variables import FILE_SUFFIX, read_variable
 
-_WHOSE_KEYS = ("signing_key_file", "signing_secret", "jwks_url")
+_OWN_KEYS = ("signing_key_file", "signing_secret")
+_OTHER_ISSUER = ("identity_provider", "jwks_url")
+_ONLY_FOR_OTHER_ISSUERS = frozenset(OtherIssuerSettings.model_fields) - {*_OTHER_ISSUER}
 _PASSWORD = "PASSWORD"
 """What commands read by themselves with `password_given`, so that no settings object holds it."""
 
@@ -37,13 +42,7 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
     problems += [variable.problem for variable in given.values() if variable.problem]
     if (password := read_variable(os.environ, PREFIX + _PASSWORD)) and password.problem:
         problems.append(password.problem)
-    keys = [given[name].name for name in _WHOSE_KEYS if name in given]
-    if len(keys) > 1:
-        problems.append(f"{' and '.join(keys)} exclude each other")
-    if "jwks_url" in usable and "issuer" not in given:
-        problems.append(f"{PREFIX}JWKS_URL needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
-    if "public_url" in usable and "jwks_url" not in given:
-        problems.append(f"{PREFIX}PUBLIC_URL needs {PREFIX}JWKS_URL; without, ISSUER is this URL")
+    problems += _contradictions(given.keys(), usable.keys())
     settings, flaws = None, {}
     try:
         settings = Settings()
@@ -59,6 +58,28 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[str]:
+    """Describe settings that exclude or need each other."""
+
+    def variables(names: Iterable[str]) -> list[str]:
+        return [PREFIX + name.upper() for name in names if name in usable]
+
+    problems, other = [], variables(_OTHER_ISSUER)
+    keys = [PREFIX + name.upper() for name in _OWN_KEYS if name in given]
+    if len(keys + other[:1]) > 1:
+        problems.append(f"{' and '.join([*keys, *other[:1]])} exclude each other")
+    if other and "issuer" not in given:
+        problems.append(f"{other[0]} needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
+    if "identity_provider" in usable and "audience" not in given:
+        problems.append(f"{other[0]} needs {PREFIX}AUDIENCE, the `aud` of tokens for this API")
+    if given.isdisjoint(_OTHER_ISSUER):
+        problems += [
+            f"{name} needs {PREFIX}IDENTITY_PROVIDER, the kind of the issuer"
+            for name in variables(sorted(_ONLY_FOR_OTHER_ISSUERS))
+        ]
+    return problems
 
 
 def password_given() -> str | None:
@@ -102,8 +123,14 @@ def _words(name: str, kind: str, message: str) -> str:
         )
         return f"must be a whole number from {least} to {most}"
     if kind == "literal_error":
-        return f"must be one of {', '.join(get_args(field.annotation))}"
+        return f"must be one of {', '.join(_choices(field.annotation))}"
     return message
+
+
+def _choices(annotation: object) -> list[str]:
+    """Return the values of a Literal, also of an optional one."""
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    return [choice for part in parts for choice in (get_args(part) or (part,))]
 
 
 def _unknown(name: str, known: set[str]) -> str:

@@ -19,18 +19,23 @@ from typing_extensions import override
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
 from ordergate.entrypoints.config.environment import read_environment
-from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
+from ordergate.entrypoints.config.other_issuer import (
+    OtherIssuerSettings,
+    check_foreign_issuer,
+    names_other_issuer,
+)
 from ordergate.entrypoints.config.setting_values import (
     ExistingFile,
     Folder,
-    Issuer,
     LongSecret,
-    Name,
     Networks,
     Origins,
     RedisUrl,
     RevocationBound,
     Secret,
+    check_name,
+    check_own_issuer,
+    split_at_commas,
 )
 
 _MAX_HASHING_THREADS = 64
@@ -81,11 +86,13 @@ class Settings(OtherIssuerSettings):
     """A secret of 32 bytes or more that signs tokens with HS256, instead of a key. Default:
     none."""
 
-    issuer: Issuer = "http://127.0.0.1:8000"
-    """The claim `iss` of tokens: the public URL of this service, where its metadata is."""
+    issuer: str = "http://127.0.0.1:8000"
+    """The claim `iss` of tokens: the public URL of this service, where its metadata is; or the
+    exact `iss` of another issuer. Several other issuers are separated by commas."""
 
-    audience: Name = "ordergate"
-    """The claim `aud` of tokens: the API that they are for."""
+    audience: str = "ordergate"
+    """The claim `aud` of tokens: the API that they are for. Several names for tokens of another
+    issuer are separated by commas."""
 
     access_token_seconds: int = Field(default=900, ge=1, le=86_400)
     """The lifetime of an access token, in seconds."""
@@ -188,6 +195,32 @@ class Settings(OtherIssuerSettings):
         if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
             raise PydanticCustomError("int_form", "must be a whole number")
         return value
+
+    @field_validator("issuer")
+    @classmethod
+    def _check_issuer(cls, issuer: str, info: ValidationInfo) -> str:
+        if names_other_issuer(info.data):
+            check_foreign_issuer(issuer, info.data)
+        else:
+            check_own_issuer(issuer)
+        return issuer
+
+    @field_validator("audience")
+    @classmethod
+    def _check_audience(cls, audience: str, info: ValidationInfo) -> str:
+        for name in split_at_commas(audience) if names_other_issuer(info.data) else [audience]:
+            check_name(name)
+        return audience
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The issuers whose tokens are accepted."""
+        return (self.issuer,) if self.issues_tokens else tuple(split_at_commas(self.issuer))
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The names of this API in tokens."""
+        return (self.audience,) if self.issues_tokens else tuple(split_at_commas(self.audience))
 
     @property
     def resource(self) -> str | None:

@@ -11,7 +11,7 @@ from ordergate.application.sessions.revocation import RevocationPolicy
 from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # it loads an HTTP client
-    from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+    from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def run_service(
     revocation: Callable[[], RevocationPolicy],
     hasher: Callable[[], PasswordHasher],
     throttle: Callable[[], Throttle],
-    remote_keys: Callable[[], "RemoteKeySet"],
+    remote_keys: Callable[[], "dict[str, RemoteKeySet]"],
 ) -> AsyncIterator[None]:
     """Open all parts that requests use, and close them afterwards.
 
@@ -55,6 +55,8 @@ async def run_service(
             closing.push_async_callback(throttle().close)
             closing.callback(hasher().close)
         else:
-            closing.push_async_callback(remote_keys().close)
+            for keys in remote_keys().values():
+                closing.push_async_callback(keys.close)
+                keys.start()
         async with open_storage(storage, separate_orders):
             yield

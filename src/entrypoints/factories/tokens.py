@@ -1,10 +1,17 @@
 """Signing keys, the issuer and the verifier of tokens, and the policy of revocation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ordergate.adapters.tokens.issuer_profiles import (
+    ACCESS_TOKEN_TYPES,
+    ANY_JWT_TYPES,
+    PROFILES,
+    IssuerProfile,
+)
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.file_key_ring import FileKeyRing
@@ -26,7 +33,7 @@ from ordergate.entrypoints.config.setting_values import HOW_TO_MAKE_A_KEY
 from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # it loads an HTTP client
-    from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+    from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 
 
 def signing_key_error(file: str) -> str | None:
@@ -64,35 +71,75 @@ def make_token_issuer(settings: Settings, keys: KeySource, clock: Clock) -> JwtT
     )
 
 
-def make_remote_keys(settings: Settings) -> "RemoteKeySet":
-    """Make the reader of another issuer's public keys."""
-    from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+def make_remote_keys(settings: Settings) -> "dict[str, RemoteKeySet]":
+    """Make the readers of other issuers' public keys, by the issuers' names."""
+    from ordergate.adapters.tokens.remote.fetching import DocumentFetcher
+    from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 
-    return RemoteKeySet(
-        settings.jwks_url or "", permitted=settings.jwt_algorithms or PUBLIC_ALGORITHMS
+    proxy = settings.outgoing_proxy
+    fetcher = DocumentFetcher(
+        plain_http_hosts=settings.plain_http_hosts,
+        proxy=proxy.get_secret_value() if proxy else None,
     )
+    return {
+        issuer: RemoteKeySet(
+            url,
+            issuer=issuer,
+            fetcher=fetcher,
+            permitted=settings.jwt_algorithms or PUBLIC_ALGORITHMS,
+        )
+        for issuer, url in zip(
+            settings.issuers, _one_for_each(settings.jwks_url, settings), strict=True
+        )
+    }
 
 
 def make_external_verifier(
     settings: Settings,
-    keys: "RemoteKeySet",
+    keys: "dict[str, RemoteKeySet]",
     users: UserRepository,
     storage: Storage,
     clock: Clock,
 ) -> TokenVerifier:
-    """Make the verifier of another issuer's access tokens."""
-    from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerifier
+    """Make the verifier of other issuers' access tokens."""
+    from ordergate.adapters.tokens.external_token_verifier import (
+        ExternalTokenVerifier,
+        TrustedIssuer,
+    )
 
+    providers = _one_for_each(settings.identity_provider, settings)
     return ExternalTokenVerifier(
-        keys=keys,
+        issuers=[
+            TrustedIssuer(issuer, keys[issuer], make_profile(settings, provider))
+            for issuer, provider in zip(settings.issuers, providers, strict=True)
+        ],
         users=users,
         clock=clock,
-        issuer=settings.issuer,
-        audience=settings.audience,
+        audiences=settings.audiences,
         leeway=_leeway(settings),
-        jwt_type=settings.jwt_type,
         identity=storage.identity,
     )
+
+
+def make_profile(settings: Settings, provider: str | None) -> IssuerProfile:
+    """Return the form of an issuer's tokens; settings precede what is known of the provider."""
+    known = PROFILES[provider or "oidc"]
+    types = {"at+jwt": ACCESS_TOKEN_TYPES, "jwt": ANY_JWT_TYPES, None: known.types}
+    return replace(
+        known,
+        types=types[settings.jwt_type],
+        scope_claims=settings.scope_claim or known.scope_claims,
+        scope_prefix=settings.scope_prefix or "",
+        scope_map=settings.scope_map,
+        default_scope=frozenset(settings.default_scope),
+    )
+
+
+def _one_for_each(values: tuple[str, ...], settings: Settings) -> Sequence[str | None]:
+    """Return a value for each issuer: its own, the only one, or none."""
+    if len(values) == len(settings.issuers):
+        return values
+    return (values or (None,)) * len(settings.issuers)
 
 
 def choose_verifier(

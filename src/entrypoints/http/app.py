@@ -57,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
         description=_DESCRIPTION.format(
             _DEFAULT_DESCRIPTION
             if settings.issues_tokens
-            else _EXTERNAL_ISSUER_DESCRIPTION.format(settings.issuer)
+            else _EXTERNAL_ISSUER_DESCRIPTION.format("` or `".join(settings.issuers))
         ),
         openapi_tags=[dict(tag) for tag in TAGS],
         license_info=LICENSE,

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
-from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerifier
-from ordergate.adapters.tokens.keys.remote_key_set import RemoteKeySet
+from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerifier, TrustedIssuer
+from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.sessions import NewSession
 from ordergate.application.ports.tokens import Caller
@@ -319,22 +319,20 @@ async def test_external_subjects_are_looked_up_in_the_new_file(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
     verifier = ExternalTokenVerifier(
-        keys=RemoteKeySet("https://id.example/keys"),
         users=storage.users,
         clock=SettableClock(NOW),
-        issuer="https://id.example",
-        audience="orders",
+        issuers=[TrustedIssuer("https://id.example", RemoteKeySet("https://id.example/keys"))],
+        audiences=["orders"],
         leeway=timedelta(seconds=5),
-        jwt_type="at+jwt",
         identity=storage.identity,
     )
     await storage.users.get_or_create_by_subject("https://id.example", "somebody else")
-    old = await verifier._account("carol")
-    assert await verifier._account("carol") == old
+    old = await verifier._account("https://id.example", "carol")
+    assert await verifier._account("https://id.example", "carol") == old
     another.rename(file)
     await storage.ping()
     new = await storage.users.get_or_create_by_subject("https://id.example", "carol")
-    assert await verifier._account("carol") == new != old
+    assert await verifier._account("https://id.example", "carol") == new != old
 
 
 # A server

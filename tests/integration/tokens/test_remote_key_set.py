@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ordergate.adapters.tokens.keys.remote_key_set import (
+from ordergate.adapters.tokens.remote.fetching import MAX_BYTES
+from ordergate.adapters.tokens.remote.remote_key_set import (
     FIRST_RETRY_SECONDS,
     FRESH_SECONDS,
-    MAX_BYTES,
     RETRY_SECONDS,
     STALE_SECONDS,
     RemoteKeySet,
@@ -222,7 +222,7 @@ async def test_log_reports_when_keys_become_unavailable_and_available(
     lines = [record for record in caplog.records if record.name == "ordergate.keys"]
     assert [line.getMessage() for line in lines] == ["keys_unavailable", "keys_available"]
     assert {line.levelno for line in lines} == {logging.WARNING}
-    assert vars(lines[0])["reason"] == "ValueError: the status is 500"
+    assert vars(lines[0])["reason"] == "the status is 500"
     assert vars(lines[0])["url"] == issuer.url
 
 
@@ -283,19 +283,39 @@ async def test_endless_answer_is_abandoned(remote: RemoteKeySet, issuer: Issuer)
         await remote.keys(None)
 
 
-async def test_unrequested_compression_is_not_unpacked(
-    remote: RemoteKeySet, issuer: Issuer
-) -> None:
+async def test_unrequested_gzip_is_decompressed(remote: RemoteKeySet, issuer: Issuer) -> None:
     issuer.body = gzip.compress(json.dumps({"keys": issuer.keys}).encode())
     issuer.headers = {"Content-Encoding": "gzip"}
-    with pytest.raises(IssuerKeysUnavailable):
+    assert await kids(remote) == [newest(issuer)]
+
+
+BOMB = gzip.compress(b" " * (64 * MAX_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "reason"),
+    [
+        ("gzip", BOMB, f"more than {MAX_BYTES} bytes"),
+        ("gzip", BOMB[:-9], f"more than {MAX_BYTES} bytes"),
+        ("gzip", gzip.compress(b'{"keys": []}')[:-9], "cut short"),
+        ("gzip", b'{"keys": []}', "not gzip"),
+        ("br", b"x", "the Content-Encoding 'br'"),
+        ("gzip, gzip", b"x", "the Content-Encoding 'gzip, gzip'"),
+    ],
+)
+async def test_other_compression_is_refused(
+    remote: RemoteKeySet, issuer: Issuer, encoding: str, body: bytes, reason: str
+) -> None:
+    issuer.body, issuer.headers = body, {"Content-Encoding": encoding}
+    with pytest.raises(IssuerKeysUnavailable, match=reason):
         await remote.keys(None)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_redirect_is_not_followed(remote: RemoteKeySet, issuer: Issuer, status: int) -> None:
     issuer.status, issuer.headers = status, {"Location": "/elsewhere"}
-    with pytest.raises(IssuerKeysUnavailable, match=f"the status is {status}"):
+    reason = f"the status is {status}, a redirect to '/elsewhere', which is not followed"
+    with pytest.raises(IssuerKeysUnavailable, match=reason):
         await remote.keys(None)
     assert issuer.fetches == 1
 

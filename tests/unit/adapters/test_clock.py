@@ -128,7 +128,7 @@ def test_expired_token_stays_expired_when_the_clock_is_set_back(hands: Hands) ->
         lambda claims: claims.text("sub"),
         clock=SystemClock(lambda: hands.wall, lambda: hands.tick),
         issuer="https://orders.example",
-        audience="orders",
+        audiences=["orders"],
         leeway=timedelta(seconds=5),
     )
     assert verifier.verify(token(), keys) == CLAIMS["sub"]

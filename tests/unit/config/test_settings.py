@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.loading import (
     SettingsError,
@@ -92,7 +91,7 @@ def test_blank_setting_is_refused(name: str, blank: str) -> None:
     [
         ("HOME", ".ordergate"),
         ("DATABASE_URL", "ordergate.db in HOME"),
-        ("JWKS_URL", "none"),
+        ("JWKS_URL", "the jwks_uri of the metadata"),
         ("THROTTLE_URL", "memory of each worker"),
         ("SIGN_UP", "true"),
         ("BCRYPT_COST", "12"),
@@ -205,7 +204,7 @@ def test_file_of_settings_is_not_read() -> None:
 
 def test_public_url_needs_another_issuer() -> None:
     assert load_problems(PUBLIC_URL="https://api.example") == [
-        "ORDERGATE_PUBLIC_URL needs ORDERGATE_JWKS_URL; without, ISSUER is this URL"
+        "ORDERGATE_PUBLIC_URL needs ORDERGATE_IDENTITY_PROVIDER, the kind of the issuer"
     ]
     issuer = {"JWKS_URL": "https://id.example/jwks", "ISSUER": "https://id.example"}
     assert load_with(**issuer).resource is None
@@ -214,11 +213,11 @@ def test_public_url_needs_another_issuer() -> None:
     assert load_with(ISSUER=url).resource == url
 
 
-@pytest.mark.parametrize("url", ["api.example", "https://api.example?x", "urn:orders", "https://A"])
+@pytest.mark.parametrize("url", ["api.example", "https://api.example?x", "urn:orders", "https://"])
 def test_public_url_is_a_url(url: str) -> None:
     issuer = {"JWKS_URL": "https://id.example/jwks", "ISSUER": "https://id.example"}
     (problem,) = load_problems(PUBLIC_URL=url, **issuer)
-    assert problem.startswith("ORDERGATE_PUBLIC_URL: must be a URL such as")
+    assert problem.startswith("ORDERGATE_PUBLIC_URL: must ")
 
 
 @pytest.mark.parametrize("name", ["HOME", "ISSUER", "PASSWORD_", "JWKS_URL"])
@@ -273,74 +272,6 @@ def test_two_signing_keys_exclude_each_other() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["SIGNING_SECRET", "SIGNING_KEY_FILE"])
-def test_external_issuer_excludes_signing_keys(name: str) -> None:
-    value = {"SIGNING_SECRET": SECRET, "SIGNING_KEY_FILE": __file__}[name]
-    assert load_problems(
-        JWKS_URL="https://id.example/jwks", ISSUER="https://id.example", **{name: value}
-    ) == [f"ORDERGATE_{name} and ORDERGATE_JWKS_URL exclude each other"]
-
-
-def test_external_issuer_requires_its_name() -> None:
-    assert load_problems(JWKS_URL="https://id.example/jwks") == [
-        "ORDERGATE_JWKS_URL needs ORDERGATE_ISSUER, the `iss` of its issuer's tokens"
-    ]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://id.example/realms/shop/protocol/openid-connect/certs",
-        "https://id.example:8443/jwks?v=2",
-        "https://[2001:db8::1]/jwks",
-        "http://localhost:8080/jwks",
-        "http://127.0.0.1:8080/jwks",
-        "http://[::1]/jwks",
-    ],
-)
-def test_jwks_url_disables_sign_in(url: str) -> None:
-    settings = load_with(JWKS_URL=url, ISSUER="https://id.example/")
-    assert (settings.jwks_url, settings.issuer) == (url, "https://id.example/")
-    assert not settings.issues_tokens
-    assert load_with().issues_tokens
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "id.example/jwks",
-        "https://id.example",
-        "https:///jwks",
-        "https://me:pw@id.example/jwks",
-        "https://id.example/a b",
-        "https://id.example/jwks#keys",
-        "https://id.example:0/jwks",
-        "https://id.example:65536/jwks",
-        "https://[:::]/jwks",
-        "http://id.example/jwks",
-        "http://127.0.0.1.example/jwks",
-        "http://localhost@id.example/jwks",
-        "file:///etc/passwd",
-    ],
-)
-def test_any_other_jwks_url_is_refused(url: str) -> None:
-    (problem,) = load_problems(JWKS_URL=url, ISSUER="https://id.example")
-    assert problem.startswith("ORDERGATE_JWKS_URL: must be a URL such as https://id.example/jwks;")
-
-
-def test_type_of_jwts_is_one_of_two() -> None:
-    assert load_problems(JWT_TYPE="id+jwt") == ["ORDERGATE_JWT_TYPE: must be one of at+jwt, jwt"]
-
-
-def test_algorithms_are_those_that_are_verified() -> None:
-    assert load_with().jwt_algorithms == ()
-    assert load_with(JWT_ALGORITHMS="RS256, EdDSA").jwt_algorithms == ("RS256", "EdDSA")
-    assert load_with(JWT_ALGORITHMS=",".join(PUBLIC_ALGORITHMS)).jwt_algorithms == PUBLIC_ALGORITHMS
-    for wrong in ("HS256", "none", "rs256", "RS256,"):
-        (problem,) = load_problems(JWT_ALGORITHMS=wrong)
-        assert problem.startswith("ORDERGATE_JWT_ALGORITHMS: must be some of RS256, RS384,")
-
-
 def test_missing_key_file_is_named_immediately() -> None:
     (problem,) = load_problems(SIGNING_KEY_FILE="/nowhere/key.pem")
     assert problem.startswith("ORDERGATE_SIGNING_KEY_FILE: must name a file that exists")
@@ -360,6 +291,7 @@ def test_audience_is_a_short_plain_name(name: str) -> None:
         "https://example.org/api/orders-1",
         "http://[::1]:8000",
         "https://orders.example/",
+        "https://Orders.Example/API",
     ],
 )
 def test_issuer_is_a_url(url: str) -> None:
@@ -367,26 +299,27 @@ def test_issuer_is_a_url(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "rule"),
     [
-        "ordergate",
-        "ftp://orders.example",
-        "https://",
-        "https://orders.example//a",
-        "https://orders.example?a=b",
-        "https://orders.example#a",
-        "https://me@orders.example",
-        "https://orders.example/a b",
-        "https://orders.example\n",
-        "https://orders.example/" + "x" * 255,
+        (
+            "ordergate",
+            "must begin with https:// or http://, as the public URL of this",
+        ),
+        ("ftp://orders.example", "must begin with https:// or http://"),
+        ("HTTPS://orders.example", "must begin with https:// or http://"),
+        ("https://", "must be a host, an optional port and an optional path without empty"),
+        ("https://orders.example//a", "must be a host, an optional port and an optional path"),
+        ("https://orders.example?a=b", "must have no query and no fragment"),
+        ("https://orders.example#a", "must have no query and no fragment"),
+        ("https://me@orders.example", "must have no user name"),
+        ("https://orders.example/a b", "must be a host, an optional port and an optional path"),
+        ("https://orders.example\n", "must be a host, an optional port and an optional path"),
+        ("https://orders.example/" + "x" * 255, "must have at most 255 characters"),
     ],
 )
-def test_any_other_issuer_is_refused(url: str) -> None:
+def test_error_of_an_issuer_names_the_broken_rule(url: str, rule: str) -> None:
     (problem,) = load_problems(ISSUER=url)
-    assert problem == (
-        "ORDERGATE_ISSUER: must be a URL such as https://orders.example: http "
-        "or https, at most 255 characters, no query and no fragment"
-    )
+    assert problem.startswith(f"ORDERGATE_ISSUER: {rule}")
 
 
 def test_origins_are_separated_by_commas() -> None:

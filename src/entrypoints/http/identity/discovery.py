@@ -164,7 +164,7 @@ async def resource_metadata(request: Request, response: Response) -> ResourceMet
         scopes.discard(Scope.ACCOUNT)  # its routes do not exist
     return ResourceMetadata(
         resource=resource,
-        authorization_servers=[settings.issuer],
+        authorization_servers=[name for name in settings.issuers if name.startswith("http")],
         scopes_supported=sorted(scopes),
         bearer_methods_supported=["header"],
         resource_documentation=f"{resource.removesuffix('/')}/docs",

@@ -25,7 +25,7 @@ class CountingVerifier(JwtTokenVerifier[dict[str, object]]):
             lambda claims: claims.members,
             clock=clock,
             issuer="https://orders.example",
-            audience="orders",
+            audiences=["orders"],
             leeway=timedelta(seconds=5),
         )
         self.checked = 0

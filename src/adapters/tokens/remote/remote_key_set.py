@@ -2,16 +2,13 @@
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Collection
-from functools import cached_property
-
-import httpx2
 
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
-from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.adapters.tokens.keys.key_set import MAX_KEYS, KeySet
+from ordergate.adapters.tokens.remote.discovery import discover_jwks_uri
+from ordergate.adapters.tokens.remote.fetching import TIMEOUT_SECONDS, DocumentFetcher
 from ordergate.application.errors import IssuerKeysUnavailable
 
 FRESH_SECONDS = 300
@@ -27,35 +24,34 @@ RETRY_SECONDS = 10
 FIRST_RETRY_SECONDS = 1
 """The same pause while there are no keys."""
 
-TIMEOUT_SECONDS = 5.0
-"""The time limit of a fetch, from the host look-up to the last byte."""
-
-MAX_BYTES = 1_048_576
-"""The maximum size of an answer."""
-
 _log = logging.getLogger("ordergate.keys")
 
 
 class RemoteKeySet:
     """A cached JWK Set that is fetched again in the background.
 
-    There is one fetch at a time. A request waits for it only if it needs a missing key: the first
-    requests, a token with an unknown `kid`, and the first requests after a long pause, in which a
-    key may have been withdrawn. Forged tokens cause few fetches. While the issuer is unreachable,
-    or its answer is not a valid set, the fetched keys stay in use, and one line of the log marks
-    the beginning and the end. `permitted` limits the algorithms. The object belongs to one event
-    loop. `monotonic` counts seconds.
+    It is at `url`, or where the metadata of `issuer` says if `url` is `None`. There is one fetch at
+    a time. A request waits for it only if it needs a missing key: the first requests, a token with
+    an unknown `kid`, and the first requests after a long pause, in which a key may have been
+    withdrawn. Forged tokens cause few fetches. While the issuer is unreachable, or its answer is
+    not a valid set, the fetched keys stay in use, and one line of the log marks the beginning and
+    the end. `permitted` limits the algorithms. The object belongs to one event loop. `monotonic`
+    counts seconds.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | None,
         *,
+        issuer: str = "",
+        fetcher: DocumentFetcher | None = None,
         permitted: Collection[str] = PUBLIC_ALGORITHMS,
         monotonic: Callable[[], float] = time.monotonic,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
         self._url = url
+        self._issuer = issuer
+        self._fetcher = fetcher or DocumentFetcher()
         self._permitted = permitted
         self._monotonic = monotonic
         self._timeout = timeout
@@ -85,6 +81,11 @@ class RemoteKeySet:
             raise IssuerKeysUnavailable(f"the keys of the issuer: {self._failure}")
         return self._keys
 
+    def start(self) -> None:
+        """Begin the first fetch in the background."""
+        if self._fetching is None and self._keys is None:
+            self._start(self._monotonic())
+
     async def close(self) -> None:
         """Cancel a running fetch; may be called twice."""
         if self._fetching is not None:
@@ -104,12 +105,12 @@ class RemoteKeySet:
     async def _fetch(self, pause: float) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                keys = self._read(await self._download())
+                keys = await self._download()
         except TimeoutError:
             self._note(f"no whole answer within {self._timeout:g} s")
             self._due = self._monotonic() + pause
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            self._note(f"{type(error).__name__}: {error}")
+        except ValueError as error:
+            self._note(str(error))
             self._due = self._monotonic() + pause
         else:
             self._note(None)
@@ -121,36 +122,10 @@ class RemoteKeySet:
         finally:
             self._fetching = None
 
-    async def _download(self) -> bytes:
-        async with (
-            # A client for each fetch: connections do not stay open for the minutes in between.
-            # Proxies and passwords in the environment are ignored.
-            httpx2.AsyncClient(
-                verify=self._trust, timeout=self._timeout, trust_env=False
-            ) as client,
-            client.stream(
-                "GET",
-                self._url,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            ) as response,
-        ):
-            if response.status_code != httpx2.codes.OK:
-                raise ValueError(f"the status is {response.status_code}")
-            body = bytearray()
-            async for part in response.aiter_raw():  # uncompressed, so the size limit holds
-                body += part
-                if len(body) > MAX_BYTES:
-                    raise ValueError(f"the answer has more than {MAX_BYTES} bytes")
-            return bytes(body)
-
-    @cached_property
-    def _trust(self) -> ssl.SSLContext:
-        """The certificate authorities of the system, or those of SSL_CERT_FILE."""
-        return httpx2.create_ssl_context()
-
-    def _read(self, body: bytes) -> KeySet:
-        """Read a JWK Set of public keys. Raises ValueError for another document."""
-        document = parse_json_object(body)
+    async def _download(self) -> KeySet:
+        """Fetch a JWK Set of public keys. Raises ValueError for another document."""
+        url = self._url or await discover_jwks_uri(self._issuer, self._fetcher.fetch)
+        document = await self._fetcher.fetch(url)
         if "keys" not in document:
             raise ValueError("the answer is no JWK Set")
         return KeySet.from_jwks(document, is_published=True, permitted=self._permitted)
@@ -160,12 +135,15 @@ class RemoteKeySet:
         before = self._keys.refused if self._keys else ()
         if keys.refused and keys.refused != before:
             reasons = list(keys.refused[:MAX_KEYS])
-            about = {"url": self._url, "usable": len(keys.keys), "left_out": len(keys.refused)}
+            about = {**self._about(), "usable": len(keys.keys), "left_out": len(keys.refused)}
             _log.warning("keys_left_out", extra={**about, "reasons": reasons})
 
     def _note(self, failure: str | None) -> None:
         if failure is not None and self._failure is None:
-            _log.warning("keys_unavailable", extra={"url": self._url, "reason": failure})
+            _log.warning("keys_unavailable", extra={**self._about(), "reason": failure})
         elif failure is None and self._failure is not None:
-            _log.warning("keys_available", extra={"url": self._url})
+            _log.warning("keys_available", extra=self._about())
         self._failure = failure
+
+    def _about(self) -> dict[str, object]:
+        return {"url": self._url} if self._url else {"issuer": self._issuer}

@@ -1,0 +1,1 @@
+"""Documents of other issuers: metadata and keys, fetched from their addresses."""

@@ -1,0 +1,110 @@
+"""Fetching of JSON documents, with limits for time, size and addresses."""
+
+import ssl
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import httpx2
+
+from ordergate.adapters.tokens.keys.encoding import parse_json_object
+from ordergate.application.issuer_address import address_error
+
+TIMEOUT_SECONDS = 5.0
+"""The time limit of a fetch, from the host look-up to the last byte."""
+
+MAX_BYTES = 1_048_576
+"""The maximum size of an answer, also after decompression."""
+
+PROXY_OF_ENVIRONMENT = "environment"
+"""The `proxy` that takes `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment."""
+
+_MAX_LOCATION_LENGTH = 255
+_GZIP = 31
+"""The window size that makes zlib read gzip (RFC 1952)."""
+
+
+class FetchError(ValueError):
+    """A document cannot be fetched; the message says why."""
+
+
+class MissingDocument(FetchError):
+    """The server answered with another status than 200."""
+
+
+@dataclass(frozen=True)
+class DocumentFetcher:
+    """Fetches JSON objects of issuers.
+
+    `proxy` is the URL of a proxy, or `PROXY_OF_ENVIRONMENT`. Documents come by plain http only from
+    this computer and `plain_http_hosts`. Redirects are not followed.
+    """
+
+    plain_http_hosts: Collection[str] = ()
+    proxy: str | None = field(default=None, repr=False)
+    timeout: float = TIMEOUT_SECONDS
+
+    async def fetch(self, url: str) -> dict[str, object]:
+        """Return the JSON object at a URL. Raises `FetchError`."""
+        if flaw := address_error(url, self.plain_http_hosts):
+            raise FetchError(f"the address {url[:_MAX_LOCATION_LENGTH]} {flaw}")
+        try:
+            return parse_json_object(await self._download(url))
+        except FetchError:
+            raise
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            raise FetchError(f"{type(error).__name__}: {error}") from None
+
+    async def _download(self, url: str) -> bytes:
+        async with (
+            # A client for each fetch: connections do not stay open for the minutes in between.
+            httpx2.AsyncClient(
+                verify=self._trust,
+                timeout=self.timeout,
+                trust_env=self.proxy == PROXY_OF_ENVIRONMENT,
+                proxy=None if self.proxy == PROXY_OF_ENVIRONMENT else self.proxy,
+            ) as client,
+            client.stream(
+                "GET",
+                url,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            ) as response,
+        ):
+            if response.is_redirect:
+                location = response.headers.get("location", "")[:_MAX_LOCATION_LENGTH]
+                raise MissingDocument(
+                    f"the status is {response.status_code}, a redirect to {location!r}, which is"
+                    " not followed"
+                )
+            if response.status_code != httpx2.codes.OK:
+                raise MissingDocument(f"the status is {response.status_code}")
+            body = bytearray()
+            async for part in response.aiter_raw():  # uncompressed, so the size limit holds
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise FetchError(f"the answer has more than {MAX_BYTES} bytes")
+            return _decode(bytes(body), response.headers.get("content-encoding", "identity"))
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """The certificate authorities of the system, or those of SSL_CERT_FILE."""
+        return httpx2.create_ssl_context()
+
+
+def _decode(body: bytes, encoding: str) -> bytes:
+    """Decompress an answer, to at most `MAX_BYTES`."""
+    if encoding.lower() == "identity":
+        return body
+    if encoding.lower() not in {"gzip", "x-gzip"}:
+        raise FetchError(f"the answer has the Content-Encoding {encoding[:64]!r}")
+    decompressor = zlib.decompressobj(_GZIP)
+    try:
+        decompressed = decompressor.decompress(body, MAX_BYTES)
+    except zlib.error:
+        raise FetchError("the answer is not gzip, as its Content-Encoding says") from None
+    if decompressor.unconsumed_tail:
+        raise FetchError(f"the answer has more than {MAX_BYTES} bytes")
+    if not decompressor.eof:
+        raise FetchError("the gzip answer is cut short")
+    return decompressed
