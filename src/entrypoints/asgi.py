@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from ordergate.entrypoints.config.loading import SettingsError
-from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.logs import configure_logging, configure_own_log
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
@@ -36,13 +37,17 @@ def create(
     make_container: Callable[[Settings], Container] = _make_container,
     *,
     scopes: Mapping[str, str] | None = None,
+    lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """Make the application for any server, and log which limits the server must enforce.
 
     `make_container` may choose adapters of its own. `scopes` are the scopes of your own routes, by
-    name, with a description for users. Raises the errors of `create_for_serve`.
+    name, with a description for users. `lifespan` is yours, as an argument of `FastAPI`; it runs
+    within the service. The root logger stays as it is. Raises the errors of `create_for_serve`.
     """
-    app = create_for_serve(lambda settings: _declare(scopes, make_container(settings)))
+    settings = _load_settings()
+    configure_own_log(settings)
+    app = create_app(_declare(scopes, make_container(settings)), lifespan=lifespan)
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
 
@@ -58,9 +63,13 @@ def create_for_serve(make_container: Callable[[Settings], Container] = _make_con
 
     Wrong settings end the process with one line that names all mistakes.
     """
-    try:
-        settings = load_checked_settings()
-    except SettingsError as error:
-        raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
+    settings = _load_settings()
     configure_logging(settings, buffered=True)
     return create_app(make_container(settings))
+
+
+def _load_settings() -> Settings:
+    try:
+        return load_checked_settings()
+    except SettingsError as error:
+        raise SystemExit("ordergate: " + "; ".join(error.problems)) from None

@@ -19,12 +19,8 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
 
     `buffered` is for servers: no request waits for the log. Commands lose no line.
     """
-    as_text = settings.log_format == "text" or (
-        settings.log_format == "auto" and sys.stderr.isatty()
-    )
     root = logging.getLogger()
-    handler = _buffered(root) if buffered else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    handler = _make_handler(root, settings, buffered=buffered)
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
     root.setLevel(settings.log_level.upper())
     logging.getLogger("ordergate.audit").setLevel(logging.INFO)  # a record is no chatter
@@ -39,9 +35,36 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
-def _buffered(root: logging.Logger) -> logging.Handler:
+def configure_own_log(settings: Settings) -> None:
+    """Write the log of Ordergate alone, for an application that has its own.
+
+    The root logger stays as it is. As long as it has handlers, they write all records.
+    """
+    own = logging.getLogger("ordergate")
+    handler = _make_handler(own, settings, buffered=True)
+    handler.addFilter(_root_has_no_handlers)
+    own.handlers[:] = [handler]
+    own.setLevel(settings.log_level.upper())
+    logging.getLogger("ordergate.audit").setLevel(logging.INFO)
+
+
+def _root_has_no_handlers(_record: logging.LogRecord) -> bool:
+    """Accept a record that the root logger does not write."""
+    return not logging.getLogger().handlers
+
+
+def _make_handler(logger: logging.Logger, settings: Settings, *, buffered: bool) -> logging.Handler:
+    as_text = settings.log_format == "text" or (
+        settings.log_format == "auto" and sys.stderr.isatty()
+    )
+    handler = _buffered(logger) if buffered else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    return handler
+
+
+def _buffered(logger: logging.Logger) -> logging.Handler:
     """Return the existing handler, or a new one for a file."""
-    for handler in root.handlers:
+    for handler in logger.handlers:
         if isinstance(handler, BufferedHandler):
             return handler
     try:

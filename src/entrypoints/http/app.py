@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
+from starlette.types import Lifespan
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ordergate.entrypoints.config.settings import Settings
@@ -17,6 +18,7 @@ from ordergate.entrypoints.http.declared_scopes import require_declared_scopes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.identity.discovery import locate_metadata
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
+from ordergate.entrypoints.http.lifespan import surround_lifespan
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
@@ -38,15 +40,16 @@ log has the reason for each 5xx under this id.
 """
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Make the application of these services, such as a `Container`.
 
     Add routers of your own to the application that is returned; its own routes precede them.
+    `lifespan` runs after the start of the services, and ends before them.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
     resource = settings.resource
 
-    def lifespan(app: FastAPI) -> AbstractAsyncContextManager[None]:
+    def run_service(app: FastAPI) -> AbstractAsyncContextManager[None]:
         require_declared_scopes(app.routes, known_scopes)
         return services.running_service()
 
@@ -62,17 +65,16 @@ def create_app(services: Services) -> FastAPI:
         openapi_tags=[dict(tag) for tag in TAGS],
         license_info=LICENSE,
         servers=[{"url": resource.removesuffix("/")}] if resource else None,
-        lifespan=lifespan,
+        lifespan=surround_lifespan(run_service, lifespan),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
         # FastAPI's own telemetry costs time at every request, even if it is not collected.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.services = services
     for router in _list_routers(settings):
-        app.include_router(router)
+        app.include_router(router, generate_unique_id_function=lambda route: route.name)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)

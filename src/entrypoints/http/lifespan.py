@@ -1,0 +1,51 @@
+"""The start and the end of an application, with those of an adopter."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import chain
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import Lifespan
+
+
+@asynccontextmanager
+async def _no_lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def surround_lifespan(
+    run_service: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    lifespan: Lifespan[FastAPI] | None,
+) -> Lifespan[FastAPI]:
+    """Run the adopter's lifespan, and its startup and shutdown handlers, within the service."""
+    inner = lifespan or _no_lifespan
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[Any]:
+        async with run_service(app):
+            await _call_handlers(app, "on_startup")
+            async with inner(app) as state:
+                yield state
+            await _call_handlers(app, "on_shutdown")
+
+    return run
+
+
+async def _call_handlers(app: FastAPI, kind: str) -> None:
+    """Call the handlers of the application; included routers call their own."""
+    others = [*chain.from_iterable(_list_included(app, kind))]
+    for handler in getattr(app.router, kind):
+        if handler in others:
+            continue
+        called = handler()
+        if inspect.isawaitable(called):
+            await called
+
+
+def _list_included(app: FastAPI, kind: str) -> Iterable[list[Callable[[], object]]]:
+    for route in app.router.routes:
+        router = getattr(route, "original_router", None)
+        if router is not None:
+            yield getattr(router, kind)
