@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from selenium.webdriver.support.wait import WebDriverWait
 
 from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
@@ -24,8 +25,9 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, handlers, problem
 from ordergate.entrypoints.http.problems.problem import Problem
+from tests.support.browser import complaints, needs_browser, open_browser
 from tests.support.captured_output import run_program
-from tests.support.command import clean_environment, ordergate
+from tests.support.command import SECONDS, clean_environment, ordergate
 from tests.support.http_client import challenge
 from tests.support.oidc_issuer import AUDIENCE, running_issuer
 from tests.support.security_promises import promised_tests
@@ -181,6 +183,32 @@ def test_own_error_answers_of_the_guide_are_sent(alice: Path, start: Start) -> N
         assert mistakes.json() == {"code": "invalid", "mistakes": 1}
         bug = client.get("/mine/0", headers=headers)
         assert (bug.status_code, bug.json()["id"]) == (500, bug.headers["x-request-id"])
+
+
+@needs_browser
+def test_page_of_the_guide_runs_its_script_under_its_own_policy(
+    alice: Path, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A script stands for Scalar's: it reads the document, and asks another host."""
+    (alice / "static").mkdir()
+    (alice / "static" / "standalone.js").write_text(
+        "const { url } = document.querySelector('#api-reference').dataset;"
+        "fetch('https://elsewhere.example/').catch(() => fetch(url))"
+        ".then((answer) => answer.json()).then(({ info }) => { document.title = info.title; });"
+    )
+    server = start("pages:app", module="uvicorn", cwd=alice)
+    page = httpx2.get(f"{server.url}/reference")
+    assert page.headers["cache-control"] == "public, max-age=3600"
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    other = httpx2.get(f"{server.url}/livez")
+    assert (other.headers["cache-control"], other.headers["content-security-policy"]) == (
+        "no-store",
+        "default-src 'none'; frame-ancestors 'none'",
+    )
+    with open_browser(tmp_path_factory.mktemp("browser")) as browser:
+        browser.get(f"{server.url}/reference")
+        WebDriverWait(browser, SECONDS).until(lambda page: page.title == "Ordergate")
+        assert any("connect-src 'self'" in complaint for complaint in complaints(browser))
 
 
 def test_tests_of_the_guide_pass(guide: Path) -> None:
