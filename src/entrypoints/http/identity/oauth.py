@@ -128,4 +128,6 @@ def _basic(credentials: str) -> tuple[str, str]:
                 return unquote_plus(client_id, errors="strict"), unquote_plus(
                     secret, errors="strict"
                 )
-    raise invalid_request("The header Authorization holds no Basic credentials.")
+    raise invalid_request(
+        "The header Authorization must have Basic credentials: a client_id and an empty secret."
+    )

@@ -142,8 +142,8 @@ def problem_for_status(
 ) -> Problem:
     """Make the problem of a status; `detail` replaces the reason phrase."""
     details = {
-        404: "This address does not exist; /docs lists those that do.",
-        405: "This address does not support this method; the header Allow lists those it supports.",
+        404: "This address does not exist; /docs lists all addresses.",
+        405: "This address does not support this method; the header Allow lists its methods.",
         413: "The request body is too large.",
         500: INTERNAL_DETAIL,
     }
