@@ -28,6 +28,8 @@ _PORT = r"(:[0-9]{1,5})?"
 _ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
 _ISSUER = re.compile(rf"https?://{_ANY_HOST}{_PORT}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_MAX_HEADERS = 32
 _MAX_ISSUER_LENGTH = 255
 
 
@@ -35,6 +37,14 @@ def _origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise PydanticCustomError("origin", "must be origins such as https://shop.example")
     return origin
+
+
+def _header_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > _MAX_HEADERS or not all(map(_HEADER_NAME.fullmatch, names)):
+        raise PydanticCustomError(
+            "header", f"must be at most {_MAX_HEADERS} header names such as X-Tenant, without *"
+        )
+    return names
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
@@ -162,3 +172,6 @@ LongSecret = Annotated[Secret, AfterValidator(_long_secret)]
 RevocationBound = Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(comma_separated)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(comma_separated)]
+HeaderNames = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_header_names)
+]

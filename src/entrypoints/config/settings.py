@@ -27,6 +27,7 @@ from ordergate.entrypoints.config.other_issuer import (
 from ordergate.entrypoints.config.setting_values import (
     ExistingFile,
     Folder,
+    HeaderNames,
     LongSecret,
     Networks,
     Origins,
@@ -163,6 +164,10 @@ class Settings(OtherIssuerSettings):
 
     cors_origins: Origins = ()
     """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
+
+    cors_headers: HeaderNames = ()
+    """Further request headers that these pages may send, separated by commas, at most 32. Those of
+    this API and of tracing are always allowed. Default: none."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged: `debug`, `info`, `warning` or `error`. Audit events

@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
 from starlette.types import Lifespan
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -21,6 +20,7 @@ from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.lifespan import surround_lifespan
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
+from ordergate.entrypoints.http.middleware.cors import CrossOrigin
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.openapi.document import LICENSE, TAGS, install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
@@ -87,27 +87,7 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
 def _list_surrounding(settings: Settings) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
     if settings.cors_origins:
-        yield Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["DELETE", "GET", "POST", "PUT"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-Match",
-                "If-None-Match",
-                "X-Request-ID",
-            ],
-            expose_headers=[
-                "ETag",
-                "Link",
-                "Location",
-                "Retry-After",
-                "WWW-Authenticate",
-                "X-Request-ID",
-            ],
-        )
+        yield Middleware(CrossOrigin, origins=settings.cors_origins, headers=settings.cors_headers)
     oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()
     yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths)
     if settings.trusted_proxies:

@@ -322,6 +322,26 @@ def test_error_of_an_issuer_names_the_broken_rule(url: str, rule: str) -> None:
     assert problem.startswith(f"ORDERGATE_ISSUER: {rule}")
 
 
+def test_cors_headers_are_separated_by_commas() -> None:
+    origin = "https://a.example"
+    settings = load_with(CORS_ORIGINS=origin, CORS_HEADERS="X-Tenant, x_page")
+    assert settings.cors_headers == ("X-Tenant", "x_page")
+    names = ",".join(f"X-{number}" for number in range(32))
+    assert len(load_with(CORS_ORIGINS=origin, CORS_HEADERS=names).cors_headers) == 32
+    assert load_problems(CORS_HEADERS="X-Tenant") == [
+        "ORDERGATE_CORS_HEADERS needs ORDERGATE_CORS_ORIGINS"
+    ]
+
+
+@pytest.mark.parametrize(
+    "names", ["*", "X-A,*", "X A", "X:A", "X-A,,X-B", "é", "-", "X" * 65, ",".join(["X-A"] * 33)]
+)
+def test_any_other_cors_header_is_refused(names: str) -> None:
+    assert load_problems(CORS_ORIGINS="https://a.example", CORS_HEADERS=names) == [
+        "ORDERGATE_CORS_HEADERS: must be at most 32 header names such as X-Tenant, without *"
+    ]
+
+
 def test_origins_are_separated_by_commas() -> None:
     assert load_with(CORS_ORIGINS="https://a.example, http://localhost:3000").cors_origins == (
         "https://a.example",

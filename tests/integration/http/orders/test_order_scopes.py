@@ -1,10 +1,10 @@
-"""Scopes and CORS of the order operations."""
+"""Scopes of the order operations."""
 
 import httpx2
 import pytest
 
 from tests.support.command import PASSWORD
-from tests.support.http_client import TEA, problem, sign_in
+from tests.support.http_client import TEA, problem
 
 
 @pytest.mark.parametrize(
@@ -27,17 +27,3 @@ async def test_each_operation_needs_its_scope(
     )
     assert answer.status_code == 403
     assert problem(answer)["scope"] == needed
-
-
-async def test_cors_allows_a_configured_origin_to_place_and_cancel(
-    client: httpx2.AsyncClient,
-) -> None:
-    asked = {
-        "Origin": "https://shop.example",
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type,idempotency-key,if-match",
-    }
-    assert (await client.options("/orders", headers=asked)).status_code == 200
-    user = await sign_in(client) | {"Origin": "https://shop.example"}
-    exposed = (await client.get("/orders", headers=user)).headers["access-control-expose-headers"]
-    assert {"ETag", "Link", "Location"} <= set(exposed.split(", "))

@@ -1,4 +1,4 @@
-"""Metadata, public keys, CORS and the OpenAPI document."""
+"""Metadata, public keys and the documentation page."""
 
 import base64
 import json
@@ -69,25 +69,6 @@ async def test_public_keys_are_published_and_cacheable(client: httpx2.AsyncClien
     published = [(key["kid"], set(key)) for key in response.json()["keys"]]
     members = {"kty", "crv", "x", "y", "kid", "alg", "use"}
     assert published == ([] if kid == "secret" else [(kid, members)])
-
-
-async def test_cors_allows_a_configured_origin(client: httpx2.AsyncClient) -> None:
-    preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
-    asked = {**preflight, "Access-Control-Request-Headers": "authorization"}
-    response = await client.options("/order?id=1", headers=asked)
-    assert response.status_code == 200
-    assert response.headers["access-control-allow-origin"] == "https://shop.example"
-    response = await client.get("/nothing", headers={"Origin": "https://shop.example"})
-    assert response.headers["access-control-allow-origin"] == "https://shop.example"
-    assert "access-control-allow-credentials" not in response.headers
-
-
-async def test_cors_refuses_other_origins(client: httpx2.AsyncClient) -> None:
-    preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
-    response = await client.options("/order?id=1", headers=preflight)
-    assert response.status_code == 400
-    assert "access-control-allow-origin" not in response.headers
-    assert response.text == "Disallowed CORS origin"
 
 
 async def test_docs_page_assets_are_served_locally(client: httpx2.AsyncClient) -> None:

@@ -1,0 +1,76 @@
+"""Requests of pages from other origins (CORS)."""
+
+from collections.abc import Collection
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ordergate.entrypoints.http.problems.problem import Problem
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+_REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "X-Request-ID",
+    # W3C Trace Context, W3C Baggage and Sentry: libraries for tracing add them to every request.
+    "baggage",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+)
+_RESPONSE_HEADERS = (
+    "ETag",
+    "Link",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+)
+_REFUSED = 400
+
+
+class CrossOrigin(CORSMiddleware):
+    """Starlette's middleware, which answers a refused preflight with a problem."""
+
+    def __init__(
+        self, app: ASGIApp, origins: Collection[str], headers: Collection[str] = ()
+    ) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=_METHODS,
+            allow_headers=[*_REQUEST_HEADERS, *headers],
+            expose_headers=_RESPONSE_HEADERS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if not _is_preflight(scope):
+            await super().__call__(scope, receive, send)
+            return
+        answer = self.preflight_response(Headers(scope=scope))
+        if answer.status_code == _REFUSED:
+            answer = _refuse(answer, scope["state"]["request_id"])
+        await answer(scope, receive, send)
+
+
+def _is_preflight(scope: Scope) -> bool:
+    """Return whether a browser asks for permission (Fetch Standard, section 3.3.2)."""
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    headers = Headers(scope=scope)
+    return "origin" in headers and "access-control-request-method" in headers
+
+
+def _refuse(refusal: Response, request_id: str) -> Response:
+    """Return a refusal as a problem with the same headers."""
+    headers = {
+        name: value for name, value in refusal.headers.items() if not name.startswith("content-")
+    }
+    reason = bytes(refusal.body).decode()
+    return Problem(_REFUSED, f"{reason}.", headers=headers).response(request_id)

@@ -1,0 +1,86 @@
+"""Pages of other origins (CORS)."""
+
+import httpx2
+import pytest
+
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.http.app import create_app
+from tests.support.http_client import problem, sign_in
+
+ORIGIN = "https://shop.example"
+
+
+def preflight(method: str = "GET", headers: str = "", origin: str = ORIGIN) -> dict[str, str]:
+    """Return the headers of a preflight."""
+    asked = {"Origin": origin, "Access-Control-Request-Method": method}
+    return {**asked, "Access-Control-Request-Headers": headers} if headers else asked
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers"),
+    [
+        ("/order?id=1", "GET", "authorization,if-none-match"),
+        ("/order?id=1", "HEAD", "authorization"),
+        ("/orders", "POST", "authorization,content-type,idempotency-key,if-match"),
+        ("/me/password", "PUT", "authorization,content-type,x-request-id"),
+        ("/me", "DELETE", "authorization"),
+        ("/orders", "GET", "authorization,baggage,sentry-trace,traceparent,tracestate"),
+        ("/nothing", "PATCH", "Traceparent, Authorization"),
+    ],
+)
+async def test_preflight_of_a_configured_origin_passes(
+    client: httpx2.AsyncClient, path: str, method: str, headers: str
+) -> None:
+    answer = await client.options(path, headers=preflight(method, headers))
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert method in answer.headers["access-control-allow-methods"].split(", ")
+    assert "access-control-allow-credentials" not in answer.headers
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (preflight(origin="https://evil.example"), "origin"),
+        (preflight("TRACE"), "method"),
+        (preflight(headers="authorization,x-tenant"), "headers"),
+        (preflight("TRACE", "x-tenant", "https://evil.example"), "origin, method, headers"),
+    ],
+)
+async def test_refused_preflight_names_its_reason(
+    client: httpx2.AsyncClient, asked: dict[str, str], reason: str
+) -> None:
+    answer = await client.options("/order?id=1", headers=asked)
+    assert answer.status_code == 400
+    assert problem(answer)["detail"] == f"Disallowed CORS {reason}."
+    allowed = answer.headers.get("access-control-allow-origin")
+    assert allowed == (None if "origin" in reason else ORIGIN)
+    assert "Origin" in answer.headers["vary"]
+
+
+async def test_answers_to_a_configured_origin_are_readable(client: httpx2.AsyncClient) -> None:
+    for path in ("/nothing", "/orders"):
+        response = await client.get(path, headers={"Origin": ORIGIN})
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+    user = await sign_in(client) | {"Origin": ORIGIN}
+    exposed = (await client.get("/orders", headers=user)).headers["access-control-expose-headers"]
+    assert {"ETag", "Link", "Location", "WWW-Authenticate"} <= set(exposed.split(", "))
+
+
+async def test_preflight_of_further_configured_headers_passes() -> None:
+    settings = Settings(
+        signing_secret="a secret of more than thirty-two bytes",
+        cors_origins=[ORIGIN],
+        cors_headers=["X-Tenant", "X-Page"],
+    )
+    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        for headers in ("x-tenant", "X-Page, traceparent", "authorization,x-page,x-tenant"):
+            answer = await client.options("/notes", headers=preflight("POST", headers))
+            assert answer.status_code == 200
+        answer = await client.options("/notes", headers=preflight("POST", "x-other"))
+        assert answer.status_code == 400
