@@ -89,7 +89,12 @@ async def place_order(
 async def place_and_get_location(client: httpx2.AsyncClient, user: Mapping[str, str]) -> str:
     answer = await place_order(client, user)
     assert answer.status_code == 201, answer.text
-    return str(answer.headers["location"])
+    return resolve(answer, answer.headers["location"])
+
+
+def resolve(answer: httpx2.Response, reference: str) -> str:
+    """Return the path and query of a reference in an answer (RFC 3986, section 5)."""
+    return answer.url.join(reference).raw_path.decode()
 
 
 async def count_orders(client: httpx2.AsyncClient, user: Mapping[str, str]) -> int:

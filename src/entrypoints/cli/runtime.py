@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from threading import Thread
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _CHECK_SECONDS = 2.0
 """The maximum delay of a start for the check of the database file."""
 
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _MOST_DIGITS = 20
 """The maximum of digits of a number on the command line; the largest id has 19."""
 
@@ -52,6 +54,16 @@ def whole_number(least: int, most: int) -> Callable[[str | int], int]:
         return int(digits)
 
     return parse
+
+
+def read_root_path(text: str) -> str:
+    """Return a prefix of addresses. Raises `typer.BadParameter` for any other text."""
+    if text and not _ROOT_PATH.fullmatch(text):
+        raise typer.BadParameter(
+            "must be the path before every address, such as /shop or /api/v1, without a slash at"
+            " the end"
+        )
+    return text
 
 
 def load_container() -> Container:

@@ -16,6 +16,7 @@ from ordergate.entrypoints.cli.runtime import (
     check_storage,
     load_container,
     migrate_storage,
+    read_root_path,
     whole_number,
     with_storage,
 )
@@ -60,6 +61,14 @@ def serve(
             parser=whole_number(1, 256), metavar="NUMBER", help="Worker processes, up to 256."
         ),
     ] = 1,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            parser=read_root_path,
+            metavar="PATH",
+            help="The prefix that a proxy removes from addresses, such as /shop.",
+        ),
+    ] = "",
     wait: Wait = None,
 ) -> None:
     """Serve the API on a storage with a current schema."""
@@ -69,7 +78,8 @@ def serve(
     check_storage(container)
     container.verifier()
     with server.listen(host, port) as listening:
-        _serve("ordergate.entrypoints.asgi:create_for_serve", listening, container, workers=workers)
+        app = "ordergate.entrypoints.asgi:create_for_serve"
+        _serve(app, listening, container, workers=workers, root_path=root_path)
 
 
 @servers.command()
@@ -111,10 +121,16 @@ def openapi() -> None:
 
 
 def _serve(
-    app: Callable[..., Any] | str, listening: socket, container: Container, *, workers: int = 1
+    app: Callable[..., Any] | str,
+    listening: socket,
+    container: Container,
+    *,
+    workers: int = 1,
+    root_path: str = "",
 ) -> None:
     configure_logging(container.settings(), buffered=True)
-    if not server.serve(app, listening, database=container.database().name, workers=workers):
+    database = container.database().name
+    if not server.serve(app, listening, database=database, workers=workers, root_path=root_path):
         raise Failure("the server did not start; the log says why")
 
 

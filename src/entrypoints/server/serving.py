@@ -119,19 +119,26 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    app: Callable[..., Any] | str, listening: socket.socket, *, database: str, workers: int = 1
+    app: Callable[..., Any] | str,
+    listening: socket.socket,
+    *,
+    database: str,
+    workers: int = 1,
+    root_path: str = "",
 ) -> bool:
     """Serve until SIGINT or SIGTERM, then finish open requests within 10 s.
 
     SIGHUP does the same to one process; it replaces several workers one by one. `app` is an ASGI
     application or the name of its factory, as `module:function`; several workers need a name.
-    `database` names the database for the log. Returns False when the application could not start.
+    `database` names the database for the log. `root_path` is the prefix that a proxy removes.
+    Returns False when the application could not start.
     """
     raise_limit()
     config = _Config(
         app,
         factory=isinstance(app, str),
         workers=workers,
+        root_path=root_path,
         backlog=_BACKLOG,
         http=ReservingHttpProtocol,
         ws="none",

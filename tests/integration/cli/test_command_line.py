@@ -142,6 +142,9 @@ def test_all_wrong_settings_are_named_in_one_line(tmp_path: Path) -> None:
         (["serve", "--port", "8_0"], "Invalid value for '--port': must be"),
         (["serve", "--wait", "86401"], "Invalid value for '--wait': must be"),
         (["serve", "--workers", "0"], "Invalid value for '--workers': must be"),
+        (["serve", "--root-path", "shop"], "Invalid value for '--root-path': must be the path"),
+        (["serve", "--root-path", "/shop/"], "Invalid value for '--root-path': must be the path"),
+        (["serve", "--root-path", "/a b"], "Invalid value for '--root-path': must be the path"),
         (["orders", "advance", "first", "shipped"], "Invalid value for 'ID': must be"),
         (
             ["purge", "--keep-sessions-days", "soon"],

@@ -6,6 +6,7 @@ from typing import Any
 import fastapi
 from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,7 +86,6 @@ class RouteTable:
         """Serve one request."""
         if (
             scope["type"] == "http"
-            and not scope.get("root_path")
             and not self._of.dependency_overrides
             and (route := self._find(scope))
         ):
@@ -98,7 +98,8 @@ class RouteTable:
         """Return the compiled route of a request, and describe the match in its scope."""
         if self._of.routes[: len(self._routes)] != self._routes:  # one was added before them
             return None
-        route = self._fixed.get((scope["method"], scope["path"]))
+        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        route = self._fixed.get((scope["method"], path))
         parameters: dict[str, Any] | None = {}
         if route is None:
             for context, compiled in self._others:

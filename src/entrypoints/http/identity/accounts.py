@@ -110,7 +110,7 @@ async def register_user(
 ) -> User:
     """Register an account. Sign in afterwards."""
     user = await get_services(request).register_user()(new.username, new.password, origin=origin)
-    response.headers["Location"] = "/me"
+    response.headers["Location"] = "me"
     return User.from_domain(user)
 
 

@@ -8,7 +8,7 @@ from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import ETAG
 
 _PLACED_ID = 6_021_338_105_430_031
-_ADDRESS = "The address of the order."
+_ADDRESS = "The address of the order, relative to that of the request (RFC 3986, section 4.2)."
 
 READ = document_answer(200, "The order.", ETag=ETAG)
 UNCHANGED = document_answer(304, "The order has not changed.", ETag=ETAG)
@@ -16,19 +16,19 @@ PLACED = document_answer(
     201,
     "The order is placed.",
     {**EXAMPLE_ORDER, "id": _PLACED_ID, "status": "placed"},
-    Location=header(_ADDRESS, f"/orders/{_PLACED_ID}"),
+    Location=header(_ADDRESS, f"orders/{_PLACED_ID}"),
     ETag=ETAG,
 )
 LISTED = document_answer(
     200,
     "A page of your orders, newest first.",
-    Link=header("The next page (RFC 8288), if there is one.", '</orders?cursor=AQ…>; rel="next"'),
+    Link=header("The next page (RFC 8288), if there is one.", '<orders?cursor=AQ…>; rel="next"'),
 )
 CANCELLED = document_answer(
     200,
     "The order is cancelled.",
     {**EXAMPLE_ORDER, "status": "cancelled"},
-    Content_Location=header(_ADDRESS, f"/orders/{EXAMPLE_ORDER['id']}"),
+    Content_Location=header(_ADDRESS, f"../{EXAMPLE_ORDER['id']}"),
     ETag=header(ETAG["description"], '"2"'),
 )
 

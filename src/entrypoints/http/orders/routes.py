@@ -64,10 +64,6 @@ router = APIRouter(
 _DEFAULT_LIMIT = 50
 
 
-def _order_path(order: domain.Order) -> str:
-    return f"/orders/{order.id}"
-
-
 def _cache_headers(order: domain.Order) -> Mapping[str, str]:
     """Let only the caller store the order, and only with revalidation.
 
@@ -153,7 +149,7 @@ async def place_order(
 ) -> Order:
     """Place an order. A repeat with the same key gets the first answer again."""
     order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
-    response.headers.update({"Location": _order_path(order), **_cache_headers(order)})
+    response.headers.update({"Location": f"orders/{order.id}", **_cache_headers(order)})
     return Order.from_domain(order)
 
 
@@ -198,7 +194,7 @@ async def list_orders(
     following = cursors.encode(page.next, filters) if page.next else None
     if following is not None:
         query = urlencode({**request.query_params, "limit": limit, "cursor": following})
-        response.headers["Link"] = f'</orders?{query}>; rel="next"'
+        response.headers["Link"] = f'<orders?{query}>; rel="next"'
     return OrderPage(
         orders=[Order.from_domain(order) for order in page.orders], next_cursor=following
     )
@@ -230,5 +226,5 @@ async def cancel_order(
     order = await get_services(request).cancel_order()(
         OrderId(id), owner=user.id, check_version=read_preconditions(request).check_change
     )
-    response.headers.update({"Content-Location": _order_path(order), **_cache_headers(order)})
+    response.headers.update({"Content-Location": f"../{order.id}", **_cache_headers(order)})
     return Order.from_domain(order)

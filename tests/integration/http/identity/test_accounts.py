@@ -15,7 +15,7 @@ async def test_account_is_registered_read_changed_and_closed(client: httpx2.Asyn
     new = {"username": "Ｂob", "password": PASSWORD}
     opened = await client.post("/users", json=new)
     assert opened.status_code == 201
-    assert opened.headers["location"] == "/me"
+    assert opened.headers["location"] == "me"
     assert opened.json() == {"id": opened.json()["id"], "username": "bob"}
     here, there = await sign_in(client, "BOB"), await sign_in(client, "bob")
     assert (await client.get("/me", headers=bearer(here))).json() == opened.json()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
 from tests.support.browser import complaints, hosts, needs_browser, open_browser
 from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.server import Server, Start
+from tests.support.stripping_proxy import stripping_proxy
 
 pytestmark = [pytest.mark.process, needs_browser]
 
@@ -105,6 +107,17 @@ def test_authorize_button_signs_in(page: Chrome, served: Server) -> None:
     order = httpx2.get(f"{served.url}/order?id=1", headers={"Authorization": f"Bearer {token}"})
     assert try_out_order_1(page) == ("200", order.json())
     assert order.json()["id"] == 1
+
+
+def test_page_works_behind_a_proxy_that_removes_a_prefix(
+    browser: Chrome, served: Server, tmp_path: Path
+) -> None:
+    with stripping_proxy("own", served.url, tmp_path, "") as address:
+        browser.get(f"{address}/shop/docs")
+        authorize(browser, "user1")
+        status, order = try_out_order_1(browser)
+        assert (status, order["id"]) == ("200", 1)
+        assert hosts(browser) == {urlsplit(address).netloc}
 
 
 def test_docs_page_shows_a_refusal_without_authorization(page: Chrome, served: Server) -> None:

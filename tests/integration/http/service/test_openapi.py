@@ -234,7 +234,7 @@ def test_successful_answers_have_descriptions_and_true_examples(
             assert list(example) == list(members), name
     assert len(examples) == len(operations) - 4  # a 204 has no body
     placed = operations["POST /orders"]["responses"]["201"]["headers"]["Location"]["example"]
-    assert placed == f"/orders/{examples['POST /orders']['id']}"
+    assert placed == f"orders/{examples['POST /orders']['id']}"
     assert examples["POST /orders"]["status"] == "placed"
     assert examples["POST /orders/{id}/cancel"]["status"] == "cancelled"
     body = operations["POST /users"]["requestBody"]["content"]["application/json"]["example"]
