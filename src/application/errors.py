@@ -35,8 +35,14 @@ class WrongPassword(ApplicationError):
 class InvalidToken(ApplicationError):
     """The token is malformed, forged, expired or for another service.
 
-    The message has the reason, for a log. Clients of the API get `invalid_token` only.
+    The message has the reason, for a log. `kid` and `issuer` are what the token says of itself,
+    unverified; `None` if unknown. Clients of the API get `invalid_token` only.
     """
+
+    def __init__(self, reason: str, *, kid: str | None = None, issuer: str | None = None) -> None:
+        super().__init__(reason)
+        self.kid = kid
+        self.issuer = issuer
 
 
 class UnsupportedTokenType(ApplicationError):

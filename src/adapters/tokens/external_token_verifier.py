@@ -1,17 +1,18 @@
 """Verification of other issuers' access tokens with their published keys."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ordergate.adapters.tokens.claims import Claims
+from ordergate.adapters.tokens.explanation import Explanation, quote
 from ordergate.adapters.tokens.issuer_profiles import RFC_9068, IssuerProfile
-from ordergate.adapters.tokens.jws import key_id, unverified_issuer
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
-from ordergate.application.errors import InvalidToken
+from ordergate.adapters.tokens.unverified import key_id, name_token, unverified_issuer
+from ordergate.application.errors import InvalidToken, IssuerKeysUnavailable
 from ordergate.application.ports.clock import Clock
-from ordergate.application.ports.tokens import Caller, TokenVerifier
+from ordergate.application.ports.tokens import Caller, TokenCheck, TokenExplainer, TokenVerifier
 from ordergate.application.ports.users import UserRepository
 from ordergate.domain.user import UserId
 
@@ -35,7 +36,7 @@ class TrustedIssuer:
     profile: IssuerProfile = RFC_9068
 
 
-class ExternalTokenVerifier(TokenVerifier):
+class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
     """Accepts access tokens of other issuers.
 
     `iss` must equal the name of one of `issuers`, character for character, and the audience must
@@ -56,6 +57,7 @@ class ExternalTokenVerifier(TokenVerifier):
         self._issuers = {issuer.name: issuer for issuer in issuers}
         self._only = next(iter(self._issuers)) if len(self._issuers) == 1 else None
         self._users = users
+        self._clock = clock
         self._identity = identity
         self._known: dict[tuple[str, str], UserId] = {}
         self._known_in = identity()
@@ -77,11 +79,40 @@ class ExternalTokenVerifier(TokenVerifier):
         Raises `StorageUnavailable` when an account cannot be looked up. A session of the issuer is
         not a session of this service.
         """
-        issuer = self._only or self._choose_issuer(token)
-        keys = await self._issuers[issuer].keys.keys(key_id(token))
-        subject, client_id, scope, claims = self._verifiers[issuer].verify(token, keys)
+        try:
+            issuer = self._only or self._choose_issuer(token)
+            keys = await self._issuers[issuer].keys.keys(key_id(token))
+            subject, client_id, scope, claims = self._verifiers[issuer].verify(token, keys)
+        except InvalidToken as error:
+            raise name_token(error, token) from None
         # Last: an invalid token creates no account.
         return Caller(await self._account(issuer, subject), client_id, scope, claims=claims)
+
+    async def explain(self, token: str) -> Sequence[TokenCheck]:
+        """Run every check, with freshly fetched keys."""
+        explanation = Explanation()
+        parts = explanation.read(token)
+        if parts is None:
+            return explanation.checks
+        header, payload = parts
+        try:
+            issuer = self._only or self._choose_issuer(token)
+        except InvalidToken as error:
+            explanation.add("iss", quote(unverified_issuer(token)), str(error))
+            return explanation.checks
+        try:
+            keys = await self._issuers[issuer].keys.keys(key_id(token))
+            explanation.check_signature(token, header, keys)
+        except IssuerKeysUnavailable as error:
+            explanation.add("keys", "none", str(error))
+        explanation.check_claims(
+            header,
+            payload,
+            self._verifiers[issuer],
+            self._issuers[issuer].profile.read_scope,
+            self._clock.now().timestamp(),
+        )
+        return explanation.checks
 
     def _choose_issuer(self, token: str) -> str:
         """Return the issuer that a token names; its verifier checks whether that is true."""

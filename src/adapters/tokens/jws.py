@@ -1,11 +1,14 @@
 """A strict reader of signed tokens: JWS in compact serialization (RFC 7515)."""
 
+from typing import NamedTuple
+
 from ordergate.adapters.tokens.keys.encoding import decode_base64url, parse_json_object
 from ordergate.adapters.tokens.keys.key_set import KeySet
 from ordergate.application.errors import InvalidToken
 
-MAX_TOKEN_LENGTH = 8192
-"""The maximum in characters; a longer token is refused unread."""
+MAX_TOKEN_LENGTH = 65_536
+"""The maximum in characters, which is that of a request's head; a longer token is refused unread.
+"""
 
 _FORBIDDEN_HEADER_PARAMETERS = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
 """Header parameters that bring a key or change how a token is read."""
@@ -26,32 +29,18 @@ def read_jws(token: str | bytes, keys: KeySet) -> tuple[dict[str, object], bytes
         raise InvalidToken(f"malformed: {error}") from None
 
 
-def key_id(token: str) -> str | None:
-    """Return the `kid` of an unverified token; never raise.
+class TokenParts(NamedTuple):
+    """The decoded parts of a token, its `kid`, and the bytes that are signed."""
 
-    The result is `None` for a token without a `kid` and for any other text.
-    """
-    try:
-        header = parse_json_object(decode_base64url(token[:MAX_TOKEN_LENGTH].partition(".")[0]))
-    except ValueError:
-        return None
-    kid = header.get("kid")
-    return kid if isinstance(kid, str) else None
+    header: dict[str, object]
+    payload: bytes
+    signature: bytes
+    kid: str | None
+    signed: bytes
 
 
-def unverified_issuer(token: str) -> str | None:
-    """Return the `iss` of an unverified token; never raise."""
-    if len(token) > MAX_TOKEN_LENGTH:
-        return None
-    try:
-        payload = parse_json_object(decode_base64url(token.split(".", 2)[1]))
-    except (ValueError, IndexError):
-        return None
-    issuer = payload.get("iss")
-    return issuer if isinstance(issuer, str) else None
-
-
-def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
+def split_token(token: str) -> TokenParts:
+    """Decode the parts of a token, strictly. Raises ValueError and `InvalidToken`."""
     try:
         header_part, payload_part, signature_part = token.split(".")
     except ValueError:
@@ -64,8 +53,16 @@ def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
     if "kid" in header and not isinstance(kid, str):
         raise InvalidToken("kid is not text")
     signed = token[: len(header_part) + 1 + len(payload_part)].encode("ascii")
-    algorithm = header.get("alg")
-    for key in keys.candidates(algorithm, kid if isinstance(kid, str) else None):
-        if key.verify(str(algorithm), signed, signature):
-            return header, payload
-    raise InvalidToken("no known key has signed it")
+    return TokenParts(header, payload, signature, kid if isinstance(kid, str) else None, signed)
+
+
+def _read(token: str, keys: KeySet) -> tuple[dict[str, object], bytes]:
+    header, payload, signature, kid, signed = split_token(token)
+    candidates = keys.candidates(header.get("alg"), kid)
+    if any(key.verify(str(header["alg"]), signed, signature) for key in candidates):
+        return header, payload
+    if candidates:
+        raise InvalidToken("the signature is invalid")
+    if kid is not None and all(key.kid != kid for key in keys.keys):
+        raise InvalidToken("kid names no known key")
+    raise InvalidToken("alg is that of no known key")

@@ -1,19 +1,29 @@
 """Access tokens of this service: JWTs with the claims of RFC 9068."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import jwt
 
 from ordergate.adapters.tokens.claims import Claims
+from ordergate.adapters.tokens.explanation import Explanation
+from ordergate.adapters.tokens.issuer_profiles import RFC_9068
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.keys.key_source import KeySource
+from ordergate.adapters.tokens.unverified import name_token
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
-from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
+from ordergate.application.ports.tokens import (
+    AccessToken,
+    Caller,
+    TokenCheck,
+    TokenExplainer,
+    TokenIssuer,
+)
 
 
-class JwtTokenIssuer(TokenIssuer):
+class JwtTokenIssuer(TokenIssuer, TokenExplainer):
     """Signs with the current key, and accepts only tokens of this service.
 
     `issuer` and `audience` are the written and required `iss` and `aud`. A token expires after
@@ -78,12 +88,25 @@ class JwtTokenIssuer(TokenIssuer):
         keys = self._keys.verifying()
         try:
             return self._verifier.verify(token, keys)
-        except InvalidToken:
+        except InvalidToken as error:
             # Another process may have signed it with a key that this one has not read yet.
             newest = self._keys.verifying(newest=True)
             if newest is keys:
-                raise
+                raise name_token(error, token) from None
+        try:
             return self._verifier.verify(token, newest)
+        except InvalidToken as error:
+            raise name_token(error, token) from None
+
+    async def explain(self, token: str) -> Sequence[TokenCheck]:
+        """Run every check; whether the session has ended is another matter."""
+        explanation = Explanation()
+        if parts := explanation.read(token):
+            header, payload = parts
+            explanation.check_signature(token, header, self._keys.verifying(newest=True))
+            now = self._clock.now().timestamp()
+            explanation.check_claims(header, payload, self._verifier, RFC_9068.read_scope, now)
+        return explanation.checks
 
 
 def _caller(claims: Claims) -> Caller:

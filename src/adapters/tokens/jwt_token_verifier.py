@@ -14,19 +14,22 @@ from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 
 MAX_KNOWN_TOKENS = 10_000
-"""The maximum of cached tokens; the oldest is removed first. An own token takes less than two
-kilobytes, another issuer's as much as its payload."""
+"""The maximum of cached tokens; the oldest is removed first."""
+
+MAX_KNOWN_SIZE = 33_554_432
+"""The maximum of bytes in the payloads of cached tokens. A payload of ours has about 300."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _CacheEntry(Generic[T]):
-    """The converted claims of a token, and its validity in seconds since 1970."""
+    """The converted claims of a token, its validity in seconds since 1970, and its size."""
 
     made: T
     begins: float
     ends: float
+    size: int
 
 
 class JwtTokenVerifier(Generic[T]):
@@ -60,6 +63,7 @@ class JwtTokenVerifier(Generic[T]):
         self._profile = profile
         self._known: dict[bytes, _CacheEntry[T]] = {}
         self._known_with: KeySet | None = None
+        self._known_size = 0
 
     def verify(self, token: str, keys: KeySet) -> T:
         """Check signature, type, times, issuer and audience.
@@ -67,30 +71,53 @@ class JwtTokenVerifier(Generic[T]):
         `InvalidToken` names the first mistake.
         """
         if keys is not self._known_with:
-            self._known, self._known_with = {}, keys
+            self._known, self._known_with, self._known_size = {}, keys, 0
         now = self._clock.now().timestamp()
         digest = sha256(token.encode(errors="surrogatepass")).digest()
         known = self._known.get(digest)
         if known is None or not known.begins <= now < known.ends:
             known = self._read(token, keys, now)
-            if len(self._known) >= MAX_KNOWN_TOKENS:
-                del self._known[next(iter(self._known))]
-            self._known[digest] = known
+            self._remember(digest, known)
         return known.made
+
+    def _remember(self, digest: bytes, entry: _CacheEntry[T]) -> None:
+        if digest in self._known:
+            self._known_size -= self._known.pop(digest).size
+        self._known[digest] = entry
+        self._known_size += entry.size
+        while len(self._known) > MAX_KNOWN_TOKENS or self._known_size > MAX_KNOWN_SIZE:
+            self._known_size -= self._known.pop(next(iter(self._known))).size
 
     def _read(self, token: str, keys: KeySet, now: float) -> _CacheEntry[T]:
         header, payload = read_jws(token, keys)
-        self._require_type(header)
         claims = Claims.from_payload(payload)
-        begins, ends = self._times(claims, now)
+        self._require_type(header)
         self._require_issuer(claims)
         self._profile.require_audience(claims.members, self._audiences)
         self._profile.require_access_token(claims.members)
-        return _CacheEntry(self._make(claims), begins, ends)
+        begins, ends = self._times(claims, now)
+        return _CacheEntry(self._make(claims), begins, ends, len(payload))
+
+    def checks(
+        self, header: Mapping[str, object], claims: Claims, now: float
+    ) -> list[tuple[str, Callable[[], object]]]:
+        """Return the checks of `verify` after the signature, each with its name.
+
+        They raise `InvalidToken`.
+        """
+        members = claims.members
+        return [
+            ("typ", lambda: self._require_type(header)),
+            ("iss", lambda: self._require_issuer(claims)),
+            ("aud", lambda: self._profile.require_audience(members, self._audiences)),
+            ("kind", lambda: self._profile.require_access_token(members)),
+            ("times", lambda: self._times(claims, now)),
+            ("subject", lambda: self._make(claims)),
+        ]
 
     def _require_type(self, header: Mapping[str, object]) -> None:
         if str(header.get("typ", "")).lower() not in self._profile.types:
-            raise InvalidToken("typ is not at+jwt")
+            raise InvalidToken("typ is not that of an access token of this issuer")
 
     def _require_issuer(self, claims: Claims) -> None:
         if claims.text("iss") != self._issuer:

@@ -1,10 +1,10 @@
 """Access tokens and their callers."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
@@ -57,6 +57,27 @@ class TokenIssuer(TokenVerifier, Protocol):
         """Issue a token that `verify` turns into an equal caller.
 
         It expires after the lifetime of tokens, or at `until` if that is sooner.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCheck:
+    """A check of a token: what it found, and why it failed; `None` if it passed."""
+
+    name: str
+    found: str
+    failure: str | None = None
+
+
+@runtime_checkable
+class TokenExplainer(Protocol):
+    """Explains to an operator why a token is accepted or refused."""
+
+    @abstractmethod
+    async def explain(self, token: str) -> Sequence[TokenCheck]:
+        """Run every check on a text, also after a failure; change nothing.
+
+        The result has no token and no key material.
         """
 
 

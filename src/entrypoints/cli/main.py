@@ -26,6 +26,7 @@ from ordergate.entrypoints.cli import keys as cli_keys
 from ordergate.entrypoints.cli import orders as cli_orders
 from ordergate.entrypoints.cli import serving as cli_serving
 from ordergate.entrypoints.cli import storage as cli_storage
+from ordergate.entrypoints.cli import tokens as cli_tokens
 from ordergate.entrypoints.cli import users as cli_users
 from ordergate.entrypoints.cli.runtime import Failure
 from ordergate.entrypoints.config.loading import SettingsError
@@ -46,6 +47,7 @@ cli = typer.Typer(
 cli.add_typer(cli_serving.servers)
 cli.add_typer(cli_users.users, name="users")
 cli.add_typer(cli_keys.keys, name="keys")
+cli.add_typer(cli_tokens.tokens, name="tokens")
 cli.add_typer(cli_backup.backups)
 cli.add_typer(cli_orders.orders, name="orders")
 cli.add_typer(cli_storage.storage)

@@ -173,6 +173,9 @@ class Settings(OtherIssuerSettings):
     """The least severe level that is logged: `debug`, `info`, `warning` or `error`. Audit events
     are always logged."""
 
+    refused_token_log_level: Literal["debug", "info", "warning"] = "info"
+    """The level of the line for a refused token: `debug`, `info` or `warning`."""
+
     log_format: Literal["auto", "json", "text"] = "auto"
     """The format of log lines: `json`, `text`, or `auto` (text on a terminal, else JSON)."""
 

@@ -1,5 +1,6 @@
 """The caller of a request: bearer token, scopes, and `CurrentUser`."""
 
+import logging
 from abc import ABC, abstractmethod
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from fastapi.params import Security
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
-from ordergate.application.errors import ApplicationError
+from ordergate.application.errors import ApplicationError, InvalidToken
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import BUILT_IN_SCOPES, Scope
 from ordergate.entrypoints.http.declared_scopes import UndeclaredScope
@@ -28,6 +29,9 @@ AUTHENTICATED = "ordergate.authenticated"
 
 OPTIONAL = "optional"
 """The scheme of routes for anonymous callers, which the document of an application replaces."""
+
+
+_log = logging.getLogger("ordergate.tokens")
 
 
 class BearerScheme(SecurityBase, ABC):
@@ -64,12 +68,16 @@ class BearerScheme(SecurityBase, ABC):
         try:
             caller = await get_services(request).identify_caller()(token)
         except ApplicationError as error:
+            if isinstance(error, InvalidToken):
+                _log_refusal(request, str(error), kid=error.kid, iss=error.issuer)
             raise ProblemError(to_problem(error)) from error
         if not caller.scope.issuperset(needed.scopes):
             known = get_services(request).known_scopes()
             for scope in needed.scopes:
                 if scope not in known:  # the application was not started, as in a test
                     raise UndeclaredScope((request.url.path, scope))
+            missing = " ".join(sorted(set(needed.scopes) - caller.scope))
+            _log_refusal(request, f"the scope lacks {missing}", iss=caller.claims.get("iss"))
             raise ProblemError(insufficient_scope(needed.scopes))
         request.scope[AUTHENTICATED] = True
         return caller
@@ -99,6 +107,13 @@ class _OptionalAuthentication(BearerScheme):
             return await self._identify(request, response, needed)
         response.headers.update({"Cache-Control": "private, no-store", "Vary": "Authorization"})
         return None
+
+
+def _log_refusal(request: Request, reason: str, **about: object) -> None:
+    """Log why a token is refused, with what it says of itself; never the token."""
+    level = logging.getLevelName(get_services(request).settings().refused_token_log_level.upper())
+    extra = {"request_id": request.state.request_id, "reason": reason, **about}
+    _log.log(level, "token_refused", extra=extra)
 
 
 def _bearer_token(request: Request) -> str:

@@ -166,7 +166,7 @@ async def test_time_claims_are_required_and_typed(claim: str, value: Any) -> Non
     "typ", [..., None, "", "JWT", "jwt", "id+jwt", "at+jwt2", 5, ["at+jwt"], "application/jwt"]
 )
 async def test_token_of_another_type_is_refused(typ: object) -> None:
-    assert await refused(token(typ=typ)) == "typ is not at+jwt"
+    assert await refused(token(typ=typ)) == "typ is not that of an access token of this issuer"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])

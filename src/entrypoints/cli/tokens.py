@@ -1,0 +1,54 @@
+"""`ordergate tokens`: access tokens."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from ordergate.application.ports.tokens import TokenCheck, TokenExplainer
+from ordergate.entrypoints.cli.runtime import Failure, load_container
+
+tokens = typer.Typer(help="Access tokens.", no_args_is_help=True)
+
+_MAX_CHARACTERS = 1_048_576
+_BEARER = "bearer "
+
+
+@tokens.callback()
+def options() -> None:
+    """Keep `explain` a command of its own."""
+
+
+@tokens.command("explain")
+def explain_token() -> None:
+    """Read an access token from standard input and say what each check makes of it.
+
+    The settings are those of the service. Nothing is stored, and the token is not shown.
+    """
+    text = sys.stdin.read(_MAX_CHARACTERS).strip()
+    token = text[len(_BEARER) :].strip() if text.lower().startswith(_BEARER) else text
+    if not token:
+        raise Failure("give the token on standard input, as in `ordergate tokens explain < FILE`")
+    checks = asyncio.run(_explain(token))
+    for check in checks:
+        outcome = "ok" if check.failure is None else "REFUSED"
+        reason = f": {check.failure}" if check.failure else ""
+        typer.echo(f"{check.name:<10} {outcome:<8} {check.found}{reason}")
+    failures = sum(check.failure is not None for check in checks)
+    if failures:
+        raise Failure(f"the token is refused: {failures} of {len(checks)} checks failed")
+    typer.echo("The token is accepted.")
+
+
+async def _explain(token: str) -> Sequence[TokenCheck]:
+    container = load_container()
+    verifier = container.verifier()
+    if not isinstance(verifier, TokenExplainer):
+        raise Failure("the verifier of this service explains no tokens")
+    try:
+        return await verifier.explain(token)
+    finally:
+        if not container.settings().issues_tokens:
+            for keys in container.remote_keys().values():
+                await keys.close()

@@ -1,0 +1,133 @@
+"""`ordergate tokens explain`, with own tokens and those of another issuer."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ordergate.adapters.tokens.keys.signing_key import SigningKey
+from tests.support.command import ordergate
+from tests.support.jose import public_jwk, sign
+from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with running_issuer() as issuer:
+        issuer.publish_metadata()
+        yield issuer
+
+
+def explain(
+    token: str, folder: Path, issuer: Issuer | None = None, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    if issuer is not None:
+        settings = {
+            "IDENTITY_PROVIDER": "oidc",
+            "ISSUER": issuer.name,
+            "AUDIENCE": AUDIENCE,
+            **settings,
+        }
+    done = ordergate("tokens", "explain", stdin=token, cwd=folder, **settings)
+    for part in token.split("."):
+        assert len(part) < 20 or part not in done.stdout + done.stderr
+    return done
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return the outcome and the text of each check."""
+    return {line[:10].strip(): line[11:] for line in done.stdout.splitlines()}
+
+
+def test_accepted_token_passes_every_check(tmp_path: Path, issuer: Issuer) -> None:
+    issuer.keys.append(public_jwk("RS256", kid="enc", use="enc"))
+    done = explain(f"Bearer {issuer.token()}\n", tmp_path, issuer)
+    assert done.returncode == 0, done.stderr
+    found = lines(done)
+    assert all(" ok " in f" {line}" for line in list(found.values())[:-1])
+    assert list(found)[:11] == [
+        *("form", "keys", "left out", "signature", "typ", "iss"),
+        *("aud", "kind", "times", "subject", "scope"),
+    ]
+    assert done.stdout.endswith("The token is accepted.\n")
+    assert "key 1, kid 'enc': use is not sig" in found["left out"]
+    assert found["scope"].endswith("openid orders:read")
+
+
+@pytest.mark.parametrize(
+    ("changes", "failing"),
+    [
+        ({"iss": "https://other.example"}, {"iss": "iss is another issuer"}),
+        ({"aud": "other"}, {"aud": "'other': aud is another audience"}),
+        ({"typ": "JWT"}, {"typ": "'JWT': typ is not that of an access token of this issuer"}),
+        ({"kid": "other"}, {"signature": "kid 'other': kid names no known key"}),
+        ({"exp": 1}, {"times": "exp has passed"}),
+        ({"iat": 2**35}, {"times": "iat is in the future"}),
+        ({"sub": 7}, {"subject": "7: sub is missing or not text"}),
+        ({"exp": 1, "aud": ...}, {"times": "exp has passed", "aud": "aud is missing"}),
+    ],
+    ids=str,
+)
+def test_each_failed_check_is_explained(
+    tmp_path: Path, issuer: Issuer, changes: dict[str, Any], failing: dict[str, str]
+) -> None:
+    done = explain(issuer.token(**changes), tmp_path, issuer)
+    assert done.returncode == 1
+    refused = {name: line for name, line in lines(done).items() if line.startswith("REFUSED")}
+    assert refused.keys() == failing.keys()
+    assert all(reason in refused[name] for name, reason in failing.items())
+    assert f"{len(failing)} of " in done.stderr
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "e30.e30.AA", "x" * 70_000, "é.é.é"])
+def test_other_text_is_explained(tmp_path: Path, issuer: Issuer, token: str) -> None:
+    done = explain(token, tmp_path, issuer)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "REFUSED" in done.stdout
+
+
+def test_missing_token_is_an_error(tmp_path: Path, issuer: Issuer) -> None:
+    done = explain("\n", tmp_path, issuer)
+    assert done.returncode == 1
+    assert "give the token on standard input" in done.stderr
+
+
+def test_unreachable_issuer_is_explained(tmp_path: Path, issuer: Issuer) -> None:
+    issuer.documents.clear()
+    issuer.status = 404
+    done = explain(issuer.token(), tmp_path, issuer)
+    assert "the status is 404" in lines(done)["keys"]
+    assert lines(done)["aud"].startswith("ok")
+
+
+def test_unknown_issuer_of_several_is_explained(tmp_path: Path, issuer: Issuer) -> None:
+    settings = {"ISSUER": f"{issuer.name}, https://other.example"}
+    assert explain(issuer.token(), tmp_path, issuer, **settings).returncode == 0
+    done = explain(issuer.token(iss="https://third.example"), tmp_path, issuer, **settings)
+    assert lines(done)["iss"] == "REFUSED  'https://third.example': iss is another issuer"
+
+
+def test_own_token_is_explained(tmp_path: Path) -> None:
+    secret = "a secret of more than thirty-two bytes"
+    now = int(time.time())
+    claims = {
+        "iss": "http://127.0.0.1:8000",
+        "aud": "ordergate",
+        "sub": "7",
+        "client_id": "shop",
+        "scope": "orders:read",
+        "iat": now,
+        "exp": now + 60,
+        "jti": "1",
+    }
+    key = SigningKey.from_secret(secret)
+    for audience, status in (("ordergate", 0), ("other", 1)):
+        payload = json.dumps({**claims, "aud": audience}).encode()
+        token = sign("HS256", payload, key=key.key, typ="at+jwt", kid=key.kid)
+        done = explain(token, tmp_path, SIGNING_SECRET=secret)
+        assert done.returncode == status, done.stderr
+        assert secret not in done.stdout
