@@ -72,9 +72,9 @@ async def test_wrong_password_and_unknown_user_get_the_same_answer(
         "type": "urn:problem-type:ordergate:invalid-grant",
         "title": "Bad Request",
         "status": 400,
-        "detail": "Incorrect username or password",
+        "detail": "Incorrect username or password.",
         "error": "invalid_grant",
-        "error_description": "Incorrect username or password",
+        "error_description": "Incorrect username or password.",
         "request_id": "the-same",
     }
 

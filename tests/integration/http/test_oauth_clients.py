@@ -55,7 +55,7 @@ def test_authlib_understands_a_refusal(served: Server) -> None:
     with pytest.raises(OAuthError) as refusal:
         session.fetch_token(f"{served.url}/login", username="nobody", password="wrong")
     assert refusal.value.error == "invalid_grant"
-    assert refusal.value.description == "Incorrect username or password"
+    assert refusal.value.description == "Incorrect username or password."
     session.close()
 
 

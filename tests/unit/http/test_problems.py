@@ -12,6 +12,7 @@ from ordergate.application.errors import (
     RecordUnreadable,
 )
 from ordergate.domain.errors import DomainError, InvalidMoney, InvalidTransition
+from ordergate.entrypoints.http.problems import catalog
 from ordergate.entrypoints.http.problems.catalog import INTERNAL, PROBLEMS
 from ordergate.entrypoints.http.problems.handlers import to_problem
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemDetails, problem_for_status
@@ -45,9 +46,9 @@ def test_problem_is_written_as_rfc_9457_says() -> None:
         "type": "urn:problem-type:ordergate:invalid-grant",
         "title": "Bad Request",
         "status": 400,
-        "detail": "Incorrect username or password",
+        "detail": "Incorrect username or password.",
         "error": "invalid_grant",
-        "error_description": "Incorrect username or password",
+        "error_description": "Incorrect username or password.",
         "request_id": "the-id",
     }
 
@@ -98,6 +99,13 @@ def test_headers_of_a_status_are_kept() -> None:
 )
 def test_every_problem_is_as_documented(problem: Problem) -> None:
     ProblemDetails.model_validate(problem.body("the-id"))
+
+
+def test_details_are_sentences() -> None:
+    problems = [each for each in vars(catalog).values() if isinstance(each, Problem)]
+    problems += [*PROBLEMS.values(), *map(problem_for_status, range(400, 600))]
+    problems += [catalog.insufficient_scope(["account"]), catalog.invalid_scope(["account"])]
+    assert [each.detail for each in problems if not each.detail.endswith(".")] == []
 
 
 def test_broken_rules_have_their_own_names() -> None:

@@ -125,7 +125,7 @@ def invalid_scope(available: Iterable[str]) -> Problem:
 
 
 PROBLEMS: dict[type[ApplicationError], Problem] = {
-    InvalidCredentials: oauth_problem(400, "invalid_grant", "Incorrect username or password"),
+    InvalidCredentials: oauth_problem(400, "invalid_grant", "Incorrect username or password."),
     InvalidToken: Problem(
         401,
         "The access token is expired or not valid here; sign in again.",
