@@ -1,11 +1,13 @@
 """The application for any ASGI server.
 
-`uvicorn --factory ordergate.entrypoints.asgi:create` serves it. The client address is that of the
-connection under every server; `ORDERGATE_TRUSTED_PROXIES` names proxies.
+`uvicorn --factory ordergate.entrypoints.asgi:create` serves it, and so does `fastapi run`, which
+takes `app`. The client address is that of the connection under every server;
+`ORDERGATE_TRUSTED_PROXIES` names proxies.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from fastapi import FastAPI
 from starlette.types import Lifespan
@@ -50,6 +52,18 @@ def create(
     app = create_app(_declare(scopes, make_container(settings)), lifespan=lifespan)
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
+
+
+@cache
+def _make_app() -> FastAPI:
+    return create()
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make `app` when it is read, for servers that call no function."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _make_app()
 
 
 def _declare(scopes: Mapping[str, str] | None, container: Container) -> Container:

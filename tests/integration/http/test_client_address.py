@@ -75,6 +75,7 @@ def resolve_address(url: str) -> str:
     [
         ["own:app"],
         ["--factory", "ordergate.entrypoints.asgi:create"],
+        ["--proxy-headers", "ordergate.entrypoints.asgi:app"],  # as `fastapi run` does
         ["--proxy-headers", "--forwarded-allow-ips", "*", "own:app"],
         ["--http", "h11", "--loop", "asyncio", "own:app"],
         ["parent:app"],
