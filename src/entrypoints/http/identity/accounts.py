@@ -38,7 +38,9 @@ sign_up = APIRouter(**_options)
 router = APIRouter(**_options)
 
 _REGISTERED: dict[str, JsonValue] = {"id": 3, "username": "alice"}
-_LOCATION = header("The address of the account for its user.", "/me")
+_LOCATION = header(
+    "The address of the account, relative to that of the request (RFC 3986, section 4.2).", "me"
+)
 _TOO_SHORT = to_problem(WeakPassword("A password must have at least 15 characters."))
 _Username = Annotated[str, Field(min_length=1, max_length=256)]
 _Password = Annotated[
