@@ -2,13 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx2
 import pytest
 
+from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.tokens.remote.discovery import metadata_urls
 from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 from ordergate.application.errors import IssuerKeysUnavailable
+from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
 from tests.support.oidc_issuer import Issuer, running_issuer
+from tests.support.server import serve_demo
 
 OPENID = ".well-known/openid-configuration"
 OAUTH = ".well-known/oauth-authorization-server"
@@ -112,3 +119,16 @@ async def test_metadata_is_read_again_with_the_keys(issuer: Issuer) -> None:
     await keys.keys(None)
     assert issuer.fetches == 1
     await keys.close()
+
+
+async def test_keys_of_this_service_are_found_by_another(tmp_path: Path) -> None:
+    with serve_demo(tmp_path) as server:
+        form = {"username": "user1", "password": DEMO_PASSWORD}
+        token = httpx2.post(f"{server.url}/login", data=form).json()["access_token"]
+        settings = Settings(identity_provider=("oidc",), issuer=server.url, audience="ordergate")
+        container = Container(settings=settings, storage=InMemoryStorage())
+        caller = await container.verifier().verify(token)
+        for keys in container.remote_keys().values():
+            await keys.close()
+    assert caller.scope == {"account", "orders:read", "orders:write"}
+    assert caller.claims["sub"] == "1"

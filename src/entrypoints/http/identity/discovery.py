@@ -148,6 +148,12 @@ async def server_metadata(request: Request, response: Response) -> ServerMetadat
     )
 
 
+@router.get("/.well-known/openid-configuration", name="openid_metadata", include_in_schema=False)
+async def openid_metadata(request: Request, response: Response) -> ServerMetadata:
+    """Return the same metadata where verifiers of tokens look first (RFC 8414, section 5)."""
+    return await server_metadata(request, response)
+
+
 @protected_resource.get(
     _RESOURCE,
     name="resource_metadata",

@@ -59,6 +59,17 @@ async def test_metadata_is_valid_for_authlib(
     AuthorizationServerMetadata(response.json()).validate()
 
 
+async def test_metadata_is_where_openid_connect_has_it(client: httpx2.AsyncClient) -> None:
+    answers = [
+        await client.get(f"/.well-known/{name}")
+        for name in ("openid-configuration", "oauth-authorization-server")
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    assert answers[0].content == answers[1].content
+    assert answers[0].headers["cache-control"] == "public, max-age=300"
+    assert (await client.get("/.well-known/openid-configuration?page=2")).status_code == 422
+
+
 async def test_public_keys_are_published_and_cacheable(client: httpx2.AsyncClient) -> None:
     response = await client.get("/.well-known/jwks.json")
     assert response.status_code == 200

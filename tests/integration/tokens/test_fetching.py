@@ -1,0 +1,122 @@
+"""Requests to issuers by proxies and by plain http, over loopback."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from ordergate.adapters.tokens.remote.fetching import (
+    PROXY_OF_ENVIRONMENT,
+    DocumentFetcher,
+    FetchError,
+)
+from tests.support.oidc_issuer import Issuer, running_issuer
+
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with running_issuer() as issuer:
+        yield issuer
+
+
+class Proxy:
+    """Answers every request itself, and keeps the heads of the requests."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.heads: list[bytes] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                with connection:
+                    self.heads.append(connection.recv(65_536))
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\nConnection: close\r\n\r\n"
+                        b'{"by":"proxy"}'
+                    )
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+@contextmanager
+def running_proxy() -> Iterator[Proxy]:
+    proxy = Proxy()
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with running_proxy() as proxy:
+        yield proxy
+
+
+async def test_proxy_of_a_setting_is_used(issuer: Issuer, proxy: Proxy) -> None:
+    fetcher = DocumentFetcher(proxy=proxy.url.replace("//", "//me:p%40ss@"))
+    assert "p%40ss" not in repr(fetcher)
+    assert await fetcher.fetch(issuer.url) == {"by": "proxy"}
+    (head,) = proxy.heads
+    assert head.startswith(f"GET {issuer.url} HTTP/1.1".encode())
+    assert b"Proxy-Authorization: Basic bWU6cEBzcw==" in head
+    assert issuer.fetches == 0
+
+
+async def test_proxy_of_the_environment_is_used_by_a_setting_alone(
+    issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.url)
+    assert "keys" in await DocumentFetcher().fetch(issuer.url)
+    assert proxy.heads == []
+    chosen = DocumentFetcher(proxy=PROXY_OF_ENVIRONMENT)
+    assert await chosen.fetch(issuer.url) == {"by": "proxy"}
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert "keys" in await chosen.fetch(issuer.url)
+
+
+async def test_proxy_is_asked_for_a_tunnel_to_a_host_with_tls(proxy: Proxy) -> None:
+    with pytest.raises(FetchError):
+        await DocumentFetcher(proxy=proxy.url).fetch("https://id.example/jwks?tenant=7")
+    (head,) = proxy.heads
+    assert head.startswith(b"CONNECT id.example:443 HTTP/1.1")
+    assert b"tenant" not in head
+
+
+async def test_plain_http_is_for_named_hosts(proxy: Proxy) -> None:
+    """The proxy stands for the network of the cluster."""
+    url = "http://keycloak.auth.svc.cluster.local:8080/realms/shop"
+    with pytest.raises(FetchError, match="is http, which anyone on the way can change"):
+        await DocumentFetcher(proxy=proxy.url).fetch(url)
+    assert proxy.heads == []
+    hosts = ("keycloak.auth.svc.cluster.local",)
+    fetcher = DocumentFetcher(plain_http_hosts=hosts, proxy=proxy.url)
+    assert await fetcher.fetch(url) == {"by": "proxy"}
+
+
+async def test_unreachable_proxy_is_reported_without_its_password(issuer: Issuer) -> None:
+    with running_proxy() as proxy:
+        pass
+    with pytest.raises(FetchError) as error:
+        await DocumentFetcher(proxy=proxy.url.replace("//", "//me:hunter2@")).fetch(issuer.url)
+    assert "hunter2" not in str(error.value)
