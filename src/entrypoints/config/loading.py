@@ -74,8 +74,12 @@ def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[s
         problems.append(f"{other[0]} needs {PREFIX}ISSUER, the `iss` of its issuer's tokens")
     if "identity_provider" in usable and "audience" not in given:
         problems.append(f"{other[0]} needs {PREFIX}AUDIENCE, the `aud` of tokens for this API")
-    if "cors_headers" in usable and "cors_origins" not in given:
-        problems.append(f"{PREFIX}CORS_HEADERS needs {PREFIX}CORS_ORIGINS")
+    if "cors_origins" not in given:
+        problems += [
+            f"{PREFIX}{name.upper()} needs {PREFIX}CORS_ORIGINS"
+            for name in ("cors_headers", "cors_methods", "cors_exposed_headers")
+            if name in usable
+        ]
     if given.isdisjoint(_OTHER_ISSUER):
         problems += [
             f"{name} needs {PREFIX}IDENTITY_PROVIDER, the kind of the issuer"

@@ -1,6 +1,8 @@
 """Types of settings, with validation and error messages."""
 
+import os
 import re
+import sys
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,6 +20,9 @@ HOW_TO_MAKE_A_KEY = (
 )
 """The end of an error about a file that must have a private key."""
 
+MAX_HASHING_THREADS = 64
+_METHOD_NAME = re.compile(r"(?!(?:CONNECT|TRACE|TRACK)$)[A-Z][A-Z-]{0,31}")
+"""Browsers send no request with one of the three methods (Fetch Standard, section 2.2.1)."""
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
@@ -45,6 +50,20 @@ def _header_names(names: tuple[str, ...]) -> tuple[str, ...]:
             "header", f"must be at most {_MAX_HEADERS} header names such as X-Tenant, without *"
         )
     return names
+
+
+def _method_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) > _MAX_HEADERS or not all(map(_METHOD_NAME.fullmatch, names)):
+        raise PydanticCustomError(
+            "method", f"must be at most {_MAX_HEADERS} methods in upper case such as QUERY"
+        )
+    return names
+
+
+def count_processors() -> int:
+    """Count those that this process may run on: more threads would wait for each other."""
+    allowed = os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1)
+    return min(len(allowed), MAX_HASHING_THREADS)
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
@@ -172,6 +191,9 @@ LongSecret = Annotated[Secret, AfterValidator(_long_secret)]
 RevocationBound = Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(comma_separated)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(comma_separated)]
+MethodNames = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_method_names)
+]
 HeaderNames = Annotated[
     tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_header_names)
 ]

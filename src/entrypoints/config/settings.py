@@ -1,8 +1,6 @@
 """The settings, their defaults and their bounds."""
 
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -25,10 +23,12 @@ from ordergate.entrypoints.config.other_issuer import (
     names_other_issuer,
 )
 from ordergate.entrypoints.config.setting_values import (
+    MAX_HASHING_THREADS,
     ExistingFile,
     Folder,
     HeaderNames,
     LongSecret,
+    MethodNames,
     Networks,
     Origins,
     RedisUrl,
@@ -36,17 +36,11 @@ from ordergate.entrypoints.config.setting_values import (
     Secret,
     check_name,
     check_own_issuer,
+    count_processors,
     split_at_commas,
 )
 
-_MAX_HASHING_THREADS = 64
 _WHOLE_NUMBER = re.compile("-?[0-9]+")
-
-
-def _processors() -> int:
-    """Count those that this process may run on: more threads would wait for each other."""
-    allowed = os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1)
-    return min(len(allowed), _MAX_HASHING_THREADS)
 
 
 class Settings(OtherIssuerSettings):
@@ -128,7 +122,7 @@ class Settings(OtherIssuerSettings):
     """The base-2 logarithm of the number of bcrypt rounds. A higher cost upgrades each hash at the
     next sign-in. With a lower cost, response times reveal which accounts are older."""
 
-    hashing_threads: int = Field(default=_processors(), ge=1, le=_MAX_HASHING_THREADS)
+    hashing_threads: int = Field(default=count_processors(), ge=1, le=MAX_HASHING_THREADS)
     """The number of threads that hash passwords in each worker. Default: one per processor that it
     may use."""
 
@@ -168,6 +162,14 @@ class Settings(OtherIssuerSettings):
     cors_headers: HeaderNames = ()
     """Further request headers that these pages may send, separated by commas, at most 32. Those of
     this API and of tracing are always allowed. Default: none."""
+
+    cors_methods: MethodNames = ()
+    """Further methods that these pages may use, such as `QUERY`, separated by commas, at most 32.
+    Default: none."""
+
+    cors_exposed_headers: HeaderNames = ()
+    """Further headers of answers that these pages may read, separated by commas, at most 32.
+    Default: none."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged: `debug`, `info`, `warning` or `error`. Audit events

@@ -20,7 +20,7 @@ from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.lifespan import surround_lifespan
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
-from ordergate.entrypoints.http.middleware.cors import CrossOrigin
+from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.openapi.document import LICENSE, TAGS, install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
@@ -86,10 +86,18 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
 
 def _list_surrounding(settings: Settings) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
-    if settings.cors_origins:
-        yield Middleware(CrossOrigin, origins=settings.cors_origins, headers=settings.cors_headers)
+    origins = settings.cors_origins
+    if origins:
+        yield Middleware(
+            Preflights,
+            origins=origins,
+            headers=settings.cors_headers,
+            methods=settings.cors_methods,
+        )
     oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()
     yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths)
+    if origins:
+        yield Middleware(ReadableAnswers, origins=origins, exposed=settings.cors_exposed_headers)
     if settings.trusted_proxies:
         trusted = trusted_hosts(settings.trusted_proxies)
         yield Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

@@ -1,7 +1,11 @@
 """Pages of other origins (CORS)."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
+from fastapi import Response
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
@@ -84,3 +88,68 @@ async def test_preflight_of_further_configured_headers_passes() -> None:
             assert answer.status_code == 200
         answer = await client.options("/notes", headers=preflight("POST", "x-other"))
         assert answer.status_code == 400
+
+
+@pytest.fixture
+async def shutdown() -> AsyncIterator[httpx2.AsyncClient]:
+    """Serve an application whose routes fail, or are interrupted as by a shutdown."""
+    settings = Settings(
+        signing_secret="a secret of more than thirty-two bytes",
+        cors_origins=[ORIGIN],
+        cors_methods=["QUERY"],
+        cors_exposed_headers=["X-Total"],
+    )
+    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("the reason")
+
+    @app.get("/interrupted")
+    async def interrupted() -> None:
+        raise asyncio.CancelledError
+
+    @app.api_route("/found", methods=["QUERY"])
+    async def find(response: Response) -> list[int]:
+        response.headers["X-Total"] = "0"
+        return []
+
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/broken", {}, 500),
+        ("/interrupted", {}, 503),
+        ("/nothing", {}, 404),
+        ("/orders", {"Cookie": "x" * 70_000}, 431),
+        ("/orders", {"Host": "a b"}, 400),
+        ("/%6Frders", {}, 404),
+    ],
+)
+async def test_page_can_read_every_problem(
+    shutdown: httpx2.AsyncClient, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = await shutdown.get(path, headers={"Origin": ORIGIN, **headers})
+    assert (answer.status_code, problem(answer)["status"]) == (status, status)
+    assert answer.headers.get_list("access-control-allow-origin") == [ORIGIN]
+    assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+    assert answer.headers.get_list("vary") == ["Origin"]
+    other = await shutdown.get(path, headers={"Origin": "https://evil.example", **headers})
+    assert "access-control-allow-origin" not in other.headers
+    assert other.headers["vary"] == "Origin"
+
+
+async def test_configured_methods_and_headers_reach_an_own_route(
+    shutdown: httpx2.AsyncClient,
+) -> None:
+    asked = await shutdown.options("/found", headers=preflight("QUERY"))
+    assert asked.status_code == 200
+    assert asked.headers.get_list("access-control-allow-origin") == [ORIGIN]
+    assert "QUERY" in asked.headers["access-control-allow-methods"].split(", ")
+    answer = await shutdown.request("QUERY", "/found", headers={"Origin": ORIGIN})
+    assert answer.json() == []
+    assert "X-Total" in answer.headers["access-control-expose-headers"].split(", ")

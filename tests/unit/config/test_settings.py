@@ -331,6 +331,22 @@ def test_cors_headers_are_separated_by_commas() -> None:
     assert load_problems(CORS_HEADERS="X-Tenant") == [
         "ORDERGATE_CORS_HEADERS needs ORDERGATE_CORS_ORIGINS"
     ]
+    assert load_problems(CORS_METHODS="QUERY", CORS_EXPOSED_HEADERS="X-Total") == [
+        "ORDERGATE_CORS_METHODS needs ORDERGATE_CORS_ORIGINS",
+        "ORDERGATE_CORS_EXPOSED_HEADERS needs ORDERGATE_CORS_ORIGINS",
+    ]
+
+
+def test_cors_methods_are_separated_by_commas() -> None:
+    origin = "https://shop.example"
+    assert load_with(CORS_ORIGINS=origin, CORS_METHODS="QUERY, COPY").cors_methods == (
+        "QUERY",
+        "COPY",
+    )
+    for refused in ("query", "*", "TRACE", "GET,,PUT", "CONNECT"):
+        assert load_problems(CORS_ORIGINS=origin, CORS_METHODS=refused) == [
+            "ORDERGATE_CORS_METHODS: must be at most 32 methods in upper case such as QUERY"
+        ]
 
 
 @pytest.mark.parametrize(

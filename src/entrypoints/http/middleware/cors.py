@@ -34,24 +34,45 @@ _RESPONSE_HEADERS = (
 _REFUSED = 400
 
 
-class CrossOrigin(CORSMiddleware):
-    """Starlette's middleware, which answers a refused preflight with a problem."""
+class ReadableAnswers(CORSMiddleware):
+    """Lets pages of configured origins read answers.
+
+    It surrounds the middleware that answers in place of the application, so a page can read the
+    503 of a shutdown too.
+    """
 
     def __init__(
-        self, app: ASGIApp, origins: Collection[str], headers: Collection[str] = ()
+        self, app: ASGIApp, origins: Collection[str], exposed: Collection[str] = ()
+    ) -> None:
+        super().__init__(app, allow_origins=origins, expose_headers=[*_RESPONSE_HEADERS, *exposed])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        serve = self.app if _is_preflight(scope) else super().__call__
+        await serve(scope, receive, send)
+
+
+class Preflights(CORSMiddleware):
+    """Answers preflights; a refusal is a problem with the reason."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: Collection[str],
+        headers: Collection[str] = (),
+        methods: Collection[str] = (),
     ) -> None:
         super().__init__(
             app,
             allow_origins=origins,
-            allow_methods=_METHODS,
+            allow_methods=[*_METHODS, *methods],
             allow_headers=[*_REQUEST_HEADERS, *headers],
-            expose_headers=_RESPONSE_HEADERS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if not _is_preflight(scope):
-            await super().__call__(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         answer = self.preflight_response(Headers(scope=scope))
         if answer.status_code == _REFUSED:
