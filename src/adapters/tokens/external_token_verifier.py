@@ -81,8 +81,12 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
         """
         try:
             issuer = self._only or self._choose_issuer(token)
-            keys = await self._issuers[issuer].keys.keys(key_id(token))
-            subject, client_id, scope, claims = self._verifiers[issuer].verify(token, keys)
+            keys, verifier = self._issuers[issuer].keys, self._verifiers[issuer]
+            fresh = keys.fresh()  # else a cached token must wait for a fetch, as others do
+            known = verifier.recall(token, fresh) if fresh else None
+            subject, client_id, scope, claims = known or verifier.verify(
+                token, await keys.keys(key_id(token))
+            )
         except InvalidToken as error:
             raise name_token(error, token) from None
         # Last: an invalid token creates no account.

@@ -80,6 +80,15 @@ class JwtTokenVerifier(Generic[T]):
             self._remember(digest, known)
         return known.made
 
+    def recall(self, token: str, keys: KeySet) -> T | None:
+        """Return what `verify` has cached for a token that is still valid, else `None`."""
+        if keys is not self._known_with:
+            return None
+        known = self._known.get(sha256(token.encode(errors="surrogatepass")).digest())
+        if known is None or not known.begins <= self._clock.now().timestamp() < known.ends:
+            return None
+        return known.made
+
     def _remember(self, digest: bytes, entry: _CacheEntry[T]) -> None:
         if digest in self._known:
             self._known_size -= self._known.pop(digest).size

@@ -32,6 +32,20 @@ _ANY_HOST = _HOST.replace("a-z", "A-Za-z")
 _PORT = r"(:[0-9]{1,5})?"
 _ORIGIN = re.compile(rf"https?://{_HOST}{_PORT}")
 _ISSUER = re.compile(rf"https?://{_ANY_HOST}{_PORT}(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
+_PROVIDER_HOSTS = {
+    name: re.compile(rf"https://({hosts})(/|$)")
+    for name, hosts in {
+        "auth0": r"[\w.-]+\.auth0\.com",
+        "cognito": r"cognito-idp\.[\w.-]+\.amazonaws\.com(\.cn)?",
+        "entra": r"login\.microsoftonline\.(com|us)|sts\.windows\.net",
+        "google": r"accounts\.google\.com",
+        "kubernetes": r"kubernetes\.default\.svc[\w.-]*",
+        "okta": r"[\w.-]+\.(okta|oktapreview|okta-emea)\.com",
+        "zitadel": r"[\w.-]+\.zitadel\.cloud",
+    }.items()
+}
+"""Addresses that can only be those of identity providers."""
+
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MAX_HEADERS = 32
@@ -155,7 +169,10 @@ def check_name(name: str) -> None:
 def check_own_issuer(url: str) -> None:
     """Refuse a URL that cannot be the public address of this service; name the broken rule."""
     flaw = None
-    if len(url) > _MAX_ISSUER_LENGTH:
+    provider = next((name for name, host in _PROVIDER_HOSTS.items() if host.match(url)), None)
+    if provider:
+        flaw = f"is not an address of this service; set ORDERGATE_IDENTITY_PROVIDER={provider}"
+    elif len(url) > _MAX_ISSUER_LENGTH:
         flaw = f"must have at most {_MAX_ISSUER_LENGTH} characters"
     elif not url.startswith(("https://", "http://")):
         flaw = (

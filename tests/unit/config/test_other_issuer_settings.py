@@ -80,6 +80,31 @@ def test_setting_for_another_issuer_is_refused_without_one(name: str, value: str
     ]
 
 
+@pytest.mark.parametrize(
+    ("issuer", "provider"),
+    [
+        ("https://TENANT.eu.auth0.com/", "auth0"),
+        ("https://login.microsoftonline.com/1111/v2.0", "entra"),
+        ("https://sts.windows.net/1111/", "entra"),
+        ("https://shop.okta.com/oauth2/default", "okta"),
+        ("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_A1b2", "cognito"),
+        ("https://accounts.google.com", "google"),
+        ("https://shop.zitadel.cloud", "zitadel"),
+        ("https://kubernetes.default.svc.cluster.local", "kubernetes"),
+    ],
+)
+def test_issuer_of_a_known_provider_needs_its_kind(issuer: str, provider: str) -> None:
+    (problem,) = load_problems(ISSUER=issuer, AUDIENCE="orders")
+    assert problem == (
+        "ORDERGATE_ISSUER: is not an address of this service;"
+        f" set ORDERGATE_IDENTITY_PROVIDER={provider}"
+    )
+    known = load_with(**OIDC | {"IDENTITY_PROVIDER": provider, "ISSUER": issuer})
+    assert known.issuers == (issuer,)
+    own = "https://okta.com.shop.example"
+    assert load_with(ISSUER=own).issuers == (own,)
+
+
 # Issuers
 
 

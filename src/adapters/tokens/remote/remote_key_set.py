@@ -81,6 +81,10 @@ class RemoteKeySet:
             raise IssuerKeysUnavailable(f"the keys of the issuer: {self._failure}")
         return self._keys
 
+    def fresh(self) -> KeySet | None:
+        """Return the set while no fetch is due, else `None`."""
+        return self._keys if self._monotonic() < self._due else None
+
     def start(self) -> None:
         """Begin the first fetch in the background."""
         if self._fetching is None and self._keys is None:
