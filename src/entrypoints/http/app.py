@@ -22,6 +22,7 @@ from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
+from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
 from ordergate.entrypoints.http.openapi.document import LICENSE, TAGS, install_openapi
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import install_error_handlers
@@ -78,6 +79,7 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
+    app.add_middleware(ImpliedMethods)
     app.surrounding = tuple(_list_surrounding(settings))
     install_error_handlers(app, check_access, locate_metadata(resource) if resource else None)
     install_openapi(app, settings, known_scopes)

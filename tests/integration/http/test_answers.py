@@ -26,11 +26,11 @@ async def test_unknown_path_is_answered_with_a_problem(
 @pytest.mark.parametrize(
     ("method", "address", "allow"),
     [
-        ("GET", "/login", "POST"),
-        ("POST", "/order?id=1", "GET"),
-        ("DELETE", "/orders/1", "GET"),
-        ("PUT", "/orders", "GET, POST"),
-        ("GET", "/orders/1/cancel", "POST"),
+        ("GET", "/login", "OPTIONS, POST"),
+        ("POST", "/order?id=1", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/orders/1", "GET, HEAD, OPTIONS"),
+        ("PUT", "/orders", "GET, HEAD, OPTIONS, POST"),
+        ("GET", "/orders/1/cancel", "OPTIONS, POST"),
     ],
 )
 async def test_unsupported_method_is_answered_with_the_supported_ones(

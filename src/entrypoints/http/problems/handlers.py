@@ -12,7 +12,6 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
-from starlette.routing import Match
 
 from ordergate.application.errors import (
     ApplicationError,
@@ -36,6 +35,7 @@ from ordergate.entrypoints.http.problems.problem import (
     problem_for_status,
     reason_phrase,
 )
+from ordergate.entrypoints.http.requests.methods import list_allowed
 
 _FIRST_ERROR = 400
 _NOT_ALLOWED = HTTPStatus.METHOD_NOT_ALLOWED
@@ -48,8 +48,6 @@ _MAX_NAME_LENGTH = 64
 
 _MALFORMED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 """The statuses of a body that FastAPI cannot read."""
-
-_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _log = logging.getLogger("ordergate.http")
 
@@ -151,18 +149,6 @@ def _with_metadata(problem: Problem, url: str) -> Problem:
     return replace(problem, headers={**problem.headers, _CHALLENGE_HEADER: challenge})
 
 
-def _allowed(request: Request) -> str:
-    """List all methods of an address; the router lists those of one route."""
-    return ", ".join(
-        method
-        for method in _METHODS
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL
-            for route in request.app.routes
-        )
-    )
-
-
 def _is_malformed_request(error: Exception) -> bool:
     """Return whether an error may precede the dependencies of a route."""
     return isinstance(error, RequestValidationError) or (
@@ -197,7 +183,8 @@ def install_error_handlers(
             return await http_exception_handler(request, error)
         problem, request_id = to_problem(error), request.state.request_id
         if type(error) is StarletteHTTPException and problem.status == _NOT_ALLOWED:
-            problem = replace(problem, headers={"Allow": _allowed(request)})
+            allowed = list_allowed(request, problem.headers.get("Allow"))
+            problem = replace(problem, headers={"Allow": allowed} if allowed else {})
         if metadata_url and isinstance(error, ApplicationError | ProblemError):
             problem = _with_metadata(problem, metadata_url)
         if problem.status >= _FIRST_OF_OURS:

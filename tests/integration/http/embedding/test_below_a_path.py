@@ -125,4 +125,4 @@ async def test_refusals_below_a_path_are_the_same(mounted: httpx2.AsyncClient) -
     assert refused.headers["content-type"] == "application/json"
     assert (await mounted.get("orders")).status_code == 401
     assert (await mounted.get("nothing")).status_code == 404
-    assert (await mounted.put("orders")).headers["allow"] == "GET, POST"
+    assert (await mounted.put("orders")).headers["allow"] == "GET, HEAD, OPTIONS, POST"

@@ -211,7 +211,7 @@ def test_errors_of_the_framework_are_problems(app: FastAPI) -> None:
     assert problem(client.get("/nowhere"))["status"] == 404
     refused = client.get("/mine/1")
     assert problem(refused)["status"] == 405
-    assert refused.headers["allow"] == "POST"
+    assert refused.headers["allow"] == "OPTIONS, POST"
     assert problem(client.post("/mine/x", json={"code": "c"}))["status"] == 422
     assert problem(client.post("/mine/1", content=b"x" * 300_000))["status"] == 413
     kind = {"Content-Type": "application/json"}

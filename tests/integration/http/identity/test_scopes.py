@@ -34,4 +34,4 @@ async def test_unsupported_method_is_answered_with_all_supported_ones(
     client: httpx2.AsyncClient,
 ) -> None:
     answer = await client.patch("/me")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS")
