@@ -211,6 +211,16 @@ def test_page_of_the_guide_runs_its_script_under_its_own_policy(
         assert any("connect-src 'self'" in complaint for complaint in complaints(browser))
 
 
+def test_upload_of_the_guide_has_its_own_limit(alice: Path, start: Start) -> None:
+    server = start("uploads:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=server.url) as client:
+        user, photo = sign_in(client), b"x" * 5_000_000
+        assert client.put("/photo", content=photo, headers=user).json() == len(photo)
+        assert client.put("/photo", content=2 * photo + b"x", headers=user).status_code == 413
+        assert client.put("/photo", content=photo).status_code == 401
+        assert client.post("/orders", content=photo, headers=user).status_code == 413
+
+
 def test_tests_of_the_guide_pass(guide: Path) -> None:
     result = run_program(
         [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "test_notes.py"],
