@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import Lifespan
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -23,9 +24,14 @@ from ordergate.entrypoints.http.middleware.client_address import BoundedForwardi
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
-from ordergate.entrypoints.http.openapi.document import LICENSE, TAGS, install_openapi
+from ordergate.entrypoints.http.openapi.document import (
+    LICENSE,
+    TAGS,
+    install_openapi,
+    install_security,
+)
 from ordergate.entrypoints.http.orders import routes as orders
-from ordergate.entrypoints.http.problems.handlers import install_error_handlers
+from ordergate.entrypoints.http.problems.handlers import ErrorHandlers
 from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import Services
 
@@ -80,13 +86,22 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
     app.add_middleware(ImpliedMethods)
-    app.surrounding = tuple(_list_surrounding(settings))
-    install_error_handlers(app, check_access, locate_metadata(resource) if resource else None)
+    app.surrounding = tuple(_list_surrounding(settings, services))
+    metadata_url = locate_metadata(resource) if resource else None
+    handlers = ErrorHandlers(check_access, metadata_url)
+    handlers.install(app)
     install_openapi(app, settings, known_scopes)
+
+    def prepare_mounted(mounted: Starlette) -> None:
+        handlers.install_mounted(mounted)
+        if isinstance(mounted, FastAPI):
+            install_security(mounted, settings, known_scopes)
+
+    app.prepare_mounted = prepare_mounted
     return app
 
 
-def _list_surrounding(settings: Settings) -> Iterator[Middleware]:
+def _list_surrounding(settings: Settings, services: Services) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
     origins = settings.cors_origins
     if origins:
@@ -97,7 +112,7 @@ def _list_surrounding(settings: Settings) -> Iterator[Middleware]:
             methods=settings.cors_methods,
         )
     oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()
-    yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths)
+    yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths, services=services)
     if origins:
         yield Middleware(ReadableAnswers, origins=origins, exposed=settings.cors_exposed_headers)
     if settings.trusted_proxies:

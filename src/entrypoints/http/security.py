@@ -4,11 +4,12 @@ import logging
 from abc import ABC, abstractmethod
 from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Response
 from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.params import Security
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
 
 from ordergate.application.errors import ApplicationError, InvalidToken
 from ordergate.application.ports.tokens import Caller
@@ -19,13 +20,16 @@ from ordergate.entrypoints.http.problems.catalog import (
     REPEATED_AUTHORIZATION,
     insufficient_scope,
 )
-from ordergate.entrypoints.http.problems.handlers import to_problem
+from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.fields import field_values
 from ordergate.entrypoints.http.services import get_services
 
 AUTHENTICATED = "ordergate.authenticated"
 """The key in the scope of a request whose token was accepted."""
+
+_TOKEN_PROTOCOL = "bearer."
+"""The beginning of a protocol with a token: browsers send no other header for a WebSocket."""
 
 OPTIONAL = "optional"
 """The scheme of routes for anonymous callers, which the document of an application replaces."""
@@ -53,7 +57,7 @@ class BearerScheme(SecurityBase, ABC):
 
     @abstractmethod
     async def __call__(
-        self, request: Request, response: Response, needed: SecurityScopes
+        self, connection: HTTPConnection, response: Response, needed: SecurityScopes
     ) -> Caller | None:
         """Return the caller if the token has every scope of the route.
 
@@ -61,25 +65,25 @@ class BearerScheme(SecurityBase, ABC):
         """
 
     async def _identify(
-        self, request: Request, response: Response, needed: SecurityScopes
+        self, connection: HTTPConnection, response: Response, needed: SecurityScopes
     ) -> Caller:
         response.headers["Cache-Control"] = "private, no-store"
-        token = _bearer_token(request)
+        token = _bearer_token(connection)
         try:
-            caller = await get_services(request).identify_caller()(token)
+            caller = await get_services(connection).identify_caller()(token)
         except ApplicationError as error:
             if isinstance(error, InvalidToken):
-                _log_refusal(request, str(error), kid=error.kid, iss=error.issuer)
+                _log_refusal(connection, str(error), kid=error.kid, iss=error.issuer)
             raise ProblemError(to_problem(error)) from error
         if not caller.scope.issuperset(needed.scopes):
-            known = get_services(request).known_scopes()
+            known = get_services(connection).known_scopes()
             for scope in needed.scopes:
                 if scope not in known:  # the application was not started, as in a test
-                    raise UndeclaredScope((request.url.path, scope))
+                    raise UndeclaredScope((connection.url.path, scope))
             missing = " ".join(sorted(set(needed.scopes) - caller.scope))
-            _log_refusal(request, f"the scope lacks {missing}", iss=caller.claims.get("iss"))
+            _log_refusal(connection, f"the scope lacks {missing}", iss=caller.claims.get("iss"))
             raise ProblemError(insufficient_scope(needed.scopes))
-        request.scope[AUTHENTICATED] = True
+        connection.scope[AUTHENTICATED] = True
         return caller
 
 
@@ -89,9 +93,9 @@ class _BearerAuthentication(BearerScheme):
     scheme_name = "password"
 
     async def __call__(
-        self, request: Request, response: Response, needed: SecurityScopes
+        self, connection: HTTPConnection, response: Response, needed: SecurityScopes
     ) -> Caller:
-        return await self._identify(request, response, needed)
+        return await self._identify(connection, response, needed)
 
 
 class _OptionalAuthentication(BearerScheme):
@@ -101,23 +105,25 @@ class _OptionalAuthentication(BearerScheme):
     auto_error = False
 
     async def __call__(
-        self, request: Request, response: Response, needed: SecurityScopes
+        self, connection: HTTPConnection, response: Response, needed: SecurityScopes
     ) -> Caller | None:
-        if field_values(request, b"authorization"):
-            return await self._identify(request, response, needed)
+        if _list_credentials(connection):
+            return await self._identify(connection, response, needed)
         response.headers.update({"Cache-Control": "private, no-store", "Vary": "Authorization"})
         return None
 
 
-def _log_refusal(request: Request, reason: str, **about: object) -> None:
+def _log_refusal(connection: HTTPConnection, reason: str, **about: object) -> None:
     """Log why a token is refused, with what it says of itself; never the token."""
-    level = logging.getLevelName(get_services(request).settings().refused_token_log_level.upper())
-    extra = {"request_id": request.state.request_id, "reason": reason, **about}
+    level = logging.getLevelName(
+        get_services(connection).settings().refused_token_log_level.upper()
+    )
+    extra = {"request_id": getattr(connection.state, "request_id", None), "reason": reason, **about}
     _log.log(level, "token_refused", extra=extra)
 
 
-def _bearer_token(request: Request) -> str:
-    given = field_values(request, b"authorization")
+def _bearer_token(connection: HTTPConnection) -> str:
+    given = _list_credentials(connection)
     if len(given) > 1:
         raise ProblemError(REPEATED_AUTHORIZATION)
     scheme, _, token = (given[0] if given else "").partition(" ")
@@ -125,6 +131,15 @@ def _bearer_token(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise ProblemError(MISSING_TOKEN)
     return token
+
+
+def _list_credentials(connection: HTTPConnection) -> list[str]:
+    """Return the values of `Authorization`, and the tokens among the protocols of a WebSocket."""
+    given = field_values(connection, b"authorization")
+    for protocol in connection.scope.get("subprotocols", ()):
+        if protocol.startswith(_TOKEN_PROTOCOL):
+            given.append(f"Bearer {protocol.removeprefix(_TOKEN_PROTOCOL)}")
+    return given
 
 
 bearer_authentication = _BearerAuthentication()

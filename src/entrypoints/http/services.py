@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from itertools import chain
 from typing import Protocol
 
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from ordergate.application.accounts.change_password import ChangePassword
@@ -25,6 +27,11 @@ from ordergate.application.sessions.refresh_session import RefreshSession
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.application import Application
+from ordergate.entrypoints.http.mounted import list_mounted
+
+SERVICES = "ordergate.services"
+"""The key in the scope of a request."""
 
 
 class Services(Protocol):
@@ -79,7 +86,22 @@ class Services(Protocol):
     def cancel_order(self) -> Callable[[], CancelOrder]: ...
 
 
-def get_services(request: HTTPConnection) -> Services:
-    """Return the services of the application that a request is for."""
-    services: Services = request.app.state.services
-    return services
+def get_services(connection: HTTPConnection) -> Services:
+    """Return the services that a request is for.
+
+    The edge middleware binds them to the scope, which mounted applications share. A route beside a
+    mounted Ordergate finds them there. Raises `RuntimeError` without any.
+    """
+    services: Services | None = connection.scope.get(SERVICES)
+    return services or _find_services(connection.app)
+
+
+def _find_services(app: Starlette) -> Services:
+    for candidate in chain([app], list_mounted(app.routes)):
+        if isinstance(candidate, Application):
+            services: Services = candidate.state.services
+            return services
+    raise RuntimeError(
+        "This route needs Ordergate: include its router in the application of create(), or mount"
+        " one of the two applications below the other."
+    )

@@ -9,11 +9,13 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from html import unescape
 from pathlib import Path
 
 import httpx2
 import pytest
+import websocket
 from selenium.webdriver.support.wait import WebDriverWait
 
 from ordergate.domain.errors import InvalidMoney
@@ -23,7 +25,7 @@ from ordergate.entrypoints.config.loading import secret_names
 from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity import login
-from ordergate.entrypoints.http.problems import catalog, handlers, problem
+from ordergate.entrypoints.http.problems import catalog, mapping, problem
 from ordergate.entrypoints.http.problems.problem import Problem
 from tests.support.browser import complaints, needs_browser, open_browser
 from tests.support.captured_output import run_program
@@ -160,6 +162,36 @@ def test_own_lifespan_and_middleware_of_the_guide_run(alice: Path, start: Start)
         client.headers.update(https)
         answer = client.get("/notes", headers=sign_in(client))
     assert answer.json() == ["Water the plants"]
+
+
+def test_websocket_of_the_guide_knows_its_caller(alice: Path, start: Start) -> None:
+    server = start("sockets:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    url = f"{server.url.replace('http', 'ws', 1)}/notes/live"
+    with httpx2.Client(base_url=server.url) as client:
+        header = sign_in(client)["Authorization"]
+    connect = websocket.create_connection
+    with closing(connect(url, header=[f"Authorization: {header}"])) as socket:
+        assert socket.recv() == "Notes of user 1"
+    protocols = ["notes", header.replace("Bearer ", "bearer.")]
+    with closing(connect(url, subprotocols=protocols)) as socket:
+        assert (socket.getsubprotocol(), socket.recv()) == ("notes", "Notes of user 1")
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        connect(url)
+    assert refused.value.status_code == 401
+
+
+def test_mounted_applications_of_the_guide_authenticate(alice: Path, start: Start) -> None:
+    server = start("below:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=server.url) as client:
+        assert client.get("/notes/mine").status_code == 401
+        mine = client.get("/notes/mine", headers=sign_in(client))
+        assert mine.json() == ["A note of user 1"]
+    server = start("above:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=f"{server.url}/auth") as client:
+        headers = sign_in(client)
+        assert client.get("/me", headers=headers).json()["username"] == "alice"
+    assert httpx2.get(f"{server.url}/notes", headers=headers).json() == ["A note of user 1"]
+    assert httpx2.get(f"{server.url}/notes").status_code == 401
 
 
 def test_own_error_answers_of_the_guide_are_sent(alice: Path, start: Start) -> None:
@@ -388,7 +420,7 @@ def test_api_page_explains_every_problem_type() -> None:
     problems = [
         *(value for module in (catalog, login) for value in vars(module).values()),
         *catalog.PROBLEMS.values(),
-        handlers.to_problem(InvalidMoney()),
+        mapping.to_problem(InvalidMoney()),
         catalog.insufficient_scope(["account"]),
         problem.invalid_parameter(("query", "id", "is missing")),
     ]

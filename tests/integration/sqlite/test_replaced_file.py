@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Request
 from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
@@ -31,6 +31,7 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from ordergate.entrypoints.http.orders.cursor import _cursors
+from ordergate.entrypoints.http.services import SERVICES
 from tests.support.builders import ALICE, an_order
 from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.doubles import SettableClock
@@ -304,9 +305,8 @@ async def test_sessions_of_the_new_file_are_used_immediately(
 async def test_cursors_are_sealed_with_the_key_of_the_new_file(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
-    app = FastAPI()
-    app.state.services = SimpleNamespace(storage=lambda: storage)
-    request = Request({"type": "http", "app": app})
+    services = SimpleNamespace(storage=lambda: storage)
+    request = Request({"type": "http", SERVICES: services})
     old = await _cursors(request)
     assert await _cursors(request) is old
     another.rename(file)

@@ -14,7 +14,7 @@ from ordergate.application.errors import (
 from ordergate.domain.errors import DomainError, InvalidMoney, InvalidTransition
 from ordergate.entrypoints.http.problems import catalog
 from ordergate.entrypoints.http.problems.catalog import INTERNAL, PROBLEMS
-from ordergate.entrypoints.http.problems.handlers import to_problem
+from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemDetails, problem_for_status
 
 

@@ -22,7 +22,7 @@ from ordergate.entrypoints.http.openapi.responses import (
     problems,
     with_example,
 )
-from ordergate.entrypoints.http.problems.handlers import to_problem
+from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_json import BODY_PROBLEMS, StrictJsonRoute

@@ -7,11 +7,14 @@ from collections.abc import Collection, Iterable
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from ordergate.application.random_numbers import random_128_bits
 from ordergate.entrypoints.http.problems.catalog import INTERNAL, SHUTTING_DOWN
 from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, OAUTH_MEDIA_TYPE, Problem
+from ordergate.entrypoints.http.problems.sockets import refuse_socket
 from ordergate.entrypoints.http.requests.request_heads import head_problem
+from ordergate.entrypoints.http.services import SERVICES
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {
@@ -28,6 +31,7 @@ _RAW_HEADERS = [
 ]
 _ID = b"x-request-id"
 _PROBLEM = (b"content-type", MEDIA_TYPE.encode())
+_STARTS = {"http.response.start", "websocket.http.response.start"}
 _OAUTH_PROBLEM = (b"content-type", OAUTH_MEDIA_TYPE.encode())
 
 _log = logging.getLogger("ordergate.http")
@@ -43,34 +47,45 @@ class EdgeMiddleware:
     `oauth_paths` have the media type of OAuth2's errors. Other answers only gain headers.
     """
 
-    def __init__(self, app: ASGIApp, oauth_paths: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, oauth_paths: Collection[str] = (), services: object = None
+    ) -> None:
         self.app = app
         self._oauth_paths = oauth_paths
+        self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
+        """Serve one request, or one WebSocket."""
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
+        scope[SERVICES] = self._services
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         answer = _Answer(send, request_id, is_oauth=path in self._oauth_paths)
+        is_socket = scope["type"] == "websocket"
         if problem := head_problem(scope):
-            await answer.send_problem(problem)
+            if is_socket:
+                await refuse_socket(
+                    WebSocket(scope, receive, answer.send), problem.response(request_id)
+                )
+            else:
+                await answer.send_problem(problem)
             return
         try:
             await self.app(scope, receive, answer.send)
         except ClientDisconnect:
             return  # the client has disconnected
         except asyncio.CancelledError:
-            if answer.started:
+            if answer.started or is_socket:
                 raise
             await answer.send_problem(SHUTTING_DOWN)
         except Exception:
-            where = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
+            method = "WebSocket" if is_socket else scope["method"]
+            where = {"request_id": request_id, "method": method, "path": scope["path"]}
             _log.exception("unexpected_error", extra=where)
-            if not answer.started:
+            if not (answer.started or is_socket):
                 await answer.send_problem(INTERNAL)
             raise
 
@@ -87,7 +102,7 @@ class _Answer:
         self.started = False
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in _STARTS:
             self.started = True
             message["headers"] = self._completed(message["headers"])
         await self._send(message)

@@ -1,11 +1,10 @@
 """The OpenAPI document, with the problems, examples and addresses of every operation."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from ordergate.application.errors import (
     CopyUnfinished,
@@ -78,22 +77,35 @@ def install_openapi(app: FastAPI, settings: Settings, scopes: Mapping[str, str])
     With another issuer, the document only says that tokens are JWTs: it cannot know its sign-in,
     nor the public address of this service.
     """
+    _complete_document(app, lambda document: _complete(document, settings, scopes))
+
+
+def install_security(app: FastAPI, settings: Settings, scopes: Mapping[str, str]) -> None:
+    """Complete the document of a mounted application, if it has routes for callers."""
+
+    def complete(document: dict[str, Any]) -> None:
+        schemes = document.get("components", {}).get("securitySchemes", {})
+        if schemes.keys().isdisjoint({"password", OPTIONAL}):
+            return
+        public = [each for _, each in walk_operations(document) if "security" not in each]
+        _describe_security(document, settings, scopes)
+        for operation in public:
+            del operation["security"]
+
+    _complete_document(app, complete)
+
+
+def _complete_document(app: FastAPI, complete: Callable[[dict[str, Any]], None]) -> None:
+    """Complete each document that FastAPI makes for an application."""
+    make = app.openapi
+    completed: list[dict[str, Any]] = []
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = get_openapi(
-                title=app.title,
-                version=app.version,
-                summary=app.summary,
-                description=app.description,
-                routes=app.routes,
-                tags=app.openapi_tags,
-                servers=app.servers,
-                license_info=app.license_info,
-            )
-            _complete(document, settings, scopes)
-            app.openapi_schema = document
-        return app.openapi_schema
+        document = make()
+        if not (completed and completed[0] is document):
+            complete(document)
+            completed[:] = [document]
+        return document
 
     app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
 

@@ -3,7 +3,7 @@
 from ordergate.domain.errors import InvalidMoney, InvalidTransition
 from ordergate.entrypoints.http.openapi.responses import document_answer, header
 from ordergate.entrypoints.http.orders.schemas import EXAMPLE_ORDER
-from ordergate.entrypoints.http.problems.handlers import to_problem
+from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.problems.problem import invalid_parameter
 from ordergate.entrypoints.http.requests.conditional import ETAG
 

@@ -1,0 +1,26 @@
+"""The OpenAPI document of an application below a path."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
+    """Return the document with the root path of a request as its first server.
+
+    The address of the sign-in is there too, unless the issuer, which is the public address of the
+    service, ends with this path.
+    """
+    servers = document.get("servers", [])
+    if not root_path or {"url": root_path} in servers:
+        return document
+    moved = {**document, "servers": [{"url": root_path}, *servers]}
+    schemes = document["components"]["securitySchemes"]
+    if "password" not in schemes:
+        return moved
+    password = schemes["password"]
+    flow = password["flows"]["password"]
+    if not urlsplit(flow["tokenUrl"]).path.startswith(f"{root_path}/"):
+        flow = {**flow, "tokenUrl": f"{root_path}/login"}
+    password = {**password, "flows": {**password["flows"], "password": flow}}
+    schemes = {**schemes, "password": password}
+    return {**moved, "components": {**document["components"], "securitySchemes": schemes}}

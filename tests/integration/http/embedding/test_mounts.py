@@ -1,0 +1,241 @@
+"""Applications below Ordergate, and Ordergate below another application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+
+from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.http.security import (
+    CurrentUser,
+    authenticated,
+    authorized,
+    bearer_authentication,
+)
+from tests.support.command import PASSWORD
+from tests.support.embedding import authorize, make_app, make_client, make_services
+from tests.support.http_client import PROBLEM, problem
+
+
+def make_notes() -> FastAPI:
+    """Return an application with a protected, a public and a failing route."""
+    notes = FastAPI(title="Notes")
+
+    @notes.get("/mine")
+    async def mine(user: CurrentUser) -> int:
+        return user.id
+
+    @notes.get("/admin", dependencies=[authorized("account")])
+    async def admin() -> str:
+        return "admin"
+
+    @notes.get("/public")
+    async def public() -> str:
+        return "public"
+
+    @notes.get("/taken")
+    async def taken() -> None:
+        raise HTTPException(409, {"code": "taken"})
+
+    return notes
+
+
+def wrapped(app: ASGIApp) -> ASGIApp:
+    return CORSMiddleware(app, allow_origins=["*"])
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, wrapped])
+@pytest.mark.parametrize("path", ["/notes", "/a/b/notes"])
+def test_mounted_application_authenticates(wrap: object, path: str) -> None:
+    app = make_app()
+    assert callable(wrap)
+    app.mount(path, wrap(make_notes()))
+    client = make_client(app)
+    assert client.get(f"{path}/mine", headers=authorize(app, 7)).json() == 7
+    assert client.get(f"{path}/public").json() == "public"
+    refused = client.get(f"{path}/mine")
+    assert problem(refused)["type"] == "urn:problem-type:ordergate:token-required"
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    wrong = client.get(f"{path}/mine", headers={"Authorization": "Bearer x"})
+    assert problem(wrong)["error"] == "invalid_token"
+
+
+def test_deeply_mounted_application_authenticates() -> None:
+    app = make_app()
+    outer = Starlette(
+        routes=[Mount("/inner", make_notes(), middleware=[Middleware(CORSMiddleware)])]
+    )
+    app.mount("/outer", outer)
+    client = make_client(app)
+    assert client.get("/outer/inner/mine", headers=authorize(app, 7)).json() == 7
+    assert problem(client.get("/outer/inner/mine"))["status"] == 401
+
+
+def test_mounted_application_keeps_its_own_answers() -> None:
+    app, notes = make_app(), make_notes()
+    app.mount("/notes", notes)
+    client, plain = make_client(app), make_client(make_notes())
+    for path in ("/taken", "/nowhere"):
+        got, expected = client.get(f"/notes{path}"), plain.get(path)
+        assert (got.status_code, got.json()) == (expected.status_code, expected.json())
+        assert got.headers["x-request-id"]
+
+
+def test_mounted_application_may_answer_refused_callers_itself() -> None:
+    from ordergate.entrypoints.http.problems.problem import ProblemError
+
+    app, notes = make_app(), make_notes()
+
+    @notes.exception_handler(ProblemError)
+    async def refuse(request: Request, error: ProblemError) -> Response:
+        return JSONResponse({"error": error.problem.name}, error.problem.status)
+
+    app.mount("/notes", notes)
+    got = make_client(app).get("/notes/mine")
+    assert (got.status_code, got.json()) == (401, {"error": "token-required"})
+
+
+def test_exception_of_a_mounted_application_is_raised() -> None:
+    app, notes = make_app(), make_notes()
+
+    @notes.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("the reason")
+
+    app.mount("/notes", notes)
+    with pytest.raises(RuntimeError, match="the reason"):
+        TestClient(app).get("/notes/broken", headers=authorize(app))
+
+
+def test_dependency_overrides_of_a_mounted_application_count() -> None:
+    from ordergate.application.ports.tokens import Caller
+    from ordergate.domain.user import UserId
+
+    app, notes = make_app(), make_notes()
+    notes.dependency_overrides[bearer_authentication] = lambda: Caller(UserId(9), "tests")
+    app.mount("/notes", notes)
+    assert make_client(app).get("/notes/mine").json() == 9
+
+
+def test_document_of_a_mounted_application_authorizes_at_the_right_address() -> None:
+    app = make_app(issuer="https://api.example")
+    app.mount("/notes", make_notes())
+    client = TestClient(app, base_url="https://api.example")
+    for _ in range(2):
+        document = client.get("/notes/openapi.json").json()
+        schemes = document["components"]["securitySchemes"]
+        token_url = schemes["password"]["flows"]["password"]["tokenUrl"]
+        assert urljoin("https://api.example/notes/openapi.json", token_url) == (
+            "https://api.example/login"
+        )
+        mine = document["paths"]["/mine"]["get"]
+        assert mine["security"] == [{"password": []}, {"bearer": []}]
+        assert "security" not in document["paths"]["/public"]["get"]
+
+
+def test_document_of_a_mounted_application_without_own_tokens_stays() -> None:
+    app, plain = make_app(), FastAPI()
+    plain.add_api_route("/public", lambda: "public")
+    expected = make_client(plain).get("/openapi.json").json()
+    app.mount("/plain", plain)
+    got = make_client(app).get("/plain/openapi.json").json()
+    assert got == {**expected, "servers": [{"url": "/plain"}]}
+
+
+# Ordergate below another application
+
+
+def test_ordergate_below_another_application_serves() -> None:
+    app = make_app()
+    app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    outer = FastAPI()
+    outer.mount("/auth", app)
+    client = make_client(outer)
+    account = {"username": "alice", "password": PASSWORD}
+    assert client.post("/auth/users", json=account).status_code == 201
+    token = client.post("/auth/login", data=account).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get("/auth/me", headers=headers).json()["username"] == "alice"
+    assert client.get("/auth/mine", headers=headers).json() == "mine"
+    assert client.get("/auth/mine").status_code == 401
+    refused = client.post("/auth/login", data={**account, "password": "x"})
+    assert refused.headers["content-type"] == "application/json"  # RFC 6749, section 5.2
+    assert client.get("/auth/nowhere").headers["content-type"] == PROBLEM
+
+
+def test_document_below_another_application_authorizes_at_the_right_address() -> None:
+    outer = FastAPI()
+    outer.mount("/auth", make_app())
+    client = make_client(outer)
+    document = client.get("/auth/openapi.json").json()
+    assert document["servers"][0] == {"url": "/auth"}
+    flows = document["components"]["securitySchemes"]["password"]["flows"]
+    address = urljoin("http://testserver/auth/openapi.json", flows["password"]["tokenUrl"])
+    assert urlsplit(address).path == "/auth/login"
+    page = client.get("/auth/docs")
+    assert page.status_code == 200
+
+
+def test_routes_beside_ordergate_authenticate() -> None:
+    app, outer = make_app(), FastAPI()
+    router = APIRouter(dependencies=[authenticated])
+
+    @router.get("/beside")
+    async def beside(user: CurrentUser) -> int:
+        return user.id
+
+    outer.include_router(router)
+    outer.mount("/auth", wrapped(app))
+    client = make_client(outer)
+    assert client.get("/beside", headers=authorize(app, 7)).json() == 7
+    refused = client.get("/beside")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert "Authorization" in refused.json()["detail"]
+    wrong = client.get("/beside", headers={"Authorization": "Bearer x"})
+    assert wrong.status_code == 401
+    assert "invalid_token" in wrong.headers["www-authenticate"]
+
+
+def test_lifespan_below_another_application_runs() -> None:
+    events = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        events.append("start")
+        yield
+        events.append("end")
+
+    app = create_app(make_services(), lifespan=lifespan)
+    outer = FastAPI(lifespan=app.router.lifespan_context)
+    outer.mount("/auth", app)
+    with TestClient(outer) as client:
+        assert client.get("/auth/readyz").json() == {"status": "ok"}
+    assert events == ["start", "end"]
+
+
+def test_two_ordergates_keep_their_callers_apart() -> None:
+    first, second = make_app(), make_app(issuer="https://second.example")
+    for app in (first, second):
+        app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    first.mount("/second", second)
+    client = make_client(first)
+    assert client.get("/second/mine", headers=authorize(second)).json() == "mine"
+    assert client.get("/second/mine", headers=authorize(first)).status_code == 401
+    assert client.get("/mine", headers=authorize(first)).json() == "mine"
+
+
+def test_application_without_ordergate_is_reported() -> None:
+    plain = FastAPI()
+    plain.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    with pytest.raises(RuntimeError, match=r"create\(\)"):
+        TestClient(plain).get("/mine", headers={"Authorization": "Bearer x"})
