@@ -7,21 +7,14 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
 from ordergate.entrypoints.http.requests.dependants import list_scopes, walk_dependants
-
-
-class UndeclaredScope(Exception):
-    """A route requires scopes that no token can have."""
-
-    def __init__(self, *routes: tuple[str, str]) -> None:
-        super().__init__(
-            "; ".join(f"{route} requires the scope {scope}" for route, scope in routes)
-            + ", which is not declared; correct its name, or declare it with a description:"
-            f' create(scopes={{"{routes[0][1]}": "…"}})'
-        )
+from ordergate.entrypoints.http.security import BearerScheme, UndeclaredScope
 
 
 def require_declared_scopes(routes: Iterable[BaseRoute], declared: Collection[str]) -> None:
-    """Raise `UndeclaredScope` if a route requires a scope that is not declared."""
+    """Raise `UndeclaredScope` if a route requires a scope that is not declared.
+
+    Scopes of other security schemes do not count.
+    """
     undeclared = [
         (route, scope) for route, scope in _list_required(routes) if scope not in declared
     ]
@@ -39,6 +32,11 @@ def _list_required(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tu
         dependant = getattr(context, "dependant", None)
         if isinstance(dependant, Dependant):
             methods = "/".join(sorted(context.methods or {"WebSocket"}))
-            scopes = {scope for each in walk_dependants(dependant) for scope in list_scopes(each)}
+            scopes = {
+                scope
+                for each in walk_dependants(dependant)
+                if isinstance(each.call, BearerScheme)
+                for scope in list_scopes(each)
+            }
             for scope in sorted(scopes):
                 yield f"{methods} {prefix}{context.path}", scope

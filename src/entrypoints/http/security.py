@@ -14,7 +14,6 @@ from starlette.requests import HTTPConnection
 from ordergate.application.errors import ApplicationError, InvalidToken
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import BUILT_IN_SCOPES, Scope
-from ordergate.entrypoints.http.declared_scopes import UndeclaredScope
 from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
@@ -36,6 +35,17 @@ OPTIONAL = "optional"
 
 
 _log = logging.getLogger("ordergate.tokens")
+
+
+class UndeclaredScope(Exception):
+    """A route requires scopes that no token can have."""
+
+    def __init__(self, *routes: tuple[str, str]) -> None:
+        super().__init__(
+            "; ".join(f"{route} requires the scope {scope}" for route, scope in routes)
+            + ", which is not declared; correct its name, or declare it with a description:"
+            f' create(scopes={{"{routes[0][1]}": "…"}})'
+        )
 
 
 class BearerScheme(SecurityBase, ABC):

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Security
+from fastapi.security import OAuth2PasswordBearer
 from fastapi.testclient import TestClient
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -17,8 +18,12 @@ from ordergate.entrypoints import asgi
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.http.declared_scopes import UndeclaredScope
-from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
+from ordergate.entrypoints.http.security import (
+    CurrentUser,
+    UndeclaredScope,
+    authenticated,
+    authorized,
+)
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.oidc_issuer import AUDIENCE, running_issuer
@@ -159,8 +164,18 @@ def test_declared_scopes_of_an_application_stay_its_own(client: TestClient) -> N
         lambda app: app.mount("/api", mounted()),
         lambda app: app.get("/notes", dependencies=[Depends(read_note)])(lambda: "x"),
         lambda app: app.websocket("/notes")(listen),
+        lambda app: app.get("/notes", dependencies=[Security(name_user, scopes=["notes:read"])])(
+            lambda: "x"
+        ),
     ],
-    ids=["a router", "a prefix", "a mounted application", "a dependency", "a WebSocket"],
+    ids=[
+        "a router",
+        "a prefix",
+        "a mounted application",
+        "a dependency",
+        "a WebSocket",
+        "Security",
+    ],
 )
 def test_undeclared_scope_of_a_route_is_refused_at_the_start(add: Any) -> None:
     app = create_app(make_container(scopes={"notes:write": "Write your notes"}))
@@ -173,6 +188,24 @@ def test_undeclared_scope_of_a_route_is_refused_at_the_start(add: Any) -> None:
         r' create\(scopes=\{"notes:read": "…"}\)',
         str(refusal.value),
     )
+
+
+async def name_user(user: CurrentUser) -> str:
+    return f"user {user.id}"
+
+
+def test_scopes_of_another_scheme_need_no_declaration() -> None:
+    scheme = OAuth2PasswordBearer("token", scopes={"items": "Read items"})
+    app = create_app(make_container())
+
+    @app.get("/items")
+    async def read_items(token: Annotated[str, Security(scheme, scopes=["items"])]) -> str:
+        return token
+
+    with TestClient(app) as client:
+        answer = client.get("/items", headers={"Authorization": "Bearer their own"})
+        assert answer.json() == "their own"
+        assert client.get("/openapi.json").status_code == 200
 
 
 def mounted() -> FastAPI:
