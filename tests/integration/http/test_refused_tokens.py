@@ -82,7 +82,7 @@ async def test_refused_token_is_logged_once(
     changes: dict[str, Any],
     reason: str,
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     token = issuer.token(**changes)
     status = 403 if "scope" in changes else 401
     assert await send(client, token) == status
@@ -100,7 +100,7 @@ async def test_refused_token_is_logged_once(
 async def test_malformed_token_is_logged_without_names(
     client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture, token: str
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     assert await send(client, token) == 401
     (line,) = refusals(caplog)
     assert (line["kid"], line["iss"]) == (None, None)
@@ -110,7 +110,7 @@ async def test_malformed_token_is_logged_without_names(
 async def test_names_of_a_forged_token_are_shortened(
     client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     forged = sign("EdDSA", b'{"iss":"' + b"i" * 20_000 + b'"}', kid="k" * 20_000)
     assert await send(client, forged) == 401
     (line,) = refusals(caplog)
@@ -120,7 +120,7 @@ async def test_names_of_a_forged_token_are_shortened(
 async def test_refusal_for_an_optional_caller_is_logged(
     client: httpx2.AsyncClient, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     assert await send(client, issuer.token(exp=1), "/maybe") == 401
     assert [line["reason"] for line in refusals(caplog)] == ["exp has passed"]
 
@@ -128,7 +128,7 @@ async def test_refusal_for_an_optional_caller_is_logged(
 async def test_accepted_and_missing_tokens_are_not_logged(
     client: httpx2.AsyncClient, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     assert await send(client, issuer.token()) == 200
     assert (await client.get("/orders")).status_code == 401
     assert refusals(caplog) == []
@@ -138,7 +138,7 @@ async def test_accepted_and_missing_tokens_are_not_logged(
 async def test_level_of_the_line_is_a_setting(
     issuer: Issuer, caplog: pytest.LogCaptureFixture, level: Any
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     settings = settings_for(issuer, refused_token_log_level=level)
     app = create_app(Container(settings=settings, storage=InMemoryStorage()))
     transport = httpx2.ASGITransport(app)
