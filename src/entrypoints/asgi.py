@@ -6,12 +6,14 @@ takes `app`. The client address is that of the connection under every server;
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
+from ordergate.entrypoints.chosen_container import make_container
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.logs import configure_logging, configure_own_log
 from ordergate.entrypoints.config.settings import Settings
@@ -31,25 +33,24 @@ _LEFT_TO_THE_SERVER = (
 _log = logging.getLogger("ordergate.server")
 
 
-def _make_container(settings: Settings) -> Container:
-    return Container(settings=settings)
-
-
 def create(
-    make_container: Callable[[Settings], Container] = _make_container,
+    make_container: Callable[[Settings], Container] = make_container,
     *,
     scopes: Mapping[str, str] | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """Make the application for any server, and log which limits the server must enforce.
 
-    `make_container` may choose adapters of its own. `scopes` are the scopes of your own routes, by
-    name, with a description for users. `lifespan` is yours, as an argument of `FastAPI`; it runs
-    within the service. The root logger stays as it is. Raises the errors of `create_for_serve`.
+    `make_container` may choose adapters of its own; the default calls the function that
+    `ORDERGATE_CONTAINER` names. `scopes` are the scopes of your own routes, by name, with a
+    description for users. `lifespan` is yours, as an argument of `FastAPI`; it runs within the
+    service. The root logger stays as it is. Raises the errors of `create_for_serve`.
     """
-    settings = _load_settings()
-    configure_own_log(settings)
-    app = create_app(_declare(scopes, make_container(settings)), lifespan=lifespan)
+    with _exiting_on_wrong_settings():
+        settings = load_checked_settings()
+        configure_own_log(settings)
+        container = make_container(settings)
+    app = create_app(_declare(scopes, container), lifespan=lifespan)
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
 
@@ -72,18 +73,21 @@ def _declare(scopes: Mapping[str, str] | None, container: Container) -> Containe
     return container
 
 
-def create_for_serve(make_container: Callable[[Settings], Container] = _make_container) -> FastAPI:
+def create_for_serve(make_container: Callable[[Settings], Container] = make_container) -> FastAPI:
     """Make the application of the environment's settings, for `ordergate serve`.
 
     Wrong settings end the process with one line that names all mistakes.
     """
-    settings = _load_settings()
-    configure_logging(settings, buffered=True)
-    return create_app(make_container(settings))
+    with _exiting_on_wrong_settings():
+        settings = load_checked_settings()
+        configure_logging(settings, buffered=True)
+        container = make_container(settings)
+    return create_app(container)
 
 
-def _load_settings() -> Settings:
+@contextmanager
+def _exiting_on_wrong_settings() -> Iterator[None]:
     try:
-        return load_checked_settings()
+        yield
     except SettingsError as error:
         raise SystemExit("ordergate: " + "; ".join(error.problems)) from None

@@ -9,9 +9,11 @@ from threading import Thread
 from typing import TypeVar
 
 import typer
+from dependency_injector.providers import Object
 
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage_file import StorageFile
+from ordergate.entrypoints.chosen_container import make_container
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.plain_text import path_flaw
 from ordergate.entrypoints.container import Container
@@ -73,7 +75,9 @@ def load_container() -> Container:
     """
     settings = load_checked_settings()
     configure_logging(settings)
-    return Container(settings=settings, low_priority_hashing=False)
+    container = make_container(settings)
+    container.low_priority_hashing.override(Object(provides=False))
+    return container
 
 
 def require_token_issuer() -> Container:

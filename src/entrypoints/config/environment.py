@@ -1,15 +1,21 @@
 """The environment variables of the settings."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import get_args
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+from typing_extensions import override
 
 from ordergate.entrypoints.config.variables import Variable, read_variable
 
 PREFIX = "ORDERGATE_"
+
+_WHOLE_NUMBER = re.compile("-?[0-9]+")
 
 UNSET = {
     "database_url": "ordergate.db in HOME",
@@ -49,3 +55,32 @@ def _describe_default(name: str, field: FieldInfo) -> str:
     if default is None or default in ((), {}):
         return UNSET.get(name, "none")
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+class EnvironmentSettings(BaseSettings):
+    """Settings that are environment variables and nothing else."""
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment by the rules of `load_settings`, and no file of settings."""
+        given = {
+            name: variable.text for name, variable in read_environment(cls.model_fields).items()
+        }
+        return init_settings, InitSettingsSource(settings_cls, given)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_unusual_numbers(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what only Python reads as a number, such as `1_000`, ` 7` and `7.0`."""
+        is_number = cls.model_fields[str(info.field_name)].annotation is int
+        if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
+            raise PydanticCustomError("int_form", "must be a whole number")
+        return value

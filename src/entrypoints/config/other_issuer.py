@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings
 
+from ordergate.entrypoints.config.environment import EnvironmentSettings
 from ordergate.entrypoints.config.issuer_values import (
     Algorithms,
     Claims,
@@ -24,7 +24,7 @@ from ordergate.entrypoints.config.issuer_values import (
 from ordergate.entrypoints.config.setting_values import PublicUrl, split_at_commas
 
 
-class OtherIssuerSettings(BaseSettings):
+class OtherIssuerSettings(EnvironmentSettings):
     """How another issuer writes its access tokens, and where its keys are.
 
     `issuer` and `audience` of `Settings` belong to it too.

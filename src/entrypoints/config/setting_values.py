@@ -21,8 +21,10 @@ HOW_TO_MAKE_A_KEY = (
 """The end of an error about a file that must have a private key."""
 
 MAX_HASHING_THREADS = 64
+
 _METHOD_NAME = re.compile(r"(?!(?:CONNECT|TRACE|TRACK)$)[A-Z][A-Z-]{0,31}")
 """Browsers send no request with one of the three methods (Fetch Standard, section 2.2.1)."""
+
 _MIN_SECRET_BYTES = 32
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _REDIS_DATABASE = re.compile(r"(/[0-9]{0,3})?")
@@ -50,6 +52,7 @@ _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MAX_HEADERS = 32
 _MAX_ISSUER_LENGTH = 255
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 def _origin(origin: str) -> str:
@@ -197,6 +200,13 @@ def _public_url(url: str) -> str:
     return url
 
 
+def _function_name(name: str) -> str:
+    if not _FUNCTION.fullmatch(name):
+        raise PydanticCustomError("function", "must look like package.module:function")
+    return name
+
+
+FunctionName = Annotated[str, AfterValidator(_function_name)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Network = Annotated[str, AfterValidator(_network)]

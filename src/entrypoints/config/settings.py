@@ -1,22 +1,13 @@
 """The settings, their defaults and their bounds."""
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
-from typing_extensions import override
+from pydantic_settings import SettingsConfigDict
 
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
-from ordergate.entrypoints.config.environment import read_environment
 from ordergate.entrypoints.config.other_issuer import (
     OtherIssuerSettings,
     check_foreign_issuer,
@@ -26,6 +17,7 @@ from ordergate.entrypoints.config.setting_values import (
     MAX_HASHING_THREADS,
     ExistingFile,
     Folder,
+    FunctionName,
     HeaderNames,
     LongSecret,
     MethodNames,
@@ -39,8 +31,6 @@ from ordergate.entrypoints.config.setting_values import (
     count_processors,
     split_at_commas,
 )
-
-_WHOLE_NUMBER = re.compile("-?[0-9]+")
 
 
 class Settings(OtherIssuerSettings):
@@ -171,6 +161,10 @@ class Settings(OtherIssuerSettings):
     """Further headers of answers that these pages may read, separated by commas, at most 32.
     Default: none."""
 
+    container: FunctionName | None = None
+    """A function that makes the container with adapters of your own: `module:function`. The server
+    and the commands call it with the settings, except `demo` and `openapi`. Default: none."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged: `debug`, `info`, `warning` or `error`. Audit events
     are always logged."""
@@ -180,31 +174,6 @@ class Settings(OtherIssuerSettings):
 
     log_format: Literal["auto", "json", "text"] = "auto"
     """The format of log lines: `json`, `text`, or `auto` (text on a terminal, else JSON)."""
-
-    @classmethod
-    @override
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment by the rules of `load_settings`, and no file of settings."""
-        given = {
-            name: variable.text for name, variable in read_environment(cls.model_fields).items()
-        }
-        return init_settings, InitSettingsSource(settings_cls, given)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_unusual_numbers(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse what only Python reads as a number, such as `1_000`, ` 7` and `7.0`."""
-        is_number = cls.model_fields[str(info.field_name)].annotation is int
-        if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
-            raise PydanticCustomError("int_form", "must be a whole number")
-        return value
 
     @field_validator("issuer")
     @classmethod

