@@ -22,7 +22,7 @@ def options() -> None:
 
 @tokens.command("explain")
 def explain_token() -> None:
-    """Read an access token from standard input and say what each check makes of it.
+    """Say what each check makes of a token from standard input.
 
     The settings are those of the service. Nothing is stored, and the token is not shown.
     """
