@@ -30,7 +30,10 @@ AUTHENTICATED = "ordergate.authenticated"
 _TOKEN_PROTOCOL = "bearer."
 """The beginning of a protocol with a token: browsers send no other header for a WebSocket."""
 
-OPTIONAL = "optional"
+SIGN_IN = "ordergate.sign-in"
+"""The scheme of routes for callers, which the document of an application renames."""
+
+OPTIONAL = "ordergate.optional"
 """The scheme of routes for anonymous callers, which the document of an application replaces."""
 
 
@@ -100,7 +103,7 @@ class BearerScheme(SecurityBase, ABC):
 class _BearerAuthentication(BearerScheme):
     """Requires a token."""
 
-    scheme_name = "password"
+    scheme_name = SIGN_IN
 
     async def __call__(
         self, connection: HTTPConnection, response: Response, needed: SecurityScopes

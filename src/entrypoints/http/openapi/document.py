@@ -18,10 +18,20 @@ from ordergate.application.errors import (
 )
 from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.http.identity.forms import LoginForm, describe_scopes
+from ordergate.entrypoints.http.identity.forms import describe_scopes
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
-from ordergate.entrypoints.http.openapi.responses import merge_responses, problems
+from ordergate.entrypoints.http.openapi.responses import (
+    PROBLEM_SCHEMA,
+    merge_responses,
+    problems,
+)
+from ordergate.entrypoints.http.openapi.security_schemes import (
+    describe_security,
+    list_required_scopes,
+    needs_caller,
+)
 from ordergate.entrypoints.http.openapi.shared import (
+    rename_reference,
     share_bodies,
     share_headers,
     share_problems,
@@ -47,7 +57,7 @@ from ordergate.entrypoints.http.problems.problem import (
     ProblemDetails,
     invalid_parameter,
 )
-from ordergate.entrypoints.http.security import OPTIONAL
+from ordergate.entrypoints.http.security import OPTIONAL, SIGN_IN
 
 TAGS = [
     {"name": "authentication", "description": "Sign in, renew a session and revoke a token."},
@@ -61,12 +71,6 @@ TAGS = [
 ]
 LICENSE = {"name": "MIT", "identifier": "MIT"}
 
-_BEARER = {
-    "type": "http",
-    "scheme": "bearer",
-    "bearerFormat": "JWT",
-    "description": "An access token that the client already has.",
-}
 _VALIDATION_ERROR = "#/components/schemas/HTTPValidationError"
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
@@ -85,10 +89,10 @@ def install_security(app: FastAPI, settings: Settings, scopes: Mapping[str, str]
 
     def complete(document: dict[str, Any]) -> None:
         schemes = document.get("components", {}).get("securitySchemes", {})
-        if schemes.keys().isdisjoint({"password", OPTIONAL}):
+        if schemes.keys().isdisjoint({SIGN_IN, OPTIONAL}):
             return
         public = [each for _, each in walk_operations(document) if "security" not in each]
-        _describe_security(document, settings, scopes)
+        describe_security(document, settings, scopes)
         for operation in public:
             del operation["security"]
 
@@ -111,24 +115,44 @@ def _complete_document(app: FastAPI, complete: Callable[[dict[str, Any]], None])
 
 
 def _complete(document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]) -> None:
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    document.setdefault("components", {}).setdefault("schemas", {})
     _add_problems(document, issues_tokens=settings.issues_tokens)
-    if _VALIDATION_ERROR not in json.dumps(document["paths"]):
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-    schema = ProblemDetails.model_json_schema(
-        by_alias=True, ref_template="#/components/schemas/{model}"
-    )
-    schemas |= {**schema.pop("$defs"), "ProblemDetails": schema}
-    _describe_security(document, settings, scopes)
+    _drop_unused_schemas(document)
+    describe_security(document, settings, scopes)
+    if sign_in := document["paths"].get("/login"):
+        (content,) = sign_in["post"]["requestBody"]["content"].values()
+        content["schema"]["properties"]["scope"] |= describe_scopes(scopes)
     share_bodies(document)
-    if form := schemas.get(LoginForm.__name__):
-        form["properties"]["scope"] |= describe_scopes(scopes)
     _use_oauth_media_type(document)
     share_headers(document)
     share_problems(document)
+    _add_problem_schemas(document)
     show_examples(document)
     _write_exactly(document)
+
+
+def _drop_unused_schemas(document: dict[str, Any]) -> None:
+    """Remove FastAPI's schemas of validation errors, unless an operation still has them."""
+    users = [document["paths"], document.get("webhooks")]
+    if _VALIDATION_ERROR not in json.dumps(users):
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+
+
+def _add_problem_schemas(document: dict[str, Any]) -> None:
+    """Add the schemas of problems, under names that no schema of the adopter has."""
+    schemas = document["components"]["schemas"]
+    problem = ProblemDetails.model_json_schema(
+        by_alias=True, ref_template="#/components/schemas/{model}"
+    )
+    own = {**problem.pop("$defs"), ProblemDetails.__name__: problem}
+    for name, schema in own.items():
+        final = f"Ordergate{name}" if schemas.get(name, schema) != schema else name
+        reference = f"#/components/schemas/{final}"
+        rename_reference(own, f"#/components/schemas/{name}", reference)
+        if schema is problem:
+            rename_reference(document, PROBLEM_SCHEMA, reference)
+        schemas[final] = schema
 
 
 def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
@@ -161,9 +185,9 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
         merge_responses(responses, everywhere)
         if method != "get":
             merge_responses(responses, changing)
-        if operation.get("security"):
+        if needs_caller(operation):
             merge_responses(responses, protected)
-        if scopes := _list_scopes(operation):
+        if scopes := list_required_scopes(operation):
             merge_responses(responses, problems(insufficient_scope(scopes)))
         operation["responses"] = dict(sorted(responses.items()))
 
@@ -175,54 +199,6 @@ def _drop_own_422(responses: dict[str, Any]) -> None:
         del content["application/json"]
         if not content and responses["422"].get("description") == "Validation Error":
             del responses["422"]
-
-
-def _list_scopes(operation: dict[str, Any]) -> list[str]:
-    return [
-        scope
-        for requirement in operation.get("security", ())
-        for scopes in requirement.values()
-        for scope in scopes
-    ]
-
-
-def _describe_security(
-    document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]
-) -> None:
-    """Offer two schemes to every protected operation: sign in, or send an own token.
-
-    With another issuer, the second is the only one.
-    """
-    schemes = document["components"].setdefault("securitySchemes", {})
-    schemes["bearer"] = _BEARER
-    if settings.issues_tokens:
-        address = settings.issuer.removesuffix("/")
-        flow = schemes["password"]["flows"]["password"]
-        flow |= {"tokenUrl": f"{address}/login", "scopes": {**scopes}}
-    else:
-        schemes.pop("password", None)
-    schemes.pop(OPTIONAL, None)
-    for _, operation in walk_operations(document):
-        requirements = _merge_optional(operation.get("security", []))
-        for requirement in list(requirements):
-            if "password" in requirement:
-                if settings.issues_tokens:
-                    requirements.append({"bearer": []})
-                else:
-                    requirement["bearer"] = requirement.pop("password")
-        operation["security"] = requirements
-
-
-def _merge_optional(requirements: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
-    """Replace the optional scheme by a token or nothing, unless the operation requires a token."""
-    required = [each for each in requirements if OPTIONAL not in each]
-    if len(required) == len(requirements):
-        return required
-    return (
-        required
-        if any("password" in each for each in required)
-        else [*required, {}, {"password": []}]
-    )
 
 
 def _use_oauth_media_type(document: dict[str, Any]) -> None:
@@ -239,11 +215,14 @@ def _use_oauth_media_type(document: dict[str, Any]) -> None:
 
 
 def _write_exactly(node: object) -> None:
-    """Restore integers: FastAPI's model of the document keeps bounds as floats."""
+    """Restore integers: FastAPI's model of the document keeps bounds as floats.
+
+    The nearest float of `MAX_ID` is above it.
+    """
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict) and node.get("type") == "integer":
         for bound in node.keys() & {"minimum", "maximum"}:
             if float(node[bound]).is_integer():
-                node[bound] = min(int(node[bound]), MAX_ID)
+                node[bound] = MAX_ID if node[bound] == float(MAX_ID) else int(node[bound])
     for child in children:
         _write_exactly(child)

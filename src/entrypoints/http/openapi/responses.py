@@ -9,7 +9,8 @@ from ordergate.application.errors import ApplicationError
 from ordergate.entrypoints.http.problems.catalog import PROBLEMS
 from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, Problem
 
-PROBLEM_SCHEMA = "#/components/schemas/ProblemDetails"
+PROBLEM_SCHEMA = "#/components/schemas/ordergate.ProblemDetails"
+"""The schema of problems, until the document is complete and knows which names are free."""
 
 _EXAMPLE_ID = "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968"
 _HEADERS = {

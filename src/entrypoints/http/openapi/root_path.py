@@ -15,12 +15,13 @@ def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
         return document
     moved = {**document, "servers": [{"url": root_path}, *servers]}
     schemes = document["components"]["securitySchemes"]
-    if "password" not in schemes:
+    name = "ordergate.password" if "ordergate.password" in schemes else "password"
+    if name not in schemes:
         return moved
-    password = schemes["password"]
+    password = schemes[name]
     flow = password["flows"]["password"]
     if not urlsplit(flow["tokenUrl"]).path.startswith(f"{root_path}/"):
         flow = {**flow, "tokenUrl": f"{root_path}/login"}
     password = {**password, "flows": {**password["flows"], "password": flow}}
-    schemes = {**schemes, "password": password}
+    schemes = {**schemes, name: password}
     return {**moved, "components": {**document["components"], "securitySchemes": schemes}}

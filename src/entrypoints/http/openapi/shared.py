@@ -1,6 +1,7 @@
 """Parts of the OpenAPI document that are written once and referenced."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ REQUEST_ID = {
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
     "example": "7f1c2a9e5b0d4c3a8e6f1d2c3b4a5968",
 }
+_NOT_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -32,7 +34,7 @@ def show_examples(document: dict[str, Any]) -> None:
     """
     schemas = document["components"]["schemas"]
     for schema in schemas.values():
-        if "examples" in schema:
+        if isinstance(schema.get("examples"), list):
             schema["examples"] = [_arrange(each, schema, schemas) for each in schema["examples"]]
     for _, operation in walk_operations(document):
         places = list(operation.get("parameters", ()))
@@ -44,8 +46,10 @@ def show_examples(document: dict[str, Any]) -> None:
                 place["example"] = found
 
 
-def _find_example(schema: dict[str, Any], schemas: dict[str, Any]) -> object:
+def _find_example(schema: object, schemas: dict[str, Any]) -> object:
     """Return the first example of a schema; that of a list has one item."""
+    if not isinstance(schema, dict):
+        return None
     if examples := schema.get("examples") or _resolve(schema, schemas).get("examples"):
         first: object = examples[0]
         return first
@@ -65,7 +69,9 @@ def _arrange(value: object, schema: dict[str, Any], schemas: dict[str, Any]) -> 
     return {name: _arrange(value[name], properties.get(name, {}), schemas) for name in names}
 
 
-def _resolve(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+def _resolve(schema: object, schemas: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(schema, dict):
+        return {}  # true or false
     named: dict[str, Any] = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
     return named
 
@@ -78,8 +84,8 @@ def share_bodies(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for _, operation in walk_operations(document):
         for content in operation.get("requestBody", {}).get("content", {}).values():
-            schema = content.get("schema", {})
-            name = schema.get("title", "").replace(" ", "")
+            schema = content.get("schema")
+            name = _to_name(schema.get("title", "")) if isinstance(schema, dict) else ""
             if name and schemas.setdefault(name, schema) == schema:
                 content["schema"] = {"$ref": f"#/components/schemas/{name}"}
 
@@ -106,6 +112,8 @@ def share_problems(document: dict[str, Any]) -> None:
         phrase = reason_phrase(int(status)).title().replace(" ", "").replace("-", "")
         for place, users in enumerate(sorted(answers, key=len, reverse=True)):
             name = _capitalize(users[0]["operationId"]) + phrase if place else phrase
+            while name in shared:
+                name += "2"
             shared[name] = users[0]["responses"][status]
             _list_types(shared[name])
             for operation in users:
@@ -139,4 +147,18 @@ def _list_types(response: dict[str, Any]) -> None:
 
 
 def _capitalize(operation_id: str) -> str:
-    return "".join(part.capitalize() for part in operation_id.split("_"))
+    return "".join(part.capitalize() for part in _to_name(operation_id, "_").split("_"))
+
+
+def _to_name(text: str, replacement: str = "") -> str:
+    """Return a text with the characters that names of components may have."""
+    return _NOT_NAMES.sub(replacement, text)
+
+
+def rename_reference(node: object, old: str, new: str) -> None:
+    """Replace a reference everywhere in a document."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict) and node.get("$ref") == old:
+        node["$ref"] = new
+    for child in children:
+        rename_reference(child, old, new)
