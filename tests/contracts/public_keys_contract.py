@@ -2,7 +2,7 @@
 
 import pytest
 
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.ports.tokens import PublicKeys
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}

@@ -8,7 +8,7 @@ from typing import Any
 from ordergate.adapters.tokens.claims import Claims
 from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.unverified import read_unverified
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.tokens import TokenCheck

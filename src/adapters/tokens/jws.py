@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ordergate.adapters.tokens.keys.encoding import decode_base64url, parse_json_object
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 
 MAX_TOKEN_LENGTH = 65_536

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from ordergate.adapters.tokens.claims import Claims
 from ordergate.adapters.tokens.issuer_profiles import RFC_9068, IssuerProfile
 from ordergate.adapters.tokens.jws import read_jws
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
 

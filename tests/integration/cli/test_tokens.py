@@ -1,7 +1,9 @@
 """`ordergate tokens explain`, with own tokens and those of another issuer."""
 
 import json
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
-from tests.support.command import ordergate
+from tests.support.command import SECONDS, clean_environment, ordergate
 from tests.support.jose import public_jwk, sign
 from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
 
@@ -131,3 +133,31 @@ def test_own_token_is_explained(tmp_path: Path) -> None:
         done = explain(token, tmp_path, SIGNING_SECRET=secret)
         assert done.returncode == status, done.stderr
         assert secret not in done.stdout
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "identity-provider.md").read_text()
+
+
+def test_documented_command_prints_the_documented_checks(tmp_path: Path, issuer: Issuer) -> None:
+    section = PAGE.partition("## Why is my token refused?")[2]
+    command, sample = re.findall(r"```(?:sh)?\n(.*?)```", section, re.DOTALL)[:2]
+    issuer.keys.append(public_jwk("RS256", kid="b2", use="enc"))
+    (tmp_path / "token.txt").write_text(issuer.token(aud="account"))
+    environment = clean_environment(
+        IDENTITY_PROVIDER="keycloak", ISSUER=issuer.name, AUDIENCE=AUDIENCE
+    )
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert [line[:19] for line in done.stdout.splitlines()] == [
+        line[:19] for line in sample.splitlines()
+    ]
+    assert "'account': aud is another audience" in done.stdout

@@ -1,5 +1,6 @@
 """One line of the log for each refused token."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +15,8 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.problems.catalog import MAX_HEAD_BYTES
 from ordergate.entrypoints.http.security import OptionalUser
-from tests.support.jose import sign
+from tests.support.command import wait_until
+from tests.support.jose import public_jwk, sign
 from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
 
 
@@ -145,6 +147,18 @@ async def test_level_of_the_line_is_a_setting(
     async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         await send(client, "x")
     assert [line["levelname"] for line in refusals(caplog)] == [level.upper()]
+
+
+async def test_unusable_keys_are_named_at_the_start(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.keys.append(public_jwk("RS256", kid="enc", use="enc"))
+    app = create_app(Container(settings=settings_for(issuer), storage=InMemoryStorage()))
+    async with app.router.lifespan_context(app):
+        await asyncio.to_thread(wait_until, lambda: "keys_left_out" in caplog.text)
+    (line,) = (vars(each) for each in caplog.records if each.getMessage() == "keys_left_out")
+    assert line["reasons"] == ["key 1, kid 'enc': use is not sig"]
+    assert line["issuer"] == issuer.name
 
 
 async def test_token_is_as_long_as_a_head_may_be(

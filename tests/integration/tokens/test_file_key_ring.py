@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS, FileKeyRing
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS
 from ordergate.adapters.tokens.keys.key_file import MAX_FILE_BYTES
-from ordergate.adapters.tokens.keys.key_set import MAX_KEYS
 from ordergate.adapters.tokens.keys.signing_key import SigningKey, new_private_key
 from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.signing_keys import SigningKeys

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
-from ordergate.adapters.tokens.keys.jwk import VerifyingKey
 from ordergate.adapters.tokens.keys.key_source import StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
+from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.signing_keys import KeyAlgorithm
 from ordergate.domain.user import UserId

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.key_file import FileMark, KeyFile, StoredKeys
-from ordergate.adapters.tokens.keys.key_set import KeySet
 from ordergate.adapters.tokens.keys.key_source import KeySource, to_jwks
 from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
 from ordergate.application.errors import SigningKeyError

@@ -1,139 +1,121 @@
-"""Verification keys: JSON Web Keys (RFC 7517)."""
+"""Sets of JSON Web Keys (RFC 7517, section 5)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Self
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    SECP384R1,
-    SECP521R1,
-    EllipticCurvePublicKey,
-    EllipticCurvePublicNumbers,
-)
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
+from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 
-from ordergate.adapters.tokens.keys.algorithms import (
-    PUBLIC_ALGORITHMS,
-    Key,
-    find_algorithms,
-    verify_signature,
-)
-from ordergate.adapters.tokens.keys.encoding import decode_base64url
-from ordergate.adapters.tokens.keys.weaknesses import (
-    ed448_weakness,
-    ed25519_weakness,
-    rsa_weakness,
-)
+MAX_KEYS = 32
+"""The maximum of keys in a set, because a token without a `kid` may be tried with each."""
 
-MIN_SECRET_BYTES = 32
-"""A key for HS256 is at least as long as its output (RFC 7518, section 3.2)."""
+_MAX_KID_LENGTH = 64
+"""The maximum of quoted characters of a `kid` in a message."""
 
-_CURVES = {"P-256": (SECP256R1, 32), "P-384": (SECP384R1, 48), "P-521": (SECP521R1, 66)}
-"""Each curve, and the size of a coordinate in bytes (RFC 7518, section 6.2.1.2)."""
+
+class InvalidKeySet(ValueError):
+    """An unusable set of keys. The message has no key material."""
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyingKey:
-    """A public key or a secret, with the algorithms that it may verify and an optional id."""
+class KeySet:
+    """A consistent set of keys.
 
-    kid: str | None
-    algorithms: frozenset[str]
-    key: Key = field(repr=False)
+    No token can mean two keys by its `kid` and `alg`, and the keys are either secrets or public.
+    `refused` describes the keys of a published set that were left out: the position in the set,
+    from 0, the `kid` and the reason.
+    """
+
+    keys: tuple[VerifyingKey, ...]
+    refused: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.keys) > MAX_KEYS:
+            raise InvalidKeySet(f"more than {MAX_KEYS} keys")
+        if any(one.is_confusable_with(other) for one, other in combinations(self.keys, 2)):
+            raise InvalidKeySet("two keys have the same kid")
+        if len({isinstance(key.key, bytes) for key in self.keys}) > 1:
+            raise InvalidKeySet("secrets and public keys are mixed")
 
     @classmethod
-    def from_jwk(
-        cls, jwk: Mapping[str, object], *, permitted: Iterable[str] = PUBLIC_ALGORITHMS
+    def from_keys(cls, keys: Iterable[VerifyingKey]) -> Self:
+        """Combine keys. Raises `InvalidKeySet`."""
+        return cls(tuple(keys))
+
+    @classmethod
+    def from_jwks(
+        cls,
+        document: object,
+        *,
+        is_published: bool = False,
+        permitted: Iterable[str] = PUBLIC_ALGORITHMS,
     ) -> Self:
-        """Read a key that may verify signatures.
+        """Read a JWK Set, or a single JWK. Raises `InvalidKeySet` for another document.
 
-        Its algorithm is its `alg`, or any that its `kty` and `crv` allow (RFC 7518, section 6; RFC
-        8037, section 2) and that is in `permitted`. Only the public part of a private key is kept.
-        Raises ValueError for every other key, for weak keys, and for keys whose `use`, `key_ops` or
-        `alg` excludes verification.
+        Unusable keys are left out one by one (RFC 7517, section 5). Keys that a token cannot
+        distinguish are left out afterwards, and secrets beside public keys. In a set that
+        `is_published`, every secret and private key is left out.
         """
-        kid = jwk.get("kid")
-        if "kid" in jwk and (not isinstance(kid, str) or not kid):
-            raise ValueError("kid is not text")
-        _check_purpose(jwk)
-        if "alg" in jwk and not isinstance(jwk["alg"], str):
-            raise ValueError("alg is not text")
-        algorithms = find_algorithms(jwk.get("kty"), jwk.get("crv"), jwk.get("alg"), permitted)
-        return cls(kid if isinstance(kid, str) else None, algorithms, _key(jwk))
+        if not isinstance(document, Mapping):
+            raise InvalidKeySet("not a JSON object")
+        jwks = document.get("keys", [document])
+        if not isinstance(jwks, list):
+            raise InvalidKeySet("keys is not a list")
+        usable: dict[int, VerifyingKey] = {}
+        refused: dict[int, str] = {}
+        for place, jwk in enumerate(jwks):
+            if len(usable) == MAX_KEYS:
+                refused[place] = f"the set has {MAX_KEYS} usable keys before it"
+                continue
+            try:
+                usable[place] = _usable_key(jwk, is_published=is_published, permitted=permitted)
+            except ValueError as error:
+                refused[place] = str(error)
+        refused |= _find_ambiguities(usable)
+        keys = tuple(key for place, key in usable.items() if place not in refused)
+        reasons = [_describe(place, jwks[place], refused[place]) for place in sorted(refused)]
+        return cls(keys, tuple(reasons))
 
-    def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
-        """Report whether the signature of the message is valid."""
-        return verify_signature(algorithm, self.key, message, signature)
+    def candidates(self, algorithm: object, kid: str | None) -> list[VerifyingKey]:
+        """Return the keys that may verify a token with this header.
 
-    def is_confusable_with(self, other: "VerifyingKey") -> bool:
-        """Report whether a token may mean either of two different keys."""
-        return (
-            self.kid is not None
-            and self.kid == other.kid
-            and not self.algorithms.isdisjoint(other.algorithms)
-            and self.key != other.key
-        )
-
-
-def _check_purpose(jwk: Mapping[str, object]) -> None:
-    if "use" in jwk and jwk["use"] != "sig":
-        raise ValueError("use is not sig")
-    if "key_ops" in jwk:
-        operations = jwk["key_ops"]
-        if not isinstance(operations, list) or "verify" not in operations:
-            raise ValueError("key_ops do not include verify")
-        if not all(operation in ("sign", "verify") for operation in operations):
-            raise ValueError("key_ops include more than signing and verifying")
-
-
-def _key(jwk: Mapping[str, object]) -> Key:
-    """Read the material of a key whose `kty` and `crv` are known."""
-    match jwk["kty"], jwk.get("crv"):
-        case "OKP", "Ed25519":
-            return _edwards_key(Ed25519PublicKey.from_public_bytes(_bytes(jwk, "x")))
-        case "OKP", _:
-            return _edwards_key(Ed448PublicKey.from_public_bytes(_bytes(jwk, "x")))
-        case "EC", curve:
-            return _ec_key(str(curve), _bytes(jwk, "x"), _bytes(jwk, "y"))
-        case "RSA", _:
-            e, n = int.from_bytes(_bytes(jwk, "e")), int.from_bytes(_bytes(jwk, "n"))
-            return _rsa_key(e, n)
-    secret = _bytes(jwk, "k")
-    if len(secret) < MIN_SECRET_BYTES:
-        raise ValueError(f"a secret of fewer than {MIN_SECRET_BYTES} bytes")
-    return secret
+        A token that names a key is verified with that key only. The algorithm must be the key's own
+        (RFC 8725, section 3.1).
+        """
+        return [
+            key
+            for key in self.keys
+            if (kid is None or key.kid == kid)
+            and isinstance(algorithm, str)
+            and algorithm in key.algorithms
+        ]
 
 
-def _edwards_key(key: Ed25519PublicKey | Ed448PublicKey) -> Key:
-    weakness = ed25519_weakness(key) if isinstance(key, Ed25519PublicKey) else ed448_weakness(key)
-    if weakness:
-        raise ValueError(weakness)
-    return key
+def _usable_key(jwk: object, *, is_published: bool, permitted: Iterable[str]) -> VerifyingKey:
+    if not isinstance(jwk, Mapping):
+        raise ValueError("not a JSON object")
+    if is_published and not {"d", "k"}.isdisjoint(jwk):
+        raise ValueError("it is a private key or a secret, which is public now")
+    return VerifyingKey.from_jwk(jwk, permitted=permitted)
 
 
-def _ec_key(name: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
-    curve, size = _CURVES[name]
-    if not len(x) == len(y) == size:
-        raise ValueError(f"a coordinate does not have {size} bytes")
-    numbers = EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve())
-    return numbers.public_key()
+def _find_ambiguities(usable: Mapping[int, VerifyingKey]) -> dict[int, str]:
+    """Say which usable keys must be left out because of others."""
+    found: dict[int, str] = {}
+    for (place, key), (other_place, other) in combinations(usable.items(), 2):
+        if key.is_confusable_with(other):
+            found |= dict.fromkeys((place, other_place), "another key has the same kid and alg")
+        elif (key.kid, key.algorithms, key.key) == (other.kid, other.algorithms, other.key):
+            found[other_place] = "the set has this key already"
+    secrets = [place for place, key in usable.items() if isinstance(key.key, bytes)]
+    if 0 < len(secrets) < len(usable):
+        found |= dict.fromkeys(secrets, "a secret beside public keys")
+    return found
 
 
-def _rsa_key(e: int, n: int) -> RSAPublicKey:
-    try:
-        key = RSAPublicNumbers(e, n).public_key()
-    except (ValueError, OverflowError, UnsupportedAlgorithm):
-        raise ValueError("no RSA key has these numbers") from None
-    if weakness := rsa_weakness(key):
-        raise ValueError(weakness)
-    return key
-
-
-def _bytes(jwk: Mapping[str, object], member: str) -> bytes:
-    text = jwk.get(member)
-    if not isinstance(text, str):
-        raise ValueError(f"{member} is missing or not text")
-    return decode_base64url(text)
+def _describe(place: int, jwk: object, reason: str) -> str:
+    kid = jwk.get("kid") if isinstance(jwk, Mapping) else None
+    name = f", kid {kid[:_MAX_KID_LENGTH]!r}" if isinstance(kid, str) else ""
+    return f"key {place}{name}: {reason}"

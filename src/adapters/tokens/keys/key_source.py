@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.signing_keys import SigningKeys

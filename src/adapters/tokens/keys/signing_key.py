@@ -15,7 +15,7 @@ from jwt.exceptions import InvalidKeyError
 
 from ordergate.adapters.system.files import reason
 from ordergate.adapters.tokens.keys.encoding import encode_base64url
-from ordergate.adapters.tokens.keys.jwk import MIN_SECRET_BYTES, VerifyingKey
+from ordergate.adapters.tokens.keys.verifying_key import MIN_SECRET_BYTES, VerifyingKey
 from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
 from ordergate.domain.signing_keys import KeyAlgorithm
 

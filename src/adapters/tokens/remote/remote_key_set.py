@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
-from ordergate.adapters.tokens.keys.key_set import MAX_KEYS, KeySet
+from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, KeySet
 from ordergate.adapters.tokens.remote.discovery import discover_jwks_uri
 from ordergate.adapters.tokens.remote.fetching import TIMEOUT_SECONDS, DocumentFetcher
 from ordergate.application.errors import IssuerKeysUnavailable

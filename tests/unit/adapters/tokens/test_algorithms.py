@@ -15,7 +15,7 @@ from jwcrypto.jws import JWS
 from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import (
     FOREIGN_ALGORITHMS,

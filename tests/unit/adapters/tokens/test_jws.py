@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH, read_jws
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.unverified import key_id
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import ALGORITHMS, SECRET, encode, private_key, public_jwk, sign, signature

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH
 from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
 from ordergate.adapters.tokens.keys.signing_key import SigningKey, new_private_key
 from ordergate.adapters.tokens.keys.weaknesses import MAX_MODULUS_BITS

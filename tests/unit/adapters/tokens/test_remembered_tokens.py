@@ -7,7 +7,7 @@ import pytest
 
 from ordergate.adapters.tokens import jwt_token_verifier
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
-from ordergate.adapters.tokens.keys.key_set import KeySet
+from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
 from tests.support.doubles import SettableClock
