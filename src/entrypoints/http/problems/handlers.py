@@ -1,5 +1,6 @@
 """The handlers that answer errors as problems."""
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.utils import is_body_allowed_for_status_code
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
@@ -39,6 +41,7 @@ _FRAMEWORK_ERRORS = (
 )
 
 _Connection = Request | WebSocket
+_Handler = Callable[..., Any]
 
 _log = logging.getLogger("ordergate.http")
 
@@ -69,6 +72,21 @@ class ErrorHandlers:
         handler: Any = self.answer
         for kind in _OWN_ERRORS:
             app.exception_handlers.setdefault(kind, handler)
+        for precedes in (RequestValidationError, StarletteHTTPException):
+            if theirs := app.exception_handlers.get(precedes):
+                app.exception_handlers[precedes] = self._check_first(theirs)
+
+    def _check_first(self, handler: _Handler) -> _Handler:
+        """Return a handler that raises the errors of authentication first."""
+
+        async def answer(connection: _Connection, error: Exception) -> object:
+            if isinstance(connection, Request) and _is_malformed_request(error):
+                await self.check_access(connection)
+            if inspect.iscoroutinefunction(handler):
+                return await handler(connection, error)
+            return await run_in_threadpool(handler, connection, error)
+
+        return answer
 
     async def answer_unexpected(self, request: Request, error: Exception) -> Response:
         """Answer an exception that has no other handler."""

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Body, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -78,6 +80,29 @@ def test_deeply_mounted_application_authenticates() -> None:
     client = make_client(app)
     assert client.get("/outer/inner/mine", headers=authorize(app, 7)).json() == 7
     assert problem(client.get("/outer/inner/mine"))["status"] == 401
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_mounted_application_checks_tokens_before_bodies(*, is_async: bool) -> None:
+    app, notes = make_app(), make_notes()
+
+    @notes.put("/mine/{id}", dependencies=[authorized("account")])
+    async def write(id: int, text: Annotated[str, Body()]) -> str:
+        return f"{id} {text}"
+
+    def refuse(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": "own"}, 422)
+
+    async def refuse_later(request: Request, error: Exception) -> Response:
+        return refuse(request, error)
+
+    notes.add_exception_handler(RequestValidationError, refuse_later if is_async else refuse)
+    app.mount("/notes", notes)
+    client = make_client(app)
+    for path, body in (("/notes/mine/x", "{"), ("/notes/mine/1", ""), ("/notes/mine/x", '"a"')):
+        assert problem(client.put(path, content=body))["status"] == 401
+        got = client.put(path, content=body, headers=authorize(app, 7))
+        assert (got.status_code, got.json()) == (422, {"error": "own"})
 
 
 def test_mounted_application_keeps_its_own_answers() -> None:
