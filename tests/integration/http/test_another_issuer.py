@@ -365,6 +365,20 @@ async def test_challenge_leads_to_the_external_issuer_by_the_public_url(issuer: 
     }
 
 
+async def test_metadata_omits_issuers_that_are_no_urls(issuer: Issuer) -> None:
+    settings = Settings(
+        jwks_url=issuer.url,
+        issuer="urn:example:issuer",
+        audience=AUDIENCE,
+        public_url="https://api.example.com",
+    )
+    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        metadata = await client.get("/.well-known/oauth-protected-resource")
+    assert "authorization_servers" not in metadata.json()
+
+
 # All of it
 
 

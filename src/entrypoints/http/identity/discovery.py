@@ -100,7 +100,11 @@ class ResourceMetadata(BaseModel):
     )
 
     resource: str = Field(description="The public URL of this service, which identifies it.")
-    authorization_servers: list[str] = Field(description="The issuers of the accepted tokens.")
+    authorization_servers: list[str] = Field(
+        default_factory=list,
+        exclude_if=lambda urls: not urls,
+        description="The issuers of the accepted tokens, if they are URLs.",
+    )
     scopes_supported: list[str]
     bearer_methods_supported: list[str]
     resource_documentation: str
