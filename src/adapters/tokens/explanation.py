@@ -1,6 +1,6 @@
 """What each check makes of a token, for its operator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -82,15 +82,20 @@ class Explanation:
         for name, check in verifier.checks(header, claims, now):
             self.run(name, found[name], check)
         try:
-            self.add("scope", " ".join(sorted(scope(claims.members))) or "none")
+            self.add("scope", _list_words(scope(claims.members)))
         except InvalidToken as error:
-            self.add("scope", "", str(error))
+            self.add("scope", "none", str(error))
 
 
 def quote(value: object) -> str:
     """Return a value of an unverified token in printable characters, shortened."""
     text = repr(value)
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
+
+
+def _list_words(words: Iterable[str]) -> str:
+    text = " ".join(word if word.isprintable() else repr(word) for word in sorted(words))
+    return (text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…") or "none"
 
 
 def _describe_times(claims: Mapping[str, object], now: float) -> str:

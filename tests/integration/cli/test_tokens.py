@@ -92,6 +92,15 @@ def test_other_text_is_explained(tmp_path: Path, issuer: Issuer, token: str) -> 
     assert "REFUSED" in done.stdout
 
 
+def test_unverified_text_cannot_change_the_terminal(tmp_path: Path, issuer: Issuer) -> None:
+    wild = "\x1b[2J\u202e"
+    token = issuer.token(wild, scope=[wild, "x" * 500], aud=wild, kid=wild, iss=wild, typ=wild)
+    done = explain(token, tmp_path, issuer)
+    assert done.returncode == 1
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    assert max(map(len, done.stdout.splitlines())) < 300
+
+
 def test_missing_token_is_an_error(tmp_path: Path, issuer: Issuer) -> None:
     done = explain("\n", tmp_path, issuer)
     assert done.returncode == 1

@@ -133,6 +133,8 @@ def test_discovered_issuer_is_a_url(issuer: str) -> None:
         "kubernetes/serviceaccount",
         "did:web:id.example",
         "ISSUER",
+        "Our Company",
+        "Üçü",
     ],
 )
 def test_any_string_or_uri_is_an_issuer_when_its_keys_have_an_address(issuer: str) -> None:
@@ -165,12 +167,13 @@ def test_error_of_a_discovered_issuer_names_the_broken_rule(issuer: str, rule: s
 @pytest.mark.parametrize(
     ("issuer", "rule"),
     [
-        ("a b", "must have printable ASCII characters, no spaces"),
-        ("https://é.example", "must have printable ASCII characters, no spaces"),
+        ("a\u200bb", "must have printable characters"),
+        ("https://é.example", "has a colon, so it must be a URI with a scheme"),
+        ("urn:a b", "has a colon, so it must be a URI with a scheme"),
         ("x" * 256, "must be 1 to 255 characters"),
         ("a,", "must be 1 to 255 characters"),
-        ("7:x", "has a colon, so it must be a URI, which begins with a scheme"),
-        (":x", "has a colon, so it must be a URI, which begins with a scheme"),
+        ("7:x", "has a colon, so it must be a URI with a scheme"),
+        (":x", "has a colon, so it must be a URI with a scheme"),
         ("a,b,a", "names an issuer twice"),
     ],
 )

@@ -62,7 +62,11 @@ class VerifyingKey:
         if "alg" in jwk and not isinstance(jwk["alg"], str):
             raise ValueError("alg is not text")
         algorithms = find_algorithms(jwk.get("kty"), jwk.get("crv"), jwk.get("alg"), permitted)
-        return cls(kid if isinstance(kid, str) else None, algorithms, _key(jwk))
+        try:
+            key = _key(jwk)
+        except UnsupportedAlgorithm:
+            raise ValueError("the cryptographic library does not support this key") from None
+        return cls(kid if isinstance(kid, str) else None, algorithms, key)
 
     def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
         """Report whether the signature of the message is valid."""
@@ -125,7 +129,7 @@ def _ec_key(name: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
 def _rsa_key(e: int, n: int) -> RSAPublicKey:
     try:
         key = RSAPublicNumbers(e, n).public_key()
-    except (ValueError, OverflowError, UnsupportedAlgorithm):
+    except (ValueError, OverflowError):
         raise ValueError("no RSA key has these numbers") from None
     if weakness := rsa_weakness(key):
         raise ValueError(weakness)
