@@ -102,6 +102,25 @@ async def test_any_other_request_id_is_replaced(
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
 
 
+async def test_repeated_request_id_is_replaced(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/livez", headers=[("X-Request-ID", "a"), ("X-Request-ID", "b")])
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+async def test_files_of_the_docs_page_are_cached(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.headers["cache-control"] == "no-store"
+    files = re.findall('(?:href|src)="docs/([^"]+)"', page.text)
+    assert len(files) == 4
+    for name in set(files) - {"start.js"}:
+        answer = await client.get(f"/docs/{name}")
+        assert (answer.status_code, answer.headers["cache-control"]) == (
+            200, "public, max-age=86400",
+        )  # fmt: skip
+        known = {"If-None-Match": answer.headers["etag"]}
+        assert (await client.get(f"/docs/{name}", headers=known)).status_code == 304
+
+
 @pytest.mark.parametrize("address", ["/livez", "/nothing", "/order?id=1", "/docs"])
 async def test_answers_have_security_headers(client: httpx2.AsyncClient, address: str) -> None:
     headers = (await client.get(address)).headers

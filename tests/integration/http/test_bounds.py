@@ -53,6 +53,17 @@ async def test_missing_token_is_reported_before_the_body_is_read(
         assert detail.startswith("Send an access token")
 
 
+@pytest.mark.parametrize("address", ["/login", "/revoke"])
+async def test_form_is_limited(client: httpx2.AsyncClient, address: str) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    details = [
+        (await client.post(address, content=b"a=" + b"x" * size, headers=headers)).json()["detail"]
+        for size in (65_534, 65_535)
+    ]
+    assert details[0].startswith("The form field")
+    assert details[1] == "A form must have at most 65536 bytes."
+
+
 async def test_parameters_are_limited(client: httpx2.AsyncClient) -> None:
     user = await register_new_user(client)
     many = "&".join(f"p{i}=1" for i in range(1_000))

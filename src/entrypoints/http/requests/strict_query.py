@@ -38,7 +38,7 @@ def require_known_parameters(request: Request) -> None:
     if len(set(given)) == len(given) and known.issuperset(given):
         return
     errors = [
-        {"loc": ("query", name[:64]), "msg": message}
+        {"loc": ("query", name), "msg": message}
         for name, times in Counter(given).items()
         for wrong, message in [
             (

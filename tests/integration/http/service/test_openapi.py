@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,6 +169,21 @@ def test_error_answers_are_references_to_shared_components(
     assert used == set(shared)
     texts = [json.dumps(answer, sort_keys=True) for answer in shared.values()]
     assert len(set(texts)) == len(texts)
+
+
+def test_most_frequent_answer_has_the_short_name(
+    document: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    users = Counter(
+        answer["$ref"].rpartition("/")[2]
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        if "$ref" in answer
+    )
+    for short in ("BadRequest", "NotFound", "UnprocessableContent", "ServiceUnavailable"):
+        names = [name for name in document["components"]["responses"] if name.endswith(short)]
+        assert len(names) > 1
+        assert users[short] == max(users[name] for name in names)
 
 
 def test_every_operation_lists_its_errors(
