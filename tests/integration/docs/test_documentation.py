@@ -16,14 +16,20 @@ from pathlib import Path
 import httpx2
 import pytest
 import websocket
+from fastapi import Response
+from fastapi.testclient import TestClient
 from selenium.webdriver.support.wait import WebDriverWait
 
+from ordergate.adapters.memory import InMemoryStorage
 from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
 from ordergate.entrypoints.config.loading import secret_names
 from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, mapping, problem
 from ordergate.entrypoints.http.problems.problem import Problem
@@ -251,6 +257,29 @@ def test_upload_of_the_guide_has_its_own_limit(alice: Path, start: Start) -> Non
         assert client.put("/photo", content=2 * photo + b"x", headers=user).status_code == 413
         assert client.put("/photo", content=photo).status_code == 401
         assert client.post("/orders", content=photo, headers=user).status_code == 413
+
+
+def test_pages_of_other_origins_call_routes_as_the_guide_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    (block,) = (each for each in blocks if "CORS" in each)
+    for name, value in re.findall(r"^export (ORDERGATE_\w+)=(\S+)", block, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    app = create_app(Container(settings=load_checked_settings(), storage=InMemoryStorage()))
+
+    @app.api_route("/found", methods=["QUERY"])
+    async def find(response: Response) -> list[str]:
+        response.headers["X-Total"] = "0"
+        return []
+
+    client = TestClient(app, headers={"Origin": "https://shop.example"})
+    asked = {"Access-Control-Request-Method": "QUERY", "Access-Control-Request-Headers": "x-tenant"}
+    assert client.options("/found", headers=asked).status_code == 200
+    answer = client.request("QUERY", "/found", headers={"X-Tenant": "acme"})
+    assert "X-Total" in answer.headers["access-control-expose-headers"]
+    asked["Access-Control-Request-Headers"] = "x-other"
+    assert client.options("/found", headers=asked).json()["detail"] == "Disallowed CORS headers."
 
 
 def test_tests_of_the_guide_pass(guide: Path) -> None:

@@ -332,6 +332,26 @@ def test_simple_routes_alone_are_compiled() -> None:
     }
 
 
+@pytest.mark.parametrize(("path", "query"), [("/order", b"id=1"), ("/orders/1", b"")])
+@pytest.mark.parametrize("root_path", ["", "/shop"])
+async def test_compiled_route_is_found_below_a_root_path(
+    root_path: str, path: str, query: bytes
+) -> None:
+    settings = Settings(signing_secret=SecretStr("a secret of more than thirty-two bytes"))
+    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": root_path + path,
+        "root_path": root_path,
+        "query_string": query,
+        "headers": [],
+    }
+    route = table_of(app)._find(scope)
+    assert route is not None
+    assert str(route.name).startswith("read_order")
+
+
 async def answer(app: FastAPI, path: str) -> str:
     async with make_client(app) as client:
         return (await client.get(path)).text

@@ -203,7 +203,7 @@ def test_schemes_of_the_adopter_are_kept(app: FastAPI) -> None:
     }
 
 
-def test_everything_that_fastapi_documents_is_kept(app: FastAPI) -> None:
+def test_document_keeps_everything_that_fastapi_documents(app: FastAPI) -> None:
     class Item(BaseModel):
         model_config = ConfigDict(json_schema_extra={"examples": [{"size": 1}]})
         size: int = Field(default=1, le=2**70, ge=-(2**70))
