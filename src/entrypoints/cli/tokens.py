@@ -8,6 +8,7 @@ import typer
 
 from ordergate.application.ports.tokens import TokenCheck, TokenExplainer
 from ordergate.entrypoints.cli.runtime import Failure, load_container
+from ordergate.entrypoints.config.settings import Settings
 
 tokens = typer.Typer(help="Access tokens.", no_args_is_help=True)
 
@@ -43,6 +44,7 @@ def explain_token() -> None:
 
 async def _explain(token: str) -> Sequence[TokenCheck]:
     container = load_container()
+    _require_keys(container.settings())
     verifier = container.verifier()
     if not isinstance(verifier, TokenExplainer):
         raise Failure("the verifier of this service explains no tokens")
@@ -52,3 +54,13 @@ async def _explain(token: str) -> Sequence[TokenCheck]:
         if not container.settings().issues_tokens:
             for keys in container.remote_keys().values():
                 await keys.close()
+
+
+def _require_keys(settings: Settings) -> None:
+    """Refuse to explain own tokens before the first key exists, instead of making it."""
+    configured = settings.signing_secret or settings.signing_key_file
+    if settings.issues_tokens and not configured and not settings.signing_keys_file.exists():
+        raise Failure(
+            f"{settings.signing_keys_file} does not exist, so no token is valid; start the service"
+            " once, or set ORDERGATE_HOME"
+        )

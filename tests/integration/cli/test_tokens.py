@@ -101,6 +101,13 @@ def test_unverified_text_cannot_change_the_terminal(tmp_path: Path, issuer: Issu
     assert max(map(len, done.stdout.splitlines())) < 300
 
 
+def test_own_token_is_not_explained_before_there_is_a_key(tmp_path: Path) -> None:
+    done = explain("a.b.c", tmp_path)
+    assert done.returncode == 1
+    assert "signing-keys.json does not exist, so no token is valid" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_token_is_an_error(tmp_path: Path, issuer: Issuer) -> None:
     done = explain("\n", tmp_path, issuer)
     assert done.returncode == 1

@@ -1,5 +1,9 @@
-"""Every algorithm of other issuers, with signatures of this and of other libraries."""
+"""Every algorithm of other issuers, with signatures of this and of other libraries.
 
+The refused tokens are of the kinds of the public vectors of the project Wycheproof.
+"""
+
+import hashlib
 import json
 from typing import Any
 
@@ -206,3 +210,63 @@ def test_ed448_key_of_small_order_is_refused(y: int, sign_bit: int) -> None:
     x[56] |= sign_bit
     refusals = KeySet.from_jwks({"kty": "OKP", "crv": "Ed448", "x": encode(bytes(x))}).refused
     assert refusals == ("key 0: the point is of small order or not in its one encoding",)
+
+
+DIGEST_INFO = {
+    256: "3031300d060960864801650304020105000420",
+    384: "3041300d060960864801650304020205000430",
+    512: "3051300d060960864801650304020305000440",
+}
+"""The beginnings of the DigestInfo of SHA-2 (RFC 8017, section 9.2, note 1)."""
+
+
+@pytest.mark.parametrize("bits", DIGEST_INFO)
+def test_pkcs1_padding_has_one_form(bits: int) -> None:
+    """Signatures over modified paddings, made with the private key itself."""
+    algorithm = f"RS{bits}"
+    numbers = private_key(algorithm).private_numbers()
+    n, d = numbers.public_numbers.n, numbers.d
+    size = (n.bit_length() + 7) // 8
+    header, payload, _ = sign(algorithm).split(".")
+    signed = f"{header}.{payload}".encode()
+    digest = hashlib.new(f"sha{bits}", signed).digest()
+    info = bytes.fromhex(DIGEST_INFO[bits])
+
+    def token(hashed: bytes, *, block: int = 1, fill: int = 0xFF, end: bytes = b"") -> str:
+        padding_bytes = bytes([fill]) * (size - 3 - len(hashed) - len(end))
+        padded = bytes([0, block]) + padding_bytes + b"\0" + hashed + end
+        signature = pow(int.from_bytes(padded), d, n).to_bytes(size)
+        return f"{header}.{payload}.{encode(signature)}"
+
+    own = keys(algorithm)
+    assert read_jws(token(info + digest), own), "the unmodified padding"
+    other = bytes.fromhex(DIGEST_INFO[256 if bits == 512 else 512])
+    without_null = bytes([0x30, info[1] - 2, 0x30, 0x0B]) + info[4:15] + info[17:]
+    long_length = bytes([0x30, 0x81, info[1]]) + info[2:]
+    for wrong in (
+        token(info + digest, block=2),
+        token(info + digest, block=0),
+        token(info + digest, fill=0xFE),
+        token(info + digest, end=b"\0"),
+        token(info + digest, end=b"garbage"),
+        token(digest),
+        token(b""),
+        token(other + digest),
+        token(info + digest[:-1]),
+        token(info + bytes(len(digest))),
+        token(info[:-1] + bytes([info[-1] - 1]) + digest),
+        token(without_null + digest),
+        token(long_length + digest),
+        token(b"\x04" + bytes([len(digest)]) + digest),
+    ):
+        refused(wrong, own)
+    good = decode_base64url(token(info + digest).split(".")[2])
+    for changed in (
+        b"\0" + good,
+        good + b"\0",
+        good[:-1],
+        (int.from_bytes(good) + n).to_bytes(size + 1),
+        bytes(size),
+        n.to_bytes(size),
+    ):
+        refused(f"{header}.{payload}.{encode(changed)}", own)
