@@ -290,7 +290,27 @@ def test_tests_of_the_guide_pass(guide: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert "2 passed" in result.stdout, result.stdout
+    assert "3 passed" in result.stdout, result.stdout
+
+
+def test_application_of_a_module_runs_on_memory_in_tests(guide: Path) -> None:
+    (guide / "test_after.py").write_text(
+        "from after import app\n"
+        "from fastapi.testclient import TestClient\n"
+        "from ordergate.testing import authorize\n"
+        "def test_notes():\n"
+        "    answer = TestClient(app).get('/notes', headers=authorize(app))\n"
+        "    assert answer.json() == ['Water the plants']\n"
+    )
+    result = run_program(
+        [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "test_after.py"],
+        cwd=guide,
+        env=clean_environment(CONTAINER="ordergate.testing:make_container"),
+        capture_output=True,
+        text=True,
+    )
+    assert "1 passed" in result.stdout, result.stdout
+    assert not (guide / ".ordergate").exists()
 
 
 # The page on keys

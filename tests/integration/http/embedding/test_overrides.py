@@ -1,0 +1,151 @@
+"""Overridden dependencies, and what `ordergate.testing` offers to an adopter."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI
+from starlette.testclient import TestClient
+
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.user import UserId
+from ordergate.entrypoints import asgi
+from ordergate.entrypoints.http.security import (
+    CurrentUser,
+    OptionalUser,
+    authenticated,
+    authorized,
+    bearer_authentication,
+    optional_authentication,
+)
+from ordergate.testing import authorize, be, create, make_container
+from tests.support.command import PASSWORD
+from tests.support.http_client import TEA
+
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def list_protected(app: FastAPI) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield the method and the path of each own operation that needs a caller."""
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            if method in METHODS and operation.get("security"):
+                yield method, path, operation
+
+
+def test_override_is_honoured_on_every_own_route() -> None:
+    app = create()
+    client = TestClient(app)
+    account = {"username": "alice", "password": PASSWORD}
+    user_id = client.post("/users", json=account).json()["id"]
+    bodies: dict[str, Any] = {"/orders": TEA, "/me/password": {}, "/me": {"password": "x"}}
+    operations = list(list_protected(app))
+    assert len(operations) >= 10
+    for method, path, _ in operations:
+        address = path.replace("{id}", "1").replace("{session_id}", "current")
+        body = bodies.get(path) if method in {"post", "put", "delete"} else None
+        assert client.request(method, address, json=body).status_code == 401, (method, path)
+        app.dependency_overrides[bearer_authentication] = be(user_id)
+        answer = client.request(method, address, json=body)
+        assert answer.status_code != 401, (method, path, answer.text)
+        app.dependency_overrides.clear()
+    app.dependency_overrides[bearer_authentication] = be(user_id)
+    assert client.get("/me").json()["username"] == "alice"
+    assert client.post("/orders", json=TEA).status_code == 201
+    assert len(client.get("/orders").json()["orders"]) == 2  # one of the loop
+
+
+def test_override_is_honoured_on_routes_of_the_adopter() -> None:
+    app = create(scopes={"notes:read": "Read your notes"})
+
+    async def number() -> int:
+        return 1
+
+    @app.get("/mine", dependencies=[authorized("notes:read")])
+    async def mine(
+        user: CurrentUser, maybe: OptionalUser, number: Annotated[int, Depends(number)]
+    ) -> list[int | None]:
+        return [user.id, maybe.id if maybe else None, number]
+
+    app.dependency_overrides[bearer_authentication] = be(7)
+    app.dependency_overrides[optional_authentication] = lambda: Caller(UserId(8), "tests")
+    app.dependency_overrides[number] = lambda: 9
+    assert TestClient(app).get("/mine").json() == [7, 8, 9]
+    app.dependency_overrides.clear()
+    assert TestClient(app).get("/mine").status_code == 401
+
+
+def test_override_that_refuses_is_honoured() -> None:
+    from fastapi import HTTPException
+
+    def refuse() -> None:
+        raise HTTPException(402, {"code": "unpaid"})
+
+    app = create()
+    app.dependency_overrides[bearer_authentication] = refuse
+    answer = TestClient(app).get("/order?id=1", headers=authorize(app))
+    assert (answer.status_code, answer.json()) == (402, {"detail": {"code": "unpaid"}})
+
+
+def test_override_beside_a_mounted_ordergate_is_honoured() -> None:
+    outer = FastAPI()
+    outer.mount("/auth", create())
+
+    @outer.get("/mine")
+    async def mine(user: CurrentUser) -> int:
+        return user.id
+
+    outer.dependency_overrides[bearer_authentication] = be(7)
+    assert TestClient(outer).get("/mine").json() == 7
+
+
+def test_token_for_anybody_is_accepted() -> None:
+    app = create(scopes={"notes:read": "Read your notes"})
+
+    @app.get("/mine")
+    async def mine(user: CurrentUser) -> dict[str, Any]:
+        return {"id": user.id, "client": user.client_id, "scope": sorted(user.scope)}
+
+    @app.get("/notes", dependencies=[authorized("notes:read")])
+    async def notes() -> str:
+        return "notes"
+
+    with TestClient(app) as client:
+        everything = client.get("/mine", headers=authorize(app)).json()
+        assert everything == {
+            "id": 1,
+            "client": "tests",
+            "scope": ["account", "notes:read", "orders:read", "orders:write"],
+        }
+        limited = authorize(app, 7, scopes=["orders:read"], client_id="c")
+        assert client.get("/mine", headers=limited).json() == {
+            "id": 7,
+            "client": "c",
+            "scope": ["orders:read"],
+        }
+        assert client.get("/notes", headers=limited).status_code == 403
+        assert client.get("/notes", headers=authorize(app)).json() == "notes"
+
+
+def test_applications_of_tests_are_independent() -> None:
+    first, second = create(), create()
+    for app in (first, second):
+        account = {"username": "alice", "password": PASSWORD}
+        assert TestClient(app).post("/users", json=account).status_code == 201
+
+
+def test_settings_of_a_test_are_arguments() -> None:
+    assert TestClient(create(sign_up=False)).post("/users", json={}).status_code == 404
+
+
+def test_container_of_tests_serves_the_module_of_an_adopter() -> None:
+    app = asgi.create(make_container)
+    app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    with TestClient(app) as client:
+        assert client.get("/mine").status_code == 401
+        assert client.get("/mine", headers=authorize(app)).json() == "mine"
+
+
+def test_token_of_another_application_is_reported() -> None:
+    with pytest.raises(TypeError, match="create"):
+        authorize(FastAPI())
