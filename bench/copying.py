@@ -22,7 +22,7 @@ from ordergate.application.maintenance.copy_storage import CopyStorage, Stage
 from ordergate.domain.money import Money
 from ordergate.domain.order import MAX_LINES, Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from ordergate.entrypoints.cli.storage import settings_of_copy
+from ordergate.entrypoints.cli.commands.storage import settings_of_copy
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import make_storage
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from ordergate.application.errors import AccountHasOpenOrders, StorageUnavailable, UsernameTaken
 from ordergate.application.ports.archive import AccountKind, AccountRecord, SubjectRecord
@@ -11,7 +12,7 @@ from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import MAX_ID, PasswordHash, User, UserId, Username
 
 from .database import LmdbDatabase
-from .keys import account_key, list_prefix, name_key, subject_key
+from .keys import account_key, encode_number, list_prefix, name_key, subject_key
 from .records import ACCOUNTS, ORDERS, SUBJECTS, find_open_account
 from .sessions import end_sessions, list_sessions
 from .transactions import Transaction
@@ -43,6 +44,16 @@ class LmdbUserRepository(UserRepository):
 
         return await self._database.write(work)
 
+    async def list_accounts(self, *, after: UserId, limit: int) -> Sequence[User]:
+        """Read accounts from the next id on, without those that have no name."""
+
+        def work(view: Transaction) -> list[User]:
+            stored = view.scan(ACCOUNTS.kind, start=encode_number(after + 1))
+            users = (to_user(ACCOUNTS.read(value)) for _, value in stored)
+            return list(islice((user for user in users if user), limit))
+
+        return self._database.read(work)
+
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
@@ -57,7 +68,7 @@ class LmdbUserRepository(UserRepository):
                 return None
             sessions = list_sessions(view, change.user)
             others = [each for each in sessions if each.session.id != change.keep]
-            return end_sessions(view, others, SessionEndReason.PASSWORD_CHANGED, change.at)
+            return end_sessions(view, others, change.reason, change.at)
 
         return await self._database.write(work)
 

@@ -15,7 +15,7 @@ def record_ended(
     reason: SessionEndReason,
     *,
     user: UserId,
-    origin: Origin,
+    origin: Origin | None = None,
 ) -> None:
     """Record the end of each of these sessions."""
     for session in sessions:

@@ -104,6 +104,13 @@ class IdempotencyKeyReused(ApplicationError):
     """The idempotency key belongs to another order; nothing was placed."""
 
 
+class AccountChanged(ApplicationError):
+    """The account was changed or closed at the same time; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the account was changed at the same time; try again")
+
+
 class UsernameTaken(ApplicationError):
     """Another account has this name."""
 

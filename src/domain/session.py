@@ -20,6 +20,8 @@ class SessionEndReason(StrEnum):
     PASSWORD_CHANGED = "password changed"
     ACCOUNT_CLOSED = "account closed"
     TOO_MANY = "too many sessions"
+    ACCOUNT_DISABLED = "account disabled"
+    ENDED_BY_STAFF = "ended by staff"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ of this program or of Unicode, can still sign in.
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NewType, Self
 
 from ordergate.domain.characters import MAX_MARKS, character_at, is_quickly_normalized
@@ -18,7 +18,12 @@ UserId = NewType("UserId", int)
 """The identity of a user: 1 to `MAX_ID`, never reused."""
 
 PasswordHash = NewType("PasswordHash", str)
-"""A password hash in modular crypt format, such as `$2b$12$…`."""
+"""A password hash in modular crypt format, such as `$2b$12$…`.
+
+`!` in front disables the account, as in shadow(5): no password matches such a hash.
+"""
+
+_DISABLED = "!"
 
 MAX_ID = 2**63 - 1
 MAX_USERNAME_LENGTH = 64
@@ -160,6 +165,19 @@ class User:
     id: UserId
     username: Username
     password_hash: PasswordHash = field(repr=False)
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether every password is refused."""
+        return self.password_hash.startswith(_DISABLED)
+
+    def disabled(self) -> Self:
+        """Return a copy that refuses every password, and remembers the hash."""
+        return replace(self, password_hash=PasswordHash(_DISABLED + self.enabled().password_hash))
+
+    def enabled(self) -> Self:
+        """Return a copy that accepts its password."""
+        return replace(self, password_hash=PasswordHash(self.password_hash.removeprefix(_DISABLED)))
 
 
 def _prepared(text: str) -> str:

@@ -34,7 +34,6 @@ from ordergate.application.keys.retire_signing_key import RetireSigningKey
 from ordergate.application.keys.rotate_signing_keys import RotateSigningKeys
 from ordergate.application.maintenance.purge_storage import PurgeStorage
 from ordergate.application.maintenance.seed_storage import SeedStorage
-from ordergate.application.orders.advance_order import AdvanceOrder
 from ordergate.application.orders.cancel_order import CancelOrder
 from ordergate.application.orders.get_own_order import GetOwnOrder
 from ordergate.application.orders.list_own_orders import ListOwnOrders
@@ -56,6 +55,7 @@ from ordergate.application.sessions.list_sessions import ListSessions
 from ordergate.application.sessions.refresh_session import RefreshSession
 from ordergate.application.sessions.revocation import RevocationPolicy
 from ordergate.application.sessions.revoke_token import RevokeToken
+from ordergate.application.staff.advance_order import AdvanceOrder
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.session import SessionRules
 from ordergate.domain.signing_keys import KeySchedule
@@ -204,7 +204,7 @@ class Container(containers.DeclarativeContainer):
     get_own_order: Provider[GetOwnOrder] = Singleton(GetOwnOrder, orders)
     list_own_orders: Provider[ListOwnOrders] = Singleton(ListOwnOrders, orders)
     cancel_order: Provider[CancelOrder] = Singleton(CancelOrder, orders, write_limit)
-    advance_order: Provider[AdvanceOrder] = Singleton(AdvanceOrder, orders, staff_orders)
+    advance_order: Provider[AdvanceOrder] = Singleton(AdvanceOrder, orders, staff_orders, audit)
 
     # Use cases: signing keys
     key_changes: Provider[KeyChanges] = Singleton(

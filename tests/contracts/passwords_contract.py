@@ -7,7 +7,7 @@ import pytest
 
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import PasswordHasher, Requester, Verification
-from ordergate.domain.user import Password, PasswordHash
+from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 
 GUESSES = ["a", "pässwörd", "x" * 72, "x" * 73, "x" * 4096, "é" * 2048, "🗝️ and words"]
 NO_HASHES = ["", "!", "no hash", "$2b$99$short", "$2b$12$" + "\0" * 53]
@@ -86,6 +86,15 @@ class PasswordHasherContract:
         assert await hasher.verify(Password("guess"), PasswordHash(stored)) == Verification(
             matches=False
         )
+
+    async def test_disabled_hash_never_matches_and_costs_the_same_work(
+        self, hasher: PasswordHasher
+    ) -> None:
+        enabled = User(UserId(1), Username("alice"), await hasher.hash(Password("secret")))
+        disabled = enabled.disabled().password_hash
+        assert await hasher.verify(Password("secret"), disabled) == Verification(matches=False)
+        work = await self.measure_work(hasher, enabled.password_hash)
+        assert work / 2 < await self.measure_work(hasher, disabled) < work * 2
 
     async def test_match_with_a_weaker_hash_returns_a_stronger_one(
         self, hasher: PasswordHasher, outdated: PasswordHash

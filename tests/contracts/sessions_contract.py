@@ -411,9 +411,14 @@ class SessionRepositoryContract(StorageHooks):
         await rotate_token(storage, 1, 11)
         at = [AT + timedelta(minutes=i) for i in range(5)]
         await rotate_token(storage, 1, 12, at=at[1])
-        new = PasswordHash("new")
+        new, disabled = PasswordHash("new"), SessionEndReason.ACCOUNT_DISABLED
         await storage.users.change_password(
             PasswordChange(carol.id, old=HASH, new=new, keep=None, at=at[2])
+        )
+        dave = await storage.users.add(Username("dave"), HASH)
+        await start_session(storage, a_session(6, dave.id), token=6)
+        await storage.users.change_password(
+            PasswordChange(dave.id, old=HASH, new=new, keep=None, at=at[2], reason=disabled)
         )
         await start_session(storage, a_session(5, alice.id), token=5)
         await storage.sessions.end_all(alice.id, reason=SessionEndReason.SIGNED_OUT, at=at[3])
@@ -424,6 +429,7 @@ class SessionRepositoryContract(StorageHooks):
             a_session(3).id: at[2],
             a_session(4).id: at[2],
             a_session(5).id: at[3],
+            a_session(6).id: at[2],
         }
         if storage.archive is None:
             return
@@ -434,6 +440,7 @@ class SessionRepositoryContract(StorageHooks):
             3: SessionEndReason.PASSWORD_CHANGED,
             4: SessionEndReason.PASSWORD_CHANGED,
             5: SessionEndReason.SIGNED_OUT,
+            6: SessionEndReason.ACCOUNT_DISABLED,
         }
 
     async def test_ending_is_never_overwritten(self, storage: Storage, alice: User) -> None:

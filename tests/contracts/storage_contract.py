@@ -99,6 +99,20 @@ class StorageContract(
         await storage.open()
         assert await storage.users.find(Username("carol")) is not None
 
+    async def test_open_accounts_are_listed_by_id(self, storage: Storage) -> None:
+        names = ("carol", "bob", "alice")
+        carol, bob, alice = [
+            await storage.users.add(Username(name), PasswordHash("hash")) for name in names
+        ]
+        await storage.users.get_or_create_by_subject("https://id.example", "external")
+        dave = await storage.users.add(Username("dave"), PasswordHash("hash"))
+        await storage.users.close(bob.id, password_hash=bob.password_hash, at=AT)
+        listed = storage.users.list_accounts
+        assert list(await listed(after=UserId(0), limit=9)) == [carol, alice, dave]
+        assert list(await listed(after=UserId(0), limit=2)) == [carol, alice]
+        assert list(await listed(after=carol.id, limit=1)) == [alice]
+        assert list(await listed(after=dave.id, limit=9)) == []
+
     async def test_records_are_visible_to_other_processes(self, storage: Storage) -> None:
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))
         other = self.another(storage)

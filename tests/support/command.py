@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX
 from tests.support.captured_output import OUTPUT, run_program
 

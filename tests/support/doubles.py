@@ -76,7 +76,7 @@ class InstantPasswordHasher(PasswordHasher):
             await asyncio.sleep(0)
         work, _, rest = (stored or "").partition("$")
         _, dollar, secret = rest.partition("$")
-        if not dollar or secret != password.secret:
+        if not work.isdecimal() or not dollar or secret != password.secret:
             return Verification(matches=False)
         due = int(work) < self._work
         return Verification(

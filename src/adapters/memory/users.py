@@ -27,6 +27,11 @@ class InMemoryUserRepository(UserRepository):
         """Look up the id."""
         return self._tables.users.get(user_id)
 
+    async def list_accounts(self, *, after: UserId, limit: int) -> Sequence[User]:
+        """Sort the accounts by id."""
+        users = sorted(self._tables.users.values(), key=lambda user: user.id)
+        return [user for user in users if user.id > after][:limit]
+
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         """Create the account with the next free id."""
         if await self.find(username):
@@ -50,7 +55,7 @@ class InMemoryUserRepository(UserRepository):
         if not await self.replace_password_hash(change.user, old=change.old, new=change.new):
             return None
         others = [s for s in self._tables.list_user_sessions(change.user) if s.id != change.keep]
-        return self._tables.end(others, SessionEndReason.PASSWORD_CHANGED, change.at)
+        return self._tables.end(others, change.reason, change.at)
 
     async def close(
         self, user_id: UserId, *, password_hash: PasswordHash, at: datetime

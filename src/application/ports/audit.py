@@ -19,7 +19,7 @@ class Origin:
 
 
 class AuditEvent(StrEnum):
-    """An event of an identity."""
+    """An event of an identity, or a change by staff."""
 
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
@@ -32,6 +32,10 @@ class AuditEvent(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     ACCOUNT_OPENED = "account_opened"
     ACCOUNT_CLOSED = "account_closed"
+    PASSWORD_SET = "password_set"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    ORDER_ADVANCED = "order_advanced"
     KEY_ROTATED = "key_rotated"
 
 
@@ -47,7 +51,10 @@ class AuditRecord:
 
 
 class Audit(Protocol):
-    """Records the events of identities. It never fails and contains no secret."""
+    """Records the events of identities and the changes by staff.
+
+    It never fails and contains no secret.
+    """
 
     @abstractmethod
     def write(self, record: AuditRecord) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from ordergate.domain.session import SessionId
+from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 
 MAX_SUBJECT_LENGTH = 255
@@ -15,13 +15,14 @@ MAX_SUBJECT_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange:
-    """A user's new hash, which ends all sessions except `keep` at `at`."""
+    """A user's new hash, which ends all sessions except `keep` at `at`, for `reason`."""
 
     user: UserId
     old: PasswordHash = field(repr=False)
     new: PasswordHash = field(repr=False)
     keep: SessionId | None
     at: datetime
+    reason: SessionEndReason = SessionEndReason.PASSWORD_CHANGED
 
 
 class UserRepository(Protocol):
@@ -44,6 +45,13 @@ class UserRepository(Protocol):
     @abstractmethod
     async def get(self, user_id: UserId) -> User | None:
         """Return the account with this id, if it is open."""
+
+    @abstractmethod
+    async def list_accounts(self, *, after: UserId, limit: int) -> Sequence[User]:
+        """Return up to `limit` open accounts with ids above `after`, by id.
+
+        Accounts of external subjects are omitted.
+        """
 
     @abstractmethod
     async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:

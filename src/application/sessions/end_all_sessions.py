@@ -18,8 +18,12 @@ class EndAllSessions:
     clock: Clock
     audit: Audit
 
-    async def __call__(self, *, user: UserId, origin: Origin) -> None:
-        ended = await self.sessions.end_all(
-            user, reason=SessionEndReason.SIGNED_OUT, at=self.clock.now()
-        )
-        record_ended(self.audit, ended, SessionEndReason.SIGNED_OUT, user=user, origin=origin)
+    async def __call__(
+        self,
+        *,
+        user: UserId,
+        origin: Origin | None = None,
+        reason: SessionEndReason = SessionEndReason.SIGNED_OUT,
+    ) -> None:
+        ended = await self.sessions.end_all(user, reason=reason, at=self.clock.now())
+        record_ended(self.audit, ended, reason, user=user, origin=origin)

@@ -19,8 +19,14 @@ class EndSession:
     clock: Clock
     audit: Audit
 
-    async def __call__(self, session: SessionId, *, user: UserId, origin: Origin) -> None:
-        reason, now = SessionEndReason.SIGNED_OUT, self.clock.now()
-        if not await self.sessions.end(session, user=user, reason=reason, at=now):
+    async def __call__(
+        self,
+        session: SessionId,
+        *,
+        user: UserId,
+        origin: Origin | None = None,
+        reason: SessionEndReason = SessionEndReason.SIGNED_OUT,
+    ) -> None:
+        if not await self.sessions.end(session, user=user, reason=reason, at=self.clock.now()):
             raise SessionNotFound
         record_ended(self.audit, [session], reason, user=user, origin=origin)

@@ -1,7 +1,7 @@
 """Lists on standard output: a table for people, or JSON for programs."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -9,10 +9,8 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")]
 
-Value = str | int | datetime | None
 
-
-def print_list(names: Sequence[str], rows: Iterable[Sequence[Value]], *, as_json: bool) -> None:
+def print_list(names: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool) -> None:
     """Print rows under their names. JSON has the names as members, and `null` for no value."""
     texts = [[_text(value) for value in row] for row in rows]
     if as_json:
@@ -25,14 +23,25 @@ def print_list(names: Sequence[str], rows: Iterable[Sequence[Value]], *, as_json
         typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
+def print_record(record: Mapping[str, object], *, as_json: bool) -> None:
+    """Print the members of one thing, a line each, or a JSON object."""
+    values = {name: _text(value) for name, value in record.items()}
+    if as_json:
+        typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        return
+    width = max(map(len, values))
+    for name, value in values.items():
+        typer.echo(f"{name.upper():<{width}}  {_shown(value)}")
+
+
 def write_time(moment: datetime | None) -> str:
     """Write a time in UTC to the second (RFC 3339), or a dash."""
     return _shown(_text(moment))
 
 
-def _text(value: Value) -> str | int | None:
+def _text(value: object) -> object:
     return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
 
 
-def _shown(value: str | int | None) -> str:
+def _shown(value: object) -> str:
     return "-" if value is None else str(value)

@@ -21,13 +21,14 @@ from ordergate.application.errors import (
     UsernameTaken,
 )
 from ordergate.domain.errors import DomainError
-from ordergate.entrypoints.cli import backup as cli_backup
-from ordergate.entrypoints.cli import keys as cli_keys
-from ordergate.entrypoints.cli import orders as cli_orders
-from ordergate.entrypoints.cli import serving as cli_serving
-from ordergate.entrypoints.cli import storage as cli_storage
-from ordergate.entrypoints.cli import tokens as cli_tokens
-from ordergate.entrypoints.cli import users as cli_users
+from ordergate.entrypoints.cli.commands import backup as cli_backup
+from ordergate.entrypoints.cli.commands import keys as cli_keys
+from ordergate.entrypoints.cli.commands import orders as cli_orders
+from ordergate.entrypoints.cli.commands import serving as cli_serving
+from ordergate.entrypoints.cli.commands import sessions as cli_sessions
+from ordergate.entrypoints.cli.commands import storage as cli_storage
+from ordergate.entrypoints.cli.commands import tokens as cli_tokens
+from ordergate.entrypoints.cli.commands import users as cli_users
 from ordergate.entrypoints.cli.runtime import Failure
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.server.serving import CannotListen
@@ -46,6 +47,7 @@ cli = typer.Typer(
 )
 cli.add_typer(cli_serving.servers)
 cli.add_typer(cli_users.users, name="users")
+cli.add_typer(cli_sessions.sessions, name="sessions")
 cli.add_typer(cli_keys.keys, name="keys")
 cli.add_typer(cli_tokens.tokens, name="tokens")
 cli.add_typer(cli_backup.backups)

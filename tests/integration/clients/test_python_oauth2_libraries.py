@@ -12,7 +12,7 @@ from authlib.integrations.base_client.errors import OAuthError
 from httpx_auth import InvalidGrantRequest, OAuth2
 from oauthlib.oauth2 import InvalidGrantError
 
-from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from tests.integration.clients.conftest import ImportModule
 from tests.support.command import PATIENT
 from tests.support.server import Server, serve_demo

@@ -19,7 +19,7 @@ from jose.exceptions import JOSEError
 from joserfc.errors import JoseError
 from jwcrypto.common import JWException
 
-from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from tests.integration.clients.conftest import DOCS, ImportModule
 from tests.support.command import PATIENT, ordergate, wait_until
 from tests.support.jose import encode, sign

@@ -22,7 +22,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.domain.errors import InvalidMoney
-from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
 from ordergate.entrypoints.config.loading import secret_names
 from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
@@ -475,6 +475,7 @@ def test_api_page_explains_every_problem_type() -> None:
     ]
     names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}
     assert {name for name in names if f"`{name}`" not in API} == {
+        "account-changed",
         "backup-refused",
         "copy-differs",
         "key-refused",

@@ -131,6 +131,7 @@ CALLS: dict[str, Call] = {
     "staff_orders.list_owners": lambda s: s.staff_orders.list_owners(OrderId(7)),
     "users.find": lambda s: s.users.find(Username("user1")),
     "users.get": lambda s: s.users.get(BUSY),
+    "users.list_accounts": lambda s: s.users.list_accounts(after=BUSY, limit=100),
     "users.add": lambda s: s.users.add(Username("user3"), HASH),
     "users.replace_password_hash": lambda s: s.users.replace_password_hash(
         QUIET, old=HASH, new=PasswordHash("hash ")

@@ -11,7 +11,7 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.tokens.remote.discovery import metadata_urls
 from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 from ordergate.application.errors import IssuerKeysUnavailable
-from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from tests.support.oidc_issuer import Issuer, running_issuer

@@ -212,6 +212,17 @@ class SkipsTheWorkForNoHash(InstantPasswordHasher):
         return await super().verify(password, stored)
 
 
+@caught_by("test_disabled_hash_never_matches_and_costs_the_same_work")
+class ReadsTheHashOfADisabledAccount(InstantPasswordHasher):
+    """The mark in front of a hash is skipped."""
+
+    async def verify(
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
+    ) -> Verification:
+        readable = None if stored is None else PasswordHash(stored.removeprefix("!"))
+        return await super().verify(password, readable, requester)
+
+
 @caught_by("test_last_character_counts_at_any_length[73]")
 class HashesTheFirst72Characters(InstantPasswordHasher):
     """The behaviour of bcrypt."""

@@ -236,6 +236,24 @@ class EndsSessionsForTheWrongReason(InMemoryUserRepository):
 
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
+class KnowsOneReasonForANewHash(InMemoryUserRepository):
+    """Sessions of a disabled account end for a change of the password."""
+
+    async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
+        return await super().change_password(
+            replace(change, reason=SessionEndReason.PASSWORD_CHANGED)
+        )
+
+
+@caught_by("test_open_accounts_are_listed_by_id")
+class ListsAccountsFromAnId(InMemoryUserRepository):
+    """A page begins with the last account of the page before."""
+
+    async def list_accounts(self, *, after: UserId, limit: int) -> Sequence[User]:
+        return await super().list_accounts(after=UserId(after - 1), limit=limit)
+
+
+@caught_by("test_every_ending_is_kept_with_its_time_and_reason")
 class RemovesSessionsWithThePassword(InMemoryUserRepository):
     """Sessions are deleted, so `ended_since` does not return them and access tokens live on."""
 

@@ -65,6 +65,20 @@ class SqlUserRepository(UserRepository):
             return None
         return User(user_id, Username(row.username), PasswordHash(row.password_hash))
 
+    async def list_accounts(self, *, after: UserId, limit: int) -> Sequence[User]:
+        """Read the rows that follow a key."""
+        query = (
+            select(col(UserRow.id), col(UserRow.username), col(UserRow.password_hash))
+            .where(col(UserRow.id) > after, col(UserRow.password_hash) != NO_HASH)
+            .order_by(col(UserRow.id))
+            .limit(limit)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [
+            User(UserId(row.id), Username(row.username), PasswordHash(row.password_hash))
+            for row in rows
+        ]
+
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
@@ -82,7 +96,7 @@ class SqlUserRepository(UserRepository):
         def work(connection: Connection) -> list[SessionId] | None:
             if not _update(connection, change.user, change.old, password_hash=change.new):
                 return None
-            return end_sessions(connection, others, SessionEndReason.PASSWORD_CHANGED, change.at)
+            return end_sessions(connection, others, change.reason, change.at)
 
         return await self._database.write(work)
 

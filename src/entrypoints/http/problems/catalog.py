@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ordergate.application.errors import (
+    AccountChanged,
     AccountHasOpenOrders,
     AmbiguousOrderId,
     ApplicationError,
@@ -175,6 +176,7 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "order-id-taken",
         headers={"Retry-After": "1"},
     ),
+    AccountChanged: Problem(409, "The account was changed at the same time.", "account-changed"),
     AmbiguousOrderId: Problem(409, "Several users have an order with this id.", "owner-not-named"),
     IdempotencyKeyReused: Problem(
         422,

@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.wait import WebDriverWait
 
-from ordergate.entrypoints.cli.serving import DEMO_PASSWORD
+from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from tests.support.browser import complaints, hosts, needs_browser, open_browser
 from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.server import Server, Start

@@ -4,24 +4,34 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
-from ordergate.application.orders.advance_order import AdvanceOrder
+from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.staff.advance_order import AdvanceOrder
 from ordergate.domain.errors import InvalidTransition
 from ordergate.domain.order import OrderId, OrderStatus
 from ordergate.domain.user import UserId
 from tests.support.builders import ALICE, BOB, an_order
+from tests.support.doubles import RecordedAudit
 
 SHIPPED = replace(an_order(7), status=OrderStatus.SHIPPED, version=2)
 
 
 @pytest.fixture
-async def advance_order() -> AdvanceOrder:
+def audit() -> RecordedAudit:
+    return RecordedAudit()
+
+
+@pytest.fixture
+async def advance_order(audit: RecordedAudit) -> AdvanceOrder:
     storage = InMemoryStorage()
     await storage.loader.load([ALICE, BOB], [an_order(7), an_order(8), an_order(8, owner=BOB.id)])
-    return AdvanceOrder(storage.orders, storage.staff_orders)
+    return AdvanceOrder(storage.orders, storage.staff_orders, audit)
 
 
-async def test_advance_order_needs_the_id_alone(advance_order: AdvanceOrder) -> None:
+async def test_advance_order_needs_the_id_alone(
+    advance_order: AdvanceOrder, audit: RecordedAudit
+) -> None:
     assert await advance_order(OrderId(7), OrderStatus.SHIPPED) == SHIPPED
+    assert audit.events == [(AuditEvent.ORDER_ADVANCED, None, ALICE.id, None, "order 7: shipped")]
 
 
 async def test_advance_order_refuses_an_invalid_transition(advance_order: AdvanceOrder) -> None:

@@ -25,6 +25,7 @@ from ordergate.application.errors import (
 from ordergate.application.maintenance.copy_storage import CopyStorage, Stage, require_archive
 from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order
+from ordergate.entrypoints.cli.passwords import PasswordStdin, read_password
 from ordergate.entrypoints.cli.runtime import (
     Failure,
     check_storage,
@@ -33,7 +34,6 @@ from ordergate.entrypoints.cli.runtime import (
     whole_number,
     with_storage,
 )
-from ordergate.entrypoints.cli.users import PasswordStdin, read_password
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import database_url_error, make_storage

@@ -1,7 +1,4 @@
-"""`ordergate users`: accounts, and the password of one.
-
-It comes from standard input, the environment or a terminal.
-"""
+"""The password of an account, from standard input, the environment or a terminal."""
 
 import sys
 from typing import Annotated
@@ -9,15 +6,8 @@ from typing import Annotated
 import typer
 
 from ordergate.domain.user import MAX_PASSWORD_BYTES
-from ordergate.entrypoints.cli.runtime import (
-    Failure,
-    check_storage,
-    require_token_issuer,
-    with_storage,
-)
+from ordergate.entrypoints.cli.runtime import Failure
 from ordergate.entrypoints.config.loading import password_given
-
-users = typer.Typer(help="Accounts.", no_args_is_help=True)
 
 PasswordStdin = Annotated[
     bool,
@@ -27,23 +17,6 @@ PasswordStdin = Annotated[
 ]
 
 _NOT_UTF8 = "the password is not UTF-8"
-
-
-@users.command("add")
-def register_user(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The user name.")],
-    *,
-    password_stdin: PasswordStdin = False,
-) -> None:
-    """Register an account.
-
-    The password comes from standard input, from ORDERGATE_PASSWORD or its _FILE, or from a prompt.
-    """
-    container = require_token_issuer()
-    check_storage(container)
-    password = read_password(stdin=password_stdin)
-    user = with_storage(container, lambda: container.register_user()(name, password))
-    typer.echo(f"Added user {user.username} with id {user.id}.")
 
 
 def read_password(*, stdin: bool) -> str:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
+from ordergate.application.errors import OrderNotFound
+from ordergate.application.ports.audit import Audit, AuditEvent
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
+from ordergate.application.staff.find_owner import find_owner
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import UserId
 
@@ -20,17 +22,18 @@ class AdvanceOrder:
 
     orders: OrderRepository
     staff_orders: StaffOrders
+    audit: Audit
 
     async def __call__(
         self, order_id: OrderId, status: OrderStatus, *, owner: UserId | None = None
     ) -> Order:
-        owners = [owner] if owner is not None else await self.staff_orders.list_owners(order_id)
-        if len(owners) > 1:
-            raise AmbiguousOrderId(owners)
-        for only in owners:
-            order = await self.orders.update(
-                order_id, owner=only, change=lambda order: order.transition_to(status)
-            )
-            if order is not None:
-                return order
-        raise OrderNotFound
+        whose = await find_owner(self.staff_orders, order_id) if owner is None else owner
+        order = await self.orders.update(
+            order_id, owner=whose, change=lambda order: order.transition_to(status)
+        )
+        if order is None:
+            raise OrderNotFound
+        self.audit.record(
+            AuditEvent.ORDER_ADVANCED, user=order.owner, detail=f"order {order.id}: {order.status}"
+        )
+        return order
