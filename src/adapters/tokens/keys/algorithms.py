@@ -28,6 +28,9 @@ _ALLOWED: dict[tuple[str, str | None], frozenset[str]] = {
     ("OKP", "Ed448"): frozenset({"EdDSA", "Ed448"}),
     ("oct", None): frozenset({"HS256"}),
 }
+_MISSPELLED = {"ES521": "ES512"}
+"""Names that some issuers write by mistake in the `alg` of a key."""
+
 _KNOWN = get_default_algorithms()
 _VERIFIERS = {
     name: _KNOWN["EdDSA" if name in {"Ed25519", "Ed448"} else name]
@@ -49,6 +52,7 @@ def find_algorithms(
     if allowed is None:
         raise ValueError("kty and crv name no key that verifies signatures")
     if alg is not None:
+        alg = _MISSPELLED.get(str(alg), alg)
         if alg not in allowed:
             raise ValueError(f"alg is not {' or '.join(sorted(allowed))}, as for keys of this kind")
         # Both names of EdDSA stand for the same signatures.

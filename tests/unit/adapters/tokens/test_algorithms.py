@@ -58,6 +58,14 @@ def test_token_is_read_with_a_key_with_and_without_alg(algorithm: str) -> None:
         assert (header["alg"], payload) == (algorithm, b"a payload")
 
 
+def test_key_with_a_misspelled_algorithm_is_read() -> None:
+    """Some issuers, and public test vectors, name ES512 by its curve."""
+    own = keys("ES512", alg="ES521")
+    assert read_jws(sign("ES512"), own)
+    refused(sign("ES512", header='{"alg":"ES521"}'), own)
+    assert keys("ES256", alg="ES521").keys == ()
+
+
 @pytest.mark.parametrize("algorithm", FOREIGN_ALGORITHMS)
 def test_jwcrypto_signs_tokens_that_are_read(algorithm: str) -> None:
     pem = private_key(algorithm).private_bytes(PEM, PKCS8, PLAIN)
