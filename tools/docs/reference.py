@@ -126,7 +126,7 @@ class Reference:
             (
                 f"`{name}`" + ("" if name in required else "<br>optional"),
                 describe(field, whole=True),
-                field.get("description", ""),
+                field.get("description") or resolve(self._document, field).get("description", ""),
             )
             for name, field in schema.get("properties", {}).items()
         ]

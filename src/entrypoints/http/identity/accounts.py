@@ -62,8 +62,8 @@ class NewUser(_Body):
 
     model_config = with_example(username="alice", password="a pot of tea at four")
 
-    username: _Username
-    password: _Password
+    username: _Username = Field(description="The name to sign in with, in any case and width.")
+    password: _Password = Field(description="The password to sign in with.")
 
 
 class NewPassword(_Body):
@@ -73,8 +73,8 @@ class NewPassword(_Body):
         current_password="ordergate-demo", new_password="a pot of tea at four"
     )
 
-    current_password: _Password
-    new_password: _Password
+    current_password: _Password = Field(description="The password so far.")
+    new_password: _Password = Field(description="The password from now on.")
 
 
 class Confirmation(_Body):
@@ -82,7 +82,7 @@ class Confirmation(_Body):
 
     model_config = with_example(password="ordergate-demo")
 
-    password: _Password
+    password: _Password = Field(description="The current password.")
 
 
 class User(BaseModel):
@@ -90,7 +90,12 @@ class User(BaseModel):
 
     model_config = with_example(id=1, username="user1")
 
-    id: int = Field(ge=1, le=MAX_ID, json_schema_extra=INT64)
+    id: int = Field(
+        ge=1,
+        le=MAX_ID,
+        description="The id of the account, which never changes.",
+        json_schema_extra=INT64,
+    )
     username: str = Field(description="The stored form: lower case, NFC.")
 
     @classmethod

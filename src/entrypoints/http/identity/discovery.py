@@ -46,6 +46,7 @@ class JwkSet(BaseModel):
     keys: list[dict[str, str]] = Field(description="Empty if a secret signs the tokens.")
 
 
+_NO_SECRET = "Clients have no secret."
 _METADATA: dict[str, JsonValue] = {
     "issuer": "https://orders.example",
     "token_endpoint": "https://orders.example/login",
@@ -76,17 +77,17 @@ class ServerMetadata(BaseModel):
     )
 
     issuer: str = Field(description="The issuer, as in the claim iss of tokens.")
-    token_endpoint: str
-    revocation_endpoint: str
-    jwks_uri: str
-    service_documentation: str
-    scopes_supported: list[str]
+    token_endpoint: str = Field(description="The URL to sign in and to renew a session.")
+    revocation_endpoint: str = Field(description="The URL to revoke a token.")
+    jwks_uri: str = Field(description="The URL of the public keys.")
+    service_documentation: str = Field(description="The URL of the page with all operations.")
+    scopes_supported: list[str] = Field(description="The scopes that a sign-in can grant.")
     response_types_supported: list[str] = Field(
         description="The registered value for no response: there is no authorization endpoint."
     )
-    grant_types_supported: list[str]
-    token_endpoint_auth_methods_supported: list[str]
-    revocation_endpoint_auth_methods_supported: list[str]
+    grant_types_supported: list[str] = Field(description="The grant types of the token endpoint.")
+    token_endpoint_auth_methods_supported: list[str] = Field(description=_NO_SECRET)
+    revocation_endpoint_auth_methods_supported: list[str] = Field(description=_NO_SECRET)
     protected_resources: list[str] = Field(
         description="The identifiers of the services that accept the tokens (RFC 9728, section 4)."
     )
@@ -105,9 +106,9 @@ class ResourceMetadata(BaseModel):
         exclude_if=lambda urls: not urls,
         description="The issuers of the accepted tokens, if they are URLs.",
     )
-    scopes_supported: list[str]
-    bearer_methods_supported: list[str]
-    resource_documentation: str
+    scopes_supported: list[str] = Field(description="The scopes that operations require.")
+    bearer_methods_supported: list[str] = Field(description="How to send an access token.")
+    resource_documentation: str = Field(description="The URL of the page with all operations.")
 
 
 @router.get(

@@ -53,7 +53,7 @@ class Tokens(BaseModel):
     )
 
     access_token: str = Field(description="A JWT (RFC 9068); send it as Authorization: Bearer.")
-    token_type: Literal["bearer"]
+    token_type: Literal["bearer"] = Field(description="How to send the access token (RFC 6750).")
     expires_in: int = Field(
         ge=1, le=86_400, description="The number of seconds until the access token expires."
     )

@@ -42,11 +42,11 @@ class Session(BaseModel):
         current=True,
     )
 
-    id: str
+    id: str = Field(description="The id of the session.")
     started_at: datetime = Field(description="RFC 3339, UTC.")
     last_used_at: datetime = Field(description="The latest sign-in or refresh; RFC 3339, UTC.")
     expires_at: datetime = Field(description="The end of the session, unless it is renewed before.")
-    client_id: str
+    client_id: str = Field(description="The name of the client, as tokens carry it.")
     address: str = Field(description="The address that the sign-in came from.")
     scope: str = Field(description="The granted scopes, separated by spaces.")
     current: bool = Field(description="Whether it is the session of this request.")

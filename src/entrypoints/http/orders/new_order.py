@@ -48,7 +48,7 @@ class NewOrderLine(_Body):
         max_length=MAX_NAME_LENGTH,
         description="Text without control characters and line breaks.",
     )
-    quantity: int = Field(ge=1, le=MAX_QUANTITY)
+    quantity: int = Field(ge=1, le=MAX_QUANTITY, description="The number of pieces.")
     unit_price: Annotated[
         str,
         AfterValidator(_price),
@@ -65,7 +65,9 @@ class NewOrder(_Body):
     model_config = with_example(currency="EUR", lines=[EXAMPLE_LINE])
 
     currency: Annotated[Currency, AfterValidator(_currency)]
-    lines: list[NewOrderLine] = Field(min_length=1, max_length=MAX_LINES)
+    lines: list[NewOrderLine] = Field(
+        min_length=1, max_length=MAX_LINES, description="The products and their quantities."
+    )
 
 
 def to_order_lines(new: NewOrder) -> tuple[OrderLine, ...]:

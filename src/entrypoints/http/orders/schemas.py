@@ -20,7 +20,13 @@ Currency = TypeAliasType(
 )
 """A schema of its own in the OpenAPI document, and in clients a type of its own."""
 
-_Quantity = Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": domain.MAX_QUANTITY})]
+_Quantity = Annotated[
+    int,
+    Field(
+        description="The number of pieces.",
+        json_schema_extra={"minimum": 1, "maximum": domain.MAX_QUANTITY},
+    ),
+]
 _Money = Annotated[
     str,
     Field(
@@ -52,8 +58,8 @@ EXAMPLE_ORDER: dict[str, Any] = {
 class OrderLine:
     """A line of an order."""
 
-    sku: str
-    name: str
+    sku: Annotated[str, Field(description="The code of the product.")]
+    name: Annotated[str, Field(description="The name of the product.")]
     quantity: _Quantity
     unit_price: _Money
 
@@ -64,7 +70,10 @@ class Order:
 
     __pydantic_config__ = with_example(**EXAMPLE_ORDER)
 
-    id: Annotated[int, Field(ge=1, le=MAX_ID, json_schema_extra=INT64)]
+    id: Annotated[
+        int,
+        Field(ge=1, le=MAX_ID, description="The id of the order.", json_schema_extra=INT64),
+    ]
     status: Annotated[
         str,
         Field(
@@ -74,7 +83,7 @@ class Order:
     placed_at: Annotated[datetime, Field(description="RFC 3339, UTC.")]
     currency: Currency
     total: _Money
-    lines: list[OrderLine]
+    lines: Annotated[list[OrderLine], Field(description="The lines, as they were placed.")]
 
     @classmethod
     def from_domain(cls, order: domain.Order) -> Self:
@@ -103,7 +112,7 @@ class OrderPage:
 
     __pydantic_config__ = with_example(orders=[EXAMPLE_ORDER], next_cursor="AQ…")
 
-    orders: list[Order]
+    orders: Annotated[list[Order], Field(description="The orders of the page.")]
     next_cursor: Annotated[
         str | None, Field(description="The `cursor` of the next page; `null` on the last.")
     ]

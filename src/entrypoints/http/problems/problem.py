@@ -88,9 +88,17 @@ class InvalidParameter(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
-    location: str = Field(alias="in", examples=["query"])
-    name: str = Field(examples=["id"])
-    detail: str = Field(examples=["must be a whole number from 1 to 9223372036854775807"])
+    location: str = Field(
+        alias="in", description="Where it is: body, header, path or query.", examples=["query"]
+    )
+    name: str = Field(
+        description="The name of the parameter, or the path to the member of the body.",
+        examples=["id"],
+    )
+    detail: str = Field(
+        description="What is wrong.",
+        examples=["must be a whole number from 1 to 9223372036854775807"],
+    )
 
 
 class ProblemDetails(BaseModel):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ordergate.entrypoints.http.openapi.responses import with_example
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
@@ -17,7 +17,7 @@ class Health(BaseModel):
 
     model_config = with_example(status="ok")
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="The only value; a failure is a problem.")
 
 
 @router.get(

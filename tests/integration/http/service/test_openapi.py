@@ -128,6 +128,18 @@ def test_currency_of_an_answer_is_that_of_a_request(document: dict[str, Any]) ->
     assert {"EUR", "JPY"} < set(schemas["Currency"]["enum"])
 
 
+def test_every_member_has_a_description(document: dict[str, Any]) -> None:
+    members = {
+        (schema_name, name): member
+        for schema_name, schema in document["components"]["schemas"].items()
+        for name, member in schema.get("properties", {}).items()
+    }
+    assert len(members) > 60
+    assert [
+        name for name, member in members.items() if not {"description", "$ref"} & member.keys()
+    ] == []
+
+
 def test_descriptions_say_nothing_about_the_implementation(document: dict[str, Any]) -> None:
     internal = re.compile(r"pydantic|fastapi|this model|for the document|dataclass", re.IGNORECASE)
     objects = list(walk(document))
