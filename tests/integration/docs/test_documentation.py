@@ -249,6 +249,20 @@ def test_page_of_the_guide_runs_its_script_under_its_own_policy(
         assert any("connect-src 'self'" in complaint for complaint in complaints(browser))
 
 
+def test_folder_of_pages_of_the_guide_has_its_own_headers(alice: Path, start: Start) -> None:
+    (alice / "site").mkdir()
+    (alice / "site" / "index.html").write_text("<!doctype html><title>Notes</title>")
+    server = start("folder:app", module="uvicorn", cwd=alice)
+    page = httpx2.get(f"{server.url}/site/")
+    assert page.text.endswith("<title>Notes</title>")
+    assert page.headers["content-security-policy"] == "default-src 'self'; frame-ancestors 'none'"
+    assert page.headers["cache-control"] == "public, max-age=3600"
+    other = httpx2.get(f"{server.url}/livez").headers
+    assert other["content-security-policy"].startswith("default-src 'none'")
+    unchanged = {"If-None-Match": page.headers["etag"]}
+    assert httpx2.get(f"{server.url}/site/", headers=unchanged).status_code == 304
+
+
 def test_upload_of_the_guide_has_its_own_limit(alice: Path, start: Start) -> None:
     server = start("uploads:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
     with httpx2.Client(base_url=server.url) as client:
