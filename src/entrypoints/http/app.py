@@ -15,6 +15,7 @@ from ordergate.entrypoints.http.access_check import check_access
 from ordergate.entrypoints.http.application import Application
 from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.declared_scopes import require_declared_scopes
+from ordergate.entrypoints.http.hidden_routes import require_reachable_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.identity.discovery import locate_metadata
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
@@ -50,14 +51,16 @@ log has the reason for each 5xx under this id.
 def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Make the application of these services, such as a `Container`.
 
-    Add routers of your own to the application that is returned; its own routes precede them.
-    `lifespan` runs after the start of the services, and ends before them.
+    Add routers of your own to the application that is returned; its own routes precede them. The
+    start raises `HiddenRoute` where both have one address. `lifespan` runs after the start of the
+    services, and ends before them.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
     resource = settings.resource
 
-    def run_service(app: FastAPI) -> AbstractAsyncContextManager[None]:
-        require_declared_scopes(app.routes, known_scopes)
+    def run_service(started: FastAPI) -> AbstractAsyncContextManager[None]:
+        require_declared_scopes(started.routes, known_scopes)
+        require_reachable_routes(own_routes, app.routes[len(own_routes) :])
         return services.running_service()
 
     app = Application(
@@ -82,6 +85,8 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     app.state.services = services
     for router in _list_routers(settings):
         app.include_router(router, generate_unique_id_function=lambda route: route.name)
+    app.router.default = docs.lead_to_page(app.router.not_found)
+    own_routes = [*app.routes]
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)

@@ -7,6 +7,7 @@ import fastapi_swagger.resources
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 router = APIRouter(include_in_schema=False)
 
@@ -57,10 +58,15 @@ fetch("openapi.json")
 """
 
 
-@router.get("/")
-async def root() -> RedirectResponse:
-    """Lead people who open the bare address in a browser to the documentation."""
-    return RedirectResponse("docs")
+def lead_to_page(not_found: ASGIApp) -> ASGIApp:
+    """Redirect the bare address to the page, if no route of the adopter answers it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        is_root = path in {"", "/"} and scope.get("method") in {"GET", "HEAD"}
+        await (RedirectResponse("docs") if is_root else not_found)(scope, receive, send)
+
+    return answer
 
 
 @router.get("/docs")
