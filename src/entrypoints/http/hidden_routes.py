@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 
 class HiddenRoute(Exception):
@@ -26,6 +27,6 @@ def require_reachable_routes(own: Sequence[BaseRoute], others: Iterable[BaseRout
 def _list_hidden(own: list[RouteContext], others: Iterable[RouteContext]) -> Iterator[str]:
     for route in others:
         for method in sorted(route.methods or ()):
-            scope = {"type": "http", "method": method, "path": route.path, "headers": []}
+            scope: Scope = {"type": "http", "method": method, "path": route.path, "headers": []}
             if any(each.matches(scope)[0] is Match.FULL for each in own):
                 yield f"{method} {route.path}"
