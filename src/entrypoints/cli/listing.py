@@ -6,8 +6,22 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
+
+from ordergate.entrypoints.cli.runtime import whole_number
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")]
+
+
+def limit_option(most: int) -> OptionInfo:
+    """Make the option for the number of rows."""
+    option: OptionInfo = typer.Option(
+        "--limit",
+        parser=whole_number(1, most),
+        metavar="NUMBER",
+        help=f"At most so many, up to {most}.",
+    )
+    return option
 
 
 def print_list(names: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool) -> None:

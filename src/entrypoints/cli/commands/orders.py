@@ -9,7 +9,7 @@ from ordergate.application.errors import AmbiguousOrderId, OrderNotFound
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import MAX_ID, UserId
 from ordergate.entrypoints.cli.accounts import find_user, name_account
-from ordergate.entrypoints.cli.listing import AsJson, print_list, print_record
+from ordergate.entrypoints.cli.listing import AsJson, limit_option, print_list, print_record
 from ordergate.entrypoints.cli.runtime import (
     Failure,
     load_container,
@@ -44,14 +44,7 @@ def list_orders(
     status: Annotated[
         OrderStatus | None, typer.Option(metavar="STATUS", help=f"{', '.join(OrderStatus)}.")
     ] = None,
-    limit: Annotated[
-        int,
-        typer.Option(
-            parser=whole_number(1, _MOST_LISTED),
-            metavar="NUMBER",
-            help=f"At most so many, up to {_MOST_LISTED}.",
-        ),
-    ] = 20,
+    limit: Annotated[int, limit_option(_MOST_LISTED)] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List the orders of a user, newest first."""

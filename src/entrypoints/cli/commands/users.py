@@ -7,7 +7,7 @@ import typer
 
 from ordergate.domain.user import MAX_ID, User, UserId
 from ordergate.entrypoints.cli.accounts import AccountId, Name, find_user
-from ordergate.entrypoints.cli.listing import AsJson, print_list, print_record
+from ordergate.entrypoints.cli.listing import AsJson, limit_option, print_list, print_record
 from ordergate.entrypoints.cli.passwords import PasswordStdin, read_password
 from ordergate.entrypoints.cli.runtime import (
     check_storage,
@@ -48,14 +48,7 @@ def list_users(
             parser=whole_number(0, MAX_ID), metavar="ID", help="Only accounts with higher ids."
         ),
     ] = 0,
-    limit: Annotated[
-        int,
-        typer.Option(
-            parser=whole_number(1, _MOST_LISTED),
-            metavar="NUMBER",
-            help=f"At most so many, up to {_MOST_LISTED}.",
-        ),
-    ] = 100,
+    limit: Annotated[int, limit_option(_MOST_LISTED)] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List open accounts by id."""
