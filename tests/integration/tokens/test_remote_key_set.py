@@ -302,6 +302,7 @@ BOMB = gzip.compress(b" " * (64 * MAX_BYTES))
         ("br", b"x", "the Content-Encoding 'br'"),
         ("gzip, gzip", b"x", "the Content-Encoding 'gzip, gzip'"),
     ],
+    ids=["bomb", "cut bomb", "cut", "plain", "br", "twice"],
 )
 async def test_other_compression_is_refused(
     remote: RemoteKeySet, issuer: Issuer, encoding: str, body: bytes, reason: str
