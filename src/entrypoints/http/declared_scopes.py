@@ -6,6 +6,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
+from ordergate.entrypoints.http.mounted import unwrap
 from ordergate.entrypoints.http.requests.dependants import list_scopes, walk_dependants
 from ordergate.entrypoints.http.security import BearerScheme, UndeclaredScope
 
@@ -27,7 +28,8 @@ def _list_required(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tu
     for context in iter_route_contexts([*routes]):
         original = context.original_route
         if isinstance(original, Mount):
-            yield from _list_required(original.routes, f"{prefix}{original.path}")
+            routes = getattr(unwrap(original.app), "routes", original.routes)
+            yield from _list_required(routes, f"{prefix}{original.path}")
             continue
         dependant = getattr(context, "dependant", None)
         if isinstance(dependant, Dependant):

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import (
     CurrentUser,
+    UndeclaredScope,
     authenticated,
     authorized,
     bearer_authentication,
@@ -246,6 +247,16 @@ def test_lifespan_below_another_application_runs() -> None:
     with TestClient(outer) as client:
         assert client.get("/auth/readyz").json() == {"status": "ok"}
     assert events == ["start", "end"]
+
+
+@pytest.mark.parametrize("wrap", [lambda app: app, wrapped])
+def test_undeclared_scope_of_a_mounted_application_is_refused_at_the_start(wrap: object) -> None:
+    app, notes = make_app(), FastAPI()
+    notes.add_api_route("/mine", lambda: "mine", dependencies=[authorized("notes:read")])
+    assert callable(wrap)
+    app.mount("/notes", wrap(notes))
+    with pytest.raises(UndeclaredScope, match="GET /notes/mine"), TestClient(app):
+        pass
 
 
 def test_two_ordergates_keep_their_callers_apart() -> None:
