@@ -27,13 +27,13 @@ class Client:
         self.host, self.port = address.hostname or "", address.port or 80
         self.connections = int(spec["connections"])
         self.seconds = float(spec["seconds"])
-        self.requests = [self.bytes_of(request) for request in spec["requests"]]
+        self.requests = [self.encode_request(request) for request in spec["requests"]]
         self.turn = 0
         self.latencies: list[float] = []
         self.refused = 0
         self.errors = 0
 
-    def bytes_of(self, request: dict[str, Any]) -> bytes:
+    def encode_request(self, request: dict[str, Any]) -> bytes:
         body = str(request["body"]).encode()
         lines = [
             f"{request['method']} {request['path']} HTTP/1.1",

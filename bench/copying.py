@@ -22,7 +22,7 @@ from ordergate.application.maintenance.copy_storage import CopyStorage, Stage
 from ordergate.domain.money import Money
 from ordergate.domain.order import MAX_LINES, Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from ordergate.entrypoints.cli.commands.storage import settings_of_copy
+from ordergate.entrypoints.cli.commands.storage import make_copy_settings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import make_storage
 
@@ -65,7 +65,7 @@ def seed_apart(url: str, orders: int, lines: int | None) -> None:
 
 
 async def measure(from_: str, to: str) -> dict[str, float]:
-    settings = settings_of_copy(Settings())
+    settings = make_copy_settings(Settings())
     source, target = make_storage(from_, settings), make_storage(to, settings)
     await source.open()
     await target.migrate()

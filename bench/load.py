@@ -73,7 +73,7 @@ class Running:
         cores: Sequence[int],
     ) -> None:
         self._requests = requests
-        self._before = _seconds_of_children()
+        self._before = _measure_children_seconds()
         self._folder = tempfile.TemporaryDirectory()
         spec = {"url": url, "connections": connections, "seconds": seconds}
         if WRK:
@@ -116,11 +116,11 @@ class Running:
                 f" answers {result['refused']} were 4xx or 5xx ({expected} should be),"
                 f" and {result['errors']} connections failed or waited 10 s"
             )
-        client = (_seconds_of_children() - self._before) / result["seconds"]
+        client = (_measure_children_seconds() - self._before) / result["seconds"]
         return Load(result["requests"] / result["seconds"], result["p50"], result["p99"], client)
 
 
-def _seconds_of_children() -> float:
+def _measure_children_seconds() -> float:
     """Return the processor time of ended children; servers are not among them."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

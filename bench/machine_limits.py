@@ -41,7 +41,7 @@ def seconds_to_import() -> float:
     return time.perf_counter() - began
 
 
-def memory_of(pid: int) -> float:
+def measure_memory(pid: int) -> float:
     """Return the resident memory of a process without children, in MiB.
 
     Raises `Unavailable` without /proc, and for a process with children.

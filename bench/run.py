@@ -19,7 +19,7 @@ from bench import load
 from bench.contestants import WITHOUT_SERVER, Contestant
 from bench.databases import Databases
 from bench.load import CLIENT, CORES, SERVER, WRK, Failed, Unavailable
-from bench.machine_limits import memory_of, seconds_to_import, settle
+from bench.machine_limits import measure_memory, seconds_to_import, settle
 from bench.report import Figure, Report
 from bench.servers import Served, serving, started
 from bench.workloads import FLOOD, SMALL_FLOOD, WORKLOADS, Workload, read_own, sign_ins
@@ -216,9 +216,9 @@ class Run:
 
     def _memory(self, who: Contestant) -> dict[str, float]:
         with serving(who, self.databases.copy(who), SERVER) as served:
-            idle = memory_of(served.pid)
+            idle = measure_memory(served.pid)
             self._load(Workload(MEMORY, "", read_own, (who,), who.stands), served)
-            return {"MiB": memory_of(served.pid), "MiB idle": idle}
+            return {"MiB": measure_memory(served.pid), "MiB idle": idle}
 
     @contextmanager
     def _telling(self, what: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlmodel import SQLModel, col
 
 from bench.apps import sample
-from bench.apps.shop import NewOrder, Order, OrderBody, Page, body_of, made_of, seeded
+from bench.apps.shop import NewOrder, Order, OrderBody, Page, make_order, order_to_body, seeded
 
 SECRET = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
 
@@ -77,22 +77,22 @@ async def read_order(id: int, session: SessionDep, user: CurrentUser) -> OrderBo
     order = await session.get(Order, id)
     if order is None or order.owner_id != user.id:
         raise HTTPException(404, "Order not found")
-    return body_of(order)
+    return order_to_body(order)
 
 
 @app.get("/orders")
 async def list_orders(session: SessionDep, user: CurrentUser, limit: int = 50) -> Page:
     query = select(Order).where(col(Order.owner_id) == user.id)
     orders = await session.scalars(query.order_by(col(Order.placed_at).desc()).limit(limit))
-    return Page(items=[body_of(order) for order in orders])
+    return Page(items=[order_to_body(order) for order in orders])
 
 
 @app.post("/orders", status_code=201)
 async def place_order(wish: NewOrder, session: SessionDep, user: CurrentUser) -> OrderBody:
-    order = made_of(wish, user.id)
+    order = make_order(wish, user.id)
     session.add(order)
     await session.commit()
-    return body_of(order)
+    return order_to_body(order)
 
 
 async def prepare() -> None:

@@ -65,7 +65,7 @@ class Page(BaseModel):
     items: list[OrderBody]
 
 
-def body_of(order: Order) -> OrderBody:
+def order_to_body(order: Order) -> OrderBody:
     total = sum((Decimal(line.unit_price) * line.quantity for line in order.lines), Decimal())
     return OrderBody(
         id=order.id or 0,
@@ -77,7 +77,7 @@ def body_of(order: Order) -> OrderBody:
     )
 
 
-def made_of(wish: NewOrder, owner: int) -> Order:
+def make_order(wish: NewOrder, owner: int) -> Order:
     return Order(
         id=2**52 + secrets.randbelow(2**52),
         owner_id=owner,

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from hypothesis import settings
@@ -227,3 +229,21 @@ class IdentityMachine(RuleBasedStateMachine):
 
 
 STATEFUL = settings(at_most(60), stateful_step_count=30)
+
+
+class FileIdentityMachine(IdentityMachine):
+    """The same on a storage in a folder of its own."""
+
+    def make_storage(self, folder: Path) -> Storage:
+        raise NotImplementedError
+
+    def storage(self) -> Storage:
+        self.folder = TemporaryDirectory()
+        storage = self.make_storage(Path(self.folder.name))
+        self.run(storage.migrate())
+        self.run(storage.open())
+        return storage
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()

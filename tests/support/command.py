@@ -61,6 +61,15 @@ def ordergate(
 CHEAP = {"BCRYPT_COST": 4}
 
 
+def seed_folder(folder: Path, *, orders: int) -> Path:
+    """Fill a folder with a database of 3 users and these orders, and its backup."""
+    seed = ("seed", "--users", 3, "--orders", orders)
+    for command in (("migrate",), seed, ("backup", "backup.db")):
+        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
 def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
     """Return the one line on standard error of a command that failed as it should."""
     assert result.returncode == status, result.stderr

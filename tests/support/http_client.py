@@ -106,3 +106,22 @@ def first_answer(answer: httpx2.Response) -> tuple[int, bytes, list[tuple[str, s
     volatile = {"date", "x-request-id"}
     headers = [(name, value) for name, value in answer.headers.items() if name not in volatile]
     return answer.status_code, answer.content, headers
+
+
+async def walk_pages(
+    client: httpx2.AsyncClient, address: str, user: Mapping[str, str]
+) -> list[list[int]]:
+    """Return the ids of every page, found by following `Link` and by nothing else."""
+    pages: list[list[int]] = []
+    following: str | None = address
+    while following:
+        answer = await client.get(following, headers=user)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["cache-control"] == "private, no-store"
+        body = answer.json()
+        pages.append([order["id"] for order in body["orders"]])
+        link = answer.links.get("next")
+        assert (link is None) == (body["next_cursor"] is None)
+        assert link is None or httpx2.URL(link["url"]).params["cursor"] == body["next_cursor"]
+        following = link["url"] if link else None
+    return pages

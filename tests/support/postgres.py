@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -390,3 +390,15 @@ async def _migrate(url: str) -> None:
     database = database_at(url)
     await SqlStorage(database).migrate()
     await database.close()
+
+
+@contextmanager
+def run_postgres(binaries: Path, *, durable: bool = False) -> Iterator[PostgresServer]:
+    """Run a new server, and remove it afterwards."""
+    server = PostgresServer(binaries, durable=durable)
+    try:
+        server.init()
+        server.start()
+        yield server
+    finally:
+        server.remove()

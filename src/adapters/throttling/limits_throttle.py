@@ -43,9 +43,9 @@ class SharedCounters(Protocol):
     """Counters that workers and hosts share."""
 
     @abstractmethod
-    async def ask(
+    async def query(
         self,
-        question: Callable[[FixedWindowRateLimiter], Awaitable[T]],
+        query: Callable[[FixedWindowRateLimiter], Awaitable[T]],
         memory: FixedWindowRateLimiter,
     ) -> T:
         """Query the counters, or the process's memory while they are unavailable."""
@@ -107,7 +107,7 @@ class LimitsThrottle(Throttle):
             outcome = await verify()
             # The guess stays in progress while its failure is stored: no other escapes the count.
             if outcome.matches:
-                await self._ask(lambda counters: counters.clear(*pair))
+                await self._query(lambda counters: counters.clear(*pair))
             else:
                 for tally in (pair, *others):
                     await self._count(tally)
@@ -142,9 +142,9 @@ class LimitsThrottle(Throttle):
 
     async def _wait(self, tally: _Tally, ahead: int) -> int:
         """Return 0 if a further failure is allowed, else the seconds to wait."""
-        if await self._ask(lambda counters: counters.test(*tally, cost=ahead + 1)):
+        if await self._query(lambda counters: counters.test(*tally, cost=ahead + 1)):
             return 0
-        window = await self._ask(lambda counters: counters.get_window_stats(*tally))
+        window = await self._query(lambda counters: counters.get_window_stats(*tally))
         if window.remaining:
             return 1  # guesses in progress reach the limit; their results are due soon
         # Redis rounds to whole seconds: half a second more is never too early.
@@ -152,12 +152,12 @@ class LimitsThrottle(Throttle):
         return max(1, min(seconds, tally.limit.get_expiry()))
 
     async def _count(self, tally: _Tally) -> bool:
-        return await self._ask(lambda counters: counters.hit(*tally))
+        return await self._query(lambda counters: counters.hit(*tally))
 
-    async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
+    async def _query(self, query: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
         if self._shared is None:
-            return await question(self._memory)
-        return await self._shared.ask(question, self._memory)
+            return await query(self._memory)
+        return await self._shared.query(query, self._memory)
 
 
 def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:

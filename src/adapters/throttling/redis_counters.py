@@ -45,9 +45,9 @@ class RedisCounters(SharedCounters):
         self._left_alone_until = 0.0
         self._next_counter_warning = 0.0
 
-    async def ask(
+    async def query(
         self,
-        question: Callable[[FixedWindowRateLimiter], Awaitable[T]],
+        query: Callable[[FixedWindowRateLimiter], Awaitable[T]],
         memory: FixedWindowRateLimiter,
     ) -> T:
         """Query Redis, or the process's memory while Redis is unavailable.
@@ -58,7 +58,7 @@ class RedisCounters(SharedCounters):
         Redis, or a replica, answers reads only, and reads alone never reach the limits.
         """
         if time.monotonic() < self._left_alone_until:
-            return await question(memory)
+            return await query(memory)
         if self._lost:  # one guess tries Redis; the others do not wait for it
             self._left_alone_until = time.monotonic() + _REDIS_SECONDS
         began = time.monotonic()
@@ -66,7 +66,7 @@ class RedisCounters(SharedCounters):
             async with asyncio.timeout(_REDIS_SECONDS):
                 if self._lost:
                     await self._redis.hit(_PROBE)
-                answer = await question(self._redis)
+                answer = await query(self._redis)
         except Exception as raised:  # noqa: BLE001 - it may answer with anything, in any protocol
             error = raised.storage_error if isinstance(raised, StorageError) else raised
             is_slow = time.monotonic() - began > _SLOW_SECONDS
@@ -75,7 +75,7 @@ class RedisCounters(SharedCounters):
             else:
                 # The type only, because a message may repeat parts of the URL.
                 self._leave_alone(type(error).__name__)
-            return await question(memory)
+            return await query(memory)
         if time.monotonic() - began > _SLOW_SECONDS:
             self._leave_alone("SlowAnswer")
         elif self._lost:

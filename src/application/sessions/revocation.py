@@ -75,7 +75,7 @@ class BoundedRevocation:
     ticks: Callable[[], float] = time.monotonic
     identity: Callable[[], Hashable] = _same
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
-    _asked_at: datetime | None = None
+    _queried_at: datetime | None = None
     _refreshed_at: float = float("-inf")
     _refreshed_identity: Hashable = field(init=False)
     _refresh_task: asyncio.Task[None] | None = None
@@ -88,9 +88,9 @@ class BoundedRevocation:
     async def check(self, caller: Caller) -> None:
         """Look the session up among the ended ones."""
         # The monotonic clock measures the bound, because a wall clock can be set.
-        came_at_tick = self.ticks()
+        arrived_at = self.ticks()
         while (
-            came_at_tick - self._refreshed_at >= self.bound.total_seconds()
+            arrived_at - self._refreshed_at >= self.bound.total_seconds()
             or self.identity() != self._refreshed_identity
         ):
             if self._refresh_task is None:
@@ -108,22 +108,22 @@ class BoundedRevocation:
             raise InvalidToken("its session is not stored")
         self._found.add(session)
 
-    def _on_refreshed(self, asking: asyncio.Task[None]) -> None:
+    def _on_refreshed(self, task: asyncio.Task[None]) -> None:
         self._refresh_task = None
-        if not asking.cancelled():
-            asking.exception()  # the waiting requests have received it
+        if not task.cancelled():
+            task.exception()  # the waiting requests have received it
 
     async def _refresh(self) -> None:
         now, tick, identity = self.clock.now(), self.ticks(), self.identity()
         if identity != self._refreshed_identity:
-            self._replaced_at, self._asked_at = now, None
+            self._replaced_at, self._queried_at = now, None
             self._found = set()
         oldest = now - self.lifetime - _OVERLAP
-        asked_at = oldest if self._asked_at is None else min(now, self._asked_at)
-        since = max(oldest, asked_at - _OVERLAP)
+        queried_at = oldest if self._queried_at is None else min(now, self._queried_at)
+        since = max(oldest, queried_at - _OVERLAP)
         known = self._ended | dict(await self.sessions.ended_since(since))
         self._ended = {session: at for session, at in known.items() if at > oldest}
-        self._asked_at, self._refreshed_at = now, tick
+        self._queried_at, self._refreshed_at = now, tick
         self._refreshed_identity = identity
         if self._replaced_at is not None and self._replaced_at <= oldest:
             self._replaced_at, self._found = None, set()

@@ -60,17 +60,16 @@ def wait_for_schema(container: Container, seconds: int | None) -> None:
     Raises errors of `wait_for_server`, also for a schema that is not current.
     """
     unready = container.database().reason_to_wait
-
     if unready is None:
         return
 
     async def reason() -> str | None:
-        return await unready() or await _reason_of_schema(container)
+        return await unready() or await _find_schema_problem(container)
 
     _wait(container, seconds, reason)
 
 
-async def _reason_of_schema(container: Container) -> str | None:
+async def _find_schema_problem(container: Container) -> str | None:
     try:
         await container.storage().open()
     except SchemaNotCurrent as error:

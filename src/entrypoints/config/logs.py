@@ -23,7 +23,7 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
     handler = _make_handler(root, settings, buffered=buffered)
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
     root.setLevel(settings.log_level.upper())
-    logging.getLogger("ordergate.audit").setLevel(logging.INFO)  # a record is no chatter
+    logging.getLogger("ordergate.audit").setLevel(logging.INFO)  # audit events are always logged
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         if logger.handlers:  # else it is quiet on purpose, as the access log that costs much time

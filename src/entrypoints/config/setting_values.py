@@ -164,7 +164,7 @@ def comma_separated(value: object) -> object:
 
 
 def check_name(name: str) -> None:
-    """Refuse an audience that is no short plain name."""
+    """Refuse an invalid audience."""
     if not _NAME.fullmatch(name):
         raise PydanticCustomError("name", "must be 1 to 255 printable ASCII characters, no spaces")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import CHEAP, PASSWORD, ordergate
+from tests.support.command import ordergate, seed_folder
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +24,7 @@ def migrated(template: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a database of 3 users and 3,000 orders, and its backup."""
-    folder = tmp_path_factory.mktemp("seeded")
-    arguments = ["seed", "--users", 3, "--orders", 3000]
-    for command in (["migrate"], arguments, ["backup", "backup.db"]):
-        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
-        assert done.returncode == 0, done.stderr
-    return folder
+    return seed_folder(tmp_path_factory.mktemp("seeded"), orders=3_000)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from datetime import timedelta
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import lmdb
@@ -28,7 +27,7 @@ from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories import databases
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.contracts.identity_contract import STATEFUL, IdentityMachine
+from tests.contracts.identity_contract import STATEFUL, FileIdentityMachine
 from tests.contracts.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
 from tests.support.fault_injection import Failure
@@ -85,17 +84,9 @@ class TestLmdbStorage(WholeStorageContract):
             yield
 
 
-class LmdbIdentity(IdentityMachine):
-    def storage(self) -> Storage:
-        self.folder = TemporaryDirectory()
-        storage: Storage = LmdbStorage(LmdbDatabase(Path(self.folder.name) / "identity"))
-        self.run(storage.migrate())
-        self.run(storage.open())
-        return storage
-
-    def teardown(self) -> None:
-        super().teardown()
-        self.folder.cleanup()
+class LmdbIdentity(FileIdentityMachine):
+    def make_storage(self, folder: Path) -> Storage:
+        return LmdbStorage(LmdbDatabase(folder / "identity"))
 
 
 TestIdentityOnLmdb = LmdbIdentity.TestCase

@@ -33,13 +33,6 @@ ORDER_TABLES = ("orders", "order_lines", "idempotency_keys")
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[PostgresDatabase]:
-    database = database_at(postgres_url)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
 async def bare(bare_postgres_url: str) -> AsyncIterator[PostgresDatabase]:
     database = database_at(bare_postgres_url)
     yield database

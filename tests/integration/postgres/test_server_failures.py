@@ -17,19 +17,14 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import OrderId
 from tests.support.builders import ALICE, a_placed_order
-from tests.support.postgres import PostgresServer, database_at, execute
+from tests.support.postgres import PostgresServer, database_at, execute, run_postgres
 from tests.support.postgres_waits import ONE, assert_unavailable_within, eventually
 
 
 @pytest.fixture
 def server(postgres_binaries: Path) -> Iterator[PostgresServer]:
-    server = PostgresServer(postgres_binaries, durable=True)
-    try:
-        server.init()
-        server.start()
+    with run_postgres(postgres_binaries, durable=True) as server:
         yield server
-    finally:
-        server.remove()
 
 
 async def test_server_is_used_again_when_it_restarts(server: PostgresServer) -> None:

@@ -23,6 +23,7 @@ from tests.support.command import (
     clean_environment,
     on_linux,
     ordergate,
+    seed_folder,
     wait_until,
 )
 from tests.support.server import Server, Start
@@ -48,12 +49,7 @@ needs_process_1 = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a database that takes a while to copy, and its backup."""
-    folder = tmp_path_factory.mktemp("seeded")
-    arguments = ["seed", "--users", 3, "--orders", 50_000]
-    for command in (["migrate"], arguments, ["backup", "backup.db"]):
-        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
-        assert done.returncode == 0, done.stderr
-    return folder
+    return seed_folder(tmp_path_factory.mktemp("seeded"), orders=50_000)
 
 
 @pytest.fixture

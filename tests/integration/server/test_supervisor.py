@@ -14,19 +14,14 @@ import pytest
 
 from tests.support.captured_output import run_program
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, run_postgres
 from tests.support.server import Server, Start
 
 
 @pytest.fixture
 def postgres(postgres_binaries: Path) -> Iterator[PostgresServer]:
-    server = PostgresServer(postgres_binaries)
-    try:
-        server.init()
-        server.start()
+    with run_postgres(postgres_binaries) as server:
         yield server
-    finally:
-        server.remove()
 
 
 def events(server: Server, name: str) -> list[dict[str, Any]]:
@@ -48,13 +43,19 @@ def status(server: Server, path: str) -> int:
     return httpx2.get(server.url + path, timeout=SECONDS).status_code
 
 
-def test_worker_is_restarted_when_the_database_returns(
-    tmp_path: Path, start: Start, postgres: PostgresServer
-) -> None:
+@pytest.fixture
+def server(tmp_path: Path, start: Start, postgres: PostgresServer) -> Server:
+    """Start two workers on PostgreSQL."""
     settings = {"DATABASE_URL": postgres.url(), "LOG_FORMAT": "json"}
     assert ordergate("migrate", cwd=tmp_path, **settings).returncode == 0
     server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
     wait_until(lambda: ready(server) == 2)
+    return server
+
+
+def test_worker_is_restarted_when_the_database_returns(
+    server: Server, postgres: PostgresServer
+) -> None:
     postgres.stop()
     killed, _ = started(server)
     os.kill(killed, signal.SIGKILL)
@@ -77,12 +78,8 @@ def test_worker_is_restarted_when_the_database_returns(
 
 
 def test_sigterm_ends_the_service_while_a_worker_waits_for_its_restart(
-    tmp_path: Path, start: Start, postgres: PostgresServer
+    server: Server, postgres: PostgresServer
 ) -> None:
-    settings = {"DATABASE_URL": postgres.url(), "LOG_FORMAT": "json"}
-    assert ordergate("migrate", cwd=tmp_path, **settings).returncode == 0
-    server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
-    wait_until(lambda: ready(server) == 2)
     postgres.stop()
     for pid in started(server):
         os.kill(pid, signal.SIGKILL)

@@ -126,11 +126,15 @@ async def test_abandoned_sign_ins_do_not_stop_the_pool(
         assert time.monotonic() < deadline
 
 
-async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, start: Start) -> None:
-    assert ordergate("migrate", cwd=tmp_path).returncode == 0
+def start_with_one_order(folder: Path, start: Start) -> Server:
+    assert ordergate("migrate", cwd=folder).returncode == 0
     settings = {"BCRYPT_COST": 4}
-    ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
-    server = start("serve", cwd=tmp_path, **settings)
+    ordergate("seed", "--users", 1, "--orders", 1, cwd=folder, PASSWORD=PASSWORD, **settings)
+    return start("serve", cwd=folder, **settings)
+
+
+async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, start: Start) -> None:
+    server = start_with_one_order(tmp_path, start)
     async with httpx2.AsyncClient(base_url=server.url) as client:
         headers = await sign_in_user1(client)
         assert (await client.get("/readyz")).status_code == 200
@@ -146,10 +150,7 @@ async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, st
 
 
 async def test_json_log_contains_no_request_and_no_secret(tmp_path: Path, start: Start) -> None:
-    assert ordergate("migrate", cwd=tmp_path).returncode == 0
-    settings = {"BCRYPT_COST": 4}
-    ordergate("seed", "--users", 1, "--orders", 1, cwd=tmp_path, PASSWORD=PASSWORD, **settings)
-    server = start("serve", cwd=tmp_path, **settings)
+    server = start_with_one_order(tmp_path, start)
     async with httpx2.AsyncClient(base_url=server.url) as client:
         headers = await sign_in_user1(client)
         assert (await client.get("/order?id=1", headers=headers)).status_code == 200

@@ -16,7 +16,15 @@ import pytest
 
 from ordergate.adapters.sql.sqlite.file import configure, connect
 from tests.support.captured_output import run_program
-from tests.support.command import CHEAP, PASSWORD, SECONDS, clean_environment, error_line, ordergate
+from tests.support.command import (
+    CHEAP,
+    PASSWORD,
+    SECONDS,
+    clean_environment,
+    error_line,
+    ordergate,
+    seed_folder,
+)
 from tests.support.server import Start
 from tests.support.sqlite import execute
 
@@ -40,11 +48,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a database of about 2 MiB, its backup, and keys."""
-    folder = tmp_path_factory.mktemp("seeded")
-    arguments = ["seed", "--users", 3, "--orders", 10_000]
-    for command in (["migrate"], arguments, ["backup", "backup.db"], ["keys", "new"]):
-        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
-        assert done.returncode == 0, done.stderr
+    folder = seed_folder(tmp_path_factory.mktemp("seeded"), orders=10_000)
+    assert ordergate("keys", "new", cwd=folder).returncode == 0
     return folder
 
 

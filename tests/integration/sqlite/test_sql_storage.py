@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from tests.contracts.identity_contract import STATEFUL, IdentityMachine
+from tests.contracts.identity_contract import STATEFUL, FileIdentityMachine
 from tests.contracts.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, an_order
 from tests.support.fault_injection import Failure
@@ -87,17 +86,9 @@ class TestSqliteStorage(WholeStorageContract):
         return failing_statements(failure)
 
 
-class SqliteIdentity(IdentityMachine):
-    def storage(self) -> Storage:
-        self.folder = TemporaryDirectory()
-        storage = SqlStorage(SqliteDatabase(Path(self.folder.name) / "identity.db"))
-        self.run(storage.migrate())
-        self.run(storage.open())
-        return storage
-
-    def teardown(self) -> None:
-        super().teardown()
-        self.folder.cleanup()
+class SqliteIdentity(FileIdentityMachine):
+    def make_storage(self, folder: Path) -> Storage:
+        return SqlStorage(SqliteDatabase(folder / "identity.db"))
 
 
 TestIdentityOnSqlite = SqliteIdentity.TestCase

@@ -1,10 +1,8 @@
 """Rows that cannot be read, on SQLite and PostgreSQL."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
@@ -16,7 +14,7 @@ from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import Order, OrderId
 from tests.support.builders import ALICE, an_order
 from tests.support.command import PASSWORD, ordergate
-from tests.support.http_client import problem, sign_in
+from tests.support.http_client import problem, sign_in, walk_pages
 from tests.support.postgres import database_at
 from tests.support.stored_rows import AT, corrupt, run, served
 
@@ -32,20 +30,6 @@ BROKEN = {
 }
 
 
-async def walk(
-    client: httpx2.AsyncClient, address: str, user: Mapping[str, str]
-) -> list[list[int]]:
-    """Return the ids of all pages."""
-    pages: list[list[int]] = []
-    following: str | None = address
-    while following:
-        page = await client.get(following, headers=user)
-        assert page.status_code == 200, page.text
-        pages.append([order["id"] for order in page.json()["orders"]])
-        following = page.links.get("next", {}).get("url")
-    return pages
-
-
 @pytest.mark.parametrize("reason", BROKEN)
 async def test_unreadable_order_is_named_and_affects_no_other(
     file: Path, reason: str, caplog: pytest.LogCaptureFixture
@@ -56,7 +40,7 @@ async def test_unreadable_order_is_named_and_affects_no_other(
     async with await served(storage) as client:
         user = await sign_in(client, "alice")
         caplog.clear()
-        assert await walk(client, "/orders?limit=2", user) == [[9, 8], [7, 6], [4, 3], [2, 1]]
+        assert await walk_pages(client, "/orders?limit=2", user) == [[9, 8], [7, 6], [4, 3], [2, 1]]
         named = [r.message for r in caplog.records if r.name == "ordergate.storage"]
         assert named
         for message in named:
@@ -85,10 +69,10 @@ async def test_pages_continue_past_unreadable_orders(file: Path, limit: int) -> 
     await storage.open()
     async with await served(storage) as client:
         user = await sign_in(client, "alice")
-        pages = await walk(client, f"/orders?limit={limit}", user)
+        pages = await walk_pages(client, f"/orders?limit={limit}", user)
         assert [each for page in pages for each in page] == [8, 2]
         assert all(len(page) <= limit for page in pages)
-        paid = await walk(client, f"/orders?limit={limit}&status=paid", user)
+        paid = await walk_pages(client, f"/orders?limit={limit}&status=paid", user)
         assert paid == pages
     await storage.close()
 

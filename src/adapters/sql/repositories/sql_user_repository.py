@@ -133,7 +133,7 @@ class SqlUserRepository(UserRepository):
             return UserId(row.user_id) if row else None
 
         def add(connection: Connection) -> UserId:
-            account = insert(UserRow).values(_nobodys()).returning(col(UserRow.id))
+            account = insert(UserRow).values(_make_row_without_sign_in()).returning(col(UserRow.id))
             user_id = UserId(connection.execute(account).one().id)
             values = {"issuer": issuer, "subject": subject, "user_id": user_id}
             connection.execute(insert(ExternalSubjectRow).values(values))
@@ -156,6 +156,6 @@ def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values
     return connection.execute(statement).rowcount == 1
 
 
-def _nobodys() -> dict[str, str]:
+def _make_row_without_sign_in() -> dict[str, str]:
     """Return the row of an account that no password opens."""
     return {"username": f"{EXTERNAL}{uuid.uuid4().hex}", "password_hash": NO_HASH}

@@ -131,7 +131,7 @@ class RemoteKeySet:
         url = self._url or await discover_jwks_uri(self._issuer, self._fetcher.fetch)
         document = await self._fetcher.fetch(url)
         if "keys" not in document:
-            raise ValueError("the answer is no JWK Set")
+            raise ValueError("the answer is not a JWK Set")
         return KeySet.from_jwks(document, is_published=True, permitted=self._permitted)
 
     def _warn_of_refused_keys(self, keys: KeySet) -> None:

@@ -117,7 +117,7 @@ def copy_storage(
             raise typer.BadParameter(f"{option} {flaw}")
     if source == target:
         raise typer.BadParameter("--from and --to name the same database")
-    settings = settings_of_copy(container.settings())
+    settings = make_copy_settings(container.settings())
     try:
         counts = asyncio.run(_copy(make_storage(source, settings), make_storage(target, settings)))
     except (KeyboardInterrupt, Terminated):
@@ -127,7 +127,7 @@ def copy_storage(
     typer.echo(f"Copied and verified {what}.")
 
 
-def settings_of_copy(settings: Settings) -> Settings:
+def make_copy_settings(settings: Settings) -> Settings:
     """Return the settings for both storages of a copy."""
     return settings.model_copy(update={"database_statement_seconds": _STATEMENT_SECONDS})
 

@@ -18,7 +18,7 @@ from ordergate.entrypoints.http.app import create_app
 from tests.support.builders import TEAPOT
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import problem, sign_in
+from tests.support.http_client import problem, sign_in, walk_pages
 from tests.support.storage_calls import get_loader
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -62,34 +62,17 @@ async def application(orders: Iterable[Order]) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=transport, base_url="http://in.process")
 
 
-async def walk(
-    client: httpx2.AsyncClient, address: str, user: Mapping[str, str]
-) -> list[list[int]]:
-    """Return the ids of every page, found by following `Link` and by nothing else."""
-    pages: list[list[int]] = []
-    following: str | None = address
-    while following:
-        answer = await client.get(following, headers=user)
-        assert answer.status_code == 200, answer.text
-        assert answer.headers["cache-control"] == "private, no-store"
-        body = answer.json()
-        pages.append([order["id"] for order in body["orders"]])
-        link = answer.links.get("next")
-        assert (link is None) == (body["next_cursor"] is None)
-        assert link is None or httpx2.URL(link["url"]).params["cursor"] == body["next_cursor"]
-        following = link["url"] if link else None
-    return pages
-
-
 async def test_pages_cover_1000_orders() -> None:
     async with await application(alices_orders(1_000)) as client:
         alice = await sign_in(client, "alice")
         newest_first = list(range(1_000, 0, -1))
-        pages = await walk(client, "/orders?limit=7", alice)
+        pages = await walk_pages(client, "/orders?limit=7", alice)
         assert [order for page in pages for order in page] == newest_first
         assert [len(page) for page in pages] == [7] * 142 + [6]
-        assert [len(page) for page in await walk(client, "/orders?limit=200", alice)] == [200] * 5
-        assert (await walk(client, "/orders", alice))[0] == newest_first[:50]
+        assert [len(page) for page in await walk_pages(client, "/orders?limit=200", alice)] == [
+            200
+        ] * 5
+        assert (await walk_pages(client, "/orders", alice))[0] == newest_first[:50]
 
 
 async def test_page_is_as_documented(shop: httpx2.AsyncClient) -> None:
@@ -112,7 +95,7 @@ async def test_user_without_orders_gets_an_empty_page(shop: httpx2.AsyncClient) 
 
 
 async def test_users_list_their_own_orders_alone(shop: httpx2.AsyncClient) -> None:
-    assert await walk(shop, "/orders", await sign_in(shop, "bob")) == [[99, 1]]
+    assert await walk_pages(shop, "/orders", await sign_in(shop, "bob")) == [[99, 1]]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +118,7 @@ async def test_users_list_their_own_orders_alone(shop: httpx2.AsyncClient) -> No
 async def test_filters_apply_to_every_page(
     shop: httpx2.AsyncClient, query: str, chosen: Iterable[int], limit: int
 ) -> None:
-    pages = await walk(shop, f"/orders?{query}&limit={limit}", await sign_in(shop, "alice"))
+    pages = await walk_pages(shop, f"/orders?{query}&limit={limit}", await sign_in(shop, "alice"))
     ids = [order for page in pages for order in page]
     assert ids == [i + 1 for i in sorted(chosen, reverse=True)]
 
@@ -221,7 +204,7 @@ async def test_any_cursor_is_refused_or_a_page(shop: httpx2.AsyncClient, cursor:
 
 async def test_seeded_orders_are_listed_newest_first(client: httpx2.AsyncClient) -> None:
     query = "placed_before=2026-06-01T00:00:00Z&limit=3"
-    pages = await walk(client, f"/orders?{query}", await sign_in(client, "user2"))
+    pages = await walk_pages(client, f"/orders?{query}", await sign_in(client, "user2"))
     assert [order for page in pages for order in page] == list(range(29, 0, -3))
 
 
@@ -232,7 +215,7 @@ async def test_pages_do_not_move_when_orders_are_placed(client: httpx2.AsyncClie
         {"sku": "TEA", "name": "Tea", "quantity": 1, "unit_price": "500"}
     ]}  # fmt: skip
     placed = await client.post("/orders", json=order, headers=user)
-    (second, *_) = await walk(client, first.links["next"]["url"], user)
+    (second, *_) = await walk_pages(client, first.links["next"]["url"], user)
     seen = [order["id"] for order in first.json()["orders"]]
     assert not set(seen) & set(second)
     assert placed.json()["id"] not in second
