@@ -54,23 +54,30 @@ def authorize(
 ) -> dict[str, str]:
     """Return the header of a token for any user, who needs no account.
 
-    The default is every scope that the application knows. Raises `TypeError` for an application
-    that `create` has not made.
+    The default is every scope that the application knows. Raises `ValueError` for other scopes, and
+    `TypeError` for an application that `create` has not made.
     """
     if not isinstance(app, Application):
-        raise TypeError("a token needs an application of create()")
+        raise TypeError("a token needs the application that create() returned")
     services: Container = app.state.services
-    scope = frozenset(services.known_scopes() if scopes is None else scopes)
+    known = services.known_scopes()
+    scope = frozenset(known if scopes is None else scopes)
+    if unknown := scope.difference(known):
+        raise ValueError(f"the application knows no scope {', '.join(sorted(unknown))}")
     token = services.tokens().issue(Caller(UserId(user_id), client_id, scope)).value
     return {"Authorization": f"Bearer {token}"}
 
 
 def be(
-    user_id: int, *, scopes: Iterable[str] = (), client_id: str = "tests"
+    user_id: int,
+    *,
+    scopes: Iterable[str] = (),
+    client_id: str = "tests",
+    claims: Mapping[str, object] | None = None,
 ) -> Callable[[], Caller]:
     """Return an override that makes every request one of this user.
 
-    `app.dependency_overrides[bearer_authentication] = be(7)`
+    `app.dependency_overrides[bearer_authentication] = be(7)`. No scope is checked then.
     """
-    caller = Caller(UserId(user_id), client_id, frozenset(scopes))
+    caller = Caller(UserId(user_id), client_id, frozenset(scopes), claims=claims or {})
     return lambda: caller

@@ -54,7 +54,7 @@ class IssuerProfile:
     def require_access_token(self, claims: Mapping[str, object]) -> None:
         """Raise `InvalidToken` for an ID token."""
         if self.present and not any(name in claims for name in self.present):
-            raise InvalidToken(f"{' or '.join(self.present)} is missing, as in an ID token")
+            raise InvalidToken(f"no claim of access tokens ({', '.join(self.present)}) is present")
         for name in self.absent:
             if name in claims:
                 raise InvalidToken(f"{name} is a claim of ID tokens")
@@ -102,10 +102,10 @@ PROFILES: Mapping[str, IssuerProfile] = MappingProxyType(
             types=ANY_JWT_TYPES, absent=ID_TOKEN_CLAIMS, values={"typ": "Bearer"}
         ),
         "auth0": IssuerProfile(types=ANY_JWT_TYPES, absent=ID_TOKEN_CLAIMS),
-        # An application and its API may share an audience; ID tokens name no client.
+        # An application and its API may share an audience; ID tokens name no client, but roles.
         "entra": IssuerProfile(
             types=ANY_JWT_TYPES,
-            present=("scp", "roles", "azp", "appid"),
+            present=("scp", "azp", "appid"),
             absent=ID_TOKEN_CLAIMS,
             scope_claims=("scp", "roles"),
         ),

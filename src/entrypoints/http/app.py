@@ -25,6 +25,7 @@ from ordergate.entrypoints.http.middleware.client_address import BoundedForwardi
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
+from ordergate.entrypoints.http.mounted import list_mounted
 from ordergate.entrypoints.http.openapi.document import (
     LICENSE,
     TAGS,
@@ -34,7 +35,7 @@ from ordergate.entrypoints.http.openapi.document import (
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import ErrorHandlers
 from ordergate.entrypoints.http.service import docs, health
-from ordergate.entrypoints.http.services import Services
+from ordergate.entrypoints.http.services import BESIDE, Services
 
 _DEFAULT_DESCRIPTION = "Sign in at `POST /login`. Then place, list, read and cancel your orders."
 _EXTERNAL_ISSUER_DESCRIPTION = (
@@ -61,6 +62,8 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     def run_service(started: FastAPI) -> AbstractAsyncContextManager[None]:
         require_declared_scopes(started.routes, known_scopes)
         require_reachable_routes(own_routes, app.routes[len(own_routes) :])
+        for mounted in list_mounted(started.routes):
+            setattr(mounted.state, BESIDE, services)
         return services.running_service()
 
     app = Application(

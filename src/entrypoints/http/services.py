@@ -33,6 +33,9 @@ from ordergate.entrypoints.http.mounted import list_mounted
 SERVICES = "ordergate.services"
 """The key in the scope of a request."""
 
+BESIDE = "ordergate_services"
+"""The name in the state of an application that is mounted beside Ordergate."""
+
 
 class Services(Protocol):
     """Each member is a function that returns a part of the service.
@@ -90,7 +93,8 @@ def get_services(connection: HTTPConnection) -> Services:
     """Return the services that a request is for.
 
     The edge middleware binds them to the scope, which mounted applications share. A route beside a
-    mounted Ordergate finds them there. Raises `RuntimeError` without any.
+    mounted Ordergate finds them there, and the start binds them to applications beside it. Raises
+    `RuntimeError` without any.
     """
     services: Services | None = connection.scope.get(SERVICES)
     return services or _find_services(connection.app)
@@ -98,8 +102,10 @@ def get_services(connection: HTTPConnection) -> Services:
 
 def _find_services(app: Starlette) -> Services:
     for candidate in chain([app], list_mounted(app.routes)):
-        if isinstance(candidate, Application):
-            services: Services = candidate.state.services
+        is_own = isinstance(candidate, Application)
+        found = candidate.state.services if is_own else getattr(candidate.state, BESIDE, None)
+        if found:
+            services: Services = found
             return services
     raise RuntimeError(
         "This route needs Ordergate: include its router in the application of create(), or mount"

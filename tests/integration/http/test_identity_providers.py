@@ -173,6 +173,16 @@ async def test_application_of_entra_has_its_app_roles_as_scopes(issuer: Issuer) 
     assert answer.json()["scope"] == ["orders:read", "orders:write"]
 
 
+async def test_id_token_of_entra_with_roles_is_refused(issuer: Issuer) -> None:
+    shape, settings = SHAPES["Microsoft Entra"], settle(BLOCKS["Microsoft Entra"], issuer)
+    issuer.keys = [public_jwk("RS256", kid="current", **shape.jwk)]
+    issuer.publish_metadata(settings.issuers[0])
+    claims = without(shape.access, "scp", "azp", "azpacr", roles=["Orders.ReadWrite"], nonce="n")
+    async with serving(settings) as client:
+        answer = await get(client, "/who", write_token(settings, claims, shape.header))
+    assert answer.status_code == 401
+
+
 async def test_cognito_token_for_a_resource_has_its_audience(issuer: Issuer) -> None:
     """With a resource (RFC 8707), the client is no audience."""
     shape, settings = SHAPES["Amazon Cognito"], settle(BLOCKS["Amazon Cognito"], issuer)

@@ -232,6 +232,17 @@ def test_routes_beside_ordergate_authenticate() -> None:
     assert "invalid_token" in wrong.headers["www-authenticate"]
 
 
+def test_application_mounted_beside_ordergate_authenticates_by_it() -> None:
+    app, notes = make_app(), FastAPI(dependencies=[authenticated])
+    notes.add_api_route("/mine", lambda: "mine")
+    outer = FastAPI(lifespan=app.router.lifespan_context)
+    outer.mount("/notes", notes)
+    outer.mount("/auth", app)
+    with TestClient(outer) as client:
+        assert client.get("/notes/mine", headers=authorize(app, 7)).json() == "mine"
+        assert client.get("/notes/mine").status_code == 401
+
+
 def test_lifespan_below_another_application_runs() -> None:
     events = []
 

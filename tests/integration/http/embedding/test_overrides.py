@@ -149,3 +149,13 @@ def test_container_of_tests_serves_the_module_of_an_adopter() -> None:
 def test_token_of_another_application_is_reported() -> None:
     with pytest.raises(TypeError, match="create"):
         authorize(FastAPI())
+
+
+def test_overridden_caller_has_claims() -> None:
+    caller = be(7, claims={"roles": ["editor"]})()
+    assert caller.claims == {"roles": ["editor"]}
+
+
+def test_token_for_a_test_has_known_scopes_only() -> None:
+    with pytest.raises(ValueError, match="the application knows no scope nots:read"):
+        authorize(create(scopes={"notes:read": "Read your notes"}), scopes=["nots:read"])
