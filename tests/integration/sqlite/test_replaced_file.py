@@ -306,7 +306,8 @@ async def test_cursors_are_sealed_with_the_key_of_the_new_file(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
     services = SimpleNamespace(storage=lambda: storage)
-    request = Request({"type": "http", SERVICES: services})
+    app = SimpleNamespace(state=SimpleNamespace())
+    request = Request({"type": "http", "app": app, SERVICES: services})
     old = await _cursors(request)
     assert await _cursors(request) is old
     another.rename(file)

@@ -18,7 +18,16 @@ VALUES = {
     "DATABASE_URL": "sqlite:////srv/orders.db",
     "SIGNING_SECRET": SECRET,
     "THROTTLE_URL": "redis://name:hunter2@localhost/0",
+    "OUTGOING_PROXY": "http://name:hunter2@proxy.example:3128",
     "PASSWORD": "correct horse battery staple",
+}
+
+ALSO_NEEDED = {
+    "OUTGOING_PROXY": {
+        "IDENTITY_PROVIDER": "oidc",
+        "ISSUER": "https://id.example",
+        "AUDIENCE": "orders",
+    }
 }
 
 
@@ -49,6 +58,8 @@ def test_secret_is_read_from_its_file_without_one_newline(
     file = tmp_path / "secret"
     file.write_bytes(f"{VALUES[name]}{end}".encode())
     monkeypatch.setenv(f"{PREFIX}{name}_FILE", str(file))
+    for other, value in ALSO_NEEDED.get(name, {}).items():
+        monkeypatch.setenv(PREFIX + other, value)
     assert read_secret(name) == VALUES[name]
 
 
