@@ -1,6 +1,7 @@
 """`copy`, `purge` and `orders` as a person types them, to PostgreSQL and back."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -135,5 +136,8 @@ async def test_purge_and_advance_work_on_postgresql(shop: Path, bare_postgres_ur
     gone: dict[str, list[Record]] = {"sessions": [], "refresh tokens": [], "idempotency keys": []}
     assert await url_contents(bare_postgres_url) == before | gone
     advance = ["orders", "advance", 1, "shipped"]
-    advanced = await run(*advance, cwd=shop, DATABASE_URL=bare_postgres_url)
-    assert advanced == "Order 1 of user1 is shipped.\n"
+    advanced = await asyncio.to_thread(
+        ordergate, *advance, cwd=shop, DATABASE_URL=bare_postgres_url
+    )
+    assert (advanced.returncode, advanced.stdout) == (0, "Order 1 of user1 is shipped.\n")
+    assert json.loads(advanced.stderr)["event"] == "order_advanced"
