@@ -4,7 +4,9 @@ import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
+_BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+# An address with a larger number would be looked up as a name.
+_LOOPBACK = re.compile(rf"localhost|127(\.{_BYTE}){{3}}|::1")
 _HOST = r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])"
 _URL = re.compile(rf"[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:[0-9]{{1,5}})?([/?][!$-~]{{0,1024}})?")
 _FORM = "must be a host, an optional port and a path, as in https://id.example/jwks"
@@ -36,4 +38,9 @@ def address_error(url: str, plain_http_hosts: Collection[str] = ()) -> str | Non
 
 def is_plain_http_allowed(host: str, plain_http_hosts: Collection[str]) -> bool:
     """Return whether documents may come from a host without TLS."""
-    return host in plain_http_hosts or _LOOPBACK.fullmatch(host) is not None
+    return host in plain_http_hosts or is_loopback(host)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host in lower case is this computer."""
+    return _LOOPBACK.fullmatch(host) is not None

@@ -38,7 +38,8 @@ class OtherIssuerSettings(EnvironmentSettings):
 
     plain_http_hosts: Hosts = ()
     """Hosts that metadata and keys may come from by `http`, separated by commas. Anyone who can
-    change the traffic to these hosts can sign tokens for every user. Default: none."""
+    change the traffic to these hosts, as a proxy can, can sign tokens for every user. Default:
+    none."""
 
     jwks_url: KeyUrls = ()
     """The URL where another issuer publishes its keys, if it has no metadata that names it. For

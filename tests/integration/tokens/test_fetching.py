@@ -72,27 +72,43 @@ def proxy() -> Iterator[Proxy]:
         yield proxy
 
 
-async def test_proxy_of_a_setting_is_used(issuer: Issuer, proxy: Proxy) -> None:
-    fetcher = DocumentFetcher(proxy=proxy.url.replace("//", "//me:p%40ss@"))
+async def test_proxy_of_a_setting_is_used(proxy: Proxy) -> None:
+    with_password = proxy.url.replace("//", "//me:p%40ss@")
+    fetcher = DocumentFetcher(plain_http_hosts=("id.example",), proxy=with_password)
     assert "p%40ss" not in repr(fetcher)
-    assert await fetcher.fetch(issuer.url) == {"by": "proxy"}
+    assert await fetcher.fetch("http://id.example/jwks") == {"by": "proxy"}
     (head,) = proxy.heads
-    assert head.startswith(f"GET {issuer.url} HTTP/1.1".encode())
+    assert head.startswith(b"GET http://id.example/jwks HTTP/1.1")
     assert b"Proxy-Authorization: Basic bWU6cEBzcw==" in head
-    assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
+async def test_keys_of_this_computer_come_by_no_proxy(
+    issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Else the owner of the proxy chooses the keys, because plain http hides nothing from it."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.url)
+    url = issuer.url.replace("127.0.0.1", host)
+    for chosen in (proxy.url, PROXY_OF_ENVIRONMENT, None):
+        assert "keys" in await DocumentFetcher(proxy=chosen).fetch(url)
+    assert proxy.heads == []
 
 
 async def test_proxy_of_the_environment_is_used_by_a_setting_alone(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An address that reaches this computer and is not one of its loopback addresses."""
+    host = "0.0.0.0"  # noqa: S104
+    url = issuer.url.replace("127.0.0.1", host)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.url)
-    assert "keys" in await DocumentFetcher().fetch(issuer.url)
+    assert "keys" in await DocumentFetcher(plain_http_hosts=(host,)).fetch(url)
     assert proxy.heads == []
-    chosen = DocumentFetcher(proxy=PROXY_OF_ENVIRONMENT)
-    assert await chosen.fetch(issuer.url) == {"by": "proxy"}
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert "keys" in await chosen.fetch(issuer.url)
+    chosen = DocumentFetcher(plain_http_hosts=(host,), proxy=PROXY_OF_ENVIRONMENT)
+    assert await chosen.fetch(url) == {"by": "proxy"}
+    monkeypatch.setenv("NO_PROXY", host)
+    assert "keys" in await chosen.fetch(url)
 
 
 async def test_proxy_is_asked_for_a_tunnel_to_a_host_with_tls(proxy: Proxy) -> None:
@@ -114,9 +130,11 @@ async def test_plain_http_is_for_named_hosts(proxy: Proxy) -> None:
     assert await fetcher.fetch(url) == {"by": "proxy"}
 
 
-async def test_unreachable_proxy_is_reported_without_its_password(issuer: Issuer) -> None:
+async def test_unreachable_proxy_is_reported_without_its_password() -> None:
     with running_proxy() as proxy:
         pass
     with pytest.raises(FetchError) as error:
-        await DocumentFetcher(proxy=proxy.url.replace("//", "//me:hunter2@")).fetch(issuer.url)
+        await DocumentFetcher(proxy=proxy.url.replace("//", "//me:hunter2@")).fetch(
+            "https://id.example/jwks"
+        )
     assert "hunter2" not in str(error.value)

@@ -368,14 +368,6 @@ async def test_unchanged_keys_stay_the_same_object(
     assert await remote.keys(None) is before
 
 
-async def test_proxy_of_the_environment_is_ignored(
-    remote: RemoteKeySet, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    assert await kids(remote) == [newest(issuer)]
-
-
 async def test_pending_fetch_ends_when_the_set_is_closed(
     remote: RemoteKeySet, issuer: Issuer
 ) -> None:

@@ -254,6 +254,7 @@ def test_jwks_url_disables_sign_in(url: str) -> None:
         ("https://[:::]/jwks", "must be a host, an optional port and a path"),
         ("http://id.example/jwks", "is http, which anyone on the way can change; use https, or"),
         ("http://127.0.0.1.example/jwks", "is http, which anyone on the way can change"),
+        ("http://127.0.0.256/jwks", "is http, which anyone on the way can change"),
         ("http://localhost@id.example/jwks", "must have no user name and no password"),
     ],
 )

@@ -5,11 +5,12 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
+from urllib.parse import urlsplit
 
 import httpx2
 
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
-from ordergate.application.issuer_address import address_error
+from ordergate.application.issuer_address import address_error, is_loopback
 
 TIMEOUT_SECONDS = 5.0
 """The time limit of a fetch, from the host look-up to the last byte."""
@@ -37,7 +38,8 @@ class MissingDocument(FetchError):
 class DocumentFetcher:
     """Fetches JSON objects of issuers.
 
-    `proxy` is the URL of a proxy, or `PROXY_OF_ENVIRONMENT`. Documents come by plain http only from
+    `proxy` is the URL of a proxy, or `PROXY_OF_ENVIRONMENT`. Requests to this computer never use
+    it: its owner could answer them with keys of its own. Documents come by plain http only from
     this computer and `plain_http_hosts`. Redirects are not followed.
     """
 
@@ -57,13 +59,14 @@ class DocumentFetcher:
             raise FetchError(f"{type(error).__name__}: {error}") from None
 
     async def _download(self, url: str) -> bytes:
+        proxy = None if is_loopback(urlsplit(url).hostname or "") else self.proxy
         async with (
             # A client for each fetch: connections do not stay open for the minutes in between.
             httpx2.AsyncClient(
                 verify=self._trust,
                 timeout=self.timeout,
-                trust_env=self.proxy == PROXY_OF_ENVIRONMENT,
-                proxy=None if self.proxy == PROXY_OF_ENVIRONMENT else self.proxy,
+                trust_env=proxy == PROXY_OF_ENVIRONMENT,
+                proxy=None if proxy == PROXY_OF_ENVIRONMENT else proxy,
             ) as client,
             client.stream(
                 "GET",
