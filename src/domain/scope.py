@@ -35,17 +35,30 @@ class InvalidScopeDeclaration(ValueError):
 
 def add_scopes(declared: Mapping[str, str]) -> Mapping[str, str]:
     """Return the built-in scopes and further ones, with their descriptions."""
+    if not isinstance(declared, Mapping):
+        raise InvalidScopeDeclaration(
+            'scopes must be names with descriptions, as in {"notes:read": "Read your notes"}'
+        )
     for name, description in declared.items():
-        if not _NAME.fullmatch(name):
-            raise InvalidScopeDeclaration(
-                f"the scope {name!r} must have printable ASCII characters, and no space, quotation"
-                " mark or backslash"
-            )
+        require_scope_name(name)
         if name in BUILT_IN_SCOPES:
             raise InvalidScopeDeclaration(f"the scope {name} exists already; choose another name")
-        if not description.strip():
+        if not _is_text(description):
             raise InvalidScopeDeclaration(f"the scope {name} needs a description")
     return MappingProxyType({**BUILT_IN_SCOPES, **declared})
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def require_scope_name(name: object) -> None:
+    """Raise `InvalidScopeDeclaration` for anything that is not the name of one scope."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidScopeDeclaration(
+            f"the scope {name!r} must be text of printable ASCII characters, and no space,"
+            " quotation mark or backslash"
+        )
 
 
 def require_short_scopes(names: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from ordergate.application.errors import ApplicationError, InvalidToken
 from ordergate.application.ports.tokens import Caller
-from ordergate.domain.scope import BUILT_IN_SCOPES, Scope
+from ordergate.domain.scope import BUILT_IN_SCOPES, Scope, require_scope_name
 from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
@@ -160,7 +160,12 @@ optional_authentication = _OptionalAuthentication()
 
 
 def authorized(*scopes: str) -> Security:
-    """Depend on a caller whose token has all of these scopes (RFC 6750, section 3.1)."""
+    """Depend on a caller whose token has all of these scopes (RFC 6750, section 3.1).
+
+    Each is an argument of its own. Raises `InvalidScopeDeclaration` for other values.
+    """
+    for scope in scopes:
+        require_scope_name(scope)
     return Security(bearer_authentication, scopes=scopes)
 
 

@@ -114,6 +114,20 @@ def test_missing_token_is_an_error(tmp_path: Path, issuer: Issuer) -> None:
     assert "give the token on standard input" in done.stderr
 
 
+@pytest.mark.parametrize("quote", [json.dumps, lambda token: json.dumps({"access_token": token})])
+def test_json_around_a_token_is_an_error(tmp_path: Path, issuer: Issuer, quote: Any) -> None:
+    done = explain(quote("a.b.c"), tmp_path, issuer)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "ordergate: this is JSON, not a token; give the value of access_token alone\n"
+    )
+
+
+def test_header_around_a_token_is_removed(tmp_path: Path, issuer: Issuer) -> None:
+    done = explain(f"Authorization: Bearer {issuer.token()}", tmp_path, issuer)
+    assert done.returncode == 0, done.stdout
+
+
 def test_unreachable_issuer_is_explained(tmp_path: Path, issuer: Issuer) -> None:
     issuer.documents.clear()
     issuer.status = 404

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from ordergate.domain.scope import (
@@ -26,13 +28,21 @@ def test_declared_scopes_follow_the_built_in_ones() -> None:
         ("nötes", "Read", "printable ASCII"),
         ("account", "Read", "the scope account exists already; choose another name"),
         ("notes:read", " ", "the scope notes:read needs a description"),
+        ("notes:read", None, "the scope notes:read needs a description"),
+        (1, "Read", "the scope 1 must be text"),
     ],
 )
 def test_invalid_declaration_is_refused_with_the_reason(
-    name: str, description: str, reason: str
+    name: Any, description: Any, reason: str
 ) -> None:
     with pytest.raises(InvalidScopeDeclaration, match=reason):
         add_scopes({name: description})
+
+
+@pytest.mark.parametrize("declared", [["notes:read"], "notes:read", {"notes:read"}, None])
+def test_declaration_without_descriptions_is_refused(declared: Any) -> None:
+    with pytest.raises(InvalidScopeDeclaration, match="names with descriptions, as in"):
+        add_scopes(declared)
 
 
 def test_scopes_of_a_session_have_a_maximum_length() -> None:

@@ -1,6 +1,7 @@
 """`ordergate tokens`: access tokens."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,8 @@ from ordergate.entrypoints.config.settings import Settings
 tokens = typer.Typer(help="Access tokens.", no_args_is_help=True)
 
 _MAX_CHARACTERS = 1_048_576
-_BEARER = "bearer "
+_BEFORE = re.compile(r"(authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
+_JSON = ("{", "[", '"')
 
 
 @tokens.callback()
@@ -28,9 +30,11 @@ def explain_token() -> None:
     The settings are those of the service. Nothing is stored, and the token is not shown.
     """
     text = sys.stdin.read(_MAX_CHARACTERS).strip()
-    token = text[len(_BEARER) :].strip() if text.lower().startswith(_BEARER) else text
+    token = _BEFORE.sub("", text, count=1) if _BEFORE.match(text) else text
     if not token:
         raise Failure("give the token on standard input, as in `ordergate tokens explain < FILE`")
+    if token.startswith(_JSON):
+        raise Failure("this is JSON, not a token; give the value of access_token alone")
     checks = asyncio.run(_explain(token))
     for check in checks:
         outcome = "ok" if check.failure is None else "REFUSED"

@@ -240,9 +240,9 @@ def test_undeclared_scope_is_an_error_in_an_application_that_was_not_started() -
 @pytest.mark.parametrize(
     ("scopes", "reason"),
     [
-        ({"notes read": "Read"}, "the scope 'notes read' must have printable ASCII characters"),
-        ({"": "Read"}, "the scope '' must have"),
-        ({'say"': "Read"}, "must have printable ASCII"),
+        ({"notes read": "Read"}, "the scope 'notes read' must be text of printable ASCII"),
+        ({"": "Read"}, "the scope '' must be"),
+        ({'say"': "Read"}, "must be text of printable ASCII"),
         ({"account": "Mine"}, "the scope account exists already; choose another name"),
         ({"notes:read": " "}, "the scope notes:read needs a description"),
         ({f"scope-{i}": "x" for i in range(40)}, "more than 255 characters together"),
@@ -251,6 +251,12 @@ def test_undeclared_scope_is_an_error_in_an_application_that_was_not_started() -
 def test_unusable_declaration_is_refused(scopes: dict[str, str], reason: str) -> None:
     with pytest.raises(InvalidScopeDeclaration, match=re.escape(reason)):
         create_app(make_container(scopes=scopes))
+
+
+@pytest.mark.parametrize("scope", [["notes:read"], "notes:read notes:write", "", None])
+def test_required_scope_must_be_one_name(scope: Any) -> None:
+    with pytest.raises(InvalidScopeDeclaration, match="must be text of printable ASCII"):
+        authorized(scope)
 
 
 def test_create_takes_scopes(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
