@@ -8,6 +8,8 @@ from types import NoneType
 from typing import get_args
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from typing_extensions import override
 
 from ordergate.entrypoints.config.environment import PREFIX, is_secret, read_environment
 from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
@@ -47,10 +49,7 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
     try:
         settings = Settings()
     except ValidationError as error:
-        flaws = {
-            str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
-            for flaw in error.errors(include_input=False, include_url=False, include_context=False)
-        }
+        flaws = _list_flaws(error)
     for name, url_error in checks.items():
         if name in usable and name not in flaws and (flaw := url_error(usable[name].text)):
             flaws[name] = flaw
@@ -58,6 +57,44 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
+
+
+def make_settings(values: Mapping[str, object]) -> Settings:
+    """Make settings of values by their names in lower case, without the environment.
+
+    Raises `SettingsError` with every mistake.
+    """
+    names = Settings.model_fields
+    problems = [
+        f"{name} is not a setting{_suggest(name, names, '')}" for name in values.keys() - names
+    ]
+    problems += _contradictions(values.keys(), values.keys())
+    settings = None
+    try:
+        settings = _GivenSettings(
+            **{name: value for name, value in values.items() if name in names}  # type: ignore[arg-type] # pydantic checks them
+        )
+    except ValidationError as error:
+        problems += [f"{name}: {flaw}" for name, flaw in _list_flaws(error).items()]
+    if problems or settings is None:
+        raise SettingsError(sorted(problems))
+    return settings
+
+
+class _GivenSettings(Settings):
+    """Settings that are arguments and nothing else."""
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read no environment."""
+        return (init_settings,)
 
 
 def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[str]:
@@ -117,6 +154,14 @@ def _unknown_names() -> list[str]:
     return [_unknown(name, known) for name in unknown if name not in links]
 
 
+def _list_flaws(error: ValidationError) -> dict[str, str]:
+    """Say what is wrong with each setting."""
+    return {
+        str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
+        for flaw in error.errors(include_input=False, include_url=False, include_context=False)
+    }
+
+
 def _words(name: str, kind: str, message: str) -> str:
     """Say what a setting must be; our own validators have said so already."""
     field = Settings.model_fields[name]
@@ -140,6 +185,10 @@ def _choices(annotation: object) -> list[str]:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    nearest = get_close_matches(name.upper().removeprefix(PREFIX), sorted(known), n=1)
-    hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+    hint = _suggest(name.upper().removeprefix(PREFIX), known, PREFIX)
     return f"{name} is not a setting{hint}"
+
+
+def _suggest(name: str, known: Iterable[str], prefix: str) -> str:
+    nearest = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""

@@ -1,15 +1,19 @@
 """Overridden dependencies, and what `ordergate.testing` offers to an adopter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from fastapi import Depends, FastAPI
 from starlette.testclient import TestClient
 
+from ordergate.adapters.tokens.keys.signing_key import new_private_key
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.user import UserId
 from ordergate.entrypoints import asgi
+from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.http.security import (
     CurrentUser,
     OptionalUser,
@@ -159,3 +163,92 @@ def test_overridden_caller_has_claims() -> None:
 def test_token_for_a_test_has_known_scopes_only() -> None:
     with pytest.raises(ValueError, match="the application knows no scope nots:read"):
         authorize(create(scopes={"notes:read": "Read your notes"}), scopes=["nots:read"])
+
+
+def test_settings_of_a_test_are_checked() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        create(signup=False, bcrypt_cost=99, cors_headers=("X-Tenant",))
+    assert refusal.value.problems == [
+        "ORDERGATE_CORS_HEADERS needs ORDERGATE_CORS_ORIGINS",
+        "bcrypt_cost: must be a whole number from 4 to 20",
+        "signup is not a setting; did you mean sign_up?",
+    ]
+
+
+FOREIGN = {
+    "ORDERGATE_IDENTITY_PROVIDER": "entra",
+    "ORDERGATE_ISSUER": "https://sts.windows.net/1/,https://sts.windows.net/2/",
+    "ORDERGATE_AUDIENCE": "api://1,api://2",
+    "ORDERGATE_SCOPE_MAP": "Orders.Read=orders:read",
+    "ORDERGATE_PUBLIC_URL": "https://api.example",
+}
+
+
+@pytest.mark.parametrize("make", [create, lambda: asgi.create(make_container)])
+def test_issuer_of_the_environment_does_not_count_in_tests(
+    make: Callable[[], FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    app = make()
+    app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    with TestClient(app) as client:
+        assert client.get("/mine", headers=authorize(app)).json() == "mine"
+
+
+def test_test_of_another_issuer_overrides_the_caller() -> None:
+    app = create(identity_provider="oidc", issuer="https://id.example", audience="orders")
+    with pytest.raises(TypeError, match=r"override the caller by be\(\)"):
+        authorize(app)
+    app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    app.dependency_overrides[bearer_authentication] = be(7)
+    assert TestClient(app).get("/mine").json() == "mine"
+
+
+def test_test_may_sign_with_a_key_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(
+        new_private_key("EdDSA").private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    app = create(signing_key_file=file)
+    app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
+    assert TestClient(app).get("/mine", headers=authorize(app)).json() == "mine"
+
+
+def test_token_for_a_test_has_further_claims() -> None:
+    app = create()
+
+    @app.get("/roles")
+    async def roles(user: CurrentUser) -> object:
+        return [user.id, user.claims.get("roles"), sorted(user.scope)]
+
+    headers = authorize(app, 7, scopes=["account"], claims={"roles": ["editor"]})
+    assert TestClient(app).get("/roles", headers=headers).json() == [7, ["editor"], ["account"]]
+    with pytest.raises(ValueError, match="every token has iss, sub already"):
+        authorize(app, claims={"sub": "x", "iss": "https://id.example", "tid": "1"})
+
+
+def test_token_for_a_test_of_an_application_above_is_accepted() -> None:
+    outer = FastAPI()
+    outer.mount("/auth", create())
+
+    @outer.get("/mine")
+    async def mine(user: CurrentUser) -> int:
+        return user.id
+
+    assert TestClient(outer).get("/mine", headers=authorize(outer, 7)).json() == 7
+
+
+@pytest.mark.parametrize("user_id", ["7", 0, -1, 2**63, None])
+def test_token_for_a_test_needs_the_id_of_a_user(user_id: Any) -> None:
+    with pytest.raises(ValueError, match="the id of a user is a whole number from 1, not"):
+        authorize(create(), user_id)
+
+
+def test_scopes_of_a_token_for_a_test_are_a_list() -> None:
+    with pytest.raises(ValueError, match="no scope account; `scopes` is a list of names"):
+        authorize(create(), scopes="account")
