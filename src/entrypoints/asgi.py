@@ -49,8 +49,8 @@ def create(
     with _exiting_on_wrong_settings():
         settings = load_checked_settings()
         configure_own_log(settings)
-        container = make_container(settings)
-    app = create_app(_declare(scopes, container), lifespan=lifespan)
+        container = _declare(scopes, make_container(settings))
+        app = create_app(container, lifespan=lifespan)
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
 
@@ -81,8 +81,7 @@ def create_for_serve(make_container: Callable[[Settings], Container] = make_cont
     with _exiting_on_wrong_settings():
         settings = load_checked_settings()
         configure_logging(settings, buffered=True)
-        container = make_container(settings)
-    return create_app(container)
+        return create_app(make_container(settings))
 
 
 @contextmanager

@@ -65,9 +65,7 @@ def make_settings(values: Mapping[str, object]) -> Settings:
     Raises `SettingsError` with every mistake.
     """
     names = Settings.model_fields
-    problems = [
-        f"{name} is not a setting{_suggest(name, names, '')}" for name in values.keys() - names
-    ]
+    problems = [f"{name} is not a setting{suggest(name, names)}" for name in values.keys() - names]
     problems += _contradictions(values.keys(), values.keys())
     settings = None
     try:
@@ -185,10 +183,11 @@ def _choices(annotation: object) -> list[str]:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    hint = _suggest(name.upper().removeprefix(PREFIX), known, PREFIX)
+    hint = suggest(name.upper().removeprefix(PREFIX), known, PREFIX)
     return f"{name} is not a setting{hint}"
 
 
-def _suggest(name: str, known: Iterable[str], prefix: str) -> str:
+def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return the end of an error about an unknown name: the most similar one, if any."""
     nearest = get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import chain
 
 from ordergate.adapters.passwords.common_passwords import CommonPasswords
 from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS
@@ -9,6 +10,8 @@ from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.scope import add_scopes, require_short_scopes
 from ordergate.domain.session import SessionRules
 from ordergate.domain.signing_keys import KeySchedule
+from ordergate.entrypoints.config.environment import PREFIX
+from ordergate.entrypoints.config.loading import SettingsError, suggest
 from ordergate.entrypoints.config.settings import Settings
 
 _JWKS_MAX_AGE = timedelta(seconds=300)
@@ -21,10 +24,27 @@ def make_password_rules(settings: Settings) -> PasswordRules:
 
 
 def make_scopes(settings: Settings, declared: Mapping[str, str]) -> Mapping[str, str]:
-    """Return all scopes with their descriptions. Raises `InvalidScopeDeclaration`."""
+    """Return all scopes with their descriptions.
+
+    Raises `InvalidScopeDeclaration`, and `SettingsError` if tokens get scopes that are not among
+    them.
+    """
     every = add_scopes(declared)
     if settings.issues_tokens:
         require_short_scopes(every)
+    given = {
+        "scope_map": dict.fromkeys(chain.from_iterable(settings.scope_map.values())),
+        "default_scope": settings.default_scope,
+    }
+    problems = [
+        f"{PREFIX}{name.upper()}: the scope {scope} is not declared; declare it by"
+        f' create(scopes={{"{scope}": "…"}}), or correct its name{suggest(scope, every)}'
+        for name, scopes in given.items()
+        for scope in scopes
+        if scope not in every
+    ]
+    if problems:
+        raise SettingsError(problems)
     return every
 
 

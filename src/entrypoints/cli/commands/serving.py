@@ -77,6 +77,7 @@ def serve(
     wait_for_schema(container, wait)
     check_storage(container)
     container.verifier()
+    container.known_scopes()
     with server.listen(host, port) as listening:
         app = "ordergate.entrypoints.asgi:create_for_serve"
         _serve(app, listening, container, workers=workers, root_path=root_path)

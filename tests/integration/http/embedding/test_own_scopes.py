@@ -15,6 +15,7 @@ from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import InvalidScopeDeclaration
 from ordergate.domain.user import UserId
 from ordergate.entrypoints import asgi
+from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
@@ -264,6 +265,41 @@ def test_create_takes_scopes(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> 
     app = asgi.create(scopes=SCOPES)
     flow = app.openapi()["components"]["securitySchemes"]["password"]["flows"]["password"]
     assert flow["scopes"].items() > SCOPES.items()
+
+
+ANOTHER_ISSUER: dict[str, Any] = {
+    "identity_provider": "oidc",
+    "issuer": "https://id.example",
+    "audience": "orders",
+}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"scope_map": {"Read": ("orders:read", "notes:raed")}},
+        {"default_scope": ("orders:read", "notes:raed")},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_undeclared_scope_of_a_setting_is_refused_by_name(setting: dict[str, Any]) -> None:
+    settings = {**ANOTHER_ISSUER, **setting}
+    with pytest.raises(SettingsError) as refusal:
+        create_app(make_container(settings=settings, scopes=SCOPES))
+    assert refusal.value.problems == [
+        f"ORDERGATE_{next(iter(setting)).upper()}: the scope notes:raed is not declared; declare it"
+        ' by create(scopes={"notes:raed": "…"}), or correct its name; did you mean notes:read?'
+    ]
+    declared = {**SCOPES, "notes:raed": "Read notes"}
+    assert create_app(make_container(settings=settings, scopes=declared))
+
+
+def test_create_ends_with_one_line_for_an_undeclared_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ANOTHER_ISSUER, "scope_map": "Read=notes:read"}.items():
+        monkeypatch.setenv(f"ORDERGATE_{name.upper()}", value)
+    assert asgi.create(scopes=SCOPES)
+    with pytest.raises(SystemExit, match="^ordergate: ORDERGATE_SCOPE_MAP: the scope notes:read"):
+        asgi.create()
 
 
 # Claims
