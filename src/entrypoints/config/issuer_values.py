@@ -29,6 +29,9 @@ PROVIDERS = (
 )
 """The kinds of issuers whose tokens are known."""
 
+PROVIDERS_WITHOUT_SCOPES = frozenset({"google", "kubernetes"})
+"""The kinds whose tokens never have scopes."""
+
 _MAX_LENGTH = 255
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f:]+")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-\[\]_a-z~]+")

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from ordergate.entrypoints.config.environment import EnvironmentSettings
 from ordergate.entrypoints.config.issuer_values import (
+    PROVIDERS_WITHOUT_SCOPES,
     Algorithms,
     Claims,
     Hosts,
@@ -68,7 +69,8 @@ class OtherIssuerSettings(EnvironmentSettings):
     can stand for several scopes, separated by spaces. Other names are kept. Default: none."""
 
     default_scope: Scopes = ()
-    """The scopes of tokens without a scope claim, separated by spaces. Default: none."""
+    """The scopes of tokens without a scope claim, separated by spaces. Of several issuers, it
+    applies to `google` and `kubernetes` alone. Default: none."""
 
     outgoing_proxy: ProxyUrl | None = None
     """The proxy for requests to the issuer, as in `http://name:password@proxy.example:3128`, or
@@ -110,3 +112,11 @@ def check_foreign_issuer(text: str, data: Mapping[str, Any]) -> None:
         discovered=not data.get("jwks_url", ("unusable",)),
         plain_http_hosts=data.get("plain_http_hosts", ()),
     )
+    providers = data.get("identity_provider", PROVIDERS_WITHOUT_SCOPES)  # unusable ones may be
+    scoped = PROVIDERS_WITHOUT_SCOPES.isdisjoint(providers)
+    if len(issuers) > 1 and scoped and data.get("default_scope"):
+        raise PydanticCustomError(
+            "issuer",
+            "names several issuers whose tokens have scopes, and ORDERGATE_DEFAULT_SCOPE is not"
+            " for them; remove it",
+        )

@@ -28,6 +28,7 @@ from ordergate.application.sessions.revocation import (
     NoRevocation,
     RevocationPolicy,
 )
+from ordergate.entrypoints.config.issuer_values import PROVIDERS_WITHOUT_SCOPES
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.setting_values import HOW_TO_MAKE_A_KEY
 from ordergate.entrypoints.config.settings import Settings
@@ -122,16 +123,21 @@ def make_external_verifier(
 
 
 def make_profile(settings: Settings, provider: str | None) -> IssuerProfile:
-    """Return the form of an issuer's tokens; settings precede what is known of the provider."""
+    """Return the form of an issuer's tokens; settings precede what is known of the provider.
+
+    With several issuers, the default scope is only for those that write no scopes. Else a token of
+    another issuer would get it where its scopes are missing by design.
+    """
     known = PROFILES[provider or "oidc"]
     types = {"at+jwt": ACCESS_TOKEN_TYPES, "jwt": ANY_JWT_TYPES, None: known.types}
+    has_default = len(settings.issuers) == 1 or provider in PROVIDERS_WITHOUT_SCOPES
     return replace(
         known,
         types=types[settings.jwt_type],
         scope_claims=settings.scope_claim or known.scope_claims,
         scope_prefix=settings.scope_prefix or "",
         scope_map=settings.scope_map,
-        default_scope=frozenset(settings.default_scope),
+        default_scope=frozenset(settings.default_scope) if has_default else frozenset(),
     )
 
 

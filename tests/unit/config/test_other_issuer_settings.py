@@ -343,6 +343,34 @@ def test_scopes_are_read_as_the_settings_say() -> None:
     assert profile.read_scope({"scope": "api://orders/Read"}) == {"orders:read"}
 
 
+def test_default_scope_is_not_for_issuers_that_write_scopes_beside_others() -> None:
+    several = {
+        "IDENTITY_PROVIDER": "auth0,kubernetes,google",
+        "ISSUER": "https://a.example,https://b.example,https://c.example",
+        "DEFAULT_SCOPE": "orders:read",
+    }
+    settings = load_with(**OIDC | several)
+    scopes = {
+        name: make_profile(settings, name).read_scope({}) for name in settings.identity_provider
+    }
+    assert scopes == {"auth0": set(), "kubernetes": {"orders:read"}, "google": {"orders:read"}}
+    for alone in ("auth0", "kubernetes"):
+        settings = load_with(**OIDC | {"IDENTITY_PROVIDER": alone, "DEFAULT_SCOPE": "orders:read"})
+        assert make_profile(settings, alone).read_scope({}) == {"orders:read"}
+
+
+@pytest.mark.parametrize(
+    "provider", [{"IDENTITY_PROVIDER": "auth0,oidc"}, {"JWKS_URL": "https://id.example/jwks"}]
+)
+def test_default_scope_for_no_issuer_is_refused(provider: dict[str, str]) -> None:
+    given = {"ISSUER": "https://a.example,https://b.example", "AUDIENCE": "orders"}
+    (problem,) = load_problems(**given, **provider, DEFAULT_SCOPE="orders:read")
+    assert problem == (
+        "ORDERGATE_ISSUER: names several issuers whose tokens have scopes, and"
+        " ORDERGATE_DEFAULT_SCOPE is not for them; remove it"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
