@@ -16,6 +16,9 @@ from ordergate.application.ports.tokens import TokenCheck
 _MAX_LENGTH = 200
 """The maximum of shown characters of a value."""
 
+_LAST_SECOND = 253_402_300_799
+"""The last second of the year 9999, in seconds since 1970; no later time has a date."""
+
 
 @dataclass(slots=True)
 class Explanation:
@@ -102,7 +105,7 @@ def _describe_times(claims: Mapping[str, object], now: float) -> str:
     words = []
     for name in ("iat", "nbf", "exp"):
         value = claims.get(name)
-        if isinstance(value, int | float) and abs(value) < 2**40:
+        if isinstance(value, int | float) and 0 <= value <= _LAST_SECOND:
             moment = datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
             words.append(f"{name} {moment} ({value - now:+.0f} s)")
         elif name in claims:
