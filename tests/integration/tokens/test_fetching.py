@@ -138,3 +138,30 @@ async def test_unreachable_proxy_is_reported_without_its_password() -> None:
             "https://id.example/jwks"
         )
     assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "socks5://me:hunter2@127.0.0.1:1080",
+        "socks5h://me:hunter2@127.0.0.1:1080",
+        "ftp://me:hunter2@127.0.0.1",
+        "http://me:hunter2/x@127.0.0.1:3128",
+        "http://[::me:hunter2",
+    ],
+)
+async def test_unusable_proxy_of_the_environment_is_one_line_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(FetchError, match="the proxy is not usable: its URL must look") as error:
+        await DocumentFetcher(proxy=PROXY_OF_ENVIRONMENT).fetch("https://id.example/jwks")
+    assert "hunter2" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+async def test_missing_file_of_authorities_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/missing/ca.crt")
+    with pytest.raises(FetchError, match="FileNotFoundError"):
+        await DocumentFetcher().fetch("https://id.example/jwks")

@@ -21,6 +21,10 @@ MAX_BYTES = 1_048_576
 PROXY_OF_ENVIRONMENT = "environment"
 """The `proxy` that takes `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment."""
 
+_UNUSABLE_PROXY = (
+    "the proxy is not usable: its URL must look like http://name:password@proxy.example:3128, also"
+    " in HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; SOCKS is not supported"
+)
 _MAX_LOCATION_LENGTH = 255
 _GZIP = 31
 """The window size that makes zlib read gzip (RFC 1952)."""
@@ -59,15 +63,9 @@ class DocumentFetcher:
             raise FetchError(f"{type(error).__name__}: {error}") from None
 
     async def _download(self, url: str) -> bytes:
-        proxy = None if is_loopback(urlsplit(url).hostname or "") else self.proxy
         async with (
             # A client for each fetch: connections do not stay open for the minutes in between.
-            httpx2.AsyncClient(
-                verify=self._trust,
-                timeout=self.timeout,
-                trust_env=proxy == PROXY_OF_ENVIRONMENT,
-                proxy=None if proxy == PROXY_OF_ENVIRONMENT else proxy,
-            ) as client,
+            self._make_client(url) as client,
             client.stream(
                 "GET",
                 url,
@@ -88,6 +86,20 @@ class DocumentFetcher:
                 if len(body) > MAX_BYTES:
                     raise FetchError(f"the answer has more than {MAX_BYTES} bytes")
             return _decode(bytes(body), response.headers.get("content-encoding", "identity"))
+
+    def _make_client(self, url: str) -> httpx2.AsyncClient:
+        trust = self._trust
+        proxy = None if is_loopback(urlsplit(url).hostname or "") else self.proxy
+        from_environment = proxy == PROXY_OF_ENVIRONMENT
+        try:
+            return httpx2.AsyncClient(
+                verify=trust,
+                timeout=self.timeout,
+                trust_env=from_environment,
+                proxy=None if from_environment else proxy,
+            )
+        except (ImportError, httpx2.InvalidURL, ValueError):  # may quote a part of the password
+            raise FetchError(_UNUSABLE_PROXY) from None
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
