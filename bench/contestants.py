@@ -15,7 +15,7 @@ THEIRS = str(ROOT / ".venv-bench" / "bin" / "python")
 
 
 class Home(NamedTuple):
-    """The data of a contestant: a folder, and the URL of a database."""
+    """The folder and the database URL of a contestant."""
 
     folder: Path
     database: str

@@ -1,4 +1,4 @@
-"""The gain of group commits: orders a second of many clients and of one.
+"""Measure the gain of group commits for one client and for many.
 
     python bench/group_commit.py [--orders N] [--clients N] [--rounds N]
 

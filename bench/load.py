@@ -41,7 +41,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The result of a load: answers a second, and milliseconds at 50 and 99 %.
+    """Requests per second, and the latency in milliseconds at two percentiles.
+
+    The percentiles are 50 and 99 %.
 
     `client` is the share of a core that the client used: near 1, it measured itself.
     """
@@ -53,12 +55,12 @@ class Load:
 
 
 def on_cores(cores: Sequence[int]) -> list[str]:
-    """Return the prefix that runs a command on cores and ends it with this process."""
+    """Return a command's prefix that pins it and ends it with us."""
     return [sys.executable, str(HERE / "launch.py"), ",".join(map(str, cores))]
 
 
 class Running:
-    """Sends requests on a number of kept connections; `result` waits for the end.
+    """Sends requests on kept connections; `result` waits for the end.
 
     wrk takes whole seconds only, and at least one.
     """

@@ -17,7 +17,7 @@ _THREADS = max(1, len(CORES))
 
 
 def bcrypt_a_second(seconds: float) -> float:
-    """Check one password on one thread for each core, at the servers' cost."""
+    """Check one password on each core, at the servers' cost."""
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(BCRYPT_COST))
     began = time.perf_counter()
 
@@ -58,7 +58,9 @@ def measure_memory(pid: int) -> float:
 
 
 def settle(pid: int) -> None:
-    """Wait until a process is idle for half a second, at most five minutes (Linux only).
+    """Wait until a process is idle for half a second.
+
+    Waits five minutes at most. Works on Linux only.
 
     Sign-ins of disconnected clients are still hashed, and a large file is checked while it is
     served. Both would disturb the next measurement on that core.

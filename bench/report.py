@@ -15,7 +15,10 @@ BESIDE = {"/s": ("ms p50", "ms p99", "client cores"), "s": (), "MiB": ("MiB idle
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The values of a contestant in the rounds of a workload, in a unit of `BESIDE`."""
+    """The values of a contestant in one workload, by round.
+
+    `BESIDE` has their unit.
+    """
 
     workload: str
     what: str
@@ -31,7 +34,7 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """The machine, the figures of a run, and reasons for missing or failed ones.
+    """The machine, the figures of a run, and reasons for missing ones.
 
     `targets` are lines with the verdict on each target.
     """
@@ -113,14 +116,14 @@ class Report:
 
 
 def short(value: float | None) -> str:
-    """Write a number with three digits, or with all digits before its point."""
+    """Write a number with three digits, or all digits before its point."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def times(ratio: float | None) -> str:
-    """Write a ratio with two decimals, or with two digits if it is small."""
+    """Write a ratio with two decimals, or two digits if small."""
     if ratio is None:
         return ""
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"

@@ -30,7 +30,9 @@ NAMES = (*(workload.name for row in WORKLOADS for workload in row), START_UP, ME
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a run; `only` are names of workloads, whole or up to a hyphen.
+    """The options of a run.
+
+    `only` has names of workloads, whole or up to a hyphen.
 
     Without names, all workloads are measured, or the quick ones if `quick`. `seconds` is the time
     of one load.

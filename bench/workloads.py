@@ -43,7 +43,10 @@ def _bearer(served: Served) -> dict[str, str]:
 
 
 def read_own(served: Served, orders: int) -> list[Request]:
-    """Read orders of user1, evenly spread from first to last. Each has two lines."""
+    """Read orders of user1, evenly spread from first to last.
+
+    Each order has two lines.
+    """
     owned = max(1, orders // USERS)
     step = max(1, owned // PATHS)
     ids = [1 + USERS * k for k in range(0, owned, step)][:PATHS]
@@ -51,7 +54,10 @@ def read_own(served: Served, orders: int) -> list[Request]:
 
 
 def read_anothers(served: Served, _orders: int) -> list[Request]:
-    """Read an order of user2. An unknown route would be answered `Not Found`."""
+    """Read an order of user2.
+
+    An unknown route would be answered `Not Found`.
+    """
     says = "order-not-found" if served.contestant.python == OURS else "Order not found"
     return [Request("/order?id=2", status=404, headers=_bearer(served), says=says)]
 
@@ -63,7 +69,10 @@ def bad_token(served: Served, _orders: int) -> list[Request]:
 
 
 def sign_ins(served: Served, _orders: int = ORDERS) -> list[Request]:
-    """Sign in all users in turn, because parallel attempts at one account are refused."""
+    """Sign in all users in turn.
+
+    Parallel attempts at one account are refused.
+    """
     return [sign_in(served.contestant, number) for number in range(1, USERS + 1)]
 
 

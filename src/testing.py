@@ -70,7 +70,7 @@ def authorize(
     client_id: str = "tests",
     claims: Mapping[str, object] | None = None,
 ) -> dict[str, str]:
-    """Return the header of a token for any user, who needs no account.
+    """Return the header of a token for any user, without an account.
 
     `app` is the application that `create` returned, or one that it is mounted below. The default is
     every scope that the application knows. `claims` are further claims. Raises `ValueError` for

@@ -23,7 +23,7 @@ _SECONDS_A_LINE = 3.0
 
 
 def main(lock: str) -> int:
-    """Run pip; return its exit status, and print its output after a failure."""
+    """Run pip; return its exit status, and print output after a failure."""
     started, shown = time.monotonic(), ""
     with TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -60,7 +60,10 @@ def _progress(printed: str, lock: str) -> str:
 
 
 def _to_install(printed: str) -> int:
-    """Count the packages that pip installs; it skips those of other systems and those there."""
+    """Count the packages that pip installs.
+
+    It skips those of other systems and installed ones.
+    """
     return printed.partition("Installing collected packages: ")[2].partition("\n")[0].count(",") + 1
 
 

@@ -87,7 +87,7 @@ def versions(*, without: Collection[str] = ()) -> str:
 
 
 def resolve_npm() -> None:
-    """Write the lock of npm, without the addresses for donations that npm copies into it."""
+    """Write the lock of npm without the addresses for donations."""
     bin_folder = ROOT / ".venv-clients" / "bin"
     subprocess.run(
         [bin_folder / "npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit"],

@@ -1,4 +1,4 @@
-"""Make the pictures of README.md: a terminal of the demo, and the page of the API.
+"""Make README.md's pictures: a terminal of the demo, the API's page.
 
     python -m tools.pictures
 
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _wait(demo: "subprocess.Popen[bytes]") -> None:
-    """Wait until the demo answers; the answer of another server on its port is not taken."""
+    """Wait until the demo itself answers on its port."""
     deadline = time.monotonic() + _SECONDS
     while demo.poll() is None and time.monotonic() < deadline:
         try:

@@ -54,7 +54,7 @@ class LmdbDatabase:
         return (self.folder / "data.mdb").is_file()
 
     def open(self, *, create: bool = False) -> lmdb.Environment:
-        """Open the file, if it is not; make it readable by its owner alone if there is none."""
+        """Open the file, or create one that only its owner can read."""
         if self._environment is None:
             shared = _SHARED.get(self.folder)
             if shared is None:
@@ -76,7 +76,7 @@ class LmdbDatabase:
             return work(Transaction(inner))
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Write in a transaction, on the writing thread; undo it when the work raises."""
+        """Write in a transaction on the writing thread; undo after an error."""
         environment = self.open()
 
         def commit() -> T:

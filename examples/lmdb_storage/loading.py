@@ -58,7 +58,10 @@ TABLES: Mapping[type[Any], Table[Any]] = {
 
 
 class LmdbArchive(Archive):
-    """Reads along the keys; a place is what follows the first byte, as hexadecimal digits."""
+    """Reads records in the order of their keys.
+
+    A place is a key without its first byte, as hexadecimal digits.
+    """
 
     def __init__(self, database: LmdbDatabase) -> None:
         self._database = database

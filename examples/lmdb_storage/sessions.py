@@ -138,7 +138,7 @@ class LmdbSessionRepository(SessionRepository):
         return {each.session.id: each.ended_at for each in ended if each.ended_at}
 
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
-        """Read up to a time, and remove tokens, then sessions that have none."""
+        """Read the index up to a time; remove tokens, then empty sessions."""
 
         def work(view: Transaction) -> Forgotten:
             sessions = tokens = 0

@@ -47,7 +47,7 @@ class LmdbStorage(Storage):
         await self._database.write(work)
 
     async def open(self, *, unfinished: bool = False) -> None:
-        """Compare the schema of the file with this program's, and look for a checkpoint."""
+        """Check the version of the schema, and look for a checkpoint."""
         if not (self._database.exists() and self._database.read(read_schema) == SCHEMA):
             raise SchemaNotCurrent("the database's schema is not current; run `ordergate migrate`")
         if not unfinished and await self.archive.checkpoint():

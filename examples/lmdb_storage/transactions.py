@@ -18,7 +18,7 @@ class Transaction:
         self._inner = inner
 
     def get(self, key: bytes) -> bytes:
-        """Return the value of a key: nothing, if there is no such key."""
+        """Return the value of a key, empty if missing."""
         return bytes(self._inner.get(key, b""))
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -30,7 +30,10 @@ class Transaction:
         self._inner.delete(key)
 
     def scan(self, prefix: bytes, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Return the rest of each key with a prefix, from that rest on, in order, and its value."""
+        """Yield the keys with a prefix in order, with their values.
+
+        Begins at `start`. The prefix is removed from each key.
+        """
         with self._inner.cursor() as cursor:
             found = cursor.set_range(prefix + start)
             while found and (key := bytes(cursor.key())).startswith(prefix):
@@ -42,7 +45,10 @@ class Transaction:
         return any(True for prefix in prefixes for _ in self.scan(prefix))
 
     def last(self, kind: bytes) -> bytes:
-        """Return the rest of the last key that begins with a byte: nothing, if there is none."""
+        """Return the last key that begins with a byte, without it.
+
+        The result is empty if there is none.
+        """
         with self._inner.cursor() as cursor:
             found = cursor.prev() if cursor.set_range(bytes([kind[0] + 1])) else cursor.last()
             key = bytes(cursor.key()) if found else b""
@@ -85,7 +91,7 @@ class Table(Generic[R]):
         end: bytes = b"",
         limit: int | None = None,
     ) -> list[R]:
-        """Return the records that keys with a prefix lead to, in the order of these keys.
+        """Return the records of the keys with a prefix, in order.
 
         What follows the prefix is no less than `start`, and begins with no more than `end`.
         """
@@ -93,7 +99,7 @@ class Table(Generic[R]):
         return [self.read(view.get(key)) for _, key in islice(leads, limit)]
 
     def put(self, view: Transaction, record: R) -> None:
-        """Store a record, in the place of the one with its key if there is one."""
+        """Store a record; replace the one with the same key."""
         key, leads = self.key(record), self.leads(record)
         before = self.get(view, key)
         for lead in (self.leads(before) if before else set()) - leads:

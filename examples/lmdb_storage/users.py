@@ -45,7 +45,7 @@ class LmdbUserRepository(UserRepository):
         return await self._database.write(work)
 
     async def list_accounts(self, *, after: UserId, limit: int) -> Sequence[User]:
-        """Read accounts from the next id on, without those that have no name."""
+        """Read named accounts from the next id on."""
 
         def work(view: Transaction) -> list[User]:
             stored = view.scan(ACCOUNTS.kind, start=encode_number(after + 1))

@@ -22,7 +22,7 @@ def create() -> FastAPI:
 
 
 def make_engine(url: str) -> Engine:
-    """Make an engine of your own for the same database; this one is for SQLite."""
+    """Make an engine of your own for the same SQLite database."""
     engine = create_engine(url, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")

@@ -12,11 +12,14 @@ from ordergate.entrypoints.http.security import CurrentUser
 
 
 class Base(SQLModel, registry=registry()):
-    """The base of own tables. A registry of their own keeps them apart from Ordergate's."""
+    """The base of own tables, with a registry apart from Ordergate's."""
 
 
 class NoteRow(Base, table=True):
-    """A note. The migration adds the foreign key to `users` and the index on the owner."""
+    """A note.
+
+    The migration adds the foreign key to `users` and the index on the owner.
+    """
 
     __tablename__ = "notes"
 

@@ -1,4 +1,4 @@
-"""Orders in one Valkey, each under a key that begins with its owner."""
+"""Orders in one Valkey, under keys that begin with the owner."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence

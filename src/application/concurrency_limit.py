@@ -30,7 +30,10 @@ class ConcurrencyLimit:
         self._turns: dict[UserId, _Turns] = {}
 
     def acquire(self, user: UserId) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn and hold it. Raises `TooManyRequests` when too many wait."""
+        """Wait for a turn and hold it.
+
+        Raises `TooManyRequests` when too many wait.
+        """
         return _Turn(self, user)
 
     async def enter(self, user: UserId) -> None:

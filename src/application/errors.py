@@ -105,7 +105,7 @@ class IdempotencyKeyReused(ApplicationError):
 
 
 class AccountChanged(ApplicationError):
-    """The account was changed or closed at the same time; nothing was done."""
+    """The account was changed or closed concurrently; nothing was done."""
 
     def __init__(self) -> None:
         super().__init__("the account was changed at the same time; try again")
@@ -181,7 +181,10 @@ class StorageNotEmpty(ApplicationError):
 
 
 class MissingCapability(ApplicationError):
-    """A storage serves, and lacks what a command needs; the message says what to do instead."""
+    """The storage lacks what a command needs.
+
+    The message says what to do instead.
+    """
 
 
 class BackupRefused(ApplicationError):

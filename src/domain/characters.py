@@ -1,4 +1,4 @@
-"""Characters of new text: those that may be stored, and their names in errors."""
+"""Characters of new text: which are allowed, and their names in errors."""
 
 import re
 import unicodedata

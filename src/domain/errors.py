@@ -9,7 +9,10 @@ class DomainError(ValueError):
 
 
 class InvalidMoney(DomainError):
-    """An amount that is negative, too precise or too large, or a currency not in ISO 4217."""
+    """An unusable amount, or a currency that is not in ISO 4217.
+
+    The amount is negative, too precise or too large.
+    """
 
 
 class InvalidOrder(DomainError):
@@ -33,7 +36,10 @@ class InvalidKeyChange(DomainError):
 
 
 class KeyChangeTooEarly(InvalidKeyChange):
-    """A step of a signing key whose time has not come; the message says when it does."""
+    """It is too early for a key's next step.
+
+    The message says when it is due.
+    """
 
 
 class UnknownKey(InvalidKeyChange):

@@ -57,7 +57,7 @@ class Money:
 
     @classmethod
     def parse(cls, amount: str, currency: str) -> Self:
-        """Read a plain decimal with at most the decimal places of the currency.
+        """Read a plain decimal with at most the currency's decimal places.
 
         Raises `InvalidMoney` for any other text, for a currency that is not in use, and for more
         than `MAX_MINOR`.

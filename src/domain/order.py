@@ -135,7 +135,7 @@ class Order:
 
     @property
     def as_placed(self) -> "Order":
-        """A copy with the status `placed` and version 1; nothing else of an order changes."""
+        """A copy of an order with the status `placed` and version 1."""
         if self.status == OrderStatus.PLACED and self.version == 1:
             return self
         return replace(self, status=OrderStatus.PLACED, version=1)

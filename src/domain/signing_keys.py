@@ -70,7 +70,7 @@ class KeySchedule:
     token_time: timedelta
 
     def due(self, key: KeyRecord) -> datetime | None:
-        """Return the time of the key's next status, or `None` without a wait.
+        """Return the time of a waiting key's next status, else `None`.
 
         A key is published for twice the cache time, so every verifier knows it by then.
         """
@@ -85,7 +85,7 @@ class KeySchedule:
                 return None
 
     def waits_until(self, key: KeyRecord, now: datetime) -> datetime | None:
-        """Return the time of the next status, or `None` if it is due."""
+        """Return the time of the next status, or `None` if due."""
         due = self.due(key)
         return due if due and now < due else None
 
@@ -112,7 +112,7 @@ class KeyRing:
         return next(key for key in self.keys if key.status is KeyStatus.SIGNING)
 
     def next_algorithm(self) -> KeyAlgorithm:
-        """Return the default algorithm of a new key: that of the signing key."""
+        """Return the signing key's algorithm, the default of a new key."""
         return self.signing().algorithm if self.keys else FIRST_ALGORITHM
 
     def publish(self, key: NewKey, now: datetime) -> Self:
@@ -128,7 +128,7 @@ class KeyRing:
     def promote(
         self, key_id: KeyId, now: datetime, schedule: KeySchedule, *, early: bool = False
     ) -> Self:
-        """Let a published key sign; the previous one only verifies from now on."""
+        """Let a published key sign; the previous key only verifies afterwards."""
         key = self._find(key_id)
         if key.status is KeyStatus.SIGNING:
             raise InvalidKeyChange(f"{key_id} signs already")

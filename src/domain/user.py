@@ -88,7 +88,7 @@ class Username:
 
     @classmethod
     def spellings(cls, text: str) -> tuple[Self, ...]:
-        """Return the names under which the account of a typed name may be stored.
+        """Return the names under which a typed name may be stored.
 
         The first is the text itself, the second its prepared form if that differs. No rule is
         applied, because the stored name may follow other rules. Text that no storage holds has no

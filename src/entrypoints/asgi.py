@@ -39,7 +39,7 @@ def create(
     scopes: Mapping[str, str] | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
-    """Make the application for any server, and log which limits the server must enforce.
+    """Make the application for any server; log limits left to the server.
 
     `make_container` may choose adapters of its own; the default calls the function that
     `ORDERGATE_CONTAINER` names. `scopes` are the scopes of your own routes, by name, with a

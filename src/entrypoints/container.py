@@ -108,7 +108,7 @@ def _orders(storage: Storage) -> OrderRepository:
 
 
 class Container(containers.DeclarativeContainer):
-    """The parts of a process. A call of a provider returns its part.
+    """The parts of a process; calling a provider returns its part.
 
     `Singleton` makes a part once. `x.provider` passes a provider, so that a part is made only when
     it is used. `Container(settings=...)` uses the configured adapters. Other adapters are passed by

@@ -1,4 +1,4 @@
-"""Hostile clients: each takes what it can get of one server until it is terminated.
+"""Hostile clients, which take all they can until they are terminated.
 
     python -m tests.attack.clients NAME CONNECTIONS URL TOKEN  (what the suite starts as a process)
 
@@ -58,7 +58,7 @@ class Target:
         return await asyncio.open_connection(self.host, self.port)
 
     async def repeat(self, request: bytes) -> None:
-        """Send a request again and again, each after the answer to the one before."""
+        """Repeat a request, each after the answer to the one before."""
         while True:
             with suppress(OSError, asyncio.IncompleteReadError):
                 reader, writer = await self.connect()
@@ -94,7 +94,7 @@ async def _discard(reader: asyncio.StreamReader) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A hostile client: its connections, its action and the statuses it must receive."""
+    """A hostile client: its connections, its action and its expected statuses."""
 
     connections: int
     attack: Callable[[Target], Awaitable[object]]
@@ -116,7 +116,10 @@ def many(connections: int, *requests: Request, statuses: set[int]) -> Client:
 
 
 def ordinary(connections: int) -> Client:
-    """Return a client that reads an order: others' latency is compared with what it costs them."""
+    """Return a client that reads an order.
+
+    The latency of others is compared with what it costs them.
+    """
     return many(connections, lambda target: target.request("GET /orders/1"), statuses={200})
 
 
@@ -153,7 +156,7 @@ async def trickle(target: Target) -> None:
 
 
 async def vanish(target: Target) -> None:
-    """Ask for something on a new connection, and reset that without reading the answer."""
+    """Ask for something on a new connection, and reset that without reading."""
 
     async def one() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What one hostile client does to the others: their latency, and the memory of the server.
+"""Measure the harm of a hostile client: others' latency, and memory.
 
 Latency is a ratio in one run: beside the hostile client, to that beside an ordinary one that is as
 busy as it can be on as many connections. Both take a processor, and turns of the server, away from
@@ -32,7 +32,9 @@ FEWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a client did: others' latency in seconds (95 % were faster), and MiB of memory.
+    """The effect of a client.
+
+    The latency of others is in seconds (95 % were faster), the memory in MiB.
 
     `statuses` are those of the answers that the client itself read.
     """
@@ -44,7 +46,10 @@ class Effect:
 
 @contextmanager
 def client_process(name: str, url: str, token: str, connections: int = 1) -> Iterator[set[int]]:
-    """Run a client in a process of its own; the set has what it was answered once it has ended."""
+    """Run a client in a process of its own.
+
+    The set has its answers once it has ended.
+    """
     statuses: set[int] = set()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.attack.clients", name, str(connections), url, token],
@@ -73,7 +78,7 @@ def sign_in_user1(url: str, username: str) -> str:
 def measure_ratio(
     name: str, url: str, pid: int, tokens: tuple[str, str], *, seconds: float
 ) -> tuple[float, Effect]:
-    """Measure a hostile client; return others' latency beside it to that beside an ordinary one."""
+    """Measure the latency beside a hostile client, and beside an ordinary one."""
     connections = CLIENTS[name].connections
     usual = measure_effect(ORDINARY, url, pid, tokens, seconds=seconds, connections=connections)
     effect = measure_effect(name, url, pid, tokens, seconds=seconds)
@@ -109,7 +114,7 @@ def measure_effect(
 
 
 def _wait_for_load(client: httpx2.Client) -> None:
-    """Let the client's process start: that takes as long as importing what it needs."""
+    """Wait until the client's process has started, by importing what it needs."""
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
         client.get("/livez", timeout=60)

@@ -27,7 +27,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def workshop(tools: Path, demo: Server, request: pytest.FixtureRequest) -> Workshop:
-    """Return a new folder within that of the tools, where node finds its packages."""
+    """Return a new folder where node finds the packages of the tools."""
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     folder = tools / "work" / name
     shutil.rmtree(folder, ignore_errors=True)

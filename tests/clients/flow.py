@@ -38,7 +38,10 @@ class OrderPage(Protocol):
 
 @dataclass(frozen=True)
 class Answer(Generic[Data_co]):
-    """An answer: `data` of a success, the type of a `problem`, neither of a 304."""
+    """An answer: `data` of a success, or the type of a `problem`.
+
+    An answer 304 has neither.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +50,10 @@ class Answer(Generic[Data_co]):
 
 
 class Client(Protocol):
-    """The calls of a generated client. `teapots` is the number of lines of an order."""
+    """The calls of a generated client.
+
+    `teapots` is the number of lines of an order.
+    """
 
     def sign_in(self, username: str, password: str) -> Answer[Tokens]: ...
     def refresh(self, refresh_token: str) -> Answer[Tokens]: ...

@@ -1,4 +1,4 @@
-"""The Postman collection of docs/clients.md runs with a user name and a password."""
+"""Run the Postman collection of docs/clients.md with a name and a password."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ REQUEST = re.compile(r"^\W*↳ (.+)\n\s*[A-Z]+ \S+ \[(\d+) ", re.MULTILINE)
 def test_postman_collection_runs_with_a_user_name_and_a_password(
     workshop: Workshop, start: Start, tmp_path: Path
 ) -> None:
-    """It changes the password of user1, so it runs against a demo of its own."""
+    """Run against a separate demo, because it changes the password of user1."""
     own = Workshop(workshop.folder, start("demo", cwd=tmp_path, **CHEAP).url)
     own.write_modules("Postman")
     statuses = {name: int(code) for name, code in REQUEST.findall(own.run_commands("Postman"))}

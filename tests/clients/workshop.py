@@ -28,7 +28,7 @@ def read_section(title: str) -> str:
 
 @dataclass(frozen=True)
 class Workshop:
-    """A folder in which the tools run as a user of the API runs them."""
+    """A folder that runs the tools as an API user does."""
 
     folder: Path
     url: str
@@ -48,12 +48,12 @@ class Workshop:
         return str(result.stdout)
 
     def write_modules(self, section: str) -> None:
-        """Write the modules of a section, each to a file of the name in its first line."""
+        """Write a section's modules to the files in their first lines."""
         for name, code in MODULE.findall(read_section(section)):
             (self.folder / name).write_text(code.replace(DOCUMENTED_URL, self.url))
 
     def run_commands(self, section: str) -> str:
-        """Run the commands of a section; its packages are installed from the locks."""
+        """Run the commands of a section; install its packages from the locks."""
         (commands,) = COMMANDS.findall(read_section(section))
         lines = [line for line in commands.splitlines() if not INSTALL.match(line)]
         return self.run("sh", "-euc", "\n".join(lines).replace(DOCUMENTED_URL, self.url))

@@ -279,7 +279,7 @@ class ArchiveContract(AtomicityContract):
     async def test_pages_leave_out_no_record_when_others_are_removed(
         self, storage: Storage
     ) -> None:
-        """A place is a place among keys, and not a number of records."""
+        """A place is a key, not a number of records."""
         records = [SessionRecord(a_session(i)) for i in range(1, 7)]
         await write(storage, opened(1, "alice"))
         await write(storage, *records)

@@ -73,7 +73,10 @@ async def snapshot(storage: Storage) -> list[object]:
 
 
 async def all_records(storage: Storage) -> list[object]:
-    """Read what a copy would read, and how far a copy has come; nothing without an archive."""
+    """Read what a copy reads, and how far a copy has come.
+
+    Returns nothing without an archive.
+    """
     if storage.archive is None:
         return []
     records: list[object] = [await read_all(storage, name) for name in RECORD_TYPES]
@@ -149,7 +152,7 @@ async def place_an_order(storage: Storage, attempt: int) -> bool:
 
 
 async def place_an_order_with_a_key(storage: Storage, attempt: int) -> bool:
-    """A key that a failed attempt left would return the order of that attempt."""
+    """A key left by a failed attempt would return its order."""
     order = bobs_order(100 + attempt)
     return await storage.orders.add(order, owner=BOB.id, key=a_key("new")) == order
 
@@ -212,7 +215,7 @@ class AtomicityContract(StorageHooks):
         assert await storage.orders.add(keyed, owner=BOB.id, key=a_key("old")) == keyed
 
     def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
-        """Call `failure.step` before each step of the storage's, with the error that it may meet.
+        """Call `failure.step` before each step, with an error of the storage's.
 
         A step is whatever may fail by itself: a statement, a put, a commit. A storage that takes no
         steps is left as it is.
@@ -220,7 +223,7 @@ class AtomicityContract(StorageHooks):
         return nullcontext()
 
     def conflict_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
-        """Call `failure.step` before each step, with an error after which the storage repeats.
+        """Call `failure.step` before each step, with an error that is retried.
 
         Such as a serialization failure or a deadlock. A storage that repeats nothing is left as it
         is.
@@ -230,7 +233,10 @@ class AtomicityContract(StorageHooks):
     async def fails_at_step(
         self, storage: Storage, step: int, work: Callable[[], Awaitable[bool]]
     ) -> bool:
-        """Say whether the work failed at that step; if it has no such step, it is done."""
+        """Return whether the work failed at that step.
+
+        Work without such a step is done.
+        """
         failure = Failure(step)
         try:
             with self.fail_at(storage, failure):
@@ -250,7 +256,7 @@ class AtomicityContract(StorageHooks):
         write: Callable[[Storage, int], Awaitable[bool]],
         seen: Callable[[Storage], Awaitable[list[object]]] = snapshot,
     ) -> None:
-        """Fail each step of a write in turn, and see that nothing has changed before all has."""
+        """Fail each step of a write, and find nothing changed until success."""
         before = await seen(storage)
         for step in count(1):
             if not await self.fails_at_step(storage, step, partial(write, storage, step)):

@@ -1,4 +1,4 @@
-"""Identity as a whole against a model, driven in any order by hypothesis."""
+"""Compare identity with a model, driven in any order by hypothesis."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -53,7 +53,7 @@ class BulkLoaderContract(RacesContract, AtomicityContract):
     async def test_load_stores_nothing_when_reading_its_input_fails(
         self, storage: Storage, error: Exception
     ) -> None:
-        """An iterator that failed is exhausted, so a second attempt would load only a part."""
+        """A second attempt would load only a part of an exhausted iterator."""
 
         def failing(values: Iterable[T]) -> Iterator[T]:
             yield from values
@@ -153,7 +153,7 @@ class BulkLoaderContract(RacesContract, AtomicityContract):
     async def test_new_account_replaces_no_loaded_one_when_ids_have_gaps(
         self, storage: Storage
     ) -> None:
-        """Ids are not counted, and do not continue from the last loaded account."""
+        """Ids are not counted, and do not continue the loaded accounts' ids."""
         loaded = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in (9, 2, 3, 5)]
         await get_loader(storage).load(loaded, [])
         added = [await storage.users.add(Username(f"n{i}"), PasswordHash("h")) for i in range(8)]
@@ -181,7 +181,7 @@ class BulkLoaderContract(RacesContract, AtomicityContract):
         assert await storage.orders.get_owned(OrderId(2), owner=BOB.id) == bobs_order(2)
 
     async def test_load_is_atomic_when_any_step_meets_a_conflict(self, storage: Storage) -> None:
-        """An iterator is read once: to repeat a load, a storage has to keep what it has read."""
+        """An iterator is read once; a repeated load needs what it read."""
         for step in count(1):
             await self.empty(storage)
             failure, users, orders = Failure(step), [ALICE, BOB], [an_order(1), bobs_order(2)]

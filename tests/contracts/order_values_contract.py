@@ -1,4 +1,4 @@
-"""Value contract of orders: any value is read exactly as it was stored."""
+"""Value contract of orders: every value is read as it was stored."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -99,7 +99,7 @@ class OrderValuesContract(OrderHooks):
     async def test_ids_of_any_length_are_distinct_and_sorted(
         self, orders: OrderRepository, staff_orders: StaffOrders
     ) -> None:
-        """Orders of one time are sorted by id, as numbers, in a list for each owner."""
+        """Each owner's orders of one time are sorted by numeric id."""
         owners = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in IDS]
         several = [an_order(i, owner=owner) for owner in IDS for i in IDS]
         await self.place_all(orders, owners, several)

@@ -1,4 +1,4 @@
-"""Order repository contract, for orders in a storage or in a store of their own."""
+"""Order repository contract, for orders in any store."""
 
 import asyncio
 from dataclasses import replace

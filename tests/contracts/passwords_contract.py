@@ -22,11 +22,14 @@ class PasswordHasherContract:
 
     @pytest.fixture
     def outdated(self) -> PasswordHash:
-        """Return a hash of `old password` that is weaker than the hasher's own."""
+        """Return a hash of `old password` weaker than the hasher's own."""
         raise NotImplementedError
 
     def work(self, hasher: PasswordHasher) -> float:
-        """Return how much this process has hashed so far, in any unit: seconds of processors."""
+        """Return how much this process has hashed, in any unit.
+
+        Processor seconds are one.
+        """
         return time.process_time()
 
     async def measure_work(self, hasher: PasswordHasher, stored: PasswordHash | None) -> float:

@@ -1,4 +1,4 @@
-"""What orders in a store of their own do, besides what every repository of orders does."""
+"""Contract of orders in a store of their own, beside the repository's."""
 
 import asyncio
 from dataclasses import replace

@@ -160,7 +160,7 @@ class SessionRepositoryContract(StorageHooks):
     async def test_list_active_keeps_the_latest_used_sessions_when_there_are_more(
         self, storage: Storage, alice: User
     ) -> None:
-        """The limit counts what is returned, after sorting and without what is over."""
+        """The limit counts returned sessions, after sorting, without expired ones."""
         for number in range(1, 10):
             used = AT + timedelta(seconds=number)
             session = replace(a_session(number, alice.id), last_used_at=used)

@@ -76,7 +76,7 @@ class StorageContract(
     # Storage
 
     async def test_contract_of_each_capability_runs(self, storage: Storage) -> None:
-        """A storage has no untested capability, and no test of a missing one."""
+        """Every capability of a storage has its tests, and no missing one."""
         assert isinstance(self, BulkLoaderContract) == (storage.loader is not None)
         assert isinstance(self, ArchiveContract) == (storage.archive is not None)
 

@@ -25,5 +25,5 @@ class StorageHooks:
         raise NotImplementedError
 
     def another(self, storage: Storage) -> Storage:
-        """Return a storage of the same data for another process, not yet open."""
+        """Return an unopened storage of the same data for another process."""
         raise NotImplementedError

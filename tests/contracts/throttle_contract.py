@@ -31,7 +31,10 @@ class ThrottleContract:
 
     @pytest.fixture
     def throttle(self) -> Throttle:
-        """Return a throttle: 3 failures an account, 6 an address, in 60 s."""
+        """Return a throttle with small limits.
+
+        An account has 3 failures and an address 6, in 60 s.
+        """
         raise NotImplementedError
 
     @pytest.mark.parametrize("username", ["alice", "nobody", "", "no name", "\ud800", "x" * 9999])
@@ -81,7 +84,7 @@ class ThrottleContract:
     async def test_ipv6_48_is_blocked_after_ten_times_as_many_failures(
         self, throttle: Throttle
     ) -> None:
-        """A /48 contains 65,536 networks of the size that counts as one address."""
+        """A /48 contains 65,536 networks that count as one address each."""
         for number in range(60):
             address = f"2001:db8:0:{number:x}::1"
             assert not await is_blocked(throttle, f"user{number}", address)
@@ -289,7 +292,7 @@ class ThrottleContract:
         assert not await is_blocked(throttle, "straße", HERE)
 
     async def test_long_name_takes_little_time(self, throttle: Throttle) -> None:
-        """Preparing it would: the time grows with the square of the marks on one letter."""
+        """Preparation takes quadratic time for many marks on one letter."""
         started = time.perf_counter()
         await guess(throttle, "a" + "\u0301\u0316" * 16_000)
         assert time.perf_counter() - started < 0.2

@@ -16,7 +16,10 @@ from tests.support.properties import at_most
 
 
 class TokenIssuerContract:
-    """`TokenIssuer`, made with a lifetime of 900 s, a leeway of 0 s and the fixture `clock`."""
+    """`TokenIssuer` with a lifetime of 900 s and the fixture `clock`.
+
+    The leeway is 0 s.
+    """
 
     @pytest.fixture
     def clock(self) -> SettableClock:

@@ -1,4 +1,7 @@
-"""Value contract: every value is stored exactly, to the microsecond and the last bit."""
+"""Value contract: every value is stored exactly, to the last bit.
+
+Times are exact to the microsecond.
+"""
 
 from contextlib import suppress
 from dataclasses import replace

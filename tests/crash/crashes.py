@@ -92,7 +92,7 @@ def crash_on_sqlite(folder: Path, kills: int, *, workers: int = 2) -> str:
 
 
 def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
-    """Kill the database server, with every connection it serves; return what was seen."""
+    """Kill the database server with its connections; return what was seen."""
     postgres = PostgresServer(programs, durable=True)
     try:
         postgres.init()

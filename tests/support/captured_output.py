@@ -21,7 +21,7 @@ FORMS = {
 
 @dataclass
 class CapturedOutput:
-    """The output of this process and its programs, and the secrets that it must not contain.
+    """The output of this process and its programs, and their secrets.
 
     Passwords and keys are known by their text; tokens and hashes by their form.
     """
@@ -71,7 +71,7 @@ class _LogCollector(logging.Handler):
 
 @pytest.fixture(scope="session", autouse=True)
 def captured_output() -> Iterator[CapturedOutput]:
-    """Capture the log down to debugging, and fail the run if any output contains a secret.
+    """Capture the log, and fail the run if output contains a secret.
 
     It is set up first and torn down last, so that output of the servers of a run counts too.
     """

@@ -46,7 +46,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def ordergate(
     *arguments: object, cwd: Path, stdin: object = "", **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, with this text on its standard input."""
+    """Run the command to its end with a text as standard input."""
     return run_program(
         [sys.executable, "-m", "ordergate.entrypoints", *map(str, arguments)],
         cwd=cwd,
@@ -62,7 +62,10 @@ CHEAP = {"BCRYPT_COST": 4}
 
 
 def seed_folder(folder: Path, *, orders: int) -> Path:
-    """Fill a folder with a database of 3 users and these orders, and its backup."""
+    """Fill a folder with a database and its backup.
+
+    The database has 3 users and these orders.
+    """
     seed = ("seed", "--users", 3, "--orders", orders)
     for command in (("migrate",), seed, ("backup", "backup.db")):
         done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
@@ -71,7 +74,7 @@ def seed_folder(folder: Path, *, orders: int) -> Path:
 
 
 def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
-    """Return the one line on standard error of a command that failed as it should."""
+    """Return the only line on standard error of a failed command."""
     assert result.returncode == status, result.stderr
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()

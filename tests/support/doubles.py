@@ -1,4 +1,4 @@
-"""Doubles for use-case tests: small, and held to the same contracts as the real adapters."""
+"""Doubles for use-case tests, which pass the contracts of real adapters."""
 
 import asyncio
 import secrets
@@ -45,7 +45,9 @@ class SettableClock(Clock):
 
 
 class InstantPasswordHasher(PasswordHasher):
-    """Writes a hash as `work$salt$password`; hashes of less `work` are due for an upgrade.
+    """Writes a hash as `work$salt$password`.
+
+    Hashes of less `work` are due for an upgrade.
 
     `hashed` counts the hashes made; `verified` lists what was compared, `None` for nobody's hash,
     so that a test can see that an unknown account cost the same work. `requesters` lists for which
@@ -156,7 +158,7 @@ class CountingThrottle(Throttle):
         pass
 
     def _tallies(self, key: ThrottleKey, address: str) -> list[Tally]:
-        """Return the tally of the key at the address, and then those of each alone."""
+        """Return the counts of the key at the address, and of each."""
         pair = ("pair", key, client_network(address))
         return [pair, ("account", key), *self._networks("address", "customer", address)]
 
@@ -178,7 +180,10 @@ class CountingThrottle(Throttle):
 
 
 class RecordedAudit(Audit):
-    """Keeps what was recorded: event, origin, user, session and detail; and each key."""
+    """Records events and keys.
+
+    An event has its origin, user, session and detail.
+    """
 
     def __init__(self) -> None:
         self.events: list[

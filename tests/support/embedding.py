@@ -1,4 +1,4 @@
-"""An application on memory with routers of an adopter, and clients of it."""
+"""Clients of an application on memory with an adopter's routers."""
 
 from typing import Any
 

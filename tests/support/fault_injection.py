@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Failure:
-    """Fail the `at`-th step from now on; `happened` says whether it was reached."""
+    """Fails the `at`-th step; `happened` says whether it was reached."""
 
     at: int
     seen: int = 0

@@ -15,7 +15,7 @@ from tests.support.fault_injection import Failure
 
 @contextmanager
 def failing_statements(failure: Failure, cause: Exception | None = None) -> Iterator[None]:
-    """Count as a step each statement and COMMIT of SQLAlchemy's, and each that goes past it.
+    """Count each statement and COMMIT as a step, also those around SQLAlchemy.
 
     `cause` is what the driver seems to report to SQLAlchemy.
     """

@@ -111,7 +111,7 @@ def first_answer(answer: httpx2.Response) -> tuple[int, bytes, list[tuple[str, s
 async def walk_pages(
     client: httpx2.AsyncClient, address: str, user: Mapping[str, str]
 ) -> list[list[int]]:
-    """Return the ids of every page, found by following `Link` and by nothing else."""
+    """Return the ids of every page, by following `Link` alone."""
     pages: list[list[int]] = []
     following: str | None = address
     while following:

@@ -1,4 +1,4 @@
-"""All of identity around one storage: the use cases with doubles for everything else."""
+"""All of identity around one storage: use cases with doubles."""
 
 from datetime import timedelta
 
@@ -40,7 +40,9 @@ ELSEWHERE = Origin("198.51.100.7", "request elsewhere")
 
 
 class IdentityHarness:
-    """`alice` has an account; sessions idle for 10 days and live for 30, the grace time is 10 s.
+    """`alice` has an account.
+
+    Sessions idle for 10 days and live for 30. The grace time is 10 s.
 
     After so many `failures` an account is slowed, and after twice as many an address.
     """

@@ -1,4 +1,4 @@
-"""Access tokens and ID tokens as large issuers write them, by the kind of the issuer.
+"""Access tokens and ID tokens as large issuers write them.
 
 `ISSUER` and `AUDIENCE` stand for what the settings name; times are added.
 """
@@ -18,7 +18,7 @@ _APP = "77777777-8888-9999-0000-111111111111"
 
 @dataclass(frozen=True)
 class Shape:
-    """The header of an issuer's tokens, and the claims of each kind of token.
+    """The header of an issuer's tokens, and the claims of each kind.
 
     `access` may read orders. `unscoped` has no scope that this API knows. `id_token` is not for
     APIs.

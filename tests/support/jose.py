@@ -1,4 +1,4 @@
-"""Making keys and tokens for tests, good ones and every kind of bad one."""
+"""Make keys and tokens for tests, valid ones and invalid ones."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A proxy between a client and a server that loses, delays and cuts."""
+"""A proxy that loses, delays and cuts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ class LossyProxy:
         self._forgotten = 0
 
     def forget_connections(self) -> None:
-        """Drop all bytes of the connections that exist, and close none, as a balancer does."""
+        """Drop the bytes of open connections without closing, like a balancer."""
         self._forgotten = self._connections
 
     @property

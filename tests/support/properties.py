@@ -4,5 +4,5 @@ from hypothesis import settings
 
 
 def at_most(examples: int) -> settings:
-    """Return settings with at most so many examples, or fewer where the profile has fewer."""
+    """Return settings with at most this number of examples."""
     return settings(max_examples=min(examples, settings().max_examples))

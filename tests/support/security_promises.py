@@ -9,12 +9,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 
 def promised_tests() -> list[tuple[str, str]]:
-    """Return the file and the name of each test that the page names."""
+    """Return the file and the name of each test on the page."""
     return re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.read_text())
 
 
 class SkippedPromises:
-    """Collect the reports of skipped tests; under workers, in the process that starts them."""
+    """Collect reports of skipped tests, in the process that starts workers."""
 
     def __init__(self) -> None:
         self.names: list[str] = []

@@ -36,7 +36,7 @@ Start = Callable[..., "Server"]
 
 @dataclass
 class Server:
-    """A server started by our command or another, on a port that the system chose."""
+    """A server of our command or another, on a free port."""
 
     process: subprocess.Popen[str]
     url: str = ""
@@ -54,7 +54,7 @@ class Server:
         new_session: bool = True,
         **settings: object,
     ) -> "Server":
-        """Start it in a session of its own, or only in a process group of its own.
+        """Start it in a session or a process group of its own.
 
         Linux shares the processors out evenly between sessions (sched(7), autogroup). Priorities of
         a server count against other programs of its session only.
@@ -81,7 +81,7 @@ class Server:
         return server
 
     def _read(self) -> None:
-        """Keep what the server writes; connections queue from the line that says so."""
+        """Keep the server's output; connections queue from the line of readiness."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
@@ -106,7 +106,7 @@ class Server:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Return a function that starts servers, which are stopped when the test ends."""
+    """Return a function that starts servers and stops them after the test."""
     with ExitStack() as servers:
 
         def started(*arguments: object, **options: Any) -> Server:
@@ -125,7 +125,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @contextmanager
 def serve_orders(folder: Path) -> Iterator[Server]:
-    """Serve 3 users and 30 orders from a SQLite file, with real keys and (cheap) real hashes."""
+    """Serve 3 users and 30 orders from SQLite, with real keys.
+
+    The hashes are real and cheap.
+    """
     cheap: dict[str, Any] = {
         **CHEAP,
         "LOG_FORMAT": "json",
@@ -153,7 +156,7 @@ def serve_demo(folder: Path, **settings: Any) -> Iterator[Server]:
 
 
 def send_raw(server: Server, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes as they are, and return the status, the headers and the body of the answer."""
+    """Send raw bytes; return the answer's status, headers and body."""
     host, port = server.url.removeprefix("http://").split(":")
     received = b""
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:

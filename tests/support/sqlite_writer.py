@@ -29,7 +29,7 @@ def names_in(file: Path) -> set[str]:
 
 
 class HeldWriter:
-    """A writer that is paused in its first write, and then runs the queued writes."""
+    """A writer that pauses in its first write, and then continues."""
 
     def __init__(self, database: SqliteDatabase) -> None:
         self.database = database

@@ -1,4 +1,4 @@
-"""Calls of a storage that several contracts make, with the arguments filled in."""
+"""Calls of a storage that several contracts share."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -55,7 +55,10 @@ async def try_start_session(
     password_hash: PasswordHash = HASH,
     limit: int = 100,
 ) -> list[SessionId] | None:
-    """Start a session; return the sessions that it ended, `None` if the password had changed."""
+    """Start a session; return the sessions that it ended.
+
+    Returns `None` if the password had changed.
+    """
     ended = await storage.sessions.start(
         NewSession(
             session,

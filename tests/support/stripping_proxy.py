@@ -1,4 +1,4 @@
-"""A reverse proxy that removes a prefix: nginx where it is installed, and a small one."""
+"""A reverse proxy that removes a prefix: nginx, or a small one."""
 
 import shutil
 import socket
@@ -37,7 +37,7 @@ http {{
 
 @contextmanager
 def stripping_proxy(kind: str, upstream: str, folder: Path, location: str) -> Iterator[str]:
-    """Remove `/shop` from the addresses of requests, and return the address of the proxy.
+    """Remove `/shop` from request paths; return the address of the proxy.
 
     `location` is the block of nginx, for an upstream at http://127.0.0.1:8000.
     """

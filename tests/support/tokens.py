@@ -22,7 +22,10 @@ CLAIMS: dict[str, object] = {
 
 
 def token(algorithm: str = "HS256", *, typ: object = "at+jwt", **claims: object) -> str:
-    """Sign the good claims with these changed; a claim that is `...` is left out."""
+    """Sign the valid claims with these changes.
+
+    A claim that is `...` is left out.
+    """
     members = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not ...}
     header: dict[str, Any] = {} if typ is ... else {"typ": typ}
     return sign(algorithm, json.dumps(members).encode(), **header)

@@ -1,4 +1,4 @@
-"""Refuse I/O in unit tests: a test that connects or writes a file fails."""
+"""Refuse I/O in unit tests: connections and written files fail them."""
 
 import os
 import sys

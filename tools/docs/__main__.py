@@ -1,4 +1,4 @@
-"""Collect the pages of the documentation site in a folder, for the site's generator.
+"""Collect the pages of the documentation site in a folder.
 
     python -m tools.docs FOLDER
 
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
 
 
 def _page(page: Path, folder: Path) -> str:
-    """Return a page whose links to code lead to the pages of the code."""
+    """Return a page whose links to code lead to the code's pages."""
 
     def link(match: re.Match[str]) -> str:
         file = (page.parent / match[1]).resolve()
@@ -56,7 +56,7 @@ def _page(page: Path, folder: Path) -> str:
 
 
 def _code_page(file: Path, folder: Path) -> str:
-    """Write the page of a file that is not Markdown; return what its name adds."""
+    """Write the page of another file; return what its name adds."""
     language = _LANGUAGES.get(file.suffix, "text")
     code = (ROOT / file).read_text(encoding="utf-8")
     text = f"---\nsearch:\n  exclude: true\n---\n\n# {file}\n\n~~~~ {language}\n{code}~~~~\n"

@@ -28,7 +28,10 @@ def resolve(document: Node, node: Node) -> Node:
 
 
 def describe(schema: Node, *, whole: bool = False) -> str:
-    """Describe a schema in a few words; `whole` writes out a long enumeration."""
+    """Describe a schema in a few words.
+
+    `whole` writes out a long enumeration.
+    """
     if reference := schema.get("$ref"):
         name = reference.rpartition("/")[2]
         return f"[{name}]({SCHEMAS}#{name})"
@@ -81,7 +84,7 @@ def _range(least: float | None, most: float | None, unit: str) -> str:
 
 
 def example(document: Node, schema: Node) -> object:
-    """Return an example of a schema, made of the examples of its members if it has none."""
+    """Return an example of a schema, or one of its members' examples."""
     schema = resolve(document, schema)
     given = [schema[key] for key in ("example", "const", "default") if key in schema]
     values = schema.get("examples") or given or schema.get("enum")

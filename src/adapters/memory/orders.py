@@ -42,7 +42,7 @@ class InMemoryOrderRepository(OrderRepository):
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
-        """Return the order of an unexpired idempotency key, or store the order and the key."""
+        """Store an order and its key, or return the key's order."""
         tables = self._tables
         if order.owner != owner:
             raise ValueError("the order has another owner")

@@ -54,7 +54,10 @@ class FairQueue(Generic[T]):
         return item
 
     def make_room_for(self, path: Path) -> T | None:
-        """Remove the item that yields to a new one; return `None` if none does."""
+        """Remove and return the item that yields to a new one.
+
+        Returns `None` if none does.
+        """
         group = self._root
         for level, key in enumerate(path):
             largest = group.largest()

@@ -29,7 +29,9 @@ def _queue_path(requester: Requester) -> tuple[str, str, bool, str]:
 
 
 class HashingThreads:
-    """Runs `threads` jobs at a time for one event loop; `queue` more may wait.
+    """Runs `threads` jobs at a time for one event loop.
+
+    Up to `queue` more jobs may wait.
 
     Jobs wait in a `FairQueue`, which takes turns between customers, then between their networks,
     then between known and unknown clients, then between accounts. A job without a place, or one
@@ -147,7 +149,7 @@ class HashingThreads:
         self._watch = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """Start a running or waiting job again if the idle threads are starved."""
+        """Start a job again if the idle threads are starved."""
         self._watch = None
         unanswered = [job for job in self._yielding.jobs if not job.answer.done()]
         if not unanswered and not self._waiting:

@@ -60,7 +60,7 @@ class Lane:
         return math.fsum(map(time.clock_gettime, self._clocks))
 
     def close(self) -> None:
-        """Stop the threads after their current jobs; a later job starts new ones."""
+        """Stop the threads after their current jobs; a later job restarts them."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None

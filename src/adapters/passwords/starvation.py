@@ -18,7 +18,10 @@ _WINDOW_SECONDS = 0.01, 0.05
 
 
 class Usage(NamedTuple):
-    """Wall-clock seconds, and processor seconds of the idle threads and of all but hashing."""
+    """The wall clock, and the processor time of two groups of threads.
+
+    All times are seconds: those of the idle threads, and those of all threads except hashing.
+    """
 
     wall: float
     yielding: float

@@ -52,7 +52,7 @@ class Database(Protocol):
         return await self.read(lambda connection: self.run(connection, query, values))
 
     def run(self, connection: Connection, statement: Select[Any] | Insert, *each: Values) -> Rows:
-        """Run a statement with each of the values, for a job of this database.
+        """Run a statement with each of the values, for a job.
 
         Returns the few rows of a SELECT. An INSERT has a value for every column. Raises driver
         errors unchanged; `read` and `write` translate them.
@@ -62,7 +62,7 @@ class Database(Protocol):
 
     @abstractmethod
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
-        """Run and commit a transaction; roll back if the job raises an error.
+        """Run and commit a transaction; roll back after an error.
 
         The job may run several times, and one run counts. `repeatable` jobs may also run again
         after a COMMIT with an unknown outcome.

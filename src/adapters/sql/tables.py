@@ -68,7 +68,10 @@ NO_HASH = ""
 
 
 class SessionRow(SQLModel, table=True):
-    """A session. An ended session stays as evidence. `site` is the network of its address."""
+    """A session; ended ones stay as evidence.
+
+    `site` is the network of its address.
+    """
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -90,7 +93,7 @@ class SessionRow(SQLModel, table=True):
 
 
 class RefreshTokenRow(SQLModel, table=True):
-    """A refresh token by its digest. Used tokens stay, so reuse is detected."""
+    """A refresh token by its digest; used ones stay to detect reuse."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
@@ -180,7 +183,10 @@ class IdempotencyKeyRow(SQLModel, table=True):
 
 
 class CopyRow(SQLModel, table=True):
-    """The progress of a copy into this database: one row until it is finished."""
+    """The progress of a copy into this database.
+
+    There is one row until the copy is finished.
+    """
 
     __tablename__ = "copies"
 

@@ -33,7 +33,7 @@ _FOR_A_CUSTOMER = 10
 
 
 class _Tally(NamedTuple):
-    """The failures of one key, of one address, or of a key from an address."""
+    """The failures of a key, of an address, or of both together."""
 
     limit: RateLimitItem
     key: str
@@ -93,7 +93,10 @@ class LimitsThrottle(Throttle):
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
     ) -> Verification:
-        """Verify one guess with up to ten queries to Redis of at most 1 s."""
+        """Verify one guess.
+
+        Sends up to ten queries to Redis, of at most 1 s.
+        """
         parts = _key_parts(key)
         pair = _tally(self._pair, *parts, client_network(address))
         others = (
@@ -126,7 +129,7 @@ class LimitsThrottle(Throttle):
 
     @contextmanager
     def _entered(self, *tallies: _Tally) -> Iterator[dict[_Tally, int]]:
-        """Count a guess as in progress and return how many were before it.
+        """Count a guess as in progress; return how many preceded it.
 
         One of those may fail during the query to Redis and then counts twice. None is missed.
         """
@@ -141,7 +144,7 @@ class LimitsThrottle(Throttle):
                     del self._under_way[tally]
 
     async def _wait(self, tally: _Tally, ahead: int) -> int:
-        """Return 0 if a further failure is allowed, else the seconds to wait."""
+        """Return 0 for an allowed failure, else the seconds to wait."""
         if await self._query(lambda counters: counters.test(*tally, cost=ahead + 1)):
             return 0
         window = await self._query(lambda counters: counters.get_window_stats(*tally))

@@ -22,7 +22,10 @@ _LAST_SECOND = 253_402_300_799
 
 @dataclass(slots=True)
 class Explanation:
-    """Runs checks one after the other, also after a failure. It never shows the token."""
+    """Runs every check in turn, also after a failure.
+
+    The result never has the token.
+    """
 
     checks: list[TokenCheck] = field(default_factory=list)
 

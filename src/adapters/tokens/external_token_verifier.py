@@ -29,7 +29,7 @@ _Subject = tuple[str, str, frozenset[str], Mapping[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """An issuer by its exact `iss`, its keys, and the form of its tokens."""
+    """An issuer: its exact `iss`, its keys, its form of tokens."""
 
     name: str
     keys: RemoteKeySet
@@ -119,7 +119,10 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
         return explanation.checks
 
     def _choose_issuer(self, token: str) -> str:
-        """Return the issuer that a token names; its verifier checks whether that is true."""
+        """Return the issuer that a token names.
+
+        That issuer's verifier checks whether the name is true.
+        """
         issuer = unverified_issuer(token)
         if issuer not in self._issuers:
             raise InvalidToken("iss is another issuer")

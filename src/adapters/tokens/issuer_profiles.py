@@ -20,7 +20,7 @@ _MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class IssuerProfile:
-    """The form of an issuer's access tokens; the default is that of RFC 9068.
+    """The form of an issuer's access tokens, by default RFC 9068's.
 
     `types` are the accepted values of `typ` in lower case. The audience is in the first of
     `audience_claims` that a token has. The rest distinguishes access tokens from ID tokens: of
@@ -76,7 +76,10 @@ class IssuerProfile:
 
 
 def find_claim(claims: Mapping[str, object], name: str) -> object:
-    """Return a claim by its name, or by a JSON Pointer that begins with `/` (RFC 6901)."""
+    """Return a claim by its name or its JSON Pointer (RFC 6901).
+
+    A pointer begins with `/`.
+    """
     if not name.startswith("/"):
         return claims.get(name, _MISSING)
     value: object = claims

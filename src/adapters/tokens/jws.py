@@ -30,7 +30,7 @@ def read_jws(token: str | bytes, keys: KeySet) -> tuple[dict[str, object], bytes
 
 
 class TokenParts(NamedTuple):
-    """The decoded parts of a token, its `kid`, and the bytes that are signed."""
+    """The decoded parts of a token, its `kid` and its signed bytes."""
 
     header: dict[str, object]
     payload: bytes

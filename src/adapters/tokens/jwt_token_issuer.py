@@ -58,7 +58,10 @@ class JwtTokenIssuer(TokenIssuer, TokenExplainer):
         )
 
     def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
-        """Sign the claims of RFC 9068, section 2.2, with a `jti` of 122 random bits."""
+        """Sign the claims of RFC 9068, section 2.2.
+
+        The `jti` has 122 random bits.
+        """
         now = int(self._clock.now().timestamp())
         expires = now + self._lifetime
         if until is not None:

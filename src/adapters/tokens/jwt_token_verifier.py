@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _CacheEntry(Generic[T]):
-    """The converted claims of a token, its validity in seconds since 1970, and its size."""
+    """The converted claims of a token, its validity and its size.
+
+    The validity is in seconds since 1970.
+    """
 
     made: T
     begins: float
@@ -81,7 +84,7 @@ class JwtTokenVerifier(Generic[T]):
         return known.made
 
     def recall(self, token: str, keys: KeySet) -> T | None:
-        """Return what `verify` has cached for a token that is still valid, else `None`."""
+        """Return what `verify` has cached for a valid token, else `None`."""
         if keys is not self._known_with:
             return None
         known = self._known.get(sha256(token.encode(errors="surrogatepass")).digest())

@@ -34,7 +34,7 @@ def unverified_issuer(token: str) -> str | None:
 
 
 def name_token(error: InvalidToken, token: str) -> InvalidToken:
-    """Return the error with the `kid` and the `iss` of the token, shortened."""
+    """Return the error with the token's shortened `kid` and `iss`."""
     kid, issuer = key_id(token), unverified_issuer(token)
     return InvalidToken(
         str(error),
@@ -44,7 +44,7 @@ def name_token(error: InvalidToken, token: str) -> InvalidToken:
 
 
 def read_unverified(token: str) -> tuple[dict[str, object], bytes]:
-    """Return the header and the payload of a token without checking its signature.
+    """Return the header and the payload of a token without verification.
 
     Raises `InvalidToken` like `read_jws`. Its result proves nothing.
     """

@@ -82,10 +82,11 @@ class OrderRepository(Protocol):
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Apply `change` to an order and store its new status and version, in one transaction.
+        """Apply `change` to an order and store the result in one transaction.
 
-        Returns the changed order, or `None` if the owner has no such order. An exception of
-        `change` rolls the transaction back. The adapter may call `change` again when it retries.
+        Only the status and the version are stored. Returns the changed order, or `None` if the
+        owner has no such order. An exception of `change` rolls the transaction back. The adapter
+        may call `change` again when it retries.
         """
 
     @abstractmethod
@@ -98,7 +99,7 @@ class StaffOrders(Protocol):
 
     @abstractmethod
     async def list_owners(self, order_id: OrderId) -> Sequence[UserId]:
-        """Return all users with an order of this id, rarely more than one.
+        """Return all users with an order of this id, rarely several.
 
         This is the only query without an owner. Later queries carry the owner again.
         """

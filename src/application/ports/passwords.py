@@ -105,7 +105,9 @@ class PasswordHasher(Protocol):
 
     @abstractmethod
     def close(self) -> None:
-        """End the threads once their work is done, and drop waiting work; may be called twice.
+        """End the threads after their work, and drop waiting work.
+
+        May be called twice.
 
         A later call of another method starts new threads.
         """

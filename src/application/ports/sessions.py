@@ -95,7 +95,9 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     async def rotate(self, exchange: TokenExchange) -> Rotation:
-        """Replace an old token by a new one; of parallel attempts, one succeeds.
+        """Replace an old token by a new one.
+
+        Of parallel attempts, one succeeds.
 
         `ROTATED`: the old token was unused, unexpired and of an active session. It is marked used
         at `at` and keeps `sealed`; the new token expires at `expires_at`. `REPLAYED`: it was used
@@ -116,7 +118,7 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
-        """Report whether the user has signed in from the network of an address."""
+        """Report whether the user has signed in from an address's network."""
 
     @abstractmethod
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
@@ -136,11 +138,11 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     async def ended_since(self, at: datetime) -> Mapping[SessionId, datetime]:
-        """Return the sessions that ended at this time or later, with the time."""
+        """Return when sessions ended, for those at this time or later."""
 
     @abstractmethod
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
-        """Remove up to `limit` tokens and sessions that ended or expired by then.
+        """Remove up to `limit` ended or expired tokens and sessions.
 
         A session is removed after its tokens. Both counts are 0 when nothing is left. Removed
         tokens are unknown, and the addresses of removed sessions are no longer familiar.

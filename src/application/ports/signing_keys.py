@@ -25,7 +25,10 @@ class SigningKeys(Protocol):
 
     @abstractmethod
     def import_key(self, file: Path) -> NewKey:
-        """Read the private key of a PEM file. The change that adds it also stores it."""
+        """Read the private key of a PEM file.
+
+        The change that adds the key also stores it.
+        """
 
     @abstractmethod
     def change(

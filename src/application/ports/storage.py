@@ -46,7 +46,9 @@ class Storage(Protocol):
 
     @abstractmethod
     async def migrate(self) -> None:
-        """Create or update the schema; safe to repeat and to run in parallel.
+        """Create or update the schema.
+
+        This is safe to repeat and to run in parallel.
 
         Commands run it before the storage is served. Raises `StorageUnavailable`, and
         `SchemaNotCurrent` for a newer schema.

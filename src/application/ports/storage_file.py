@@ -35,7 +35,7 @@ class StorageFile(Protocol):
 
     @abstractmethod
     def backup(self, file: Path) -> Contents:
-        """Write all committed data into a new file that only its owner can read.
+        """Write all committed data into a new file, readable by its owner.
 
         The file gets its name after a complete check and after it is on the disk. Raises
         `BackupRefused` when the file exists or the storage is damaged.

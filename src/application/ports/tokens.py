@@ -62,7 +62,7 @@ class TokenIssuer(TokenVerifier, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
-    """A check of a token: what it found, and why it failed; `None` if it passed."""
+    """A check of a token: its finding, and its failure or `None`."""
 
     name: str
     found: str
@@ -90,7 +90,7 @@ class PublicKeys(Protocol):
 
     @abstractmethod
     def jwks(self) -> Jwks:
-        """Return the public parts of all keys whose tokens are or will be valid.
+        """Return the public keys of tokens that are or will be valid.
 
         Each has a `kid`, which its tokens name, an `alg`, and the `use` "sig". A key that only
         verifies is included until all its tokens have expired. A secret is not published.

@@ -15,7 +15,10 @@ MAX_SUBJECT_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange:
-    """A user's new hash, which ends all sessions except `keep` at `at`, for `reason`."""
+    """A new password hash of a user.
+
+    It ends all sessions except `keep` at `at`, for `reason`.
+    """
 
     user: UserId
     old: PasswordHash = field(repr=False)
@@ -40,7 +43,7 @@ class UserRepository(Protocol):
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
-        """Store a new hash if the stored one is `old`; return whether it was."""
+        """Replace the hash `old` by a new one; return whether it matched."""
 
     @abstractmethod
     async def get(self, user_id: UserId) -> User | None:

@@ -114,7 +114,7 @@ class AuthenticateUser:
     async def _verify_password(
         self, user: User | None, username: str, password: str, origin: Origin
     ) -> User | None:
-        """Return the user with the currently stored hash if the password is correct."""
+        """Return the user with the stored hash if the password is correct."""
         familiar = await self.sessions.has_signed_in_from(
             user.id if user else _NOBODY, origin.address
         )
@@ -132,7 +132,7 @@ class AuthenticateUser:
     async def _compare(
         self, password: str, user: User | None, requester: Requester
     ) -> Verification:
-        """Compare the password with the user's hash; without either, do the same work."""
+        """Compare the password; do the same work without a hash or password."""
         try:
             guess, stored = Password.guess(password), user.password_hash if user else None
         except InvalidPassword:

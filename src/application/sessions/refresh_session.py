@@ -106,7 +106,7 @@ class RefreshSession:
         return IssuedTokens(access, newest, granted)
 
     async def _newest(self, token: RefreshToken) -> RefreshToken | None:
-        """Return the last token of the chain of used successors, all within the grace time.
+        """Return the last successor in a chain within the grace time.
 
         A client that received a used token would end its session at the next refresh. Returns
         `None` for a chain of more than `MAX_SUCCESSORS`.

@@ -1,1 +1,1 @@
-"""Use cases of staff, who act on the accounts and orders of others."""
+"""Use cases of staff, on the accounts and orders of others."""

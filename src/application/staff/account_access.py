@@ -12,7 +12,7 @@ from ordergate.domain.user import User
 
 @dataclass(frozen=True, slots=True)
 class DisableAccount:
-    """Refuse every password of an account and end its sessions in one step.
+    """Refuse an account's passwords and end its sessions in one step.
 
     Its data and its password stay. Nothing happens if it is disabled already. Raises
     `AccountChanged` if the account was changed at the same time.

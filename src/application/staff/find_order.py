@@ -11,7 +11,7 @@ from ordergate.domain.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class FindOrder:
-    """Return the order with this id, of this owner if one is given.
+    """Return the order with this id, of this owner if given.
 
     Raises:
         OrderNotFound: there is no such order.

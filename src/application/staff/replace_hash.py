@@ -13,7 +13,7 @@ from ordergate.domain.user import User
 
 @dataclass(frozen=True, slots=True)
 class ReplaceHash:
-    """Store the hash of `new` in place of that of `old`, and end all sessions in one step.
+    """Replace a hash and end all sessions in one step.
 
     Records `event` and the ended sessions. Raises `AccountChanged` if the stored hash differs.
     """

@@ -19,7 +19,10 @@ AccountId = Annotated[
 
 
 async def find_user(container: Container, name: str | None, user_id: int | None) -> User:
-    """Return the account with this name or this id. Raises `Failure` and `BadParameter`."""
+    """Return the account with this name or id.
+
+    Raises `Failure` and `BadParameter`.
+    """
     if (name is None) == (user_id is None):
         raise typer.BadParameter("give a user name or --id")
     if name is not None:

@@ -25,7 +25,10 @@ def limit_option(most: int) -> OptionInfo:
 
 
 def print_list(names: Sequence[str], rows: Iterable[Sequence[object]], *, as_json: bool) -> None:
-    """Print rows under their names. JSON has the names as members, and `null` for no value."""
+    """Print rows under their names.
+
+    JSON has the names as members, and `null` for no value.
+    """
     texts = [[_text(value) for value in row] for row in rows]
     if as_json:
         objects = [dict(zip(names, row, strict=True)) for row in texts]
@@ -38,7 +41,7 @@ def print_list(names: Sequence[str], rows: Iterable[Sequence[object]], *, as_jso
 
 
 def print_record(record: Mapping[str, object], *, as_json: bool) -> None:
-    """Print the members of one thing, a line each, or a JSON object."""
+    """Print the members of one thing as lines or a JSON object."""
     values = {name: _text(value) for name, value in record.items()}
     if as_json:
         typer.echo(json.dumps(values, indent=2, ensure_ascii=False))

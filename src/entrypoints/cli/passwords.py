@@ -1,4 +1,4 @@
-"""The password of an account, from standard input, the environment or a terminal."""
+"""Read a password from standard input, the environment or a terminal."""
 
 import sys
 from typing import Annotated
@@ -31,7 +31,10 @@ def read_password(*, stdin: bool) -> str:
 
 
 def _read_stdin() -> str:
-    """Read standard input to its end, without the line break that `echo` adds."""
+    """Read standard input to its end.
+
+    Removes the line break that `echo` adds.
+    """
     content = sys.stdin.buffer.read(MAX_PASSWORD_BYTES + len(b"\r\n") + 1)
     try:
         return content.decode().removesuffix("\n").removesuffix("\r")

@@ -32,7 +32,7 @@ _log = logging.getLogger("ordergate.storage")
 
 
 class Failure(Exception):
-    """A reason to stop, as one line for the user of the command."""
+    """A reason to stop, as one line for the user."""
 
 
 def file_path(text: str) -> Path:

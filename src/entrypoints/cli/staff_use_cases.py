@@ -9,7 +9,7 @@ from ordergate.entrypoints.container import Container
 
 
 class StaffUseCases:
-    """The use cases that only the command line has. Each is made when it is used."""
+    """The use cases of the command line alone, made when used."""
 
     def __init__(self, container: Container) -> None:
         self._parts = container

@@ -32,7 +32,7 @@ Fields = Mapping[str, FieldInfo]
 
 
 def read_environment(fields: Fields) -> dict[str, Variable]:
-    """Return the variable of each setting that has one, by the name of the setting."""
+    """Map the names of settings to their variables."""
     read = {
         name: read_variable(
             os.environ,
@@ -46,7 +46,7 @@ def read_environment(fields: Fields) -> dict[str, Variable]:
 
 
 def is_secret(annotation: object) -> bool:
-    """Return whether a setting of this type may be given as a file."""
+    """Return whether a setting of this type may be a file."""
     return annotation is SecretStr or any(map(is_secret, get_args(annotation)))
 
 
@@ -70,16 +70,18 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment by the rules of `load_settings`, and no file of settings."""
-        given = {
-            name: variable.text for name, variable in read_environment(cls.model_fields).items()
-        }
-        return init_settings, InitSettingsSource(settings_cls, given)
+        """Read the environment as `load_settings` does, without settings files."""
+        return init_settings, InitSettingsSource(settings_cls, cls._read_variables())
+
+    @classmethod
+    def _read_variables(cls) -> dict[str, object]:
+        read = read_environment(cls.model_fields)
+        return {name: variable.text for name, variable in read.items()}
 
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_unusual_numbers(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse what only Python reads as a number, such as `1_000`, ` 7` and `7.0`."""
+        """Refuse numbers of Python alone, such as `1_000`, ` 7` and `7.0`."""
         is_number = cls.model_fields[str(info.field_name)].annotation is int
         if is_number and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
             raise PydanticCustomError("int_form", "must be a whole number")

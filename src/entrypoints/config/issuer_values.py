@@ -1,4 +1,4 @@
-"""Types of the settings for tokens of another issuer, with their error messages."""
+"""Types of the settings of other issuers, with their error messages."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -120,7 +120,7 @@ def check_key_urls(urls: tuple[str, ...], plain_http_hosts: Collection[str]) -> 
 def check_foreign_issuers(
     issuers: tuple[str, ...], *, discovered: bool, plain_http_hosts: Collection[str]
 ) -> None:
-    """Refuse names that no issuer can have, or whose keys cannot be discovered."""
+    """Refuse impossible names, and names whose keys cannot be discovered."""
     for issuer in issuers:
         flaw = _string_or_uri_error(issuer)
         if flaw is None and discovered:

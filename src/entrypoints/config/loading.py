@@ -1,4 +1,4 @@
-"""Settings read from the environment and checked as a whole, before anything starts."""
+"""Read the settings from the environment and check them together."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +8,6 @@ from types import NoneType
 from typing import get_args
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from typing_extensions import override
 
 from ordergate.entrypoints.config.environment import PREFIX, is_secret, read_environment
@@ -25,7 +24,10 @@ _PASSWORD = "PASSWORD"
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used: `problems` names every one, a line each, and no value."""
+    """Settings that cannot be used.
+
+    `problems` names every one, a line each, without its value.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -60,9 +62,9 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
 
 
 def make_settings(values: Mapping[str, object]) -> Settings:
-    """Make settings of values by their names in lower case, without the environment.
+    """Make settings of values by their names, without the environment.
 
-    Raises `SettingsError` with every mistake.
+    The names are in lower case. Raises `SettingsError` with every mistake.
     """
     names = Settings.model_fields
     problems = [f"{name} is not a setting{suggest(name, names)}" for name in values.keys() - names]
@@ -84,15 +86,8 @@ class _GivenSettings(Settings):
 
     @classmethod
     @override
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *others: PydanticBaseSettingsSource,
-        **named: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read no environment."""
-        return (init_settings,)
+    def _read_variables(cls) -> dict[str, object]:
+        return {}
 
 
 def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[str]:
@@ -124,7 +119,7 @@ def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[s
 
 
 def password_given() -> str | None:
-    """Return the password in `ORDERGATE_PASSWORD`, or in the file that its `_FILE` names.
+    """Return the password in `ORDERGATE_PASSWORD` or `ORDERGATE_PASSWORD_FILE`.
 
     Returns `None` when neither is set. Raises `SettingsError`.
     """
@@ -137,7 +132,10 @@ def password_given() -> str | None:
 
 
 def secret_names() -> list[str]:
-    """Return the names of the variables that may be given as a file, without prefix and suffix."""
+    """Return the variables that may be files.
+
+    The names have no prefix and no suffix.
+    """
     fields = Settings.model_fields.items()
     return [*(name.upper() for name, field in fields if is_secret(field.annotation)), _PASSWORD]
 
@@ -161,7 +159,7 @@ def _list_flaws(error: ValidationError) -> dict[str, str]:
 
 
 def _words(name: str, kind: str, message: str) -> str:
-    """Say what a setting must be; our own validators have said so already."""
+    """Describe the valid values of a setting; keep our validators' descriptions."""
     field = Settings.model_fields[name]
     if kind.startswith("bool_"):
         return "must be true or false"
@@ -188,6 +186,6 @@ def _unknown(name: str, known: set[str]) -> str:
 
 
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return the end of an error about an unknown name: the most similar one, if any."""
+    """Return the end of an error: the most similar name, if any."""
     nearest = get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""

@@ -1,4 +1,4 @@
-"""A buffer of log lines, so that no request waits for standard error."""
+"""Buffer log lines, so that no request waits for standard error."""
 
 import logging
 import os
@@ -77,7 +77,7 @@ class BufferedHandler(logging.Handler):
             reached.wait(FLUSH_SECONDS)
 
     def _write_all(self) -> None:
-        """Write the queue, in writes of whole lines that a pipe keeps together."""
+        """Write the queue in whole lines, which a pipe keeps together."""
         lines: list[bytes] = []
         while True:
             # Read first: lines that are queued later stand behind those that are dropped by now.

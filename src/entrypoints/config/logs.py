@@ -1,4 +1,4 @@
-"""The log of the service and its libraries: one line for each event."""
+"""The log of the service and its libraries: one line an event."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
 
 
 def configure_own_log(settings: Settings) -> None:
-    """Write the log of Ordergate alone, for an application that has its own.
+    """Write Ordergate's log alone, for applications with a log of their own.
 
     The root logger stays as it is. As long as it has handlers, they write all records.
     """

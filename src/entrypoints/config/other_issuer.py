@@ -93,12 +93,15 @@ class OtherIssuerSettings(EnvironmentSettings):
 
 
 def names_other_issuer(data: Mapping[str, Any]) -> bool:
-    """Return whether the valid settings in `data` name another issuer; unusable ones may."""
+    """Return whether `data` may name another issuer.
+
+    Unusable settings may name one.
+    """
     return any(data.get(name, ("unusable",)) for name in ("identity_provider", "jwks_url"))
 
 
 def check_foreign_issuer(text: str, data: Mapping[str, Any]) -> None:
-    """Check the names of other issuers, by the settings before them in `data`."""
+    """Check the names of other issuers, with the settings validated before."""
     issuers = split_at_commas(text)
     for name in ("identity_provider", "jwks_url"):
         if len(data.get(name, ())) not in {0, 1, len(issuers)}:

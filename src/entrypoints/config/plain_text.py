@@ -43,7 +43,7 @@ def path_flaw(text: str) -> str | None:
 
 
 def _name(character: str) -> str:
-    """Return the name of a character and its code point: `a carriage return (U+000D)`."""
+    """Return a character's name and code point: `a carriage return (U+000D)`."""
     name = _CONTROLS.get(character) or unicodedata.name(character, "control character").lower()
     article = "an" if name[0] in "aeiou" else "a"
     return f"{article} {name} (U+{ord(character):04X})"

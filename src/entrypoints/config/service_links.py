@@ -1,4 +1,4 @@
-"""Variables that Kubernetes sets in every pod for each Service of its namespace.
+"""Variables that Kubernetes sets in every pod for its Services.
 
 Those of a Service named `ordergate` begin like our settings. Their form is documented at
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables

@@ -78,7 +78,10 @@ def _method_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def count_processors() -> int:
-    """Count those that this process may run on: more threads would wait for each other."""
+    """Count the processors that this process may use.
+
+    More threads would wait for each other.
+    """
     allowed = os.sched_getaffinity(0) if sys.platform == "linux" else range(os.cpu_count() or 1)
     return min(len(allowed), MAX_HASHING_THREADS)
 
@@ -170,7 +173,7 @@ def check_name(name: str) -> None:
 
 
 def check_own_issuer(url: str) -> None:
-    """Refuse a URL that cannot be the public address of this service; name the broken rule."""
+    """Refuse a URL that cannot be this service's address; explain why."""
     flaw = None
     provider = next((name for name, host in _PROVIDER_HOSTS.items() if host.match(url)), None)
     if provider:

@@ -34,7 +34,9 @@ from ordergate.entrypoints.config.setting_values import (
 
 
 class Settings(OtherIssuerSettings):
-    """The settings of one process. Each is the environment variable `ORDERGATE_` + its name.
+    """The settings of one process.
+
+    Each is the environment variable `ORDERGATE_` + its name.
 
     A secret can also be in a file, which `ORDERGATE_` + its name + `_FILE` names.
     Read them with `load_settings`, which turns every mistake into one `SettingsError`.

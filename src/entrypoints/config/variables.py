@@ -27,7 +27,7 @@ class _UnusableFileError(Exception):
 
 
 class Variable(NamedTuple):
-    """A variable that is set: its full name, and its text or a problem.
+    """A variable that is set: its full name, its text or problem.
 
     The problem is a line that names the variable and never quotes a value.
     """
@@ -40,7 +40,9 @@ class Variable(NamedTuple):
 def read_variable(
     environment: Mapping[str, str], name: str, *, secret: bool = False, unset: str = "unset it"
 ) -> Variable | None:
-    """Read a variable, or for a secret the file that `name` + `_FILE` names.
+    """Read a variable.
+
+    A secret may be in the file that `name` + `_FILE` names.
 
     Returns `None` when neither is set. `unset` says what to do about a blank one.
     """

@@ -1,4 +1,7 @@
-"""The database engines, by the scheme of `ORDERGATE_DATABASE_URL`. A new engine is one row."""
+"""The database engines, by the scheme of `ORDERGATE_DATABASE_URL`.
+
+A new engine is one row.
+"""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -35,7 +38,7 @@ class Engine(NamedTuple):
 
 
 class DatabaseInUse(NamedTuple):
-    """The database's name in messages, and the readiness check of its server, if it has one.
+    """The database's name in messages, and its server's readiness check.
 
     `reason_to_wait` returns why the server accepts no connection yet, or `None`.
     """
@@ -131,7 +134,10 @@ def make_configured_storage(settings: Settings) -> Storage:
 
 
 def make_storage_file(settings: Settings) -> StorageFile | None:
-    """Make the port for copies of the database's file; `None` for a server database."""
+    """Make the port for copies of the database's file.
+
+    Returns `None` for a server database.
+    """
     url = settings.storage_url
     file = _engine(url).file
     return file(url) if file else None

@@ -6,7 +6,10 @@ from ordergate.entrypoints.config.settings import Settings
 
 
 def make_hasher(settings: Settings, *, low_priority: bool) -> PasswordHasher:
-    """Make the hasher. `low_priority` makes its threads yield to those that serve requests."""
+    """Make the hasher.
+
+    `low_priority` makes its threads yield to those that serve requests.
+    """
     return BcryptPasswordHasher(
         cost=settings.bcrypt_cost,
         threads=settings.hashing_threads,
@@ -16,7 +19,10 @@ def make_hasher(settings: Settings, *, low_priority: bool) -> PasswordHasher:
 
 
 def make_throttle(settings: Settings) -> Throttle:
-    """Make the throttle, which counts in Redis or Valkey if a setting names one."""
+    """Make the throttle.
+
+    It counts in Redis or Valkey if a setting names one.
+    """
     from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 
     shared = None

@@ -1,4 +1,4 @@
-"""The parts that are opened and closed: for a command, and for a service."""
+"""Open and close the parts of a command or a service."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +18,9 @@ if TYPE_CHECKING:  # it loads an HTTP client
 async def open_storage(
     storage: Storage, separate_orders: SeparateOrders | None
 ) -> AsyncIterator[None]:
-    """Open the storage, and close it and the separate orders afterwards, also after errors.
+    """Open the storage; close it and separate orders at the end.
+
+    Closes them also after errors.
 
     Raises errors of `Storage.open`.
     """

@@ -1,11 +1,14 @@
-"""The ports of orders, which may be in another store than the accounts."""
+"""The ports of orders, which may have a store of their own."""
 
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
 from ordergate.application.ports.storage import BulkLoader, SeparateOrders, Storage
 
 
 def find_separate_orders(storage: Storage, orders: OrderRepository) -> SeparateOrders | None:
-    """Return the other store, if there is one. Raises `TypeError` if it lacks a method."""
+    """Return the separate store or `None`.
+
+    Raises `TypeError` if it lacks a method.
+    """
     if orders is storage.orders:
         return None
     if not isinstance(orders, SeparateOrders):

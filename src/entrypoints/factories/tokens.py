@@ -1,4 +1,4 @@
-"""Signing keys, the issuer and the verifier of tokens, and the policy of revocation."""
+"""Make signing keys, token issuer, token verifier and revocation policy."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # it loads an HTTP client
 
 
 def signing_key_error(file: str) -> str | None:
-    """Describe an error in a file that must hold a private key, or return `None`."""
+    """Describe an error in a private key's file, or return `None`."""
     try:
         SigningKey.from_file(Path(file))
     except InvalidSigningKey as error:
@@ -123,10 +123,11 @@ def make_external_verifier(
 
 
 def make_profile(settings: Settings, provider: str | None) -> IssuerProfile:
-    """Return the form of an issuer's tokens; settings precede what is known of the provider.
+    """Return the form of an issuer's tokens.
 
-    With several issuers, the default scope is only for those that write no scopes. Else a token of
-    another issuer would get it where its scopes are missing by design.
+    Settings precede what is known of the provider. With several issuers, the default scope is only
+    for those that write no scopes. Else a token of another issuer would get it where its scopes are
+    missing by design.
     """
     known = PROFILES[provider or "oidc"]
     types = {"at+jwt": ACCESS_TOKEN_TYPES, "jwt": ANY_JWT_TYPES, None: known.types}
@@ -142,7 +143,7 @@ def make_profile(settings: Settings, provider: str | None) -> IssuerProfile:
 
 
 def _one_for_each(values: tuple[str, ...], settings: Settings) -> Sequence[str | None]:
-    """Return a value for each issuer: its own, the only one, or none."""
+    """Return each issuer's value: its own, the only one, or none."""
     if len(values) == len(settings.issuers):
         return values
     return (values or (None,)) * len(settings.issuers)

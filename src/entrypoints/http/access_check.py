@@ -11,7 +11,7 @@ from ordergate.entrypoints.http.security import AUTHENTICATED, BearerScheme
 
 
 async def check_access(request: Request) -> None:
-    """Raise the errors of authentication for a protected route, if it has not run.
+    """Authenticate on a protected route, unless that has been done.
 
     FastAPI reads the body of a request before it runs the dependencies of the route.
     """

@@ -1,4 +1,4 @@
-"""A check at the start: every scope that a route requires is declared."""
+"""Check at the start that every required scope is declared."""
 
 from collections.abc import Collection, Iterable, Iterator
 

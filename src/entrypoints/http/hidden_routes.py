@@ -1,4 +1,4 @@
-"""A check at the start: no route of Ordergate hides a route of an adopter."""
+"""Check at the start that Ordergate's routes hide none of an adopter's."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

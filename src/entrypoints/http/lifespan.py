@@ -1,4 +1,4 @@
-"""The start and the end of an application, with those of an adopter."""
+"""Start and stop an application together with an adopter's."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -19,7 +19,7 @@ def surround_lifespan(
     run_service: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     lifespan: Lifespan[FastAPI] | None,
 ) -> Lifespan[FastAPI]:
-    """Run the adopter's lifespan, and its startup and shutdown handlers, within the service."""
+    """Run the adopter's lifespan and event handlers within the service's."""
     inner = lifespan or _no_lifespan
 
     @asynccontextmanager

@@ -127,7 +127,7 @@ class _OptionalAuthentication(BearerScheme):
 
 
 def _log_refusal(connection: HTTPConnection, reason: str, **about: object) -> None:
-    """Log why a token is refused, with what it says of itself; never the token."""
+    """Log why a token is refused, without the token."""
     level = logging.getLevelName(
         get_services(connection).settings().refused_token_log_level.upper()
     )
@@ -147,7 +147,7 @@ def _bearer_token(connection: HTTPConnection) -> str:
 
 
 def _list_credentials(connection: HTTPConnection) -> list[str]:
-    """Return the values of `Authorization`, and the tokens among the protocols of a WebSocket."""
+    """Return the values of `Authorization`, and tokens among WebSocket protocols."""
     given = field_values(connection, b"authorization")
     for protocol in connection.scope.get("subprotocols", ()):
         if protocol.startswith(_TOKEN_PROTOCOL):

@@ -37,7 +37,7 @@ class CoalescingTransport(asyncio.Transport):
         """Whether this side has closed it, and waits at most for the other."""
 
     def write(self, data: _Data) -> None:
-        """Buffer the data until the end of this step, or until there is enough."""
+        """Buffer the data until this step ends or there is enough."""
         if not self._written:
             self._loop.call_soon(self._send)
         self._written.append(data)

@@ -88,7 +88,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Accept a header and drop a trailer; one header too many refuses the request."""
+        """Accept a header; drop a trailer; refuse one header too many."""
         if self._in_head and len(self.headers) <= MAX_HEAD_FIELDS:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
@@ -154,17 +154,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._send_refusal(self._refusal)
 
     def _is_blocked(self) -> bool:
-        """Whether parsing must wait: a request is queued, or much of a body is."""
+        """Whether parsing must wait for a queued request or a large body."""
         return bool(self.pipeline) or (
             self._unanswered > 0 and len(self.cycle.body) > HIGH_WATER_LIMIT
         )
 
     def _expects_more(self) -> bool:
-        """Whether the client may still be sending, so a reset could discard answers."""
+        """Whether the client may still send, so a reset could discard answers."""
         return self._in_body or self._in_head or self._refusal is not None or self.flow.read_paused
 
     def _limit_time(self) -> None:
-        """Start the idle timeout if no request is open; a begun head keeps its own."""
+        """Start the idle timeout, unless a request is open or has begun."""
         if self._unanswered:
             self._timing_head = False
             self._unset_keepalive_if_required()

@@ -46,7 +46,7 @@ class BreakableCycle(RequestResponseCycle):
         self.message_event.set()
 
     async def run_asgi(self, app: "ASGI3Application") -> None:
-        """Run the application, and keep the connection after an error that it has answered.
+        """Run the application; keep the connection after an error that it answered.
 
         The application logs such an error before it raises it again.
         """

@@ -28,11 +28,16 @@ _log = logging.getLogger("ordergate.server")
 
 
 class CannotListen(Exception):
-    """The address is in use, not local, or not permitted. The message says which."""
+    """The address is in use, not local or not permitted.
+
+    The message says which.
+    """
 
 
 def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
-    """Bind a TCP socket and queue its connections; port 0 is the system's choice.
+    """Bind a TCP socket and queue its connections.
+
+    The system chooses a port for port 0.
 
     It comes first, so a taken port is known before anything starts. Raises `CannotListen` with a
     message that ends with the `advice`.

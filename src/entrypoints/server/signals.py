@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP end a command with one line and a status.
+"""End a command by SIGINT, SIGTERM or SIGHUP, with one line.
 
 The exit status is 128 + the number of the signal. A signal that was ignored at the start of the
 process, as by `nohup`, stays ignored.

@@ -92,7 +92,9 @@ class Supervisor(Multiprocess):
         _log.error("worker_ended", extra={**end, "restart_seconds": place.pause})
 
     def _answers(self, place: _Place) -> bool:
-        """Ask whether the worker serves; it has seconds to answer, more at its start.
+        """Ask whether the worker serves.
+
+        It has seconds to answer, more at its start.
 
         This method never waits, so no worker delays the handling of signals.
         """
@@ -118,7 +120,7 @@ class Supervisor(Multiprocess):
         self._places[index] = _Place(worker, is_first=False, pause=pause)
 
     def _failed_at_first(self, place: _Place) -> bool:
-        """Report whether a worker of the first start ended before any was ready."""
+        """Report whether a first worker ended before any was ready."""
         ended = place.restart_at is not None and (place.worker.exitcode or 0) > 0
         return place.is_first and ended and not self._has_served
 

@@ -1,4 +1,4 @@
-"""The wheel, installed beside the `domain` package of a project that uses it."""
+"""Install the wheel beside a project's own `domain` package."""
 
 import shutil
 import sys
@@ -53,7 +53,7 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build it from a copy: a build leaves files beside what it builds."""
+    """Build from a copy, because a build leaves files behind."""
     folder = tmp_path_factory.mktemp("wheel")
     leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", folder / "src", ignore=leave)

@@ -30,7 +30,7 @@ def test_folder_has_at_most_12_files(folder: Path) -> None:
 
 
 def code_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line except imports, comments and closing brackets."""
+    """Yield numbers and texts of lines except imports, comments and brackets."""
     imports = {
         number
         for node in ast.walk(ast.parse(text))
@@ -44,7 +44,7 @@ def code_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def repetitions(texts: dict[str, str]) -> list[list[str]]:
-    """Return the places of each run of `REPEATED` equal lines that stands in two places."""
+    """Return the places of repeated runs of `REPEATED` equal lines."""
     places: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, text in texts.items():
         lines = list(code_lines(text))

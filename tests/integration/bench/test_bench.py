@@ -221,7 +221,10 @@ def test_failed_contestant_is_reported_once_and_the_others_continue(tmp_path: Pa
 
 
 def running(folder: Path, *options: str) -> "subprocess.Popen[str]":
-    """Run the smallest workload of this project alone; an empty PATH has no wrk."""
+    """Run the smallest workload of this project alone.
+
+    An empty PATH has no wrk.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "bench", "--only", "growth-1000", "--seconds", "0.2",
          "--json", "it.json", "--svg", "it.svg", *options],

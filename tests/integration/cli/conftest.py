@@ -23,7 +23,10 @@ def migrated(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a database of 3 users and 3,000 orders, and its backup."""
+    """Return a folder with a database and its backup.
+
+    The database has 3 users and 3,000 orders.
+    """
     return seed_folder(tmp_path_factory.mktemp("seeded"), orders=3_000)
 
 

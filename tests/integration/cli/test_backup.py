@@ -1,4 +1,4 @@
-"""Backups of a SQLite file: made, restored, and missed when the file is damaged."""
+"""Make and restore backups of a SQLite file, also after damage."""
 
 import asyncio
 import errno
@@ -94,7 +94,7 @@ def test_backup_works_on_a_file_system_without_links(
 
 
 async def test_backup_is_a_snapshot_while_orders_are_placed(tmp_path: Path) -> None:
-    """Orders come in the order of their ids, so that those of a moment have no gap."""
+    """Orders are sorted by their ids, so that none is left out."""
     storage = SqlStorage(SqliteDatabase(tmp_path / "orders.db"))
     await storage.migrate()
     await storage.open()

@@ -105,7 +105,7 @@ def test_refused_copy_reports_the_reason(
 
 
 def killed_copy(folder: Path, number: int, orders: int) -> int:
-    """Kill a copy when it has so many orders, and return its exit status."""
+    """Kill a copy after so many orders; return its exit status."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ordergate.entrypoints", "copy", "--from", SOURCE, "--to", TARGET],
         cwd=folder,
@@ -169,7 +169,7 @@ def test_sessions_are_kept_for_the_given_number_of_days(shop: Path) -> None:
 
 @pytest.fixture
 def shared(shop: Path) -> Path:
-    """Give order 1 to a closed account and to user 2 as well."""
+    """Give order 1 also to a closed account and to user 2."""
     with closing(sqlite3.connect(shop / ".ordergate" / "ordergate.db")) as database, database:
         for owner in (2, 7):
             database.execute(

@@ -48,7 +48,7 @@ def test_crontab_is_read_as_cron_reads_it() -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """Lay out what the documentation takes for granted below a folder, `/opt` and `/srv`."""
+    """Create what the documentation assumes, below a folder for `/opt` and `/srv`."""
     for folder in ("home", "opt", "srv/ordergate", "srv/backups"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "opt/ordergate").symlink_to(Path(sys.executable).parents[1])

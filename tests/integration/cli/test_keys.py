@@ -12,7 +12,10 @@ from tests.support.command import error_line, ordergate
 
 
 def list_keys(folder: Path, **settings: Any) -> list[list[str]]:
-    """Return the table of `keys list` without its head: kid, algorithm, status and since."""
+    """Return the table of `keys list` without its head.
+
+    The columns are kid, algorithm, status and since.
+    """
     result = ordergate("keys", "list", cwd=folder, **settings)
     assert (result.returncode, result.stderr) == (0, "")
     head, *rows = result.stdout.splitlines()

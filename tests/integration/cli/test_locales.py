@@ -24,7 +24,7 @@ LOCALES = {
 
 @pytest.fixture(params=list(LOCALES))
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Return an environment with a locale; a missing locale is replaced by C."""
+    """Return an environment with a locale, or C if it is missing."""
     inherited = {
         name: value
         for name, value in clean_environment(BCRYPT_COST=4).items()

@@ -63,7 +63,7 @@ def test_id_used_since_the_backup_is_not_used_again(home: Path) -> None:
 async def waiting_restore(
     home: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool
 ) -> "asyncio.Task[Contents]":
-    """Return a restore that has looked at everything and asks for the lock."""
+    """Return a restore that has checked everything and waits for the lock."""
     asks = threading.Event()
 
     def note(connection: sqlite3.Connection) -> None:

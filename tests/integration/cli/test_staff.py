@@ -23,7 +23,10 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def server(seeded: Path, start: Start) -> Server:
-    """Serve a database with user1 and user2, whose orders are 1, 3, 5 and 2, 4, 6."""
+    """Serve a database with orders of two users.
+
+    user1 has the orders 1, 3 and 5, user2 has 2, 4 and 6.
+    """
     return start("serve", cwd=seeded, **CHEAP)
 
 

@@ -17,7 +17,7 @@ ImportModule = Callable[[str, str, Server], ModuleType]
 
 @pytest.fixture
 def import_module_of_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImportModule:
-    """Return a function that imports a module of a page, with the address of a server."""
+    """Return a function that imports a page's module for a server's address."""
 
     def imported(page: str, module: str, server: Server) -> ModuleType:
         for name, code in MODULE.findall((DOCS / page).read_text()):

@@ -1,4 +1,4 @@
-"""The modules of docs/clients.md for OAuth2 libraries sign in, refresh and sign out."""
+"""Sign in, refresh and sign out with the modules of docs/clients.md."""
 
 import gc
 import uuid
@@ -22,7 +22,7 @@ PAGE = "clients.md"
 
 @dataclass(frozen=True)
 class Library:
-    """An OAuth2 library, and how a test reads and changes the tokens that it keeps."""
+    """An OAuth2 library, with functions that read and change its tokens."""
 
     module: str
     refusal: type[Exception]

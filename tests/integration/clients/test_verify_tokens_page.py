@@ -1,4 +1,4 @@
-"""The modules of docs/verify-tokens.md verify tokens of a server, and refuse forged ones."""
+"""Verify and refuse tokens with the modules of docs/verify-tokens.md."""
 
 import json
 import re
@@ -72,7 +72,7 @@ class Demo:
         return token
 
     def sign(self, *, typ: str = "at+jwt", kid: str = "", **changes: object) -> str:
-        """Sign the claims of a token that was issued now, after changes, with the real key."""
+        """Sign a new token's claims, after changes, with the real key."""
         (members,) = json.loads((self.home / "signing-keys.json").read_text())["keys"]
         claims = jwt.decode(self.sign_in(), options={"verify_signature": False}) | changes
         payload = {name: value for name, value in claims.items() if value is not None}

@@ -31,7 +31,7 @@ def list_locked(lock: Path) -> set[str]:
 
 
 def test_python_packages_of_the_pages_are_locked() -> None:
-    """The lock of the project has OAuth2 and JWT libraries, that of the clients the generators."""
+    """The project's lock has OAuth2 libraries, the clients' lock has generators."""
     generators, _, libraries = PAGE.partition("## openid-client")
     verifiers = (ROOT / "docs" / "verify-tokens.md").read_text()
     assert list_installed("pip", generators) - list_locked(CLIENTS / "requirements.lock") == set()

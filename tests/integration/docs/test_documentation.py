@@ -1,4 +1,4 @@
-"""The documentation is true: its code runs, its commands work, its lists are complete."""
+"""The documentation's code runs, its commands work, its lists are complete."""
 
 import ast
 import inspect
@@ -56,7 +56,7 @@ PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 
 @pytest.fixture
 def guide(tmp_path: Path) -> Path:
-    """Write every module of the page to a file of the name in its first line."""
+    """Write the page's modules to the files in their first lines."""
     modules = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     tests = Path(__file__).read_text()
     for name, _ in modules:  # "notes.py" is imported by the others
@@ -227,7 +227,7 @@ def test_own_error_answers_of_the_guide_are_sent(alice: Path, start: Start) -> N
 def test_page_of_the_guide_runs_its_script_under_its_own_policy(
     alice: Path, start: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A script stands for Scalar's: it reads the document, and asks another host."""
+    """A stand-in for Scalar's script reads the document and requests another host."""
     (alice / "static").mkdir()
     (alice / "static" / "standalone.js").write_text(
         "const { url } = document.querySelector('#api-reference').dataset;"
@@ -453,7 +453,7 @@ def test_readme_map_matches_the_folders() -> None:
 
 
 def count_lines(path: str, name: str) -> int:
-    """Count the lines of a file, or of a class or function in it with its decorators."""
+    """Count the lines of a file, or of a definition in it."""
     code = (ROOT / path).read_text()
     if not name:
         return code.count("\n")

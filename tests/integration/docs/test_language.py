@@ -34,14 +34,14 @@ BETTER_OUTSIDE_TESTS = {
 }
 """Words that tests may use, as names of users for example."""
 
-FOLDERS = ("src", "bench", "examples", "tools")
+MAX_WORDS = 12
+"""Words in the first line of a docstring, without references such as (RFC 9110, section 4)."""
+
+REFERENCE = re.compile(r" ?\((RFC|NIST)[^)]*\)")
+FOLDERS = ("src", "bench", "examples", "tools", "tests")
 FILES = sorted(
     [
-        *(
-            file
-            for name in ("src", "bench", "examples", "tools")
-            for file in (ROOT / name).rglob("*.py")
-        ),
+        *(file for name in FOLDERS[:-1] for file in (ROOT / name).rglob("*.py")),
         *(file for file in (ROOT / "tests").rglob("*.py") if file != Path(__file__)),
         *(ROOT / "docs").rglob("*.md"),
         *ROOT.glob("*.md"),
@@ -57,6 +57,20 @@ def test_file_uses_the_words_of_the_field(file: Path) -> None:
     text = re.sub(r"\s+", " ", file.read_text())
     found = {match[1].lower(): text[match.start() - 40 :][:90] for match in words.finditer(text)}
     assert {word: (better[word], where) for word, where in found.items()} == {}
+
+
+def test_docstrings_begin_with_a_short_line() -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    lines = [
+        (str(file.relative_to(ROOT)), docstring.splitlines()[0])
+        for folder in FOLDERS
+        for file in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, documented) and (docstring := ast.get_docstring(node))
+    ]
+    assert len(lines) > 1_000
+    too_long = [line for line in lines if len(REFERENCE.sub("", line[1]).split()) > MAX_WORDS]
+    assert too_long == []
 
 
 def test_glossary_is_sorted_and_has_no_term_twice() -> None:

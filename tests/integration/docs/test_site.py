@@ -1,4 +1,4 @@
-"""The site of the documentation, as `make docs` builds it, also in a real browser."""
+"""The documentation site, as `make docs` builds it, in a real browser."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The example whose storage is LMDB passes the contracts, and joins the container."""
+"""The LMDB example passes the contracts, and works in the container."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The example with a table of its own: migrations, owners, backups and copies."""
+"""The example with a table of its own: migrations, owners, backups, copies."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The example whose orders are in Valkey passes the contracts, and serves over HTTP."""
+"""The Valkey example passes the contracts, and serves over HTTP."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""An HTTP client, in process on memory and through a real server on SQLite.
+"""An HTTP client: in process on memory, or of a SQLite server.
 
 Every test of this folder runs twice: with compiled routes, and with those of FastAPI itself.
 """
@@ -20,7 +20,7 @@ UNCOMPILED = str(Path(__file__).parents[3] / "bench" / "uncompiled.py")
 
 @contextmanager
 def answered_by(routes: str) -> Iterator[None]:
-    """Choose who answers, for applications in process and for servers that start meanwhile."""
+    """Choose who answers, also for servers that start later."""
     with pytest.MonkeyPatch.context() as patch:
         if routes == "uncompiled":
             patch.setattr("tests.support.server.PROGRAM", (UNCOMPILED,))

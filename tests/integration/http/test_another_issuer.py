@@ -1,4 +1,4 @@
-"""Tokens of another issuer, which is a real one on loopback, at the HTTP surface."""
+"""Tokens of a real other issuer on loopback, at the HTTP surface."""
 
 import asyncio
 import json

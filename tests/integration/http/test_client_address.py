@@ -1,4 +1,7 @@
-"""The client's address and the scheme come from the connection, however uvicorn is started."""
+"""The client address and the scheme come from the connection.
+
+This holds however uvicorn is started.
+"""
 
 from pathlib import Path
 
@@ -62,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def resolve_address(url: str) -> str:
-    """Sign in with a forged address, and return the address of the session."""
+    """Sign in with a forged address; return the address of the session."""
     with httpx2.Client(base_url=url, headers={"X-Forwarded-For": FORGED}) as client:
         form = {"username": "alice", "password": PASSWORD}
         token = client.post("/login", data=form).json()["access_token"]

@@ -92,7 +92,7 @@ async def test_preflight_of_further_configured_headers_passes() -> None:
 
 @pytest.fixture
 async def shutdown() -> AsyncIterator[httpx2.AsyncClient]:
-    """Serve an application whose routes fail, or are interrupted as by a shutdown."""
+    """Serve an application whose routes fail or are cancelled."""
     settings = Settings(
         signing_secret="a secret of more than thirty-two bytes",
         cors_origins=[ORIGIN],

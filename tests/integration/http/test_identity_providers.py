@@ -31,7 +31,10 @@ SECONDS = 30
 
 
 def blocks_of_settings() -> dict[str, str]:
-    """Return the blocks that set an identity provider, by section and kind of token."""
+    """Return the blocks that set an identity provider.
+
+    The keys are the section and the kind of token.
+    """
     found: dict[str, str] = {}
     further = {"Microsoft Entra": ", version 1", "Google": ", both spellings"}
     for section in PAGE.split("\n## ")[1:]:
@@ -71,7 +74,7 @@ def issuer() -> Iterator[Issuer]:
 
 
 def settle(block: str, issuer: Issuer) -> Settings:
-    """Read the settings of a block, with the fake issuer's address in place of the real host."""
+    """Read a block's settings, with the fake issuer for the real host."""
     variables = run_block(block)
     load(variables)
     for name in ("ORDERGATE_ISSUER", "ORDERGATE_JWKS_URL"):

@@ -11,7 +11,7 @@ from tests.support.command import PASSWORD, ordergate
 
 
 def test_application_serves_again_after_a_shutdown(tmp_path: Path) -> None:
-    """Tests of an adopter start the application of a module once for each test."""
+    """An adopter's tests start a module's application once for each test."""
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     settings = Settings(signing_secret="x" * 32, bcrypt_cost=4, home=tmp_path / ".ordergate")
     app = create_app(Container(settings=settings))

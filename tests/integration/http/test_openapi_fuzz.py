@@ -73,7 +73,7 @@ NOT_GUESSED = {"DELETE /me", "PUT /me/password"}
 def test_server_conforms_to_its_openapi_document(
     tmp_path: Path, start: Start, username: str | None
 ) -> None:
-    """Every check there is; a fixed seed, so that a run can be repeated."""
+    """Run every check, with a fixed seed for repeatable runs."""
     # This operation ends every session of the caller: the token has to outlive it.
     # The fuzzer registers an account and signs in by itself.
     sign_up = username is not None

@@ -1,4 +1,4 @@
-"""The order of checks: authentication and scope come before parameters, headers and bodies."""
+"""Authentication and scope are checked before parameters, headers and bodies."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -146,7 +146,7 @@ def container() -> Container:
 
 @pytest.fixture
 def app(container: Container) -> FastAPI:
-    """Return an application with routes that are protected in each of the documented ways."""
+    """Return an application with routes protected in each documented way."""
     app = create_app(container)
     app.include_router(notes(), dependencies=[authenticated])
     app.include_router(notes(), prefix="/public")

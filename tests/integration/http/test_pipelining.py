@@ -1,4 +1,4 @@
-"""One client that pipelines, or never finishes, costs little memory and blocks no other client."""
+"""A client that pipelines or never finishes costs little and blocks none."""
 
 import json
 import re
@@ -57,7 +57,10 @@ def is_served(server: Server) -> bool:
 
 
 def flood(server: Server, connection: socket.socket, pieces: Iterator[bytes], *, read: bool) -> int:
-    """Send for a while as fast as the server takes it; return the most memory it used, in MiB."""
+    """Send as fast as the server reads; return its peak memory.
+
+    The memory is in MiB.
+    """
     connection.setblocking(False)
     deadline, sent, most, unsent = time.monotonic() + FLOOD_SECONDS, 0, 0, b""
     while sent < FLOOD_BYTES and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The worst request of an allowed size holds the event loop for a few milliseconds at most."""
+"""The worst allowed request holds the event loop for few milliseconds."""
 
 import base64
 import json
@@ -118,7 +118,7 @@ def app() -> FastAPI:
 
 
 async def answered(app: FastAPI, sent: Sent, token: str) -> tuple[int, bytes]:
-    """Call the application as a server does; return the status and the body."""
+    """Call the application as a server does; return status and body."""
     messages: list[Any] = []
     headers = {"host": "x", **sent.headers}
     if sent.needs_token:
@@ -161,7 +161,7 @@ async def token(app: FastAPI) -> str:
 async def test_largest_requests_block_the_event_loop_briefly(
     app: FastAPI, token: str, sent: Sent
 ) -> None:
-    """The bound is relative to the time for one character at a time on this machine."""
+    """The bound is relative to this machine's time for each single character."""
     units, times = [], []
     for _ in range(5):
         began = time.thread_time()

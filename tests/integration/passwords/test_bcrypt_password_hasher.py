@@ -137,7 +137,7 @@ async def test_event_loop_continues_during_hashing() -> None:
 
 
 async def test_refusals_cost_the_same_work() -> None:
-    """Compare medians in turn: the machine's speed may drift, their ratio does not."""
+    """Compare medians of alternating runs, because the machine's speed may drift."""
     hasher = make(cost=9, threads=1)
     password = Password("a wrong guess")
     cases = {

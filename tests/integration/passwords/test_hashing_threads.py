@@ -27,7 +27,7 @@ def hash_once() -> None:
 
 @pytest.fixture
 async def one_thread() -> AsyncIterator[tuple[HashingThreads, threading.Event]]:
-    """Return one thread with twenty places to wait; it is busy until the event is set."""
+    """Return one thread with twenty waiting places, busy until the event."""
     threads, go_on = HashingThreads(threads=1, queue=20, low_priority=False), threading.Event()
     busy = asyncio.create_task(threads.run(go_on.wait))
     await asyncio.sleep(0)
@@ -40,7 +40,7 @@ async def one_thread() -> AsyncIterator[tuple[HashingThreads, threading.Event]]:
 async def run_all(
     threads: HashingThreads, go_on: threading.Event, requesters: list[Requester]
 ) -> tuple[list[str], Counter[str]]:
-    """Run one hash for each, in this order; return the accounts served in turn, and all answers."""
+    """Run one hash for each; return accounts in served order, and results."""
     served: list[str] = []
 
     async def run(requester: Requester) -> str:
@@ -150,7 +150,7 @@ async def test_close_cancels_waiting_jobs() -> None:
 
 
 class MeasuredThreads(HashingThreads):
-    """Reads shares of a processor from the test in place of clocks: this machine has neighbours.
+    """Takes processor shares from the test; the machine's clocks have noise.
 
     Each reading is a second later than the one before, and each job takes two.
     """
@@ -170,7 +170,7 @@ class MeasuredThreads(HashingThreads):
         return work
 
     async def run_until(self, done: Callable[[list[int]], bool]) -> list[int]:
-        """Run one job until `done`; return the readings at which threads that compete began it."""
+        """Run one job until `done`; return the readings at competing starts."""
         go_on, began = threading.Event(), []
 
         def work() -> None:

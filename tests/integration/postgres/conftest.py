@@ -1,4 +1,4 @@
-"""Storages on a database of the test's own, with and without a proxy."""
+"""Storages on a database of the test's own, also behind a proxy."""
 
 from collections.abc import AsyncIterator
 

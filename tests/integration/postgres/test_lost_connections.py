@@ -28,7 +28,7 @@ from tests.support.postgres_waits import ONE, SLEEP, eventually
 
 
 def end_backend(connection: Connection, url: str) -> None:
-    """End the server's side of a connection, and wait until the client has noticed."""
+    """End the server's side of a connection; wait until the client notices."""
     pid = connection.scalar(text("SELECT pg_backend_pid()"))
     await_only(execute(url, f"SELECT pg_terminate_backend({pid})"))
     driver = connection.connection.driver_connection

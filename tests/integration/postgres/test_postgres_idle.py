@@ -1,4 +1,4 @@
-"""Connections that were idle for long, or that something on the way has dropped in silence."""
+"""Connections that were idle for long, or were dropped silently."""
 
 import asyncio
 import socket

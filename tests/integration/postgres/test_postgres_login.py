@@ -1,4 +1,4 @@
-"""Everything that is read before a connection: the password file, certificates, the environment."""
+"""Everything read before a connection: password file, certificates, environment."""
 
 import asyncio
 import getpass
@@ -118,7 +118,7 @@ def test_file_is_ignored_when_there_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def account(postgres_url: str, postgres_databases: Databases) -> AsyncIterator[str]:
-    """Return the URL of a database of a role with a password, without it."""
+    """Return the URL of a database without its role's password."""
     OUTPUT.secrets.add(PASSWORD)
     quoted = PASSWORD.replace("'", "''")
     database = urlsplit(postgres_url).path[1:]

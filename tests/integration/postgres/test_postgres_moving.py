@@ -1,4 +1,4 @@
-"""`copy`, `purge` and `orders` as a person types them, to PostgreSQL and back."""
+"""Run `copy`, `purge` and `orders` to PostgreSQL and back."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ async def run(*arguments: object, cwd: Path, **settings: object) -> str:
 
 
 async def contents(storage: Storage) -> dict[str, list[Record]]:
-    """Read all records, of each kind in an order that every storage shares."""
+    """Read all records, sorted the same way for every storage."""
     await storage.open()
     try:
         return {name: sorted(await read_all(storage, name), key=repr) for name in RECORD_TYPES}

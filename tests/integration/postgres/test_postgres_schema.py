@@ -1,4 +1,4 @@
-"""The schema on PostgreSQL: migrations, and the plans of the statements that orders make."""
+"""The schema on PostgreSQL: migrations, and the plans of order statements."""
 
 import asyncio
 import multiprocessing
@@ -82,7 +82,7 @@ async def test_migrated_constraints_equal_the_tables(
 async def test_migrated_indexes_equal_the_tables_in_every_part(
     database: PostgresDatabase, bare: PostgresDatabase
 ) -> None:
-    """Alembic compares columns alone, so that a wrong condition would not be noticed."""
+    """Alembic compares columns alone, and would not notice a wrong condition."""
 
     def indexes(connection: Connection) -> list[str]:
         query = (
@@ -154,7 +154,7 @@ def test_owner_is_the_first_column_of_every_order_key() -> None:
 
 @pytest.fixture(scope="module")
 def many_url(postgres_databases: Databases) -> Iterator[str]:
-    """Store 1,000 owners with 20 orders each, and 20,000 more for the first.
+    """Store 1,000 owners with 20 orders each, and 20,000 for the first.
 
     Every order has two lines and a key that expires. There are as many sessions, and half of them
     have ended.
@@ -295,7 +295,7 @@ async def test_purge_queries_use_indexes(many: PostgresDatabase, *, mode: str, d
 async def partitioned(
     bare_postgres_url: str,
 ) -> AsyncIterator[PostgresDatabase]:
-    """Return a database whose order side is spread over eight partitions by owner."""
+    """Return a database with its orders in eight partitions by owner."""
     database = database_at(bare_postgres_url)
     await SqlStorage(database).migrate()
     statements = []

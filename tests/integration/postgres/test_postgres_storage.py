@@ -20,7 +20,7 @@ from tests.support.postgres import Databases, database_at
 
 @pytest.fixture(scope="module")
 def url(postgres_databases: Databases) -> Iterator[str]:
-    """Return one database for all: emptying it takes less time than making another."""
+    """Return one database for all; emptying it is faster than making another."""
     url = postgres_databases.create(migrated=True)
     yield url
     postgres_databases.drop(url)

@@ -79,7 +79,7 @@ async def _found(storage: SqlStorage, order_id: int) -> bool:
 
 @pytest.fixture
 def silent_first(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return a URL of two hosts: the first takes connections and says nothing, the other is fit."""
+    """Return a URL of a silent host and a working one."""
     monkeypatch.setattr(postgres_hosts, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"

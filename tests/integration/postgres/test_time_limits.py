@@ -59,7 +59,7 @@ async def test_wait_for_a_connection_has_a_time_limit(postgres_url: str) -> None
 
 
 async def test_shared_reads_continue_when_every_connection_is_in_use(postgres_url: str) -> None:
-    """All requests wait for what has ended; no client's reads hold it up."""
+    """Requests wait for ended sessions, and no client's reads delay them."""
     database = database_at(postgres_url, pool_size=2, pool_seconds=0.5)
     storage = SqlStorage(database)
     go_on = asyncio.Event()

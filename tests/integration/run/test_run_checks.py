@@ -1,4 +1,4 @@
-"""Checks of a whole run: no output contains a secret, and no promised test is skipped."""
+"""Check the whole run: no secret in output, no promised test skipped."""
 
 import os
 import subprocess

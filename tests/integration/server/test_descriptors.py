@@ -1,4 +1,4 @@
-"""A server whose file descriptors are taken, by clients or by anything else."""
+"""A server without free file descriptors."""
 
 import resource
 import socket

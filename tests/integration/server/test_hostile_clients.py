@@ -1,4 +1,4 @@
-"""One hostile client, whatever it does, neither delays the others much nor fills the memory.
+"""One hostile client delays others little and uses little memory.
 
 `make attack` runs the same for longer.
 """

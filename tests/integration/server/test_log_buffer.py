@@ -1,4 +1,4 @@
-"""A full pipe, a full disk or a closed pipe of the log stops no server."""
+"""No server stops for a full or closed log."""
 
 import json
 import logging
@@ -152,7 +152,7 @@ class Blocked:
         self.read.extend(json.loads(line) for line in self.log)
 
     def count(self) -> tuple[int, int]:
-        """Return how many of the lines were read, and how many were dropped."""
+        """Return how many lines were read, and how many were dropped."""
         read = list(self.read)
         dropped = [each["lines"] for each in read if each["event"] == "log_lines_dropped"]
         return sum(each["event"] == "request_refused" for each in read), sum(dropped)

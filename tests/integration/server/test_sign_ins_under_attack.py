@@ -58,7 +58,7 @@ def client(server: Server) -> Iterator[httpx2.Client]:
 
 
 def measure_seconds(action: Callable[[], httpx2.Response], times: int) -> list[float]:
-    """Return the seconds of each of `times` successful actions, one after the other."""
+    """Return the seconds of `times` successful actions, run in turn."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -75,7 +75,10 @@ def measure_sign_ins(client: httpx2.Client, times: int = 5) -> float:
 
 
 def lowest(ratio: Callable[[], float], *, wanted: float) -> float:
-    """Measure a ratio until it is as low as wanted, `ROUNDS` times at most; return the lowest."""
+    """Measure a ratio up to `ROUNDS` times; return the lowest.
+
+    Stops when it is as low as wanted.
+    """
     ratios: list[float] = []
     while len(ratios) < ROUNDS and (not ratios or ratios[-1] > wanted):
         ratios.append(ratio())
@@ -84,7 +87,7 @@ def lowest(ratio: Callable[[], float], *, wanted: float) -> float:
 
 @contextmanager
 def flood(name: str, server: Server, token: str) -> Iterator[None]:
-    """Run a hostile client, which must get as far as it is meant to."""
+    """Run a hostile client, which must be answered as expected."""
     with client_process(name, server.url, token) as statuses:
         with httpx2.Client(base_url=server.url, timeout=120) as client:
             deadline = time.monotonic() + 1  # it imports what it needs
@@ -128,7 +131,7 @@ def test_reads_take_at_most_twice_as_long_during_a_flood_of_sign_ins(
 
 @contextmanager
 def busy_programs() -> Iterator[None]:
-    """Keep every processor, and two of them at least, busy with programs of this session."""
+    """Keep every processor, at least two, busy with programs of this session."""
     count = max(2, os.cpu_count() or 2)
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
@@ -158,7 +161,10 @@ def test_sign_in_takes_at_most_three_times_as_long_beside_busy_programs(tmp_path
 def test_sign_ins_get_a_tenth_of_the_processor_during_a_flood_of_reads(
     tmp_path: Path,
 ) -> None:
-    """Both have a processor of their own, as on two machines; one ratio holds on one, too."""
+    """Both have a processor of their own, as on two machines.
+
+    One ratio holds on one processor, too.
+    """
     server = serve(tmp_path, 10)
     first, *others = sorted(os.sched_getaffinity(0))
     for thread in Path(f"/proc/{server.process.pid}/task").iterdir():

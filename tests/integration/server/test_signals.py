@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP sent to real processes, as process 1 of a container too."""
+"""SIGINT, SIGTERM and SIGHUP for real processes, also for process 1."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ needs_process_1 = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a database that takes a while to copy, and its backup."""
+    """Return a folder with a large database and its backup."""
     return seed_folder(tmp_path_factory.mktemp("seeded"), orders=50_000)
 
 
@@ -95,7 +95,7 @@ def is_running(pid: int) -> bool:
 def stopped_while_copying(
     *arguments: object, cwd: Path, into: Path, prefix: list[str] | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """Stop a command during the copy of a database; return its process and its id."""
+    """Stop a command while it copies; return its process and its id."""
     process = command(*arguments, cwd=cwd, prefix=prefix)
     deadline = time.monotonic() + SECONDS
     while not any(each.stat().st_size for each in into.glob(".ordergate-*/copy.db")):
@@ -367,7 +367,7 @@ def test_server_as_process_1_drains(migrated: Path) -> None:
 
 @contextmanager
 def started_request(server: Server) -> Iterator[socket.socket]:
-    """Send a request but for the end of its body, which a worker waits for."""
+    """Send a request without the end of its body."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
         connection.sendall(

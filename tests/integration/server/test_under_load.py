@@ -28,7 +28,7 @@ async def sign_in_user1(client: httpx2.AsyncClient, username: str = "user1") -> 
 
 @pytest.fixture(scope="module")
 def costly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Serve with hashes as costly as in earnest, one thread for them and little patience."""
+    """Serve with costly hashes, one thread and a short waiting time."""
     folder = tmp_path_factory.mktemp("costly")
     settings: dict[str, Any] = {"BCRYPT_COST": 10, "HASHING_THREADS": 1, "HASHING_QUEUE": 8}
     settings |= PATIENT
@@ -49,7 +49,7 @@ async def client(costly: Server) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def test_answer_on_a_kept_connection_is_sent_without_delay(costly: Server) -> None:
-    """Nagle's algorithm would hold each for 40 ms, until the client acknowledges the last."""
+    """Nagle's algorithm would delay each by 40 ms, until an acknowledgement."""
     async with httpx2.AsyncClient(base_url=costly.url) as client:
         times = []
         for _ in range(20):
@@ -93,7 +93,10 @@ async def test_reads_continue_beside_40_failed_sign_ins(client: httpx2.AsyncClie
 
 
 async def test_refusals_take_the_same_time(client: httpx2.AsyncClient) -> None:
-    """Compare medians of interleaved runs; a skipped hash would be many times faster."""
+    """Compare medians of interleaved runs.
+
+    A skipped hash would be many times faster.
+    """
     cases = {
         "wrong password": ("user1", "a wrong password"),
         "unknown user": ("nobody", "a wrong password"),
@@ -115,7 +118,7 @@ async def test_refusals_take_the_same_time(client: httpx2.AsyncClient) -> None:
 async def test_abandoned_sign_ins_do_not_stop_the_pool(
     client: httpx2.AsyncClient,
 ) -> None:
-    """More clients leave than there are places: one at work and eight that wait."""
+    """Nine places are taken, and more clients than that leave."""
     hasty = httpx2.Timeout(60, read=0.01)
     form = {"username": "u", "password": "x"}
     for _ in range(12):

@@ -38,7 +38,7 @@ def later(postgres: PostgresServer) -> Iterator[PostgresServer]:
 
 
 class Waiting:
-    """A command that runs, and what it has written to standard error so far."""
+    """A running command, and what it has written to standard error."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -219,7 +219,7 @@ async def test_missing_socket_file_is_waited_for_and_a_missing_certificate_is_no
 
 @contextmanager
 def hanging_up() -> Iterator[tuple[int, list[object]]]:
-    """Accept connections and close them, as a proxy does whose server is away."""
+    """Accept and close connections, like a proxy without its server."""
     connections: list[object] = []
 
     def serve() -> None:

@@ -1,4 +1,4 @@
-"""Commands on a full disk, on a read-only file system and for another owner."""
+"""Commands on a full disk, a read-only file system, another owner's files."""
 
 import os
 import resource
@@ -47,7 +47,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a database of about 2 MiB, its backup, and keys."""
+    """Return a folder with a database of about 2 MiB, and more.
+
+    It also has a backup and keys.
+    """
     folder = seed_folder(tmp_path_factory.mktemp("seeded"), orders=10_000)
     assert ordergate("keys", "new", cwd=folder).returncode == 0
     return folder
@@ -183,7 +186,10 @@ def test_command_needs_no_temporary_folder(home: Path, arguments: list[str]) -> 
 
 
 def run_as_unprivileged_user(*arguments: object, cwd: Path) -> Any:
-    """Run a command as a user other than root, even if it cannot read the interpreter's files."""
+    """Run a command as another user than root.
+
+    The user need not be able to read the interpreter's files.
+    """
     code = f"""
 import os, sys
 import _strptime, alembic.command, ordergate.entrypoints.cli.main, ordergate.adapters.sql.migrator
@@ -201,7 +207,7 @@ def owner_and_mode(path: Path) -> tuple[int, int, int]:
 
 @pytest.fixture
 def unprivileged_home() -> Iterator[Path]:
-    """Return a folder of another user inside a folder that all may search."""
+    """Return another user's folder inside a folder that all may search."""
     folder = Path(tempfile.mkdtemp())
     (folder / ".ordergate").mkdir(mode=0o700)
     for each in (folder, folder / ".ordergate"):
@@ -277,7 +283,7 @@ def test_missing_permission_is_explained(unprivileged_home: Path, arguments: lis
 
 @needs_root
 def test_keys_of_another_owner_are_not_taken_over(unprivileged_home: Path) -> None:
-    """A member of the group may read them, and could replace the file, but not for its owner."""
+    """The group may read and could replace the files, but not chown."""
     assert run_as_unprivileged_user("keys", "new", cwd=unprivileged_home).returncode == 0
     os.chown(unprivileged_home / KEYS, 0, NOBODY)
     (unprivileged_home / KEYS).chmod(0o640)

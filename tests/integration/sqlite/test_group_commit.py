@@ -79,7 +79,7 @@ async def test_results_are_delivered_after_the_commit(database: SqliteDatabase, 
 async def test_failures_are_delivered_after_the_commit(
     database: SqliteDatabase, file: Path
 ) -> None:
-    """The name may be taken by a work of the same group, which is not stored yet."""
+    """The name may be taken by unstored work of the same group."""
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(insert_user("alice"), insert_user("alice"))
     with pytest.raises(IntegrityError):

@@ -63,7 +63,7 @@ async def test_point_reads_continue_during_a_large_read(
 
 
 async def test_shared_reads_continue_during_large_reads(full: SqlStorage) -> None:
-    """All requests wait for what has ended; no client's pages hold it up."""
+    """Requests wait for ended sessions, and no client's pages delay them."""
     go_on = threading.Event()
 
     def hold(connection: Connection) -> None:

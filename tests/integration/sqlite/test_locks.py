@@ -102,7 +102,7 @@ async def test_write_waits_for_that_of_another_process(
 
 
 async def place(file: Path, numbers: range) -> list[int]:
-    """Place the orders, 32 in parallel, while the file is opened and closed five times."""
+    """Place orders, 32 in parallel, while the file is reopened five times."""
     stored: list[int] = []
     for part in range(5):
         storage = SqlStorage(SqliteDatabase(file))

@@ -1,4 +1,4 @@
-"""A SQLite file that is replaced while it is in use: what is read, stored and accepted then."""
+"""A SQLite file that is replaced while in use: reads, writes, sessions."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ BOB = User(UserId(1), Username("bob"), ALICE.password_hash)
 
 @pytest.fixture
 async def storage(file: Path) -> AsyncIterator[SqlStorage]:
-    """Return a storage that has read and written in each way; `alice` has order 1."""
+    """Return a storage that was read and written; `alice` has order 1."""
     storage = await create_storage(file, ALICE)
     await storage.orders.add(an_order(1), owner=ALICE.id)
     await read_in_each_way(storage)
@@ -54,7 +54,7 @@ async def storage(file: Path) -> AsyncIterator[SqlStorage]:
 
 @pytest.fixture
 async def another(tmp_path: Path) -> Path:
-    """Make a file that can take its place; user 1 is `bob` there."""
+    """Make a file that can replace it; user 1 is `bob` there."""
     path = tmp_path / "another.db"
     await (await create_storage(path, BOB)).close()
     return path
@@ -266,7 +266,7 @@ async def start(storage: SqlStorage, name: str) -> None:
 async def test_sessions_of_the_new_file_are_used_immediately(
     storage: SqlStorage, file: Path, tmp_path: Path
 ) -> None:
-    """One ended there before the last question, one is unknown there, one is live."""
+    """One session has ended there, one is unknown, one is active."""
     for name in ("ended", "unknown", "live"):
         await start(storage, name)
     revocation = BoundedRevocation(
@@ -342,7 +342,7 @@ async def test_external_subjects_are_looked_up_in_the_new_file(
 async def test_acknowledged_orders_are_in_the_file_at_the_path(
     tmp_path: Path, start: Start
 ) -> None:
-    """Two workers serve; another file is moved to the path while clients place orders."""
+    """Replace the file of two workers while clients place orders."""
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     seed = ("seed", "--users", 1, "--orders", 1)
     assert ordergate(*seed, cwd=tmp_path, **SETTINGS, PASSWORD=PASSWORD).returncode == 0
@@ -378,7 +378,7 @@ async def test_acknowledged_orders_are_in_the_file_at_the_path(
 async def test_order_with_a_late_body_belongs_to_no_other_user(
     tmp_path: Path, start: Start
 ) -> None:
-    """The file is replaced by one in which the caller's id is another person's."""
+    """The caller's id is another user's in the new file."""
     for name in ("here", "another"):
         (tmp_path / name).mkdir()
         assert ordergate("migrate", cwd=tmp_path / name).returncode == 0

@@ -392,7 +392,7 @@ async def test_migrated_schema_equals_the_tables(migrated: SqliteDatabase) -> No
 async def test_migrated_indexes_equal_the_tables_in_every_part(
     migrated: SqliteDatabase, tmp_path: Path
 ) -> None:
-    """Alembic compares columns alone, so that a wrong condition would not be noticed."""
+    """Alembic compares columns alone, and would not notice a wrong condition."""
 
     def indexes(connection: Connection) -> dict[str, str]:
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"

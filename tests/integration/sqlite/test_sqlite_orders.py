@@ -1,4 +1,4 @@
-"""The cost of order lists on SQLite, and orders of many parallel clients."""
+"""The cost of order lists on SQLite, and orders of parallel clients."""
 
 import asyncio
 import re
@@ -81,7 +81,7 @@ async def test_page_10000_costs_the_same_as_page_1(
     await storage.loader.load([ALICE, BOB], [*orders, *others])
 
     async def steps(before: Position | None, ids: list[int]) -> int:
-        """Count the instructions of SQLite's machine for the page, which has these orders."""
+        """Count SQLite's virtual machine instructions for a page of these orders."""
         counted = 0
 
         def count() -> int:

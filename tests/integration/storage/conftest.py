@@ -15,7 +15,7 @@ from tests.support.stored_rows import AT, hashed
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Return a database where alice has orders 1 to 9, and bob one."""
+    """Return a database where alice has orders 1 to 9, bob one."""
     file = tmp_path / ".ordergate" / "ordergate.db"
     asyncio.run(fill(file))
     return file

@@ -270,7 +270,7 @@ def skewed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def counting_instructions() -> Iterator[list[int]]:
-    """Count the instructions of SQLite's virtual machine, in hundreds, of connections made here."""
+    """Count hundreds of SQLite's virtual machine instructions on new connections."""
     counted = [0]
 
     def count() -> int:
@@ -305,7 +305,7 @@ async def test_repository_methods_read_few_rows_on_sqlite(
 
 
 async def test_purge_steps_cost_the_same_on_sqlite(skewed_file: Path, tmp_path: Path) -> None:
-    """The cost does not depend on the tokens of a session or on earlier steps."""
+    """The cost does not depend on a session's tokens or earlier steps."""
     shutil.copy(skewed_file, tmp_path / "copy.db")
     storage = SqlStorage(SqliteDatabase(tmp_path / "copy.db"))
     await storage.sessions.end(LIVE, user=BUSY, reason=SessionEndReason.SIGNED_OUT, at=FIRST)
@@ -360,7 +360,7 @@ def copied_url(skewed_url: str, postgres_databases: Databases) -> Iterator[str]:
 
 @contextmanager
 def counting_blocks(engine: Engine, mode: str) -> Iterator[list[int]]:
-    """Count the blocks that each statement of an engine reads, by explaining it before it runs."""
+    """Count the blocks that each statement reads, by explaining it first."""
     counted = [0]
 
     def explain(*arguments: Any) -> None:

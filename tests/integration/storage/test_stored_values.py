@@ -1,4 +1,4 @@
-"""What was stored under other rules is read, listed, changed, copied and signs its user in.
+"""Values stored under other rules are read, changed, copied and sign in.
 
 Another version of this program, or of Python's Unicode, may have stored it.
 """
@@ -61,7 +61,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def storage(engine: str, tmp_path: Path) -> AsyncIterator[Storage]:
-    """Return a storage whose schema, as that of another version, takes any values."""
+    """Return a storage whose schema takes any values, like another version's."""
     match engine:
         case "memory":
             yield InMemoryStorage()
@@ -97,7 +97,7 @@ _any_text = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 @st.composite
 def orders_that_break_rules(draw: st.DrawFn) -> Order:
-    """Any order of alice that the columns of a table can hold, valid today or not."""
+    """Any order of alice that a table can hold, valid or not."""
     currency = draw(st.sampled_from(["EUR", "BGN", "XXZ", "eur", "\U0001fae8", ""]))
     lines = st.builds(
         OrderLine,

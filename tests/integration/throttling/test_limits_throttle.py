@@ -1,4 +1,4 @@
-"""Failed sign-ins counted in a real Valkey, and without it when it is gone."""
+"""Failed sign-ins counted in a real Valkey, and without it."""
 
 import asyncio
 import logging
@@ -304,7 +304,7 @@ ANSWERS = {
 
 @asynccontextmanager
 async def answering(answer: bytes, *, seconds: float = 0) -> AsyncIterator[int]:
-    """Listen on a port, and answer everything with the same bytes after a while."""
+    """Listen on a port, and answer everything with the same late bytes."""
 
     talks: list[asyncio.Task[object] | None] = []
 

@@ -86,7 +86,7 @@ async def test_proxy_of_a_setting_is_used(proxy: Proxy) -> None:
 async def test_keys_of_this_computer_come_by_no_proxy(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """Else the owner of the proxy chooses the keys, because plain http hides nothing from it."""
+    """Through plain http, the owner of the proxy could choose the keys."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.url)
     url = issuer.url.replace("127.0.0.1", host)
@@ -98,7 +98,7 @@ async def test_keys_of_this_computer_come_by_no_proxy(
 async def test_proxy_of_the_environment_is_used_by_a_setting_alone(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An address that reaches this computer and is not one of its loopback addresses."""
+    """The address reaches this computer and is no loopback address."""
     host = "0.0.0.0"  # noqa: S104
     url = issuer.url.replace("127.0.0.1", host)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

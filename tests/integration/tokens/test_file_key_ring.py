@@ -1,4 +1,4 @@
-"""The file of signing keys: created once, replaced as a whole, followed by every process."""
+"""The file of signing keys: created once, replaced whole, followed everywhere."""
 
 import json
 import logging

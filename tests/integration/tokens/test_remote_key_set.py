@@ -381,7 +381,7 @@ async def test_pending_fetch_ends_when_the_set_is_closed(
 
 
 def certificate_in(folder: Path) -> Path:
-    """Write a certificate of this computer's own, and its key, to a file."""
+    """Write a self-signed certificate of localhost and its key to a file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an issuer on loopback")])
     now = datetime.now(UTC)

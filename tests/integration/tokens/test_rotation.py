@@ -1,4 +1,4 @@
-"""A rotation as it happens: a real server, the command beside it, and clients that never notice."""
+"""Rotate keys beside a real server, unnoticed by its clients."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def server(tmp_path: Path, start: Start) -> Server:
 
 
 def keys(folder: Path, *arguments: str) -> str:
-    """Run a command that must succeed, and return the key that it names first."""
+    """Run a command that must succeed; return the key named first."""
     result = ordergate("keys", *arguments, cwd=folder, **CHEAP)
     assert result.returncode == 0, result.stderr
     return result.stdout.split()[0]
@@ -70,7 +70,7 @@ def published(server: Server) -> list[str]:
 
 
 def signs_with(server: Server, kid: str) -> bool:
-    """Say whether eight tokens in turn are signed with that key, whichever worker does it."""
+    """Return whether eight tokens in turn are signed with that key."""
     return all(read_kid(get_token(server)) == kid for _ in range(8))
 
 
@@ -100,7 +100,7 @@ def test_published_keys_verify_our_tokens_in_other_libraries(
 async def test_requests_succeed_during_a_rotation_under_load(
     server: Server, tmp_path: Path
 ) -> None:
-    """Clients sign in and read without a pause while the key changes twice beneath them."""
+    """Clients sign in and read while the key changes twice."""
     over = asyncio.Event()
     statuses: list[int] = []
     signed_by: set[str] = set()

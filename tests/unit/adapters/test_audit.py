@@ -17,7 +17,7 @@ from ordergate.entrypoints.config.settings import Settings
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """Log errors alone to a replaced standard error, and restore the log afterwards."""
+    """Log only errors to a replaced standard error; restore the log afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with redirect_stderr(io.StringIO()) as log:

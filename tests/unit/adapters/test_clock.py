@@ -1,4 +1,4 @@
-"""The computer's clock when it is set, by hands that turn the wall clock and the monotonic one."""
+"""The system clock when the wall clock is set."""
 
 import logging
 import sys

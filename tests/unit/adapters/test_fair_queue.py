@@ -4,7 +4,10 @@ from ordergate.adapters.passwords.fair_queue import FairQueue
 
 
 def filled(bound: int, *paths: str) -> FairQueue[str]:
-    """Return a queue of one item for each; a path has a letter for each level."""
+    """Return a queue of one item each.
+
+    A path has a letter for each level.
+    """
     queue: FairQueue[str] = FairQueue(bound)
     for place, path in enumerate(paths):
         queue.put(f"{path}{place}", path)

@@ -40,7 +40,10 @@ async def test_expired_counters_are_removed() -> None:
 
 
 async def test_count_takes_no_longer_with_many_counters() -> None:
-    """Compared in one run: the memory of the library looked at every counter each time."""
+    """The library's memory store scanned every counter for each attempt.
+
+    Both are compared in one run.
+    """
     throttle = LimitsThrottle(per_account=3, per_address=6, window_seconds=60)
 
     async def measure_1000_guesses(first: int) -> float:

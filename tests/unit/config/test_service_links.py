@@ -1,4 +1,4 @@
-"""Variables that Kubernetes sets for Services, made here as its kubelet makes them.
+"""Variables of Kubernetes for Services, made here as its kubelet does.
 
 https://github.com/kubernetes/kubernetes/blob/v1.31.0/pkg/kubelet/envvars/envvars.go
 """

@@ -173,7 +173,7 @@ def test_immediate_rotation_keeps_tokens_valid(published: KeyRing, clock: Settab
 def test_any_sequence_of_changes_keeps_one_signing_key_and_valid_tokens(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    """Only `early` retirement, which is not among the steps, may end a token."""
+    """Only `early` retirement, which is no scheduled step, may end a token."""
     clock = SettableClock()
     state = KeyRing().publish(make("EdDSA"), clock.now())
     signed: dict[str, datetime] = {}

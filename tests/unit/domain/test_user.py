@@ -218,7 +218,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("text", WORST.values(), ids=WORST)
 def test_largest_texts_take_little_time(text: str) -> None:
-    """The bound is relative to the time for one character at a time on this machine."""
+    """The bound is relative to this machine's time for each single character."""
     rules = PasswordRules(15, {"password"})
     unit = seconds(lambda: [unicodedata.combining(character) for character in "a" * 4096])
     entries: tuple[Callable[[str], object], ...] = (

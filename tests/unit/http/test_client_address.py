@@ -1,4 +1,4 @@
-"""The client's address is that of the socket, or the one from a trusted proxy."""
+"""The client's address is the socket's, or a trusted proxy's."""
 
 import httpx2
 import pytest

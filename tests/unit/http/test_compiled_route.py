@@ -191,7 +191,7 @@ async def assert_same(
     *headers: dict[str, str],
     body: bytes | None = None,
 ) -> None:
-    """Ask each client with each of the headers, and see the same answers to the byte."""
+    """Call each client with each header, and compare all bytes of answers."""
     reported = []
     for client in clients:
         async with client:

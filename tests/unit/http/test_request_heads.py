@@ -14,7 +14,7 @@ HOST = (b"host", b"shop.example")
 async def request_status(
     *fields: tuple[bytes, bytes], raw_path: bytes | None = b"/orders", **scope: Any
 ) -> int:
-    """Send a request through the outermost middleware to an application that answers 200."""
+    """Send a request through the outermost middleware; the application answers 200."""
     statuses = []
 
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""A mutant is collected as a class of the contract tests that must fail on it."""
+"""Collect a mutant as the contract tests that must fail on it."""
 
 from collections import defaultdict
 from collections.abc import Generator
@@ -21,7 +21,7 @@ def pytest_pycollect_makeitem(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the cases of a parametrized test that are not named, and miss none that are."""
+    """Keep only the named cases of a parametrized test; require each."""
     found: dict[Any, set[str]] = defaultdict(set)
     left_out = []
     for item in items:

@@ -96,7 +96,7 @@ class ConflictingLoader(InMemoryBulkLoader):
 
 
 class MutantStorage(WholeStorageContract):
-    """A storage with a mutant in the place of one of its parts, or a mutant as a whole."""
+    """A storage with a mutated part, or a mutated storage."""
 
     mutant: ClassVar[Any] = InMemoryStorage
 
@@ -114,7 +114,7 @@ class MutantStorage(WholeStorageContract):
         return self.build()
 
     def another(self, storage: Storage) -> Storage:
-        """Return a second object that shares the data and nothing else, as a process would."""
+        """Return a second object that shares only the data, as processes do."""
         assert isinstance(storage, InMemoryStorage)
         other = self.build()
         other.tables, other._secret = storage.tables, storage._secret
@@ -228,7 +228,7 @@ def contract_tests(contract: type) -> set[str]:
 
 
 def contract_for(mutant: type, caught: tuple[str, ...]) -> type:
-    """Make a test class: the mutant's contract, reduced to the tests that are to catch it."""
+    """Make a test class: the mutant's contract with the tests to fail."""
     contract = next(
         (own for port, own in CONTRACTS.items() if port in mutant.__mro__), MutantStorage
     )

@@ -145,7 +145,7 @@ class LeavesOutOrdersPlacedAtSince(_Pages):
 
 @caught_by("test_page_is_full_while_there_are_more_orders")
 class FiltersAfterTheLimit(_Pages):
-    """A page of one status is empty where the newest orders have another."""
+    """A page of one status is empty if the newest orders differ."""
 
     async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         page = await super().list_owned(replace(query, status=None), owner=owner)
@@ -322,7 +322,7 @@ class TakesAChangedOrderForAnother(_Adding):
 
 @caught_by("test_id_is_taken_when_the_owner_has_used_it")
 class TakesAnyOrderOfTheIdForTheSame(_Adding):
-    """`INSERT ... ON CONFLICT DO EMPTY_BODY`, and the order that is there is returned."""
+    """`INSERT ... ON CONFLICT DO NOTHING`, and the stored order is returned."""
 
     def _is_same(self, there: Order, order: Order) -> bool:
         return True

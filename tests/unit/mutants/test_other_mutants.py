@@ -98,7 +98,7 @@ class CountsOnlyWhatIsOver(CountingThrottle):
 
 @caught_by("test_familiar_address_is_blocked_by_the_accounts_own_failures_there")
 class NeverShutsAFamiliarAddress(CountingThrottle):
-    """A user who has signed in from an address may guess there without end."""
+    """A user may guess without limit at a familiar address."""
 
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
@@ -313,7 +313,7 @@ class LetsUntilExtendAToken(TableTokenIssuer):
 
 @caught_by("test_token_does_not_exceed_until_by_a_fraction_of_a_second")
 class RoundsUntilUp(TableTokenIssuer):
-    """A token has whole seconds, and the last of them is not over at `until`."""
+    """A token has whole seconds, and its last one outlives `until`."""
 
     def issue(self, caller: Caller, *, until: datetime | None = None) -> AccessToken:
         if until is not None:

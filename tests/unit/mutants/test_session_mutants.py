@@ -304,7 +304,7 @@ class RotatesAnExpiredToken(_Rotating):
 
 @caught_by("test_rotation_is_replayed_when_the_token_has_expired_since_its_use")
 class RefusesToRepeatAnExpiredToken(_Rotating):
-    """A token that was used in its last second cannot be repeated in the grace time."""
+    """A token used in its last second cannot be repeated afterwards."""
 
     def _is_active(self, session: Session, stored: StoredToken, at: datetime) -> bool:
         in_grace = stored.used_at and at - stored.used_at < timedelta(seconds=10)
@@ -353,7 +353,7 @@ class KeepsOneSuccessorPerSession(InMemorySessionRepository):
 
 @caught_by("test_reuse_is_detected_at_any_later_time")
 class RemovesUsedTokens(InMemorySessionRepository):
-    """Only the latest two tokens of a session are kept, so an old copy is merely unknown."""
+    """Only a session's latest two tokens are kept; older ones are unknown."""
 
     async def rotate(self, exchange: TokenExchange) -> Rotation:
         rotation = await super().rotate(exchange)
@@ -459,7 +459,7 @@ class LetsASessionLiveAtItsLastMoment(InMemorySessionRepository):
 
 @caught_by("test_change_by_another_process_is_visible")
 class CachesLiveSessions(InMemorySessionRepository):
-    """Another process ends the session, and this one accepts it until it expires."""
+    """Another process ends the session, and this one accepts it until expiry."""
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)
@@ -658,7 +658,7 @@ class ForgetsByExpiryAlone(InMemorySessionRepository):
 
 @caught_by("test_purge_ended_keeps_a_session_until_it_is_over")
 class ForgetsSessionsThatCannotBeRenewed(InMemorySessionRepository):
-    """Access tokens of the session may still be in use, and its address becomes unfamiliar."""
+    """Access tokens may still be in use, and the address becomes unfamiliar."""
 
     async def purge_ended(self, *, over_by: datetime, limit: int) -> Forgotten:
         tables = self._tables

@@ -142,7 +142,7 @@ class ReadsByOffset(_Placed):
 
 @caught_by("test_longest_records_have_cursors")
 class WritesLongPlaces(_Placed):
-    """A place in hexadecimal digits is twice as long, and more in UTF-8."""
+    """A place in hexadecimal digits is twice as long, more in UTF-8."""
 
     def _place(self, number: int, record: Record) -> str:
         match record:
@@ -162,7 +162,7 @@ class ReadsOrdersByTheirOwner(_Placed):
 
 @caught_by("test_archive_reads_records_of_what_use_cases_stored")
 class LeavesOutUsedTokens(InMemoryArchive):
-    """Only what is still of use is copied, so reuse is not seen after a copy."""
+    """Only usable tokens are copied, so reuse is undetected after a copy."""
 
     async def read(self, kind: type[R], *, after: str = "", limit: int) -> tuple[Sequence[R], str]:
         records, place = await super().read(kind, after=after, limit=limit)

@@ -55,7 +55,7 @@ class KeepsASequenceThatALoadDoesNotAdvance(InMemoryUserRepository):
 
 @caught_by("test_new_account_replaces_no_loaded_one_when_ids_have_gaps")
 class ContinuesFromTheAccountStoredLast(InMemoryUserRepository):
-    """The last account in the order of storing does not have the largest id."""
+    """The last stored account does not have the largest id."""
 
     def _free_id(self) -> UserId:
         tables = self._tables
@@ -255,7 +255,7 @@ class ListsAccountsFromAnId(InMemoryUserRepository):
 
 @caught_by("test_every_ending_is_kept_with_its_time_and_reason")
 class RemovesSessionsWithThePassword(InMemoryUserRepository):
-    """Sessions are deleted, so `ended_since` does not return them and access tokens live on."""
+    """Sessions are deleted, so `ended_since` lacks them and access tokens remain."""
 
     async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
         ended = await super().change_password(change)
@@ -404,7 +404,7 @@ class ComparesSubjectsWithoutAccents(_Subjects):
 
 @caught_by("test_subjects_that_differ_in_the_last_character_are_different[subject]")
 class ComparesTheFirst191CharactersOfSubjects(_Subjects):
-    """The longest key of an index of MySQL, in characters of 4 bytes."""
+    """The longest key of a MySQL index, in characters of 4 bytes."""
 
     def _key(self, issuer: str, subject: str) -> tuple[str, str]:
         return issuer, subject[:191]

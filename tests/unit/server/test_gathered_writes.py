@@ -1,4 +1,4 @@
-"""Writes of one step of the event loop are sent together and in order."""
+"""Writes of one event loop step are sent together, in order."""
 
 import asyncio
 from collections.abc import Iterable

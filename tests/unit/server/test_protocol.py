@@ -29,7 +29,10 @@ def get(path: str, *fields: str) -> bytes:
 
 
 class Application:
-    """Answers with the path; `/wait…` waits for the gate, `…/read` reads the body first."""
+    """Answers with the path.
+
+    `/wait…` waits for the gate, `…/read` reads the body first.
+    """
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -73,7 +76,7 @@ class Connection:
                 await asyncio.sleep(0.001)
 
     async def read_to_end(self) -> list[str]:
-        """Return each answer: the body of one, or the status and type of a problem."""
+        """Return each answer: a body, or a problem's status and type."""
         async with asyncio.timeout(SECONDS):
             received = (await self.reader.read()).decode()
         answers = []

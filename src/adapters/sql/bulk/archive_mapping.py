@@ -74,7 +74,10 @@ class RecordMapping:
     select: Callable[[_Page], _Page] = _identity
 
     def select_page(self, cursor: str, limit: int) -> _Page:
-        """Select the rows after a cursor; an empty cursor is before the first row."""
+        """Select the rows after a cursor.
+
+        An empty cursor is before the first row.
+        """
         columns = [col(getattr(self.table, name)) for name in self.keys]
         page = select(inspect(self.table).local_table).order_by(*columns).limit(limit)
         if cursor:
@@ -82,7 +85,10 @@ class RecordMapping:
         return self.select(page)
 
     def encode_cursor(self, row: Row[*tuple[Any, ...]]) -> str:
-        """Write a row's key as netstrings, so no text in it can imitate the next."""
+        """Write a row's key as netstrings.
+
+        No text in a key can then imitate the next part.
+        """
         key: _Key = tuple(getattr(row, name) for name in self.keys)
         words = (value.hex() if isinstance(value, bytes) else str(value) for value in key)
         return "".join(f"{len(word)}:{word}" for word in words)
@@ -97,7 +103,7 @@ class RecordMapping:
 
 
 def _with_lines(page: _Page) -> _Page:
-    """Select the lines of the page's orders in the order of their keys."""
+    """Select the lines of the page's orders, sorted by their keys."""
     orders = page.subquery("page")
     order: list[ColumnElement[Any]] = [orders.c[name] for name in ORDER_NAMES]
     query = select(*order, orders.c.owner_id, *LINE)

@@ -1,4 +1,4 @@
-"""Records of the archive as rows of their tables; `rows` has the orders."""
+"""Map the records of the archive, except orders, to rows."""
 
 import uuid
 from datetime import datetime

@@ -111,7 +111,10 @@ class PostgresDatabase(Database):
 
     @asynccontextmanager
     async def _turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
-        """Wait for a turn, as long as for a connection, and hold it."""
+        """Wait for a turn, and hold it.
+
+        Waits as long as for a connection.
+        """
         try:
             if turns.locked():
                 async with asyncio.timeout(self._pool_seconds):

@@ -37,7 +37,7 @@ class AmbiguousCommitError(Exception):
 
 
 class SilentConnectionError(Exception):
-    """A connection of the pool has not answered in time, before any COMMIT was sent on it."""
+    """A pooled connection timed out before a COMMIT was sent on it."""
 
 
 def unwrap_cause(error: Exception) -> Exception:

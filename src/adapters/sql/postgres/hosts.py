@@ -12,7 +12,7 @@ CONNECT_SECONDS = 3.0
 
 
 class Hosts:
-    """Connects to the first usable host; an unusable one moves to the end.
+    """Connects to the first usable host; moves unusable ones to the end.
 
     The driver would share one time limit among all hosts, which the first could use up.
     """

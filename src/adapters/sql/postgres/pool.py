@@ -26,7 +26,7 @@ class _Adapted(Protocol):
 
 
 class ConnectionLimits:
-    """Replaces a connection that is closed, too old or was idle too long.
+    """Replaces a connection that is closed, too old or long idle.
 
     It compares times on checkout and sends nothing, so a checkout costs no round trip.
     """

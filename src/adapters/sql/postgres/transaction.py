@@ -19,7 +19,7 @@ from ordergate.adapters.sql.postgres.errors import (
 
 
 async def run_work(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
-    """Run work, and remove the connection from the pool if it is lost."""
+    """Run work; remove the connection from the pool if it is lost."""
     driver = _driver_connection(connection)
     try:
         return await connection.run_sync(work)

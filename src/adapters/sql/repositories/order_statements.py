@@ -81,7 +81,7 @@ def get_owned(connection: Connection, owner: UserId, order_id: OrderId) -> Order
 def find_order_or_purge_key(
     connection: Connection, key: IdempotencyKey, owner: UserId, now: datetime
 ) -> Order | None:
-    """Return the order of an unexpired key; delete an expired key and return `None`."""
+    """Return the order of an unexpired key; delete an expired key."""
     this = {"owner": owner, "key": key.value}
     stored = connection.execute(_FIND_KEY, this).one_or_none()
     if stored is None:

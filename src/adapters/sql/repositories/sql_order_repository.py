@@ -50,12 +50,12 @@ class SqlOrderRepository(OrderRepository):
         self._database = database
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
-        """Read the order and its lines in one SELECT with both keys in its WHERE."""
+        """Read the order and its lines in one SELECT by both keys."""
         rows = await self._database.rows(OWNED, {"owner": owner, "order_id": order_id})
         return row_to_order(owner, list(rows)) if rows else None
 
     async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
-        """Read a range of the owner's index, and the lines of its orders."""
+        """Read a range of the owner's index, and the orders' lines."""
         before = query.before or _NEWEST
         values: dict[str, Any] = {
             "owner": owner,
@@ -83,7 +83,7 @@ class SqlOrderRepository(OrderRepository):
     async def add(
         self, order: Order, *, owner: UserId, key: IdempotencyKey | None = None
     ) -> Order | None:
-        """Insert the order, its lines and its key, after locking the owner's row."""
+        """Insert the order, its lines and its key, under the owner's lock."""
         if order.owner != owner:
             raise ValueError("the order has another owner")
 
@@ -148,7 +148,7 @@ class SqlOrderRepository(OrderRepository):
         return await self._database.write(work)
 
     async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
-        """Select keys by the index on their time, and delete each by its key."""
+        """Select keys by the index on their time, and delete each."""
         expired = (
             select(col(IdempotencyKeyRow.owner_id), col(IdempotencyKeyRow.key))
             .where(col(IdempotencyKeyRow.expires_at) <= expired_by)

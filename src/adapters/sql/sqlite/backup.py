@@ -1,4 +1,4 @@
-"""Backup and restoration of a SQLite file by SQLite's own means and locks."""
+"""Back up and restore a SQLite file with SQLite's own locks."""
 
 import os
 import sqlite3
@@ -52,7 +52,7 @@ class SqliteFile(StorageFile):
         return not self._path.exists() or check_integrity(self._path, seconds=seconds)
 
     def backup(self, file: Path) -> Contents:
-        """Copy all pages to a hidden file, and publish it after a check."""
+        """Copy all pages to a hidden file, check it and publish it."""
         with file_errors(self._path):
             is_there = files.is_file(self._path)
         if not is_there:

@@ -49,7 +49,10 @@ def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Conte
 
 
 def table_names(connection: sqlite3.Connection) -> set[str]:
-    """Return the names of all tables and views, which SQLite compares without case."""
+    """Return the names of all tables and views.
+
+    SQLite compares them without case.
+    """
     query = "SELECT lower(name) FROM sqlite_master WHERE type IN ('table', 'view')"
     return {name for (name,) in connection.execute(query)}
 

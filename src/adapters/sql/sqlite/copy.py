@@ -64,7 +64,7 @@ def _copied(source: sqlite3.Connection, copy: Path, file: Path) -> str:
 
 
 def run_interruptibly(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
-    """Run a long job on a thread, and interrupt it on a signal.
+    """Run a long job on a thread; interrupt it on a signal.
 
     On the main thread, Python would handle the signal only after the job.
     """

@@ -1,4 +1,4 @@
-"""A SQLite database: small reads in the event loop, other jobs on threads."""
+"""A SQLite database: small reads in the event loop, others on threads."""
 
 import sqlite3
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from ordergate.application.errors import StorageUnavailable
 
 
 def check_integrity(path: Path, *, seconds: float | None) -> bool:
-    """Run PRAGMA quick_check on a thread; return whether it completed within its time.
+    """Run PRAGMA quick_check on a thread; return whether it completed in time.
 
     A SQLite before 3.41 notices an interrupt late: the check continues in the background for a
     while. In the background it runs at idle priority, or hashing, which does too, would wait for

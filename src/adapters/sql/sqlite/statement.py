@@ -10,7 +10,9 @@ from ordergate.adapters.sql.database import Rows, Values
 
 
 class SqliteStatement:
-    """Runs one SELECT or INSERT with different values; an INSERT names all columns.
+    """Runs one SELECT or INSERT with different values.
+
+    An INSERT names all columns.
 
     SQLAlchemy prepares every execution, which takes several times as long as SQLite's look-up by
     key. The conversions of values and columns are SQLAlchemy's.
@@ -34,7 +36,7 @@ class SqliteStatement:
         self._converters = [(i, each) for i, each in enumerate(converters) if each]
 
     def run(self, connection: sqlite3.Connection, *each: Values) -> Rows:
-        """Run the statement with each of the values; return the rows of a SELECT.
+        """Run the statement with each of the values; return selected rows.
 
         Raises SQLAlchemy's `IntegrityError` for a violated constraint, and `sqlite3.Error`.
         """

@@ -96,7 +96,10 @@ class WatchedFile:
             return connection, opened
 
     def close(self, connection: Connection, opened: _Opened) -> None:
-        """Close a connection; the last one of a replaced file removes its journals."""
+        """Close a connection.
+
+        Closing the last one of a replaced file removes its journals.
+        """
         with self._lock:
             now = self.identity()
             if now is not None and now != opened.file:

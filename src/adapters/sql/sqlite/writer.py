@@ -84,7 +84,7 @@ class SqliteWriter:
         self._thread.start()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run a job and return its result once it is on the disk.
+        """Run a job and return its result once it is on disk.
 
         Raises `StorageUnavailable` immediately when too many jobs wait.
         """
@@ -132,7 +132,7 @@ class _GroupCommitLoop:
         self._connection.close()
 
     def _next(self) -> _Job | None:
-        """Wait for a job; if jobs are waiting, yield the lock to others regularly."""
+        """Wait for a job; yield the lock regularly while jobs are waiting."""
         with suppress(Empty):
             job = self._take()
             if time.monotonic() - self._last_yield_at > _TURN_SECONDS:
@@ -179,7 +179,10 @@ class _GroupCommitLoop:
         return open_ended
 
     def _begin(self, first: _Job) -> Connection:
-        """Take the write lock. Raises the engine's error if another process holds it."""
+        """Take the write lock.
+
+        Raises the engine's error if another process holds it.
+        """
         while True:
             try:
                 connection = self._connect()

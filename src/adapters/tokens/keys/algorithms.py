@@ -41,7 +41,9 @@ _VERIFIERS = {
 def find_algorithms(
     kty: object, crv: object, alg: object, permitted: Iterable[str]
 ) -> frozenset[str]:
-    """Return the algorithms of a key by its `kty`, `crv` and `alg`; `alg` is `None` if missing.
+    """Return the algorithms of a key by its `kty`, `crv` and `alg`.
+
+    `alg` is `None` if it is missing.
 
     Without an `alg`, they are all that the kind of key allows. `permitted` limits them, except for
     a secret. Raises ValueError if none remains.

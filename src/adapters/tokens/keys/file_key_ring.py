@@ -57,7 +57,10 @@ class FileKeyRing(KeySource, SigningKeys):
         return self._current().signing
 
     def verifying(self, *, newest: bool = False) -> KeySet:
-        """Return every key, because another process may already sign with a published one."""
+        """Return every key.
+
+        Another process may already sign with a published one.
+        """
         return self._current(newest=newest).verifying
 
     def jwks(self) -> Jwks:
@@ -73,7 +76,7 @@ class FileKeyRing(KeySource, SigningKeys):
         return self._keep(SigningKey.new(algorithm))
 
     def import_key(self, file: Path) -> NewKey:
-        """Read a PEM file and keep its key until a change stores it."""
+        """Read a PEM file; keep its key until a change stores it."""
         try:
             return self._keep(SigningKey.from_file(file))
         except InvalidSigningKey as error:
@@ -123,7 +126,7 @@ class FileKeyRing(KeySource, SigningKeys):
         return ring.publish(self.make_key(ring.next_algorithm()), self._clock.now())
 
     def _look(self, known: _Loaded) -> _Loaded:
-        """Return the keys of the file if it is usable, else the known ones."""
+        """Return the keys of a usable file, else the known ones."""
         try:
             if self._file.mark() != known.mark:
                 known = self._load()

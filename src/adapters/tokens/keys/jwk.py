@@ -52,7 +52,9 @@ class KeySet:
         is_published: bool = False,
         permitted: Iterable[str] = PUBLIC_ALGORITHMS,
     ) -> Self:
-        """Read a JWK Set, or a single JWK. Raises `InvalidKeySet` for another document.
+        """Read a JWK Set or a single JWK.
+
+        Raises `InvalidKeySet` for another document.
 
         Unusable keys are left out one by one (RFC 7517, section 5). Keys that a token cannot
         distinguish are left out afterwards, and secrets beside public keys. In a set that

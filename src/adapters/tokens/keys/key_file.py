@@ -89,7 +89,10 @@ class KeyFile:
             return StoredKeys(ring, {record.id: key for key, record in keys})
 
     def write(self, keys: StoredKeys) -> None:
-        """Replace the whole file. Only the holder of the lock may call this."""
+        """Replace the whole file.
+
+        Only the holder of the lock may call this.
+        """
         members = [_members(record, keys.private[record.id]) for record in keys.ring.keys]
         with self._explained("written"):
             itself = self._path.resolve()  # which a link may lead to

@@ -38,7 +38,7 @@ class InvalidSigningKey(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key or a secret, with its only algorithm and its id.
+    """A private key or secret with its only algorithm and its id.
 
     The id of a key pair is its RFC 7638 thumbprint, that of a secret is `SECRET_KID`.
     """

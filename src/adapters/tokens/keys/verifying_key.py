@@ -38,7 +38,7 @@ _CURVES = {"P-256": (SECP256R1, 32), "P-384": (SECP384R1, 48), "P-521": (SECP521
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key or a secret, with the algorithms that it may verify and an optional id."""
+    """A public key or secret with its algorithms and an optional id."""
 
     kid: str | None
     algorithms: frozenset[str]

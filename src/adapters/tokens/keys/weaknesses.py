@@ -61,13 +61,16 @@ def ed448_weakness(key: Ed448PublicKey) -> str | None:
 
 @cache
 def _small_primes() -> int:
-    """Multiply the primes that NIST SP 800-89, section 5.3.3, wants no modulus divided by."""
+    """Multiply the primes that may not divide a modulus (NIST SP 800-89).
+
+    Section 5.3.3 has the bound.
+    """
     return math.prod(n for n in range(2, 752) if all(n % d for d in range(2, math.isqrt(n) + 1)))
 
 
 @cache
 def _powers_of_65537() -> dict[int, frozenset[int]]:
-    """Map each odd prime to 167 to the residues that 65537 generates modulo it.
+    """Map each odd prime to 167 to the powers of 65537.
 
     The primes that the flawed library made are powers of 65537 modulo every small prime, so their
     products are as well; a random modulus is with a chance of about 2^-28 (Nemec et al., The Return

@@ -61,7 +61,7 @@ class RemoteKeySet:
         self._due = self._unknown_due = self._fetched_at = -float("inf")
 
     async def keys(self, kid: str | None) -> KeySet:
-        """Return the set, after a fetch if `kid` is missing and a fetch is allowed.
+        """Return the set; fetch it first for an unknown `kid`, if allowed.
 
         Raises `IssuerKeysUnavailable` without any set, and for an unknown `kid` while the issuer is
         unreachable, because it may have that key by now.
@@ -135,7 +135,7 @@ class RemoteKeySet:
         return KeySet.from_jwks(document, is_published=True, permitted=self._permitted)
 
     def _warn_of_refused_keys(self, keys: KeySet) -> None:
-        """Log the keys that are left out, after the first fetch and after each change."""
+        """Log the unusable keys, after the first fetch and each change."""
         before = self._keys.refused if self._keys else ()
         if keys.refused and keys.refused != before:
             reasons = list(keys.refused[:MAX_KEYS])

@@ -20,7 +20,10 @@ def backup(
         Path, typer.Argument(parser=file_path, metavar="FILE", help="The file to write; a new one.")
     ],
 ) -> None:
-    """Write all data into a new file and check it. Servers may run."""
+    """Write all data into a new file and check it.
+
+    Servers may run.
+    """
     contents = storage_file(load_container()).backup(file)
     typer.echo(f"Wrote {_described(contents)} to {file}; it is sound.")
 

@@ -98,7 +98,10 @@ def rotate_keys(
         bool, typer.Option("--now", help="Let a new key sign immediately; tokens stay valid.")
     ] = False,
 ) -> None:
-    """Apply every due change and print when the next is due; for cron."""
+    """Apply every due change and print when the next is due.
+
+    Made for cron.
+    """
     rotation = require_token_issuer().rotate_signing_keys()(early=now)
     _print(rotation.changed)
     done = "" if rotation.changed else "Nothing is due. "

@@ -131,7 +131,10 @@ def _with_owner(
     owner_id: int | None,
     work: Callable[[UserId | None], Awaitable[T]],
 ) -> T:
-    """Run a job on an order, and explain which owner is missing. Raises `Failure`."""
+    """Run a job on an order; name a missing owner.
+
+    Raises `Failure`.
+    """
 
     async def run() -> T:
         whose = await _find_owner(container, owner, owner_id)
@@ -156,7 +159,10 @@ def _with_owner(
 async def _find_owner(
     container: Container, owner: str | None, owner_id: int | None
 ) -> UserId | None:
-    """Return the id of an owner; an account with an id alone may be closed or external."""
+    """Return the id of an owner.
+
+    An account that has only an id may be closed or external.
+    """
     if owner is not None:
         return (await find_user(container, owner, None)).id
     return None if owner_id is None else UserId(owner_id)

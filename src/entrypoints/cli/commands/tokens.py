@@ -61,7 +61,10 @@ async def _explain(token: str) -> Sequence[TokenCheck]:
 
 
 def _require_keys(settings: Settings) -> None:
-    """Refuse to explain own tokens before the first key exists, instead of making it."""
+    """Refuse to explain own tokens before the first key exists.
+
+    The command does not make a key.
+    """
     configured = settings.signing_secret or settings.signing_key_file
     if settings.issues_tokens and not configured and not settings.signing_keys_file.exists():
         raise Failure(

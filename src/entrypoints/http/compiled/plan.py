@@ -101,7 +101,7 @@ class Plan:
                 values[place] = await call.function(*call.arguments(values))
 
     def _add(self, dependant: Dependant) -> int:
-        """Add a dependency after its own dependencies; return the index of its value."""
+        """Add a dependency after its own; return the index of its value."""
         function = dependant.call
         if function is None or any(getattr(dependant, part) for part in _NOT_SIMPLE):
             raise UnsupportedRoute
@@ -140,7 +140,7 @@ class Plan:
 
 
 class _Param:
-    """A single-valued parameter in a header or in an attribute of the request."""
+    """A single-valued parameter in a header or a request attribute."""
 
     __slots__ = ("_default", "_field", "_loc", "_name", "_where")
 

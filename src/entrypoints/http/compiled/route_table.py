@@ -22,7 +22,7 @@ _TESTED_FASTAPI = "0.165."
 
 
 def compile_routes(app: FastAPI, *, max_body_size: int) -> None:
-    """Answer the routes that an application has now from a table of compiled routes.
+    """Serve an application's present routes from a table of compiled routes.
 
     Call it after the routers are included and before the middlewares that surround every request
     are added. FastAPI answers the other requests: those of routes that are not compiled or that are
@@ -76,7 +76,7 @@ class RouteTable:
             self._fixed.setdefault((method, compiled.path), compiled)
 
     def _earlier(self, fixed: CompiledRoute) -> Iterator[bool]:
-        """Yield for each earlier route with parameters whether it matches a static path."""
+        """Yield whether each earlier route with parameters matches a static path."""
         for method in fixed.methods:
             scope = {"type": "http", "method": method, "path": fixed.path, "headers": []}
             for route, _ in self._others:
@@ -95,7 +95,7 @@ class RouteTable:
             await self.app(scope, receive, send)
 
     def _find(self, scope: Scope) -> CompiledRoute | None:
-        """Return the compiled route of a request, and describe the match in its scope."""
+        """Return a request's compiled route; describe the match in its scope."""
         if self._of.routes[: len(self._routes)] != self._routes:  # one was added before them
             return None
         path = get_route_path(scope) if scope.get("root_path") else scope["path"]

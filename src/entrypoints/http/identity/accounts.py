@@ -162,5 +162,8 @@ async def close_account(
     request: Request,
     origin: RequestOrigin,
 ) -> None:
-    """End your sessions and erase your name and password. Your orders stay, without your name."""
+    """End your sessions, and erase your name and password.
+
+    Your orders stay, without your name.
+    """
     await get_services(request).close_account()(confirmation.password, caller=user, origin=origin)

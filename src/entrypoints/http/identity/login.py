@@ -62,7 +62,10 @@ class Tokens(BaseModel):
 
 
 class Revoked(BaseModel):
-    """An empty object. RFC 7009 (section 2.2) has clients ignore it; some require JSON."""
+    """An empty object.
+
+    RFC 7009 (section 2.2) has clients ignore it; some require JSON.
+    """
 
     model_config = with_example()
 
@@ -87,7 +90,10 @@ class RefreshGrant:
 
 
 async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
-    """Read the form. Raises `ProblemError` with an error of RFC 6749, section 5.2."""
+    """Read the form.
+
+    Raises `ProblemError` with an error of RFC 6749, section 5.2.
+    """
     form = await read_form(request)
     match form.get("grant_type") or "password":
         case "password":
@@ -134,7 +140,7 @@ async def login(
     origin: RequestOrigin,
     response: Response,
 ) -> Tokens:
-    """Exchange a user name and a password, or a refresh token, for tokens."""
+    """Exchange a name and a password, or a refresh token, for tokens."""
     if isinstance(grant, PasswordGrant):
         given = await get_services(request).authenticate_user()(
             grant.username,
@@ -174,7 +180,10 @@ async def login(
     openapi_extra=document_form(RevokeForm),
 )
 async def revoke(request: Request, origin: RequestOrigin, response: Response) -> Revoked:
-    """End the session of a token. An unknown token gets the same answer."""
+    """End the session of a token.
+
+    An unknown token gets the same answer.
+    """
     form = await read_form(request)
     client_id = read_client_id(request, form)
     if not form.get("token"):

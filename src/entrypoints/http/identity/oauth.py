@@ -96,7 +96,9 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def _field(encoded: bytes) -> tuple[str, str]:
-    """Read a name and a value, which is empty if there is no `=`.
+    """Read a name and a value.
+
+    The value is empty if there is no `=`.
 
     urllib's reader takes up to 20 times as long. Invalid UTF-8 raises `ValueError`: the Standard's
     replacement characters would make different passwords equal.

@@ -1,4 +1,4 @@
-"""The client address: the connection's peer, or that of a trusted proxy's header.
+"""The client address: the connection's peer, or a trusted header's.
 
 Importing this module keeps uvicorn from reading `X-Forwarded-For` and `X-Forwarded-Proto` first.
 Without `--no-proxy-headers`, uvicorn wraps every application that it loads, and accepts these

@@ -85,7 +85,7 @@ def install_openapi(app: FastAPI, settings: Settings, scopes: Mapping[str, str])
 
 
 def install_security(app: FastAPI, settings: Settings, scopes: Mapping[str, str]) -> None:
-    """Complete the document of a mounted application, if it has routes for callers."""
+    """Complete a mounted application's document if it has routes for callers."""
 
     def complete(document: dict[str, Any]) -> None:
         schemes = document.get("components", {}).get("securitySchemes", {})
@@ -140,7 +140,7 @@ def _drop_unused_schemas(document: dict[str, Any]) -> None:
 
 
 def _add_problem_schemas(document: dict[str, Any]) -> None:
-    """Add the schemas of problems, under names that no schema of the adopter has."""
+    """Add the schemas of problems, avoiding names of the adopter's schemas."""
     schemas = document["components"]["schemas"]
     problem = ProblemDetails.model_json_schema(
         by_alias=True, ref_template="#/components/schemas/{model}"
@@ -193,7 +193,10 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
 
 
 def _drop_own_422(responses: dict[str, Any]) -> None:
-    """Remove FastAPI's own description of wrong parameters, which are answered as a problem."""
+    """Remove FastAPI's description of wrong parameters.
+
+    They are answered as a problem.
+    """
     content = responses.get("422", {}).get("content", {})
     if content.get("application/json") == {"schema": {"$ref": _VALIDATION_ERROR}}:
         del content["application/json"]

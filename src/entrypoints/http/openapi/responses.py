@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that routes declare: answers, problems and headers."""
+"""Parts of the OpenAPI document for routes: answers, problems and headers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +28,15 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def with_example(**values: JsonValue) -> ConfigDict:
-    """Give a model an example, which clients show for each body of this model."""
+    """Give a model an example.
+
+    Clients show it for each body of this model.
+    """
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 def problems(*answers: type[ApplicationError] | Problem) -> Responses:
-    """Document problems, and the problems of errors. Each is an example of its answer."""
+    """Document problems and errors; each is an example of its answer."""
     responses: Responses = {}
     for answer in answers:
         problem = answer if isinstance(answer, Problem) else PROBLEMS[answer]
@@ -94,7 +97,7 @@ def merge_responses(responses: Responses, added: Responses) -> None:
 
 
 def _add_example(examples: dict[str, Any], name: str, example: object) -> None:
-    """Add an example under its name, or under that name and a number."""
+    """Add an example under its name, with a number if taken."""
     number = 1
     key = name
     while key in examples:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 
 def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
-    """Return the document with the root path of a request as its first server.
+    """Return the document with a request's root path as first server.
 
     The address of the sign-in is there too, unless the issuer, which is the public address of the
     service, ends with this path.

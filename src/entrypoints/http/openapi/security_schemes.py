@@ -34,7 +34,7 @@ def list_required_scopes(operation: dict[str, Any]) -> list[str]:
 def describe_security(
     document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]
 ) -> None:
-    """Offer two schemes to every protected operation: sign in, or send an own token.
+    """Offer two schemes to protected operations: sign in, or own token.
 
     With another issuer, the second is the only one. The schemes of an adopter keep their names.
     """
@@ -64,7 +64,10 @@ def describe_security(
 
 
 def _merge_optional(requirements: Requirements) -> Requirements:
-    """Replace the optional scheme by a token or nothing, unless the operation requires a token."""
+    """Replace the optional scheme, unless an operation requires a token.
+
+    It becomes a token or nothing.
+    """
     required = [each for each in requirements if OPTIONAL not in each]
     if len(required) == len(requirements):
         return required

@@ -47,7 +47,10 @@ def show_examples(document: dict[str, Any]) -> None:
 
 
 def _find_example(schema: object, schemas: dict[str, Any]) -> object:
-    """Return the first example of a schema; that of a list has one item."""
+    """Return the first example of a schema.
+
+    The example of a list has one item.
+    """
     if not isinstance(schema, dict):
         return None
     if examples := schema.get("examples") or _resolve(schema, schemas).get("examples"):

@@ -44,7 +44,7 @@ class OrderFilters:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """Writes and reads cursors under a key that all hosts of a storage share.
+    """Writes and reads cursors under a key that all hosts share.
 
     A cursor is base64url of a position and of the HMAC-SHA-256, cut to 16 bytes, of the position
     and the list. Only the key can make a cursor or use it for another list.
@@ -58,7 +58,10 @@ class Cursors:
         return base64.urlsafe_b64encode(packed + self._seal(packed, of)).decode()
 
     def decode(self, cursor: str, of: OrderFilters) -> Position:
-        """Open a cursor of a list. Raises a problem 422 for other text."""
+        """Open a cursor of a list.
+
+        Raises a problem 422 for other text.
+        """
         sealed = base64.urlsafe_b64decode(cursor) if _TEXT.fullmatch(cursor) else b""
         packed, seal = sealed[: _POSITION.size], sealed[_POSITION.size :]
         if not hmac.compare_digest(seal, self._seal(packed, of)):

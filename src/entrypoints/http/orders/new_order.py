@@ -1,4 +1,4 @@
-"""The body of a new order, and its conversion to lines of the domain."""
+"""The body of a new order, and its conversion to order lines."""
 
 import re
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The parameters of the routes of orders, in the path and the query."""
+"""The parameters of order routes, in the path and the query."""
 
 import re
 from contextlib import suppress
@@ -29,7 +29,10 @@ _TIME = re.compile(
 
 
 def _order_id(text: str) -> int:
-    """Accept an id in plain digits: no sign, space, leading zero or fraction."""
+    """Accept an id in plain digits.
+
+    It has no sign, space, leading zero or fraction.
+    """
     if not _DECIMAL.fullmatch(text) or int(text) > MAX_ID:
         raise PydanticCustomError("order_id", ID_RULE)
     return int(text)

@@ -147,7 +147,10 @@ async def _read_order(
 async def place_order(
     new: NewOrder, user: OrderWriter, key: Key, request: Request, response: Response
 ) -> Order:
-    """Place an order. A repeat with the same key gets the first answer again."""
+    """Place an order.
+
+    A repeat with the same key gets the first answer again.
+    """
     order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
     response.headers.update({"Location": f"orders/{order.id}", **_cache_headers(order)})
     return Order.from_domain(order)
@@ -180,7 +183,10 @@ async def list_orders(
         Query(description="The `cursor` of the previous page, with the same filters."),
     ] = None,
 ) -> OrderPage:
-    """Return a page of your orders, newest first. `next_cursor` and `Link` name the next page."""
+    """Return a page of your orders, newest first.
+
+    `next_cursor` and `Link` name the next page.
+    """
     before = Position(filters.placed_before, 0) if filters.placed_before else None
     if cursor is not None:
         before = cursors.decode(cursor, filters)
@@ -222,7 +228,10 @@ async def cancel_order(
     request: Request,
     response: Response,
 ) -> Order:
-    """Cancel one of your orders that is placed or paid. `If-Match` names the seen version."""
+    """Cancel one of your orders that is placed or paid.
+
+    `If-Match` names the seen version.
+    """
     order = await get_services(request).cancel_order()(
         OrderId(id), owner=user.id, check_version=read_preconditions(request).check_change
     )

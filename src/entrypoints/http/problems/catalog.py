@@ -117,7 +117,7 @@ def insufficient_scope(scopes: Sequence[str]) -> Problem:
 
 
 def invalid_scope(available: Iterable[str]) -> Problem:
-    """Make the problem of a scope that is not one of the available ones."""
+    """Make the problem of a scope that is not available."""
     return oauth_problem(
         400,
         "invalid_scope",

@@ -68,7 +68,10 @@ class ErrorHandlers:
         app.exception_handlers[Exception] = self.answer_unexpected
 
     def install_mounted(self, app: Starlette) -> None:
-        """Handle the errors of Ordergate in a mounted application, which keeps its own handlers."""
+        """Handle Ordergate's errors in a mounted application.
+
+        It keeps its own handlers.
+        """
         handler: Any = self.answer
         for kind in _OWN_ERRORS:
             app.exception_handlers.setdefault(kind, handler)

@@ -55,7 +55,7 @@ def to_problem(error: Exception) -> Problem:
 
 
 def _describe_status(error: StarletteHTTPException) -> Problem:
-    """Return the problem of a status, which a route has raised as FastAPI's exception."""
+    """Return the problem of a status from FastAPI's exception."""
     status, headers = error.status_code, dict(error.headers or {})
     if not isinstance(error, HTTPException):
         return problem_for_status(status, headers, error.detail)
@@ -121,6 +121,6 @@ def _invalid_parameters(error: ValidationException) -> Problem:
 
 
 def _describe_flaw(flaw: dict[str, Any]) -> str:
-    """Describe a mistake; pydantic's own message describes a type that has no words here."""
+    """Describe a mistake; use pydantic's message for other types."""
     words = _WORDS.get(str(flaw.get("type")))
     return str(flaw["msg"]) if words is None else words.format(**flaw.get("ctx", {}))

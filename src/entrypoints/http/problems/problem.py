@@ -69,7 +69,7 @@ class Problem:
 
 
 class ProblemError(HTTPException):
-    """An error that only the HTTP side knows: of headers, forms or OAuth2 requests.
+    """An error of HTTP alone: of headers, forms or OAuth2 requests.
 
     An application without a handler for it, such as a mounted one, answers the status, the headers
     and the detail.

@@ -13,7 +13,7 @@ _DENIAL = "websocket.http.response"
 
 
 async def refuse_socket(socket: WebSocket, response: Response) -> None:
-    """Answer a handshake with a response, or close the WebSocket with a code for it.
+    """Answer a handshake with a response, or close the WebSocket.
 
     A server without the extension answers the handshake with 403. After the handshake, the code is
     1011 for an error of the service, and 1008 for one of the client (RFC 6455, section 7.4.1).

@@ -60,7 +60,10 @@ class EntityTags:
 
     @classmethod
     def read(cls, name: str, values: list[str]) -> Self:
-        """Read all fields of a name as one list. Raises a problem 400 if malformed."""
+        """Read all fields of a name as one list.
+
+        Raises a problem 400 if malformed.
+        """
         text = ", ".join(values).strip(" \t")
         if text != _ANY and not (
             len(text) <= _MAX_CHARACTERS and '"' in text and _LIST.fullmatch(text)
@@ -102,7 +105,7 @@ class EntityTags:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """The conditions of one request, in the order of RFC 9110, section 13.2.2.
+    """The conditions of one request, in their order (RFC 9110, section 13.2.2).
 
     A route evaluates them after its other checks (13.2.1): a missing order is 404. A header that
     was not sent is `None`.

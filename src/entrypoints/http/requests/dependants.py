@@ -13,5 +13,5 @@ def walk_dependants(dependant: Dependant) -> Iterator[Dependant]:
 
 
 def list_scopes(dependant: Dependant) -> list[str]:
-    """Return the scopes that a dependency needs, with those of the routes around it."""
+    """Return the scopes of a dependency and of the routes around it."""
     return [*(dependant.parent_oauth_scopes or []), *(dependant.own_oauth_scopes or [])]

@@ -19,7 +19,7 @@ def is_encoded(request: HTTPConnection) -> bool:
 
 
 def query_parameters(request: HTTPConnection) -> list[tuple[str, str]]:
-    """Return the names and values of a query in their order, like Starlette."""
+    """Return a query's names and values in order, like Starlette."""
     found: list[tuple[str, str]] | None = request.scope.get(_QUERY)
     if found is None:
         query = request.scope["query_string"].decode("latin-1")

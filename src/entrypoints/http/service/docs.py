@@ -1,4 +1,4 @@
-"""`GET /docs`: Swagger UI on the OpenAPI document, from files served here, with no other host."""
+"""`GET /docs`: Swagger UI from files served here, without other hosts."""
 
 from http import HTTPStatus
 from importlib.resources import files
@@ -59,7 +59,7 @@ fetch("openapi.json")
 
 
 def lead_to_page(not_found: ASGIApp) -> ASGIApp:
-    """Redirect the bare address to the page, if no route of the adopter answers it."""
+    """Redirect the bare address to the page, unless an adopter answers it."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -77,13 +77,16 @@ async def docs() -> HTMLResponse:
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """Return the script that starts the page; inline it would need a laxer policy."""
+    """Return the page's script.
+
+    An inline script would need a laxer policy.
+    """
     return Response(_START, media_type="text/javascript")
 
 
 @router.get("/docs/{asset}")
 async def asset(asset: str, request: Request) -> Response:
-    """Return a file of Swagger UI, or 304 when the browser has it."""
+    """Return a file of Swagger UI, or 304 for a known one."""
     if asset not in _FILES:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     response = await _ASSETS.get_response(asset, request.scope)

@@ -27,7 +27,10 @@ class Health(BaseModel):
     response_description="The process runs.",
 )
 async def livez() -> Health:
-    """Use no other part of the service. If this fails, restart the process."""
+    """Use no other part of the service.
+
+    If this fails, restart the process.
+    """
     return Health(status="ok")
 
 

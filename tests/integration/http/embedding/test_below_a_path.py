@@ -1,4 +1,4 @@
-"""The service below a path: behind a proxy that removes a prefix, with a root path, and mounted."""
+"""The service behind a proxy's prefix, with a root path, and mounted."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -30,14 +30,17 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 async def follow(
     client: httpx2.AsyncClient, answer: httpx2.Response, reference: str, **options: Any
 ) -> httpx2.Response:
-    """Read what a reference in an answer leads to, as a browser resolves it."""
+    """Read the target of an answer's reference, as a browser resolves it."""
     found = await client.get(str(answer.url.join(reference)), **options)
     assert found.status_code == 200, (answer.url, reference, found.text)
     return found
 
 
 async def check_references(client: httpx2.AsyncClient) -> None:
-    """Follow every reference that answers have. The base URL of the client ends with the path."""
+    """Follow every reference in answers.
+
+    The base URL of the client ends with the path.
+    """
     user = await sign_in(client)
     placed = await client.post("orders", json=TEA, headers=user)
     order = await follow(client, placed, placed.headers["location"], headers=user)

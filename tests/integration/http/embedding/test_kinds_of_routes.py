@@ -21,7 +21,7 @@ EVENTS: list[str] = []
 
 @dataclass
 class Page:
-    """A dependency that is a class, with the caller as its own dependency."""
+    """A dependency that is a class and depends on the caller."""
 
     user: CurrentUser
     size: int = 10

@@ -30,7 +30,7 @@ METHODS = ("get", "put", "post", "delete", "patch")
 
 
 def list_protected(app: FastAPI) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield the method and the path of each own operation that needs a caller."""
+    """Yield the method and path of each own operation with a caller."""
     for path, operations in app.openapi()["paths"].items():
         for method, operation in operations.items():
             if method in METHODS and operation.get("security"):

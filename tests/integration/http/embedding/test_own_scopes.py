@@ -1,4 +1,4 @@
-"""Scopes that an adopter declares, and the claims of the caller, on the adopter's routes."""
+"""An adopter's scopes, and the caller's claims, on the adopter's routes."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The lifespan, the startup handlers, the middleware and the log of an adopter."""
+"""The lifespan, startup handlers, middleware and log of an adopter."""
 
 import logging
 import warnings
@@ -234,7 +234,7 @@ def test_operation_ids_of_own_routers_are_those_of_fastapi() -> None:
 
 @contextmanager
 def root_logger(*handlers: logging.Handler) -> Iterator[logging.Logger]:
-    """Replace the handlers of the root logger for a time, and restore those of Ordergate."""
+    """Replace the root logger's handlers temporarily, and restore Ordergate's."""
     root, own = logging.getLogger(), logging.getLogger("ordergate")
     before = root.handlers[:], root.level, own.handlers[:], own.level
     root.handlers[:], own.handlers[:] = handlers, []

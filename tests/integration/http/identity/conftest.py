@@ -10,7 +10,7 @@ from tests.support.identity_client import application, open_account
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    """Return a client of an application with immediate revocation and the user alice."""
+    """Return a client with the user alice and immediate revocation."""
     async with application(revocation="at-once") as client:
         await open_account(client)
         yield client

@@ -23,7 +23,7 @@ from tests.support.server import Server, Start
 async def test_revocation_takes_effect_within_the_bound_in_every_worker(
     tmp_path: Path, start: Start
 ) -> None:
-    """By two hosts, that is two servers on one storage, one of which has two workers."""
+    """Two servers on one storage are two hosts; one has two workers."""
     bound = 2
     here = serving(tmp_path, start, REVOCATION=bound)
     there = start("serve", "--workers", 2, cwd=tmp_path, **CHEAP, REVOCATION=bound)

@@ -1,4 +1,4 @@
-"""Lists of orders, page by page: in process on memory, and through a real server on SQLite."""
+"""Lists of orders by pages, in process and through a real server."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def alices_orders(number: int) -> list[Order]:
 
 @pytest.fixture
 async def shop() -> AsyncIterator[httpx2.AsyncClient]:
-    """Return a client of an application where alice has 60 orders and bob has two."""
+    """Return a client where alice has 60 orders and bob has two."""
     async with await application(alices_orders(60)) as client:
         yield client
 

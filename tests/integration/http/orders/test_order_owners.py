@@ -21,7 +21,7 @@ ORDER = {
 
 
 def operations() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Return what takes the id of an order: name, method, path and all of it."""
+    """Return each operation with an order id: name, method, path and itself."""
     container = Container(settings=Settings(signing_secret="a secret of thirty-two bytes or more"))
     for path, methods in create_app(container).openapi()["paths"].items():
         for method, operation in methods.items():
@@ -36,7 +36,7 @@ OPERATIONS = list(operations())
 def request_for(
     method: str, path: str, operation: Mapping[str, Any], order_id: int, headers: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Fill in the id where it belongs, and an example of every other parameter."""
+    """Fill in the id, and an example of every other parameter."""
     sent: dict[str, Any] = {"method": method, "url": path, "params": {}, "headers": {**headers}}
     for parameter in operation["parameters"]:
         example = parameter.get("example") or parameter["schema"].get("examples", [None])[0]

@@ -247,7 +247,7 @@ MODULES = Path("/usr/lib/apache2/modules")
 
 @pytest.fixture(params=["apache2", "caddy"])
 def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Iterator[str]:
-    """Run a real proxy that compresses in front of the server, and return its address."""
+    """Run a real compressing proxy before the server; return its address."""
     program = shutil.which(request.param, path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None or (request.param == "apache2" and not MODULES.is_dir()):
         pytest.skip(f"{request.param} is not installed")

@@ -30,7 +30,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture
 def page(browser: Chrome, served: Server) -> Chrome:
-    """Return the page as it is when opened: it keeps no token, and the log is of it alone."""
+    """Return the page as opened, without a token, with an empty log."""
     browser.get("about:blank")
     complaints(browser)
     browser.get(f"{served.url}/docs")
@@ -65,7 +65,7 @@ def authorize(page: Chrome, username: str, password: str = PASSWORD) -> None:
 
 
 def execute(page: Chrome, tag: str, operation: str) -> tuple[str, str]:
-    """Execute an operation as the page fills it in, and return the status and the body shown."""
+    """Execute an operation with the page's values; return status and body."""
     block = f"#operations-{tag}-{operation}"
     click(page, f"{block} .opblock-summary-control")
     click(page, f"{block} .execute")
@@ -78,7 +78,7 @@ def execute(page: Chrome, tag: str, operation: str) -> tuple[str, str]:
 
 
 def try_out_order_1(page: Chrome) -> tuple[str, Any]:
-    """Execute `GET /order?id=1`, and return the status and the body that the page shows."""
+    """Execute `GET /order?id=1`; return the status and body shown."""
     status, body = execute(page, "orders", "read_order_by_query")
     return status, json.loads(body)
 
@@ -136,7 +136,10 @@ def test_docs_page_requests_no_other_host_and_logs_no_error(page: Chrome, served
 
 @pytest.fixture(scope="module")
 def demo(start_once: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """Serve an order of user1 and none of user2, with the names and passwords of the demo."""
+    """Serve an order of user1 and none of user2.
+
+    The names and passwords are those of the demo.
+    """
     folder = tmp_path_factory.mktemp("demo")
     settings = {"BCRYPT_COST": 4, "SIGN_UP": True, "PASSWORD": DEMO_PASSWORD}
     for arguments in (["migrate"], ["seed", "--users", 2, "--orders", 1]):
@@ -145,7 +148,7 @@ def demo(start_once: Start, tmp_path_factory: pytest.TempPathFactory) -> Server:
 
 
 def test_first_execution_of_every_operation_succeeds(browser: Chrome, demo: Server) -> None:
-    """An account with open orders cannot be closed, so `close_account` is executed as user2."""
+    """Execute `close_account` as user2, who has no open orders."""
     paths = httpx2.get(f"{demo.url}/openapi.json").json()["paths"]
     operations = [operation for methods in paths.values() for operation in methods.values()]
     statuses: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Every algorithm of other issuers, with signatures of this and of other libraries.
+"""Every algorithm of other issuers, with signatures of several libraries.
 
 The refused tokens are of the kinds of the public vectors of the project Wycheproof.
 """
@@ -90,7 +90,7 @@ def test_joserfc_signs_tokens_that_are_read(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", EDWARDS)
 @pytest.mark.parametrize("alg", [None, "EdDSA", "the curve"])
 def test_edwards_key_has_two_names_of_one_algorithm(algorithm: str, alg: str | None) -> None:
-    """RFC 9864, section 2.2: `EdDSA` is deprecated, and named by the curve instead."""
+    """RFC 9864, section 2.2: `EdDSA` is deprecated; curves have names instead."""
     curve = EDWARDS[algorithm]
     jwk = public_jwk(algorithm) if alg is None else public_jwk(algorithm, alg=alg)
     if alg == "the curve":
@@ -105,7 +105,7 @@ def test_edwards_key_has_two_names_of_one_algorithm(algorithm: str, alg: str | N
 
 @pytest.mark.parametrize("algorithm", FOREIGN_ALGORITHMS)
 def test_token_of_another_algorithm_is_refused(algorithm: str) -> None:
-    """The algorithm is the key's own, even if the signature under another name would be valid."""
+    """The key decides the algorithm, although another name's signature would match."""
     own = keys(algorithm, alg=algorithm)
     same = {"EdDSA", "Ed25519"} if algorithm in {"EdDSA", "Ed25519"} else {algorithm}
     if algorithm == "Ed448":

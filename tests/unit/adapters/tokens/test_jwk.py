@@ -69,7 +69,7 @@ def test_left_out_key_shares_its_kid_with_a_usable_one() -> None:
 
 
 def test_keys_of_two_kinds_share_a_kid() -> None:
-    """RFC 7517, section 4.5: different kinds of keys may have the same kid."""
+    """RFC 7517, section 4.5: keys of different kinds may share a kid."""
     keys = read_set(public_jwk("EdDSA", kid="one"), public_jwk("ES256", kid="one"))
     assert keys.refused == ()
     for algorithm in ("EdDSA", "ES256"):

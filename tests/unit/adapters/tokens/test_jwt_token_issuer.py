@@ -102,7 +102,7 @@ def test_static_key_is_listed_and_cannot_be_changed() -> None:
 
 
 class ChangingKeys(KeySource):
-    """Keys of which the last is noticed only when it is asked for."""
+    """Keys of which the last becomes known only on request."""
 
     def __init__(self, *keys: SigningKey) -> None:
         self._sets = [KeySet.from_keys(key.verifying() for key in keys[:n]) for n in (1, len(keys))]

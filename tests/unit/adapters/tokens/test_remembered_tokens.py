@@ -1,4 +1,4 @@
-"""A verified token is cached, and refused as soon as any other would be."""
+"""A verified token is cached, and refused as soon as any other."""
 
 from datetime import timedelta
 from typing import Any

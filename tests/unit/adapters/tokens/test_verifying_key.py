@@ -23,7 +23,7 @@ from tests.support.jose import (
 
 
 def verifies(jwk: Jwk, algorithm: str, key: object = None) -> bool:
-    """Say whether a token that the key truly signed is read with this JWK."""
+    """Return whether a token that the key signed verifies with this JWK."""
     try:
         read_jws(sign(algorithm, key=key), KeySet.from_jwks(jwk))
     except InvalidToken:

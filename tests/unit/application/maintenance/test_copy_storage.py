@@ -55,7 +55,7 @@ async def read_records(storage: InMemoryStorage) -> dict[str, list[Record]]:
 
 
 class Failing(InMemoryStorage):
-    """Fails at the call of that number to read, to write or to finish; 0 is the first."""
+    """Fails at a numbered call to read, write or finish, from 0."""
 
     def __init__(self, call: int, *, after: bool = False) -> None:
         super().__init__()
@@ -229,7 +229,7 @@ MORE = {bytes: b"x", str: "x", int: 1, datetime: timedelta(microseconds=1)}
 
 
 def variants(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield values that differ from this one in one field, with the name of the field."""
+    """Yield values that differ in one field, with that field's name."""
     match value:
         case _ if is_dataclass(value):
             for each in fields(value):

@@ -18,7 +18,7 @@ from tests.support.identity_harness import HOME, IdentityHarness
 
 
 class CountedSessions(InMemorySessionRepository):
-    """Counts how often it is asked what ended, and can be out of reach."""
+    """Counts the queries for ended sessions, and can be unavailable."""
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables)

@@ -1,4 +1,4 @@
-"""Orders that are placed, listed and changed; and a secret of the storage."""
+"""Placed orders, and a secret of the storage."""
 
 import os
 

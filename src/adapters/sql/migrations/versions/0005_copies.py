@@ -1,4 +1,4 @@
-"""How far a copy into this database has come; and indexes to forget sessions by."""
+"""The progress of copies, and indexes to purge sessions by."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Indexes that find what is live or sealed where a session has many tokens, a user many sessions.
+"""Indexes for sessions of many tokens, and users of many sessions.
 
 SQLite's planner takes an index of one column where a better one has no more of them, and it takes
 all rows of which `ended_at` is NULL for as few as those of any one time.
