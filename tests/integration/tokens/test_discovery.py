@@ -14,7 +14,7 @@ from ordergate.application.errors import IssuerKeysUnavailable
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from tests.support.oidc_issuer import Issuer, running_issuer
+from tests.support.oidc_issuer import Issuer, running_issuer, serve_by_tls
 from tests.support.server import serve_demo
 
 OPENID = ".well-known/openid-configuration"
@@ -97,6 +97,22 @@ async def test_unusable_jwks_uri_is_refused(issuer: Issuer, jwks_uri: object, re
     issuer.publish_metadata(jwks_uri=jwks_uri)
     assert reason in await failure(issuer)
     assert issuer.fetches == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "[::1]"])
+async def test_metadata_by_tls_names_no_keys_on_this_computer(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Any program of this computer may listen there, and would then sign tokens."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(serve_by_tls(issuer, tmp_path)))
+    with running_issuer() as other:
+        issuer.publish_metadata(jwks_uri=other.url.replace("127.0.0.1", host))
+        assert "is http on this computer, although the metadata came by https" in (
+            await failure(issuer)
+        )
+        assert other.fetches == 0
+    issuer.publish_metadata()
+    assert await kids(issuer) == [issuer.keys[0]["kid"]]
 
 
 async def test_missing_metadata_is_reported_for_each_address(issuer: Issuer) -> None:

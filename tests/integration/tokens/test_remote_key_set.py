@@ -4,17 +4,10 @@ import asyncio
 import gzip
 import json
 import logging
-import ssl
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ordergate.adapters.tokens.remote.fetching import MAX_BYTES
 from ordergate.adapters.tokens.remote.remote_key_set import (
@@ -27,7 +20,7 @@ from ordergate.adapters.tokens.remote.remote_key_set import (
 from ordergate.application.errors import IssuerKeysUnavailable
 from tests.support.command import SECONDS, wait_until
 from tests.support.jose import SECRET, public_jwk, to_jwk
-from tests.support.oidc_issuer import Issuer, running_issuer
+from tests.support.oidc_issuer import Issuer, running_issuer, serve_by_tls
 
 
 class Seconds:
@@ -380,40 +373,14 @@ async def test_pending_fetch_ends_when_the_set_is_closed(
         await waiting
 
 
-def certificate_in(folder: Path) -> Path:
-    """Write a self-signed certificate of localhost and its key to a file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an issuer on loopback")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "issuer.pem"
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    file.write_bytes(
-        certificate.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    )
-    return file
-
-
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_issuer_requires_a_trusted_certificate(
     issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
-    file = certificate_in(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    issuer.server.socket = context.wrap_socket(issuer.server.socket, server_side=True)
+    file = serve_by_tls(issuer, tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    remote = RemoteKeySet(issuer.url.replace("http:", "https:"))
+    remote = RemoteKeySet(issuer.url)
     if trusted:
         assert await kids(remote) == [newest(issuer)]
     else:

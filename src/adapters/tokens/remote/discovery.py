@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from ordergate.adapters.tokens.remote.fetching import FetchError, MissingDocument
+from ordergate.application.issuer_address import is_loopback
 
 _OPENID = "/.well-known/openid-configuration"
 _OAUTH = "/.well-known/oauth-authorization-server"
@@ -29,7 +30,8 @@ def metadata_urls(issuer: str) -> list[str]:
 async def discover_jwks_uri(issuer: str, fetch: Fetch) -> str:
     """Return the `jwks_uri` of an issuer's metadata. Raises `FetchError`.
 
-    The metadata must name the issuer to the letter (RFC 8414, section 3.3).
+    The metadata must name the issuer to the letter (RFC 8414, section 3.3). By https, it may not
+    lead to keys of this computer without TLS.
     """
     failures = []
     for url in metadata_urls(issuer):
@@ -44,5 +46,19 @@ async def discover_jwks_uri(issuer: str, fetch: Fetch) -> str:
         jwks_uri = metadata.get("jwks_uri")
         if not isinstance(jwks_uri, str):
             raise FetchError(f"{url}: the metadata has no jwks_uri")
+        if urlsplit(url).scheme == "https" and _is_http_on_this_computer(jwks_uri):
+            raise FetchError(
+                f"{url}: the jwks_uri is http on this computer, although the metadata came by"
+                " https; if that is right, name it in JWKS_URL"
+            )
         return jwks_uri
     raise FetchError("; ".join(failures))
+
+
+def _is_http_on_this_computer(url: str) -> bool:
+    """Another program may listen there, which the issuer does not know."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and is_loopback(parts.hostname or "")
+    except ValueError:
+        return False  # the fetch names the error
