@@ -25,7 +25,7 @@ class IssuerProfile:
     `types` are the accepted values of `typ` in lower case. The audience is in the first of
     `audience_claims` that a token has. The rest distinguishes access tokens from ID tokens: of
     `present`, a token has at least one claim; it has none of `absent`; a claim in `values` has that
-    value where a token has it.
+    value where a token has it. By default, a token has no claim of ID tokens.
 
     Scopes are in all of `scope_claims`. `scope_prefix` is removed, and scopes without it are
     ignored. `scope_map` renames the rest. A token without any scope claim has `default_scope`.
@@ -34,7 +34,7 @@ class IssuerProfile:
     types: Collection[str] = ACCESS_TOKEN_TYPES
     audience_claims: tuple[str, ...] = ("aud",)
     present: Collection[str] = ()
-    absent: Collection[str] = ()
+    absent: Collection[str] = ID_TOKEN_CLAIMS
     values: Mapping[str, str] = field(default_factory=dict)
     scope_claims: tuple[str, ...] = ("scope", "scp")
     scope_prefix: str = ""
@@ -101,20 +101,15 @@ RFC_9068 = IssuerProfile()
 PROFILES: Mapping[str, IssuerProfile] = MappingProxyType(
     {
         "oidc": RFC_9068,
-        "keycloak": IssuerProfile(
-            types=ANY_JWT_TYPES, absent=ID_TOKEN_CLAIMS, values={"typ": "Bearer"}
-        ),
-        "auth0": IssuerProfile(types=ANY_JWT_TYPES, absent=ID_TOKEN_CLAIMS),
+        "keycloak": IssuerProfile(types=ANY_JWT_TYPES, values={"typ": "Bearer"}),
+        "auth0": IssuerProfile(types=ANY_JWT_TYPES),
         # An application and its API may share an audience; ID tokens name no client, but roles.
         "entra": IssuerProfile(
             types=ANY_JWT_TYPES,
             present=("scp", "azp", "appid"),
-            absent=ID_TOKEN_CLAIMS,
             scope_claims=("scp", "roles"),
         ),
-        "okta": IssuerProfile(
-            types=ANY_JWT_TYPES, present=("cid",), absent=ID_TOKEN_CLAIMS, scope_claims=("scp",)
-        ),
+        "okta": IssuerProfile(types=ANY_JWT_TYPES, present=("cid",), scope_claims=("scp",)),
         # `aud` is there only for clients that name a resource (RFC 8707).
         "cognito": IssuerProfile(
             types=ANY_JWT_TYPES,
@@ -124,7 +119,7 @@ PROFILES: Mapping[str, IssuerProfile] = MappingProxyType(
             scope_claims=("scope",),
         ),
         # Its access tokens are no JWTs; services send each other ID tokens.
-        "google": IssuerProfile(types=ANY_JWT_TYPES),
+        "google": IssuerProfile(types=ANY_JWT_TYPES, absent=()),
         "zitadel": IssuerProfile(
             types=ANY_JWT_TYPES,
             absent=ID_TOKEN_CLAIMS | {"amr", "auth_time", "nonce"},

@@ -11,6 +11,7 @@ from ordergate.adapters.tokens.issuer_profiles import (
     PROFILES,
 )
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
+from ordergate.application.errors import InvalidToken
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.issuer_values import PROVIDERS
 from ordergate.entrypoints.config.loading import SettingsError, load_settings
@@ -322,6 +323,13 @@ def test_type_of_jwts_is_that_of_the_provider_or_the_setting() -> None:
     ):
         settings = load_with(**OIDC | {"IDENTITY_PROVIDER": provider} | setting)
         assert make_profile(settings, provider).types == types
+
+
+def test_id_token_is_refused_where_the_type_does_not_tell() -> None:
+    profile = make_profile(load_with(**OIDC | {"JWT_TYPE": "jwt"}), "oidc")
+    profile.require_access_token({"scope": "orders:read"})
+    with pytest.raises(InvalidToken, match="at_hash is a claim of ID tokens"):
+        profile.require_access_token({"scope": "orders:read", "at_hash": "x"})
 
 
 def test_scopes_are_read_as_the_settings_say() -> None:

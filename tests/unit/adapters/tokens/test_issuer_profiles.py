@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordergate.adapters.tokens.issuer_profiles import PROFILES, RFC_9068, IssuerProfile
+from ordergate.adapters.tokens.issuer_profiles import (
+    PROFILES,
+    RFC_9068,
+    IssuerProfile,
+)
 from ordergate.application.errors import InvalidToken
 
 json_values = st.recursive(
@@ -81,6 +85,28 @@ def test_audience_is_one_of_several(audience: object) -> None:
 def test_another_audience_is_refused(audience: object) -> None:
     with pytest.raises(InvalidToken, match="aud is another audience"):
         RFC_9068.require_audience({"aud": audience}, ("a", "b"))
+
+
+ACCESS = {
+    "keycloak": {"typ": "Bearer"},
+    "entra": {"scp": "Orders.Read", "azp": "shop"},
+    "okta": {"cid": "shop"},
+    "cognito": {"token_use": "access"},
+}
+"""The claims that access tokens of an issuer must have."""
+
+
+@pytest.mark.parametrize("claim", ["at_hash", "c_hash"])
+@pytest.mark.parametrize("provider", sorted(PROFILES.keys() - {"google"}))
+def test_claim_of_id_tokens_is_refused_from_every_issuer_but_google(
+    provider: str, claim: str
+) -> None:
+    """OpenID Connect Core, sections 3.1.3.6 and 3.3.2.11."""
+    access = ACCESS.get(provider, {})
+    PROFILES[provider].require_access_token(access)
+    with pytest.raises(InvalidToken, match=f"{claim} is a claim of ID tokens"):
+        PROFILES[provider].require_access_token({**access, claim: "x"})
+    PROFILES["google"].require_access_token({claim: "x"})
 
 
 @given(st.sampled_from(sorted(PROFILES)), st.dictionaries(NAMES, json_values, max_size=6))
