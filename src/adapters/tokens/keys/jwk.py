@@ -11,6 +11,9 @@ from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 MAX_KEYS = 32
 """The maximum of keys in a set, because a token without a `kid` may be tried with each."""
 
+MAX_ENTRIES = 256
+"""The maximum of usable and unusable keys in a published set; a larger one is refused unread."""
+
 _MAX_KID_LENGTH = 64
 """The maximum of quoted characters of a `kid` in a message."""
 
@@ -65,6 +68,8 @@ class KeySet:
         jwks = document.get("keys", [document])
         if not isinstance(jwks, list):
             raise InvalidKeySet("keys is not a list")
+        if len(jwks) > MAX_ENTRIES:
+            raise InvalidKeySet(f"the set has more than {MAX_ENTRIES} entries")
         usable: dict[int, VerifyingKey] = {}
         refused: dict[int, str] = {}
         for place, jwk in enumerate(jwks):

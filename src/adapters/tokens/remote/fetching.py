@@ -15,8 +15,8 @@ from ordergate.application.issuer_address import address_error, is_loopback
 TIMEOUT_SECONDS = 5.0
 """The time limit of a fetch, from the host look-up to the last byte."""
 
-MAX_BYTES = 1_048_576
-"""The maximum size of an answer, also after decompression."""
+MAX_BYTES = 262_144
+"""The maximum size of an answer, also after decompression. Reading it blocks the event loop."""
 
 PROXY_OF_ENVIRONMENT = "environment"
 """The `proxy` that takes `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment."""

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.adapters.tokens.jws import read_jws
-from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, InvalidKeySet, KeySet
+from ordergate.adapters.tokens.keys.jwk import MAX_ENTRIES, MAX_KEYS, InvalidKeySet, KeySet
 from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import encode, private_key, public_jwk, sign, to_jwk
@@ -161,6 +161,15 @@ def test_key_set_size_is_limited() -> None:
                 for i in range(MAX_KEYS + 1)
             ]
         )
+
+
+@pytest.mark.parametrize("jwk", [0, {}, [], public_jwk("EdDSA"), {"kty": "AKP"}], ids=range(5))
+def test_set_of_too_many_entries_is_refused_unread(jwk: object) -> None:
+    """Half a million entries of an issuer's answer took seconds."""
+    keys = read_set(public_jwk("ES256", kid="ours"), *[jwk] * (MAX_ENTRIES - 1))
+    assert read_jws(sign("ES256", kid="ours"), keys)
+    with pytest.raises(InvalidKeySet, match="the set has more than 256 entries"):
+        read_set(*[jwk] * (MAX_ENTRIES + 1))
 
 
 def test_algorithms_can_be_limited() -> None:
