@@ -21,7 +21,7 @@ class Shape:
     """The header of an issuer's tokens, and the claims of each kind.
 
     `access` may read orders. `unscoped` has no scope that this API knows. `id_token` is not for
-    APIs.
+    APIs, also where it has their audience; `None` if the issuer has no other tokens.
     """
 
     access: Claims
@@ -178,7 +178,7 @@ SHAPES = {
     "Auth0": Shape(
         _AUTH0,
         without(_AUTH0, "scope", "permissions"),
-        without(_AUTH0, "scope", "azp", aud="my_client_id", nonce="y"),
+        without(_AUTH0, "scope", "permissions", "azp", at_hash="x", nonce="y"),
     ),
     "Microsoft Entra": Shape(
         _ENTRA_2,
@@ -226,7 +226,7 @@ SHAPES = {
     "Any other issuer": Shape(
         _PLAIN,
         without(_PLAIN, scope=5),
-        None,
+        without(_PLAIN, "scope", "client_id", at_hash="x"),
         {"typ": "at+jwt"},
         {},
     ),
