@@ -1,5 +1,6 @@
 """How issuers write scopes and audiences."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -95,7 +96,7 @@ ACCESS: dict[str, dict[str, object]] = {
 }
 """The claims that access tokens of an issuer must have."""
 
-ID_TOKENS: list[tuple[str, dict[str, object]]] = [
+ID_TOKENS: list[tuple[str, Mapping[str, object]]] = [
     *((name, {"at_hash": "x"}) for name in PROFILES if name != "google"),
     *((name, {"c_hash": "x"}) for name in PROFILES if name != "google"),
     ("keycloak", {"typ": "ID"}),
@@ -115,7 +116,7 @@ ID_TOKENS: list[tuple[str, dict[str, object]]] = [
 
 @pytest.mark.parametrize(("provider", "difference"), ID_TOKENS, ids=str)
 def test_id_token_is_refused_by_each_of_its_differences(
-    provider: str, difference: dict[str, object]
+    provider: str, difference: Mapping[str, object]
 ) -> None:
     access = ACCESS.get(provider, {})
     PROFILES[provider].require_access_token(access)
