@@ -17,7 +17,6 @@ from ordergate.entrypoints.http.compiled.route_table import compile_routes
 from ordergate.entrypoints.http.declared_scopes import require_declared_scopes
 from ordergate.entrypoints.http.hidden_routes import require_reachable_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
-from ordergate.entrypoints.http.identity.discovery import locate_metadata
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.lifespan import surround_lifespan
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
@@ -25,15 +24,16 @@ from ordergate.entrypoints.http.middleware.client_address import BoundedForwardi
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
-from ordergate.entrypoints.http.mounted import list_mounted
+from ordergate.entrypoints.http.mounted import list_around, list_mounted
 from ordergate.entrypoints.http.openapi.document import (
     LICENSE,
     TAGS,
     install_openapi,
-    install_security,
 )
+from ordergate.entrypoints.http.openapi.other_documents import install_security
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import ErrorHandlers
+from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import BESIDE, Services
 
@@ -62,6 +62,8 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     def run_service(started: FastAPI) -> AbstractAsyncContextManager[None]:
         require_declared_scopes(started.routes, known_scopes)
         require_reachable_routes(own_routes, app.routes[len(own_routes) :])
+        for place, around in list_around(started, app):
+            install_security(around, settings, known_scopes, path=place)
         for mounted in list_mounted(started.routes):
             setattr(mounted.state, BESIDE, services)
         return services.running_service()
@@ -95,15 +97,15 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     compile_routes(app, max_body_size=settings.max_body_bytes)
     app.add_middleware(ImpliedMethods)
     app.surrounding = tuple(_list_surrounding(settings, services))
-    metadata_url = locate_metadata(resource) if resource else None
-    handlers = ErrorHandlers(check_access, metadata_url)
+    handlers = ErrorHandlers(check_access, resource)
     handlers.install(app)
     install_openapi(app, settings, known_scopes)
 
     def prepare_mounted(mounted: Starlette) -> None:
+        are_problems = ProblemError not in mounted.exception_handlers
         handlers.install_mounted(mounted)
         if isinstance(mounted, FastAPI):
-            install_security(mounted, settings, known_scopes)
+            install_security(mounted, settings, known_scopes, are_problems=are_problems)
 
     app.prepare_mounted = prepare_mounted
     return app

@@ -19,8 +19,9 @@ from ordergate.entrypoints.http.problems.catalog import (
     REPEATED_AUTHORIZATION,
     insufficient_scope,
 )
+from ordergate.entrypoints.http.problems.challenges import add_metadata
 from ordergate.entrypoints.http.problems.mapping import to_problem
-from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
 from ordergate.entrypoints.http.requests.fields import field_values
 from ordergate.entrypoints.http.services import get_services
 
@@ -87,7 +88,7 @@ class BearerScheme(SecurityBase, ABC):
         except ApplicationError as error:
             if isinstance(error, InvalidToken):
                 _log_refusal(connection, str(error), kid=error.kid, iss=error.issuer)
-            raise ProblemError(to_problem(error)) from error
+            raise _refuse(connection, to_problem(error)) from error
         if not caller.scope.issuperset(needed.scopes):
             known = get_services(connection).known_scopes()
             for scope in needed.scopes:
@@ -95,7 +96,7 @@ class BearerScheme(SecurityBase, ABC):
                     raise UndeclaredScope((connection.url.path, scope))
             missing = " ".join(sorted(set(needed.scopes) - caller.scope))
             _log_refusal(connection, f"the scope lacks {missing}", iss=caller.claims.get("iss"))
-            raise ProblemError(insufficient_scope(needed.scopes))
+            raise _refuse(connection, insufficient_scope(needed.scopes))
         connection.scope[AUTHENTICATED] = True
         return caller
 
@@ -135,14 +136,19 @@ def _log_refusal(connection: HTTPConnection, reason: str, **about: object) -> No
     _log.log(level, "token_refused", extra=extra)
 
 
+def _refuse(connection: HTTPConnection, problem: Problem) -> ProblemError:
+    """Make a refusal whose challenge leads to the metadata."""
+    return ProblemError(add_metadata(problem, get_services(connection).settings().resource))
+
+
 def _bearer_token(connection: HTTPConnection) -> str:
     given = _list_credentials(connection)
     if len(given) > 1:
-        raise ProblemError(REPEATED_AUTHORIZATION)
+        raise _refuse(connection, REPEATED_AUTHORIZATION)
     scheme, _, token = (given[0] if given else "").partition(" ")
     token = token.strip(" ")
     if scheme.lower() != "bearer" or not token:
-        raise ProblemError(MISSING_TOKEN)
+        raise _refuse(connection, MISSING_TOKEN)
     return token
 
 

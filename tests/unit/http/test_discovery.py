@@ -2,7 +2,7 @@
 
 import pytest
 
-from ordergate.entrypoints.http.identity.discovery import locate_metadata
+from ordergate.entrypoints.http.problems.challenges import locate_metadata
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

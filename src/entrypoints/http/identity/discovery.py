@@ -1,7 +1,5 @@
 """`/.well-known/…`: metadata for clients, and keys for other services."""
 
-from urllib.parse import urlsplit
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -9,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from ordergate.domain.scope import Scope
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.http.openapi.responses import with_example
+from ordergate.entrypoints.http.problems.challenges import RESOURCE_METADATA
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import get_services
 
 _JWKS = "/.well-known/jwks.json"
-_RESOURCE = "/.well-known/oauth-protected-resource"
 
 router = APIRouter(tags=["discovery"], route_class=StrictQueryRoute)
 protected_resource = APIRouter(tags=["discovery"], route_class=StrictQueryRoute)
@@ -160,7 +158,7 @@ async def openid_metadata(request: Request, response: Response) -> ServerMetadat
 
 
 @protected_resource.get(
-    _RESOURCE,
+    RESOURCE_METADATA,
     name="resource_metadata",
     summary="Read the metadata of this service",
     response_description="The metadata.",
@@ -180,12 +178,6 @@ async def resource_metadata(request: Request, response: Response) -> ResourceMet
         bearer_methods_supported=["header"],
         resource_documentation=f"{resource.removesuffix('/')}/docs",
     )
-
-
-def locate_metadata(resource: str) -> str:
-    """Return the URL of a resource's metadata, which has the path last (RFC 9728, section 3.1)."""
-    url = urlsplit(resource)
-    return f"{url.scheme}://{url.netloc}{_RESOURCE}{'' if url.path == '/' else url.path}"
 
 
 def _caching(schedule: KeySchedule) -> str:

@@ -1,15 +1,13 @@
 """The OpenAPI document, with the problems, examples and addresses of every operation."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 
 from ordergate.application.errors import (
     CopyUnfinished,
-    InvalidToken,
-    IssuerKeysUnavailable,
     OutcomeUnknown,
     RecordUnreadable,
     SchemaNotCurrent,
@@ -21,17 +19,18 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity.forms import describe_scopes
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.openapi.responses import (
-    PROBLEM_SCHEMA,
     merge_responses,
     problems,
 )
 from ordergate.entrypoints.http.openapi.security_schemes import (
     describe_security,
+    list_refusals,
     list_required_scopes,
     needs_caller,
 )
 from ordergate.entrypoints.http.openapi.shared import (
-    rename_reference,
+    add_problem_schemas,
+    complete_document,
     share_bodies,
     share_headers,
     share_problems,
@@ -43,9 +42,7 @@ from ordergate.entrypoints.http.problems.catalog import (
     INTERNAL,
     INVALID_HOST,
     MALFORMED,
-    MISSING_TOKEN,
     NO_DESCRIPTORS,
-    REPEATED_AUTHORIZATION,
     SHUTTING_DOWN,
     TOO_LARGE,
     TOO_MANY_FIELDS,
@@ -54,10 +51,8 @@ from ordergate.entrypoints.http.problems.catalog import (
 from ordergate.entrypoints.http.problems.problem import (
     MEDIA_TYPE,
     OAUTH_MEDIA_TYPE,
-    ProblemDetails,
     invalid_parameter,
 )
-from ordergate.entrypoints.http.security import OPTIONAL, SIGN_IN
 
 TAGS = [
     {"name": "authentication", "description": "Sign in, renew a session and revoke a token."},
@@ -81,37 +76,7 @@ def install_openapi(app: FastAPI, settings: Settings, scopes: Mapping[str, str])
     With another issuer, the document only says that tokens are JWTs: it cannot know its sign-in,
     nor the public address of this service.
     """
-    _complete_document(app, lambda document: _complete(document, settings, scopes))
-
-
-def install_security(app: FastAPI, settings: Settings, scopes: Mapping[str, str]) -> None:
-    """Complete a mounted application's document if it has routes for callers."""
-
-    def complete(document: dict[str, Any]) -> None:
-        schemes = document.get("components", {}).get("securitySchemes", {})
-        if schemes.keys().isdisjoint({SIGN_IN, OPTIONAL}):
-            return
-        public = [each for _, each in walk_operations(document) if "security" not in each]
-        describe_security(document, settings, scopes)
-        for operation in public:
-            del operation["security"]
-
-    _complete_document(app, complete)
-
-
-def _complete_document(app: FastAPI, complete: Callable[[dict[str, Any]], None]) -> None:
-    """Complete each document that FastAPI makes for an application."""
-    make = app.openapi
-    completed: list[dict[str, Any]] = []
-
-    def openapi() -> dict[str, Any]:
-        document = make()
-        if not (completed and completed[0] is document):
-            complete(document)
-            completed[:] = [document]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
+    complete_document(app, lambda document: _complete(document, settings, scopes))
 
 
 def _complete(document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]) -> None:
@@ -126,7 +91,7 @@ def _complete(document: dict[str, Any], settings: Settings, scopes: Mapping[str,
     _use_oauth_media_type(document)
     share_headers(document)
     share_problems(document)
-    _add_problem_schemas(document)
+    add_problem_schemas(document)
     show_examples(document)
     _write_exactly(document)
 
@@ -137,22 +102,6 @@ def _drop_unused_schemas(document: dict[str, Any]) -> None:
     if _VALIDATION_ERROR not in json.dumps(users):
         for unused in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(unused, None)
-
-
-def _add_problem_schemas(document: dict[str, Any]) -> None:
-    """Add the schemas of problems, avoiding names of the adopter's schemas."""
-    schemas = document["components"]["schemas"]
-    problem = ProblemDetails.model_json_schema(
-        by_alias=True, ref_template="#/components/schemas/{model}"
-    )
-    own = {**problem.pop("$defs"), ProblemDetails.__name__: problem}
-    for name, schema in own.items():
-        final = f"Ordergate{name}" if schemas.get(name, schema) != schema else name
-        reference = f"#/components/schemas/{final}"
-        rename_reference(own, f"#/components/schemas/{name}", reference)
-        if schema is problem:
-            rename_reference(document, PROBLEM_SCHEMA, reference)
-        schemas[final] = schema
 
 
 def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
@@ -172,13 +121,7 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
         NO_DESCRIPTORS,
     )
     changing = problems(OutcomeUnknown, UnstorableValue)
-    protected = problems(
-        REPEATED_AUTHORIZATION,
-        MISSING_TOKEN,
-        InvalidToken,
-        UnstorableValue,
-        *(() if issues_tokens else (IssuerKeysUnavailable,)),
-    )
+    protected = problems(*list_refusals(issues_tokens=issues_tokens), UnstorableValue)
     for method, operation in walk_operations(document):
         responses = operation["responses"]
         _drop_own_422(responses)
@@ -193,10 +136,7 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
 
 
 def _drop_own_422(responses: dict[str, Any]) -> None:
-    """Remove FastAPI's description of wrong parameters.
-
-    They are answered as a problem.
-    """
+    """Remove FastAPI's own description of wrong parameters, which are answered as a problem."""
     content = responses.get("422", {}).get("content", {})
     if content.get("application/json") == {"schema": {"$ref": _VALIDATION_ERROR}}:
         del content["application/json"]

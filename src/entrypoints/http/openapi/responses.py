@@ -88,9 +88,10 @@ def merge_responses(responses: Responses, added: Responses) -> None:
             known.setdefault(name, more[name])
         if "headers" in more:
             known["headers"] = more["headers"] | known.get("headers", {})
-        contents = known.setdefault("content", {})
         for media_type, content in more.get("content", {}).items():
-            there = contents.setdefault(media_type, {**content, "examples": {}})
+            there = known.setdefault("content", {}).setdefault(
+                media_type, {**content, "examples": {}}
+            )
             if there.get("schema") == content["schema"]:
                 for name, example in content["examples"].items():
                     _add_example(there.setdefault("examples", {}), name, example)

@@ -4,6 +4,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
+def locate_sign_in(url: str, path: str) -> str:
+    """Return the address of the sign-in below a path.
+
+    It is the URL, unless that is elsewhere.
+    """
+    return url if urlsplit(url).path.startswith(f"{path}/") else f"{path}/login"
+
+
 def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
     """Return the document with a request's root path as first server.
 
@@ -20,8 +28,7 @@ def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
         return moved
     password = schemes[name]
     flow = password["flows"]["password"]
-    if not urlsplit(flow["tokenUrl"]).path.startswith(f"{root_path}/"):
-        flow = {**flow, "tokenUrl": f"{root_path}/login"}
+    flow = {**flow, "tokenUrl": locate_sign_in(flow["tokenUrl"], root_path)}
     password = {**password, "flows": {**password["flows"], "password": flow}}
     schemes = {**schemes, name: password}
     return {**moved, "components": {**document["components"], "securitySchemes": schemes}}

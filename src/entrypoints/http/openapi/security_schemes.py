@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ordergate.application.errors import ApplicationError, InvalidToken, IssuerKeysUnavailable
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.openapi.root_path import locate_sign_in
 from ordergate.entrypoints.http.openapi.shared import walk_operations
+from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN, REPEATED_AUTHORIZATION
+from ordergate.entrypoints.http.problems.problem import Problem
 from ordergate.entrypoints.http.security import OPTIONAL, SIGN_IN
 
 _BEARER = {
@@ -32,11 +36,16 @@ def list_required_scopes(operation: dict[str, Any]) -> list[str]:
 
 
 def describe_security(
-    document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]
+    document: dict[str, Any],
+    settings: Settings,
+    scopes: Mapping[str, str],
+    *,
+    path: str = "",
 ) -> None:
     """Offer two schemes to protected operations: sign in, or own token.
 
     With another issuer, the second is the only one. The schemes of an adopter keep their names.
+    `path` is that of a mounted Ordergate.
     """
     schemes = document["components"].setdefault("securitySchemes", {})
     own = schemes.pop(SIGN_IN, None)
@@ -46,7 +55,8 @@ def describe_security(
     )
     if settings.issues_tokens and own:
         flow = own["flows"]["password"]
-        flow |= {"tokenUrl": f"{settings.issuer.removesuffix('/')}/login", "scopes": {**scopes}}
+        sign_in = locate_sign_in(f"{settings.issuer.removesuffix('/')}/login", path)
+        flow |= {"tokenUrl": sign_in, "scopes": {**scopes}}
         schemes[password] = own
     schemes[bearer] = _BEARER
     for _, operation in walk_operations(document):
@@ -72,3 +82,9 @@ def _merge_optional(requirements: Requirements) -> Requirements:
     if len(required) == len(requirements):
         return required
     return required if any(SIGN_IN in each for each in required) else [*required, {}, {SIGN_IN: []}]
+
+
+def list_refusals(*, issues_tokens: bool) -> list[type[ApplicationError] | Problem]:
+    """Return the problems of requests whose caller is refused."""
+    keys = () if issues_tokens else (IssuerKeysUnavailable,)
+    return [REPEATED_AUTHORIZATION, MISSING_TOKEN, InvalidToken, *keys]

@@ -3,11 +3,13 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from fastapi import FastAPI
+
 from ordergate.entrypoints.http.openapi.responses import PROBLEM_SCHEMA
-from ordergate.entrypoints.http.problems.problem import reason_phrase
+from ordergate.entrypoints.http.problems.problem import ProblemDetails, reason_phrase
 
 REQUEST_ID = {
     "description": "Your own `X-Request-ID`, or a new one. The log has it; quote it in reports.",
@@ -165,3 +167,34 @@ def rename_reference(node: object, old: str, new: str) -> None:
         node["$ref"] = new
     for child in children:
         rename_reference(child, old, new)
+
+
+def complete_document(app: FastAPI, complete: Callable[[dict[str, Any]], None]) -> None:
+    """Complete each document that FastAPI makes for an application."""
+    make = app.openapi
+    completed: list[dict[str, Any]] = []
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        if not (completed and completed[0] is document):
+            complete(document)
+            completed[:] = [document]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI says to
+
+
+def add_problem_schemas(document: dict[str, Any]) -> None:
+    """Add the schemas of problems, under names that no schema of the adopter has."""
+    schemas = document["components"]["schemas"]
+    problem = ProblemDetails.model_json_schema(
+        by_alias=True, ref_template="#/components/schemas/{model}"
+    )
+    own = {**problem.pop("$defs"), ProblemDetails.__name__: problem}
+    for name, schema in own.items():
+        final = f"Ordergate{name}" if schemas.get(name, schema) != schema else name
+        reference = f"#/components/schemas/{final}"
+        rename_reference(own, f"#/components/schemas/{name}", reference)
+        if schema is problem:
+            rename_reference(document, PROBLEM_SCHEMA, reference)
+        schemas[final] = schema

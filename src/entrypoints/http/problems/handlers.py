@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from ordergate.application.errors import ApplicationError
 from ordergate.domain.errors import DomainError
-from ordergate.entrypoints.http.problems.catalog import CHALLENGE
+from ordergate.entrypoints.http.problems.challenges import add_metadata
 from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
 from ordergate.entrypoints.http.problems.sockets import refuse_socket
@@ -26,7 +26,6 @@ from ordergate.entrypoints.http.requests.methods import list_allowed
 
 _FIRST_ERROR = 400
 _FIRST_OF_OURS = 500
-_CHALLENGE_HEADER = "WWW-Authenticate"
 
 _MALFORMED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 """The statuses of a body that FastAPI cannot read."""
@@ -54,11 +53,11 @@ class ErrorHandlers:
     an error's status. Expected errors that the caller did not cause are logged with their reason,
     which the answer hides; the edge middleware logs the unexpected ones. `check_access` raises
     errors of authentication, which precede mistakes in parameters and bodies. Their challenge names
-    `metadata_url`. A WebSocket is refused, or closed.
+    the metadata of `resource`. A WebSocket is refused, or closed.
     """
 
     check_access: Callable[[Request], Awaitable[None]]
-    metadata_url: str | None
+    resource: str | None
 
     def install(self, app: FastAPI) -> None:
         """Handle all errors of an application."""
@@ -113,8 +112,8 @@ class ErrorHandlers:
         problem = to_problem(error)
         if type(error) is StarletteHTTPException and isinstance(connection, Request):
             problem = _with_methods(problem, connection)
-        if self.metadata_url and isinstance(error, ApplicationError | ProblemError):
-            problem = _with_metadata(problem, self.metadata_url)
+        if isinstance(error, ApplicationError | ProblemError):
+            problem = add_metadata(problem, self.resource)
         request_id: str = connection.state.request_id
         if problem.status >= _FIRST_OF_OURS:
             cause = error.__cause__ if isinstance(error, ProblemError) else None
@@ -136,15 +135,6 @@ def _with_methods(problem: Problem, request: Request) -> Problem:
         return problem
     allowed = list_allowed(request, problem.headers.get("Allow"))
     return replace(problem, headers={"Allow": allowed} if allowed else {})
-
-
-def _with_metadata(problem: Problem, url: str) -> Problem:
-    """Add the address of the metadata to our challenge (RFC 9728, section 5.1)."""
-    challenge = problem.headers.get(_CHALLENGE_HEADER, "")
-    if not challenge.startswith(CHALLENGE):
-        return problem
-    challenge = f'{challenge}, resource_metadata="{url}"'
-    return replace(problem, headers={**problem.headers, _CHALLENGE_HEADER: challenge})
 
 
 def _is_malformed_request(error: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -16,7 +16,11 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.security import (
     CurrentUser,
     UndeclaredScope,
@@ -24,6 +28,7 @@ from ordergate.entrypoints.http.security import (
     authorized,
     bearer_authentication,
 )
+from ordergate.testing import authorize as authorize_for
 from tests.support.command import PASSWORD
 from tests.support.embedding import authorize, make_app, make_client, make_services
 from tests.support.http_client import PROBLEM, problem
@@ -117,8 +122,6 @@ def test_mounted_application_keeps_its_own_answers() -> None:
 
 
 def test_mounted_application_may_answer_refused_callers_itself() -> None:
-    from ordergate.entrypoints.http.problems.problem import ProblemError
-
     app, notes = make_app(), make_notes()
 
     @notes.exception_handler(ProblemError)
@@ -166,6 +169,26 @@ def test_document_of_a_mounted_application_authorizes_at_the_right_address() -> 
         mine = document["paths"]["/mine"]["get"]
         assert mine["security"] == [{"password": []}, {"bearer": []}]
         assert "security" not in document["paths"]["/public"]["get"]
+
+
+def test_document_of_a_mounted_application_describes_refusals() -> None:
+    app, notes, own = make_app(), make_notes(), make_notes()
+    own.add_exception_handler(ProblemError, lambda *_: JSONResponse({}, 401))
+    app.mount("/notes", notes)
+    app.mount("/own", own)
+    client = make_client(app)
+    document = client.get("/notes/openapi.json").json()
+    for path, statuses in {
+        "/mine": ["200", "400", "401"],
+        "/admin": ["200", "400", "401", "403"],
+        "/public": ["200"],
+    }.items():
+        assert list(document["paths"][path]["get"]["responses"]) == statuses
+    refused = document["paths"]["/admin"]["get"]["responses"]["403"]
+    assert refused["content"][PROBLEM]["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
+    assert document["components"]["schemas"].keys() >= {"ProblemDetails", "InvalidParameter"}
+    refused = client.get("/own/openapi.json").json()["paths"]["/admin"]["get"]["responses"]["401"]
+    assert refused.keys() == {"description", "headers"}
 
 
 def test_document_of_a_mounted_application_without_own_tokens_stays() -> None:
@@ -241,6 +264,97 @@ def test_application_mounted_beside_ordergate_authenticates_by_it() -> None:
     with TestClient(outer) as client:
         assert client.get("/notes/mine", headers=authorize(app, 7)).json() == "mine"
         assert client.get("/notes/mine").status_code == 401
+
+
+def make_outer(mount: str = "/auth", **settings: Any) -> FastAPI:
+    """Return an application above Ordergate, with another one beside it."""
+    app, notes, beside = make_app(**settings), make_notes(), make_notes()
+    outer = FastAPI(title="Outer", lifespan=app.router.lifespan_context)
+    outer.include_router(notes.router)
+    outer.mount("/beside", beside)
+    outer.mount(mount, wrapped(app))
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("settings", "sign_in"),
+    [
+        ({"issuer": "https://example.com/auth"}, "https://example.com/auth/login"),
+        ({"issuer": "https://example.com/auth/"}, "https://example.com/auth/login"),
+        ({}, "/auth/login"),
+        ({"issuer": "https://auth.example"}, "/auth/login"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("prefix", ["", "/beside"])
+def test_documents_around_a_mounted_ordergate_authorize_at_the_right_address(
+    settings: dict[str, str], sign_in: str, prefix: str
+) -> None:
+    for _ in range(2):  # each start
+        with TestClient(make_outer(**settings)) as client:
+            document = client.get(f"{prefix}/openapi.json").json()
+            schemes = document["components"]["securitySchemes"]
+            assert schemes.keys() == {"password", "bearer"}
+            flow = schemes["password"]["flows"]["password"]
+            assert flow["tokenUrl"] == sign_in
+            assert flow["scopes"].keys() == {"orders:read", "orders:write", "account"}
+            mine, admin, public = (
+                document["paths"][path]["get"] for path in ("/mine", "/admin", "/public")
+            )
+            assert mine["security"] == [{"password": []}, {"bearer": []}]
+            assert list(mine["responses"]) == ["200", "400", "401"]
+            assert list(admin["responses"]) == ["200", "400", "401", "403"]
+            refused = admin["responses"]["403"]
+            assert refused.keys() == {"description", "headers"}  # the body is the application's
+            assert "insufficient_scope" in refused["headers"]["WWW-Authenticate"]["example"]
+            assert public.keys().isdisjoint({"security"})
+            assert list(public["responses"]) == ["200"]
+
+
+def test_document_above_an_ordergate_of_another_issuer_takes_its_tokens() -> None:
+    settings: dict[str, Any] = {
+        "identity_provider": ("oidc",),
+        "issuer": "https://id.example",
+        "audience": "notes",
+    }
+    container = Container(settings=Settings(**settings), storage=InMemoryStorage())
+    app = create_app(container)
+    outer = FastAPI(lifespan=app.router.lifespan_context)
+    outer.include_router(make_notes().router)
+    outer.mount("/auth", app)
+    with TestClient(outer) as client:
+        document = client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"].keys() == {"bearer"}
+    admin = document["paths"]["/admin"]["get"]
+    assert admin["security"] == [{"bearer": ["account"]}]
+    assert "503" in admin["responses"]
+
+
+def test_document_above_a_deeply_mounted_ordergate_names_its_path() -> None:
+    app = make_app()
+    middle, outer = FastAPI(), FastAPI(lifespan=app.router.lifespan_context)
+    middle.mount("/auth", app)
+    outer.mount("/api", middle)
+    outer.include_router(make_notes().router)
+    with TestClient(outer) as client:
+        document = client.get("/openapi.json").json()
+    flows = document["components"]["securitySchemes"]["password"]["flows"]
+    assert flows["password"]["tokenUrl"] == "/api/auth/login"
+
+
+@pytest.mark.parametrize("prefix", ["", "/beside", "/auth"])
+def test_refusals_around_a_mounted_ordergate_lead_to_its_metadata(prefix: str) -> None:
+    outer = make_outer(issuer="https://example.com/auth")
+    path = "/me" if prefix == "/auth" else "/admin"
+    with TestClient(outer) as client:
+        for headers in ({}, {"Authorization": "Bearer x"}, authorize_for(outer, scopes=[])):
+            refused = client.get(f"{prefix}{path}", headers=headers)
+            assert refused.status_code in {401, 403}
+            challenge = refused.headers["www-authenticate"]
+            assert challenge.count("resource_metadata") == 1
+            assert challenge.endswith(
+                'resource_metadata="https://example.com/.well-known/oauth-protected-resource/auth"'
+            )
 
 
 def test_lifespan_below_another_application_runs() -> None:
