@@ -25,12 +25,14 @@ class Claims:
 
     members: dict[str, object] = field(repr=False)
     payload: bytes = field(repr=False)
+    key_id: str | None = None
 
     @classmethod
-    def from_payload(cls, payload: bytes) -> Self:
-        """Read the payload of a verified token."""
+    def from_payload(cls, payload: bytes, key_id: object = None) -> Self:
+        """Read the payload of a verified token, signed by the key `key_id`."""
+        kid = key_id if isinstance(key_id, str) else None
         try:
-            return cls(parse_json_object(payload), payload)
+            return cls(parse_json_object(payload), payload, kid)
         except ValueError:
             raise InvalidToken("the claims are not a JSON object") from None
 

@@ -24,7 +24,7 @@ _CLIENT_CLAIMS = ("client_id", "azp", "appid", "cid")
 
 _NO_CLIENT = "external"
 
-_Subject = tuple[str, str, frozenset[str], Mapping[str, object]]
+_Subject = tuple[str, str, frozenset[str], Mapping[str, object], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,14 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
             keys, verifier = self._issuers[issuer].keys, self._verifiers[issuer]
             fresh = keys.fresh()  # else a cached token must wait for a fetch, as others do
             known = verifier.recall(token, fresh) if fresh else None
-            subject, client_id, scope, claims = known or verifier.verify(
+            subject, client_id, scope, claims, kid = known or verifier.verify(
                 token, await keys.keys(key_id(token))
             )
         except InvalidToken as error:
             raise name_token(error, token) from None
         # Last: an invalid token creates no account.
-        return Caller(await self._account(issuer, subject), client_id, scope, claims=claims)
+        user = await self._account(issuer, subject)
+        return Caller(user, client_id, scope, claims=claims, key_id=kid)
 
     async def explain(self, token: str) -> Sequence[TokenCheck]:
         """Run every check, with freshly fetched keys."""
@@ -143,7 +144,7 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
 def _subject_reader(profile: IssuerProfile) -> Callable[[Claims], _Subject]:
     def read(claims: Claims) -> _Subject:
         scope = profile.read_scope(claims.members)
-        return claims.subject(), _client_id(claims), scope, claims.read_only()
+        return claims.subject(), _client_id(claims), scope, claims.read_only(), claims.key_id
 
     return read
 

@@ -120,4 +120,5 @@ def _caller(claims: Claims) -> Caller:
         claims.scope(),
         claims.session(),
         claims.read_only(),
+        claims.key_id,
     )

@@ -102,7 +102,7 @@ class JwtTokenVerifier(Generic[T]):
 
     def _read(self, token: str, keys: KeySet, now: float) -> _CacheEntry[T]:
         header, payload = read_jws(token, keys)
-        claims = Claims.from_payload(payload)
+        claims = Claims.from_payload(payload, header.get("kid"))
         self._require_type(header)
         self._require_issuer(claims)
         self._profile.require_audience(claims.members, self._audiences)

@@ -15,8 +15,8 @@ class Caller:
     """The caller of a request: the user `id` through the client `client_id`.
 
     The client is not authenticated. The token grants `scope` and belongs to `session`; `None` is a
-    token of another issuer. `claims` are the verified claims of the token. Callers with different
-    claims may be equal.
+    token of another issuer. `claims` are the verified claims of the token. `key_id` is the `kid` of
+    its key, for the log. Callers with different claims or keys may be equal.
     """
 
     id: UserId
@@ -24,6 +24,7 @@ class Caller:
     scope: frozenset[str] = frozenset()
     session: SessionId | None = None
     claims: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    key_id: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

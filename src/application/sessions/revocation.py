@@ -22,6 +22,14 @@ def _same() -> Hashable:
     return None
 
 
+def _refuse(caller: Caller, reason: str) -> InvalidToken:
+    """Make the error of a verified token, with what identifies it in the log."""
+    issuer = caller.claims.get("iss")
+    return InvalidToken(
+        reason, kid=caller.key_id, issuer=issuer if isinstance(issuer, str) else None
+    )
+
+
 class RevocationPolicy(Protocol):
     """Decides how soon the tokens of an ended session are refused."""
 
@@ -49,7 +57,7 @@ class ImmediateRevocation:
         if caller.session is None or not await self.sessions.is_active(
             caller.session, user=caller.id, at=self.clock.now()
         ):
-            raise InvalidToken("its session has ended")
+            raise _refuse(caller, "its session has ended")
 
 
 @dataclass(slots=True)
@@ -98,15 +106,15 @@ class BoundedRevocation:
                 self._refresh_task.add_done_callback(self._on_refreshed)
             await asyncio.shield(self._refresh_task)
         if caller.session is None or caller.session in self._ended:
-            raise InvalidToken("its session has ended")
+            raise _refuse(caller, "its session has ended")
         if self._replaced_at is not None and caller.session not in self._found:
-            await self._find(caller.session, caller.id)
+            if not await self._find(caller.session, caller.id):
+                raise _refuse(caller, "its session is not stored")
+            self._found.add(caller.session)
 
-    async def _find(self, session: SessionId, user: UserId) -> None:
+    async def _find(self, session: SessionId, user: UserId) -> bool:
         """Look up a session in a storage that replaced another."""
-        if not await self.sessions.is_active(session, user=user, at=self.clock.now()):
-            raise InvalidToken("its session is not stored")
-        self._found.add(session)
+        return await self.sessions.is_active(session, user=user, at=self.clock.now())
 
     def _on_refreshed(self, task: asyncio.Task[None]) -> None:
         self._refresh_task = None

@@ -95,7 +95,12 @@ class BearerScheme(SecurityBase, ABC):
                 if scope not in known:  # the application was not started, as in a test
                     raise UndeclaredScope((connection.url.path, scope))
             missing = " ".join(sorted(set(needed.scopes) - caller.scope))
-            _log_refusal(connection, f"the scope lacks {missing}", iss=caller.claims.get("iss"))
+            _log_refusal(
+                connection,
+                f"the scope lacks {missing}",
+                kid=caller.key_id,
+                iss=caller.claims.get("iss"),
+            )
             raise _refuse(connection, insufficient_scope(needed.scopes))
         connection.scope[AUTHENTICATED] = True
         return caller

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx2
+import jwt
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH
+from ordergate.application.ports.tokens import Caller
+from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
@@ -91,8 +94,7 @@ async def test_refused_token_is_logged_once(
     (line,) = refusals(caplog)
     assert (line["levelname"], line["request_id"]) == ("INFO", "a-request")
     assert (line["reason"], line["iss"]) == (reason, changes.get("iss", issuer.name))
-    if status == 401:
-        assert line["kid"] == changes.get("kid", issuer.keys[0]["kid"])
+    assert line["kid"] == changes.get("kid", issuer.keys[0]["kid"])
     for record in caplog.records:
         for part in token.split("."):
             assert part not in str(vars(record))
@@ -125,6 +127,24 @@ async def test_refusal_for_an_optional_caller_is_logged(
     caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
     assert await send(client, issuer.token(exp=1), "/maybe") == 401
     assert [line["reason"] for line in refusals(caplog)] == ["exp has passed"]
+
+
+async def test_key_of_a_token_of_an_ended_session_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="ordergate.tokens")
+    settings = Settings(signing_secret="a secret of more than thirty-two bytes")
+    container = Container(settings=settings, storage=InMemoryStorage())
+    token = container.tokens().issue(Caller(UserId(1), "tests", frozenset({"orders:read"}))).value
+    transport = httpx2.ASGITransport(create_app(container))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+        assert await send(client, token) == 401
+    (line,) = refusals(caplog)
+    assert (line["reason"], line["kid"], line["iss"]) == (
+        "its session has ended",
+        jwt.get_unverified_header(token)["kid"],
+        settings.issuer,
+    )
 
 
 async def test_accepted_and_missing_tokens_are_not_logged(
