@@ -1,6 +1,8 @@
 """The container of a process, with the adapters that the settings choose."""
 
+import inspect
 from pkgutil import resolve_name
+from typing import Any
 
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.settings import Settings
@@ -19,8 +21,16 @@ def make_container(settings: Settings) -> Container:
     except (ImportError, AttributeError) as error:
         problem = f"{error}; install the module, or name its folder in PYTHONPATH"
         raise SettingsError([f"ORDERGATE_CONTAINER: {problem}"]) from error
-    made: Container = make(settings) if callable(make) else make
+    made: Container = make(settings) if _takes_settings(make) else make
     if not issubclass(getattr(made, "declarative_parent", object), Container):
-        problem = f"{settings.container} must be a function that returns a Container"
-        raise SettingsError([f"ORDERGATE_CONTAINER: {problem}"])
+        problem = "must be a function that takes the settings and returns a Container"
+        raise SettingsError([f"ORDERGATE_CONTAINER: {settings.container} {problem}"])
     return made
+
+
+def _takes_settings(make: Any) -> bool:  # noqa: ANN401 - whatever has the name
+    try:
+        inspect.signature(make).bind(object())
+    except (TypeError, ValueError):
+        return False
+    return True

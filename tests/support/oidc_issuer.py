@@ -6,17 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from tests.support.certificates import write_certificate
 from tests.support.jose import Jwk, sign, to_jwk
 
 AUDIENCE = "https://orders.example"
@@ -140,34 +136,11 @@ def running_issuer(port: int = 0) -> Iterator[Issuer]:
 
 def serve_by_tls(issuer: Issuer, folder: Path) -> Path:
     """Let a running issuer answer by https only; return the file of its certificate."""
-    file = _write_certificate(folder)
+    file = write_certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     issuer.server.socket = context.wrap_socket(issuer.server.socket, server_side=True)
     issuer.address, issuer.name, issuer.url = (
         text.replace("http:", "https:") for text in (issuer.address, issuer.name, issuer.url)
-    )
-    return file
-
-
-def _write_certificate(folder: Path) -> Path:
-    """Write a self-signed certificate of localhost and its key to a file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an issuer on loopback")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "issuer.pem"
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    file.write_bytes(
-        certificate.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
     )
     return file

@@ -50,15 +50,17 @@ class NoPostgresError(Exception):
 class PostgresServer:
     """A server of our own on a loopback port, with temporary data.
 
-    `durable` servers flush what they commit, so that it survives `kill`.
+    `durable` servers flush what they commit, so that it survives `kill`. One that `has_socket` has
+    a Unix socket in the folder `sockets`.
     """
 
-    def __init__(self, binaries: Path, *, durable: bool = False) -> None:
+    def __init__(self, binaries: Path, *, durable: bool = False, has_socket: bool = False) -> None:
         self.binaries = binaries
         self.durable = durable
         self.port = _free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="ordergate-postgres-"))
         self.data = self.folder / "data"
+        self.sockets = self.folder if has_socket else None
         self._process: subprocess.Popen[bytes] | None = None
         self._own(self.folder)
 
@@ -90,7 +92,8 @@ class PostgresServer:
     def _launch(self) -> None:
         durability = [] if self.durable else ["fsync=off", "full_page_writes=off"]
         settings = [
-            "listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=",
+            "listen_addresses=127.0.0.1", f"port={self.port}",
+            f"unix_socket_directories={self.sockets or ''}",
             "max_connections=200", "log_min_messages=fatal", "autovacuum=off", *durability,
         ]  # fmt: skip
         options = [part for setting in settings for part in ("-c", setting)]
@@ -402,9 +405,11 @@ async def _migrate(url: str) -> None:
 
 
 @contextmanager
-def run_postgres(binaries: Path, *, durable: bool = False) -> Iterator[PostgresServer]:
+def run_postgres(
+    binaries: Path, *, durable: bool = False, has_socket: bool = False
+) -> Iterator[PostgresServer]:
     """Run a new server, and remove it afterwards."""
-    server = PostgresServer(binaries, durable=durable)
+    server = PostgresServer(binaries, durable=durable, has_socket=has_socket)
     try:
         server.init()
         server.start()

@@ -63,7 +63,7 @@ def _sqlite_name(url: str) -> str:
 
 
 def _postgres_url_error(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.url import url_error
+    from ordergate.adapters.sql.postgres.connecting.url import url_error
 
     return url_error(url)
 
@@ -82,13 +82,13 @@ def _postgres_storage(url: str, settings: Settings) -> Storage:
 
 
 def _postgres_name(url: str) -> str:
-    from ordergate.adapters.sql.postgres.url import address_in
+    from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 
-    return address_in(url)
+    return DatabaseUrl.read(url).address
 
 
 async def _postgres_reason_to_wait(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.readiness import reason_to_wait
+    from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
 
     return await reason_to_wait(url)
 
@@ -109,12 +109,24 @@ ENGINES = {
 }
 
 
+_OTHER_NAMES = {"postgres": "postgresql"}
+"""Schemes of consoles that other programs use too."""
+
+
+def _plain(url: str) -> str:
+    """Return a URL with the name of its engine, without that of a driver as in SQLAlchemy's."""
+    scheme, separator, rest = url.partition(":")
+    name = scheme.partition("+")[0]
+    return f"{_OTHER_NAMES.get(name, name)}{separator}{rest}"
+
+
 def database_url_error(url: str) -> str | None:
     """Describe an error in a database URL, or return `None`."""
     if error := text_flaw(url):
         return error
-    engine = ENGINES.get(url.partition(":")[0])
-    return engine.url_error(url) if engine else f"must begin with {' or '.join(ENGINES)}"
+    plain = _plain(url)
+    engine = ENGINES.get(plain.partition(":")[0])
+    return engine.url_error(plain) if engine else f"must begin with {' or '.join(ENGINES)}"
 
 
 def make_home(home: Path) -> None:
@@ -125,7 +137,8 @@ def make_home(home: Path) -> None:
 
 def make_storage(url: str, settings: Settings) -> Storage:
     """Make the storage of a valid database URL."""
-    return _engine(url).storage(url, settings)
+    engine, plain = _find_engine(url)
+    return engine.storage(plain, settings)
 
 
 def make_configured_storage(settings: Settings) -> Storage:
@@ -138,19 +151,19 @@ def make_storage_file(settings: Settings) -> StorageFile | None:
 
     Returns `None` for a server database.
     """
-    url = settings.storage_url
-    file = _engine(url).file
-    return file(url) if file else None
+    engine, url = _find_engine(settings.storage_url)
+    return engine.file(url) if engine.file else None
 
 
 def describe_database(settings: Settings) -> DatabaseInUse:
     """Name the configured database, and find the readiness check of its server."""
-    url = settings.storage_url
-    engine = _engine(url)
+    engine, url = _find_engine(settings.storage_url)
     return DatabaseInUse(
         engine.name(url), partial(engine.reason_to_wait, url) if engine.reason_to_wait else None
     )
 
 
-def _engine(url: str) -> Engine:
-    return ENGINES[url.partition(":")[0]]
+def _find_engine(url: str) -> tuple[Engine, str]:
+    """Return the engine of a valid URL, and the URL as the engine reads it."""
+    plain = _plain(url)
+    return ENGINES[plain.partition(":")[0]], plain

@@ -20,6 +20,9 @@ def make_container(settings):
 def make_nothing(settings):
     return None
 
+def take_nothing():
+    return None
+
 number = 7
 """
 
@@ -33,8 +36,9 @@ MISTAKES = {
         "module 'shop' has no attribute 'absent';"
         " install the module, or name its folder in PYTHONPATH"
     ),
-    "shop:number": "shop:number must be a function that returns a Container",
-    "shop:make_nothing": "shop:make_nothing must be a function that returns a Container",
+} | {
+    name: f"{name} must be a function that takes the settings and returns a Container"
+    for name in ("shop:number", "shop:make_nothing", "shop:take_nothing")
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
-from tests.support.command import SECONDS, clean_environment, ordergate
+from tests.support.command import SECONDS, clean_environment, error_line, ordergate
 from tests.support.jose import public_jwk, sign
 from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
 
@@ -129,6 +129,12 @@ def test_json_around_a_token_is_an_error(tmp_path: Path, issuer: Issuer, quote: 
 def test_header_around_a_token_is_removed(tmp_path: Path, issuer: Issuer) -> None:
     done = explain(f"Authorization: Bearer {issuer.token()}", tmp_path, issuer)
     assert done.returncode == 0, done.stdout
+
+
+def test_token_among_the_arguments_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    done = ordergate("tokens", "explain", "a.b.c", cwd=tmp_path)
+    assert error_line(done).startswith("give the token on standard input")
+    assert "a.b.c" not in done.stderr
 
 
 def test_unreachable_issuer_is_explained(tmp_path: Path, issuer: Issuer) -> None:

@@ -29,7 +29,10 @@ async def test_read_is_one_round_trip(wired: SqlStorage, wire: LossyProxy) -> No
 
 
 async def test_deadlock_is_retried(
-    database: PostgresDatabase, storage: SqlStorage, rival: "asyncpg.Connection[asyncpg.Record]"
+    database: PostgresDatabase,
+    storage: SqlStorage,
+    rival: "asyncpg.Connection[asyncpg.Record]",
+    postgres_url: str,
 ) -> None:
     bob = await storage.users.add(Username("bob"), PasswordHash("h"))
     attempts = []
@@ -46,7 +49,7 @@ async def test_deadlock_is_retried(
     async with rival.transaction():
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", bob.id)
         writing = asyncio.create_task(database.write(work))
-        watcher = await asyncpg.connect(database._hosts.first)
+        watcher = await asyncpg.connect(postgres_url)
         await wait_for_blocked_lock(watcher)
         await watcher.close()
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", ALICE.id)

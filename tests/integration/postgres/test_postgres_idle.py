@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from ordergate.adapters.sql.postgres import pool as postgres_pool
-from ordergate.adapters.sql.postgres.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
@@ -40,11 +40,18 @@ async def wire(postgres_url: str) -> AsyncIterator[LossyProxy]:
 
 async def fill_pool(database: PostgresDatabase) -> set[int]:
     """Open all connections of the pool, and return their backends."""
-    sleep = text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")
-    reads = [database.read(lambda c: c.scalar(sleep)) for _ in range(POOL_SIZE)]
-    backends = set(await asyncio.gather(*reads))
-    assert len(backends) == POOL_SIZE
+    backends: set[int] = set()
+    seconds = 0.1
+    while len(backends) < POOL_SIZE:  # a busy machine may end a read before the last one connects
+        backends = set(await asyncio.gather(*(sleep(database, seconds) for _ in range(POOL_SIZE))))
+        seconds *= 2
     return backends
+
+
+async def sleep(database: PostgresDatabase, seconds: float) -> int:
+    query = text(f"SELECT pg_backend_pid() FROM pg_sleep({seconds})")
+    found: int = await database.read(lambda connection: connection.scalar(query))
+    return found
 
 
 async def pid(database: PostgresDatabase) -> int:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from ordergate.adapters.sql.postgres.password_file import (
+from ordergate.adapters.sql.postgres.connecting.password_file import (
     Login,
     PasswordFileIgnoredError,
     read_password,

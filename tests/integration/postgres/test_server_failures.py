@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ordergate.adapters.sql.postgres import hosts as postgres_hosts
-from ordergate.adapters.sql.postgres.url import split_hosts
+from ordergate.adapters.sql.postgres.connecting import hosts as postgres_hosts
+from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
@@ -102,5 +102,5 @@ async def test_silent_host_is_skipped_by_parallel_connections(
     began = time.monotonic()
     assert await asyncio.gather(*reads) == [1] * 10
     assert time.monotonic() - began < 2 * postgres_hosts.CONNECT_SECONDS
-    assert database._hosts.first == split_hosts(silent_first)[1]
+    assert database._hosts.first == DatabaseUrl.read(silent_first).split()[1]
     await database.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ordergate.adapters.sql.postgres.readiness import reason_to_wait
+from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
 from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.postgres import PASSWORD, PostgresServer, execute

@@ -1,6 +1,7 @@
 """A PostgreSQL database, opened for one process with a pool of connections."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -12,9 +13,10 @@ from typing_extensions import override
 
 from ordergate.adapters.sql.database import Database, T
 from ordergate.adapters.sql.postgres.attempts import Attempts
-from ordergate.adapters.sql.postgres.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.connecting.hosts import Hosts
+from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import describe
-from ordergate.adapters.sql.postgres.hosts import Hosts
 from ordergate.adapters.sql.postgres.pool import ConnectionLimits
 from ordergate.adapters.sql.postgres.transaction import run_transaction, run_work
 from ordergate.application.errors import StorageUnavailable
@@ -40,9 +42,11 @@ _WAIT_FOR_STANDBYS = text(
 The COMMIT waits until the standbys have the log up to this message, and so all earlier commits.
 """
 
+_log = logging.getLogger("ordergate.database")
+
 
 class PostgresDatabase(Database):
-    """A PostgreSQL database, at the first usable host of its URL.
+    """A PostgreSQL database, at the first usable host of its URL, which must be valid.
 
     A read is one statement outside any transaction: one round trip. A write is a transaction at
     READ COMMITTED. It is repeated as a whole after a serialization failure, a deadlock or a
@@ -67,7 +71,10 @@ class PostgresDatabase(Database):
         statement_seconds: float,
         idle_seconds: float = 60.0,
     ) -> None:
-        self._hosts = Hosts(url, statement_seconds=statement_seconds)
+        address = DatabaseUrl.read(url)
+        if ignored := address.parameters.ignored:
+            _log.warning("database_parameters_ignored", extra={"parameters": ", ".join(ignored)})
+        self._hosts = Hosts(address, statement_seconds=statement_seconds)
         self._engine = _create_engine(
             self._hosts.connect,
             pool_size=pool_size,

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
-from ordergate.adapters.sql.postgres.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
 
 MAX_AGE_SECONDS = 3_600.0
 """The maximum age of a connection, after which names and roles are resolved again."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ordergate.adapters.sql.database import T
-from ordergate.adapters.sql.postgres.connection import PostgresConnection
+from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
 from ordergate.adapters.sql.postgres.errors import (
     FAILURES,
     AmbiguousCommitError,

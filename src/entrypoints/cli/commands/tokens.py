@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -16,6 +17,10 @@ tokens = typer.Typer(help="Access tokens.", no_args_is_help=True)
 _MAX_CHARACTERS = 1_048_576
 _BEFORE = re.compile(r"(authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
 _JSON = ("{", "[", '"')
+_ON_STANDARD_INPUT = (
+    "give the token on standard input, as in `ordergate tokens explain < FILE`; other users of the"
+    " system see the arguments of a command"
+)
 
 
 @tokens.callback()
@@ -24,15 +29,19 @@ def options() -> None:
 
 
 @tokens.command("explain")
-def explain_token() -> None:
+def explain_token(
+    argument: Annotated[str | None, typer.Argument(metavar="TOKEN", hidden=True)] = None,
+) -> None:
     """Say what each check makes of a token from standard input.
 
     The settings are those of the service. Nothing is stored, and the token is not shown.
     """
+    if argument is not None:
+        raise Failure(_ON_STANDARD_INPUT)
     text = sys.stdin.read(_MAX_CHARACTERS).strip()
     token = _BEFORE.sub("", text, count=1) if _BEFORE.match(text) else text
     if not token:
-        raise Failure("give the token on standard input, as in `ordergate tokens explain < FILE`")
+        raise Failure(_ON_STANDARD_INPUT)
     if token.startswith(_JSON):
         raise Failure("this is JSON, not a token; give the value of access_token alone")
     checks = asyncio.run(_explain(token))

@@ -4,9 +4,10 @@ import ssl
 
 import asyncpg
 
+from ordergate.adapters.sql.postgres.connecting.driver import dial
+from ordergate.adapters.sql.postgres.connecting.hosts import CONNECT_SECONDS
+from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import describe
-from ordergate.adapters.sql.postgres.hosts import CONNECT_SECONDS
-from ordergate.adapters.sql.postgres.url import split_hosts
 
 _NOT_YET = frozenset({"53300", "57P01", "57P02", "57P03"})
 """Too many connections; shutting down, crashed, starting up."""
@@ -22,11 +23,11 @@ async def reason_to_wait(url: str) -> str | None:
     permanent reason such as a wrong password or a missing database.
     """
     reason = None
-    for host in split_hosts(url):
+    for each in DatabaseUrl.read(url).split():
         try:
-            connection = await asyncpg.connect(host, timeout=CONNECT_SECONDS)
+            connection = await dial(each, asyncpg.Connection, seconds=CONNECT_SECONDS)
         except Exception as error:  # noqa: BLE001 - opening the database says what else is wrong
-            if not _is_temporary(error, socket_file=_is_socket_file(host)):
+            if not _is_temporary(error, socket_file=each.hosts[0].is_folder):
                 return None
             reason = reason or describe(error)
         else:
@@ -52,7 +53,3 @@ def _is_temporary(error: Exception, *, socket_file: bool) -> bool:
             return "SSL" not in str(error)
         case _:  # a refusal, an unknown name, no route, or no answer in time
             return isinstance(error, OSError)
-
-
-def _is_socket_file(url: str) -> bool:
-    return url.split("/")[2].rpartition("@")[2].lower().startswith("%2f")

@@ -1,0 +1,1 @@
+"""Connections to PostgreSQL: the URL, its parameters, the password, the hosts."""
