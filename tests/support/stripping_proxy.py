@@ -1,6 +1,5 @@
 """A reverse proxy that removes a prefix: nginx, or a small one."""
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -10,15 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.support.command import SECONDS, wait_until
+from tests.support.programs import find_program
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-PROXIES = [
-    "own",
-    pytest.param("nginx", marks=pytest.mark.skipif(not NGINX, reason="nginx is not installed")),
-]
+PROXIES = ["own", "nginx"]
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host"})
 _CONFIGURATION = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -51,12 +46,13 @@ def stripping_proxy(kind: str, upstream: str, folder: Path, location: str) -> It
 
 @contextmanager
 def _nginx(upstream: str, folder: Path, location: str) -> Iterator[str]:
+    nginx = find_program("nginx")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     location = location.replace("http://127.0.0.1:8000", upstream)
     file = folder / "nginx.conf"
     file.write_text(_CONFIGURATION.format(folder=folder, port=port, location=location))
-    with subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(file)]) as process:
+    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(file)]) as process:
         try:
             wait_until(lambda: process.poll() is not None or _listens(port))
             assert process.poll() is None, (folder / "error.log").read_text()

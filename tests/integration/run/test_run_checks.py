@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.captured_output import FORMS, OUTPUT
 from tests.support.command import ordergate
+from tests.support.programs import REQUIRED
 from tests.support.security_promises import promised_tests
 
 ROOT = Path(__file__).parents[3]
@@ -32,6 +33,13 @@ def {name}():
 
 def test_another_test():
     pass
+"""
+
+MISSING = """
+from tests.support.programs import find_program
+
+def test_program():
+    find_program("missing")
 """
 
 
@@ -80,6 +88,18 @@ def test_run_succeeds_when_another_test_is_skipped(tmp_path: Path, workers: int)
     code = SKIP.format(name="test_without_a_promise")
     status, report = run_tests(tmp_path, "security_promises", code, "-n", str(workers))
     assert status == pytest.ExitCode.OK, report
+
+
+@pytest.mark.parametrize(
+    ("required", "outcome"),
+    [("", "1 skipped"), ("nginx,apache2", "1 skipped"), ("nginx,missing", "1 failed")],
+)
+def test_missing_program_skips_its_test_unless_it_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, required: str, outcome: str
+) -> None:
+    monkeypatch.setenv(REQUIRED, required)
+    _, report = run_tests(tmp_path, "programs", MISSING)
+    assert outcome in report
 
 
 @pytest.mark.parametrize(

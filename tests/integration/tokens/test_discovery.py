@@ -70,11 +70,17 @@ async def test_keys_are_found_by_the_metadata(issuer: Issuer, below: str, standa
     assert await kids(issuer) == [issuer.keys[0]["kid"]]
 
 
-@pytest.mark.parametrize("named", ["with a slash", "without one", "another", 5, None, ...])
+@pytest.mark.parametrize(
+    "named", ["with a slash", "with a capital", "a part of it", "another", 5, None, ...]
+)
 async def test_metadata_names_the_issuer_to_the_letter(issuer: Issuer, named: object) -> None:
     """RFC 8414, section 3.3."""
     issuer.name = f"{issuer.address}/realms/shop"
-    names = {"with a slash": f"{issuer.name}/", "without one": f"{issuer.address}/realms/Shop"}
+    names = {
+        "with a slash": f"{issuer.name}/",
+        "with a capital": f"{issuer.address}/realms/Shop",
+        "a part of it": f"{issuer.address}/realms",
+    }
     issuer.publish_metadata(issuer=names.get(str(named), named))
     assert "the metadata is of the issuer" in await failure(issuer)
     issuer.documents.clear()

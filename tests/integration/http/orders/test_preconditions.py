@@ -1,7 +1,6 @@
 """Preconditions (RFC 9110, section 13) on every method, and entity tags behind real proxies."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +20,7 @@ from tests.support.http_client import (
     problem,
     register_new_user,
 )
+from tests.support.programs import find_program
 from tests.support.server import Server
 
 FAILED = "urn:problem-type:ordergate:precondition-failed"
@@ -248,9 +248,7 @@ MODULES = Path("/usr/lib/apache2/modules")
 @pytest.fixture(params=["apache2", "caddy"])
 def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Iterator[str]:
     """Run a real compressing proxy before the server; return its address."""
-    program = shutil.which(request.param, path="/usr/sbin:/usr/bin:/usr/local/bin")
-    if program is None or (request.param == "apache2" and not MODULES.is_dir()):
-        pytest.skip(f"{request.param} is not installed")
+    program = find_program(request.param)
     port, configuration = _free_port(), tmp_path / "configuration"
     template, arguments = {
         "apache2": (APACHE, ["-f", str(configuration), "-D", "FOREGROUND"]),

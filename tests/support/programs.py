@@ -1,0 +1,20 @@
+"""Programs of the system that some tests run, such as reverse proxies."""
+
+import os
+import shutil
+
+import pytest
+
+REQUIRED = "REQUIRED_TEST_PROGRAMS"
+"""The variable with the names of programs that must be installed, separated by commas."""
+
+_PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program; without it, skip the test, or fail if it is required."""
+    path = shutil.which(name, path=_PATH)
+    if path is None:
+        give_up = pytest.fail if name in os.environ.get(REQUIRED, "").split(",") else pytest.skip
+        give_up(f"{name} is not installed")
+    return path
