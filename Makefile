@@ -52,7 +52,7 @@ test: $(READY) ## Run every test (WORKERS=2 processes; as many as there are proc
 	@$(RUN) pytest -m timing tests/integration
 
 test-quick: $(READY) ## Run the tests that start no other process: units, contracts and HTTP (a minute)
-	@$(RUN) pytest -n $(WORKERS) --quiet --hypothesis-profile dev -m "not process and not timing" tests/unit tests/integration/http \
+	@$(RUN) pytest -n $(WORKERS) --quiet --hypothesis-profile dev -m "not process and not timing and not uncompiled" tests/unit tests/integration/http \
 		tests/integration/sqlite/test_sql_storage.py
 
 test-clients: $(READY) $(CLIENTS_READY) ## Generate clients in each language of docs/clients.md, and use them

@@ -28,7 +28,9 @@ def answered_by(routes: str) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=["compiled", "uncompiled"])
+@pytest.fixture(
+    scope="session", params=["compiled", pytest.param("uncompiled", marks=pytest.mark.uncompiled)]
+)
 def routes(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

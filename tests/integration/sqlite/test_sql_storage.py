@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -53,12 +54,25 @@ async def database(file: Path) -> AsyncIterator[SqliteDatabase]:
     await database.close()
 
 
+@pytest.fixture(scope="session")
+async def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file that is migrated once, because tests copy it faster."""
+    file = tmp_path_factory.mktemp("migrated") / "orders.db"
+    database = SqliteDatabase(file)
+    await SqlStorage(database).migrate()
+    await database.close()
+    return file
+
+
 class TestSqliteStorage(WholeStorageContract):
     @pytest.fixture
-    async def storage(self, database: SqliteDatabase, file: Path) -> AsyncIterator[Storage]:
+    async def storage(
+        self, database: SqliteDatabase, file: Path, migrated_file: Path
+    ) -> AsyncIterator[Storage]:
         self.database, self.file = database, file
+        file.parent.mkdir(mode=0o700)
+        copyfile(migrated_file, file)
         storage = SqlStorage(database)
-        await storage.migrate()
         await storage.open()
         yield storage
         await storage.close()

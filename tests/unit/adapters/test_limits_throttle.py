@@ -52,8 +52,8 @@ async def test_count_takes_no_longer_with_many_counters() -> None:
             await throttle.count_sign_up(f"2001:db8:{number:x}::1")
         return time.thread_time() - began
 
-    times = [await measure_1000_guesses(first) for first in range(0, 60_000, 1_000)]
-    assert min(times[-10:]) < 5 * min(times[:10])
+    times = [await measure_1000_guesses(first) for first in range(0, 20_000, 1_000)]
+    assert min(times[-5:]) < 5 * min(times[:5])
 
 
 async def test_number_of_counters_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
