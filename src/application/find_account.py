@@ -10,5 +10,5 @@ async def find_account(users: UserRepository, typed: str) -> User | None:
     The text itself has priority. All spellings are looked up, so the time does not depend on which
     of them exists.
     """
-    found = [await users.find(name) for name in Username.spellings(typed)]
+    found = [await users.find(name) for name in Username.list_spellings(typed)]
     return next((user for user in found if user is not None), None)

@@ -37,12 +37,12 @@ class PasswordRules:
         if len(secret) < self.min_length:
             raise WeakPassword(f"A password must have at least {self.min_length} characters.")
         folded = secret.casefold()
-        unit = _unit(folded)
+        unit = _find_unit(folded)
         if folded in self.common or unit in self.common:
             raise WeakPassword("This password is among the most common ones; choose another.")
         if _is_pattern(folded):
             raise WeakPassword("This password repeats or counts a few characters; choose another.")
-        core = _core(folded)
+        core = _strip_surroundings(folded)
         common = [core] if core in self.common else []
         for word in (username.value.casefold(), _SERVICE, *common):
             rest = folded.replace(word, "")
@@ -53,7 +53,7 @@ class PasswordRules:
                 )
 
 
-def _core(text: str) -> str:
+def _strip_surroundings(text: str) -> str:
     """Return the word inside surrounding digits and punctuation."""
     first = min((at for at in map(text.find, ascii_lowercase) if at >= 0), default=0)
     return text[first : max(map(text.rfind, ascii_lowercase)) + 1]
@@ -62,10 +62,10 @@ def _core(text: str) -> str:
 def _is_pattern(text: str) -> bool:
     if len(text) >= LEAST_MIN_LENGTH and len(set(text)) < _FEWEST_CHARACTERS:
         return True
-    return len(_unit(text)) < min(LEAST_MIN_LENGTH, len(text)) or _is_run(text)
+    return len(_find_unit(text)) < min(LEAST_MIN_LENGTH, len(text)) or _is_run(text)
 
 
-def _unit(text: str) -> str:
+def _find_unit(text: str) -> str:
     """Return the shortest text whose repetition gives this one.
 
     The last repetition may be partial. Units of more than `_LONGEST_UNIT` characters are not

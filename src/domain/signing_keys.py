@@ -111,7 +111,7 @@ class KeyRing:
         """Return the key that signs."""
         return next(key for key in self.keys if key.status is KeyStatus.SIGNING)
 
-    def next_algorithm(self) -> KeyAlgorithm:
+    def choose_algorithm(self) -> KeyAlgorithm:
         """Return the signing key's algorithm, the default of a new key."""
         return self.signing().algorithm if self.keys else FIRST_ALGORITHM
 
@@ -179,7 +179,7 @@ class KeyRing:
         signing key. `early` lets it sign immediately; no token becomes invalid.
         """
         if not self.keys:
-            return self.publish(make(self.next_algorithm()), now)
+            return self.publish(make(self.choose_algorithm()), now)
         kept = (
             key
             for key in self.keys
@@ -187,7 +187,7 @@ class KeyRing:
         )
         ring = self._with(*kept)
         if not any(key.status is KeyStatus.PUBLISHED for key in ring.keys):
-            ring = ring.publish(make(ring.next_algorithm()), now)
+            ring = ring.publish(make(ring.choose_algorithm()), now)
         published = (key for key in ring.keys if key.status is KeyStatus.PUBLISHED)
         first = min(published, key=lambda key: schedule.due(key) or now)
         if early or not schedule.waits_until(first, now):

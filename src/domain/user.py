@@ -71,23 +71,26 @@ class Username:
             )
         if not is_quickly_normalized(text):
             raise InvalidUsername(f"A user name must have at most {MAX_MARKS} marks on one letter.")
-        name = _prepared(text)
+        name = _prepare(text)
         if not 0 < len(name) <= MAX_USERNAME_LENGTH:
             raise InvalidUsername(f"A user name must have 1 to {MAX_USERNAME_LENGTH} characters.")
         for place, character in enumerate(name):
-            if not _in_identifier(character):
+            if not _is_in_identifier(character):
                 raise InvalidUsername(
                     "A user name has letters, digits and ASCII punctuation, and no spaces;"
                     f" it cannot have {character_at(name, place)}."
                 )
-        if not _keeps_bidi_rule(name) or len(_DIGITS_APART.intersection(map(_digits, name))) > 1:
+        if (
+            not _keeps_bidi_rule(name)
+            or len(_DIGITS_APART.intersection(map(_name_digits, name))) > 1
+        ):
             raise InvalidUsername(
                 "A user name must not mix letters or digits of different directions."
             )
         return cls(name)
 
     @classmethod
-    def spellings(cls, text: str) -> tuple[Self, ...]:
+    def list_spellings(cls, text: str) -> tuple[Self, ...]:
         """Return the names under which a typed name may be stored.
 
         The first is the text itself, the second its prepared form if that differs. No rule is
@@ -101,7 +104,7 @@ class Username:
             or not is_quickly_normalized(text)
         ):
             return ()
-        return tuple(dict.fromkeys((cls(text), cls(_prepared(text)))))
+        return tuple(dict.fromkeys((cls(text), cls(_prepare(text)))))
 
     def __str__(self) -> str:
         return self.value
@@ -180,7 +183,7 @@ class User:
         return replace(self, password_hash=PasswordHash(self.password_hash.removeprefix(_DISABLED)))
 
 
-def _prepared(text: str) -> str:
+def _prepare(text: str) -> str:
     """Prepare a name by RFC 8265, section 3.3.2, without refusing any."""
     narrow = "".join(map(_narrow, text))
     return unicodedata.normalize("NFC", narrow.lower())
@@ -206,12 +209,12 @@ def _keeps_bidi_rule(name: str) -> bool:
     )
 
 
-def _digits(character: str) -> str:
+def _name_digits(character: str) -> str:
     """Return the script of a digit: the first words of its name."""
     return unicodedata.name(character, "").partition(" DIGIT ")[0]
 
 
-def _in_identifier(character: str) -> bool:
+def _is_in_identifier(character: str) -> bool:
     """Report whether RFC 8264's IdentifierClass has a character without a contextual rule."""
     if character.isascii():
         return "!" <= character <= "~"

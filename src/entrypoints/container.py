@@ -68,13 +68,13 @@ from ordergate.entrypoints.factories.databases import (
 )
 from ordergate.entrypoints.factories.passwords import make_hasher, make_throttle
 from ordergate.entrypoints.factories.rules import (
-    access_token_life,
-    can_revoke,
-    idempotency_key_life,
+    get_access_token_lifetime,
+    get_idempotency_key_lifetime,
     make_key_schedule,
     make_password_rules,
     make_scopes,
     make_session_rules,
+    supports_revocation,
 )
 from ordergate.entrypoints.factories.running_service import open_storage, run_service
 from ordergate.entrypoints.factories.separate_orders import (
@@ -175,7 +175,7 @@ class Container(containers.DeclarativeContainer):
         clock,
         audit,
         separate_orders,
-        token_life=Callable(access_token_life, settings),
+        token_life=Callable(get_access_token_lifetime, settings),
     )
 
     # Use cases: sessions
@@ -186,7 +186,12 @@ class Container(containers.DeclarativeContainer):
         RefreshSession, sessions, tokens, clock, audit, session_rules, known_scopes
     )
     revoke_token: Provider[RevokeToken] = Singleton(
-        RevokeToken, sessions, tokens, clock, audit, revocable=Callable(can_revoke, settings)
+        RevokeToken,
+        sessions,
+        tokens,
+        clock,
+        audit,
+        revocable=Callable(supports_revocation, settings),
     )
     identify_caller: Provider[IdentifyCaller] = Singleton(IdentifyCaller, verifier, revocation)
     list_sessions: Provider[ListSessions] = Singleton(ListSessions, sessions, clock)
@@ -198,7 +203,7 @@ class Container(containers.DeclarativeContainer):
         PlaceOrder,
         orders,
         clock,
-        key_life=Callable(idempotency_key_life, settings),
+        key_life=Callable(get_idempotency_key_lifetime, settings),
         concurrency_limit=write_limit,
     )
     get_own_order: Provider[GetOwnOrder] = Singleton(GetOwnOrder, orders)

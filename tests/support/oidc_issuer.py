@@ -135,7 +135,7 @@ def running_issuer(port: int = 0) -> Iterator[Issuer]:
 
 
 def serve_by_tls(issuer: Issuer, folder: Path) -> Path:
-    """Let a running issuer answer by https only; return the file of its certificate."""
+    """Let a running issuer answer only https; return its certificate's file."""
     file = write_certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)

@@ -65,35 +65,35 @@ class InMemoryArchive(Archive):
         self._tables.checkpoint = None
 
 
-def _accounts(tables: Tables) -> Iterator[AccountRecord]:
+def _read_accounts(tables: Tables) -> Iterator[AccountRecord]:
     for user in tables.users.values():
         yield AccountRecord(user.id, AccountKind.OPEN, user.username, user.password_hash)
     yield from (AccountRecord(user, AccountKind.CLOSED) for user in tables.closed)
     yield from (AccountRecord(user, AccountKind.EXTERNAL) for user in tables.external)
 
 
-def _subjects(tables: Tables) -> Iterator[SubjectRecord]:
+def _read_subjects(tables: Tables) -> Iterator[SubjectRecord]:
     for (issuer, subject), user in tables.subjects.items():
         yield SubjectRecord(issuer, subject, user)
 
 
-def _sessions(tables: Tables) -> Iterator[SessionRecord]:
+def _read_sessions(tables: Tables) -> Iterator[SessionRecord]:
     for session in tables.sessions.values():
         yield SessionRecord(session, *tables.endings.get(session.id, (None, None)))
 
 
-def _refresh_tokens(tables: Tables) -> Iterator[RefreshTokenRecord]:
+def _read_refresh_tokens(tables: Tables) -> Iterator[RefreshTokenRecord]:
     for digest, token in tables.tokens.items():
         yield RefreshTokenRecord(
             digest, token.session, token.expires_at, token.used_at, token.sealed
         )
 
 
-def _orders(tables: Tables) -> Iterator[Order]:
+def _read_orders(tables: Tables) -> Iterator[Order]:
     yield from tables.orders.values()
 
 
-def _keys(tables: Tables) -> Iterator[KeyRecord]:
+def _read_keys(tables: Tables) -> Iterator[KeyRecord]:
     for (owner, value), (order_id, expires_at) in tables.keys.items():
         yield KeyRecord(owner, IdempotencyKey(value, expires_at), order_id)
 
@@ -101,7 +101,14 @@ def _keys(tables: Tables) -> Iterator[KeyRecord]:
 _READERS: Mapping[type[Any], Callable[[Tables], Iterator[Record]]] = dict(
     zip(
         RECORD_TYPES.values(),
-        (_accounts, _subjects, _sessions, _refresh_tokens, _orders, _keys),
+        (
+            _read_accounts,
+            _read_subjects,
+            _read_sessions,
+            _read_refresh_tokens,
+            _read_orders,
+            _read_keys,
+        ),
         strict=True,
     )
 )

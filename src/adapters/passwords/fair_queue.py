@@ -60,7 +60,7 @@ class FairQueue(Generic[T]):
         """
         group = self._root
         for level, key in enumerate(path):
-            largest = group.largest()
+            largest = group.find_largest()
             own = group.groups.get(key)
             if largest is not None and group.groups[largest].size > (own.size if own else 0) + 1:
                 return self._drop_last_job([*path[:level], largest])
@@ -90,7 +90,7 @@ class FairQueue(Generic[T]):
         group = self._root
         for key in path:
             group = group.groups[key]
-        while (key := group.largest()) is not None:
+        while (key := group.find_largest()) is not None:
             path.append(key)
             group = group.groups[key]
         item = group.items[-1]
@@ -106,5 +106,5 @@ class _Group(Generic[T]):
         self.groups: dict[Hashable, _Group[T]] = {}
         self.items: deque[T] = deque()
 
-    def largest(self) -> Hashable | None:
+    def find_largest(self) -> Hashable | None:
         return max(self.groups, key=lambda key: self.groups[key].size, default=None)

@@ -61,7 +61,7 @@ class HashingThreads:
         job = Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())
         account = job.requester.account, job.requester.known
         if requester is not None and self._under_way[account] >= _PER_ACCOUNT:
-            raise Throttled(retry_after=self._seconds_until_room())
+            raise Throttled(retry_after=self._estimate_seconds_until_room())
         self._put(job)
         self._under_way[account] += 1
         try:
@@ -91,7 +91,7 @@ class HashingThreads:
     def _put(self, job: Job) -> None:
         if self._waiting.is_full and not self._yielding.has_room:
             displaced = self._waiting.make_room_for(_queue_path(job.requester))
-            overloaded = Overloaded(retry_after=self._seconds_until_room())
+            overloaded = Overloaded(retry_after=self._estimate_seconds_until_room())
             if displaced is None:
                 raise overloaded
             if not displaced.answer.done():
@@ -100,7 +100,7 @@ class HashingThreads:
 
     def _start_jobs(self) -> None:
         """Start as many jobs as there are free threads."""
-        while self._waiting and (lane := self._competing_lane()):
+        while self._waiting and (lane := self._find_competing_lane()):
             self._start_competing(self._waiting.take(), lane)
         while self._waiting and self._yielding.has_room:
             if not self._yielding.jobs:
@@ -112,21 +112,21 @@ class HashingThreads:
     def _start(self, job: Job, lane: Lane) -> None:
         loop = job.answer.get_loop()
 
-        def ended(future: "Future[Any]") -> None:
+        def finish(future: "Future[Any]") -> None:
             with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(self._end, job, future)
 
-        lane.start(job, self._timed(job.work)).add_done_callback(ended)
+        lane.start(job, self._with_timer(job.work)).add_done_callback(finish)
 
-    def _timed(self, work: Callable[[], T]) -> Callable[[], T]:
-        def timed() -> T:
+    def _with_timer(self, work: Callable[[], T]) -> Callable[[], T]:
+        def run() -> T:
             started = time.thread_time()
             try:
                 return work()
             finally:
                 self._seconds_a_job = time.thread_time() - started
 
-        return timed
+        return run
 
     def _end(self, job: Job, future: "Future[Any]") -> None:
         if not job.answer.done():
@@ -154,7 +154,7 @@ class HashingThreads:
         unanswered = [job for job in self._yielding.jobs if not job.answer.done()]
         if not unanswered and not self._waiting:
             return
-        if lane := self._competing_lane():
+        if lane := self._find_competing_lane():
             again = [job for job in unanswered if job not in lane.jobs]
             if again or self._waiting:
                 self._start_competing(again[0] if again else self._waiting.take(), lane)
@@ -165,7 +165,7 @@ class HashingThreads:
         competing = self._competing.processor_seconds() if self._competing else 0.0
         return Usage(time.monotonic(), yielding, time.process_time() - yielding - competing)
 
-    def _competing_lane(self) -> Lane | None:
+    def _find_competing_lane(self) -> Lane | None:
         """Return the threads of normal priority if the idle ones are starved."""
         if not (self._competing and self._competing.has_room and self._yielding.jobs):
             return None
@@ -178,5 +178,5 @@ class HashingThreads:
         self._starvation.note_competing(self._measure())
         self._start(job, lane)
 
-    def _seconds_until_room(self) -> int:
+    def _estimate_seconds_until_room(self) -> int:
         return max(1, math.ceil(self._seconds_a_job / self._yielding.threads))

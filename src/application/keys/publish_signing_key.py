@@ -20,5 +20,5 @@ class PublishSigningKey:
     def __call__(self, algorithm: KeyAlgorithm | None = None) -> Sequence[ChangedKey]:
         make = self.changes.keys.make_key
         return self.changes.apply(
-            lambda ring, now: ring.publish(make(algorithm or ring.next_algorithm()), now)
+            lambda ring, now: ring.publish(make(algorithm or ring.choose_algorithm()), now)
         )

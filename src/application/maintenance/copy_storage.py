@@ -106,7 +106,7 @@ class _Copy:
     async def write(self, checkpoint: CopyCheckpoint | None, watch: Callable[[int], None]) -> None:
         done = sum([await self.target.count(kind) for kind in RECORD_TYPES.values()])
         watch(done)
-        for name, after in _kinds_left(checkpoint):
+        for name, after in _list_kinds_left(checkpoint):
             place = after
             while True:
                 records, place = await self.source.read(
@@ -129,7 +129,7 @@ class _Copy:
             sums = []
             for archive in (self.source, self.target):
                 total = _Checksum()
-                async for records in _pages(archive, kind, self.batch):
+                async for records in _read_pages(archive, kind, self.batch):
                     total = total.with_records(records)
                     watch(done + total.count)
                 done += total.count
@@ -153,12 +153,12 @@ class _Checksum:
     sum: int = 0
 
     def with_records(self, records: Sequence[Record]) -> "_Checksum":
-        digests = (sha256(_canonical(record)).digest() for record in records)
+        digests = (sha256(_to_canonical(record)).digest() for record in records)
         added = sum(int.from_bytes(digest) for digest in digests)
         return _Checksum(self.count + len(records), (self.sum + added) % _MODULUS)
 
 
-def _kinds_left(checkpoint: CopyCheckpoint | None) -> Iterator[tuple[str, str]]:
+def _list_kinds_left(checkpoint: CopyCheckpoint | None) -> Iterator[tuple[str, str]]:
     """Yield the remaining kinds, each with the position to continue after."""
     names = list(RECORD_TYPES)
     first = names.index(checkpoint.kind) if checkpoint else 0
@@ -166,7 +166,7 @@ def _kinds_left(checkpoint: CopyCheckpoint | None) -> Iterator[tuple[str, str]]:
         yield name, checkpoint.after if checkpoint and name == checkpoint.kind else ""
 
 
-async def _pages(
+async def _read_pages(
     archive: Archive, kind: type[Record], limit: int
 ) -> AsyncIterator[Sequence[Record]]:
     place = ""
@@ -177,7 +177,7 @@ async def _pages(
         yield records
 
 
-def _canonical(record: Record) -> bytes:
+def _to_canonical(record: Record) -> bytes:
     """Write all fields of a record.
 
     Python's notation for built-in values is unambiguous.
@@ -188,14 +188,14 @@ def _canonical(record: Record) -> bytes:
 def _to_primitive(value: object) -> object:
     kind = type(value)
     if kind not in _CONVERTERS:
-        _CONVERTERS[kind] = _primitive_converter(kind)
+        _CONVERTERS[kind] = _make_primitive_converter(kind)
     return _CONVERTERS[kind](value)
 
 
 _CONVERTERS: dict[type[Any], Callable[[Any], object]] = {}
 
 
-def _primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
+def _make_primitive_converter(kind: type[Any]) -> Callable[[Any], object]:
     """Return a function that converts values to built-in ones.
 
     It converts every field of the type.

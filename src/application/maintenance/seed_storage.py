@@ -67,14 +67,16 @@ class SeedStorage:
                 " `ordergate users add`, and place their orders through the API"
             )
         password_hash = await self.hasher.hash(Password.new(password))
-        await self.loader.load(_users(users, password_hash), watch(_orders(orders, users)))
+        await self.loader.load(
+            _make_users(users, password_hash), watch(_make_orders(orders, users))
+        )
 
 
-def _users(count: int, password_hash: PasswordHash) -> Iterator[User]:
+def _make_users(count: int, password_hash: PasswordHash) -> Iterator[User]:
     return (User(UserId(i), Username(f"user{i}"), password_hash) for i in range(1, count + 1))
 
 
-def _orders(count: int, users: int) -> Iterator[Order]:
+def _make_orders(count: int, users: int) -> Iterator[Order]:
     statuses = list(OrderStatus)
     for i in range(1, count + 1):
         yield Order(

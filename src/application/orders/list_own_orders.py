@@ -45,9 +45,9 @@ class ListOwnOrders:
     ) -> Page:
         async with self.concurrency_limit.acquire(owner):
             query = OrderQuery(status=status, since=since, before=before, limit=limit)
-            return await self._page(query, owner)
+            return await self._make_page(query, owner)
 
-    async def _page(self, query: OrderQuery, owner: UserId) -> Page:
+    async def _make_page(self, query: OrderQuery, owner: UserId) -> Page:
         page: list[Order] = []
         lines, before = 0, query.before
         while True:

@@ -44,7 +44,7 @@ def make_sign_in_key(username: str) -> AccountKey | UnusableNameKey:
 
     Text that cannot be a name is not prepared, because that may take long.
     """
-    spellings = Username.spellings(username)
+    spellings = Username.list_spellings(username)
     return AccountKey(spellings[-1].value) if spellings else UnusableNameKey(username)
 
 

@@ -96,7 +96,7 @@ class RefreshSession:
         if rotation.sealed is None or refusal:
             record(AuditEvent.REFRESH_REFUSED, rotation.outcome.value)
             raise InvalidGrant
-        newest = await self._newest(old.unseal(rotation.sealed))
+        newest = await self._find_newest(old.unseal(rotation.sealed))
         if newest is None:
             record(AuditEvent.REFRESH_REFUSED, "too many refreshes since")
             raise InvalidGrant
@@ -105,7 +105,7 @@ class RefreshSession:
         access = self.tokens.issue(caller, until=session.expires_at)
         return IssuedTokens(access, newest, granted)
 
-    async def _newest(self, token: RefreshToken) -> RefreshToken | None:
+    async def _find_newest(self, token: RefreshToken) -> RefreshToken | None:
         """Return the last successor in a chain within the grace time.
 
         A client that received a used token would end its session at the next refresh. Returns

@@ -18,12 +18,12 @@ _OVERLAP = timedelta(seconds=60)
 """The longest delay before an end is visible: clock differences of hosts, and slow commits."""
 
 
-def _same() -> Hashable:
+def _identify_nothing() -> Hashable:
     return None
 
 
 def _refuse(caller: Caller, reason: str) -> InvalidToken:
-    """Make the error of a verified token, with what identifies it in the log."""
+    """Make the error of a verified token, with ids for the log."""
     issuer = caller.claims.get("iss")
     return InvalidToken(
         reason, kid=caller.key_id, issuer=issuer if isinstance(issuer, str) else None
@@ -81,7 +81,7 @@ class BoundedRevocation:
     bound: timedelta
     lifetime: timedelta
     ticks: Callable[[], float] = time.monotonic
-    identity: Callable[[], Hashable] = _same
+    identity: Callable[[], Hashable] = _identify_nothing
     _ended: dict[SessionId, datetime] = field(default_factory=dict)
     _queried_at: datetime | None = None
     _refreshed_at: float = float("-inf")

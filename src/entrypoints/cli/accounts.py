@@ -6,14 +6,17 @@ import typer
 
 from ordergate.application.find_account import find_account
 from ordergate.domain.user import MAX_ID, User, UserId
-from ordergate.entrypoints.cli.runtime import Failure, whole_number
+from ordergate.entrypoints.cli.runtime import Failure, make_number_parser
 from ordergate.entrypoints.container import Container
 
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The user name.")]
 AccountId = Annotated[
     int | None,
     typer.Option(
-        "--id", parser=whole_number(1, MAX_ID), metavar="ID", help="The account's id, for its name."
+        "--id",
+        parser=make_number_parser(1, MAX_ID),
+        metavar="ID",
+        help="The account's id, for its name.",
     ),
 ]
 

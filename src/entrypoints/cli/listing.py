@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.models import OptionInfo
 
-from ordergate.entrypoints.cli.runtime import whole_number
+from ordergate.entrypoints.cli.runtime import make_number_parser
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array of objects.")]
 
@@ -17,7 +17,7 @@ def limit_option(most: int) -> OptionInfo:
     """Make the option for the number of rows."""
     option: OptionInfo = typer.Option(
         "--limit",
-        parser=whole_number(1, most),
+        parser=make_number_parser(1, most),
         metavar="NUMBER",
         help=f"At most so many, up to {most}.",
     )
@@ -29,12 +29,12 @@ def print_list(names: Sequence[str], rows: Iterable[Sequence[object]], *, as_jso
 
     JSON has the names as members, and `null` for no value.
     """
-    texts = [[_text(value) for value in row] for row in rows]
+    texts = [[_to_json(value) for value in row] for row in rows]
     if as_json:
         objects = [dict(zip(names, row, strict=True)) for row in texts]
         typer.echo(json.dumps(objects, indent=2, ensure_ascii=False))
         return
-    table = [[name.upper() for name in names], *([_shown(text) for text in row] for row in texts)]
+    table = [[name.upper() for name in names], *([_show(text) for text in row] for row in texts)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         typer.echo("  ".join(map(str.ljust, row, widths)).rstrip())
@@ -42,23 +42,23 @@ def print_list(names: Sequence[str], rows: Iterable[Sequence[object]], *, as_jso
 
 def print_record(record: Mapping[str, object], *, as_json: bool) -> None:
     """Print the members of one thing as lines or a JSON object."""
-    values = {name: _text(value) for name, value in record.items()}
+    values = {name: _to_json(value) for name, value in record.items()}
     if as_json:
         typer.echo(json.dumps(values, indent=2, ensure_ascii=False))
         return
     width = max(map(len, values))
     for name, value in values.items():
-        typer.echo(f"{name.upper():<{width}}  {_shown(value)}")
+        typer.echo(f"{name.upper():<{width}}  {_show(value)}")
 
 
 def write_time(moment: datetime | None) -> str:
     """Write a time in UTC to the second (RFC 3339), or a dash."""
-    return _shown(_text(moment))
+    return _show(_to_json(moment))
 
 
-def _text(value: object) -> object:
+def _to_json(value: object) -> object:
     return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     return "-" if value is None else str(value)

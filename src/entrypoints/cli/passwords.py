@@ -7,7 +7,7 @@ import typer
 
 from ordergate.domain.user import MAX_PASSWORD_BYTES
 from ordergate.entrypoints.cli.runtime import Failure
-from ordergate.entrypoints.config.loading import password_given
+from ordergate.entrypoints.config.loading import read_given_password
 
 PasswordStdin = Annotated[
     bool,
@@ -27,7 +27,7 @@ def read_password(*, stdin: bool) -> str:
     """
     if stdin:
         return _read_stdin()
-    return password_given() or _ask_password()
+    return read_given_password() or _ask_password()
 
 
 def _read_stdin() -> str:

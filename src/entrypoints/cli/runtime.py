@@ -35,14 +35,14 @@ class Failure(Exception):
     """A reason to stop, as one line for the user."""
 
 
-def file_path(text: str) -> Path:
+def parse_file_path(text: str) -> Path:
     """Read the path of a file on the command line. Raises `typer.BadParameter`."""
     if flaw := path_flaw(text):
         raise typer.BadParameter(f"the path {flaw}")
     return Path(text)
 
 
-def whole_number(least: int, most: int) -> Callable[[str | int], int]:
+def make_number_parser(least: int, most: int) -> Callable[[str | int], int]:
     """Return a parser of whole numbers from `least` to `most`.
 
     It raises `typer.BadParameter` for any other text.

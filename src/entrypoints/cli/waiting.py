@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from ordergate.application.errors import ApplicationError, SchemaNotCurrent, StorageUnavailable
-from ordergate.entrypoints.cli.runtime import whole_number
+from ordergate.entrypoints.cli.runtime import make_number_parser
 from ordergate.entrypoints.container import Container
 
 _DEFAULT_SECONDS = 60
@@ -23,7 +23,7 @@ Wait = Annotated[
     int | None,
     typer.Option(
         "--wait",
-        parser=whole_number(0, 86_400),
+        parser=make_number_parser(0, 86_400),
         metavar="[SECONDS]",
         show_default=False,
         help="Wait for a database server that starts later, 60 s if no number is given.",
@@ -63,10 +63,10 @@ def wait_for_schema(container: Container, seconds: int | None) -> None:
     if unready is None:
         return
 
-    async def reason() -> str | None:
+    async def find_reason() -> str | None:
         return await unready() or await _find_schema_problem(container)
 
-    _wait(container, seconds, reason)
+    _wait(container, seconds, find_reason)
 
 
 async def _find_schema_problem(container: Container) -> str | None:
@@ -85,10 +85,10 @@ def _wait(
     container: Container, seconds: int | None, unready: Callable[[], Awaitable[str | None]] | None
 ) -> None:
     if seconds is not None and unready is not None:
-        asyncio.run(_until_ready(unready, seconds, container.database().name))
+        asyncio.run(_wait_until_ready(unready, seconds, container.database().name))
 
 
-async def _until_ready(
+async def _wait_until_ready(
     unready: Callable[[], Awaitable[str | None]], seconds: int, name: str
 ) -> None:
     now = asyncio.get_running_loop().time

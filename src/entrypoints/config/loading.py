@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from ordergate.entrypoints.config.environment import PREFIX, is_secret, read_environment
 from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
-from ordergate.entrypoints.config.service_links import service_links
+from ordergate.entrypoints.config.service_links import find_service_links
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.config.variables import FILE_SUFFIX, read_variable
 
@@ -20,7 +20,7 @@ _OWN_KEYS = ("signing_key_file", "signing_secret")
 _OTHER_ISSUER = ("identity_provider", "jwks_url")
 _ONLY_FOR_OTHER_ISSUERS = frozenset(OtherIssuerSettings.model_fields) - {*_OTHER_ISSUER}
 _PASSWORD = "PASSWORD"
-"""What commands read by themselves with `password_given`, so that no settings object holds it."""
+"""What commands read with `read_given_password`, so that no settings object holds it."""
 
 
 class SettingsError(Exception):
@@ -42,11 +42,11 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
     """
     given = read_environment(Settings.model_fields)
     usable = {name: variable for name, variable in given.items() if not variable.problem}
-    problems = _unknown_names()
+    problems = _find_unknown_names()
     problems += [variable.problem for variable in given.values() if variable.problem]
     if (password := read_variable(os.environ, PREFIX + _PASSWORD)) and password.problem:
         problems.append(password.problem)
-    problems += _contradictions(given.keys(), usable.keys())
+    problems += _find_contradictions(given.keys(), usable.keys())
     settings, flaws = None, {}
     try:
         settings = Settings()
@@ -68,7 +68,7 @@ def make_settings(values: Mapping[str, object]) -> Settings:
     """
     names = Settings.model_fields
     problems = [f"{name} is not a setting{suggest(name, names)}" for name in values.keys() - names]
-    problems += _contradictions(values.keys(), values.keys())
+    problems += _find_contradictions(values.keys(), values.keys())
     settings = None
     try:
         settings = _GivenSettings(
@@ -90,7 +90,7 @@ class _GivenSettings(Settings):
         return {}
 
 
-def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[str]:
+def _find_contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[str]:
     """Describe settings that exclude or need each other."""
 
     def variables(names: Iterable[str]) -> list[str]:
@@ -118,7 +118,7 @@ def _contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> list[s
     return problems
 
 
-def password_given() -> str | None:
+def read_given_password() -> str | None:
     """Return the password in `ORDERGATE_PASSWORD` or `ORDERGATE_PASSWORD_FILE`.
 
     Returns `None` when neither is set. Raises `SettingsError`.
@@ -131,7 +131,7 @@ def password_given() -> str | None:
     return variable.text if variable else None
 
 
-def secret_names() -> list[str]:
+def list_secret_names() -> list[str]:
     """Return the variables that may be files.
 
     The names have no prefix and no suffix.
@@ -140,25 +140,25 @@ def secret_names() -> list[str]:
     return [*(name.upper() for name, field in fields if is_secret(field.annotation)), _PASSWORD]
 
 
-def _unknown_names() -> list[str]:
+def _find_unknown_names() -> list[str]:
     """Describe the mistake in each unknown variable with our prefix."""
     known = {name.upper() for name in Settings.model_fields} | {_PASSWORD}
-    known |= {name + FILE_SUFFIX for name in secret_names()}
+    known |= {name + FILE_SUFFIX for name in list_secret_names()}
     ours = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
     unknown = sorted(ours.keys() - {PREFIX + name for name in known})
-    links = service_links({name: ours[name] for name in unknown})
-    return [_unknown(name, known) for name in unknown if name not in links]
+    links = find_service_links({name: ours[name] for name in unknown})
+    return [_describe_unknown_name(name, known) for name in unknown if name not in links]
 
 
 def _list_flaws(error: ValidationError) -> dict[str, str]:
     """Say what is wrong with each setting."""
     return {
-        str(flaw["loc"][0]): _words(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
+        str(flaw["loc"][0]): _describe_flaw(str(flaw["loc"][0]), flaw["type"], flaw["msg"])
         for flaw in error.errors(include_input=False, include_url=False, include_context=False)
     }
 
 
-def _words(name: str, kind: str, message: str) -> str:
+def _describe_flaw(name: str, kind: str, message: str) -> str:
     """Describe the valid values of a setting; keep our validators' descriptions."""
     field = Settings.model_fields[name]
     if kind.startswith("bool_"):
@@ -170,17 +170,17 @@ def _words(name: str, kind: str, message: str) -> str:
         )
         return f"must be a whole number from {least} to {most}"
     if kind == "literal_error":
-        return f"must be one of {', '.join(_choices(field.annotation))}"
+        return f"must be one of {', '.join(_list_choices(field.annotation))}"
     return message
 
 
-def _choices(annotation: object) -> list[str]:
+def _list_choices(annotation: object) -> list[str]:
     """Return the values of a Literal, also of an optional one."""
     parts = [part for part in get_args(annotation) if part is not NoneType]
     return [choice for part in parts for choice in (get_args(part) or (part,))]
 
 
-def _unknown(name: str, known: set[str]) -> str:
+def _describe_unknown_name(name: str, known: set[str]) -> str:
     hint = suggest(name.upper().removeprefix(PREFIX), known, PREFIX)
     return f"{name} is not a setting{hint}"
 

@@ -109,15 +109,15 @@ class BufferedHandler(logging.Handler):
         if missing > 0:
             about = {"name": "ordergate.log", "levelno": logging.WARNING, "levelname": "WARNING"}
             record = logging.makeLogRecord({**about, "msg": _REPORT, "lines": missing})
-            if self._sent(f"{self.format(record)}\n".encode()):
+            if self._send(f"{self.format(record)}\n".encode()):
                 self._reported += missing
 
     def _write(self, lines: list[bytes]) -> None:
-        if lines and not self._sent(b"".join(lines)):
+        if lines and not self._send(b"".join(lines)):
             self._lost += len(lines)
         lines.clear()
 
-    def _sent(self, data: bytes) -> bool:
+    def _send(self, data: bytes) -> bool:
         """Write all data without a time limit; return whether that succeeded."""
         if self._is_torn:
             data = b"\n" + data

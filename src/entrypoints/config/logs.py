@@ -57,12 +57,12 @@ def _make_handler(logger: logging.Logger, settings: Settings, *, buffered: bool)
     as_text = settings.log_format == "text" or (
         settings.log_format == "auto" and sys.stderr.isatty()
     )
-    handler = _buffered(logger) if buffered else logging.StreamHandler(sys.stderr)
+    handler = _find_buffered_handler(logger) if buffered else logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
     return handler
 
 
-def _buffered(logger: logging.Logger) -> logging.Handler:
+def _find_buffered_handler(logger: logging.Logger) -> logging.Handler:
     """Return the existing handler, or a new one for a file."""
     for handler in logger.handlers:
         if isinstance(handler, BufferedHandler):
@@ -91,13 +91,13 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "timestamp": _time(record),
+            "timestamp": _format_time(record),
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             event["stack"] = record.stack_info
-        return json.dumps({**event, **_fields(record), **event}, default=str)
+        return json.dumps({**event, **_list_fields(record), **event}, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -108,31 +108,31 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        fields = {**_fields(record), "logger": record.name}
-        about = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
-        event = _printable(record.getMessage())
-        lines = [f"{_time(record)} [{record.levelname.lower():8}] {event:30}{about}"]
+        fields = {**_list_fields(record), "logger": record.name}
+        about = "".join(f" {name}={_quote(value)}" for name, value in fields.items())
+        event = _escape(record.getMessage())
+        lines = [f"{_format_time(record)} [{record.levelname.lower():8}] {event:30}{about}"]
         if record.exc_info:
-            lines += map(_printable, self.formatException(record.exc_info).splitlines())
+            lines += map(_escape, self.formatException(record.exc_info).splitlines())
         if record.stack_info:
-            lines += map(_printable, record.stack_info.splitlines())
+            lines += map(_escape, record.stack_info.splitlines())
         return "\n".join(lines)
 
 
-def _time(record: logging.LogRecord) -> str:
+def _format_time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _fields(record: logging.LogRecord) -> dict[str, object]:
+def _list_fields(record: logging.LogRecord) -> dict[str, object]:
     """Return the `extra` fields of a record."""
     return {name: value for name, value in vars(record).items() if name not in _NOT_FIELDS}
 
 
-def _printable(text: str) -> str:
+def _escape(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-def _quoted(value: object) -> str:
+def _quote(value: object) -> str:
     """Quote a value, so it cannot be read as several fields."""
     text = str(value)
     return text if _BARE.fullmatch(text) and text.isprintable() else repr(text)

@@ -32,7 +32,7 @@ _FORMS = (
 _Address = IPv4Address | IPv6Address
 
 
-def service_links(environment: Mapping[str, str]) -> frozenset[str]:
+def find_service_links(environment: Mapping[str, str]) -> frozenset[str]:
     """Return the names of variables that have the form of service links.
 
     A port or protocol in a name equals that of the value, and a Service has one address.
@@ -40,7 +40,7 @@ def service_links(environment: Mapping[str, str]) -> frozenset[str]:
     names: defaultdict[str, set[str]] = defaultdict(set)
     addresses: defaultdict[str, set[_Address]] = defaultdict(set)
     for name, value in environment.items():
-        for service, address in _readings(name, value):
+        for service, address in _list_readings(name, value):
             names[service].add(name)
             if address is not None:
                 addresses[service].add(address)
@@ -48,7 +48,7 @@ def service_links(environment: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for each in consistent for name in each)
 
 
-def _readings(name: str, value: str) -> Iterator[tuple[str, _Address | None]]:
+def _list_readings(name: str, value: str) -> Iterator[tuple[str, _Address | None]]:
     """Yield each possible Service of a variable, with its address."""
     for name_form, value_form in _FORMS:
         in_name, in_value = re.fullmatch(name_form, name), re.fullmatch(value_form, value)
@@ -62,11 +62,11 @@ def _readings(name: str, value: str) -> Iterator[tuple[str, _Address | None]]:
         text = found.get("address") or found.get("ipv4") or found.get("ipv6")
         if text is None:
             yield expected["service"], None
-        elif (address := _cluster_address(text)) is not None:
+        elif (address := _parse_cluster_address(text)) is not None:
             yield expected["service"], address
 
 
-def _cluster_address(text: str) -> _Address | None:
+def _parse_cluster_address(text: str) -> _Address | None:
     """Return the possible cluster address of a Service."""
     with suppress(ValueError):
         address = ip_address(text)

@@ -55,13 +55,13 @@ _MAX_ISSUER_LENGTH = 255
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
-def _origin(origin: str) -> str:
+def _check_origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise PydanticCustomError("origin", "must be origins such as https://shop.example")
     return origin
 
 
-def _header_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_header_names(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(names) > _MAX_HEADERS or not all(map(_HEADER_NAME.fullmatch, names)):
         raise PydanticCustomError(
             "header", f"must be at most {_MAX_HEADERS} header names such as X-Tenant, without *"
@@ -69,7 +69,7 @@ def _header_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _method_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_method_names(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(names) > _MAX_HEADERS or not all(map(_METHOD_NAME.fullmatch, names)):
         raise PydanticCustomError(
             "method", f"must be at most {_MAX_HEADERS} methods in upper case such as QUERY"
@@ -86,7 +86,7 @@ def count_processors() -> int:
     return min(len(allowed), MAX_HASHING_THREADS)
 
 
-def _redis_url(secret: SecretStr) -> SecretStr:
+def _check_redis_url(secret: SecretStr) -> SecretStr:
     with suppress(ValueError):  # of a port; its text may be part of a password
         url = urlsplit(secret.get_secret_value())
         if (
@@ -102,7 +102,7 @@ def _redis_url(secret: SecretStr) -> SecretStr:
     )
 
 
-def _network(text: str) -> str:
+def _check_network(text: str) -> str:
     with suppress(ValueError):
         network = ip_network(text)
         if network.prefixlen:
@@ -112,20 +112,20 @@ def _network(text: str) -> str:
     )
 
 
-def _plain_path(path: object) -> object:
+def _check_path(path: object) -> object:
     if flaw := path_flaw(str(path)):
         raise PydanticCustomError("path", "{flaw}", {"flaw": flaw})
     return path
 
 
-def _plain_secret(secret: SecretStr) -> SecretStr:
+def _check_secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
     if flaw := "is blank" if is_blank(text) else text_flaw(text):
         raise PydanticCustomError("secret", "{flaw}", {"flaw": flaw})
     return secret
 
 
-def _existing_file(path: Path) -> Path:
+def _check_existing_file(path: Path) -> Path:
     with suppress(OSError):  # a folder that is closed to us holds no file for us
         if path.is_file():
             return path
@@ -135,7 +135,7 @@ def _existing_file(path: Path) -> Path:
     )
 
 
-def _long_secret(secret: SecretStr) -> SecretStr:
+def _check_long_secret(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value().encode(errors="surrogateescape")) < _MIN_SECRET_BYTES:
         raise PydanticCustomError(
             "secret", "must have 32 bytes or more; `openssl rand -hex 32` makes one"
@@ -143,7 +143,7 @@ def _long_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _revocation(value: object) -> object:
+def _parse_revocation(value: object) -> object:
     if value in {"until-expiry", "at-once"}:
         return value
     if isinstance(value, int | str) and re.fullmatch("[1-9][0-9]{0,3}", str(value)):
@@ -198,32 +198,34 @@ def check_own_issuer(url: str) -> None:
         raise PydanticCustomError("issuer", "{flaw}", {"flaw": flaw})
 
 
-def _public_url(url: str) -> str:
+def _check_public_url(url: str) -> str:
     check_own_issuer(url)
     return url
 
 
-def _function_name(name: str) -> str:
+def _check_function_name(name: str) -> str:
     if not _FUNCTION.fullmatch(name):
         raise PydanticCustomError("function", "must look like package.module:function")
     return name
 
 
-FunctionName = Annotated[str, AfterValidator(_function_name)]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Network = Annotated[str, AfterValidator(_network)]
-Folder = Annotated[Path, BeforeValidator(_plain_path)]
-Secret = Annotated[SecretStr, AfterValidator(_plain_secret)]
-RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
-ExistingFile = Annotated[Path, BeforeValidator(_plain_path), AfterValidator(_existing_file)]
-LongSecret = Annotated[Secret, AfterValidator(_long_secret)]
-RevocationBound = Annotated[Literal["until-expiry", "at-once"] | int, PlainValidator(_revocation)]
+FunctionName = Annotated[str, AfterValidator(_check_function_name)]
+PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
+Network = Annotated[str, AfterValidator(_check_network)]
+Folder = Annotated[Path, BeforeValidator(_check_path)]
+Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
+RedisUrl = Annotated[Secret, AfterValidator(_check_redis_url)]
+ExistingFile = Annotated[Path, BeforeValidator(_check_path), AfterValidator(_check_existing_file)]
+LongSecret = Annotated[Secret, AfterValidator(_check_long_secret)]
+RevocationBound = Annotated[
+    Literal["until-expiry", "at-once"] | int, PlainValidator(_parse_revocation)
+]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(comma_separated)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(comma_separated)]
 MethodNames = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_method_names)
+    tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_check_method_names)
 ]
 HeaderNames = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_header_names)
+    tuple[str, ...], NoDecode, BeforeValidator(comma_separated), AfterValidator(_check_header_names)
 ]

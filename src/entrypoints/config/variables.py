@@ -50,15 +50,15 @@ def read_variable(
     if secret and by_file in environment:
         if name in environment:
             return Variable(name, problem=f"{name} and {by_file} exclude each other")
-        return _from_file(by_file, environment[by_file])
+        return _read_from_file(by_file, environment[by_file])
     if name not in environment:
         return None
     text = environment[name]
-    problem = _problem(name, text, unset)
+    problem = _find_problem(name, text, unset)
     return Variable(name, problem=problem) if problem else Variable(name, text)
 
 
-def _problem(name: str, text: str, unset: str) -> str | None:
+def _find_problem(name: str, text: str, unset: str) -> str | None:
     if any(
         "\ud800" <= character <= "\udfff" for character in text
     ):  # Python's form of invalid bytes
@@ -66,17 +66,17 @@ def _problem(name: str, text: str, unset: str) -> str | None:
     return f"{name} is blank; {unset}" if is_blank(text) else None
 
 
-def _from_file(name: str, path: str) -> Variable:
-    problem = _problem(name, path, "unset it, or name a file that holds the value")
+def _read_from_file(name: str, path: str) -> Variable:
+    problem = _find_problem(name, path, "unset it, or name a file that holds the value")
     if problem:
         return Variable(name, problem=problem)
     try:
-        return Variable(name, _LAST_NEWLINE.sub("", _content(path)))
+        return Variable(name, _LAST_NEWLINE.sub("", _read_content(path)))
     except _UnusableFileError as error:
         return Variable(name, problem=f"{name}: {error}")
 
 
-def _content(path: str) -> str:
+def _read_content(path: str) -> str:
     """Return the text of a file. Raises `_UnusableFileError` that never quotes it."""
     if flaw := path_flaw(path):
         raise _UnusableFileError(f"the path {flaw}")

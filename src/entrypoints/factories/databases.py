@@ -114,7 +114,10 @@ _OTHER_NAMES = {"postgres": "postgresql"}
 
 
 def _plain(url: str) -> str:
-    """Return a URL with the name of its engine, without that of a driver as in SQLAlchemy's."""
+    """Return a URL with its engine's name, without a driver's.
+
+    SQLAlchemy's URLs may name a driver.
+    """
     scheme, separator, rest = url.partition(":")
     name = scheme.partition("+")[0]
     return f"{_OTHER_NAMES.get(name, name)}{separator}{rest}"
@@ -164,6 +167,6 @@ def describe_database(settings: Settings) -> DatabaseInUse:
 
 
 def _find_engine(url: str) -> tuple[Engine, str]:
-    """Return the engine of a valid URL, and the URL as the engine reads it."""
+    """Return the engine of a valid URL, and the URL for it."""
     plain = _plain(url)
     return ENGINES[plain.partition(":")[0]], plain

@@ -67,16 +67,16 @@ def make_key_schedule(settings: Settings) -> KeySchedule:
     return KeySchedule(cache_time=_JWKS_MAX_AGE, token_time=timedelta(seconds=seconds))
 
 
-def idempotency_key_life(settings: Settings) -> timedelta:
+def get_idempotency_key_lifetime(settings: Settings) -> timedelta:
     """Return how long an idempotency key is remembered."""
     return timedelta(seconds=settings.idempotency_seconds)
 
 
-def access_token_life(settings: Settings) -> timedelta:
+def get_access_token_lifetime(settings: Settings) -> timedelta:
     """Return how long an access token is accepted, by clocks that differ."""
     return timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
 
 
-def can_revoke(settings: Settings) -> bool:
+def supports_revocation(settings: Settings) -> bool:
     """Return whether access tokens are refused after their session ends."""
     return settings.revocation != "until-expiry"

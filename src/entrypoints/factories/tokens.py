@@ -67,8 +67,8 @@ def make_token_issuer(settings: Settings, keys: KeySource, clock: Clock) -> JwtT
         clock=clock,
         issuer=settings.issuer,
         audience=settings.audience,
-        lifetime=_token_lifetime(settings),
-        leeway=_leeway(settings),
+        lifetime=_get_token_lifetime(settings),
+        leeway=_get_leeway(settings),
     )
 
 
@@ -90,7 +90,7 @@ def make_remote_keys(settings: Settings) -> "dict[str, RemoteKeySet]":
             permitted=settings.jwt_algorithms or PUBLIC_ALGORITHMS,
         )
         for issuer, url in zip(
-            settings.issuers, _one_for_each(settings.jwks_url, settings), strict=True
+            settings.issuers, _repeat_for_issuers(settings.jwks_url, settings), strict=True
         )
     }
 
@@ -108,7 +108,7 @@ def make_external_verifier(
         TrustedIssuer,
     )
 
-    providers = _one_for_each(settings.identity_provider, settings)
+    providers = _repeat_for_issuers(settings.identity_provider, settings)
     return ExternalTokenVerifier(
         issuers=[
             TrustedIssuer(issuer, keys[issuer], make_profile(settings, provider))
@@ -117,7 +117,7 @@ def make_external_verifier(
         users=users,
         clock=clock,
         audiences=settings.audiences,
-        leeway=_leeway(settings),
+        leeway=_get_leeway(settings),
         identity=storage.identity,
     )
 
@@ -142,7 +142,7 @@ def make_profile(settings: Settings, provider: str | None) -> IssuerProfile:
     )
 
 
-def _one_for_each(values: tuple[str, ...], settings: Settings) -> Sequence[str | None]:
+def _repeat_for_issuers(values: tuple[str, ...], settings: Settings) -> Sequence[str | None]:
     """Return each issuer's value: its own, the only one, or none."""
     if len(values) == len(settings.issuers):
         return values
@@ -174,14 +174,14 @@ def make_revocation(
                 sessions,
                 clock,
                 timedelta(seconds=seconds),
-                _token_lifetime(settings) + _leeway(settings),
+                _get_token_lifetime(settings) + _get_leeway(settings),
                 identity=storage.identity,
             )
 
 
-def _token_lifetime(settings: Settings) -> timedelta:
+def _get_token_lifetime(settings: Settings) -> timedelta:
     return timedelta(seconds=settings.access_token_seconds)
 
 
-def _leeway(settings: Settings) -> timedelta:
+def _get_leeway(settings: Settings) -> timedelta:
     return timedelta(seconds=settings.leeway_seconds)

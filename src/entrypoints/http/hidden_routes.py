@@ -1,4 +1,4 @@
-"""A check at the start: no route of Ordergate hides a route of an adopter."""
+"""Check at the start that Ordergate's routes hide none of an adopter's."""
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ def require_reachable_routes(own: Sequence[BaseRoute], others: Iterable[BaseRout
 def _list_hidden(
     own: list[RouteContext], others: Iterable[BaseRoute]
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield each hidden route, the own route that hides it, and if it is documentation."""
+    """Yield each hidden route, its hiding route, and whether it is documentation."""
     for methods, path, is_documentation in _list_addresses(others):
         for method in sorted({"GET" if each == "HEAD" else each for each in methods}):
             scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
@@ -58,7 +58,7 @@ def _list_hidden(
 def _list_addresses(
     routes: Iterable[BaseRoute], prefix: str = "", documentation: Collection[str | None] = ()
 ) -> Iterator[tuple[Iterable[str], str, bool]]:
-    """Yield the methods and the path of each route, also of mounted applications.
+    """Yield every route's methods and path, also of mounted applications.
 
     The third part says whether the path is in `documentation`.
     """

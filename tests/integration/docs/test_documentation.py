@@ -24,7 +24,7 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
-from ordergate.entrypoints.config.loading import secret_names
+from ordergate.entrypoints.config.loading import list_secret_names
 from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
@@ -427,7 +427,7 @@ def test_settings_page_lists_every_setting() -> None:
 def test_settings_page_lists_every_secret_that_may_be_in_a_file() -> None:
     section = SETTINGS.partition("## Secrets in files")[2].partition("\n\n`")[0]
     listed = re.findall(rf"`{PREFIX}(\w+)_FILE`", section)
-    assert sorted(listed) == sorted(secret_names())
+    assert sorted(listed) == sorted(list_secret_names())
 
 
 def test_error_for_a_blank_setting_names_the_documented_default() -> None:

@@ -165,7 +165,7 @@ class MeasuredThreads(HashingThreads):
         yielding, service = self._shares
         return Usage(self.readings, self.readings * yielding, self.readings * service)
 
-    def _timed(self, work: Callable[[], T]) -> Callable[[], T]:
+    def _with_timer(self, work: Callable[[], T]) -> Callable[[], T]:
         self._seconds_a_job = 2.0
         return work
 

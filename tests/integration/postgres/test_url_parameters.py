@@ -1,4 +1,4 @@
-"""Parameters of a database URL, as a server and a socket show them."""
+"""Parameters of a database URL, as servers and sockets receive them."""
 
 import shutil
 import socket

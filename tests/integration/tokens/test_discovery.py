@@ -109,7 +109,7 @@ async def test_unusable_jwks_uri_is_refused(issuer: Issuer, jwks_uri: object, re
 async def test_metadata_by_tls_names_no_keys_on_this_computer(
     issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """Any program of this computer may listen there, and would then sign tokens."""
+    """Any program of this computer could listen there and sign tokens."""
     monkeypatch.setenv("SSL_CERT_FILE", str(serve_by_tls(issuer, tmp_path)))
     with running_issuer() as other:
         issuer.publish_metadata(jwks_uri=other.url.replace("127.0.0.1", host))

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from ordergate.entrypoints.config.environment import PREFIX
-from ordergate.entrypoints.config.loading import SettingsError, password_given, secret_names
+from ordergate.entrypoints.config.loading import (
+    SettingsError,
+    list_secret_names,
+    read_given_password,
+)
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.support.command import PASSWORD, ordergate
 from tests.support.server import Start
@@ -32,12 +36,12 @@ ALSO_NEEDED = {
 
 
 def test_every_secret_may_be_in_a_file() -> None:
-    assert set(secret_names()) == VALUES.keys()
+    assert set(list_secret_names()) == VALUES.keys()
 
 
 def read_secret(name: str) -> str | None:
     if name == "PASSWORD":
-        return password_given()
+        return read_given_password()
     secret = getattr(load_checked_settings(), name.lower())
     value: str | None = secret and secret.get_secret_value()
     return value

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.entrypoints.config.environment import PREFIX
-from ordergate.entrypoints.config.loading import SettingsError, secret_names
+from ordergate.entrypoints.config.loading import SettingsError, list_secret_names
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 
@@ -74,7 +74,7 @@ labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", fullmatch=True)
 services = st.one_of(
     st.just("ordergate"),
     labels.map(lambda name: f"ordergate-{name}"),
-    st.sampled_from([*Settings.model_fields, *secret_names()]).map(
+    st.sampled_from([*Settings.model_fields, *list_secret_names()]).map(
         lambda name: f"ordergate-{name.lower().replace('_', '-')}"
     ),
 )
@@ -160,5 +160,5 @@ def test_setting_is_read_beside_service_links() -> None:
 @given(service=services, ports=ports)
 def test_service_link_is_never_named_as_a_setting(service: str, ports: list[Port]) -> None:
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
-    settings |= {f"{PREFIX}{name}_FILE" for name in secret_names()}
+    settings |= {f"{PREFIX}{name}_FILE" for name in list_secret_names()}
     assert not settings & kubelet_variables(service, "10.0.0.1", ports).keys()

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.loading import (
     SettingsError,
+    list_secret_names,
     load_settings,
-    password_given,
-    secret_names,
+    read_given_password,
 )
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import database_url_error
@@ -111,7 +111,7 @@ def test_blank_password_is_refused(blank: str) -> None:
         patch.dict(os.environ, {"ORDERGATE_PASSWORD": blank}),
         pytest.raises(SettingsError, match="ORDERGATE_PASSWORD is blank; give it a password"),
     ):
-        password_given()
+        read_given_password()
 
 
 @pytest.mark.parametrize("name", ["SIGNING_SECRET", "SIGNING_KEY_FILE", "JWKS_URL"])
@@ -465,6 +465,6 @@ def test_any_value_is_a_setting_or_an_error_that_does_not_repeat_it(name: str, v
 
 @given(name=st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=20))
 def test_any_other_name_is_refused(name: str) -> None:
-    files = {f"{each}_FILE" for each in secret_names()}
+    files = {f"{each}_FILE" for each in list_secret_names()}
     if name.lower() not in {*Settings.model_fields, "password"} and name not in files:
         assert load_problems(**{name: "x"})[0].startswith(f"ORDERGATE_{name} is not a setting")

@@ -155,7 +155,7 @@ def test_refused_name_says_which_character_is_wrong(name: str, character: str) -
 
 @pytest.mark.parametrize("stored", ["alice", "Alice", "two words", "\U0001fae8", "a\u0378"])
 def test_typed_name_is_looked_up_unchanged_first(stored: str) -> None:
-    assert Username.spellings(stored)[0] == Username(stored)
+    assert Username.list_spellings(stored)[0] == Username(stored)
 
 
 @given(any_text)
@@ -164,13 +164,13 @@ def test_typed_name_is_looked_up_in_its_prepared_form(text: str) -> None:
         name = Username.new(text)
     except InvalidUsername:
         return
-    assert name in Username.spellings(text)
-    assert Username.spellings(text)[-1] == name
+    assert name in Username.list_spellings(text)
+    assert Username.list_spellings(text)[-1] == name
 
 
 @pytest.mark.parametrize("text", ["", "a\0", "\ud800", "x" * 257])
 def test_text_that_cannot_be_stored_has_no_spelling(text: str) -> None:
-    assert Username.spellings(text) == ()
+    assert Username.list_spellings(text) == ()
 
 
 @pytest.mark.parametrize("secret", ["tea \u0378", "tab\t", "\uf8ff", "\U0001fadc newer than 3.13"])
@@ -223,7 +223,7 @@ def test_largest_texts_take_little_time(text: str) -> None:
     unit = seconds(lambda: [unicodedata.combining(character) for character in "a" * 4096])
     entries: tuple[Callable[[str], object], ...] = (
         Username.new,
-        Username.spellings,
+        Username.list_spellings,
         Password.new,
         Password.guess,
         lambda each: rules.check(Password(each), Username("alice")),
@@ -239,6 +239,6 @@ def test_password_refuses_more_marks_on_a_letter_than_text_has() -> None:
     for refused in ("e" + "\u0316" * 31, "\u0f73" * 31):
         with pytest.raises(InvalidPassword, match="at most 30 marks on one letter"):
             Password.new(refused)
-    assert Username.spellings("e" + "\u0316" * 31) == ()
+    assert Username.list_spellings("e" + "\u0316" * 31) == ()
     with pytest.raises(InvalidUsername, match="at most 30 marks on one letter"):
         Username.new("e" + "\u0316" * 31)

@@ -46,7 +46,9 @@ _log = logging.getLogger("ordergate.database")
 
 
 class PostgresDatabase(Database):
-    """A PostgreSQL database, at the first usable host of its URL, which must be valid.
+    """A PostgreSQL database, at the first usable host of its URL.
+
+    The URL must be valid.
 
     A read is one statement outside any transaction: one round trip. A write is a transaction at
     READ COMMITTED. It is repeated as a whole after a serialization failure, a deadlock or a

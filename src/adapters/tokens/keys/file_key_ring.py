@@ -123,7 +123,7 @@ class FileKeyRing(KeySource, SigningKeys):
     def _with_first_key(self, ring: KeyRing) -> KeyRing:
         if ring.keys:
             return ring
-        return ring.publish(self.make_key(ring.next_algorithm()), self._clock.now())
+        return ring.publish(self.make_key(ring.choose_algorithm()), self._clock.now())
 
     def _look(self, known: _Loaded) -> _Loaded:
         """Return the keys of a usable file, else the known ones."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ordergate.application.ports.storage_file import Contents, StorageFile
-from ordergate.entrypoints.cli.runtime import Failure, file_path, load_container
+from ordergate.entrypoints.cli.runtime import Failure, load_container, parse_file_path
 from ordergate.entrypoints.container import Container
 
 _MEBIBYTE = 2**20
@@ -17,7 +17,10 @@ backups = typer.Typer()
 @backups.command()
 def backup(
     file: Annotated[
-        Path, typer.Argument(parser=file_path, metavar="FILE", help="The file to write; a new one.")
+        Path,
+        typer.Argument(
+            parser=parse_file_path, metavar="FILE", help="The file to write; a new one."
+        ),
     ],
 ) -> None:
     """Write all data into a new file and check it.
@@ -25,14 +28,16 @@ def backup(
     Servers may run.
     """
     contents = storage_file(load_container()).backup(file)
-    typer.echo(f"Wrote {_described(contents)} to {file}; it is sound.")
+    typer.echo(f"Wrote {_describe(contents)} to {file}; it is sound.")
 
 
 @backups.command()
 def restore(
     file: Annotated[
         Path,
-        typer.Argument(parser=file_path, metavar="FILE", help="What `ordergate backup` wrote."),
+        typer.Argument(
+            parser=parse_file_path, metavar="FILE", help="What `ordergate backup` wrote."
+        ),
     ],
     *,
     replace: Annotated[
@@ -41,7 +46,7 @@ def restore(
 ) -> None:
     """Replace all data by that of a backup. Servers may run."""
     contents = storage_file(load_container()).restore(file, replace=replace)
-    typer.echo(f"Restored {_described(contents)} from {file}.")
+    typer.echo(f"Restored {_describe(contents)} from {file}.")
     if not contents.is_current:
         typer.echo("Its schema is older: run `ordergate migrate`.")
 
@@ -57,6 +62,6 @@ def storage_file(container: Container) -> StorageFile:
     return file
 
 
-def _described(contents: Contents) -> str:
+def _describe(contents: Contents) -> str:
     size = contents.size / _MEBIBYTE
     return f"{contents.accounts} users and {contents.orders} orders ({size:.1f} MiB)"

@@ -11,7 +11,7 @@ from ordergate.application.keys.key_changes import ChangedKey
 from ordergate.domain.errors import KeyAlreadyPresent, KeyChangeTooEarly, UnknownKey
 from ordergate.domain.signing_keys import KeyId, KeyStatus
 from ordergate.entrypoints.cli.listing import AsJson, print_list, write_time
-from ordergate.entrypoints.cli.runtime import Failure, file_path, require_token_issuer
+from ordergate.entrypoints.cli.runtime import Failure, parse_file_path, require_token_issuer
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
 
@@ -40,7 +40,10 @@ def publish_key(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--from", parser=file_path, metavar="FILE", help="Take the private key of a PEM file."
+            "--from",
+            parser=parse_file_path,
+            metavar="FILE",
+            help="Take the private key of a PEM file.",
         ),
     ] = None,
 ) -> None:

@@ -13,7 +13,7 @@ from ordergate.entrypoints.cli.listing import AsJson, limit_option, print_list, 
 from ordergate.entrypoints.cli.runtime import (
     Failure,
     load_container,
-    whole_number,
+    make_number_parser,
     with_storage,
 )
 from ordergate.entrypoints.cli.staff_use_cases import StaffUseCases
@@ -26,12 +26,14 @@ orders = typer.Typer(help="Orders.", no_args_is_help=True)
 _MAX_NAMED = 10
 _MOST_LISTED = 1_000
 
-Id = Annotated[int, typer.Argument(metavar="ID", parser=whole_number(1, MAX_ID), help="The order.")]
+Id = Annotated[
+    int, typer.Argument(metavar="ID", parser=make_number_parser(1, MAX_ID), help="The order.")
+]
 Owner = Annotated[str | None, typer.Option(metavar="NAME", help="Whose order it is, by user name.")]
 OwnerId = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number(1, MAX_ID), metavar="ID", help="Whose order it is, by account id."
+        parser=make_number_parser(1, MAX_ID), metavar="ID", help="Whose order it is, by account id."
     ),
 ]
 
@@ -58,7 +60,7 @@ def list_orders(
         print_list(
             ("id", "status", "placed", "lines", "total"),
             [
-                (each.id, each.status, each.placed_at, len(each.lines), _total(each))
+                (each.id, each.status, each.placed_at, len(each.lines), _format_total(each))
                 for each in page.orders
             ],
             as_json=as_json,
@@ -86,7 +88,7 @@ def show_order(
             "status": order.status,
             "placed": order.placed_at,
             "version": order.version,
-            "total": _total(order),
+            "total": _format_total(order),
         }
         lines = [(line.quantity, line.sku, line.name, f"{line.unit_price}") for line in order.lines]
         names = ("quantity", "sku", "name", "unit_price")
@@ -97,7 +99,7 @@ def show_order(
             typer.echo()
             print_list(names, lines, as_json=False)
 
-    _with_owner(container, order_id, owner, owner_id, show)
+    _run_with_owner(container, order_id, owner, owner_id, show)
 
 
 @orders.command("advance")
@@ -121,10 +123,10 @@ def advance_order(
             f"Order {order.id} of {await name_account(container, order.owner)} is {order.status}."
         )
 
-    typer.echo(_with_owner(container, order_id, owner, owner_id, advance))
+    typer.echo(_run_with_owner(container, order_id, owner, owner_id, advance))
 
 
-def _with_owner(
+def _run_with_owner(
     container: Container,
     order_id: int,
     owner: str | None,
@@ -168,5 +170,5 @@ async def _find_owner(
     return None if owner_id is None else UserId(owner_id)
 
 
-def _total(order: Order) -> str:
+def _format_total(order: Order) -> str:
     return f"{order.total} {order.currency}"

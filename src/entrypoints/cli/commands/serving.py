@@ -15,9 +15,9 @@ from ordergate.entrypoints.cli.runtime import (
     check_file,
     check_storage,
     load_container,
+    make_number_parser,
     migrate_storage,
     read_root_path,
-    whole_number,
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_schema
@@ -44,7 +44,7 @@ Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[
     int,
     typer.Option(
-        parser=whole_number(0, _LAST_PORT),
+        parser=make_number_parser(0, _LAST_PORT),
         metavar="NUMBER",
         help=f"The port, up to {_LAST_PORT}; 0 lets the system choose.",
     ),
@@ -58,7 +58,7 @@ def serve(
     workers: Annotated[
         int,
         typer.Option(
-            parser=whole_number(1, 256), metavar="NUMBER", help="Worker processes, up to 256."
+            parser=make_number_parser(1, 256), metavar="NUMBER", help="Worker processes, up to 256."
         ),
     ] = 1,
     root_path: Annotated[
@@ -107,7 +107,7 @@ def demo(port: Port = 8000) -> None:
                 ),
             )
         container.tokens()
-        typer.echo(_welcome(server.get_listening_url(listening), settings.home))
+        typer.echo(_write_welcome(server.get_listening_url(listening), settings.home))
         if ignored := sorted(_IGNORED_BY_DEMO & given.model_fields_set):
             names = ", ".join(PREFIX + name.upper() for name in ignored)
             typer.echo(f"A demo has its own data, keys and issuer, and ignores {names}.\n")
@@ -143,7 +143,7 @@ _AN_ORDER = json.dumps(
 )
 
 
-def _welcome(url: str, home: Path) -> str:
+def _write_welcome(url: str, home: Path) -> str:
     return f"""
 Ordergate is on {url}, its data in {home}
 

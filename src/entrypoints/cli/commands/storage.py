@@ -30,8 +30,8 @@ from ordergate.entrypoints.cli.runtime import (
     Failure,
     check_storage,
     load_container,
+    make_number_parser,
     migrate_storage,
-    whole_number,
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
@@ -63,7 +63,7 @@ def seed(
     users: Annotated[
         int,
         typer.Option(
-            parser=whole_number(1, 10_000_000),
+            parser=make_number_parser(1, 10_000_000),
             metavar="N",
             help="Users user1 to userN, 10000000 at most.",
         ),
@@ -71,7 +71,7 @@ def seed(
     orders: Annotated[
         int,
         typer.Option(
-            parser=whole_number(0, 1_000_000_000),
+            parser=make_number_parser(0, 1_000_000_000),
             metavar="M",
             help="Orders 1 to M, 1000000000 at most.",
         ),
@@ -191,7 +191,7 @@ def purge(
     keep_sessions_days: Annotated[
         int,
         typer.Option(
-            parser=whole_number(_LEAST_KEPT_DAYS, 36_500),
+            parser=make_number_parser(_LEAST_KEPT_DAYS, 36_500),
             metavar="DAYS",
             help=f"Days that sessions are kept after they ended or expired, {_LEAST_KEPT_DAYS} "
             "to 36500.",

@@ -11,8 +11,8 @@ from ordergate.entrypoints.cli.listing import AsJson, limit_option, print_list, 
 from ordergate.entrypoints.cli.passwords import PasswordStdin, read_password
 from ordergate.entrypoints.cli.runtime import (
     check_storage,
+    make_number_parser,
     require_token_issuer,
-    whole_number,
     with_storage,
 )
 from ordergate.entrypoints.cli.staff_use_cases import StaffUseCases
@@ -45,7 +45,9 @@ def list_users(
     after: Annotated[
         int,
         typer.Option(
-            parser=whole_number(0, MAX_ID), metavar="ID", help="Only accounts with higher ids."
+            parser=make_number_parser(0, MAX_ID),
+            metavar="ID",
+            help="Only accounts with higher ids.",
         ),
     ] = 0,
     limit: Annotated[int, limit_option(_MOST_LISTED)] = 100,
@@ -57,7 +59,7 @@ def list_users(
         container,
         lambda: StaffUseCases(container).list_accounts(after=UserId(after), limit=limit + 1),
     )
-    rows = [(user.id, f"{user.username}", _status(user)) for user in found[:limit]]
+    rows = [(user.id, f"{user.username}", _name_status(user)) for user in found[:limit]]
     print_list(("id", "name", "status"), rows, as_json=as_json)
     if len(found) > limit:
         typer.echo(f"More accounts follow: --after {rows[-1][0]}", err=True)
@@ -74,7 +76,7 @@ def show_user(name: Name = None, user_id: AccountId = None, *, as_json: AsJson =
         record = {
             "id": user.id,
             "name": f"{user.username}",
-            "status": _status(user),
+            "status": _name_status(user),
             "sessions": len(sessions),
         }
         print_record(record, as_json=as_json)
@@ -127,5 +129,5 @@ def _change(
     typer.echo(f"User {with_storage(container, run).username} is {status}.")
 
 
-def _status(user: User) -> str:
+def _name_status(user: User) -> str:
     return "disabled" if user.is_disabled else "enabled"

@@ -136,7 +136,10 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
 
 
 def _drop_own_422(responses: dict[str, Any]) -> None:
-    """Remove FastAPI's own description of wrong parameters, which are answered as a problem."""
+    """Remove FastAPI's description of wrong parameters.
+
+    They are answered as a problem.
+    """
     content = responses.get("422", {}).get("content", {})
     if content.get("application/json") == {"schema": {"$ref": _VALIDATION_ERROR}}:
         del content["application/json"]

@@ -132,12 +132,12 @@ def _group_by_status(document: dict[str, Any]) -> dict[str, list[list[dict[str, 
     for _, operation in walk_operations(document):
         for status, response in operation["responses"].items():
             contents = response.get("content", {}).values()
-            if contents and all(_is_of_problems(content) for content in contents):
+            if contents and all(_has_only_problems(content) for content in contents):
                 groups[status][json.dumps(response, sort_keys=True)].append(operation)
     return {status: list(groups[status].values()) for status in sorted(groups)}
 
 
-def _is_of_problems(content: dict[str, Any]) -> bool:
+def _has_only_problems(content: dict[str, Any]) -> bool:
     return bool(content.get("schema") == {"$ref": PROBLEM_SCHEMA})
 
 
@@ -185,7 +185,7 @@ def complete_document(app: FastAPI, complete: Callable[[dict[str, Any]], None]) 
 
 
 def add_problem_schemas(document: dict[str, Any]) -> None:
-    """Add the schemas of problems, under names that no schema of the adopter has."""
+    """Add the schemas of problems, avoiding names of the adopter's schemas."""
     schemas = document["components"]["schemas"]
     problem = ProblemDetails.model_json_schema(
         by_alias=True, ref_template="#/components/schemas/{model}"

@@ -34,7 +34,7 @@ def require_known_parameters(request: Request) -> None:
         if refused:
             raise RequestValidationError([{"loc": ("query", ""), "msg": reason}])
     given = [name for name, _ in query_parameters(request)]
-    known = _names_of_parameters(request.scope["route"])
+    known = _list_parameter_names(request.scope["route"])
     if len(set(given)) == len(given) and known.issuperset(given):
         return
     errors = [
@@ -52,7 +52,7 @@ def require_known_parameters(request: Request) -> None:
     raise RequestValidationError(errors)
 
 
-def _names_of_parameters(route: APIRoute) -> frozenset[str]:
+def _list_parameter_names(route: APIRoute) -> frozenset[str]:
     """Return the query parameters of a route and its dependencies."""
     names = _known_names.get(route.endpoint)
     if names is None:

@@ -43,7 +43,7 @@ class PostgresConnection(asyncpg.Connection):
 async def connect(
     url: DatabaseUrl, *, seconds: float, statement_seconds: float
 ) -> PostgresConnection:
-    """Connect to the only host of a URL within `seconds`, and check the encoding.
+    """Connect to a URL's only host within `seconds`; check the encoding.
 
     `statement_seconds` of 0 sets no limit. Raises the errors of `dial`.
     """

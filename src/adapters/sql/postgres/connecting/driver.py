@@ -67,7 +67,10 @@ async def dial(
 
 
 def _make_context(url: DatabaseUrl) -> ssl.SSLContext:
-    """Trust the certificates that the system trusts; the driver reads those of a file only."""
+    """Trust the system's certificates.
+
+    The driver itself reads only those of a file.
+    """
     context = ssl.create_default_context()
     context.set_alpn_protocols([_ALPN])
     given = url.parameters.for_driver

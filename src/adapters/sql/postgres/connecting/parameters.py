@@ -1,4 +1,4 @@
-"""The parameters of a PostgreSQL URL, with the names and values of libpq."""
+"""The parameters of a PostgreSQL URL, as libpq names them."""
 
 import re
 from collections.abc import Mapping
@@ -106,12 +106,14 @@ OWN_SETTINGS = frozenset(
 
 
 class UrlError(ValueError):
-    """A mistake in a URL, in words that do not quote its values."""
+    """A mistake in a URL, described without its values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """Probes of an idle connection: seconds of silence before them and between them.
+    """Probes of an idle connection.
+
+    Both are seconds of silence: before them and between them.
 
     `user_timeout` is the milliseconds that sent data may be unanswered, if the URL says it.
     """
@@ -125,7 +127,7 @@ class Keepalive:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of a URL, without those that are parts of its address.
+    """The parameters of a URL, except parts of its address.
 
     `for_driver` are those that asyncpg reads from a URL. `options` are words of the command line of
     a server process. `connect_seconds` is the time limit of a host. `ignored` are names.

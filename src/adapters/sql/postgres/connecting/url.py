@@ -30,7 +30,7 @@ _FORM = "must look like postgresql://name:password@host/database, with other cha
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host's name or address, or the folder of a Unix socket, and the port."""
+    """A host's name, address or Unix socket folder, and the port."""
 
     name: str
     port: int = _DEFAULT_PORT
@@ -47,7 +47,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """A database at one of several hosts. A missing user or password is `None`."""
+    """A database at one of several hosts.
+
+    A missing user or password is `None`.
+    """
 
     hosts: tuple[Host, ...]
     database: str
@@ -85,7 +88,7 @@ class DatabaseUrl:
 
 
 def write_driver_url(url: DatabaseUrl) -> str:
-    """Write the database and the parameters that the driver reads from a URL."""
+    """Write a URL's database and parameters as the driver reads them."""
     given = url.parameters.for_driver
     read = {name: value for name, value in sorted(given.items()) if value != SYSTEM}
     return f"postgresql:///{quote(url.database, safe='')}?{urlencode(read)}".rstrip("?")
