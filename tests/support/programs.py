@@ -12,7 +12,10 @@ _PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 
 
 def find_program(name: str) -> str:
-    """Return the path of a program; without it, skip the test, or fail if it is required."""
+    """Return the path of a program.
+
+    Without it, the test is skipped, or fails if the program is required.
+    """
     path = shutil.which(name, path=_PATH)
     if path is None:
         give_up = pytest.fail if name in os.environ.get(REQUIRED, "").split(",") else pytest.skip
