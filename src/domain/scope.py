@@ -33,7 +33,22 @@ class InvalidScopeDeclaration(ValueError):
     """A scope of the adopter cannot be declared; the message says why."""
 
 
-def add_scopes(declared: Mapping[str, str]) -> Mapping[str, str]:
+ORDER_SCOPES = frozenset({Scope.ORDERS_READ.value, Scope.ORDERS_WRITE.value})
+"""The scopes that only routes of orders require."""
+
+
+def list_built_in_scopes(*, orders: bool) -> Mapping[str, str]:
+    """Return the scopes of the routes of this service, with or without those of orders."""
+    return {
+        name: description
+        for name, description in BUILT_IN_SCOPES.items()
+        if orders or name not in ORDER_SCOPES
+    }
+
+
+def add_scopes(
+    declared: Mapping[str, str], *, built_in: Mapping[str, str] = BUILT_IN_SCOPES
+) -> Mapping[str, str]:
     """Return the built-in scopes and further ones, with their descriptions."""
     if not isinstance(declared, Mapping):
         raise InvalidScopeDeclaration(
@@ -41,11 +56,11 @@ def add_scopes(declared: Mapping[str, str]) -> Mapping[str, str]:
         )
     for name, description in declared.items():
         require_scope_name(name)
-        if name in BUILT_IN_SCOPES:
+        if name in built_in:
             raise InvalidScopeDeclaration(f"the scope {name} exists already; choose another name")
         if not _is_text(description):
             raise InvalidScopeDeclaration(f"the scope {name} needs a description")
-    return MappingProxyType({**BUILT_IN_SCOPES, **declared})
+    return MappingProxyType({**built_in, **declared})
 
 
 def _is_text(value: object) -> bool:

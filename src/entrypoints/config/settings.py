@@ -145,6 +145,9 @@ class Settings(OtherIssuerSettings):
     idempotency_seconds: int = Field(default=86_400, ge=60, le=31_536_000)
     """How long an `Idempotency-Key` is remembered, in seconds."""
 
+    order_routes: bool = True
+    """Whether the routes and the scopes of orders exist: `true` or `false`."""
+
     max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
     """The largest request body, in bytes."""
 

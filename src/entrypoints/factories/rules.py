@@ -7,7 +7,7 @@ from itertools import chain
 from ordergate.adapters.passwords.common_passwords import CommonPasswords
 from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS
 from ordergate.domain.password_rules import PasswordRules
-from ordergate.domain.scope import add_scopes, require_short_scopes
+from ordergate.domain.scope import add_scopes, list_built_in_scopes, require_short_scopes
 from ordergate.domain.session import SessionRules
 from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.config.environment import PREFIX
@@ -29,7 +29,7 @@ def make_scopes(settings: Settings, declared: Mapping[str, str]) -> Mapping[str,
     Raises `InvalidScopeDeclaration`, and `SettingsError` if tokens get scopes that are not among
     them.
     """
-    every = add_scopes(declared)
+    every = add_scopes(declared, built_in=list_built_in_scopes(orders=settings.order_routes))
     if settings.issues_tokens:
         require_short_scopes(every)
     given = {

@@ -37,10 +37,7 @@ from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import BESIDE, Services
 
-_DEFAULT_DESCRIPTION = "Sign in at `POST /login`. Then place, list, read and cancel your orders."
-_EXTERNAL_ISSUER_DESCRIPTION = (
-    "Place, list, read and cancel your orders with an access token of `{}`."
-)
+_ORDERS = "place, list, read and cancel your orders"
 _DESCRIPTION = """\
 {}
 
@@ -72,12 +69,10 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
         title="Ordergate",
         version=version("ordergate"),
         summary="Who is asking, and which orders are theirs.",
-        description=_DESCRIPTION.format(
-            _DEFAULT_DESCRIPTION
-            if settings.issues_tokens
-            else _EXTERNAL_ISSUER_DESCRIPTION.format("` or `".join(settings.issuers))
-        ),
-        openapi_tags=[dict(tag) for tag in TAGS],
+        description=_describe(settings),
+        openapi_tags=[
+            dict(tag) for tag in TAGS if settings.order_routes or tag["name"] != "orders"
+        ],
         license_info=LICENSE,
         servers=[{"url": resource.removesuffix("/")}] if resource else None,
         lifespan=surround_lifespan(run_service, lifespan),
@@ -111,6 +106,15 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     return app
 
 
+def _describe(settings: Settings) -> str:
+    if settings.issues_tokens:
+        then = f" Then {_ORDERS}." if settings.order_routes else ""
+        return _DESCRIPTION.format(f"Sign in at `POST /login`.{then}")
+    use = _ORDERS.capitalize() if settings.order_routes else "Call this API"
+    issuers = "` or `".join(settings.issuers)
+    return _DESCRIPTION.format(f"{use} with an access token of `{issuers}`.")
+
+
 def _list_surrounding(settings: Settings, services: Services) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
     origins = settings.cors_origins
@@ -133,12 +137,13 @@ def _list_surrounding(settings: Settings, services: Services) -> Iterator[Middle
 
 def _list_routers(settings: Settings) -> list[APIRouter]:
     """Return the routers in the order of the OpenAPI document."""
+    own_orders = [orders.router] if settings.order_routes else []
     if not settings.issues_tokens:
         described = [discovery.protected_resource] if settings.resource else []
-        return [orders.router, *described, health.router, docs.router]
+        return [*own_orders, *described, health.router, docs.router]
     return [
         login.router,
-        orders.router,
+        *own_orders,
         *([accounts.sign_up] if settings.sign_up else []),
         accounts.router,
         sessions.router,

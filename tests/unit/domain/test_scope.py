@@ -7,6 +7,7 @@ from ordergate.domain.scope import (
     MAX_SCOPES_LENGTH,
     InvalidScopeDeclaration,
     add_scopes,
+    list_built_in_scopes,
     require_short_scopes,
 )
 
@@ -43,6 +44,14 @@ def test_invalid_declaration_is_refused_with_the_reason(
 def test_declaration_without_descriptions_is_refused(declared: Any) -> None:
     with pytest.raises(InvalidScopeDeclaration, match="names with descriptions, as in"):
         add_scopes(declared)
+
+
+def test_scopes_of_orders_are_free_without_their_routes() -> None:
+    without = list_built_in_scopes(orders=False)
+    assert without == {"account": BUILT_IN_SCOPES["account"]}
+    assert list_built_in_scopes(orders=True) == BUILT_IN_SCOPES
+    own = {"orders:read": "Read the orders of this shop"}
+    assert add_scopes(own, built_in=without) == {**without, **own}
 
 
 def test_scopes_of_a_session_have_a_maximum_length() -> None:

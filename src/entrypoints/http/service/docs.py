@@ -1,5 +1,6 @@
 """`GET /docs`: Swagger UI from files served here, without other hosts."""
 
+from html import escape
 from http import HTTPStatus
 from importlib.resources import files
 
@@ -22,7 +23,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Ordergate API</title>
+<title>$title</title>
 <link rel="icon" type="image/png" href="docs/favicon-32x32.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
 </head>
@@ -70,9 +71,10 @@ def lead_to_page(not_found: ASGIApp) -> ASGIApp:
 
 
 @router.get("/docs")
-async def docs() -> HTMLResponse:
+async def docs(request: Request) -> HTMLResponse:
     """Return the page."""
-    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _CSP})
+    page = _PAGE.replace("$title", escape(request.app.title))
+    return HTMLResponse(page, headers={"Content-Security-Policy": _CSP})
 
 
 @router.get("/docs/start.js")
