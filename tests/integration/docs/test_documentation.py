@@ -223,6 +223,45 @@ def test_own_error_answers_of_the_guide_are_sent(alice: Path, start: Start) -> N
         assert (bug.status_code, bug.json()["id"]) == (500, bug.headers["x-request-id"])
 
 
+def test_router_of_the_guide_has_its_own_error_answers(alice: Path, start: Start) -> None:
+    server = start("one_router:app", module="uvicorn", cwd=alice, BCRYPT_COST=4)
+    with httpx2.Client(base_url=server.url) as client:
+        refused = client.get("/stock/tea")
+        assert refused.status_code == 401
+        assert refused.json().keys() == {"code"}
+        assert refused.headers["www-authenticate"] == challenge()
+        taken = client.get("/stock/tea", headers=sign_in(client))
+        assert (taken.status_code, taken.json()) == (409, {"code": "out-of-stock"})
+        assert client.get("/order?id=1").headers["content-type"] == "application/problem+json"
+
+
+def test_titles_of_the_guide_are_in_the_document(alice: Path, start: Start) -> None:
+    server = start("titled:app", module="uvicorn", cwd=alice, ORDER_ROUTES=False)
+    document = httpx2.get(f"{server.url}/openapi.json").json()
+    info = {name: document["info"][name] for name in ("title", "version", "summary", "description")}
+    assert info == {
+        "title": "Notes",
+        "version": "2.0",
+        "summary": "What to remember",
+        "description": "Sign in at `POST /login`.",
+    }
+    assert not any(path.startswith("/order") for path in document["paths"])
+
+
+def test_documentation_of_a_mounted_application_of_the_guide_may_load_its_scripts(
+    alice: Path, start: Start
+) -> None:
+    server = start("docs_below:app", module="uvicorn", cwd=alice)
+    page = httpx2.get(f"{server.url}/notes/docs")
+    policy = page.headers["content-security-policy"]
+    allowed = {part.split()[0]: part.split()[1:] for part in policy.split(";")}
+    for host in set(re.findall(r"(?:src|href)=\"(https://[^/]+)", page.text)):
+        assert any(host in hosts for hosts in allowed.values()), host
+    assert "cdn.jsdelivr.net" in page.text
+    other = httpx2.get(f"{server.url}/notes/openapi.json")
+    assert other.headers["content-security-policy"].startswith("default-src 'none'; frame-")
+
+
 @needs_browser
 def test_page_of_the_guide_runs_its_script_under_its_own_policy(
     alice: Path, start: Start, tmp_path_factory: pytest.TempPathFactory
