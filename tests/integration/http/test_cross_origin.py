@@ -7,10 +7,7 @@ import httpx2
 import pytest
 from fastapi import Response
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
+from ordergate.testing import create
 from tests.support.http_client import problem, sign_in
 
 ORIGIN = "https://shop.example"
@@ -75,12 +72,7 @@ async def test_answers_to_a_configured_origin_are_readable(client: httpx2.AsyncC
 
 
 async def test_preflight_of_further_configured_headers_passes() -> None:
-    settings = Settings(
-        signing_secret="a secret of more than thirty-two bytes",
-        cors_origins=[ORIGIN],
-        cors_headers=["X-Tenant", "X-Page"],
-    )
-    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    app = create(cors_origins=[ORIGIN], cors_headers=["X-Tenant", "X-Page"])
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
         for headers in ("x-tenant", "X-Page, traceparent", "authorization,x-page,x-tenant"):
@@ -93,13 +85,7 @@ async def test_preflight_of_further_configured_headers_passes() -> None:
 @pytest.fixture
 async def shutdown() -> AsyncIterator[httpx2.AsyncClient]:
     """Serve an application whose routes fail or are cancelled."""
-    settings = Settings(
-        signing_secret="a secret of more than thirty-two bytes",
-        cors_origins=[ORIGIN],
-        cors_methods=["QUERY"],
-        cors_exposed_headers=["X-Total"],
-    )
-    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    app = create(cors_origins=[ORIGIN], cors_methods=["QUERY"], cors_exposed_headers=["X-Total"])
 
     @app.get("/broken")
     async def broken() -> None:

@@ -12,11 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route, Router
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import authenticated
+from ordergate.testing import create
 from tests.support.http_client import problem, sign_in
 
 VARYING = {"date", "x-request-id"}
@@ -124,8 +121,7 @@ async def test_document_has_neither_head_nor_options(client: httpx2.AsyncClient)
 
 @pytest.fixture
 def app() -> FastAPI:
-    settings = Settings(signing_secret="a secret of more than thirty-two bytes")
-    return create_app(Container(settings=settings, storage=InMemoryStorage()))
+    return create()
 
 
 @pytest.fixture

@@ -9,18 +9,15 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from pydantic import BaseModel
 from starlette.routing import Route, Router
 
-from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.user import UserId
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import (
     CurrentUser,
     authenticated,
     authorized,
     bearer_authentication,
 )
+from ordergate.testing import authorize, create
 from tests.support.command import PASSWORD
 from tests.support.http_client import problem, sign_in
 
@@ -137,17 +134,9 @@ def notes() -> APIRouter:
 
 
 @pytest.fixture
-def container() -> Container:
-    settings = Settings(
-        signing_secret="a secret of more than thirty-two bytes", revocation="until-expiry"
-    )
-    return Container(settings=settings, storage=InMemoryStorage())
-
-
-@pytest.fixture
-def app(container: Container) -> FastAPI:
+def app() -> FastAPI:
     """Return an application with routes protected in each documented way."""
-    app = create_app(container)
+    app = create()
     app.include_router(notes(), dependencies=[authenticated])
     app.include_router(notes(), prefix="/public")
     app.include_router(notes(), prefix="/read", dependencies=[authorized("orders:read")])
@@ -189,10 +178,9 @@ async def test_wrong_request_for_your_own_route_is_401_without_a_token(
 
 
 async def test_wrong_request_for_your_own_route_is_403_without_its_scope(
-    adopter: httpx2.AsyncClient, container: Container
+    adopter: httpx2.AsyncClient, app: FastAPI
 ) -> None:
-    token = container.tokens().issue(Caller(UserId(1), "tests")).value
-    headers = {**JSON, "Authorization": f"Bearer {token}"}
+    headers = {**JSON, **authorize(app, scopes=())}
     for path, status in (("/notes/x", 422), ("/read/notes/x", 403), ("/public/notes/x", 422)):
         answer = await adopter.post(path, content=b"{", headers=headers)
         assert answer.status_code == status
@@ -211,10 +199,9 @@ async def test_oversized_body_of_unknown_size_is_401_without_a_valid_token(
 
 
 async def test_refusal_of_your_own_route_is_unchanged_after_authentication(
-    adopter: httpx2.AsyncClient, container: Container
+    adopter: httpx2.AsyncClient, app: FastAPI
 ) -> None:
-    token = container.tokens().issue(Caller(UserId(1), "tests")).value
-    answer = await adopter.post("/broken", headers={"Authorization": f"Bearer {token}"})
+    answer = await adopter.post("/broken", headers=authorize(app))
     assert (answer.status_code, problem(answer)["detail"]) == (400, "broken")
 
 

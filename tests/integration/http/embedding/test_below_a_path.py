@@ -10,12 +10,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.command import CHEAP, PASSWORD, PATIENT, SECONDS, ordergate
-from tests.support.doubles import InstantPasswordHasher
+from tests.support.embedding import make_services
 from tests.support.http_client import TEA, sign_in
 from tests.support.server import Start
 from tests.support.stripping_proxy import PROXIES, stripping_proxy
@@ -102,11 +99,7 @@ async def test_references_and_servers_are_right_behind_a_proxy(
 
 @pytest.fixture
 async def mounted() -> AsyncIterator[httpx2.AsyncClient]:
-    container = Container(
-        settings=Settings(signing_secret="a secret of more than thirty-two bytes"),
-        storage=InMemoryStorage(),
-        hasher=InstantPasswordHasher(),
-    )
+    container = make_services()
     await container.seed_storage()(users=1, orders=3, password=PASSWORD)
     outer = FastAPI()
     outer.mount("/shop", create_app(container))

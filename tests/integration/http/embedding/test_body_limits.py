@@ -6,10 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.testclient import TestClient
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
+from ordergate.testing import create
 
 LIMIT = 2_000
 
@@ -27,8 +24,7 @@ async def ignore() -> str:
 
 @pytest.fixture
 def app() -> FastAPI:
-    settings = Settings(signing_secret="only for tests, but 32 bytes or more", max_body_bytes=LIMIT)
-    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+    app = create(max_body_bytes=LIMIT)
     app.post("/plain")(count)
     app.post("/large", max_body_size=9_000)(count)
     app.post("/small", max_body_size=1_000)(count)

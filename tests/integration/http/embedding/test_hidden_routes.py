@@ -14,13 +14,14 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from ordergate.entrypoints.http.hidden_routes import HiddenRoute
-from tests.support.embedding import authorize, make_app, make_client
+from ordergate.testing import authorize, create
+from tests.support.embedding import make_client
 from tests.support.http_client import problem
 
 
 @pytest.fixture
 def app() -> FastAPI:
-    return make_app()
+    return create()
 
 
 @pytest.mark.parametrize("path", ["/me", "/orders/{number}", "/orders/export", "/docs", "/livez"])
@@ -113,7 +114,7 @@ def test_bare_address_belongs_to_the_adopter(app: FastAPI, tmp_path: Path) -> No
     with TestClient(app) as client:
         assert client.get("/").json() == "mine"
     (tmp_path / "index.html").write_text("<h1>Mine</h1>")
-    app = make_app()
+    app = create()
     app.mount("/", StaticFiles(directory=tmp_path, html=True))
     with TestClient(app) as client:
         assert client.get("/").text == "<h1>Mine</h1>"

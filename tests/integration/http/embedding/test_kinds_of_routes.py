@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from ordergate.application.ports.tokens import Caller
 from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
-from tests.support.embedding import authorize, make_app
+from ordergate.testing import authorize, create
 from tests.support.http_client import problem
 
 EVENTS: list[str] = []
@@ -88,7 +88,7 @@ def make_router() -> APIRouter:
 def app(request: pytest.FixtureRequest) -> FastAPI:
     """Include the router in three ways; every route needs a caller."""
     EVENTS.clear()
-    app = make_app()
+    app = create()
     if request.param == "application":
         app.include_router(make_router(), prefix="/api/v1", dependencies=[authenticated])
     elif request.param == "nested":

@@ -28,9 +28,10 @@ from ordergate.entrypoints.http.security import (
     authorized,
     bearer_authentication,
 )
+from ordergate.testing import authorize, create
 from ordergate.testing import authorize as authorize_for
 from tests.support.command import PASSWORD
-from tests.support.embedding import authorize, make_app, make_client, make_services
+from tests.support.embedding import make_client
 from tests.support.http_client import PROBLEM, problem
 
 
@@ -64,7 +65,7 @@ def wrapped(app: ASGIApp) -> ASGIApp:
 @pytest.mark.parametrize("wrap", [lambda app: app, wrapped])
 @pytest.mark.parametrize("path", ["/notes", "/a/b/notes"])
 def test_mounted_application_authenticates(wrap: object, path: str) -> None:
-    app = make_app()
+    app = create()
     assert callable(wrap)
     app.mount(path, wrap(make_notes()))
     client = make_client(app)
@@ -78,7 +79,7 @@ def test_mounted_application_authenticates(wrap: object, path: str) -> None:
 
 
 def test_deeply_mounted_application_authenticates() -> None:
-    app = make_app()
+    app = create()
     outer = Starlette(
         routes=[Mount("/inner", make_notes(), middleware=[Middleware(CORSMiddleware)])]
     )
@@ -90,7 +91,7 @@ def test_deeply_mounted_application_authenticates() -> None:
 
 @pytest.mark.parametrize("is_async", [True, False])
 def test_mounted_application_checks_tokens_before_bodies(*, is_async: bool) -> None:
-    app, notes = make_app(), make_notes()
+    app, notes = create(), make_notes()
 
     @notes.put("/mine/{id}", dependencies=[authorized("account")])
     async def write(id: int, text: Annotated[str, Body()]) -> str:
@@ -112,7 +113,7 @@ def test_mounted_application_checks_tokens_before_bodies(*, is_async: bool) -> N
 
 
 def test_mounted_application_keeps_its_own_answers() -> None:
-    app, notes = make_app(), make_notes()
+    app, notes = create(), make_notes()
     app.mount("/notes", notes)
     client, plain = make_client(app), make_client(make_notes())
     for path in ("/taken", "/nowhere"):
@@ -122,7 +123,7 @@ def test_mounted_application_keeps_its_own_answers() -> None:
 
 
 def test_mounted_application_may_answer_refused_callers_itself() -> None:
-    app, notes = make_app(), make_notes()
+    app, notes = create(), make_notes()
 
     @notes.exception_handler(ProblemError)
     async def refuse(request: Request, error: ProblemError) -> Response:
@@ -134,7 +135,7 @@ def test_mounted_application_may_answer_refused_callers_itself() -> None:
 
 
 def test_exception_of_a_mounted_application_is_raised() -> None:
-    app, notes = make_app(), make_notes()
+    app, notes = create(), make_notes()
 
     @notes.get("/broken")
     async def broken() -> None:
@@ -149,14 +150,14 @@ def test_dependency_overrides_of_a_mounted_application_count() -> None:
     from ordergate.application.ports.tokens import Caller
     from ordergate.domain.user import UserId
 
-    app, notes = make_app(), make_notes()
+    app, notes = create(), make_notes()
     notes.dependency_overrides[bearer_authentication] = lambda: Caller(UserId(9), "tests")
     app.mount("/notes", notes)
     assert make_client(app).get("/notes/mine").json() == 9
 
 
 def test_document_of_a_mounted_application_authorizes_at_the_right_address() -> None:
-    app = make_app(issuer="https://api.example")
+    app = create(issuer="https://api.example")
     app.mount("/notes", make_notes())
     client = TestClient(app, base_url="https://api.example")
     for _ in range(2):
@@ -172,7 +173,7 @@ def test_document_of_a_mounted_application_authorizes_at_the_right_address() -> 
 
 
 def test_document_of_a_mounted_application_describes_refusals() -> None:
-    app, notes, own = make_app(), make_notes(), make_notes()
+    app, notes, own = create(), make_notes(), make_notes()
     own.add_exception_handler(ProblemError, lambda *_: JSONResponse({}, 401))
     app.mount("/notes", notes)
     app.mount("/own", own)
@@ -192,7 +193,7 @@ def test_document_of_a_mounted_application_describes_refusals() -> None:
 
 
 def test_document_of_a_mounted_application_without_own_tokens_stays() -> None:
-    app, plain = make_app(), FastAPI()
+    app, plain = create(), FastAPI()
     plain.add_api_route("/public", lambda: "public")
     expected = make_client(plain).get("/openapi.json").json()
     app.mount("/plain", plain)
@@ -204,7 +205,7 @@ def test_document_of_a_mounted_application_without_own_tokens_stays() -> None:
 
 
 def test_ordergate_below_another_application_serves() -> None:
-    app = make_app()
+    app = create()
     app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
     outer = FastAPI()
     outer.mount("/auth", app)
@@ -223,7 +224,7 @@ def test_ordergate_below_another_application_serves() -> None:
 
 def test_document_below_another_application_authorizes_at_the_right_address() -> None:
     outer = FastAPI()
-    outer.mount("/auth", make_app())
+    outer.mount("/auth", create())
     client = make_client(outer)
     document = client.get("/auth/openapi.json").json()
     assert document["servers"][0] == {"url": "/auth"}
@@ -235,7 +236,7 @@ def test_document_below_another_application_authorizes_at_the_right_address() ->
 
 
 def test_routes_beside_ordergate_authenticate() -> None:
-    app, outer = make_app(), FastAPI()
+    app, outer = create(), FastAPI()
     router = APIRouter(dependencies=[authenticated])
 
     @router.get("/beside")
@@ -256,7 +257,7 @@ def test_routes_beside_ordergate_authenticate() -> None:
 
 
 def test_application_mounted_beside_ordergate_authenticates_by_it() -> None:
-    app, notes = make_app(), FastAPI(dependencies=[authenticated])
+    app, notes = create(), FastAPI(dependencies=[authenticated])
     notes.add_api_route("/mine", lambda: "mine")
     outer = FastAPI(lifespan=app.router.lifespan_context)
     outer.mount("/notes", notes)
@@ -268,7 +269,7 @@ def test_application_mounted_beside_ordergate_authenticates_by_it() -> None:
 
 def make_outer(mount: str = "/auth", **settings: Any) -> FastAPI:
     """Return an application above Ordergate, with another one beside it."""
-    app, notes, beside = make_app(**settings), make_notes(), make_notes()
+    app, notes, beside = create(**settings), make_notes(), make_notes()
     outer = FastAPI(title="Outer", lifespan=app.router.lifespan_context)
     outer.include_router(notes.router)
     outer.mount("/beside", beside)
@@ -331,7 +332,7 @@ def test_document_above_an_ordergate_of_another_issuer_takes_its_tokens() -> Non
 
 
 def test_document_above_a_deeply_mounted_ordergate_names_its_path() -> None:
-    app = make_app()
+    app = create()
     middle, outer = FastAPI(), FastAPI(lifespan=app.router.lifespan_context)
     middle.mount("/auth", app)
     outer.mount("/api", middle)
@@ -366,7 +367,7 @@ def test_lifespan_below_another_application_runs() -> None:
         yield
         events.append("end")
 
-    app = create_app(make_services(), lifespan=lifespan)
+    app = create(lifespan=lifespan)
     outer = FastAPI(lifespan=app.router.lifespan_context)
     outer.mount("/auth", app)
     with TestClient(outer) as client:
@@ -376,7 +377,7 @@ def test_lifespan_below_another_application_runs() -> None:
 
 @pytest.mark.parametrize("wrap", [lambda app: app, wrapped])
 def test_undeclared_scope_of_a_mounted_application_is_refused_at_the_start(wrap: object) -> None:
-    app, notes = make_app(), FastAPI()
+    app, notes = create(), FastAPI()
     notes.add_api_route("/mine", lambda: "mine", dependencies=[authorized("notes:read")])
     assert callable(wrap)
     app.mount("/notes", wrap(notes))
@@ -385,7 +386,7 @@ def test_undeclared_scope_of_a_mounted_application_is_refused_at_the_start(wrap:
 
 
 def test_two_ordergates_keep_their_callers_apart() -> None:
-    first, second = make_app(), make_app(issuer="https://second.example")
+    first, second = create(), create(issuer="https://second.example")
     for app in (first, second):
         app.add_api_route("/mine", lambda: "mine", dependencies=[authenticated])
     first.mount("/second", second)

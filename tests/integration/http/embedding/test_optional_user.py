@@ -7,14 +7,9 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.ports.tokens import Caller
-from ordergate.domain.user import UserId
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.requests.strict_json import StrictJsonRoute
 from ordergate.entrypoints.http.security import CurrentUser, OptionalUser, authenticated
+from ordergate.testing import authorize, create
 
 
 class Note(BaseModel):
@@ -26,16 +21,8 @@ async def name_caller(user: OptionalUser) -> str:
 
 
 @pytest.fixture
-def container() -> Container:
-    settings = Settings(
-        signing_secret="only for tests, but 32 bytes or more", revocation="until-expiry"
-    )
-    return Container(settings=settings, storage=InMemoryStorage())
-
-
-@pytest.fixture
-def app(container: Container) -> FastAPI:
-    app = create_app(container)
+def app() -> FastAPI:
+    app = create()
 
     @app.get("/greeting")
     async def greet(user: OptionalUser) -> str:
@@ -73,9 +60,8 @@ def client(app: FastAPI) -> TestClient:
 
 
 @pytest.fixture
-def known(container: Container) -> dict[str, str]:
-    token = container.tokens().issue(Caller(UserId(7), "tests")).value
-    return {"Authorization": f"Bearer {token}"}
+def known(app: FastAPI) -> dict[str, str]:
+    return authorize(app, 7)
 
 
 def test_route_answers_anonymous_and_known_callers(

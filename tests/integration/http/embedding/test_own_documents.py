@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ordergate.entrypoints.http.problems import problem
 from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
-from tests.support.embedding import make_app, make_client
+from ordergate.testing import create
+from tests.support.embedding import make_client
 
 PROBLEM = "application/problem+json"
 
@@ -22,7 +23,7 @@ class OwnError(BaseModel):
 
 @pytest.fixture
 def app() -> FastAPI:
-    return make_app()
+    return create()
 
 
 def read_document(app: FastAPI) -> dict[str, Any]:

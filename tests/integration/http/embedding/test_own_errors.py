@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
 from ordergate.entrypoints.http.security import CurrentUser, authenticated
-from tests.support.embedding import authorize, make_app, make_client, repeated
+from ordergate.testing import authorize, create
+from tests.support.embedding import list_values, make_client
 from tests.support.http_client import PROBLEM, problem
 
 
@@ -26,7 +27,7 @@ class Conflict(BaseModel):
 
 @pytest.fixture
 def app() -> FastAPI:
-    return make_app()
+    return create()
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,8 @@ def test_repeated_headers_of_an_answer_stay_repeated(app: FastAPI, status: int) 
         return answer
 
     got = make_client(app).get("/mine")
-    assert repeated(got, "set-cookie") == ["a=1", "b=2"]
-    assert repeated(got, "www-authenticate") == ['Basic realm="a"', "Bearer"]
+    assert list_values(got, "set-cookie") == ["a=1", "b=2"]
+    assert list_values(got, "www-authenticate") == ['Basic realm="a"', "Bearer"]
 
 
 @pytest.mark.parametrize("kind", [HTTPException, StarletteHTTPException])

@@ -1,17 +1,12 @@
 """Security and caching headers that a route sets by itself."""
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.testclient import TestClient
 
-from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.ports.tokens import Caller
-from ordergate.domain.user import UserId
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import CurrentUser, authenticated
+from ordergate.testing import authorize, create
 
 OWN = {
     "Content-Security-Policy": "default-src 'self'",
@@ -26,13 +21,7 @@ def set_headers(response: Response) -> None:
 
 @pytest.fixture
 def client() -> TestClient:
-    container = Container(
-        settings=Settings(
-            signing_secret="only for tests, but 32 bytes or more", revocation="until-expiry"
-        ),
-        storage=InMemoryStorage(),
-    )
-    app: FastAPI = create_app(container)
+    app = create()
 
     @app.get("/default")
     async def default(user: CurrentUser) -> str:
@@ -54,8 +43,7 @@ def client() -> TestClient:
     router = APIRouter()
     router.get("/router")(default)
     app.include_router(router, dependencies=[authenticated, Depends(set_headers)])
-    token = container.tokens().issue(Caller(UserId(1), "tests")).value
-    return TestClient(app, headers={"Authorization": f"Bearer {token}"})
+    return TestClient(app, headers=authorize(app))
 
 
 @pytest.mark.parametrize("path", ["/page", "/streamed", "/parameter"])

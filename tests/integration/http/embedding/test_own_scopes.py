@@ -10,23 +10,18 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Security
 from fastapi.security import OAuth2PasswordBearer
 from fastapi.testclient import TestClient
 
-from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import InvalidScopeDeclaration
-from ordergate.domain.user import UserId
 from ordergate.entrypoints import asgi
 from ordergate.entrypoints.config.loading import SettingsError
-from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import (
     CurrentUser,
     UndeclaredScope,
     authenticated,
     authorized,
 )
+from ordergate.testing import authorize, create
 from tests.support.command import PASSWORD
-from tests.support.doubles import InstantPasswordHasher
 from tests.support.oidc_issuer import AUDIENCE, running_issuer
 
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Write your notes"}
@@ -59,33 +54,19 @@ async def read_claims(user: CurrentUser) -> dict[str, object]:
     return dict(user.claims)
 
 
-def make_container(**options: Any) -> Container:
-    settings = {"signing_secret": "a secret of more than thirty-two bytes"}
-    return Container(
-        settings=Settings(**options.pop("settings", settings)),
-        storage=InMemoryStorage(),
-        hasher=InstantPasswordHasher(),
-        **options,
-    )
-
-
 @pytest.fixture
-def container() -> Container:
-    return make_container(scopes=SCOPES)
-
-
-@pytest.fixture
-def app(container: Container) -> FastAPI:
-    app = create_app(container)
+def app() -> FastAPI:
+    app = create(scopes=SCOPES)
     app.include_router(router)
     return app
 
 
 @pytest.fixture
-def client(app: FastAPI, container: Container) -> Iterator[TestClient]:
+def client(app: FastAPI) -> Iterator[TestClient]:
+    seed = app.state.services.seed_storage()
     with TestClient(app) as client:
         assert client.portal is not None
-        client.portal.call(lambda: container.seed_storage()(users=2, orders=2, password=PASSWORD))
+        client.portal.call(lambda: seed(users=2, orders=2, password=PASSWORD))
         yield client
 
 
@@ -151,7 +132,7 @@ def test_metadata_and_document_list_declared_scopes(client: TestClient) -> None:
 
 
 def test_declared_scopes_of_an_application_stay_its_own(client: TestClient) -> None:
-    other = TestClient(create_app(make_container()))
+    other = TestClient(create())
     flow = other.get("/openapi.json").json()["components"]["securitySchemes"]["password"]["flows"]
     assert not SCOPES.keys() & flow["password"]["scopes"].keys()
     assert client.get("/openapi.json").status_code == 200
@@ -179,7 +160,7 @@ def test_declared_scopes_of_an_application_stay_its_own(client: TestClient) -> N
     ],
 )
 def test_undeclared_scope_of_a_route_is_refused_at_the_start(add: Any) -> None:
-    app = create_app(make_container(scopes={"notes:write": "Write your notes"}))
+    app = create(scopes={"notes:write": "Write your notes"})
     add(app)
     with pytest.raises(UndeclaredScope) as refusal, TestClient(app):
         pass
@@ -197,7 +178,7 @@ async def name_user(user: CurrentUser) -> str:
 
 def test_scopes_of_another_scheme_need_no_declaration() -> None:
     scheme = OAuth2PasswordBearer("token", scopes={"items": "Read items"})
-    app = create_app(make_container())
+    app = create()
 
     @app.get("/items")
     async def read_items(token: Annotated[str, Security(scheme, scopes=["items"])]) -> str:
@@ -224,17 +205,10 @@ async def listen(socket: Annotated[Caller, authorized("notes:read")]) -> None:
 
 
 def test_undeclared_scope_is_an_error_in_an_application_that_was_not_started() -> None:
-    container = make_container(
-        settings={
-            "signing_secret": "only for tests, but 32 bytes or more",
-            "revocation": "until-expiry",
-        }
-    )
-    app = create_app(container)
+    app = create()
     app.include_router(router)
-    token = container.tokens().issue(Caller(UserId(1), "tests")).value
     client = TestClient(app, raise_server_exceptions=False)
-    answer = client.get("/notes", headers={"Authorization": f"Bearer {token}"})
+    answer = client.get("/notes", headers=authorize(app))
     assert answer.status_code == 500
 
 
@@ -251,7 +225,7 @@ def test_undeclared_scope_is_an_error_in_an_application_that_was_not_started() -
 )
 def test_unusable_declaration_is_refused(scopes: dict[str, str], reason: str) -> None:
     with pytest.raises(InvalidScopeDeclaration, match=re.escape(reason)):
-        create_app(make_container(scopes=scopes))
+        create(scopes=scopes)
 
 
 @pytest.mark.parametrize("scope", [["notes:read"], "notes:read notes:write", "", None])
@@ -285,14 +259,14 @@ ANOTHER_ISSUER: dict[str, Any] = {
 def test_undeclared_scope_of_a_setting_is_refused_by_name(setting: dict[str, Any]) -> None:
     settings = {**ANOTHER_ISSUER, **setting}
     with pytest.raises(SettingsError) as refusal:
-        create_app(make_container(settings=settings, scopes=SCOPES))
+        create(scopes=SCOPES, **settings)
     (problem,) = refusal.value.problems
     assert problem == (
         f"ORDERGATE_{next(iter(setting)).upper()}: the scope notes:raed is not declared; declare it"
         ' by create(scopes={"notes:raed": "…"}), or correct its name; did you mean notes:read?'
     )
     declared = {**SCOPES, "notes:raed": "Read notes"}
-    create_app(make_container(settings=settings, scopes=declared))
+    create(scopes=declared, **settings)
 
 
 def test_create_ends_with_one_line_for_an_undeclared_scope(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,10 +289,12 @@ def test_route_decides_by_the_claims_of_the_token(client: TestClient) -> None:
 
 def test_tokens_of_another_issuer_have_declared_scopes_and_claims() -> None:
     with running_issuer() as issuer:
-        settings = {"jwks_url": issuer.url, "issuer": issuer.name, "audience": AUDIENCE}
-        app = create_app(
-            make_container(settings=settings, scopes={**SCOPES, "x" * 300: "A long name"})
-        )
+        settings: dict[str, Any] = {
+            "jwks_url": issuer.url,
+            "issuer": issuer.name,
+            "audience": AUDIENCE,
+        }
+        app = create(scopes={**SCOPES, "x" * 300: "A long name"}, **settings)
         app.include_router(router)
         token = issuer.token(scope="openid notes:read", roles=["editor"], tenant="acme")
         other = issuer.token(scope="openid", roles=["reader"])

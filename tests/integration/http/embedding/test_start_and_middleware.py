@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ordergate.entrypoints import asgi
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import authenticated
-from tests.support.embedding import SECRET, authorize, make_app, make_services
+from ordergate.testing import authorize, create, make_container
+from tests.support.embedding import SECRET, make_services
 from tests.support.http_client import problem
 
 
@@ -64,7 +65,7 @@ def test_failing_lifespan_ends_the_start() -> None:
 
     with (
         pytest.raises(RuntimeError, match="no pool"),
-        TestClient(create_app(make_services(), lifespan=lifespan)),
+        TestClient(create(lifespan=lifespan)),
     ):
         pass
 
@@ -78,7 +79,7 @@ def test_create_takes_a_lifespan() -> None:
         yield
         events.append("end")
 
-    with TestClient(asgi.create(lambda _: make_services(), lifespan=lifespan)):
+    with TestClient(asgi.create(make_container, lifespan=lifespan)):
         assert events == ["start"]
     assert events == ["start", "end"]
 
@@ -94,7 +95,7 @@ def test_startup_handlers_run_once_each() -> None:
         router = APIRouter()
         router.add_event_handler("startup", lambda: events.append("start router"))
         router.add_event_handler("shutdown", lambda: events.append("end router"))
-        app = make_app()
+        app = create()
         app.include_router(router)
         app.router.add_event_handler("startup", open_pool)
         app.router.add_event_handler("shutdown", lambda: events.append("close pool"))
@@ -112,7 +113,7 @@ def test_lifespan_of_a_router_runs() -> None:
         yield
         events.append("end")
 
-    app = make_app()
+    app = create()
     app.include_router(APIRouter(lifespan=lifespan))
     with TestClient(app):
         assert events == ["start"]
@@ -144,7 +145,7 @@ def behind_a_proxy(app: FastAPI) -> TestClient:
 
 @pytest.mark.parametrize("path", ["/livez", "/mine"])
 def test_redirect_to_https_sees_the_scheme_of_the_client(path: str) -> None:
-    app = make_app(trusted_proxies="10.0.0.9")
+    app = create(trusted_proxies="10.0.0.9")
     app.add_middleware(HTTPSRedirectMiddleware)
     app.add_api_route("/mine", lambda: "mine")
     client = behind_a_proxy(app)
@@ -156,7 +157,7 @@ def test_redirect_to_https_sees_the_scheme_of_the_client(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/mine"])
 def test_limiter_sees_the_address_of_the_client(path: str) -> None:
-    app = make_app(trusted_proxies="10.0.0.9")
+    app = create(trusted_proxies="10.0.0.9")
     app.add_middleware(Limiter, refused="203.0.113.5")
     app.add_api_route("/mine", lambda: "mine")
     client = behind_a_proxy(app)
@@ -166,7 +167,7 @@ def test_limiter_sees_the_address_of_the_client(path: str) -> None:
 
 
 def test_middleware_of_both_kinds_sees_the_request_id_and_every_route() -> None:
-    app = make_app(cors_origins="https://shop.example")
+    app = create(cors_origins="https://shop.example")
     seen = []
 
     @app.middleware("http")
@@ -196,7 +197,7 @@ def test_middleware_of_both_kinds_sees_the_request_id_and_every_route() -> None:
 
 
 def test_operation_ids_of_own_routers_are_those_of_fastapi() -> None:
-    app = make_app()
+    app = create()
     for prefix in ("/notes", "/tasks"):
         router = APIRouter(prefix=prefix)
 
@@ -222,7 +223,7 @@ def test_operation_ids_of_own_routers_are_those_of_fastapi() -> None:
     assert paths["/named"]["get"]["operationId"] == "my-me"
     own = {
         path: operation["operationId"]
-        for path, operations in make_app().openapi()["paths"].items()
+        for path, operations in create().openapi()["paths"].items()
         for operation in operations.values()
     }
     assert own["/order"] == "read_order_by_query"
@@ -246,12 +247,7 @@ def root_logger(*handlers: logging.Handler) -> Iterator[logging.Logger]:
         own.setLevel(before[3])
 
 
-@pytest.fixture
-def create() -> Callable[[], FastAPI]:
-    return lambda: asgi.create(lambda _: make_services())
-
-
-def test_create_leaves_the_root_logger_alone(create: Callable[[], FastAPI]) -> None:
+def test_create_leaves_the_root_logger_alone() -> None:
     records: list[str] = []
 
     class Recorder(logging.Handler):
@@ -261,20 +257,20 @@ def test_create_leaves_the_root_logger_alone(create: Callable[[], FastAPI]) -> N
     recorder = Recorder()
     with root_logger(recorder) as root:
         level = root.level
-        create()
+        asgi.create(make_container)
         assert (root.handlers, root.level) == ([recorder], level)
     assert "bounds_left_to_the_server" in records
 
 
 def test_log_is_written_once_with_and_without_handlers_of_the_adopter(
-    create: Callable[[], FastAPI], capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with root_logger():
-        create()
+        asgi.create(make_container)
         for handler in logging.getLogger("ordergate").handlers:
             handler.flush()
         assert capfd.readouterr().err.count("bounds_left_to_the_server") == 1
-        create()
+        asgi.create(make_container)
         logging.basicConfig(format="mine: %(message)s")
         logging.getLogger("ordergate.server").error("later")
         for handler in logging.getLogger("ordergate").handlers:

@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ordergate.entrypoints.http.security import authenticated
-from tests.support.embedding import authorize, make_app, make_client
+from ordergate.testing import authorize, create
+from tests.support.embedding import make_client
 from tests.support.http_client import problem
 
 
@@ -31,7 +32,7 @@ class ErrorReporter:
 
 @pytest.fixture
 def app() -> FastAPI:
-    app = make_app(cors_origins="https://shop.example")
+    app = create(cors_origins="https://shop.example")
 
     @app.get("/broken", dependencies=[authenticated])
     async def broken() -> None:

@@ -18,13 +18,13 @@ from ordergate.entrypoints.http.security import (
     authorized,
     bearer_authentication,
 )
-from tests.support.embedding import authorize, make_app
+from ordergate.testing import authorize, create
 from tests.support.http_client import PROBLEM
 
 
 @pytest.fixture
 def app() -> FastAPI:
-    app = make_app()
+    app = create()
 
     @app.websocket("/mine")
     async def mine(socket: WebSocket, user: CurrentUser) -> None:
@@ -140,7 +140,7 @@ def test_wrong_parameter_is_refused(app: FastAPI) -> None:
     ],
 )
 def test_error_of_a_route_refuses_or_closes(error: Exception, status: int, code: int) -> None:
-    app = make_app()
+    app = create()
 
     @app.websocket("/before")
     async def before(socket: WebSocket) -> None:
@@ -161,7 +161,7 @@ def test_error_of_a_route_refuses_or_closes(error: Exception, status: int, code:
 
 
 def test_exceptions_of_the_adopter_pass() -> None:
-    app = make_app()
+    app = create()
 
     @app.websocket("/policy")
     async def policy(socket: WebSocket) -> None:
@@ -186,7 +186,7 @@ def test_exceptions_of_the_adopter_pass() -> None:
 
 
 def test_error_of_a_closed_socket_crashes_nothing() -> None:
-    app = make_app()
+    app = create()
 
     @app.websocket("/closed")
     async def closed(socket: WebSocket) -> None:
@@ -201,7 +201,7 @@ def test_error_of_a_closed_socket_crashes_nothing() -> None:
 
 
 def test_mounted_socket_authenticates(app: FastAPI) -> None:
-    outer = make_app()
+    outer = create()
     inner = FastAPI()
 
     @inner.websocket("/mine")
@@ -228,7 +228,7 @@ def test_overridden_caller_connects(app: FastAPI) -> None:
 
 
 def test_dependency_with_the_caller_connects() -> None:
-    app = make_app()
+    app = create()
 
     async def number(user: CurrentUser) -> int:
         return user.id
