@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ordergate.adapters.tokens.claims import Claims
-from ordergate.adapters.tokens.jws import read_jws
+from ordergate.adapters.tokens.jws import read_jws, split_token
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.keys.jwk import KeySet
-from ordergate.adapters.tokens.unverified import read_unverified
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.tokens import TokenCheck
 
@@ -45,12 +44,12 @@ class Explanation:
     def read(self, token: str) -> tuple[Mapping[str, object], bytes] | None:
         """Read the header and the payload of a token, without its signature."""
         try:
-            header, payload = read_unverified(token)
+            parts = split_token(token)
         except InvalidToken as error:
             self.add("form", f"{len(token)} characters", str(error))
             return None
         self.add("form", f"a signed token of {len(token)} characters")
-        return header, payload
+        return parts.header, parts.payload
 
     def check_signature(self, token: str, header: Mapping[str, object], keys: KeySet) -> None:
         """Check the signature with the keys of the issuer."""
@@ -68,7 +67,7 @@ class Explanation:
         header: Mapping[str, object],
         payload: bytes,
         verifier: JwtTokenVerifier[Any],
-        scope: Callable[[Mapping[str, object]], frozenset[str]],
+        scope: Callable[[Claims], frozenset[str]],
         now: float,
     ) -> None:
         """Check the type and every claim."""
@@ -81,14 +80,14 @@ class Explanation:
             "typ": quote(header.get("typ", "")),
             "iss": quote(claims.members.get("iss")),
             "aud": quote(claims.members.get("aud", claims.members.get("client_id"))),
-            "kind": "an access token, no ID token",
+            "kind": f"claims {_list_words(claims.members)}",
             "times": _describe_times(claims.members, now),
             "subject": quote(claims.members.get("sub")),
         }
         for name, check in verifier.checks(header, claims, now):
             self.run(name, found[name], check)
         try:
-            self.add("scope", _list_words(scope(claims.members)))
+            self.add("scope", _list_words(scope(claims)))
         except InvalidToken as error:
             self.add("scope", "none", str(error))
 

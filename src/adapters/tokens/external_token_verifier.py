@@ -110,12 +110,13 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
             explanation.check_signature(token, header, keys)
         except IssuerKeysUnavailable as error:
             explanation.add("keys", "none", str(error))
+        profile, now = self._issuers[issuer].profile, self._clock.now().timestamp()
         explanation.check_claims(
             header,
             payload,
             self._verifiers[issuer],
-            self._issuers[issuer].profile.read_scope,
-            self._clock.now().timestamp(),
+            lambda claims: profile.read_scope(claims.members),
+            now,
         )
         return explanation.checks
 

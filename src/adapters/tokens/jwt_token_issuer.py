@@ -8,7 +8,6 @@ import jwt
 
 from ordergate.adapters.tokens.claims import Claims
 from ordergate.adapters.tokens.explanation import Explanation
-from ordergate.adapters.tokens.issuer_profiles import RFC_9068
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.keys.key_source import KeySource
 from ordergate.adapters.tokens.unverified import name_token
@@ -75,9 +74,8 @@ class JwtTokenIssuer(TokenIssuer, TokenExplainer):
             "exp": expires,
             "jti": uuid.uuid4().hex,
         }
-        if (
-            caller.scope
-        ):  # an empty text is no scope (RFC 6749, section 3.3), and Authlib refuses it
+        # An empty text is no scope (RFC 6749, section 3.3), and Authlib refuses it.
+        if caller.scope:
             claims["scope"] = " ".join(sorted(caller.scope))
         if caller.session is not None:
             claims["sid"] = caller.session
@@ -108,7 +106,7 @@ class JwtTokenIssuer(TokenIssuer, TokenExplainer):
             header, payload = parts
             explanation.check_signature(token, header, self._keys.verifying(newest=True))
             now = self._clock.now().timestamp()
-            explanation.check_claims(header, payload, self._verifier, RFC_9068.read_scope, now)
+            explanation.check_claims(header, payload, self._verifier, Claims.scope, now)
         return explanation.checks
 
 

@@ -1,6 +1,6 @@
 """What tokens say of themselves before they are verified, which proves nothing."""
 
-from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH, split_token
+from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH
 from ordergate.adapters.tokens.keys.encoding import decode_base64url, parse_json_object
 from ordergate.application.errors import InvalidToken
 
@@ -41,17 +41,3 @@ def name_token(error: InvalidToken, token: str) -> InvalidToken:
         kid=kid and kid[:_MAX_NAME_LENGTH],
         issuer=issuer and issuer[:_MAX_NAME_LENGTH],
     )
-
-
-def read_unverified(token: str) -> tuple[dict[str, object], bytes]:
-    """Return the header and the payload of a token without verification.
-
-    Raises `InvalidToken` like `read_jws`. Its result proves nothing.
-    """
-    if len(token) > MAX_TOKEN_LENGTH:
-        raise InvalidToken(f"longer than {MAX_TOKEN_LENGTH} characters")
-    try:
-        parts = split_token(token)
-    except ValueError as error:
-        raise InvalidToken(f"malformed: {error}") from None
-    return parts.header, parts.payload

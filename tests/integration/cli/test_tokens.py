@@ -69,6 +69,7 @@ def test_accepted_token_passes_every_check(tmp_path: Path, issuer: Issuer) -> No
         ({"kid": "other"}, {"signature": "kid 'other': kid names no known key"}),
         ({"exp": 1}, {"times": "exp has passed"}),
         ({"iat": 2**35}, {"times": "iat is in the future"}),
+        ({"at_hash": "x"}, {"kind": "sid sub: at_hash is a claim of ID tokens"}),
         ({"sub": 7}, {"subject": "7: sub is missing or not text"}),
         ({"exp": 999_999_999_999, "aud": ...}, {"aud": "aud is missing"}),
         ({"iat": 253_402_300_800}, {"times": "iat 253402300800, exp 2"}),
@@ -166,12 +167,19 @@ def test_own_token_is_explained(tmp_path: Path) -> None:
         "jti": "1",
     }
     key = SigningKey.from_secret(secret)
-    for audience, status in (("ordergate", 0), ("other", 1)):
-        payload = json.dumps({**claims, "aud": audience}).encode()
+    changes: list[tuple[dict[str, object], set[str]]] = [
+        ({}, set()),
+        ({"aud": "other"}, {"aud"}),
+        ({"scope": ["orders:read"]}, {"subject", "scope"}),
+    ]
+    for change, failing in changes:
+        payload = json.dumps({**claims, **change}).encode()
         token = sign("HS256", payload, key=key.key, typ="at+jwt", kid=key.kid)
         done = explain(token, tmp_path, SIGNING_SECRET=secret)
-        assert done.returncode == status, done.stderr
+        assert done.returncode == (1 if failing else 0), done.stderr
         assert secret not in done.stdout
+        refused = {name for name, line in lines(done).items() if line.startswith("REFUSED")}
+        assert refused == failing
 
 
 PAGE = (Path(__file__).parents[3] / "docs" / "identity-provider.md").read_text()

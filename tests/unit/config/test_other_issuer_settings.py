@@ -13,7 +13,7 @@ from ordergate.adapters.tokens.issuer_profiles import (
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.application.errors import InvalidToken
 from ordergate.entrypoints.config.environment import PREFIX
-from ordergate.entrypoints.config.issuer_values import PROVIDERS
+from ordergate.entrypoints.config.issuer_values import ALGORITHMS, PROVIDERS
 from ordergate.entrypoints.config.loading import SettingsError, load_settings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.tokens import make_profile, make_remote_keys
@@ -302,6 +302,7 @@ def test_any_other_proxy_is_refused_and_not_repeated(url: str) -> None:
 
 
 def test_algorithms_are_those_that_are_verified() -> None:
+    assert ALGORITHMS == PUBLIC_ALGORITHMS
     assert load_with(**OIDC).jwt_algorithms == ()
     for value in ("RS256, EdDSA", ",".join(PUBLIC_ALGORITHMS)):
         settings = load_with(**OIDC | {"JWT_ALGORITHMS": value})
