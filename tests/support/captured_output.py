@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+MAX_SECONDS = 600
+"""After this time a program hangs, also on a slow machine."""
+
 FORMS = {
     "a refresh token": re.compile(r"ogr_[A-Za-z0-9_-]{43}"),
     "a signed token": re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}"),
@@ -52,10 +55,10 @@ OUTPUT = CapturedOutput()
 
 
 def run_program(
-    arguments: list[Any], *, check: bool = False, **options: Any
+    arguments: list[Any], *, check: bool = False, timeout: float = MAX_SECONDS, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
     """Run a program as `subprocess.run` does, and capture its output."""
-    result = subprocess.run(arguments, check=False, **options)
+    result = subprocess.run(arguments, check=False, timeout=timeout, **options)
     OUTPUT.add(result.stdout, result.stderr)
     if check:
         result.check_returncode()

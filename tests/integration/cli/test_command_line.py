@@ -16,6 +16,7 @@ from tests.support.captured_output import run_program
 from tests.support.command import (
     CHEAP,
     PASSWORD,
+    SECONDS,
     clean_environment,
     error_line,
     on_linux,
@@ -193,6 +194,7 @@ def test_shell_completes_commands(tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
+        timeout=SECONDS,
         check=True,
     )
     assert result.stdout.split() == ["show", "set-password"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import FORMS, OUTPUT
+from tests.support.captured_output import FORMS, MAX_SECONDS, OUTPUT
 from tests.support.command import ordergate
 from tests.support.programs import REQUIRED
 from tests.support.security_promises import promised_tests
@@ -63,6 +63,7 @@ def run_tests(folder: Path, plugin: str, code: str, *options: str) -> tuple[int,
         capture_output=True,
         text=True,
         check=False,
+        timeout=MAX_SECONDS,
     )
     return result.returncode, result.stdout
 
