@@ -56,8 +56,10 @@ class VerifyingKey:
         `alg` excludes verification.
         """
         kid = jwk.get("kid")
-        if "kid" in jwk and (not isinstance(kid, str) or not kid):
+        if "kid" in jwk and not isinstance(kid, str):
             raise ValueError("kid is not text")
+        if kid == "":
+            raise ValueError("kid is empty")
         _check_purpose(jwk)
         if "alg" in jwk and not isinstance(jwk["alg"], str):
             raise ValueError("alg is not text")

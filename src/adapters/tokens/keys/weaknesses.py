@@ -42,10 +42,10 @@ def rsa_weakness(key: RSAPublicKey) -> str | None:
 
 
 def ed25519_weakness(key: Ed25519PublicKey) -> str | None:
-    """Say what is wrong with an Ed25519 key, or `None`.
+    """Describe the weakness of an Ed25519 key, or return `None`.
 
-    Under a key of small order one signature fits many messages, so anybody can forge; and a y that
-    is not reduced is a second encoding of another key (RFC 8032, section 5.1.3).
+    Under a key of small order, one signature is valid for many messages, so it can be forged. A y
+    that is not reduced is a second encoding of another key (RFC 8032, section 5.1.3).
     """
     y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
     if y >= _FIELD or y in _SMALL_ORDER:

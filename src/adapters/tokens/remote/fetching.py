@@ -13,7 +13,7 @@ from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.application.issuer_address import address_error, is_loopback
 
 TIMEOUT_SECONDS = 5.0
-"""The time limit of a fetch, from the host look-up to the last byte."""
+"""The time limit of a fetch of keys, from the host look-up to the last byte."""
 
 MAX_BYTES = 262_144
 """The maximum size of an answer, also after decompression. Reading it blocks the event loop."""
@@ -44,7 +44,8 @@ class DocumentFetcher:
 
     `proxy` is the URL of a proxy, or `PROXY_OF_ENVIRONMENT`. Requests to this computer never use
     it: its owner could answer them with keys of its own. Documents come by plain http only from
-    this computer and `plain_http_hosts`. Redirects are not followed.
+    this computer and `plain_http_hosts`. Redirects are not followed. `timeout` is the limit of each
+    wait for the network, in seconds.
     """
 
     plain_http_hosts: Collection[str] = ()

@@ -36,7 +36,7 @@ class RemoteKeySet:
     withdrawn. Forged tokens cause few fetches. While the issuer is unreachable, or its answer is
     not a valid set, the fetched keys stay in use, and one line of the log marks the beginning and
     the end. `permitted` limits the algorithms. The object belongs to one event loop. `monotonic`
-    counts seconds.
+    counts seconds. `timeout` is the limit of a fetch with its discovery, in seconds.
     """
 
     def __init__(

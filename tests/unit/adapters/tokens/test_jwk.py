@@ -31,7 +31,7 @@ UNUSABLE: dict[str, tuple[object, str]] = {
     "no alg": ({**public_jwk("RS256"), "alg": None}, ": alg is not text"),
     "another alg": (public_jwk("RS256", alg="RSA-OAEP"), ": alg is not PS256 or PS384 or"),
     "a kid of another type": (public_jwk("EdDSA", kid=5), ": kid is not text"),
-    "an empty kid": (public_jwk("EdDSA", kid=""), ", kid '': kid is not text"),
+    "an empty kid": (public_jwk("EdDSA", kid=""), ", kid '': kid is empty"),
     "no object": (5, ": not a JSON object"),
     "a list": ([], ": not a JSON object"),
     "null": (None, ": not a JSON object"),
