@@ -38,7 +38,7 @@ ORDER_SCOPES = frozenset({Scope.ORDERS_READ.value, Scope.ORDERS_WRITE.value})
 
 
 def list_built_in_scopes(*, orders: bool) -> Mapping[str, str]:
-    """Return the scopes of the routes of this service, with or without those of orders."""
+    """Return the scopes of own routes, with or without orders."""
     return {
         name: description
         for name, description in BUILT_IN_SCOPES.items()

@@ -1,4 +1,4 @@
-"""A service of an adopter on Ordergate: its name, and no routes of orders."""
+"""A service of an adopter: its name, and no routes of orders."""
 
 from starlette.testclient import TestClient
 
