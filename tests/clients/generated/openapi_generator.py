@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable
-from typing import TypeVar
 
-from flow import API, Answer, run_flow
+from flow import API, Answer, Data, run_flow
 from orders_client import (
     ApiClient,
     ApiException,
@@ -19,7 +18,6 @@ from orders_client import (
     Tokens,
 )
 
-Data = TypeVar("Data")
 TEAPOT = NewOrderLine(sku="POT", name="Teapot", quantity=1, unit_price="64.00")
 
 

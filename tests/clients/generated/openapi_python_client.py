@@ -1,8 +1,8 @@
 """openapi-python-client."""
 
-from typing import Any, TypeVar
+from typing import Any
 
-from flow import API, Answer, run_flow
+from flow import API, Answer, Data, run_flow
 from orders_client import AuthenticatedClient, Client
 from orders_client.api.authentication import login, revoke
 from orders_client.api.orders import cancel_order, list_orders, place_order, read_order
@@ -21,7 +21,6 @@ from orders_client.models import (
 )
 from orders_client.types import UNSET, Response
 
-Data = TypeVar("Data")
 TEAPOT = NewOrderLine(sku="POT", name="Teapot", quantity=1, unit_price="64.00")
 
 

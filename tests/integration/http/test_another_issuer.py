@@ -23,6 +23,7 @@ from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from ordergate.testing import create
 from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.jose import encode, signature, to_jwk
@@ -340,16 +341,14 @@ async def test_challenge_names_no_metadata_without_a_public_url(
     assert (await client.get("/.well-known/oauth-protected-resource")).status_code == 404
 
 
-async def test_challenge_leads_to_the_external_issuer_by_the_public_url(issuer: Issuer) -> None:
-    settings = Settings(
-        jwks_url=issuer.url,
-        issuer=issuer.name,
-        audience=AUDIENCE,
-        public_url="https://api.example.com/shop",
-    )
-    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
+def make_public_client(issuer: Issuer, name: str, public_url: str) -> httpx2.AsyncClient:
+    app = create(jwks_url=issuer.url, issuer=name, audience=AUDIENCE, public_url=public_url)
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    return httpx2.AsyncClient(transport=transport, base_url="http://in.process")
+
+
+async def test_challenge_leads_to_the_external_issuer_by_the_public_url(issuer: Issuer) -> None:
+    async with make_public_client(issuer, issuer.name, "https://api.example.com/shop") as client:
         answer = await client.get("/order?id=1")
         metadata = await client.get("/.well-known/oauth-protected-resource")
     assert answer.headers["www-authenticate"] == (
@@ -366,15 +365,9 @@ async def test_challenge_leads_to_the_external_issuer_by_the_public_url(issuer: 
 
 
 async def test_metadata_omits_issuers_that_are_no_urls(issuer: Issuer) -> None:
-    settings = Settings(
-        jwks_url=issuer.url,
-        issuer="urn:example:issuer",
-        audience=AUDIENCE,
-        public_url="https://api.example.com",
-    )
-    app = create_app(Container(settings=settings, storage=InMemoryStorage()))
-    transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://in.process") as client:
+    async with make_public_client(
+        issuer, "urn:example:issuer", "https://api.example.com"
+    ) as client:
         metadata = await client.get("/.well-known/oauth-protected-resource")
     assert "authorization_servers" not in metadata.json()
 

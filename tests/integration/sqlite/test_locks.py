@@ -2,10 +2,8 @@
 
 import asyncio
 import multiprocessing
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import an_order
+from tests.support.sqlite import hold_write_lock
 from tests.support.sqlite_writer import HeldWriter, insert_user, names_in, outcomes
 
 
@@ -24,8 +23,7 @@ async def test_write_is_unavailable_when_the_lock_is_held_too_long(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.05)
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with hold_write_lock(file) as other:
         with pytest.raises(StorageUnavailable, match="SQLite: database is locked"):
             await database.write(insert_user("alice"))
         other.execute("COMMIT")
@@ -36,8 +34,7 @@ async def test_writes_fail_together_when_the_lock_is_held_too_long(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with hold_write_lock(file) as other:
         began = time.monotonic()
         tasks = [asyncio.create_task(database.write(insert_user(f"user{i}"))) for i in range(64)]
         assert await outcomes([*tasks]) == [StorageUnavailable] * 64
@@ -51,8 +48,7 @@ async def test_later_write_waits_as_long_as_the_first(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.5)
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with hold_write_lock(file) as other:
         first = asyncio.create_task(database.write(insert_user("alice")))
         await asyncio.wait([first], timeout=0.25)
         later = [
@@ -68,8 +64,7 @@ async def test_close_waits_for_the_lock_no_longer_than_a_write(
     database: SqliteDatabase, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_writer, "BUSY_SECONDS", 0.2)
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with hold_write_lock(file):
         tasks = [asyncio.create_task(database.write(insert_user(f"user{i}"))) for i in range(64)]
         await asyncio.sleep(0)  # each has put its work into the queue
         await asyncio.wait_for(database.close(), 2)
@@ -90,8 +85,7 @@ async def test_waiting_writes_are_limited(
 async def test_write_waits_for_that_of_another_process(
     database: SqliteDatabase, file: Path
 ) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with hold_write_lock(file) as other:
         other.execute("INSERT INTO users (username, password_hash) VALUES ('bob', '')")
         writing = asyncio.create_task(database.write(insert_user("alice")))
         await asyncio.sleep(0)

@@ -108,6 +108,15 @@ async def test_wrong_guess_replaces_nothing(harness: IdentityHarness) -> None:
     assert await harness.storage.users.find(alice.username) == alice
 
 
+async def make_harness_before_upgrade(users: type[InMemoryUserRepository]) -> IdentityHarness:
+    """Return a harness where alice's hash needs an upgrade."""
+    storage = InMemoryStorage()
+    storage.users = users(storage.tables)
+    harness = IdentityHarness(storage)
+    await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    return harness
+
+
 class FullUserRepository(InMemoryUserRepository):
     async def replace_password_hash(
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
@@ -133,10 +142,7 @@ class ChangingUserRepository(InMemoryUserRepository):
 
 
 async def test_sign_in_is_refused_when_the_password_changes_meanwhile() -> None:
-    storage = InMemoryStorage()
-    storage.users = ChangingUserRepository(storage.tables)
-    harness = IdentityHarness(storage)
-    await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    harness = await make_harness_before_upgrade(ChangingUserRepository)
     with pytest.raises(InvalidCredentials):
         await harness.sign_in()
 
@@ -202,9 +208,6 @@ class ClosingUserRepository(InMemoryUserRepository):
 
 
 async def test_sign_in_is_refused_when_the_account_is_closed_during_an_upgrade() -> None:
-    storage = InMemoryStorage()
-    storage.users = ClosingUserRepository(storage.tables)
-    harness = IdentityHarness(storage)
-    await harness.add_alice(PasswordHash(f"1$salt${PASSWORD}"))
+    harness = await make_harness_before_upgrade(ClosingUserRepository)
     with pytest.raises(InvalidCredentials):
         await harness.sign_in()
