@@ -48,6 +48,7 @@ _PROVIDER_HOSTS = {
 }
 """Addresses that can only be those of identity providers."""
 
+_SEPARATOR = re.compile(r"(?<!\\),")
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MAX_HEADERS = 32
@@ -157,8 +158,8 @@ def _parse_revocation(value: object) -> object:
 
 
 def split_at_commas(text: str) -> list[str]:
-    """Return the parts of a text, without spaces around them."""
-    return [part.strip() for part in text.split(",")]
+    r"""Return the parts of a text, without spaces around them; `\,` is a comma in a part."""
+    return [part.strip().replace(r"\,", ",") for part in _SEPARATOR.split(text)]
 
 
 def comma_separated(value: object) -> object:

@@ -183,6 +183,18 @@ def test_error_of_any_issuer_names_the_broken_rule(issuer: str, rule: str) -> No
     assert problem.startswith(f"ORDERGATE_ISSUER: {rule}")
 
 
+def test_name_with_a_comma_is_one_name() -> None:
+    settings = load_with(
+        IDENTITY_PROVIDER="oidc",
+        ISSUER=r"urn:example:a\,b, https://b.example",
+        JWKS_URL=r"https://a.example/jwks?keys=a\,b, https://b.example/jwks",
+        AUDIENCE=r"urn:example:a\,b,orders",
+    )
+    assert settings.issuers == ("urn:example:a,b", "https://b.example")
+    assert settings.audiences == ("urn:example:a,b", "orders")
+    assert settings.jwks_url == ("https://a.example/jwks?keys=a,b", "https://b.example/jwks")
+
+
 def test_several_issuers_have_their_own_keys_and_profiles() -> None:
     settings = load_with(
         IDENTITY_PROVIDER="entra,kubernetes",
