@@ -81,7 +81,7 @@ class BearerScheme(SecurityBase, ABC):
     async def _identify(
         self, connection: HTTPConnection, response: Response, needed: SecurityScopes
     ) -> Caller:
-        response.headers["Cache-Control"] = "private, no-store"
+        response.headers.setdefault("Cache-Control", "private, no-store")
         token = _bearer_token(connection)
         try:
             caller = await get_services(connection).identify_caller()(token)
@@ -128,7 +128,8 @@ class _OptionalAuthentication(BearerScheme):
     ) -> Caller | None:
         if _list_credentials(connection):
             return await self._identify(connection, response, needed)
-        response.headers.update({"Cache-Control": "private, no-store", "Vary": "Authorization"})
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        response.headers.add_vary_header("Authorization")
         return None
 
 

@@ -104,6 +104,9 @@ class _Headers:
     def __setitem__(self, name: str, value: str) -> None:
         self.raw[name.lower().encode("latin-1")] = value.encode("latin-1")
 
+    def setdefault(self, name: str, value: str) -> None:
+        self.raw.setdefault(name.lower().encode("latin-1"), value.encode("latin-1"))
+
     def update(self, headers: Mapping[str, str]) -> None:
         for name, value in headers.items():
             self[name] = value

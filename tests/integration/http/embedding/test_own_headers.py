@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.testclient import TestClient
 
-from ordergate.entrypoints.http.security import CurrentUser, authenticated
+from ordergate.entrypoints.http.security import CurrentUser, OptionalUser, authenticated
 from ordergate.testing import authorize, create
 
 OWN = {
@@ -40,9 +40,6 @@ def client() -> TestClient:
         response.headers.update(OWN)
         return "x"
 
-    router = APIRouter()
-    router.get("/router")(default)
-    app.include_router(router, dependencies=[authenticated, Depends(set_headers)])
     return TestClient(app, headers=authorize(app))
 
 
@@ -63,5 +60,32 @@ def test_route_without_headers_of_its_own_is_not_cached(client: TestClient) -> N
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_router_sets_headers_by_a_dependency(client: TestClient) -> None:
-    assert client.get("/router").headers["content-security-policy"] == "default-src 'self'"
+@pytest.mark.parametrize("is_first", [True, False])
+def test_router_sets_headers_by_a_dependency(*, is_first: bool) -> None:
+    app, router = create(), APIRouter()
+
+    @router.get("/router")
+    async def read(user: CurrentUser) -> str:
+        return "x"
+
+    own = [Depends(set_headers), authenticated]
+    app.include_router(router, dependencies=own if is_first else own[::-1])
+    answer = TestClient(app).get("/router", headers=authorize(app))
+    assert {name: answer.headers.get_list(name) for name in OWN} == {
+        name: [value] for name, value in OWN.items()
+    }
+
+
+def test_anonymous_answer_varies_also_by_the_headers_of_the_adopter() -> None:
+    app = create()
+
+    def vary(response: Response) -> None:
+        response.headers.update({"Vary": "Accept-Language", "Cache-Control": "max-age=60"})
+
+    @app.get("/greeting", dependencies=[Depends(vary)])
+    async def greet(user: OptionalUser) -> str:
+        return "x"
+
+    answer = TestClient(app).get("/greeting")
+    assert answer.headers["vary"] == "Accept-Language, Authorization"
+    assert answer.headers["cache-control"] == "max-age=60"
