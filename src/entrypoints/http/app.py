@@ -75,7 +75,7 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
         ],
         license_info=LICENSE,
         servers=[{"url": resource.removesuffix("/")}] if resource else None,
-        lifespan=surround_lifespan(run_service, lifespan),
+        lifespan=surround_lifespan(run_service, lifespan, lambda: app),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

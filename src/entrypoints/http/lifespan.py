@@ -18,17 +18,24 @@ async def _no_lifespan(_app: FastAPI) -> AsyncIterator[None]:
 def surround_lifespan(
     run_service: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     lifespan: Lifespan[FastAPI] | None,
+    get_own: Callable[[], FastAPI],
 ) -> Lifespan[FastAPI]:
-    """Run the adopter's lifespan and event handlers within the service's."""
+    """Run the adopter's lifespan and event handlers within the service's.
+
+    An application above Ordergate may start it, and the own one may have handlers as well.
+    """
     inner = lifespan or _no_lifespan
 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[Any]:
         async with run_service(app):
-            await _call_handlers(app, "on_startup")
+            started = [*dict.fromkeys([get_own(), app])]
+            for each in started:
+                await _call_handlers(each, "on_startup")
             async with inner(app) as state:
                 yield state
-            await _call_handlers(app, "on_shutdown")
+            for each in reversed(started):
+                await _call_handlers(each, "on_shutdown")
 
     return run
 

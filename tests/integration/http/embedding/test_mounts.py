@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -29,7 +30,6 @@ from ordergate.entrypoints.http.security import (
     bearer_authentication,
 )
 from ordergate.testing import authorize, create
-from ordergate.testing import authorize as authorize_for
 from tests.support.command import PASSWORD
 from tests.support.embedding import make_client
 from tests.support.http_client import PROBLEM, problem
@@ -348,7 +348,7 @@ def test_refusals_around_a_mounted_ordergate_lead_to_its_metadata(prefix: str) -
     outer = make_outer(issuer="https://example.com/auth")
     path = "/me" if prefix == "/auth" else "/admin"
     with TestClient(outer) as client:
-        for headers in ({}, {"Authorization": "Bearer x"}, authorize_for(outer, scopes=[])):
+        for headers in ({}, {"Authorization": "Bearer x"}, authorize(outer, scopes=[])):
             refused = client.get(f"{prefix}{path}", headers=headers)
             assert refused.status_code in {401, 403}
             challenge = refused.headers["www-authenticate"]
@@ -373,6 +373,19 @@ def test_lifespan_below_another_application_runs() -> None:
     with TestClient(outer) as client:
         assert client.get("/auth/readyz").json() == {"status": "ok"}
     assert events == ["start", "end"]
+
+
+def test_startup_handlers_on_both_sides_of_a_mount_run_once() -> None:
+    events: list[str] = []
+    app = create()
+    outer = FastAPI(lifespan=app.router.lifespan_context)
+    outer.mount("/auth", app)
+    for name, each in {"own": app, "outer": outer}.items():
+        each.router.add_event_handler("startup", partial(events.append, f"start {name}"))
+        each.router.add_event_handler("shutdown", partial(events.append, f"end {name}"))
+    with TestClient(outer):
+        assert events == ["start own", "start outer"]
+    assert events[2:] == ["end outer", "end own"]
 
 
 @pytest.mark.parametrize("wrap", [lambda app: app, wrapped])
