@@ -70,11 +70,11 @@ from ordergate.entrypoints.factories.passwords import make_hasher, make_throttle
 from ordergate.entrypoints.factories.rules import (
     get_access_token_lifetime,
     get_idempotency_key_lifetime,
+    has_revocation,
     make_key_schedule,
     make_password_rules,
     make_scopes,
     make_session_rules,
-    supports_revocation,
 )
 from ordergate.entrypoints.factories.running_service import open_storage, run_service
 from ordergate.entrypoints.factories.separate_orders import (
@@ -186,12 +186,7 @@ class Container(containers.DeclarativeContainer):
         RefreshSession, sessions, tokens, clock, audit, session_rules, known_scopes
     )
     revoke_token: Provider[RevokeToken] = Singleton(
-        RevokeToken,
-        sessions,
-        tokens,
-        clock,
-        audit,
-        revocable=Callable(supports_revocation, settings),
+        RevokeToken, sessions, tokens, clock, audit, revocable=Callable(has_revocation, settings)
     )
     identify_caller: Provider[IdentifyCaller] = Singleton(IdentifyCaller, verifier, revocation)
     list_sessions: Provider[ListSessions] = Singleton(ListSessions, sessions, clock)

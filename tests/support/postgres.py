@@ -57,7 +57,7 @@ class PostgresServer:
     def __init__(self, binaries: Path, *, durable: bool = False, has_socket: bool = False) -> None:
         self.binaries = binaries
         self.durable = durable
-        self.port = _free_port()
+        self.port = find_free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="ordergate-postgres-"))
         self.data = self.folder / "data"
         self.sockets = self.folder if has_socket else None
@@ -106,7 +106,7 @@ class PostgresServer:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                user=_user(),
+                user=find_server_user(),
             )
 
     def _answers(self) -> bool:
@@ -166,11 +166,11 @@ class PostgresServer:
             text=True,
             check=False,
             timeout=SECONDS,
-            user=_user(),
+            user=find_server_user(),
         )
 
     def _own(self, path: Path) -> None:
-        if user := _user():
+        if user := find_server_user():
             shutil.chown(path, user)
 
 
@@ -257,6 +257,7 @@ def database_at(
     pool_seconds: float = 5,
     statement_seconds: float = 5,
     idle_seconds: float = 60,
+    sends_settings: bool = True,
 ) -> PostgresDatabase:
     """Return a database's adapter with the defaults of the settings."""
     return PostgresDatabase(
@@ -265,6 +266,7 @@ def database_at(
         pool_seconds=pool_seconds,
         statement_seconds=statement_seconds,
         idle_seconds=idle_seconds,
+        sends_settings=sends_settings,
     )
 
 
@@ -370,7 +372,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"PostgreSQL: {what}", bold=True)
 
 
-def _user() -> str | None:
+def find_server_user() -> str | None:
     """Return the server's user, or `None` for the current one.
 
     PostgreSQL refuses to run as root.
@@ -380,13 +382,15 @@ def _user() -> str | None:
 
 def _runs(program: Path) -> bool:
     try:
-        asked = run_program([program, "--version"], cwd="/", capture_output=True, user=_user())
+        asked = run_program(
+            [program, "--version"], cwd="/", capture_output=True, user=find_server_user()
+        )
     except OSError:
         return False
     return asked.returncode == 0
 
 
-def _free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

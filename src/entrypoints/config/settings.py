@@ -65,6 +65,10 @@ class Settings(OtherIssuerSettings):
     """How long a PostgreSQL connection may be idle before it is replaced, in seconds. Set it below
     the idle timeout of load balancers and firewalls on the way."""
 
+    database_settings: Literal["connection", "role"] = "connection"
+    """How a PostgreSQL session gets its settings: `connection` sends them with the connection;
+    `role` sends none, for a pooler that refuses them, and checks those of the role."""
+
     signing_key_file: ExistingFile | None = None
     """A PEM file with the private key that signs tokens, instead of the keys in `HOME`: EC
     P-256, Ed25519, or RSA of 2048 bits or more. Default: none."""

@@ -77,6 +77,7 @@ def _postgres_storage(url: str, settings: Settings) -> Storage:
         pool_seconds=settings.database_pool_seconds,
         statement_seconds=settings.database_statement_seconds,
         idle_seconds=settings.database_idle_seconds,
+        sends_settings=settings.database_settings == "connection",
     )
     return SqlStorage(database)
 

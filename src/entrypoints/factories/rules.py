@@ -77,6 +77,6 @@ def get_access_token_lifetime(settings: Settings) -> timedelta:
     return timedelta(seconds=settings.access_token_seconds + settings.leeway_seconds)
 
 
-def supports_revocation(settings: Settings) -> bool:
+def has_revocation(settings: Settings) -> bool:
     """Return whether access tokens are refused after their session ends."""
     return settings.revocation != "until-expiry"

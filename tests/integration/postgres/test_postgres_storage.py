@@ -1,5 +1,6 @@
 """The contract on PostgreSQL."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
 
@@ -17,18 +18,28 @@ from tests.support.fault_injection import Failure
 from tests.support.fault_injection_sql import failing_statements
 from tests.support.postgres import Databases, database_at
 
+POOLED_URL = os.environ.get("ORDERGATE_TEST_PGBOUNCER")
+"""A migrated database through a pooler, whose role has the settings; what it has is removed."""
 
-@pytest.fixture(scope="module")
-def url(postgres_databases: Databases) -> Iterator[str]:
+
+@pytest.fixture(scope="module", params=["direct", "pooled"] if POOLED_URL else ["direct"])
+def url(request: pytest.FixtureRequest, postgres_databases: Databases) -> Iterator[str]:
     """Return one database for all; emptying it is faster than making another."""
+    if POOLED_URL and request.param == "pooled":
+        yield POOLED_URL
+        return
     url = postgres_databases.create(migrated=True)
     yield url
     postgres_databases.drop(url)
 
 
+def open_database(url: str) -> PostgresDatabase:
+    return database_at(url, sends_settings=url != POOLED_URL)
+
+
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[PostgresDatabase]:
-    database = database_at(url)
+    database = open_database(url)
     await database.write(truncate)
     yield database
     await database.close()
@@ -53,7 +64,7 @@ class TestPostgresStorage(WholeStorageContract):
         await storage.close()
 
     def another(self, storage: Storage) -> Storage:
-        return SqlStorage(database_at(self.url))
+        return SqlStorage(open_database(self.url))
 
     def fail_at(self, storage: Storage, failure: Failure) -> AbstractContextManager[None]:
         return failing_statements(failure, asyncpg.DiskFullError("failed by a test"))

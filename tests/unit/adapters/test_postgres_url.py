@@ -1,6 +1,7 @@
 import pytest
 
-from ordergate.adapters.sql.postgres.connecting.parameters import OWN_SETTINGS, Keepalive, UrlError
+from ordergate.adapters.sql.postgres.connecting.parameters import Keepalive, UrlError
+from ordergate.adapters.sql.postgres.connecting.session_settings import OWN_SETTINGS
 from ordergate.adapters.sql.postgres.connecting.url import (
     DatabaseUrl,
     Host,

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,6 +15,7 @@ from ordergate.adapters.sql.database import Database, T
 from ordergate.adapters.sql.postgres.attempts import Attempts
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
 from ordergate.adapters.sql.postgres.connecting.hosts import Hosts
+from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import describe
 from ordergate.adapters.sql.postgres.pool import ConnectionLimits
@@ -32,6 +33,10 @@ _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory o
 _ALL_IN_USE = describe(PoolTimeoutError())
 
 _ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+_STATEMENT = text("SELECT 1")
+_POOLER_SECONDS = 1.0
+"""How long a pooler may take for a statement at another of its connections."""
 
 _WAIT_FOR_STANDBYS = text(
     "SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''"
@@ -61,6 +66,9 @@ class PostgresDatabase(Database):
     A connection that was idle for more than `idle_seconds` is not used again. A job whose pooled
     connection does not answer in time is repeated once on a new connection.
 
+    Without `sends_settings`, a connection has the settings of its role, which are checked, and a
+    pooler is asked at the start whether it keeps prepared statements.
+
     `StorageUnavailable` quotes no value, no statement and no password.
     """
 
@@ -72,11 +80,15 @@ class PostgresDatabase(Database):
         pool_seconds: float,
         statement_seconds: float,
         idle_seconds: float = 60.0,
+        sends_settings: bool = True,
     ) -> None:
         address = DatabaseUrl.read(url)
         if ignored := address.parameters.ignored:
             _log.warning("database_parameters_ignored", extra={"parameters": ", ".join(ignored)})
-        self._hosts = Hosts(address, statement_seconds=statement_seconds)
+        self._sends_settings = sends_settings
+        self._hosts = Hosts(
+            address, statement_seconds=statement_seconds, sends_settings=sends_settings
+        )
         self._engine = _create_engine(
             self._hosts.connect,
             pool_size=pool_size,
@@ -154,6 +166,8 @@ class PostgresDatabase(Database):
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Read in one transaction, so all statements see one snapshot."""
+        if not self._sends_settings:
+            await self._attempts.run(self._move_statement)
 
         def in_one_snapshot(connection: Connection) -> T:
             connection.execute(_ONE_SNAPSHOT)
@@ -161,10 +175,24 @@ class PostgresDatabase(Database):
 
         return await self.write(in_one_snapshot, repeatable=True)
 
+    async def _move_statement(self) -> None:
+        """Run a prepared statement at another connection of a pooler than before.
+
+        A pooler in transaction mode has only this transaction's connection otherwise. One that has
+        no other is not tried.
+        """
+        async with self._reads.connect() as first, self._engine.connect() as second:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POOLER_SECONDS):
+                    for connection in (first, second, first):
+                        await connection.execute(_STATEMENT)
+
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Run the job under an advisory lock, without a time limit."""
 
         def alone(connection: Connection) -> None:
+            for limit in LIMITS:  # a role may have its own
+                connection.execute(text(f"SET LOCAL {limit} = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             work(connection)
 

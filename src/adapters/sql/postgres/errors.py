@@ -16,6 +16,9 @@ _CONFLICTS = frozenset({"40001", "40P01", "0A000"})
 _LOST = frozenset({"25006", "57P01", "57P02", "57P03"})
 """Errors of a server that became a standby, shuts down, crashed or starts."""
 
+_WITHOUT_STATEMENT = frozenset({"26000", "42P05"})
+"""A prepared statement is missing, or is another's. Only a pooler is the cause here."""
+
 _CONNECTION = "08"
 _DATA = "22"
 _COMMIT_AMBIGUOUS = ("08", "40003", "57")
@@ -95,6 +98,11 @@ def describe_driver_error(error: Exception) -> str:
 def describe(cause: Exception) -> str:
     """Describe an error without quoting a value or a statement."""
     state = _state(cause)
+    if state in _WITHOUT_STATEMENT:
+        return (
+            "the pooler keeps no prepared statements; PgBouncer needs version 1.21 or later, with"
+            f" max_prepared_statements above 0 ({state})"
+        )
     if state and not state.startswith(_DATA):
         return f"{cause.args[0]} ({state})"
     if state:

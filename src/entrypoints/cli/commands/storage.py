@@ -128,8 +128,9 @@ def copy_storage(
 
 
 def make_copy_settings(settings: Settings) -> Settings:
-    """Return the settings for both storages of a copy."""
-    return settings.model_copy(update={"database_statement_seconds": _STATEMENT_SECONDS})
+    """Return the settings for both storages, which connect without a pooler."""
+    changes = {"database_statement_seconds": _STATEMENT_SECONDS, "database_settings": "connection"}
+    return settings.model_copy(update=changes)
 
 
 async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:

@@ -1,6 +1,7 @@
 """A connection to one host of PostgreSQL, and its checks."""
 
 import asyncio
+import re
 import socket
 import time
 
@@ -8,12 +9,19 @@ import asyncpg
 
 from ordergate.adapters.sql.postgres.connecting.driver import dial
 from ordergate.adapters.sql.postgres.connecting.parameters import Keepalive
+from ordergate.adapters.sql.postgres.connecting.session_settings import (
+    list_settings,
+    require_role_settings,
+    write_options,
+)
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 
 NETWORK_SECONDS = 1.0
 """How much longer than the time limit of a statement an answer is awaited."""
 
 _ENCODING = "UTF8"
+_OPTIONS = re.compile(r"startup parameter.*options|command-line options", re.IGNORECASE)
+"""What PgBouncer, Neon and RDS Proxy say of the settings of a connection."""
 
 
 class PostgresConnection(asyncpg.Connection):
@@ -41,20 +49,36 @@ class PostgresConnection(asyncpg.Connection):
 
 
 async def connect(
-    url: DatabaseUrl, *, seconds: float, statement_seconds: float
+    url: DatabaseUrl, *, seconds: float, statement_seconds: float, sends_settings: bool = True
 ) -> PostgresConnection:
-    """Connect to a URL's only host within `seconds`; check the encoding.
+    """Connect to the only host of a URL, and check the encoding.
 
-    `statement_seconds` of 0 sets no limit. Raises the errors of `dial`.
+    It has `seconds` to answer. `statement_seconds` of 0 sets no limit. The settings of the session
+    are sent, or those of the role are checked. Raises the errors of `dial`.
     """
-    own = " ".join(f"-c {name}={value}" for name, value in _options(statement_seconds))
-    connection = await dial(
-        url,
-        PostgresConnection,
-        seconds=seconds,
-        command_seconds=statement_seconds + NETWORK_SECONDS if statement_seconds else None,
-        options=f"{url.parameters.options} {own}".lstrip(),
-    )
+    settings = list_settings(statement_seconds)
+    options = [url.parameters.options, write_options(settings) if sends_settings else ""]
+    try:
+        connection = await dial(
+            url,
+            PostgresConnection,
+            seconds=seconds,
+            command_seconds=statement_seconds + NETWORK_SECONDS if statement_seconds else None,
+            options=" ".join(filter(None, options)),
+        )
+    except asyncpg.PostgresError as error:
+        if sends_settings and _OPTIONS.search(str(error)):
+            raise asyncpg.ClientConfigurationError(
+                f"{error.args[0]} ({error.sqlstate}); for a pooler that refuses settings, set"
+                " ORDERGATE_DATABASE_SETTINGS=role"
+            ) from None
+        raise
+    if not sends_settings and statement_seconds:
+        try:
+            await require_role_settings(connection, settings)
+        except BaseException:
+            connection.terminate()
+            raise
     _keep_alive(connection.socket, url.parameters.keepalive, statement_seconds)
     encoding = getattr(connection.get_settings(), "server_encoding", _ENCODING)
     if encoding != _ENCODING:
@@ -85,22 +109,3 @@ def _keep_alive(connected: socket.socket, probes: Keepalive, statement_seconds: 
         option = getattr(socket, name, None)  # Linux and macOS lack some of them
         if option is not None:
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _options(statement_seconds: float) -> list[tuple[str, str]]:
-    """Return the settings of a session.
-
-    All queries use keys. The planner's other methods suit queries that read most of a table; with
-    stale statistics, a page would read all orders of its owner.
-    """
-    ways = ("bitmapscan", "hashjoin", "mergejoin", "seqscan", "sort")
-    return [
-        ("client_min_messages", "warning"),  # a warning reports an unconfirmed COMMIT
-        ("default_transaction_isolation", r"read\ committed"),
-        ("idle_in_transaction_session_timeout", f"{statement_seconds * 1_000:.0f}"),
-        ("lock_timeout", f"{statement_seconds * 500:.0f}"),
-        ("statement_timeout", f"{statement_seconds * 1_000:.0f}"),
-        *((f"enable_{way}", "off") for way in ways),
-        # Queries that need a disabled method look expensive, and JIT takes 90 ms for each.
-        ("jit", "off"),
-    ]

@@ -20,11 +20,14 @@ class Hosts:
     were unusable at the last attempt after the others.
     """
 
-    def __init__(self, url: DatabaseUrl, *, statement_seconds: float) -> None:
+    def __init__(
+        self, url: DatabaseUrl, *, statement_seconds: float, sends_settings: bool = True
+    ) -> None:
         self._urls = deque(url.split())
         self._unusable: set[Host] = set()
         self._is_balanced = url.parameters.is_balanced
         self._statement_seconds = statement_seconds
+        self._sends_settings = sends_settings
 
     @property
     def first(self) -> DatabaseUrl:
@@ -44,7 +47,10 @@ class Hosts:
         for url in self._order():
             try:
                 connection = await connect(
-                    url, seconds=CONNECT_SECONDS, statement_seconds=statement_seconds
+                    url,
+                    seconds=CONNECT_SECONDS,
+                    statement_seconds=statement_seconds,
+                    sends_settings=self._sends_settings,
                 )
             except (OSError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched) as e:
                 failure = e

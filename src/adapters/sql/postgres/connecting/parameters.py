@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ordergate.adapters.sql.postgres.connecting.session_settings import OWN_SETTINGS
+
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "channel_binding": ("disable", "prefer", "require"),
     "client_encoding": ("UTF8", "utf8", "auto"),
@@ -86,23 +88,6 @@ _WORD = re.compile(r"(?:\\.|[^\\\s])+", re.DOTALL)
 _SETTING = re.compile(r"(?:-c|--)(?P<name>[A-Za-z][A-Za-z0-9_.-]*)=(?P<value>.*)", re.DOTALL)
 _OF_PROXY = re.compile(r"[a-z][a-z_]*=[A-Za-z0-9_.-]+")
 """A word for the provider's proxy, such as `endpoint=ep-1` at Neon."""
-
-OWN_SETTINGS = frozenset(
-    {
-        "client_min_messages",
-        "default_transaction_isolation",
-        "lock_timeout",
-        "statement_timeout",
-        "enable_bitmapscan",
-        "enable_hashjoin",
-        "enable_mergejoin",
-        "enable_seqscan",
-        "enable_sort",
-        "idle_in_transaction_session_timeout",
-        "jit",
-    }
-)
-"""The settings that every connection of Ordergate sets itself."""
 
 
 class UrlError(ValueError):
