@@ -14,6 +14,9 @@ MAX_KEYS = 32
 MAX_ENTRIES = 256
 """The maximum of usable and unusable keys in a published set; a larger one is refused unread."""
 
+_PRIVATE_MEMBERS = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
+"""The members of private keys and secrets (RFC 7518, section 6)."""
+
 _MAX_KID_LENGTH = 64
 """The maximum of quoted characters of a `kid` in a message."""
 
@@ -103,7 +106,7 @@ class KeySet:
 def _usable_key(jwk: object, *, is_published: bool, permitted: Iterable[str]) -> VerifyingKey:
     if not isinstance(jwk, Mapping):
         raise ValueError("not a JSON object")
-    if is_published and not {"d", "k"}.isdisjoint(jwk):
+    if is_published and not _PRIVATE_MEMBERS.isdisjoint(jwk):
         raise ValueError("it is a private key or a secret, which is public now")
     return VerifyingKey.from_jwk(jwk, permitted=permitted)
 

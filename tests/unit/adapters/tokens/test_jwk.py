@@ -148,6 +148,14 @@ def test_secret_or_private_key_in_a_published_set_is_left_out() -> None:
     )
 
 
+@pytest.mark.parametrize("member", ["p", "q", "dp", "dq", "qi", "oth"])
+def test_key_with_any_private_member_in_a_published_set_is_left_out(member: str) -> None:
+    """Each of them reveals the factors of the modulus (RFC 7518, section 6.3.2)."""
+    keys = read_set(public_jwk("RS256", **{member: "AQAB"}), is_published=True)
+    assert keys.keys == ()
+    assert keys.refused == ("key 0: it is a private key or a secret, which is public now",)
+
+
 def test_key_set_size_is_limited() -> None:
     jwks = [public_jwk("EdDSA", kid=str(i)) for i in range(MAX_KEYS + 1)]
     keys = read_set({"kty": "AKP"}, *jwks)
