@@ -96,6 +96,21 @@ def test_other_text_is_explained(tmp_path: Path, issuer: Issuer, token: str) -> 
     assert "REFUSED" in done.stdout
 
 
+def test_other_bytes_are_explained(tmp_path: Path, issuer: Issuer) -> None:
+    variables = {"IDENTITY_PROVIDER": "oidc", "ISSUER": issuer.name, "AUDIENCE": AUDIENCE}
+    done = subprocess.run(
+        [sys.executable, "-m", "ordergate.entrypoints", "tokens", "explain"],
+        input=b"\xff\xfe.\x80.a",
+        cwd=tmp_path,
+        env=clean_environment(**variables) | {"PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+    assert b"form       REFUSED" in done.stdout
+
+
 def test_unverified_text_cannot_change_the_terminal(tmp_path: Path, issuer: Issuer) -> None:
     wild = "\x1b[2J\u202e"
     token = issuer.token(wild, scope=[wild, "x" * 500], aud=wild, kid=wild, iss=wild, typ=wild)
@@ -103,6 +118,13 @@ def test_unverified_text_cannot_change_the_terminal(tmp_path: Path, issuer: Issu
     assert done.returncode == 1
     assert all(line.isprintable() for line in done.stdout.splitlines())
     assert max(map(len, done.stdout.splitlines())) < 300
+
+
+def test_address_of_an_issuer_cannot_change_the_terminal(tmp_path: Path, issuer: Issuer) -> None:
+    issuer.publish_metadata(jwks_uri="https://id.example/\x1b[2J\u202e")
+    done = explain(issuer.token(), tmp_path, issuer)
+    assert "must have printable ASCII characters" in lines(done)["keys"]
+    assert all(line.isprintable() for line in done.stdout.splitlines())
 
 
 def test_own_token_is_not_explained_before_there_is_a_key(tmp_path: Path) -> None:

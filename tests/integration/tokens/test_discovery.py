@@ -93,7 +93,7 @@ async def test_metadata_names_the_issuer_to_the_letter(issuer: Issuer, named: ob
     [
         (..., "the metadata has no jwks_uri"),
         (5, "the metadata has no jwks_uri"),
-        ("/jwks", "the address /jwks must begin with https:// or http://"),
+        ("/jwks", "the address '/jwks' must begin with https:// or http://"),
         ("file:///etc/passwd", "must begin with https:// or http://"),
         ("http://id.example/jwks", "is http, which anyone on the way can change"),
         ("https://me:pw@id.example/jwks", "must have no user name"),

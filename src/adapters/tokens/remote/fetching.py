@@ -55,7 +55,7 @@ class DocumentFetcher:
     async def fetch(self, url: str) -> dict[str, object]:
         """Return the JSON object at a URL. Raises `FetchError`."""
         if flaw := address_error(url, self.plain_http_hosts):
-            raise FetchError(f"the address {url[:_MAX_LOCATION_LENGTH]} {flaw}")
+            raise FetchError(f"the address {url[:_MAX_LOCATION_LENGTH]!r} {flaw}")
         try:
             return parse_json_object(await self._download(url))
         except FetchError:

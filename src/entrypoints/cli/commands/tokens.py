@@ -14,7 +14,7 @@ from ordergate.entrypoints.config.settings import Settings
 
 tokens = typer.Typer(help="Access tokens.", no_args_is_help=True)
 
-_MAX_CHARACTERS = 1_048_576
+_MAX_BYTES = 1_048_576
 _BEFORE = re.compile(r"(authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
 _JSON = ("{", "[", '"')
 _ON_STANDARD_INPUT = (
@@ -38,7 +38,7 @@ def explain_token(
     """
     if argument is not None:
         raise Failure(_ON_STANDARD_INPUT)
-    text = sys.stdin.read(_MAX_CHARACTERS).strip()
+    text = sys.stdin.buffer.read(_MAX_BYTES).decode(errors="replace").strip()
     token = _BEFORE.sub("", text, count=1) if _BEFORE.match(text) else text
     if not token:
         raise Failure(_ON_STANDARD_INPUT)
