@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ordergate.adapters.tokens.remote.fetching import MAX_BYTES
+from ordergate.adapters.tokens.remote.fetching import MAX_BYTES, DocumentFetcher
 from ordergate.adapters.tokens.remote.remote_key_set import (
     FIRST_RETRY_SECONDS,
     FRESH_SECONDS,
@@ -303,6 +303,22 @@ async def test_other_compression_is_refused(
     issuer.body, issuer.headers = body, {"Content-Encoding": encoding}
     with pytest.raises(IssuerKeysUnavailable, match=reason):
         await remote.keys(None)
+
+
+async def test_unexpected_error_is_the_reason_and_ends_no_later_fetch(issuer: Issuer) -> None:
+    class FailingFetcher(DocumentFetcher):
+        async def fetch(self, url: str) -> dict[str, object]:
+            if not issuer.fetches:
+                issuer.fetches += 1
+                raise RuntimeError("not expected")
+            return await super().fetch(url)
+
+    seconds = Seconds()
+    remote = RemoteKeySet(issuer.url, fetcher=FailingFetcher(), monotonic=seconds)
+    with pytest.raises(IssuerKeysUnavailable, match="RuntimeError: not expected"):
+        await remote.keys(None)
+    seconds.now += FIRST_RETRY_SECONDS
+    assert await kids(remote) == [newest(issuer)]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

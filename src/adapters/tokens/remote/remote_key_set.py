@@ -116,6 +116,10 @@ class RemoteKeySet:
         except ValueError as error:
             self._note(str(error))
             self._due = self._monotonic() + pause
+        except Exception as error:  # noqa: BLE001 - nothing else would log it, and requests wait
+            _log.exception("unexpected_error", extra=self._about())
+            self._note(f"{type(error).__name__}: {error}")
+            self._due = self._monotonic() + pause
         else:
             self._note(None)
             self._warn_of_refused_keys(keys)
