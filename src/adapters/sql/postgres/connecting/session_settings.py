@@ -1,4 +1,4 @@
-"""The settings of a session, sent with a connection or of its role."""
+"""Settings of a session: sent with a connection, or of its role."""
 
 from collections.abc import Mapping
 
