@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from bench.picture import svg
-from bench.run import NAMES, Options, measure, named
-from bench.targets import NEEDED, TARGETS
+from bench.harness.run import NAMES, Options, measure, named
+from bench.harness.targets import NEEDED, TARGETS
+from bench.report.picture import svg
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C or SIGTERM; shells use it for Ctrl-C."""

@@ -45,7 +45,7 @@ class LmdbDatabase:
         return None if named else "must name a folder, as in lmdb:///folder"
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def from_url(cls, url: str) -> Self:
         """Make the database that a URL without a flaw names."""
         return cls(Path(url.removeprefix("lmdb:///")))
 

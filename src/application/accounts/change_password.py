@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ordergate.application.accounts.reauthenticate import ATTEMPTS, Reauthenticate
+from ordergate.application.accounts.reauthenticate import CONFIRMATIONS, Reauthenticate
 from ordergate.application.auditing import record_ended
 from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
@@ -35,7 +35,7 @@ class ChangePassword:
 
     async def __call__(self, current: str, new: str, *, caller: Caller, origin: Origin) -> None:
         ended = None
-        for _ in range(ATTEMPTS):
+        for _ in range(CONFIRMATIONS):
             account = await self.reauthenticate(current, caller=caller, origin=origin)
             secret = Password.new(new)
             self.rules.check(secret, account.username)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ordergate.application.accounts.reauthenticate import ATTEMPTS, Reauthenticate
+from ordergate.application.accounts.reauthenticate import CONFIRMATIONS, Reauthenticate
 from ordergate.application.auditing import record_ended
 from ordergate.application.errors import WrongPassword
 from ordergate.application.ports.audit import Audit, AuditEvent, Origin
@@ -42,7 +42,7 @@ class CloseAccount:
     async def __call__(self, password: str, *, caller: Caller, origin: Origin) -> None:
         user = caller.id
         ended = None
-        for _ in range(ATTEMPTS):
+        for _ in range(CONFIRMATIONS):
             account = await self.reauthenticate(password, caller=caller, origin=origin)
             now = self.clock.now()
             if self.separate_orders:

@@ -19,7 +19,7 @@ from ordergate.application.ports.users import UserRepository
 from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.user import Password, User
 
-ATTEMPTS = 2
+CONFIRMATIONS = 2
 """How often a change confirms the password when the stored hash changes meanwhile.
 
 A sign-in may replace a weak hash once. If the hash changes twice, the password was changed.

@@ -12,7 +12,7 @@ from ordergate.application.random_numbers import random_128_bits
 from ordergate.domain.order import Order, OrderId, OrderLine
 from ordergate.domain.user import UserId
 
-ATTEMPTS = 3
+ID_ATTEMPTS = 3
 """How many ids are tried. A collision is one in many millions of orders."""
 
 _BITS = 52
@@ -53,7 +53,7 @@ class PlaceOrder:
     ) -> Order:
         now = self.clock.now()
         once = IdempotencyKey(key, now + self.key_life) if key is not None else None
-        for _ in range(ATTEMPTS):
+        for _ in range(ID_ATTEMPTS):
             order = Order.place(self.new_id(), owner, now, lines)
             try:
                 async with self.concurrency_limit.acquire(owner):

@@ -158,7 +158,10 @@ def _parse_revocation(value: object) -> object:
 
 
 def split_at_commas(text: str) -> list[str]:
-    r"""Return the parts of a text, without spaces around them; `\,` is a comma in a part."""
+    r"""Return the parts of a text, without spaces around them.
+
+    A comma in a part is written as `\,`.
+    """
     return [part.strip().replace(r"\,", ",") for part in _SEPARATOR.split(text)]
 
 

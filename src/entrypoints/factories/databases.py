@@ -55,7 +55,7 @@ def _sqlite_url_error(url: str) -> str | None:
 
 
 def _sqlite_storage(url: str, _settings: Settings) -> Storage:
-    return SqlStorage(SqliteDatabase.at(url))
+    return SqlStorage(SqliteDatabase.from_url(url))
 
 
 def _sqlite_name(url: str) -> str:
@@ -98,7 +98,7 @@ ENGINES = {
     "sqlite": Engine(
         url_error=_sqlite_url_error,
         storage=_sqlite_storage,
-        file=SqliteFile.at,
+        file=SqliteFile.from_url,
         name=_sqlite_name,
     ),
     "postgresql": Engine(

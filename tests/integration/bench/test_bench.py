@@ -13,13 +13,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import load
-from bench.databases import Databases
-from bench.load import Failed, Request, Running, Unavailable
-from bench.picture import svg
-from bench.report import Figure, Report
-from bench.run import NAMES, Options, Run, Turn
-from bench.targets import NEEDED, READ, TARGETS, Target
+from bench.harness import load
+from bench.harness.databases import Databases
+from bench.harness.load import Failed, Request, Running, Unavailable
+from bench.harness.run import NAMES, Options, Run, Turn
+from bench.harness.targets import NEEDED, READ, TARGETS, Target
+from bench.report.picture import svg
+from bench.report.report import Figure, Report
 from tests.support.command import clean_environment, wait_until
 
 ROOT = Path(__file__).parents[3]

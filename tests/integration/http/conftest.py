@@ -15,7 +15,7 @@ from tests.support.command import SECONDS
 from tests.support.http_client import CLIENT_KINDS, MANY, in_process_client, register_new_user
 from tests.support.server import Server, Start, serve_orders
 
-UNCOMPILED = str(Path(__file__).parents[3] / "bench" / "uncompiled.py")
+UNCOMPILED = str(Path(__file__).parents[3] / "bench" / "apps" / "uncompiled.py")
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class SqliteFile(StorageFile):
         self._path = path
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def from_url(cls, url: str) -> Self:
         """Return the file of a valid URL."""
         return cls(path_in(url))
 

@@ -68,7 +68,7 @@ class SqliteDatabase(Database):
         return None if path.strip("/") else "must name a file, as in sqlite:///folder/orders.db"
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def from_url(cls, url: str) -> Self:
         """Return the database of a valid URL."""
         return cls(path_in(url))
 

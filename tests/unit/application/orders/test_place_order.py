@@ -5,7 +5,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
-from ordergate.application.orders.place_order import ATTEMPTS, PlaceOrder, new_order_id
+from ordergate.application.orders.place_order import ID_ATTEMPTS, PlaceOrder, new_order_id
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.errors import InvalidOrder
 from ordergate.domain.order import Order, OrderId, OrderStatus
@@ -84,7 +84,7 @@ async def test_taken_id_is_drawn_again() -> None:
 
 
 async def test_id_drawing_ends_after_the_attempt_limit() -> None:
-    shop = Shop(*([7] * (ATTEMPTS + 1)))
+    shop = Shop(*([7] * (ID_ATTEMPTS + 1)))
     await shop.storage.loader.load([ALICE], [])
     await shop.place_order((TEAPOT,), owner=ALICE.id)
     with pytest.raises(OrderIdTaken):

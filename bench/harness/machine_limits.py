@@ -11,7 +11,7 @@ from pathlib import Path
 import bcrypt
 
 from bench.apps.sample import BCRYPT_COST, PASSWORD
-from bench.load import CORES, Unavailable, on_cores
+from bench.harness.load import CORES, Unavailable, on_cores
 
 _THREADS = max(1, len(CORES))
 

@@ -15,14 +15,14 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import load
-from bench.contestants import WITHOUT_SERVER, Contestant
-from bench.databases import Databases
-from bench.load import CLIENT, CORES, SERVER, WRK, Failed, Unavailable
-from bench.machine_limits import measure_memory, seconds_to_import, settle
-from bench.report import Figure, Report
-from bench.servers import Served, serving, started
-from bench.workloads import FLOOD, SMALL_FLOOD, WORKLOADS, Workload, read_own, sign_ins
+from bench.harness import load
+from bench.harness.contestants import WITHOUT_SERVER, Contestant
+from bench.harness.databases import Databases
+from bench.harness.load import CLIENT, CORES, SERVER, WRK, Failed, Unavailable
+from bench.harness.machine_limits import measure_memory, seconds_to_import, settle
+from bench.harness.servers import Served, serving, started
+from bench.harness.workloads import FLOOD, SMALL_FLOOD, WORKLOADS, Workload, read_own, sign_ins
+from bench.report.report import Figure, Report
 
 START_UP, MEMORY = "start-up", "memory"
 NAMES = (*(workload.name for row in WORKLOADS for workload in row), START_UP, MEMORY)
@@ -256,7 +256,7 @@ def _machine(options: Options) -> dict[str, str]:
         "load average before": load_average,
         "python": platform.python_version(),
         "packages": ", ".join(f"{package} {version(package)}" for package in packages),
-        "client": "wrk" if WRK else "bench/client.py (no wrk here; it is slower than some servers)",
+        "client": "wrk" if WRK else "bench/harness/client.py (slower than some servers)",
         "pinned": f"server to core {SERVER[0]}, client to core {CLIENT[0]}" if CORES else "no",
     }
 

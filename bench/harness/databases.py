@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.apps.sample import ORDERS
-from bench.contestants import ROOT, Contestant, Home
-from bench.load import CORES, Failed, Unavailable, on_cores
+from bench.harness.contestants import ROOT, Contestant, Home
+from bench.harness.load import CORES, Failed, Unavailable, on_cores
 
 BYTES_OF_AN_ORDER = 600
 """The space of an order during its creation: 230 in SQLite's file, the same in its log, and

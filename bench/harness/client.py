@@ -1,6 +1,6 @@
 """The load client for machines without wrk.
 
-    python bench/client.py FILE     # FILE is written by bench/load.py
+    python bench/harness/client.py FILE     # FILE is written by bench/harness/load.py
 
 It speaks the HTTP/1.1 of the contestants: kept connections, answers with Content-Length.
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.apps.sample import ORDERS, USERS
-from bench.contestants import (
+from bench.harness.contestants import (
     ALL,
     CONSTANT,
     OURS,
@@ -16,9 +16,9 @@ from bench.contestants import (
     UNGROUPED,
     Contestant,
 )
-from bench.load import Request
-from bench.machine_limits import bcrypt_a_second
-from bench.servers import Served, sign_in
+from bench.harness.load import Request
+from bench.harness.machine_limits import bcrypt_a_second
+from bench.harness.servers import Served, sign_in
 
 PATHS = 500
 """The number of different orders that are read in turn."""

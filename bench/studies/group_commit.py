@@ -1,6 +1,6 @@
 """Measure the gain of group commits for one client and for many.
 
-    python bench/group_commit.py [--orders N] [--clients N] [--rounds N]
+    python bench/studies/group_commit.py [--orders N] [--clients N] [--rounds N]
 
 Orders pass through the storage port into a SQLite file, and each is durable when it is answered.
 Rounds of one client and of many alternate. The output has medians of the rounds and the ratio to

@@ -1,6 +1,6 @@
 """The `ordergate` command with a commit for each write, for comparison.
 
-python bench/ungrouped.py serve --port 8000
+python bench/apps/ungrouped.py serve --port 8000
 """
 
 import sys
@@ -11,6 +11,6 @@ from ordergate.entrypoints.__main__ import main
 if __name__ == "__main__":
     writer = import_module("ordergate.adapters.sql.sqlite.writer")
     if not hasattr(writer, "MAX_GROUP"):
-        sys.exit(f"{writer.__name__} has no MAX_GROUP any more; change bench/ungrouped.py")
+        sys.exit(f"{writer.__name__} has no MAX_GROUP any more; change bench/apps/ungrouped.py")
     writer.MAX_GROUP = 1  # type: ignore[attr-defined]  # the maximum of writes in one commit
     main()

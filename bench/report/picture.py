@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import escape
 
-from bench.report import FIRST, Figure, Report, short, times
+from bench.report.report import FIRST, Figure, Report, short, times
 
 SHOWN = ("read-8", "read-flood", "list", "place", "mix", "sign-in")
 """The workloads in the picture, in two columns."""

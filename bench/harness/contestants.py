@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.apps.sample import BCRYPT_COST, PASSWORD, USERS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OURS = sys.executable
 THEIRS = str(ROOT / ".venv-bench" / "bin" / "python")
 
@@ -99,13 +99,13 @@ UNGROUPED = replace(
     THIS,
     name="this-ungrouped",
     what="this, one commit an order",
-    serve=("bench/ungrouped.py", *THIS.serve[2:]),
+    serve=("bench/apps/ungrouped.py", *THIS.serve[2:]),
 )
 UNCOMPILED = replace(
     THIS,
     name="this-uncompiled",
     what="this, routes not compiled",
-    serve=("bench/uncompiled.py", *THIS.serve[2:]),
+    serve=("bench/apps/uncompiled.py", *THIS.serve[2:]),
 )
 RAW = Contestant("raw", "ASGI, a constant body", THEIRS, _uvicorn("bench.apps.raw:app"))
 CONSTANT = Contestant(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.report import Report
+from bench.report.report import Report
 
 Key = tuple[str, str, str]
 """A workload, a contestant and a unit."""

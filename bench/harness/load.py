@@ -1,4 +1,4 @@
-"""Load on a server, by wrk or else by bench/client.py."""
+"""Load on a server, by wrk or else by bench/harness/client.py."""
 
 import json
 import os

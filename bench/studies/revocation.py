@@ -1,6 +1,6 @@
 """The cost of revocation: own-order reads under each setting.
 
-    python bench/revocation.py [--reads N] [--rounds N]
+    python bench/studies/revocation.py [--reads N] [--rounds N]
 
 Everything runs in one process, through the whole application on a SQLite file, with the settings in
 turn. The output has medians of the rounds and the ratio to `until-expiry`. Without sockets, the

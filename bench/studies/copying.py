@@ -1,6 +1,6 @@
 """The time of copying and verifying a database, and the memory.
 
-    python -m bench.copying [--orders N] [--lines N] [--to URL]
+    python -m bench.studies.copying [--orders N] [--lines N] [--to URL]
 
 Seeds a SQLite file with an account for every hundred orders, and copies it as `ordergate copy`
 does: into another SQLite file, or into the empty database of `--to`. The files are in the working

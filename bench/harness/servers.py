@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bench.apps.sample import PASSWORD
-from bench.contestants import ROOT, Contestant, Home
-from bench.load import Failed, Request, on_cores
+from bench.harness.contestants import ROOT, Contestant, Home
+from bench.harness.load import Failed, Request, on_cores
 
 PATIENCE = 60
 """The time limit for a server's first answer and for its end, in seconds."""

@@ -1,6 +1,6 @@
 """Become a program on given cores that ends with its starter.
 
-    python bench/launch.py 0,1 program argument...
+    python bench/harness/launch.py 0,1 program argument...
 
 It uses the standard library only. Pinning and the end with its starter work on Linux only.
 """
