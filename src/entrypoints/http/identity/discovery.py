@@ -5,7 +5,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ordergate.domain.scope import Scope
-from ordergate.domain.signing_keys import KeySchedule
 from ordergate.entrypoints.http.openapi.responses import with_example
 from ordergate.entrypoints.http.problems.challenges import RESOURCE_METADATA
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
@@ -121,7 +120,7 @@ async def jwks(request: Request, response: Response) -> JwkSet:
 
     A key is published for twice the cache time of an answer before it signs.
     """
-    response.headers["Cache-Control"] = _caching(get_services(request).key_schedule())
+    _allow_caching(request, response)
     return JwkSet.model_validate(get_services(request).signing_keys().jwks())
 
 
@@ -133,7 +132,11 @@ async def jwks(request: Request, response: Response) -> JwkSet:
 )
 async def server_metadata(request: Request, response: Response) -> ServerMetadata:
     """Describe this service to OAuth2 clients (RFC 8414)."""
-    response.headers["Cache-Control"] = _caching(get_services(request).key_schedule())
+    _allow_caching(request, response)
+    return _describe_server(request)
+
+
+def _describe_server(request: Request) -> ServerMetadata:
     settings = get_services(request).settings()
     issuer = settings.issuer.removesuffix("/")
     return ServerMetadata(
@@ -154,7 +157,8 @@ async def server_metadata(request: Request, response: Response) -> ServerMetadat
 @router.get("/.well-known/openid-configuration", name="openid_metadata", include_in_schema=False)
 async def openid_metadata(request: Request, response: Response) -> ServerMetadata:
     """Return the same metadata where verifiers of tokens look first (RFC 8414, section 5)."""
-    return await server_metadata(request, response)
+    _allow_caching(request, response)
+    return _describe_server(request)
 
 
 @protected_resource.get(
@@ -165,7 +169,7 @@ async def openid_metadata(request: Request, response: Response) -> ServerMetadat
 )
 async def resource_metadata(request: Request, response: Response) -> ResourceMetadata:
     """Describe this service as a protected resource (RFC 9728)."""
-    response.headers["Cache-Control"] = _caching(get_services(request).key_schedule())
+    _allow_caching(request, response)
     settings = get_services(request).settings()
     resource = settings.resource or ""
     scopes = set(get_services(request).known_scopes())
@@ -180,5 +184,6 @@ async def resource_metadata(request: Request, response: Response) -> ResourceMet
     )
 
 
-def _caching(schedule: KeySchedule) -> str:
-    return f"public, max-age={int(schedule.cache_time.total_seconds())}"
+def _allow_caching(request: Request, response: Response) -> None:
+    seconds = int(get_services(request).key_schedule().cache_time.total_seconds())
+    response.headers["Cache-Control"] = f"public, max-age={seconds}"
