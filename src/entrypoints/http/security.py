@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from ordergate.application.errors import ApplicationError, InvalidToken
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import BUILT_IN_SCOPES, Scope, require_scope_name
+from ordergate.entrypoints.http.openapi.root_path import SIGN_IN_DESCRIPTION
 from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
@@ -66,7 +67,7 @@ class BearerScheme(SecurityBase, ABC):
                 scopes={**BUILT_IN_SCOPES},
             )
         ),
-        description="Sign in with a user name and a password; leave client id and secret empty.",
+        description=SIGN_IN_DESCRIPTION,
     )
 
     @abstractmethod

@@ -3,6 +3,9 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+SIGN_IN_DESCRIPTION = "Sign in with a user name and a password; leave client id and secret empty."
+"""The description of the own scheme, which may have another name."""
+
 
 def locate_sign_in(url: str, path: str) -> str:
     """Return the address of the sign-in below a path.
@@ -23,8 +26,8 @@ def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
         return document
     moved = {**document, "servers": [{"url": root_path}, *servers]}
     schemes = document["components"]["securitySchemes"]
-    name = "ordergate.password" if "ordergate.password" in schemes else "password"
-    if name not in schemes:
+    name = next((name for name, each in schemes.items() if _is_own(each)), None)
+    if name is None:
         return moved
     password = schemes[name]
     flow = password["flows"]["password"]
@@ -32,3 +35,8 @@ def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
     password = {**password, "flows": {**password["flows"], "password": flow}}
     schemes = {**schemes, name: password}
     return {**moved, "components": {**document["components"], "securitySchemes": schemes}}
+
+
+def _is_own(scheme: dict[str, Any]) -> bool:
+    """Return whether a scheme is the sign-in; an adopter's may have any name."""
+    return "flows" in scheme and scheme.get("description") == SIGN_IN_DESCRIPTION

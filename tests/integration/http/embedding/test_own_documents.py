@@ -7,12 +7,14 @@ import pytest
 from fastapi import APIRouter, Body, FastAPI, Header, Security
 from fastapi.openapi.utils import get_openapi
 from fastapi.security import APIKeyHeader, HTTPBearer, OAuth2PasswordBearer, SecurityScopes
+from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, Field
 
+from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.problems import problem
 from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
 from ordergate.testing import create
-from tests.support.embedding import make_client
+from tests.support.embedding import make_client, make_services
 
 PROBLEM = "application/problem+json"
 
@@ -202,6 +204,22 @@ def test_schemes_of_the_adopter_are_kept(app: FastAPI) -> None:
     assert {"APIKeyHeader", "ordergate.password"} <= {
         name for each in both["security"] for name in each
     }
+
+
+def test_scheme_of_the_adopter_is_not_moved_below_a_path() -> None:
+    app = create_app(
+        make_services(
+            signing_secret=None,
+            identity_provider="oidc",
+            issuer="https://id.example",
+            jwks_url="https://id.example/jwks",
+        )
+    )
+    app.get("/own", dependencies=[Security(HTTPBearer(scheme_name="password"))])(lambda: "")
+    document = TestClient(app, root_path="/shop").get("/openapi.json").json()
+    assert document["servers"][0] == {"url": "/shop"}
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["password"] == {"type": "http", "scheme": "bearer"}
 
 
 def test_document_keeps_everything_that_fastapi_documents(app: FastAPI) -> None:
