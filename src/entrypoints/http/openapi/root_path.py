@@ -38,5 +38,5 @@ def move_document(document: dict[str, Any], root_path: str) -> dict[str, Any]:
 
 
 def _is_own(scheme: dict[str, Any]) -> bool:
-    """Return whether a scheme is the sign-in; an adopter's may have any name."""
+    """Return whether a scheme is the sign-in; others may have any name."""
     return "flows" in scheme and scheme.get("description") == SIGN_IN_DESCRIPTION
