@@ -33,6 +33,8 @@ CLIENTS_DEAD := $(if $(shell $(CLIENTS)/bin/python -c 'print("alive")' 2>/dev/nu
 
 # Worker processes of a test run.
 WORKERS ?= auto
+# Compiled tests are kept for the next run, also where Python writes no bytecode.
+KEPT := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/bytecode"
 
 .DEFAULT_GOAL := help
 .PHONY: help ready demo test test-quick test-clients install check crash attack bench bench-quick bench-check docs pictures format lock clean dead
@@ -52,8 +54,8 @@ test: $(READY) ## Run every test (WORKERS=2 processes; as many as there are proc
 	@$(RUN) pytest -m timing tests/integration
 
 test-quick: $(READY) ## Run the tests that start no other process: units, contracts and HTTP (a minute)
-	@$(RUN) pytest -n $(WORKERS) --quiet --hypothesis-profile dev -m "not process and not timing and not uncompiled" tests/unit tests/integration/http \
-		tests/integration/sqlite/test_sql_storage.py
+	@$(KEPT) $(RUN) pytest -n $(WORKERS) --quiet --hypothesis-profile dev -m "not process and not timing and not uncompiled" tests/unit \
+		tests/integration/http tests/integration/sqlite/test_sql_storage.py
 
 test-clients: $(READY) $(CLIENTS_READY) ## Generate clients in each language of docs/clients.md, and use them
 	@$(RUN) pytest -n $(WORKERS) -o faulthandler_timeout=300 tests/clients

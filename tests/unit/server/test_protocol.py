@@ -111,7 +111,7 @@ TOO_LARGE = "431 urn:problem-type:ordergate:headers-too-large"
 
 
 async def test_requests_queue_up_to_a_bound_and_are_all_answered(connection: Connection) -> None:
-    paths = [f"/{number}" for number in range(20_000)]
+    paths = [f"/{number}" for number in range(10_000)]
     connection.send(get("/wait"), *map(get, paths[:-1]), get(paths[-1], "Connection: close"))
     await connection.wait_until(lambda: connection.protocol.pipeline)
     assert connection.protocol.flow.read_paused
