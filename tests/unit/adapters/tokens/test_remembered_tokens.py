@@ -1,5 +1,6 @@
 """A verified token is cached, and refused as soon as any other."""
 
+import tracemalloc
 from datetime import timedelta
 from typing import Any
 
@@ -118,3 +119,28 @@ def test_number_of_remembered_tokens_is_bounded(
     assert verifier.checked == 3
     verifier.verify(token(jti="one"), keys)
     assert verifier.checked == 4
+
+
+def test_cached_tokens_with_many_scopes_take_limited_memory(
+    clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As text in memory, short scopes take 17 times as much as in the payload."""
+    limit = 1_048_576
+    monkeypatch.setattr(jwt_token_verifier, "MAX_KNOWN_SIZE", limit)
+    verifier = JwtTokenVerifier(
+        lambda claims: claims.scope(),
+        clock=clock,
+        issuer="https://orders.example",
+        audiences=["orders"],
+        leeway=timedelta(seconds=5),
+    )
+    tokens = [token(scope=" ".join(f"{i:x}{j:x}" for j in range(2_000))) for i in range(20)]
+    keys = key_set()
+    tracemalloc.start()
+    try:
+        for each in tokens:
+            assert len(verifier.verify(each, keys)) == 2_000
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 1.5 * limit
