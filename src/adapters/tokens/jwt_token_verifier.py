@@ -154,5 +154,5 @@ class JwtTokenVerifier(Generic[T]):
 
 
 def _estimate_size(payload: bytes) -> int:
-    """Estimate the memory of claims; a comma or a space ends each scope."""
+    """Estimate the memory of claims; commas and spaces end scopes."""
     return len(payload) + _WORD_SIZE * (payload.count(b",") + payload.count(b" "))

@@ -124,7 +124,7 @@ def test_number_of_remembered_tokens_is_bounded(
 def test_cached_tokens_with_many_scopes_take_limited_memory(
     clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As text in memory, short scopes take 17 times as much as in the payload."""
+    """Short scopes take 17 times as much memory as in the payload."""
     limit = 1_048_576
     monkeypatch.setattr(jwt_token_verifier, "MAX_KNOWN_SIZE", limit)
     verifier = JwtTokenVerifier(
