@@ -57,7 +57,7 @@ class Plan:
         scoped = [each for each in walk_dependants(route) if each.security_scopes_param_name]
         self._fixed = [SecurityScopes(scopes=list_scopes(each)) for each in scoped]
         # Each is one of the three: looking which is faster than asking for a type.
-        self._steps: list[tuple[_Call | None, _Param | None, _Body | None]] = []
+        self._steps: list[tuple[_Call | None, _Param | None, _BodyField | None]] = []
         self._route = route
         self._takes_json = takes_json
         # The first values are the request and the response, then what is fixed.
@@ -120,7 +120,7 @@ class Plan:
             if dependant is not self._route or not self._takes_json:
                 raise UnsupportedRoute
             (field, *more) = dependant.body_params
-            body = _Body(field, alone=not more)
+            body = _BodyField(field, alone=not more)
             places[field.name] = self._step(body=body)
         places[dependant.request_param_name] = places[dependant.http_connection_param_name] = 0
         places[dependant.response_param_name] = 1
@@ -133,7 +133,7 @@ class Plan:
         *,
         call: "_Call | None" = None,
         param: "_Param | None" = None,
-        body: "_Body | None" = None,
+        body: "_BodyField | None" = None,
     ) -> int:
         self._steps.append((call, param, body))
         return 1 + len(self._fixed) + len(self._steps)
@@ -181,7 +181,7 @@ class _Param:
         return value
 
 
-class _Body:
+class _BodyField:
     """The model of a body."""
 
     __slots__ = ("_field",)

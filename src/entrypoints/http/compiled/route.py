@@ -52,7 +52,7 @@ class CompiledRoute:
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that matched."""
-        request, answer = Request(scope, receive, send), _Answer()
+        request, answer = Request(scope, receive, send), _ResponseStub()
         if self._has_strict_query:
             require_known_parameters(request)
         returned = await self._plan.run(request, answer)
@@ -84,7 +84,7 @@ def _answers_json(route: RouteContext) -> bool:
     )
 
 
-class _Answer:
+class _ResponseStub:
     """The response stub of an endpoint, whose headers can be set."""
 
     __slots__ = ("headers",)

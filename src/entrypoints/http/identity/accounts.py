@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from ordergate.application.errors import (
     AccountHasOpenOrders,
@@ -25,7 +25,11 @@ from ordergate.entrypoints.http.openapi.responses import (
 from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.requests.conditional import UNTAGGED
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
-from ordergate.entrypoints.http.requests.strict_json import BODY_PROBLEMS, StrictJsonRoute
+from ordergate.entrypoints.http.requests.strict_json import (
+    BODY_PROBLEMS,
+    StrictBody,
+    StrictJsonRoute,
+)
 from ordergate.entrypoints.http.security import AccountHolder
 from ordergate.entrypoints.http.services import get_services
 
@@ -53,11 +57,7 @@ _Password = Annotated[
 ]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class NewUser(_Body):
+class NewUser(StrictBody):
     """An account to register."""
 
     model_config = with_example(username="alice", password="a pot of tea at four")
@@ -66,7 +66,7 @@ class NewUser(_Body):
     password: _Password = Field(description="The password to sign in with.")
 
 
-class NewPassword(_Body):
+class NewPassword(StrictBody):
     """A password change."""
 
     model_config = with_example(
@@ -77,7 +77,7 @@ class NewPassword(_Body):
     new_password: _Password = Field(description="The password from now on.")
 
 
-class Confirmation(_Body):
+class Confirmation(StrictBody):
     """The password of the caller."""
 
     model_config = with_example(password="ordergate-demo")

@@ -63,7 +63,7 @@ class EdgeMiddleware:
         scope[SERVICES] = self._services
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        answer = _Answer(send, request_id, is_oauth=path in self._oauth_paths)
+        answer = _SentAnswer(send, request_id, is_oauth=path in self._oauth_paths)
         is_socket = scope["type"] == "websocket"
         if problem := head_problem(scope):
             if is_socket:
@@ -90,7 +90,7 @@ class EdgeMiddleware:
             raise
 
 
-class _Answer:
+class _SentAnswer:
     """An answer that is sent."""
 
     __slots__ = ("_is_oauth", "_request_id", "_send", "started")

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from ordergate.domain.errors import DomainError
@@ -19,6 +19,7 @@ from ordergate.entrypoints.http.openapi.responses import with_example
 from ordergate.entrypoints.http.orders.schemas import EXAMPLE_LINE, Currency
 from ordergate.entrypoints.http.problems.catalog import MAX_FLAWS
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
+from ordergate.entrypoints.http.requests.strict_json import StrictBody
 
 _PRICE = re.compile(r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,4})?")
 
@@ -35,11 +36,7 @@ def _price(text: str) -> str:
     return text
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class NewOrderLine(_Body):
+class NewOrderLine(StrictBody):
     """A line of a new order."""
 
     sku: str = Field(min_length=1, max_length=MAX_SKU_LENGTH, description="Printable characters.")
@@ -59,7 +56,7 @@ class NewOrderLine(_Body):
     ]
 
 
-class NewOrder(_Body):
+class NewOrder(StrictBody):
     """A new order, in one currency."""
 
     model_config = with_example(currency="EUR", lines=[EXAMPLE_LINE])

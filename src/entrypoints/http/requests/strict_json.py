@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security.base import SecurityBase
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
@@ -42,6 +43,12 @@ ENCODED_JSON = problem_for_status(
 BODY_PROBLEMS = (NOT_JSON, ENCODED_JSON, MALFORMED_JSON)
 """The problems that a route with a JSON body documents."""
 EMPTY_BODY = object()
+
+
+class StrictBody(BaseModel):
+    """A JSON body without unknown members and without conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def _malformed(detail: str) -> ProblemError:
