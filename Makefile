@@ -71,6 +71,7 @@ check: $(READY) ## Check format, lint, types, import contracts and that the lock
 crash: $(READY) ## Kill servers 200 times each while orders are placed, and see that none is lost
 	@$(RUN) tests.crash.crashes $(CRASH)
 	@$(RUN) tests.crash.crashes --postgres $(CRASH)
+	@$(RUN) tests.crash.crashes --mariadb $(CRASH)
 
 attack: $(READY) ## Run hostile clients for 20 seconds each, and measure what they do to others
 	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/server/test_hostile_clients.py tests/integration/http/test_pipelining.py

@@ -10,6 +10,7 @@ from ordergate.entrypoints.config.environment import PREFIX
 pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
 pytest_plugins = [
     "tests.support.captured_output",
+    "tests.support.mariadb",
     "tests.support.postgres",
     "tests.support.security_promises",
     "tests.support.server",
@@ -17,7 +18,7 @@ pytest_plugins = [
 
 # Settings of the developer's environment are removed, and slow machines are accepted.
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
-    if name != "ORDERGATE_TEST_POSTGRES_URL":
+    if name not in {"ORDERGATE_TEST_MYSQL_URL", "ORDERGATE_TEST_POSTGRES_URL"}:
         del os.environ[name]
 settings.register_profile(
     "ci",

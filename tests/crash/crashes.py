@@ -3,11 +3,12 @@
     make crash                  # 200 kills each; CRASH="--kills 20" for fewer
     python -m tests.crash.crashes --kills 200
     python -m tests.crash.crashes --kills 200 --postgres
+    python -m tests.crash.crashes --kills 200 --mariadb
 
-One kills the server, with every process of it, at random moments, the other the database server. A
+One kills the server, with every process of it, at random moments, the others the database server. A
 killed process is not a power cut: what the operating system was handed survives. That a commit
-waits for the disk is `synchronous=FULL`, which the tests of the database check, and PostgreSQL's
-own default.
+waits for the disk is `synchronous=FULL`, which the tests of the database check, and the
+defaults of PostgreSQL and MariaDB.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.support.command import PASSWORD, ordergate
+from tests.support.mariadb import MariadbServer, program
 from tests.support.order_clients import (
     CLIENTS,
     SETTINGS,
@@ -91,21 +93,22 @@ def crash_on_sqlite(folder: Path, kills: int, *, workers: int = 2) -> str:
     return f"{kills} kills of the server on SQLite: {verdict}, the file is sound"
 
 
-def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
+def crash_on_server(
+    folder: Path, kills: int, database: PostgresServer | MariadbServer, name: str
+) -> str:
     """Kill the database server with its connections; return what was seen."""
-    postgres = PostgresServer(programs, durable=True)
     try:
-        postgres.init()
-        postgres.start()
-        url = postgres.url()
+        database.init()
+        database.start()
+        url = database.url()
         prepare(folder, DATABASE_URL=url)
         server = Server.start("serve", "--workers", 2, cwd=folder, DATABASE_URL=url, **SETTINGS)
         ledger = Ledger(url=server.url)
         token = sign_in_user1(server.url)
 
         def kill_and_restart() -> None:
-            postgres.kill()
-            postgres.start()
+            database.kill()
+            database.start()
 
         try:
             asyncio.run(crash(ledger, token, kills, kill_and_restart))
@@ -113,8 +116,18 @@ def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
         finally:
             server.stop()
     finally:
-        postgres.remove()
-    return f"{kills} kills of the database server on PostgreSQL: {verdict}"
+        database.remove()
+    return f"{kills} kills of the database server on {name}: {verdict}"
+
+
+def crash_on_postgres(folder: Path, kills: int, programs: Path) -> str:
+    """Kill PostgreSQL; return what was seen."""
+    return crash_on_server(folder, kills, PostgresServer(programs, durable=True), "PostgreSQL")
+
+
+def crash_on_mariadb(folder: Path, kills: int, program: Path) -> str:
+    """Kill MariaDB; return what was seen."""
+    return crash_on_server(folder, kills, MariadbServer(program, durable=True), "MariaDB")
 
 
 def main() -> None:
@@ -123,11 +136,15 @@ def main() -> None:
         description="Kill at random moments and see that nothing is lost."
     )
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--postgres", action="store_true", help="kill the database server")
+    servers = parser.add_mutually_exclusive_group()
+    servers.add_argument("--postgres", action="store_true", help="kill PostgreSQL")
+    servers.add_argument("--mariadb", action="store_true", help="kill MariaDB")
     options = parser.parse_args()
     with TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         if options.postgres:
             seen = crash_on_postgres(Path(folder), options.kills, binaries())
+        elif options.mariadb:
+            seen = crash_on_mariadb(Path(folder), options.kills, program())
         else:
             seen = crash_on_sqlite(Path(folder), options.kills)
         sys.stdout.write(f"{seen}\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.crashes import crash_on_postgres, crash_on_sqlite
+from tests.crash.crashes import crash_on_mariadb, crash_on_postgres, crash_on_sqlite
 from tests.support.order_clients import Ledger, check_ledger
 
 KILLS = 3
@@ -18,6 +18,12 @@ def test_acknowledged_orders_survive_when_postgresql_is_killed(
     tmp_path: Path, postgres_binaries: Path
 ) -> None:
     assert "none lost, none doubled" in crash_on_postgres(tmp_path, KILLS, postgres_binaries)
+
+
+def test_acknowledged_orders_survive_when_mariadb_is_killed(
+    tmp_path: Path, mariadb_program: Path
+) -> None:
+    assert "none lost, none doubled" in crash_on_mariadb(tmp_path, KILLS, mariadb_program)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ class Database(Protocol):
         `read` and `write` may fail before.
         """
 
+    async def schema_error(self) -> str | None:
+        """Describe what the engine finds wrong with current tables."""
+        return None
+
     @abstractmethod
     async def exists(self) -> bool:
         """Report whether the database exists."""

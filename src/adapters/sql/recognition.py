@@ -29,8 +29,15 @@ _COLUMNS: Mapping[str, frozenset[str]] = {
 TABLES = (VERSIONS, *(name for names in _MADE_BY.values() for name in names))
 """The table names that identify a database."""
 
+MIGRATIONS = "ordergate_migrations"
+"""A table of engines whose DDL is not transactional. It has a row `begun` during a migration.
+
+The other tables may be any part of Ordergate's then.
+"""
+
 COLUMNS_OF = "SELECT * FROM {} WHERE 1 = 0"
 REVISIONS = "SELECT version_num FROM alembic_version"
+_IS_BEGUN = text("SELECT name FROM ordergate_migrations WHERE name = 'begun'")
 _ANOTHER = "the database is another program's; name one of Ordergate's"
 
 Tables = Mapping[str, frozenset[str]]
@@ -81,8 +88,11 @@ def stored_revision(connection: Connection) -> str | None:
         for name in TABLES
         if inspector.has_table(name)
     }
+    has_versions = "version_num" in tables.get(VERSIONS, ())
+    revisions = connection.scalars(text(REVISIONS)).all() if has_versions else ()
+    if inspector.has_table(MIGRATIONS) and connection.scalar(_IS_BEGUN):
+        return str(revisions[0]) if revisions else None
     try:
-        has_versions = "version_num" in tables.get(VERSIONS, ())
-        return recognize(tables, connection.scalars(text(REVISIONS)).all() if has_versions else ())
+        return recognize(tables, revisions)
     except ForeignSchema as error:
         raise SchemaNotCurrent(str(error)) from None

@@ -67,6 +67,8 @@ class SqlStorage(Storage):
                 "the database's schema is not current; run `ordergate migrate`",
                 needs_migration=True,
             )
+        if error := await self._database.schema_error():
+            raise SchemaNotCurrent(error)
         if not unfinished and await self.archive.checkpoint():
             raise CopyUnfinished
 

@@ -48,22 +48,24 @@ class Settings(OtherIssuerSettings):
     """The folder of the SQLite database and of the generated signing keys."""
 
     database_url: Secret | None = None
-    """The database: `sqlite:///` and a path, or
-    `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`. Default:
-    `ordergate.db` in `HOME`."""
+    """The database: `sqlite:///` and a path,
+    `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`, or
+    `mariadb://name:password@host1,host2:3307/database?ssl-mode=VERIFY_IDENTITY` (for MySQL
+    `mysql://`). Default: `ordergate.db` in `HOME`."""
 
     database_pool_size: int = Field(default=10, ge=1, le=1_000)
-    """The maximum number of PostgreSQL connections of each worker."""
+    """The maximum number of connections to a database server of each worker."""
 
     database_pool_seconds: int = Field(default=5, ge=1, le=300)
     """How long a request waits for a connection before it gets a 503, in seconds."""
 
     database_statement_seconds: int = Field(default=5, ge=1, le=300)
-    """The time limit of a PostgreSQL statement, in seconds. The limit for a lock is half of it."""
+    """The time limit of a statement on a database server, in seconds. The limit for a lock is half
+    of it."""
 
     database_idle_seconds: int = Field(default=60, ge=1, le=86_400)
-    """How long a PostgreSQL connection may be idle before it is replaced, in seconds. Set it below
-    the idle timeout of load balancers and firewalls on the way."""
+    """How long a connection to a database server may be idle before it is replaced, in seconds. Set
+    it below the idle timeout of load balancers and firewalls on the way."""
 
     database_settings: Literal["connection", "role"] = "connection"
     """How a PostgreSQL session gets its settings: `connection` sends them with the connection;

@@ -6,7 +6,7 @@ A new engine is one row.
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.backup import SqliteFile
@@ -62,6 +62,23 @@ def _sqlite_name(url: str) -> str:
     return str(Path(url.removeprefix(_SQLITE)).absolute())
 
 
+class _Limits(TypedDict):
+    pool_size: int
+    pool_seconds: float
+    statement_seconds: float
+    idle_seconds: float
+
+
+def _limits(settings: Settings) -> _Limits:
+    """Return the limits of a server's database."""
+    return {
+        "pool_size": settings.database_pool_size,
+        "pool_seconds": settings.database_pool_seconds,
+        "statement_seconds": settings.database_statement_seconds,
+        "idle_seconds": settings.database_idle_seconds,
+    }
+
+
 def _postgres_url_error(url: str) -> str | None:
     from ordergate.adapters.sql.postgres.connecting.url import url_error
 
@@ -71,15 +88,8 @@ def _postgres_url_error(url: str) -> str | None:
 def _postgres_storage(url: str, settings: Settings) -> Storage:
     from ordergate.adapters.sql.postgres.database import PostgresDatabase
 
-    database = PostgresDatabase(
-        url,
-        pool_size=settings.database_pool_size,
-        pool_seconds=settings.database_pool_seconds,
-        statement_seconds=settings.database_statement_seconds,
-        idle_seconds=settings.database_idle_seconds,
-        sends_settings=settings.database_settings == "connection",
-    )
-    return SqlStorage(database)
+    sends_settings = settings.database_settings == "connection"
+    return SqlStorage(PostgresDatabase(url, **_limits(settings), sends_settings=sends_settings))
 
 
 def _postgres_name(url: str) -> str:
@@ -94,6 +104,37 @@ async def _postgres_reason_to_wait(url: str) -> str | None:
     return await reason_to_wait(url)
 
 
+def _mysql_url_error(url: str) -> str | None:
+    from ordergate.adapters.sql.mysql.url import url_error
+
+    return url_error(url)
+
+
+def _mysql_storage(url: str, settings: Settings) -> Storage:
+    from ordergate.adapters.sql.mysql.database import MysqlDatabase
+
+    return SqlStorage(MysqlDatabase(url, **_limits(settings)))
+
+
+def _mysql_name(url: str) -> str:
+    from ordergate.adapters.sql.mysql.url import address_in
+
+    return address_in(url)
+
+
+async def _mysql_reason_to_wait(url: str) -> str | None:
+    from ordergate.adapters.sql.mysql.readiness import reason_to_wait
+
+    return await reason_to_wait(url)
+
+
+_MYSQL = Engine(
+    url_error=_mysql_url_error,
+    storage=_mysql_storage,
+    name=_mysql_name,
+    reason_to_wait=_mysql_reason_to_wait,
+)
+
 ENGINES = {
     "sqlite": Engine(
         url_error=_sqlite_url_error,
@@ -107,6 +148,8 @@ ENGINES = {
         name=_postgres_name,
         reason_to_wait=_postgres_reason_to_wait,
     ),
+    "mariadb": _MYSQL,
+    "mysql": _MYSQL,
 }
 
 

@@ -30,7 +30,7 @@ BREAKS = {
         "import ordergate.adapters.memory",
     ),
     "Adapters are independent": ("adapters/sql/tables.py", "import ordergate.adapters.memory"),
-    "SQLite and PostgreSQL are independent": (
+    "SQLite, PostgreSQL and MySQL are independent": (
         "adapters/sql/postgres/database.py",
         "import ordergate.adapters.sql.sqlite.database",
     ),

@@ -11,9 +11,9 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from ordergate.adapters.sql.postgres import pool as postgres_pool
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.server import pool as server_pool
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
@@ -91,7 +91,7 @@ async def test_connection_is_replaced_when_it_is_too_old(
 ) -> None:
     database = database_at(postgres_url)
     first = await pid(database)
-    monkeypatch.setattr(postgres_pool, "MAX_AGE_SECONDS", 0)
+    monkeypatch.setattr(server_pool, "MAX_AGE_SECONDS", 0)
     assert await pid(database) != first
     await database.close()
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ordergate.adapters.sql.postgres.connecting import hosts as postgres_hosts
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
+from ordergate.adapters.sql.server import hosts as server_hosts
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
@@ -80,7 +80,7 @@ async def _found(storage: SqlStorage, order_id: int) -> bool:
 @pytest.fixture
 def silent_first(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Return a URL of a silent host and a working one."""
-    monkeypatch.setattr(postgres_hosts, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(server_hosts, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         parts = urlsplit(postgres_url)
@@ -101,6 +101,6 @@ async def test_silent_host_is_skipped_by_parallel_connections(
     reads = [database.read(lambda c: c.scalar(ONE)) for _ in range(10)]
     began = time.monotonic()
     assert await asyncio.gather(*reads) == [1] * 10
-    assert time.monotonic() - began < 2 * postgres_hosts.CONNECT_SECONDS
+    assert time.monotonic() - began < 2 * server_hosts.CONNECT_SECONDS
     assert database._hosts.first == DatabaseUrl.read(silent_first).split()[1]
     await database.close()

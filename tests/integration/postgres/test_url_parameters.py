@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
-from ordergate.adapters.sql.postgres.connecting.hosts import Hosts
 from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.sql_storage import SqlStorage
@@ -139,7 +138,7 @@ async def test_host_may_be_the_folder_of_a_socket(secured: PostgresServer) -> No
 async def test_connections_are_balanced_over_the_usable_hosts(secured: PostgresServer) -> None:
     folder = str(secured.sockets).replace("/", "%2F")
     url = secured.url().replace("@", f"@{folder}:{secured.port},127.0.0.1:1,")
-    hosts = Hosts(DatabaseUrl.read(f"{url}?load_balance_hosts=random"), statement_seconds=5)
+    hosts = database_at(f"{url}?load_balance_hosts=random")._hosts
     seen: set[int] = set()
     while seen != {socket.AF_UNIX, socket.AF_INET}:  # the time limit of a test ends it
         connection = await hosts.connect()

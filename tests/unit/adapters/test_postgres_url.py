@@ -1,6 +1,6 @@
 import pytest
 
-from ordergate.adapters.sql.postgres.connecting.parameters import Keepalive, UrlError
+from ordergate.adapters.sql.postgres.connecting.parameters import UrlError
 from ordergate.adapters.sql.postgres.connecting.session_settings import OWN_SETTINGS
 from ordergate.adapters.sql.postgres.connecting.url import (
     DatabaseUrl,
@@ -8,6 +8,7 @@ from ordergate.adapters.sql.postgres.connecting.url import (
     url_error,
     write_driver_url,
 )
+from ordergate.adapters.sql.server.connection import Keepalive
 
 ORDERS = "postgresql://host/orders"
 

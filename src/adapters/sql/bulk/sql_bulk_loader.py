@@ -56,6 +56,8 @@ class SqlBulkLoader(BulkLoader):
 def _refuse_unless_empty(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":  # on SQLite, a write is alone
         connection.execute(text("LOCK TABLE users, orders IN SHARE ROW EXCLUSIVE MODE"))
+    if connection.dialect.name == "mysql":
+        connection.execute(text("SELECT value FROM secrets FOR UPDATE"))
     anything = union_all(
         *(
             select(literal(1)).select_from(table).limit(1).subquery().select()

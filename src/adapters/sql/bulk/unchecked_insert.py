@@ -6,6 +6,15 @@ from sqlalchemy import CheckConstraint, Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+_SWITCHES = {
+    "sqlite": ("PRAGMA ignore_check_constraints = ON", "PRAGMA ignore_check_constraints = OFF"),
+    "mysql": (
+        "SET @ordergate_checks = 0 /*M!, SESSION check_constraint_checks = OFF */",
+        "SET @ordergate_checks = 1 /*M!, SESSION check_constraint_checks = ON */",
+    ),
+}
+"""Statements that switch the checks of a session off and on; MySQL has no such switch."""
+
 
 def insert_unchecked(
     connection: Connection, tables: tuple[type[SQLModel], ...], insert: Callable[[], None]
@@ -15,12 +24,13 @@ def insert_unchecked(
     On PostgreSQL, violating rows make a constraint NOT VALID. Raises SQLAlchemy's `IntegrityError`
     for any other constraint.
     """
-    if connection.dialect.name == "sqlite":
-        connection.execute(text("PRAGMA ignore_check_constraints = ON"))
+    if switches := _SWITCHES.get(connection.dialect.name):
+        off, on = map(text, switches)
+        connection.execute(off)
         try:
             insert()
         finally:
-            connection.execute(text("PRAGMA ignore_check_constraints = OFF"))
+            connection.execute(on)
         return
     try:
         with connection.begin_nested():

@@ -2,35 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from typing_extensions import override
 
-from ordergate.adapters.sql.database import Database, T
-from ordergate.adapters.sql.postgres.attempts import Attempts
-from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
-from ordergate.adapters.sql.postgres.connecting.hosts import Hosts
+from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
+from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
-from ordergate.adapters.sql.postgres.errors import describe
-from ordergate.adapters.sql.postgres.pool import ConnectionLimits
-from ordergate.adapters.sql.postgres.transaction import run_transaction, run_work
-from ordergate.application.errors import StorageUnavailable
-
-_FOR_SHARED_READS = 1
-"""Extra connections for shared reads when the pool is exhausted."""
-
-_KEPT_FOR_READS = 2
-"""Connections that writes never take, so writes that wait for a row block no reads."""
+from ordergate.adapters.sql.postgres.errors import ERRORS
+from ordergate.adapters.sql.server.database import ServerDatabase
+from ordergate.adapters.sql.server.hosts import Hosts
+from ordergate.adapters.sql.server.transaction import run_transaction
 
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
-
-_ALL_IN_USE = describe(PoolTimeoutError())
 
 _ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
@@ -50,26 +40,13 @@ The COMMIT waits until the standbys have the log up to this message, and so all 
 _log = logging.getLogger("ordergate.database")
 
 
-class PostgresDatabase(Database):
-    """A PostgreSQL database, at the first usable host of its URL.
+class PostgresDatabase(ServerDatabase):
+    """A PostgreSQL database. The URL must be valid.
 
-    The URL must be valid.
-
-    A read is one statement outside any transaction: one round trip. A write is a transaction at
-    READ COMMITTED. It is repeated as a whole after a serialization failure, a deadlock or a
-    connection lost before COMMIT, up to `MAX_ATTEMPTS` times and within the time of a statement.
-    After a connection lost during COMMIT, only repeatable jobs are repeated; other jobs are
-    `OutcomeUnknown`. So is a COMMIT that stopped waiting for a synchronous standby.
-
-    When all connections are in use, a shared read opens one more and closes it.
-
-    A connection that was idle for more than `idle_seconds` is not used again. A job whose pooled
-    connection does not answer in time is repeated once on a new connection.
+    A COMMIT that stopped waiting for a standby is `OutcomeUnknown`.
 
     Without `sends_settings`, a connection has the settings of its role, which are checked, and a
     pooler is asked at the start whether it keeps prepared statements.
-
-    `StorageUnavailable` quotes no value, no statement and no password.
     """
 
     def __init__(
@@ -87,67 +64,21 @@ class PostgresDatabase(Database):
             _log.warning("database_parameters_ignored", extra={"parameters": ", ".join(ignored)})
         self._sends_settings = sends_settings
         self._hosts = Hosts(
-            address, statement_seconds=statement_seconds, sends_settings=sends_settings
+            address.split(),
+            partial(connect, sends_settings=sends_settings),
+            failures=UNUSABLE,
+            statement_seconds=statement_seconds,
+            is_balanced=address.parameters.is_balanced,
         )
-        self._engine = _create_engine(
-            self._hosts.connect,
+        super().__init__(
+            partial(_create_engine, self._hosts.connect),
+            ERRORS,
             pool_size=pool_size,
-            max_overflow=_FOR_SHARED_READS,
-            pool_timeout=pool_seconds,
-            pool_use_lifo=True,  # or a few requests would keep every connection half idle
+            pool_seconds=pool_seconds,
+            statement_seconds=statement_seconds,
+            idle_seconds=idle_seconds,
         )
-        self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
-        self._pool_seconds = pool_seconds
-        self._not_shared = asyncio.Semaphore(pool_size)
-        self._writes = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._attempts = Attempts(
-            statement_seconds=statement_seconds, on_silence=self._limits.note_silence
-        )
-
-    @override
-    async def read(
-        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
-    ) -> T:
-        """Run one statement, again after a lost connection."""
-
-        async def once() -> T:
-            async with self._reads.connect() as connection:
-                return await run_work(connection, work)
-
-        if shared:
-            return await self._attempts.run(once)
-        async with self._turn(self._not_shared, _ALL_IN_USE):
-            return await self._attempts.run(once)
-
-    async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
-        """Run a transaction; the job locks the rows that decide."""
-        async with (
-            self._turn(self._writes, "too many writes are waiting"),
-            self._turn(self._not_shared, _ALL_IN_USE),
-        ):
-            return await self._attempts.run(
-                lambda: run_transaction(self._engine, work), repeatable=repeatable
-            )
-
-    @asynccontextmanager
-    async def _turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it.
-
-        Waits as long as for a connection.
-        """
-        try:
-            if turns.locked():
-                async with asyncio.timeout(self._pool_seconds):
-                    await turns.acquire()
-            else:
-                await turns.acquire()
-        except TimeoutError:
-            raise StorageUnavailable(f"PostgreSQL: {refusal}") from None
-        try:
-            yield
-        finally:
-            turns.release()
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read, and commit a message that waits for synchronous standbys, if any.
@@ -197,20 +128,7 @@ class PostgresDatabase(Database):
             work(connection)
 
         engine = _create_engine(self._hosts.connect_without_time_limit, poolclass=NullPool)
-        await self._attempts.run(lambda: run_transaction(engine, alone))
-
-    async def exists(self) -> bool:
-        """Return true: an unreachable database is reported by the first read."""
-        return True
-
-    async def check(self) -> None:
-        """Do nothing: a replaced server has closed its connections."""
-
-    async def close(self) -> None:
-        """Finish running jobs and close every connection."""
-        await self._attempts.wait_until_idle()
-        await self._limits.close()
-        await self._engine.dispose()
+        await self._attempts.run(lambda: run_transaction(engine, alone, ERRORS))
 
 
 def _create_engine(

@@ -7,6 +7,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from ordergate.adapters.sql.server.errors import DriverErrors, describe_without_code
+
 FAILURES = (DBAPIError, PoolTimeoutError, OSError, asyncpg.InternalClientError)
 """Errors of an attempt that are not the job's own; OSError includes TimeoutError."""
 
@@ -23,29 +25,10 @@ _CONNECTION = "08"
 _DATA = "22"
 _COMMIT_AMBIGUOUS = ("08", "40003", "57")
 
-_LOST_WORDS = "the connection was lost"
 _WORDS = (
-    (PoolTimeoutError, "every connection of the pool was in use for too long"),
-    (TimeoutError, "no answer in time"),
     (asyncpg.TargetServerAttributeNotMatched, "no host matches target_session_attrs"),
-    (ConnectionRefusedError, "the connection was refused"),
     (ssl.SSLError, "TLS failed; look at sslmode, sslrootcert, sslcert and sslkey"),
-    (OSError, "no host could be reached, or a file that the URL names cannot be read"),
-    (ValueError, "a value that it cannot store"),
 )
-
-
-class AmbiguousCommitError(Exception):
-    """A COMMIT has an unknown outcome, or can still be lost."""
-
-
-class SilentConnectionError(Exception):
-    """A pooled connection timed out before a COMMIT was sent on it."""
-
-
-def unwrap_cause(error: Exception) -> Exception:
-    """Return the driver's error."""
-    return error.driver_exception if isinstance(error, DBAPIError) else error
 
 
 def is_lost(cause: Exception) -> bool:
@@ -111,12 +94,14 @@ def describe(cause: Exception) -> str:
         return str(cause)
     if isinstance(cause, ConnectionError) and "SSL" in str(cause):
         return "the server does not support TLS, which sslmode requires"
-    words = next((words for kind, words in _WORDS if isinstance(cause, kind)), _LOST_WORDS)
-    reason = cause.strerror if isinstance(cause, OSError) else None
-    # What asyncio writes there is an address as Python does, and says no more.
-    return f"{words}: {reason}" if reason and not reason.startswith("Connect call") else words
+    return describe_without_code(cause, *_WORDS)
 
 
 def _state(cause: Exception) -> str | None:
     state: str | None = getattr(cause, "sqlstate", None)
     return state
+
+
+ERRORS = DriverErrors(
+    "PostgreSQL", FAILURES, describe, is_lost, is_transient, is_commit_ambiguous, is_unstorable
+)

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
+from ordergate.adapters.sql.repositories.update_returning import update_returning
 from ordergate.adapters.sql.tables import NO_HASH, RefreshTokenRow, SessionRow, UserRow
 from ordergate.application.ports.sessions import (
     Rotation,
@@ -42,13 +43,9 @@ def end_sessions(
     connection: Connection, which: ColumnElement[bool], reason: SessionEndReason, at: datetime
 ) -> list[SessionId]:
     """End the active sessions among these and return them."""
-    statement = (
-        update(SessionRow)
-        .where(which, active_at(at))
-        .values(ended_at=at, ending=reason.value)
-        .returning(col(SessionRow.id))
-    )
-    return [SessionId(row.id) for row in connection.execute(statement)]
+    active, ended = and_(which, active_at(at)), {"ended_at": at, "ending": reason.value}
+    ids = update_returning(connection, SessionRow, active, col(SessionRow.id), **ended)
+    return [SessionId(each) for each in ids]
 
 
 def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
@@ -81,19 +78,21 @@ def rotate(connection: Connection, exchange: TokenExchange) -> Rotation:
         .where(this)
         .with_for_update(key_share=True, of=SessionRow)
     )
-    use = (
-        update(RefreshTokenRow)
-        .where(
-            this,
-            col(RefreshTokenRow.used_at).is_(None),
-            col(RefreshTokenRow.expires_at) > exchange.at,
-            active,
-        )
-        .values(used_at=exchange.at, sealed_successor=exchange.sealed)
-        .returning(col(RefreshTokenRow.session_id))
+    unused = and_(
+        this,
+        col(RefreshTokenRow.used_at).is_(None),
+        col(RefreshTokenRow.expires_at) > exchange.at,
+        active,
     )
-    if used := connection.execute(use).first():
-        session = SessionId(used.session_id)
+    if used := update_returning(
+        connection,
+        RefreshTokenRow,
+        unused,
+        col(RefreshTokenRow.session_id),
+        used_at=exchange.at,
+        sealed_successor=exchange.sealed,
+    ):
+        session = SessionId(used[0])
         add_token(connection, exchange.new, session, exchange.expires_at)
         _note_use(connection, session, exchange.at, forget=exchange.at - exchange.grace)
         return Rotation(RotationOutcome.ROTATED, exchange.sealed)

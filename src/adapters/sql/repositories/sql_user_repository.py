@@ -48,10 +48,9 @@ class SqlUserRepository(UserRepository):
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         """Insert one row."""
         values = {"username": username.value, "password_hash": password_hash}
-        statement = insert(UserRow).values(values).returning(col(UserRow.id))
         try:
-            row = await self._database.write(lambda connection: connection.execute(statement).one())
-            return User(UserId(row.id), username, password_hash)
+            user_id = await self._database.write(lambda connection: _insert(connection, values))
+            return User(user_id, username, password_hash)
         except IntegrityError:
             raise UsernameTaken from None
 
@@ -133,8 +132,7 @@ class SqlUserRepository(UserRepository):
             return UserId(row.user_id) if row else None
 
         def add(connection: Connection) -> UserId:
-            account = insert(UserRow).values(_make_row_without_sign_in()).returning(col(UserRow.id))
-            user_id = UserId(connection.execute(account).one().id)
+            user_id = _insert(connection, _make_row_without_sign_in())
             values = {"issuer": issuer, "subject": subject, "user_id": user_id}
             connection.execute(insert(ExternalSubjectRow).values(values))
             return user_id
@@ -149,6 +147,11 @@ class SqlUserRepository(UserRepository):
         if known is None:
             raise StorageUnavailable("the account of a subject was removed during its creation")
         return known
+
+
+def _insert(connection: Connection, values: dict[str, str]) -> UserId:
+    (user_id,) = connection.execute(insert(UserRow).values(values)).inserted_primary_key or (0,)
+    return UserId(user_id)
 
 
 def _update(connection: Connection, user_id: UserId, old: PasswordHash, **values: str) -> bool:

@@ -57,7 +57,8 @@ def storage_file(container: Container) -> StorageFile:
     if file is None:
         raise Failure(
             "this database is not one file, so it cannot be backed up or restored here; "
-            "use its own tools, which for PostgreSQL are pg_dump and pg_restore"
+            "use its own tools: pg_dump and pg_restore for PostgreSQL, mariadb-dump and mariadb"
+            " for MariaDB, mysqldump and mysql for MySQL"
         )
     return file
 

@@ -4,33 +4,31 @@ import asyncio
 import re
 import socket
 import time
+from contextlib import suppress
 
 import asyncpg
 
 from ordergate.adapters.sql.postgres.connecting.driver import dial
-from ordergate.adapters.sql.postgres.connecting.parameters import Keepalive
 from ordergate.adapters.sql.postgres.connecting.session_settings import (
     list_settings,
     require_role_settings,
     write_options,
 )
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
+from ordergate.adapters.sql.server.connection import NETWORK_SECONDS, keep_alive
 
-NETWORK_SECONDS = 1.0
-"""How much longer than the time limit of a statement an answer is awaited."""
-
+_GOODBYE_SECONDS = 1.0
+_UNCONFIRMED = "COMMIT stopped waiting for a synchronous standby"
 _ENCODING = "UTF8"
 _OPTIONS = re.compile(r"startup parameter.*options|command-line options", re.IGNORECASE)
 """What PgBouncer, Neon and RDS Proxy say of the settings of a connection."""
 
 
 class PostgresConnection(asyncpg.Connection):
-    """A connection of the driver with the state for pool and transactions.
+    """A connection of the driver, as `ServerConnection` describes.
 
-    `opened_at` and `idle_since` are seconds of `time.monotonic`; a connection that was never
-    returned to the pool has no `idle_since`. `committing`: COMMIT was sent and not answered.
-    `replication_wait_cancelled`: during a COMMIT, the server stopped waiting for a synchronous
-    standby. It reports such a COMMIT as a success.
+    A COMMIT is `unconfirmed` when the server stopped waiting for a synchronous standby, which it
+    reports as a success.
     """
 
     def __init__(self, protocol: object, transport: asyncio.Transport, *rest: object) -> None:
@@ -39,13 +37,18 @@ class PostgresConnection(asyncpg.Connection):
         self.opened_at = time.monotonic()
         self.idle_since: float | None = None
         self.committing = False
-        self.replication_wait_cancelled = False
+        self.unconfirmed: str | None = None
         self.add_log_listener(self._read_warning)
 
     def _read_warning(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
         # The text is in the server's language, and the SQLSTATE is that of any warning.
         if message.server_source_function == "SyncRepWaitForLSN":
-            self.replication_wait_cancelled = True
+            self.unconfirmed = _UNCONFIRMED
+
+    async def disconnect(self) -> None:
+        """End the session within a second."""
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await self.close(timeout=_GOODBYE_SECONDS)
 
 
 async def connect(
@@ -79,7 +82,7 @@ async def connect(
         except BaseException:
             connection.terminate()
             raise
-    _keep_alive(connection.socket, url.parameters.keepalive, statement_seconds)
+    keep_alive(connection.socket, url.parameters.keepalive, statement_seconds)
     encoding = getattr(connection.get_settings(), "server_encoding", _ENCODING)
     if encoding != _ENCODING:
         connection.terminate()
@@ -88,24 +91,3 @@ async def connect(
             f" with ENCODING '{_ENCODING}' TEMPLATE template0"
         )
     return connection
-
-
-def _keep_alive(connected: socket.socket, probes: Keepalive, statement_seconds: float) -> None:
-    """Let the system close dead connections and keep NAT entries alive."""
-    if connected.family not in {socket.AF_INET, socket.AF_INET6} or not probes.is_on:
-        return
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    options = {
-        "TCP_KEEPIDLE": probes.idle,
-        "TCP_KEEPALIVE": probes.idle,  # the same on macOS
-        "TCP_KEEPINTVL": probes.interval,
-        "TCP_KEEPCNT": probes.count,
-    }
-    # Not less than a statement's time: a server that is busy with one accepts no data.
-    least = round((statement_seconds + NETWORK_SECONDS) * 1_000) if statement_seconds else 0
-    if silence := probes.user_timeout or least:
-        options["TCP_USER_TIMEOUT"] = silence
-    for name, value in options.items():
-        option = getattr(socket, name, None)  # Linux and macOS lack some of them
-        if option is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, option, value)

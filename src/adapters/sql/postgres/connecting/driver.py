@@ -17,6 +17,9 @@ from ordergate.adapters.sql.postgres.connecting.password_file import (
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl, write_driver_url
 from ordergate.adapters.sql.postgres.errors import describe_driver_error
 
+UNUSABLE = (OSError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched)
+"""Errors of a host that cannot be used; another may be."""
+
 _ALPN = "postgresql"
 
 _C = TypeVar("_C", bound=asyncpg.Connection)
@@ -59,7 +62,7 @@ async def dial(
             words = f"{error.args[0]} ({error.sqlstate}); {ignored}"
             raise asyncpg.ClientConfigurationError(words) from None
         raise
-    except (OSError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched):
+    except UNUSABLE:
         raise
     except Exception as error:  # noqa: BLE001 - it raises whatever it meets, KeyError and others
         raise asyncpg.ClientConfigurationError(describe_driver_error(error)) from None

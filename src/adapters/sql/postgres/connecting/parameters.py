@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ordergate.adapters.sql.postgres.connecting.session_settings import OWN_SETTINGS
+from ordergate.adapters.sql.server.connection import Keepalive
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "channel_binding": ("disable", "prefer", "require"),
@@ -92,22 +93,6 @@ _OF_PROXY = re.compile(r"[a-z][a-z_]*=[A-Za-z0-9_.-]+")
 
 class UrlError(ValueError):
     """A mistake in a URL, described without its values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keepalive:
-    """Probes of an idle connection.
-
-    Both are seconds of silence: before them and between them.
-
-    `user_timeout` is the milliseconds that sent data may be unanswered, if the URL says it.
-    """
-
-    is_on: bool = True
-    idle: int = 15
-    interval: int = 5
-    count: int = 3
-    user_timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import ssl
 import asyncpg
 
 from ordergate.adapters.sql.postgres.connecting.driver import dial
-from ordergate.adapters.sql.postgres.connecting.hosts import CONNECT_SECONDS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import describe
+from ordergate.adapters.sql.server.hosts import CONNECT_SECONDS
 
 _NOT_YET = frozenset({"53300", "57P01", "57P02", "57P03"})
 """Too many connections; shutting down, crashed, starting up."""

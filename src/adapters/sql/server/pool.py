@@ -2,27 +2,23 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
-from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
+from ordergate.adapters.sql.server.connection import ServerConnection
 
 MAX_AGE_SECONDS = 3_600.0
 """The maximum age of a connection, after which names and roles are resolved again."""
-
-_GOODBYE_SECONDS = 1.0
 
 
 class _Adapted(Protocol):
     """SQLAlchemy's wrapper of a connection."""
 
-    driver_connection: PostgresConnection
+    driver_connection: ServerConnection
 
 
 class ConnectionLimits:
@@ -34,7 +30,7 @@ class ConnectionLimits:
     def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
         self._idle_seconds = idle_seconds
         self._silence_at = float("-inf")
-        self._connections: WeakSet[PostgresConnection] = WeakSet()
+        self._connections: WeakSet[ServerConnection] = WeakSet()
         self._retired: set[asyncio.Task[None]] = set()
         event.listen(pool, "connect", self._on_connect)
         event.listen(pool, "checkin", self._on_checkin)
@@ -47,7 +43,7 @@ class ConnectionLimits:
 
     async def close(self) -> None:
         """Close all connections in parallel, because silent ones do not answer."""
-        await asyncio.gather(*self._retired, *map(_terminate, self._connections))
+        await asyncio.gather(*self._retired, *(each.disconnect() for each in self._connections))
 
     def _on_connect(self, connection: _Adapted, _: object) -> None:
         self._connections.add(connection.driver_connection)
@@ -74,13 +70,7 @@ class ConnectionLimits:
             or now - driver.opened_at > MAX_AGE_SECONDS
             or driver.is_closed()
         ):
-            termination = asyncio.get_running_loop().create_task(_terminate(driver))
+            termination = asyncio.get_running_loop().create_task(driver.disconnect())
             self._retired.add(termination)
             termination.add_done_callback(self._retired.discard)
             raise DisconnectionError
-
-
-async def _terminate(driver: PostgresConnection) -> None:
-    """Terminate a connection, so the server does not log it as lost."""
-    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        await driver.close(timeout=_GOODBYE_SECONDS)

@@ -1,4 +1,4 @@
-"""Repetition of PostgreSQL jobs, and their errors."""
+"""Repetition of a server's jobs, and their errors."""
 
 import asyncio
 import secrets
@@ -7,13 +7,10 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import IntegrityError
 
 from ordergate.adapters.sql.database import T
-from ordergate.adapters.sql.postgres.errors import (
-    FAILURES,
+from ordergate.adapters.sql.server.errors import (
     AmbiguousCommitError,
+    DriverErrors,
     SilentConnectionError,
-    describe,
-    is_transient,
-    is_unstorable,
     unwrap_cause,
 )
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
@@ -31,7 +28,10 @@ class Attempts:
     then, with its whole time.
     """
 
-    def __init__(self, *, statement_seconds: float, on_silence: Callable[[], None]) -> None:
+    def __init__(
+        self, errors: DriverErrors, *, statement_seconds: float, on_silence: Callable[[], None]
+    ) -> None:
+        self._errors = errors
         self._statement_seconds = statement_seconds
         self._on_silence = on_silence
         self._under_way = 0
@@ -58,7 +58,7 @@ class Attempts:
         await self._idle.wait()
 
     async def _repeat(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
-        now = asyncio.get_running_loop().time
+        now, server = asyncio.get_running_loop().time, self._errors.server
         last = now() + self._statement_seconds
         words, ambiguous, silent = "", False, False
         for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -74,18 +74,19 @@ class Attempts:
                     continue
             except AmbiguousCommitError as error:
                 words, again, ambiguous = str(error), repeatable, True
-            except FAILURES as error:
+            except self._errors.failures as error:
                 cause = unwrap_cause(error)
-                if is_unstorable(cause):
-                    raise UnstorableValue(f"PostgreSQL: {describe(cause)}") from None
-                words, again = describe(cause), is_transient(cause)
+                if self._errors.is_unstorable(cause):
+                    raise UnstorableValue(f"{server}: {self._errors.describe(cause)}") from None
+                words = self._errors.describe(cause)
+                again = self._errors.is_transient(cause)
             if not again or attempt == MAX_ATTEMPTS or now() > last:
                 break
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
             await asyncio.sleep(secrets.SystemRandom().uniform(pause / 2, pause))
         if ambiguous:
             raise OutcomeUnknown(
-                f"PostgreSQL: {words}, and the change may or may not be stored; check before"
+                f"{server}: {words}, and the change may or may not be stored; check before"
                 " trying again"
             ) from None
-        raise StorageUnavailable(f"PostgreSQL: {words}") from None
+        raise StorageUnavailable(f"{server}: {words}") from None

@@ -1,0 +1,35 @@
+"""TLS of a connection, by the parameters of MySQL's clients."""
+
+import ssl
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+class Tls(NamedTuple):
+    """The context of a connection, and whether TLS is required."""
+
+    context: ssl.SSLContext | None
+    required: bool
+
+
+def tls_of(url: str) -> Tls:
+    """Read `ssl-mode`, `ssl-ca`, `ssl-cert` and `ssl-key`. Raises OSError for a bad file.
+
+    The mode is VERIFY_IDENTITY with `ssl-ca`, else PREFERRED: encrypted if the server can do so,
+    without a check of its certificate. A Unix socket has no TLS.
+    """
+    parts = urlsplit(url)
+    names = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    ca = names.get("ssl-ca")
+    mode = names.get("ssl-mode", "VERIFY_IDENTITY" if ca else "PREFERRED")
+    if mode == "DISABLED" or unquote(parts.netloc.rpartition("@")[2]).startswith("/"):
+        return Tls(None, required=False)
+    if mode.startswith("VERIFY"):
+        context = ssl.create_default_context(cafile=ca)
+        context.check_hostname = mode == "VERIFY_IDENTITY"
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate := names.get("ssl-cert"):
+        context.load_cert_chain(certificate, names.get("ssl-key"))
+    return Tls(context, required=mode != "PREFERRED")

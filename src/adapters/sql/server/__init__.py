@@ -1,0 +1,1 @@
+"""Hosts, connections and repetition for all SQL servers."""

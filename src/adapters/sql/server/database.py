@@ -1,0 +1,136 @@
+"""A database on a SQL server, with a pool of connections."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NotRequired
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typing_extensions import TypedDict, override
+
+from ordergate.adapters.sql.database import Database, T
+from ordergate.adapters.sql.server.attempts import Attempts
+from ordergate.adapters.sql.server.errors import DriverErrors
+from ordergate.adapters.sql.server.pool import ConnectionLimits
+from ordergate.adapters.sql.server.transaction import run_transaction, run_work
+from ordergate.application.errors import StorageUnavailable
+
+_FOR_SHARED_READS = 1
+"""Extra connections for shared reads when the pool is exhausted."""
+
+_KEPT_FOR_READS = 2
+"""Connections that writes never take, so writes that wait for a row block no reads."""
+
+
+class ServerLimits(TypedDict):
+    """The limits of connections and statements; the database describes them."""
+
+    pool_size: int
+    pool_seconds: float
+    statement_seconds: float
+    idle_seconds: NotRequired[float]
+
+
+class ServerDatabase(Database):
+    """A database at the first usable host of its URL.
+
+    A read is one statement outside any transaction: one round trip. A write is a transaction at
+    READ COMMITTED. It is repeated as a whole after a conflict, or a connection lost before COMMIT,
+    up to `MAX_ATTEMPTS` times and within the time of a statement. After a connection lost during
+    COMMIT, only repeatable jobs are repeated; other jobs are `OutcomeUnknown`.
+
+    When all connections are in use, a shared read opens one more and closes it.
+
+    A connection that was idle for more than `idle_seconds` is not used again. A job whose pooled
+    connection does not answer in time is repeated once on a new connection.
+
+    `StorageUnavailable` quotes no value, no statement and no password.
+
+    `make_engine` receives the arguments of the pool.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[..., AsyncEngine],
+        errors: DriverErrors,
+        *,
+        pool_size: int,
+        pool_seconds: float,
+        statement_seconds: float,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        self._errors = errors
+        self._all_in_use = errors.describe(PoolTimeoutError())
+        self._engine = make_engine(
+            pool_size=pool_size,
+            max_overflow=_FOR_SHARED_READS,
+            pool_timeout=pool_seconds,
+            pool_use_lifo=True,  # or a few requests would keep every connection half idle
+        )
+        self._reads = self._writes = self._engine
+        self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
+        self._pool_seconds = pool_seconds
+        self._not_shared = asyncio.Semaphore(pool_size)
+        self._not_reading = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
+        self._attempts = Attempts(
+            errors, statement_seconds=statement_seconds, on_silence=self._limits.note_silence
+        )
+
+    @override
+    async def read(
+        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
+    ) -> T:
+        """Run one statement, again after a lost connection."""
+
+        async def once() -> T:
+            async with self._reads.connect() as connection:
+                return await run_work(connection, work, self._errors)
+
+        if shared:
+            return await self._attempts.run(once)
+        async with self._turn(self._not_shared, self._all_in_use):
+            return await self._attempts.run(once)
+
+    async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
+        """Run a transaction; the job locks the rows that decide."""
+        async with (
+            self._turn(self._not_reading, "too many writes are waiting"),
+            self._turn(self._not_shared, self._all_in_use),
+        ):
+            return await self._attempts.run(
+                lambda: run_transaction(self._writes, work, self._errors), repeatable=repeatable
+            )
+
+    @asynccontextmanager
+    async def _turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it.
+
+        Waits as long as for a connection.
+        """
+        try:
+            if turns.locked():
+                async with asyncio.timeout(self._pool_seconds):
+                    await turns.acquire()
+            else:
+                await turns.acquire()
+        except TimeoutError:
+            raise StorageUnavailable(f"{self._errors.server}: {refusal}") from None
+        try:
+            yield
+        finally:
+            turns.release()
+
+    async def exists(self) -> bool:
+        """Return true: an unreachable database is reported by the first read."""
+        return True
+
+    async def check(self) -> None:
+        """Do nothing: a replaced server has closed its connections."""
+
+    async def close(self) -> None:
+        """Finish running jobs and close every connection."""
+        await self._attempts.wait_until_idle()
+        await self._limits.close()
+        await self._engine.dispose()

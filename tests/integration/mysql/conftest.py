@@ -1,0 +1,31 @@
+"""Storages on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ordergate.adapters.sql.mysql.database import MysqlDatabase
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from tests.support.builders import ALICE
+from tests.support.mariadb import database_at
+
+
+@pytest.fixture
+async def database(mariadb_url: str) -> AsyncIterator[MysqlDatabase]:
+    database = database_at(mariadb_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def bare(bare_mariadb_url: str) -> AsyncIterator[MysqlDatabase]:
+    database = database_at(bare_mariadb_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def storage(database: MysqlDatabase) -> SqlStorage:
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [])
+    return storage
