@@ -34,10 +34,15 @@ def make_engine(url: str) -> Engine:
 
 def migrate(connection: Connection) -> None:
     """Bring the notes to their newest revision, after `ordergate migrate`."""
+    command.upgrade(make_config(connection), "head")
+
+
+def make_config(connection: Connection) -> Config:
+    """Configure Alembic with the migrations of the notes."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 if __name__ == "__main__":

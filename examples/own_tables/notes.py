@@ -4,18 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.security import CurrentUser
 
 
-class Base(SQLModel, registry=registry()):
-    """The base of own tables, with a registry apart from Ordergate's."""
-
-
-class NoteRow(Base, table=True):
+class NoteRow(SQLModel, table=True):
     """A note.
 
     The migration adds the foreign key to `users` and the index on the owner.

@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
+from ordergate.adapters.sql.recognition import rename_versions
 from ordergate.application.errors import SchemaNotCurrent
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -22,6 +23,7 @@ def migration_config(connection: Connection) -> Config:
 
 def upgrade(connection: Connection) -> None:
     """Upgrade to the newest revision. Raises `SchemaNotCurrent` from an unknown one."""
+    rename_versions(connection)
     try:
         command.upgrade(migration_config(connection), "head")
     except CommandError as error:

@@ -5,11 +5,11 @@ service on SQLite starts faster without it. Migrations and comparisons import th
 """
 
 from sqlalchemy import Index, text
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
-from ordergate.adapters.sql.tables import RefreshTokenRow, SessionRow
+from ordergate.adapters.sql.tables import RefreshTokenRow, SessionRow, Table
 
-METADATA = SQLModel.metadata
+METADATA = Table.metadata
 
 
 def _partial(name: str, condition: str, *columns: object) -> None:

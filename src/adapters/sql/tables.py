@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Dialect, ForeignKeyConstraint, Index, Integer
+from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 from sqlmodel.sql.sqltypes import UTCDateTime
 
@@ -45,7 +46,11 @@ class StoredTime(UTCDateTime):
 _STATUSES = ", ".join(f"'{status}'" for status in OrderStatus)
 
 
-class UserRow(SQLModel, table=True):
+class Table(SQLModel, registry=registry()):
+    """The base of the tables, apart from those of an adopter."""
+
+
+class UserRow(Table, table=True):
     """An account. AUTOINCREMENT never assigns an id twice.
 
     The row of a closed account stays for its orders; its name becomes `CLOSED` and its id. The name
@@ -67,7 +72,7 @@ NO_HASH = ""
 """The hash of closed and external accounts, which matches no password."""
 
 
-class SessionRow(SQLModel, table=True):
+class SessionRow(Table, table=True):
     """A session; ended ones stay as evidence.
 
     `site` is the network of its address.
@@ -92,7 +97,7 @@ class SessionRow(SQLModel, table=True):
     ending: str | None = Field(max_length=32)
 
 
-class RefreshTokenRow(SQLModel, table=True):
+class RefreshTokenRow(Table, table=True):
     """A refresh token by its digest; used ones stay to detect reuse."""
 
     __tablename__ = "refresh_tokens"
@@ -108,7 +113,7 @@ class RefreshTokenRow(SQLModel, table=True):
     sealed_successor: bytes | None = Field(max_length=32)
 
 
-class ExternalSubjectRow(SQLModel, table=True):
+class ExternalSubjectRow(Table, table=True):
     """The account of an external `subject`."""
 
     __tablename__ = "external_subjects"
@@ -119,7 +124,7 @@ class ExternalSubjectRow(SQLModel, table=True):
     user_id: int = Field(foreign_key="users.id", sa_type=BigInteger)
 
 
-class OrderRow(SQLModel, table=True):
+class OrderRow(Table, table=True):
     """An order. Lists use the owner's indexes; staff search by id only."""
 
     __tablename__ = "orders"
@@ -140,7 +145,7 @@ class OrderRow(SQLModel, table=True):
     version: int = Field(sa_column_kwargs={"server_default": "1"})
 
 
-class OrderLineRow(SQLModel, table=True):
+class OrderLineRow(Table, table=True):
     """A line of an order, at a `position` from 0."""
 
     __tablename__ = "order_lines"
@@ -162,7 +167,7 @@ class OrderLineRow(SQLModel, table=True):
     unit_price: int = Field(sa_type=BigInteger)
 
 
-class IdempotencyKeyRow(SQLModel, table=True):
+class IdempotencyKeyRow(Table, table=True):
     """The order of an owner's key, until it expires."""
 
     __tablename__ = "idempotency_keys"
@@ -182,7 +187,7 @@ class IdempotencyKeyRow(SQLModel, table=True):
     expires_at: datetime = Field(sa_type=StoredTime)
 
 
-class CopyRow(SQLModel, table=True):
+class CopyRow(Table, table=True):
     """The progress of a copy into this database.
 
     There is one row until the copy is finished.
@@ -195,7 +200,7 @@ class CopyRow(SQLModel, table=True):
     after: str = Field(max_length=1024)
 
 
-class SecretRow(SQLModel, table=True):
+class SecretRow(Table, table=True):
     """Random values that all processes share; the migration draws them."""
 
     __tablename__ = "secrets"

@@ -122,15 +122,15 @@ def test_restore_refuses_a_damaged_backup(home: Path, damage: Any) -> None:
     ("statement", "reason"),
     [
         (
-            "UPDATE alembic_version SET version_num = '9999'",
+            "UPDATE ordergate_version SET version_num = '9999'",
             "backup.db was made by a newer Ordergate; install that version",
         ),
         (
-            "UPDATE alembic_version SET version_num = 'abcd'",
+            "UPDATE ordergate_version SET version_num = 'abcd'",
             "backup.db is not a database of Ordergate",
         ),
-        ("DELETE FROM alembic_version", "backup.db is not a database of Ordergate"),
-        ("DROP TABLE alembic_version", "backup.db is not a database of Ordergate"),
+        ("DELETE FROM ordergate_version", "backup.db is not a database of Ordergate"),
+        ("DROP TABLE ordergate_version", "backup.db is not a database of Ordergate"),
     ],
 )
 def test_restore_refuses_a_file_of_another_program(home: Path, statement: str, reason: str) -> None:
@@ -146,7 +146,7 @@ def test_restore_changes_nothing_when_the_backup_is_missing(tmp_path: Path) -> N
 
 
 def test_backup_of_an_older_schema_is_restored_and_then_migrated(home: Path) -> None:
-    execute(home / "backup.db", "UPDATE alembic_version SET version_num = '0001'")
+    execute(home / "backup.db", "UPDATE ordergate_version SET version_num = '0001'")
     result = ordergate("restore", "backup.db", "--replace", cwd=home)
     assert result.stdout.endswith("Its schema is older: run `ordergate migrate`.\n")
 

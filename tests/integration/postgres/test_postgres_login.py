@@ -127,7 +127,7 @@ async def account(postgres_url: str, postgres_databases: Databases) -> AsyncIter
         f"CREATE ROLE sparrow LOGIN PASSWORD '{quoted}'",
         f"ALTER DATABASE {database} OWNER TO sparrow",
         "GRANT ALL ON ALL TABLES IN SCHEMA public TO sparrow",
-        "ALTER TABLE alembic_version OWNER TO sparrow",
+        "ALTER TABLE ordergate_version OWNER TO sparrow",
     )
     parts = urlsplit(postgres_url)
     yield parts._replace(netloc=f"sparrow@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import migration_config
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.recognition import VERSIONS
 from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
 from ordergate.adapters.sql.schema import METADATA
 from ordergate.adapters.sql.sql_storage import SqlStorage
@@ -56,8 +57,9 @@ async def test_missing_database_is_unavailable(bare_postgres_url: str) -> None:
 
 async def test_migrated_schema_equals_the_tables(database: PostgresDatabase) -> None:
     def compare(connection: Connection) -> list[object]:
+        compared = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection, opts={**compared, "version_table": VERSIONS}
         )
         return list(compare_metadata(context, METADATA))
 
@@ -71,7 +73,7 @@ async def test_migrated_constraints_equal_the_tables(
         query = (
             "SELECT conrelid::regclass::text || ' ' || conname, pg_get_constraintdef(oid)"
             " FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
-            " AND conrelid IS DISTINCT FROM to_regclass('alembic_version') ORDER BY 1"
+            " AND conrelid IS DISTINCT FROM to_regclass('ordergate_version') ORDER BY 1"
         )
         return [(row[0], row[1]) for row in connection.execute(text(query))]
 
@@ -87,7 +89,7 @@ async def test_migrated_indexes_equal_the_tables_in_every_part(
     def indexes(connection: Connection) -> list[str]:
         query = (
             "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"
-            " AND tablename <> 'alembic_version' ORDER BY indexname"
+            " AND tablename <> 'ordergate_version' ORDER BY indexname"
         )
         return list(connection.scalars(text(query)))
 
@@ -105,7 +107,7 @@ async def test_migrations_run_up_down_and_up(bare: PostgresDatabase) -> None:
             command.upgrade(config, revision.revision)
         for _ in revisions:
             command.downgrade(config, "-1")
-        assert inspect(connection).get_table_names() == ["alembic_version"]
+        assert inspect(connection).get_table_names() == ["ordergate_version"]
         command.upgrade(config, "head")
 
     await bare.migrate(climb)
@@ -132,7 +134,7 @@ async def test_parallel_migrations_migrate_once(
     with multiprocessing.get_context("spawn").Pool(10) as pool:
         pool.map(_migrate, [bare_postgres_url] * 10, chunksize=1)
     await SqlStorage(bare).open()
-    query = text("SELECT version_num FROM alembic_version")
+    query = text("SELECT version_num FROM ordergate_version")
     assert await bare.read(lambda c: c.scalars(query).all()) == [HEAD]
 
 

@@ -143,7 +143,7 @@ async def test_failed_storage_is_answered_503_without_details(tmp_path: Path, st
         assert (await client.get("/readyz")).status_code == 200
         with closing(sqlite3.connect(tmp_path / ".ordergate" / "ordergate.db")) as database:
             database.execute("DROP TABLE order_lines")
-            database.execute("DROP TABLE alembic_version")
+            database.execute("DROP TABLE ordergate_version")
         for address in ("/readyz", "/order?id=1"):
             answer = await client.get(address, headers=headers)
             assert answer.status_code == 503

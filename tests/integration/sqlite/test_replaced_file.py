@@ -17,6 +17,7 @@ import pytest
 from fastapi import Request
 from sqlalchemy import Connection, text
 
+from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.tokens.external_token_verifier import ExternalTokenVerifier, TrustedIssuer
@@ -192,14 +193,14 @@ async def test_file_with_another_schema_is_not_used(
     use: Callable[[SqlStorage], Awaitable[str]],
 ) -> None:
     with closing(sqlite3.connect(another)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute("UPDATE ordergate_version SET version_num = '0001'")
         connection.commit()
     another.rename(file)
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="run `ordergate migrate`"):
             await use(storage)
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0006'")
+        connection.execute("UPDATE ordergate_version SET version_num = ?", (HEAD,))
         connection.commit()
     with pytest.raises(StorageUnavailable, match="replaced or removed"):
         await use(storage)

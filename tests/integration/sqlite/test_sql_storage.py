@@ -368,7 +368,7 @@ async def test_database_of_another_program_is_distinguished_from_a_newer_one(
 ) -> None:
     await migrated.write(
         lambda connection: connection.execute(
-            text("UPDATE alembic_version SET version_num = 'abcd1234'")
+            text("UPDATE ordergate_version SET version_num = 'abcd1234'")
         )
     )
     with pytest.raises(SchemaNotCurrent, match="another program's"):
@@ -384,7 +384,7 @@ async def test_empty_file_has_no_schema(database: SqliteDatabase) -> None:
 async def test_schema_of_another_version_is_not_opened(migrated: SqliteDatabase) -> None:
     await migrated.write(
         lambda connection: connection.execute(
-            text("UPDATE alembic_version SET version_num = '9999'")
+            text("UPDATE ordergate_version SET version_num = '9999'")
         )
     )
     with pytest.raises(SchemaNotCurrent, match="made by a newer Ordergate"):

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import Connection, inspect
 
 from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.migrations import HEAD
+from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.recognition import ForeignSchema, recognize
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
@@ -19,7 +21,7 @@ from ordergate.application.errors import SchemaNotCurrent
 from tests.support.command import ordergate
 from tests.support.postgres import database_at, execute
 
-VERSIONS = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+VERSIONS = "CREATE TABLE ordergate_version (version_num VARCHAR(32) NOT NULL)"
 ITS_USERS = "CREATE TABLE users (id INTEGER PRIMARY KEY, email VARCHAR(200))"
 ITS_SHOP = [
     ITS_USERS,
@@ -40,7 +42,7 @@ ITS_SHOP = [
 
 
 def versions_table(*revisions: str) -> list[str]:
-    insert = "INSERT INTO alembic_version VALUES ('{}')"
+    insert = "INSERT INTO ordergate_version VALUES ('{}')"
     return [VERSIONS, *map(insert.format, revisions)]
 
 
@@ -54,7 +56,7 @@ FOREIGN = {
     "a newer revision and its own shop": ([*versions_table("0017"), *ITS_SHOP], ANOTHER),
     "a hash": (versions_table("9f3a1c2b7d8e"), ANOTHER),
     "two heads": (versions_table("0005", "0004"), ANOTHER),
-    "a version table of other columns": (["CREATE TABLE alembic_version (n INTEGER)"], ANOTHER),
+    "a version table of other columns": (["CREATE TABLE ordergate_version (n INTEGER)"], ANOTHER),
     "users and no revision": ([ITS_USERS], "a table users that Ordergate did not make"),
     "users and an empty version table": (
         [VERSIONS, ITS_USERS],
@@ -167,6 +169,75 @@ async def test_schema_is_examined_as_it_was_before_another_process_migrated(
     await database.close()
 
 
+async def read(database: Database, query: str) -> list[tuple[object, ...]]:
+    return await database.read(lambda c: [tuple(row) for row in c.exec_driver_sql(query)])
+
+
+def run(*statements: str) -> Callable[[Connection], None]:
+    def run_each(connection: Connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    return run_each
+
+
+@pytest.mark.parametrize("revisions", [("0005",), ("9f3a1c2b7d8e",), ("1", "2"), ()])
+async def test_alembic_of_another_program_may_share_the_database(
+    empty: tuple[Callable[[str], Database], str], revisions: tuple[str, ...]
+) -> None:
+    opened, place = empty
+    database = opened(place)
+    theirs = [
+        each.replace("ordergate_version", "alembic_version") for each in versions_table(*revisions)
+    ]
+    await database.migrate(run(*theirs, "CREATE TABLE notes (id INTEGER PRIMARY KEY)"))
+    storage = SqlStorage(database)
+    await storage.migrate()
+    await storage.open()
+    assert await read(database, "SELECT version_num FROM alembic_version ORDER BY 1") == [
+        (revision,) for revision in revisions
+    ]
+    await storage.close()
+
+
+async def test_table_of_revisions_of_an_older_ordergate_is_renamed(
+    empty: tuple[Callable[[str], Database], str],
+) -> None:
+    opened, place = empty
+    database = opened(place)
+    storage = SqlStorage(database)
+    await storage.migrate()
+    rename = ["ALTER TABLE ordergate_version RENAME TO alembic_version"]
+    if isinstance(database, PostgresDatabase):
+        pkc = "CONSTRAINT ordergate_version_pkc TO alembic_version_pkc"
+        rename.append(f"ALTER TABLE alembic_version RENAME {pkc}")
+    await database.migrate(run(*rename, "UPDATE alembic_version SET version_num = '0006'"))
+    with pytest.raises(SchemaNotCurrent, match="run `ordergate migrate`"):
+        await storage.open()
+    await storage.migrate()
+    await storage.open()
+    assert await read(database, "SELECT version_num FROM ordergate_version") == [(HEAD,)]
+    # Alembic of the adopter makes a table of this name.
+    key = "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)"
+    await database.migrate(run(f"CREATE TABLE alembic_version (version_num VARCHAR(32), {key})"))
+    await storage.migrate()
+    await storage.close()
+
+
+async def test_tables_may_have_a_schema_of_their_own(bare_postgres_url: str) -> None:
+    await execute(bare_postgres_url, *versions_table("0005"), *ITS_SHOP, "CREATE SCHEMA own")
+    database = database_at(f"{bare_postgres_url}?options=-csearch_path=own,public")
+    storage = SqlStorage(database)
+    await storage.migrate()
+    await storage.open()
+    await storage.ping()
+    schemas = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'external_subjects'"
+    assert await read(database, f"{schemas} ORDER BY 1") == [("own",), ("public",)]
+    assert await read(database, "SELECT count(*) FROM public.orders") == [(0,)]
+    assert await read(database, "SELECT count(*) FROM own.secrets") == [(1,)]
+    await storage.close()
+
+
 async def test_tables_of_other_names_may_share_the_database(tmp_path: Path) -> None:
     file = tmp_path / "shop.db"
     make(file, ["CREATE TABLE invoices (id INTEGER PRIMARY KEY)"])
@@ -210,21 +281,21 @@ def test_file_of_another_program_is_neither_restored_nor_replaced(
 
 def test_schema_of_a_later_program_is_recognized() -> None:
     ours = {
-        "alembic_version": frozenset({"version_num"}),
+        "ordergate_version": frozenset({"version_num"}),
         "users": frozenset({"id", "username", "password_hash"}),
         "orders": frozenset({"owner_id", "id", "status", "placed_at", "currency"}),
         "order_lines": frozenset(
             {"owner_id", "order_id", "position", "sku", "name", "quantity", "unit_price"}
         ),
     }
-    assert recognize(ours, ["0001"]) == "0001"
+    assert recognize(ours, {"ordergate_version": ["0001"]}) == "0001"
     with pytest.raises(ForeignSchema):
-        recognize(ours, ["0002"])
+        recognize(ours, {"ordergate_version": ["0002"]})
     for name in ("sessions", "refresh_tokens", "external_subjects"):
         ours[name] = frozenset()
-    assert recognize(ours, ["0003"]) == "0003"
+    assert recognize(ours, {"ordergate_version": ["0003"]}) == "0003"
     for name in ("idempotency_keys", "secrets", "copies"):
         ours[name] = frozenset()
-    assert recognize(ours, ["0006"]) == "0006"
+    assert recognize(ours, {"ordergate_version": ["0006"]}) == "0006"
     with pytest.raises(ForeignSchema):
-        recognize(ours, ["0000"])
+        recognize(ours, {"ordergate_version": ["0000"]})

@@ -2,11 +2,15 @@
 
 from alembic import context
 
+from ordergate.adapters.sql.recognition import VERSIONS
 from ordergate.adapters.sql.schema import METADATA
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=METADATA,
+    version_table=VERSIONS,
+    version_table_schema=connection.dialect.default_schema_name,  # not another one of search_path
     transactional_ddl=True,
     render_as_batch=True,
 )

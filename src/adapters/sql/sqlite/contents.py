@@ -7,10 +7,11 @@ from pathlib import Path
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.recognition import (
     COLUMNS_OF,
-    REVISIONS,
+    REVISIONS_IN,
     TABLES,
     VERSIONS,
     ForeignSchema,
+    list_versions,
     recognize,
 )
 from ordergate.adapters.sql.sqlite.copy import run_interruptibly
@@ -65,10 +66,11 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         )
         for name in table_names(connection).intersection(TABLES)
     }
-    has_versions = "version_num" in columns.get(VERSIONS, ())
-    return recognize(
-        columns, [row[0] for row in connection.execute(REVISIONS)] if has_versions else []
-    )
+    revisions = {
+        name: [row[0] for row in connection.execute(REVISIONS_IN.format(name))]
+        for name in list_versions(columns)
+    }
+    return recognize(columns, revisions)
 
 
 def is_foreign(connection: sqlite3.Connection) -> bool:
