@@ -335,11 +335,11 @@ async def _definitions(url: str) -> list[str]:
     """Return the statements that make a migrated database."""
     tables = [name for (name,) in await fetch(url, "SHOW TABLES")]
     made = [(await fetch(url, f"SHOW CREATE TABLE {table}"))[0][1] for table in tables]
-    ((revision,),) = await fetch(url, "SELECT version_num FROM alembic_version")
+    ((revision,),) = await fetch(url, "SELECT version_num FROM ordergate_version")
     ((secret,),) = await fetch(url, "SELECT hex(value) FROM secrets")
     return [
         *made,
-        f"INSERT INTO alembic_version VALUES ('{revision}')",
+        f"INSERT INTO ordergate_version VALUES ('{revision}')",
         f"INSERT INTO secrets VALUES ('storage', unhex('{secret}'))",
         "INSERT INTO ordergate_migrations VALUES ('lock')",
     ]

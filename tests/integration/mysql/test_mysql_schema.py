@@ -67,9 +67,9 @@ def parts(connection: Connection) -> dict[str, set[str]]:
 
 async def revision(url: str) -> str | None:
     tables = {name for (name,) in await fetch(url, "SHOW TABLES")}
-    if "alembic_version" not in tables:
+    if "ordergate_version" not in tables:
         return None
-    found = await fetch(url, "SELECT version_num FROM alembic_version")
+    found = await fetch(url, "SELECT version_num FROM ordergate_version")
     return found[0][0] if found else None
 
 
@@ -151,7 +151,7 @@ async def test_schema_is_not_judged_while_a_migration_runs(
             "CREATE TABLE users (id INTEGER PRIMARY KEY)",
             "users that Ordergate did not make",
         ),
-        ("CREATE TABLE alembic_version (n INTEGER)", "another program's"),
+        ("CREATE TABLE ordergate_version (n INTEGER)", "another program's"),
     ],
 )
 async def test_database_of_another_program_is_refused_and_not_changed(
