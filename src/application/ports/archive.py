@@ -137,3 +137,7 @@ class Archive(Protocol):
     @abstractmethod
     async def finish(self) -> None:
         """Remove the checkpoint, so that the storage may be used."""
+
+    async def list_left_behind(self) -> Sequence[str]:
+        """Return the names of what is beside the records, such as other tables."""
+        return ()

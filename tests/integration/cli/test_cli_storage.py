@@ -73,6 +73,18 @@ def test_copy_contains_every_record_and_can_be_served(shop: Path) -> None:
     assert advanced.stdout == "Order 1 of user1 is shipped.\n"
 
 
+def test_copy_names_the_tables_that_it_leaves_behind(shop: Path) -> None:
+    with closing(sqlite3.connect(shop / ".ordergate" / "ordergate.db")) as connection:
+        for name in ("notes", "alembic_version"):
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY)")
+        connection.commit()
+    result = copy(shop)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[1:] == [
+        "Not copied, because these tables are not Ordergate's: alembic_version, notes."
+    ]
+
+
 def test_copy_does_not_change_a_target_that_is_not_empty(shop: Path) -> None:
     assert copy(shop).returncode == 0
     before = contents(shop / MOVED)

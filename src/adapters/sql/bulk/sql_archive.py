@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import cast
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from ordergate.adapters.sql.bulk.archive_mapping import RECORD_MAPPINGS
 from ordergate.adapters.sql.database import Database
-from ordergate.adapters.sql.tables import CopyRow, UserRow
+from ordergate.adapters.sql.recognition import MIGRATIONS, VERSIONS
+from ordergate.adapters.sql.tables import CopyRow, Table, UserRow
 from ordergate.application.errors import StorageNotEmpty
 from ordergate.application.ports.archive import Archive, CopyCheckpoint, R, Record
 
@@ -70,6 +71,13 @@ class SqlArchive(Archive):
     async def finish(self) -> None:
         """Delete the only row."""
         await self._database.write(lambda connection: connection.execute(delete(CopyRow)))
+
+    async def list_left_behind(self) -> Sequence[str]:
+        """Read the names of all tables that are not Ordergate's."""
+        own = {*Table.metadata.tables, VERSIONS, MIGRATIONS}
+        return await self._database.examine(
+            lambda connection: sorted({*inspect(connection).get_table_names()} - own)
+        )
 
 
 def find_checkpoint(connection: Connection) -> CopyCheckpoint | None:

@@ -1,7 +1,7 @@
 """`ordergate migrate`, `seed`, `copy` and `purge`: operations on a whole storage."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated
@@ -119,12 +119,16 @@ def copy_storage(
         raise typer.BadParameter("--from and --to name the same database")
     settings = make_copy_settings(container.settings())
     try:
-        counts = asyncio.run(_copy(make_storage(source, settings), make_storage(target, settings)))
+        counts, others = asyncio.run(
+            _copy(make_storage(source, settings), make_storage(target, settings))
+        )
     except (KeyboardInterrupt, Terminated):
         typer.echo("Run the same command again to go on.", err=True)
         raise
     what = ", ".join(f"{count} {name}" for name, count in counts.items())
     typer.echo(f"Copied and verified {what}.")
+    if others:
+        typer.echo(f"Not copied, because these tables are not Ordergate's: {', '.join(others)}.")
 
 
 def make_copy_settings(settings: Settings) -> Settings:
@@ -133,8 +137,8 @@ def make_copy_settings(settings: Settings) -> Settings:
     return settings.model_copy(update=changes)
 
 
-async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
-    require_archive(source, "from")
+async def _copy(source: Storage, target: Storage) -> tuple[Mapping[str, int], Sequence[str]]:
+    archive = require_archive(source, "from")
     require_archive(target, "into")
     try:
         with _reported_as("--from"):
@@ -143,7 +147,8 @@ async def _copy(source: Storage, target: Storage) -> Mapping[str, int]:
             await target.migrate()
             await target.open(unfinished=True)
         with _progress() as progress, _reported_as("one of the databases"):
-            return await CopyStorage(source, target)(watch=_Bars(progress))
+            counts = await CopyStorage(source, target)(watch=_Bars(progress))
+            return counts, await archive.list_left_behind()
     except StorageNotEmpty:
         raise Failure("--to: the database is not empty; copy into a new one") from None
     finally:
