@@ -12,9 +12,8 @@ NETWORK_SECONDS = 1.0
 class Keepalive:
     """Probes of an idle connection.
 
-    Both are seconds of silence: before them and between them.
-
-    `user_timeout` is the milliseconds that sent data may be unanswered, if the URL says it.
+    `idle` and `interval` are the seconds before the first probe and between two. `user_timeout` is
+    the milliseconds that sent data may be unanswered; `None` follows from the limit of a statement.
     """
 
     is_on: bool = True
