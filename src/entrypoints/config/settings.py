@@ -172,6 +172,15 @@ class Settings(OtherIssuerSettings):
     """Further headers of answers that these pages may read, separated by commas, at most 32.
     Default: none."""
 
+    listen_host: str = "127.0.0.1"
+    """The address that `serve` listens on, unless `--host` names another."""
+
+    listen_port: int = Field(default=8000, ge=0, le=65_535)
+    """The port that `serve` listens on, unless `--port` names another. 0 lets the system choose."""
+
+    workers: int = Field(default=1, ge=1, le=256)
+    """The worker processes of `serve`, unless `--workers` says another number."""
+
     container: FunctionName | None = None
     """A function that makes the container with adapters of your own: `module:function`. The server
     and the commands call it with the settings, except `demo` and `openapi`. Default: none."""

@@ -34,6 +34,18 @@ def test_invalid_host_is_reported(migrated: Path, host: str) -> None:
     assert error_line(result).startswith(f"cannot listen on {host} port 0: ")
 
 
+def test_options_precede_the_settings_of_the_address(migrated: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {"LISTEN_HOST": "nowhere.invalid", "LISTEN_PORT": str(port)}
+        by_settings = ordergate("serve", cwd=migrated, **settings)
+        by_host = ordergate("serve", "--host", "127.0.0.1", cwd=migrated, **settings)
+        by_port = ordergate("serve", "--port", "1", cwd=migrated, **settings)
+    assert error_line(by_settings).startswith(f"cannot listen on nowhere.invalid port {port}: ")
+    assert error_line(by_host).startswith(f"cannot listen on 127.0.0.1 port {port}: ")
+    assert error_line(by_port).startswith("cannot listen on nowhere.invalid port 1: ")
+
+
 def test_foreign_host_is_reported(migrated: Path) -> None:
     result = ordergate("serve", "--host", "192.0.2.1", "--port", 0, cwd=migrated)
     assert error_line(result).startswith("cannot listen on 192.0.2.1 port 0: ")
@@ -77,7 +89,8 @@ def test_several_workers_share_one_port_and_one_key(migrated: Path, start: Start
     assert (
         ordergate("users", "add", "alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP).returncode == 0
     )
-    server = start("serve", "--workers", 2, cwd=migrated, **CHEAP)
+    server = start("serve", cwd=migrated, WORKERS=2, LOG_FORMAT="json", **CHEAP)
+    assert '"workers": 2' in "".join(server.output)
     form = {"username": "alice", "password": PASSWORD}
     for _ in range(10):
         with httpx2.Client(base_url=server.url, timeout=SECONDS) as fresh:

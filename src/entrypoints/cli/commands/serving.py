@@ -40,27 +40,23 @@ _LAST_PORT = 65_535
 
 servers = typer.Typer()
 
-Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[
-    int,
-    typer.Option(
-        parser=make_number_parser(0, _LAST_PORT),
-        metavar="NUMBER",
-        help=f"The port, up to {_LAST_PORT}; 0 lets the system choose.",
-    ),
-]
+_PORT = typer.Option(
+    parser=make_number_parser(0, _LAST_PORT),
+    metavar="NUMBER",
+    help=f"The port, up to {_LAST_PORT}; 0 lets the system choose.",
+)
 
 
 @servers.command(cls=WaitingCommand)
 def serve(
-    host: Host = "127.0.0.1",
-    port: Port = 8000,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, _PORT] = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
             parser=make_number_parser(1, 256), metavar="NUMBER", help="Worker processes, up to 256."
         ),
-    ] = 1,
+    ] = None,
     root_path: Annotated[
         str,
         typer.Option(
@@ -71,20 +67,27 @@ def serve(
     ] = "",
     wait: Wait = None,
 ) -> None:
-    """Serve the API on a storage with a current schema."""
+    """Serve the API on a storage with a current schema.
+
+    ORDERGATE_LISTEN_HOST, ORDERGATE_LISTEN_PORT and ORDERGATE_WORKERS are the defaults.
+    """
     container = load_container()
+    settings = container.settings()
     check_file(container)
     wait_for_schema(container, wait)
     check_storage(container)
     container.verifier()
     container.known_scopes()
-    with server.listen(host, port) as listening:
+    with server.listen(
+        settings.listen_host if host is None else host,
+        settings.listen_port if port is None else port,
+    ) as listening:
         app = "ordergate.entrypoints.asgi:create_for_serve"
-        _serve(app, listening, container, workers=workers, root_path=root_path)
+        _serve(app, listening, container, workers=workers or settings.workers, root_path=root_path)
 
 
 @servers.command()
-def demo(port: Port = 8000) -> None:
+def demo(port: Annotated[int, _PORT] = 8000) -> None:
     """Serve the API locally, with example users and orders."""
     given = load_checked_settings()
     settings = given.model_copy(
