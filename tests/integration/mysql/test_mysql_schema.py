@@ -101,7 +101,7 @@ async def test_migration_runs_again_after_a_crash_between_any_two_statements(
 
 
 async def test_parallel_migrations_migrate_once(bare_mariadb_url: str) -> None:
-    storages = [SqlStorage(database_at(bare_mariadb_url)) for _ in range(5)]
+    storages = [SqlStorage(database_at(bare_mariadb_url, statement_seconds=60)) for _ in range(5)]
     await asyncio.gather(*(storage.migrate() for storage in storages))
     for storage in storages:
         await storage.open()

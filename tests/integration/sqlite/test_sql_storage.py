@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, event, text
 from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.recognition import VERSIONS
 from ordergate.adapters.sql.repositories.order_statements import OWNED
 from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
 from ordergate.adapters.sql.schema import METADATA
@@ -395,8 +396,9 @@ async def test_schema_of_another_version_is_not_opened(migrated: SqliteDatabase)
 
 async def test_migrated_schema_equals_the_tables(migrated: SqliteDatabase) -> None:
     def compare(connection: Connection) -> list[object]:
+        compared = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection, opts={**compared, "version_table": VERSIONS}
         )
         return list(compare_metadata(context, METADATA))
 
