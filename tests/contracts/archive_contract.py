@@ -95,6 +95,9 @@ class ArchiveContract(AtomicityContract):
             assert have_same_items(await read_all(storage, name, limit), records)
             assert await get_archive(storage).count(RECORD_TYPES[name]) == len(records)
 
+    async def test_nothing_is_left_behind_in_a_storage_of_its_own(self, storage: Storage) -> None:
+        assert [*await get_archive(storage).list_left_behind()] == []
+
     async def test_archive_reads_records_of_what_use_cases_stored(self, storage: Storage) -> None:
         alice = await storage.users.add(Username("alice"), PasswordHash("hash"))
         carol = await storage.users.add(Username("carol"), PasswordHash("hash"))

@@ -139,5 +139,5 @@ class Archive(Protocol):
         """Remove the checkpoint, so that the storage may be used."""
 
     async def list_left_behind(self) -> Sequence[str]:
-        """Return the names of what is beside the records, such as other tables."""
+        """Return the names of other data, such as tables."""
         return ()
