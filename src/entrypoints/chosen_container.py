@@ -2,7 +2,6 @@
 
 import inspect
 from pkgutil import resolve_name
-from typing import Any
 
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.settings import Settings
@@ -28,7 +27,9 @@ def make_container(settings: Settings) -> Container:
     return made
 
 
-def _takes_settings(make: Any) -> bool:  # noqa: ANN401 - whatever has the name
+def _takes_settings(make: object) -> bool:
+    if not callable(make):
+        return False
     try:
         inspect.signature(make).bind(object())
     except (TypeError, ValueError):

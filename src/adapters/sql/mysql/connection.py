@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 from contextlib import suppress
@@ -60,6 +61,11 @@ class MysqlConnection(Connection):
         self.committing = False
         self.unconfirmed: str | None = None
         self._tls_required = tls.required
+
+    def get_socket(self) -> socket.socket:
+        """Return the socket of an open connection."""
+        connected: socket.socket = self._transport.get_extra_info("socket")
+        return connected
 
     def is_closed(self) -> bool:
         """Report whether the connection is closed."""
@@ -134,8 +140,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
             version = connection.get_server_info()
             check_version(version)
             await connection.query(session_settings(version, statement_seconds))
-        connected = connection._transport.get_extra_info("socket")  # noqa: SLF001
-        keep_alive(connected, Keepalive(), statement_seconds)
+        keep_alive(connection.get_socket(), Keepalive(), statement_seconds)
     except BaseException as error:
         connection.close()
         if isinstance(error, MySQLError) and isinstance(error.__cause__, OSError):

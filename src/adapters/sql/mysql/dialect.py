@@ -44,7 +44,7 @@ class _Statements(MySQLCompiler_mysqldb):
 
 
 class _Types(MySQLTypeCompiler):
-    def visit_DATETIME(self, type_: Any, **kw: Any) -> str:  # noqa: N802
+    def visit_DATETIME(self, type_: Any, **kw: Any) -> str:  # noqa: N802 - SQLAlchemy's name
         """Keep microseconds."""
         return "DATETIME(6)"
 
@@ -71,7 +71,7 @@ class OrdergateDialect(MySQLDialect_asyncmy):
     ddl_compiler = _Definitions
     type_compiler_cls = _Types
 
-    def on_connect(self) -> None:  # type: ignore[override]
+    def on_connect(self) -> None:  # type: ignore[override] # SQLAlchemy types none
         """Do nothing: `connect` has set up the session."""
 
     def do_rollback(self, dbapi_connection: Any) -> None:
