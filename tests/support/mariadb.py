@@ -3,13 +3,7 @@
 import asyncio
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,26 +15,15 @@ from asyncmy.errors import MySQLError
 
 from ordergate.adapters.sql.mysql.database import MysqlDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from tests.support.captured_output import OUTPUT, run_program
+from tests.support.captured_output import OUTPUT
+from tests.support.database_server import PASSWORD, DatabaseServer, NoServerError
 from tests.support.programs import find_program
 
 URL_VARIABLE = "ORDERGATE_TEST_MYSQL_URL"
 """The URL of a server for test databases; without it, a server is started."""
 
-PASSWORD = "the password of the test server"
-SECONDS = 60
 USED: list[str] = []
 """The servers used, for the summary of the run."""
-
-# The server ends when the other end of this pipe is closed.
-_GUARD = """
-exec 3<&0
-"$@" </dev/null & server=$!
-echo $server >server.pid
-{ read _ <&3; kill -TERM $server; } 2>/dev/null & guard=$!
-wait $server
-kill $guard 2>/dev/null
-"""
 
 # The defaults are those of a server that was set up for another program.
 _SETTINGS = (
@@ -51,115 +34,58 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-class NoMariadbError(Exception):
-    """Why this machine has no MariaDB."""
+class MariadbServer(DatabaseServer):
+    """A MariaDB server."""
 
-
-class MariadbServer:
-    """A server on the loopback address with data of its own.
-
-    `durable` servers flush what they commit, so that it survives `kill`.
-    """
+    scheme = "mariadb"
+    database = "orders"
+    ending = "TERM"
 
     def __init__(
         self, program: Path, *, durable: bool = False, options: tuple[str, ...] = ()
     ) -> None:
+        super().__init__(durable=durable)
         self.program = program
-        self.durable = durable
         self.options = options
-        self.port = _free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="ordergate-mariadb-"))
-        self.data = self.folder / "data"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._own(self.folder)
 
     def init(self) -> None:
         """Make an empty server with one user."""
         install = shutil.which("mariadb-install-db")
         if install is None:
-            raise NoMariadbError("mariadb-install-db is missing")
-        made = run_program(
-            [install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
-             "--auth-root-authentication-method=normal"],
-            cwd=self.folder, capture_output=True, text=True, check=False, timeout=SECONDS,
-            user=_user(), env=self._environment(),
-        )  # fmt: skip
-        if made.returncode:
-            raise NoMariadbError(made.stdout + made.stderr)
+            raise NoServerError("mariadb-install-db is missing")
+        options = ("--skip-test-db", "--auth-root-authentication-method=normal")
+        self.run(install, "--no-defaults", f"--datadir={self.data}", *options)
         users = self.folder / "users.sql"
         users.write_text(
             "CREATE DATABASE IF NOT EXISTS orders;\n"
             f"CREATE USER IF NOT EXISTS ordergate@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON *.* TO ordergate@'127.0.0.1' WITH GRANT OPTION;\n"
         )
-        self._own(users)
+        self.own(users)
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        deadline = time.monotonic() + SECONDS
-        while not self._answers():
-            if time.monotonic() > deadline:
-                log = (self.folder / "log").read_text()[-2_000:]
-                self.stop()
-                raise NoMariadbError(log)
-            if self._process is None or self._process.poll() is not None:
-                self.stop()
-                self._launch()
-            time.sleep(0.02)
+    def command(self) -> list[str | Path]:
+        """Return the command that runs the server."""
+        places = {
+            "datadir": self.data,
+            "port": self.port,
+            "socket": self.folder / "socket",
+            "init-file": self.folder / "users.sql",
+            "innodb-flush-log-at-trx-commit": 1 if self.durable else 0,
+        }
+        named = [f"--{name}={value}" for name, value in places.items()]
+        return [self.program, "--no-defaults", *named, *_SETTINGS, *self.options]
 
-    def _launch(self) -> None:
-        flush = 1 if self.durable else 0
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD, "sh", self.program, "--no-defaults",
-                 f"--datadir={self.data}", f"--port={self.port}", f"--socket={self.folder}/socket",
-                 f"--init-file={self.folder}/users.sql", *_SETTINGS,
-                 f"--innodb-flush-log-at-trx-commit={flush}", *self.options],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=self.folder,
-                start_new_session=True, user=_user(), env=self._environment(),
-            )  # fmt: skip
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Return whether the server answers a client."""
         try:
             asyncio.run(execute(self.url(), "SELECT 1"))
         except (OSError, MySQLError):
             return False
         return True
 
-    def stop(self) -> None:
-        """End the server as an administrator does."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait(SECONDS)
-        self._process = None
-
-    def kill(self) -> None:
-        """Kill the server."""
-        os.kill(int((self.folder / "server.pid").read_text()), signal.SIGKILL)
-        self.stop()
-
-    def restart(self) -> None:
-        """Stop and start."""
-        self.stop()
-        self.start()
-
-    def remove(self) -> None:
-        """Stop the server and remove its data."""
-        self.stop()
-        shutil.rmtree(self.folder)
-
-    def url(self, database: str = "orders") -> str:
-        """Return the URL of a database."""
-        password = PASSWORD.replace(" ", "%20")
-        return f"mariadb://ordergate:{password}@127.0.0.1:{self.port}/{database}"
-
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Return an environment with a folder of temporary tables."""
         return {**os.environ, "TMPDIR": str(self.folder)}
-
-    def _own(self, path: Path) -> None:
-        if user := _user():
-            shutil.chown(path, user)
 
 
 class Databases:
@@ -265,7 +191,7 @@ def mariadb_server(request: pytest.FixtureRequest) -> Iterator[str]:
         USED.append(f"the server at {URL_VARIABLE}")
         yield url
         return
-    with run_mariadb(request.getfixturevalue("mariadb_program")) as server:
+    with MariadbServer(request.getfixturevalue("mariadb_program")).running() as server:
         USED.append(f"{server.program}")
         yield server.url()
 
@@ -297,32 +223,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the tests ran against, or that they did not."""
     for what in dict.fromkeys(USED):
         terminalreporter.write_line(f"MariaDB: {what}", bold=True)
-
-
-@contextmanager
-def run_mariadb(
-    program: Path, *, durable: bool = False, options: tuple[str, ...] = ()
-) -> Iterator[MariadbServer]:
-    """Run a new server, and remove it afterwards."""
-    server = MariadbServer(program, durable=durable, options=options)
-    try:
-        server.init()
-        server.start()
-        yield server
-    finally:
-        server.remove()
-
-
-def _user() -> str | None:
-    """Return the user that the server runs as, if not the current."""
-    return "nobody" if os.geteuid() == 0 else None
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def _migrate(url: str) -> None:

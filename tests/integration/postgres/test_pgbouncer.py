@@ -16,7 +16,7 @@ from ordergate.application.ports.storage import Storage
 from tests.support.builders import ALICE, an_order
 from tests.support.command import error_line, ordergate
 from tests.support.pgbouncer import PgBouncer, run_pgbouncer
-from tests.support.postgres import PostgresServer, database_at, execute, run_postgres
+from tests.support.postgres import PostgresServer, database_at, execute
 from tests.support.programs import find_program
 
 PAGE = Path(__file__).parents[3] / "docs" / "postgresql.md"
@@ -26,7 +26,7 @@ ALTER = re.compile(r"ALTER ROLE ordergate SET \w+ = '[^']*'")
 
 @pytest.fixture(scope="module")
 def server(postgres_binaries: Path) -> Iterator[PostgresServer]:
-    with run_postgres(postgres_binaries) as server:
+    with PostgresServer(postgres_binaries).running() as server:
         yield server
 
 

@@ -17,13 +17,13 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import OrderId
 from tests.support.builders import ALICE, a_placed_order
-from tests.support.postgres import PostgresServer, database_at, execute, run_postgres
+from tests.support.postgres import PostgresServer, database_at, execute
 from tests.support.postgres_waits import ONE, assert_unavailable_within, eventually
 
 
 @pytest.fixture
 def server(postgres_binaries: Path) -> Iterator[PostgresServer]:
-    with run_postgres(postgres_binaries, durable=True) as server:
+    with PostgresServer(postgres_binaries, durable=True).running() as server:
         yield server
 
 

@@ -14,7 +14,7 @@ from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from tests.support.certificates import write_certificate
-from tests.support.postgres import PostgresServer, database_at, execute, run_postgres
+from tests.support.postgres import PostgresServer, database_at, execute
 
 
 @asynccontextmanager
@@ -87,7 +87,7 @@ async def test_parameters_of_poolers_are_ignored_with_a_warning(
 def secured(
     postgres_binaries: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PostgresServer]:
-    with run_postgres(postgres_binaries, has_socket=True) as server:
+    with PostgresServer(postgres_binaries, has_socket=True).running() as server:
         file = write_certificate(tmp_path_factory.mktemp("certificate"))
         for name in ("server.crt", "server.key"):
             copied = server.data / name

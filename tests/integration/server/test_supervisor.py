@@ -14,13 +14,13 @@ import pytest
 
 from tests.support.captured_output import run_program
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
-from tests.support.postgres import PostgresServer, run_postgres
+from tests.support.postgres import PostgresServer
 from tests.support.server import Server, Start
 
 
 @pytest.fixture
 def postgres(postgres_binaries: Path) -> Iterator[PostgresServer]:
-    with run_postgres(postgres_binaries) as server:
+    with PostgresServer(postgres_binaries).running() as server:
         yield server
 
 

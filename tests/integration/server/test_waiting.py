@@ -17,7 +17,8 @@ import pytest
 from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
 from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
-from tests.support.postgres import PASSWORD, PostgresServer, execute
+from tests.support.database_server import PASSWORD
+from tests.support.postgres import PostgresServer, execute
 from tests.support.server import LISTENING
 
 
@@ -151,7 +152,7 @@ def test_wait_ends_when_a_server_that_starts_up_accepts_connections(
     wait_until(lambda: later._process is not None and (later.data / "postmaster.pid").exists())
     command = run("migrate", "--wait", url=later.url())
     wait_until(lambda: command.has_written("waiting for the database"))
-    assert later._run("pg_ctl", "promote", "--pgdata", str(later.data)).returncode == 0
+    later.run(later.binaries / "pg_ctl", "promote", "--pgdata", str(later.data))
     assert command.end()[0] == 0
 
 

@@ -1,16 +1,15 @@
 """Preconditions (RFC 9110, section 13) on every method, and entity tags behind real proxies."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.support.command import PASSWORD, SECONDS, wait_until
+from tests.support.database_server import find_free_port
 from tests.support.http_client import (
     TEA,
     count_orders,
@@ -210,11 +209,6 @@ async def test_file_of_the_docs_page_is_304_for_its_tag(client: httpx2.AsyncClie
 # Behind a proxy that compresses
 
 
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
-
-
 APACHE = """
 ServerRoot {folder}
 PidFile {folder}/pid
@@ -249,7 +243,7 @@ MODULES = Path("/usr/lib/apache2/modules")
 def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Iterator[str]:
     """Run a real compressing proxy before the server; return its address."""
     program = find_program(request.param)
-    port, configuration = _free_port(), tmp_path / "configuration"
+    port, configuration = find_free_port(), tmp_path / "configuration"
     template, arguments = {
         "apache2": (APACHE, ["-f", str(configuration), "-D", "FOREGROUND"]),
         "caddy": (CADDY, ["run", "--config", str(configuration), "--adapter", "caddyfile"]),
