@@ -19,9 +19,9 @@ from tests.support.fault_injection_sql import failing_statements
 
 
 class ServerStorageContract(WholeStorageContract):
-    """All tests use one database, because emptying it is faster than making another.
+    """The storage contract on one database, which each test empties.
 
-    The module has a fixture `url`.
+    Emptying it is faster than making another. The module has a fixture `url`.
     """
 
     @abstractmethod

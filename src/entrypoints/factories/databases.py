@@ -6,7 +6,7 @@ A new engine is one row.
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.backup import SqliteFile
@@ -17,6 +17,9 @@ from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.config.plain_text import path_flaw, text_flaw
 from ordergate.entrypoints.config.settings import Settings
+
+if TYPE_CHECKING:  # a service on SQLite starts without it
+    from ordergate.adapters.sql.server.database import ServerLimits
 
 _SQLITE = "sqlite:///"
 
@@ -62,15 +65,7 @@ def _sqlite_name(url: str) -> str:
     return str(Path(url.removeprefix(_SQLITE)).absolute())
 
 
-class _Limits(TypedDict):
-    pool_size: int
-    pool_seconds: float
-    statement_seconds: float
-    idle_seconds: float
-
-
-def _limits(settings: Settings) -> _Limits:
-    """Return the limits of a server's database."""
+def _list_limits(settings: Settings) -> "ServerLimits":
     return {
         "pool_size": settings.database_pool_size,
         "pool_seconds": settings.database_pool_seconds,
@@ -89,7 +84,9 @@ def _postgres_storage(url: str, settings: Settings) -> Storage:
     from ordergate.adapters.sql.postgres.database import PostgresDatabase
 
     sends_settings = settings.database_settings == "connection"
-    return SqlStorage(PostgresDatabase(url, **_limits(settings), sends_settings=sends_settings))
+    return SqlStorage(
+        PostgresDatabase(url, **_list_limits(settings), sends_settings=sends_settings)
+    )
 
 
 def _postgres_name(url: str) -> str:
@@ -113,7 +110,7 @@ def _mysql_url_error(url: str) -> str | None:
 def _mysql_storage(url: str, settings: Settings) -> Storage:
     from ordergate.adapters.sql.mysql.database import MysqlDatabase
 
-    return SqlStorage(MysqlDatabase(url, **_limits(settings)))
+    return SqlStorage(MysqlDatabase(url, **_list_limits(settings)))
 
 
 def _mysql_name(url: str) -> str:
@@ -154,7 +151,7 @@ ENGINES = {
 
 
 _OTHER_NAMES = {"postgres": "postgresql"}
-"""Schemes of consoles that other programs use too."""
+"""Schemes that consoles of providers show, with the names of their engines."""
 
 
 def _plain(url: str) -> str:

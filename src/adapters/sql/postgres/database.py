@@ -9,6 +9,7 @@ from functools import partial
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from typing_extensions import Unpack
 
 from ordergate.adapters.sql.database import T
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
@@ -16,7 +17,7 @@ from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import ERRORS
-from ordergate.adapters.sql.server.database import ServerDatabase
+from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.transaction import run_transaction
 
@@ -50,14 +51,7 @@ class PostgresDatabase(ServerDatabase):
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        pool_size: int,
-        pool_seconds: float,
-        statement_seconds: float,
-        idle_seconds: float = 60.0,
-        sends_settings: bool = True,
+        self, url: str, *, sends_settings: bool = True, **limits: Unpack[ServerLimits]
     ) -> None:
         address = DatabaseUrl.read(url)
         if ignored := address.parameters.ignored:
@@ -67,17 +61,10 @@ class PostgresDatabase(ServerDatabase):
             address.split(),
             partial(connect, sends_settings=sends_settings),
             failures=UNUSABLE,
-            statement_seconds=statement_seconds,
+            statement_seconds=limits["statement_seconds"],
             is_balanced=address.parameters.is_balanced,
         )
-        super().__init__(
-            partial(_create_engine, self._hosts.connect),
-            ERRORS,
-            pool_size=pool_size,
-            pool_seconds=pool_seconds,
-            statement_seconds=statement_seconds,
-            idle_seconds=idle_seconds,
-        )
+        super().__init__(partial(_create_engine, self._hosts.connect), ERRORS, **limits)
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
@@ -107,10 +94,11 @@ class PostgresDatabase(ServerDatabase):
         return await self.write(in_one_snapshot, repeatable=True)
 
     async def _move_statement(self) -> None:
-        """Run a prepared statement at another connection of a pooler than before.
+        """Run a prepared statement at two connections of a pooler.
 
-        A pooler in transaction mode has only this transaction's connection otherwise. One that has
-        no other is not tried.
+        The transaction of `second` takes the connection at which `first` prepared the statement, so
+        `first` runs it at the other one. A pooler with one connection does not answer in time, and
+        moves no statement.
         """
         async with self._reads.connect() as first, self._engine.connect() as second:
             with suppress(TimeoutError):
