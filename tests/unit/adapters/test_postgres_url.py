@@ -57,6 +57,7 @@ def test_url_names_hosts_and_a_database(url: str) -> None:
         "postgresql://alice:hunter2#x@host/orders",
         "postgresql://alice:hunter2/x@host/orders",
         "postgresql://alice:hunter2 @host/orders\n",
+        "postgresql://alice:12/x?hunter2=1@host/orders",
         "postgresql://host/orders?sslmode",
         "postgresql://host/orders?application_name=hunter2%0A",
         "postgresql:///orders?host=a,b&port=1,2,3",
@@ -78,6 +79,10 @@ def test_error_of_a_url_says_how_one_looks(url: str) -> None:
         ("sslmode=", "has an empty sslmode"),
         ("target_session_attrs=standby", "has an unsupported target_session_attrs; supported: any"),
         ("gssencmode=require", "has an unsupported gssencmode; supported: disable, prefer"),
+        (
+            "sslmod=hunter2",
+            "has the parameter sslmod, which is not supported; did you mean sslmode?",
+        ),
         ("require_auth=hunter2", "has the parameter require_auth, which is not supported; suppor"),
         ("schema=hunter2", "has the parameter schema, which is not supported; supported: applic"),
         ("%20=hunter2", "has a parameter, which is not supported"),

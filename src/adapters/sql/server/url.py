@@ -1,10 +1,11 @@
 """URLs of databases on servers, which may name several hosts."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv6Address
 from urllib.parse import parse_qs
 
@@ -12,13 +13,14 @@ from urllib.parse import parse_qs
 # where a name stands before an IPv6 address.
 _URL = re.compile(
     r"(?P<scheme>[a-z]+)://(?P<account>[^:@/?#]+(?::[^:@/?#]*)?@)?(?P<hosts>[^@/?#]+)"
-    r"(?P<database>/[^/?#]+)(?P<query>\?[^#]*)?"
+    r"(?P<database>/[^/?#]+)(?P<query>\?[^#@]*)?"
 )
 _HOST = re.compile(
     r"(?:[A-Za-z0-9._-]+|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|%2[Ff][A-Za-z0-9._%-]+)"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _LAST_PORT = 65_535
+_PARAMETER = re.compile("[A-Za-z][A-Za-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class ServerUrls:
             return self._form
         for name, values in parameters.items():
             if name not in self.parameters:
-                return f"may have no parameters but {', '.join(self.parameters)}"
+                return describe_unsupported(name, self.parameters)
             allowed = self.parameters[name]
             if len(values) > 1 or not values[0] or (allowed and values[0] not in allowed):
                 known = f"{name} must be one of {', '.join(sorted(allowed or ()))}"
@@ -83,6 +85,16 @@ class ServerUrls:
             f"must look like {self.scheme}://name:password@host/database,"
             " with other characters as %40"
         )
+
+
+def describe_unsupported(name: str, supported: Collection[str]) -> str:
+    """Describe a parameter that a URL may not have."""
+    named = f"the parameter {name}" if _PARAMETER.fullmatch(name) else "a parameter"
+    similar = get_close_matches(name, [*supported], n=1)
+    hint = (
+        f"did you mean {similar[0]}?" if similar else f"supported: {', '.join(sorted(supported))}"
+    )
+    return f"has {named}, which is not supported; {hint}"
 
 
 def _hosts(url: re.Match[str]) -> list[str]:

@@ -49,7 +49,9 @@ _PORT = typer.Option(
 
 @servers.command(cls=WaitingCommand)
 def serve(
-    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The address to listen on.")
+    ] = None,
     port: Annotated[int | None, _PORT] = None,
     workers: Annotated[
         int | None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ordergate.adapters.sql.postgres.connecting.session_settings import OWN_SETTINGS
 from ordergate.adapters.sql.server.connection import Keepalive
+from ordergate.adapters.sql.server.url import describe_unsupported
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "channel_binding": ("disable", "prefer", "require"),
@@ -83,7 +84,6 @@ SYSTEM = "system"
 _VERIFIED = "verify-full"
 _ENCRYPTED = ("require", "verify-ca", _VERIFIED)
 _MAX_NAME_BYTES = 63
-_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
 _DIGITS = re.compile("[0-9]{1,9}")
 _WORD = re.compile(r"(?:\\.|[^\\\s])+", re.DOTALL)
 _SETTING = re.compile(r"(?:-c|--)(?P<name>[A-Za-z][A-Za-z0-9_.-]*)=(?P<value>.*)", re.DOTALL)
@@ -149,10 +149,7 @@ def _check(name: str, value: str) -> None:
     if name in _OF_POOLERS:
         return
     if name not in known:
-        named = f"the parameter {name}" if _NAME.fullmatch(name) else "a parameter"
-        raise UrlError(
-            f"has {named}, which is not supported; supported: {', '.join(sorted(known))}"
-        )
+        raise UrlError(describe_unsupported(name, known))
     if not value:
         raise UrlError(f"has an empty {name}; leave it out")
     if name in _CHOICES and value not in _CHOICES[name]:

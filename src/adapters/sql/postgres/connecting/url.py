@@ -17,7 +17,7 @@ from ordergate.adapters.sql.postgres.connecting.parameters import (
 # where a name stands before an IPv6 address.
 _URL = re.compile(
     r"postgresql://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^:@/?#]*))?@)?(?P<hosts>[^@/?#]*)"
-    r"(?:/(?P<database>[^/?#]*))?(?:\?(?P<query>[^#]*))?"
+    r"(?:/(?P<database>[^/?#]*))?(?:\?(?P<query>[^#@]*))?"
 )
 _HOST = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|%2[Ff][A-Za-z0-9._%-]+)"
