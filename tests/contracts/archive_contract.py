@@ -95,7 +95,7 @@ class ArchiveContract(AtomicityContract):
             assert have_same_items(await read_all(storage, name, limit), records)
             assert await get_archive(storage).count(RECORD_TYPES[name]) == len(records)
 
-    async def test_nothing_is_left_behind_in_a_storage_of_its_own(self, storage: Storage) -> None:
+    async def test_own_storage_leaves_nothing_behind(self, storage: Storage) -> None:
         assert [*await get_archive(storage).list_left_behind()] == []
 
     async def test_archive_reads_records_of_what_use_cases_stored(self, storage: Storage) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.support.captured_output import OUTPUT
@@ -78,6 +79,8 @@ class Server:
         if not server.url:
             server.stop()
             raise RuntimeError("".join(server.output))
+        if "--workers" in arguments:  # they start after the line, for longer than a client waits
+            httpx2.get(f"{server.url}/livez", timeout=SECONDS)
         return server
 
     def _read(self) -> None:

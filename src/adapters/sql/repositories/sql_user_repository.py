@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -150,7 +151,8 @@ class SqlUserRepository(UserRepository):
 
 
 def _insert(connection: Connection, values: dict[str, str]) -> UserId:
-    (user_id,) = connection.execute(insert(UserRow).values(values)).inserted_primary_key or (0,)
+    inserted = connection.execute(insert(UserRow).values(values))
+    (user_id,) = cast("tuple[int]", inserted.inserted_primary_key)  # of one row, it is never None
     return UserId(user_id)
 
 
