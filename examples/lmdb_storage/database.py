@@ -38,7 +38,7 @@ class LmdbDatabase:
         self._writer: ThreadPoolExecutor | None = None
 
     @staticmethod
-    def url_error(url: str) -> str | None:
+    def find_url_error(url: str) -> str | None:
         """Say what is wrong with a URL that should name a folder."""
         path = url.removeprefix("lmdb:///")
         named = path != url and path.strip("/") and not {"?", "#"} & {*path}

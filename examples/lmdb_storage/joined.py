@@ -9,5 +9,5 @@ from .storage import LmdbStorage
 def join() -> None:
     """Accept `ORDERGATE_DATABASE_URL=lmdb:///folder`; call it before settings are read."""
     ENGINES["lmdb"] = Engine(
-        LmdbDatabase.url_error, lambda url, _: LmdbStorage(LmdbDatabase.from_url(url))
+        LmdbDatabase.find_url_error, lambda url, _: LmdbStorage(LmdbDatabase.from_url(url))
     )

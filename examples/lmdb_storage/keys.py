@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from ordergate.domain.address import client_network
+from ordergate.domain.address import find_client_network
 from ordergate.domain.order import OrderId
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import SessionId
@@ -52,7 +52,7 @@ def session_key(session: SessionId) -> bytes:
 
 
 def site_prefix(user: UserId, address: str) -> bytes:
-    return b"S" + encode_number(user) + client_network(address).encode() + b"\0"
+    return b"S" + encode_number(user) + find_client_network(address).encode() + b"\0"
 
 
 def token_key(token: TokenDigest) -> bytes:

@@ -14,7 +14,7 @@ _CHARACTERS = "must have printable ASCII characters, no spaces"
 _PLAIN_HTTP = "is http, which anyone on the way can change; use https"
 
 
-def address_error(url: str, plain_http_hosts: Collection[str] = ()) -> str | None:
+def find_address_error(url: str, plain_http_hosts: Collection[str] = ()) -> str | None:
     """Name the rule that a URL breaks, or return `None`.
 
     Keys decide which tokens are valid, so they come by `https`, by `http` on this computer, or by

@@ -9,7 +9,7 @@ _numbers: list[int] = []
 os.register_at_fork(after_in_child=_numbers.clear)
 
 
-def random_128_bits() -> int:
+def draw_128_bits() -> int:
     """Return a number from 0 to 2^128-1 from the operating system's generator.
 
     Many numbers are fetched together: each system call lets other threads run, and an event loop

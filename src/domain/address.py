@@ -7,7 +7,7 @@ _SITE_BITS = 64
 _CUSTOMER_BITS = 48
 
 
-def client_network(address: str) -> str:
+def find_client_network(address: str) -> str:
     """Return the network by which an address counts.
 
     That is the address itself, or the /64 of an IPv6 address. An IPv4 address is the same in every
@@ -24,11 +24,11 @@ def client_network(address: str) -> str:
     return str(ip_network((int(ip), _SITE_BITS), strict=False))
 
 
-def customer_network(address: str) -> str:
+def find_customer_network(address: str) -> str:
     """Return the largest network that one customer may have.
 
-    That is the /48 of an IPv6 address, and `client_network` of any other address. RIPE-690
+    That is the /48 of an IPv6 address, and `find_client_network` of any other address. RIPE-690
     recommends that providers delegate a /56 or a /48, so one customer has up to 65,536 networks.
     """
-    site = client_network(address)
+    site = find_client_network(address)
     return str(ip_network(site).supernet(new_prefix=_CUSTOMER_BITS)) if "/" in site else site

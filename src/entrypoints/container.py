@@ -47,6 +47,7 @@ from ordergate.application.ports.storage import BulkLoader, SeparateOrders, Stor
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.application.ports.tokens import TokenVerifier
 from ordergate.application.ports.users import UserRepository
+from ordergate.application.purpose_keys import PurposeKeys
 from ordergate.application.sessions.authenticate_user import AuthenticateUser
 from ordergate.application.sessions.end_all_sessions import EndAllSessions
 from ordergate.application.sessions.end_session import EndSession
@@ -110,10 +111,9 @@ def _orders(storage: Storage) -> OrderRepository:
 class Container(containers.DeclarativeContainer):
     """The parts of a process; calling a provider returns its part.
 
-    `Singleton` makes a part once. `x.provider` passes a provider, so that a part is made only when
-    it is used. `Container(settings=...)` uses the configured adapters. Other adapters are passed by
-    name: `Container(settings=..., storage=InMemoryStorage())`. `orders` accepts `SeparateOrders`.
-    `scopes` are further scopes with their descriptions.
+    `Singleton` makes a part once. `x.provider` passes a provider: the part is made when it is used.
+    `Container(settings=...)` uses the configured adapters. Others are passed by name, such as
+    `storage=InMemoryStorage()`. `orders` accepts `SeparateOrders`; `scopes` describes further ones.
     """
 
     settings: Provider[Settings] = Dependency(instance_of=Settings)
@@ -132,6 +132,7 @@ class Container(containers.DeclarativeContainer):
     )
     staff_orders: Provider[StaffOrders] = Callable(choose_staff_orders, storage, separate_orders)
     loader: Provider[BulkLoader | None] = Callable(choose_loader, storage, separate_orders)
+    purpose_keys: Provider[PurposeKeys] = Singleton(PurposeKeys, storage)
     storage_file: Provider[StorageFile | None] = Singleton(make_storage_file, settings)
     hasher: Provider[PasswordHasher] = Singleton(
         make_hasher, settings, low_priority=low_priority_hashing

@@ -22,7 +22,7 @@ from ordergate.application.ports.passwords import (
 )
 from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import AccessToken, Caller, TokenIssuer
-from ordergate.domain.address import client_network, customer_network
+from ordergate.domain.address import find_client_network, find_customer_network
 from ordergate.domain.session import SessionId
 from ordergate.domain.signing_keys import KeyAlgorithm, KeyId, KeyRecord, KeyRing, NewKey
 from ordergate.domain.user import Password, PasswordHash, UserId
@@ -159,11 +159,11 @@ class CountingThrottle(Throttle):
 
     def _tallies(self, key: ThrottleKey, address: str) -> list[Tally]:
         """Return the counts of the key at the address, and of each."""
-        pair = ("pair", key, client_network(address))
+        pair = ("pair", key, find_client_network(address))
         return [pair, ("account", key), *self._networks("address", "customer", address)]
 
     def _networks(self, one: str, wider: str, address: str) -> list[Tally]:
-        site, customer = client_network(address), customer_network(address)
+        site, customer = find_client_network(address), find_customer_network(address)
         return [(one, site)] if customer == site else [(one, site), (wider, customer)]
 
     def _fail(self, *tallies: Tally) -> None:

@@ -13,7 +13,7 @@ from ordergate.application.ports.sessions import (
     SessionRepository,
     TokenExchange,
 )
-from ordergate.domain.address import client_network
+from ordergate.domain.address import find_client_network
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import UserId
@@ -89,8 +89,9 @@ class InMemorySessionRepository(SessionRepository):
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         """Scan all sessions."""
-        site = client_network(address)
-        return any(client_network(s.address) == site for s in self._tables.list_user_sessions(user))
+        site = find_client_network(address)
+        sessions = self._tables.list_user_sessions(user)
+        return any(find_client_network(session.address) == site for session in sessions)
 
     async def sealed_successor(self, token: TokenDigest) -> bytes | None:
         """Look up the digest."""

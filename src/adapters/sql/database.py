@@ -83,7 +83,7 @@ class Database(Protocol):
         `read` and `write` may fail before.
         """
 
-    async def schema_error(self) -> str | None:
+    async def find_schema_error(self) -> str | None:
         """Describe what the engine finds wrong with current tables."""
         return None
 

@@ -13,7 +13,7 @@ from ordergate.application.errors import SchemaNotCurrent
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def migration_config(connection: Connection) -> Config:
+def make_migration_config(connection: Connection) -> Config:
     """Configure Alembic with the migrations and this connection."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -25,6 +25,6 @@ def upgrade(connection: Connection) -> None:
     """Upgrade to the newest revision. Raises `SchemaNotCurrent` from an unknown one."""
     rename_versions(connection)
     try:
-        command.upgrade(migration_config(connection), "head")
+        command.upgrade(make_migration_config(connection), "head")
     except CommandError as error:
         raise SchemaNotCurrent("the schema is not one of Ordergate's") from error

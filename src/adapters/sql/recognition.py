@@ -100,7 +100,7 @@ def _has_revisions(tables: Tables, name: str) -> bool:
     return "version_num" in tables.get(name, ())
 
 
-def stored_revision(connection: Connection) -> str | None:
+def find_stored_revision(connection: Connection) -> str | None:
     """Recognize the schema of a database. Raises `SchemaNotCurrent` for a foreign one.
 
     On PostgreSQL, it is the first schema of `search_path` that exists.
@@ -121,7 +121,7 @@ def stored_revision(connection: Connection) -> str | None:
 
 def rename_versions(connection: Connection) -> None:
     """Rename the table of revisions if it has the old name."""
-    if VERSIONS in _read_tables(connection) or stored_revision(connection) is None:
+    if VERSIONS in _read_tables(connection) or find_stored_revision(connection) is None:
         return
     old = _qualify(connection, OLD_VERSIONS)
     connection.execute(text(f"ALTER TABLE {old} RENAME TO {VERSIONS}"))

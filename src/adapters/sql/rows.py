@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from ordergate.adapters.sql.tables import OrderLineRow, OrderRow
 from ordergate.application.errors import RecordUnreadable
-from ordergate.domain.address import client_network
+from ordergate.domain.address import find_client_network
 from ordergate.domain.money import Money
 from ordergate.domain.order import Order, OrderId, OrderLine
 from ordergate.domain.session import Session, SessionId
@@ -140,7 +140,7 @@ def session_to_row(session: Session) -> dict[str, object]:
         "user_id": session.user,
         "client_id": session.client_id,
         "address": session.address,
-        "site": client_network(session.address),
+        "site": find_client_network(session.address),
         "scope": " ".join(sorted(session.scope)),
         "started_at": session.started_at,
         "last_used_at": session.last_used_at,

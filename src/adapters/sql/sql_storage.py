@@ -9,7 +9,7 @@ from ordergate.adapters.sql.bulk.sql_archive import SqlArchive
 from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.migrations import HEAD
-from ordergate.adapters.sql.recognition import REVISIONS, stored_revision
+from ordergate.adapters.sql.recognition import REVISIONS, find_stored_revision
 from ordergate.adapters.sql.repositories.open_orders import has_open_orders
 from ordergate.adapters.sql.repositories.sql_order_repository import (
     SqlOrderRepository,
@@ -46,11 +46,11 @@ class SqlStorage(Storage):
         from ordergate.adapters.sql.migrator import upgrade
 
         def to_head(connection: Connection) -> None:
-            _refuse_newer(stored_revision(connection))
+            _refuse_newer(find_stored_revision(connection))
             upgrade(connection)
 
         if await self._database.exists():
-            _refuse_newer(await self._database.examine(stored_revision))
+            _refuse_newer(await self._database.examine(find_stored_revision))
         await self._database.migrate(to_head)
 
     async def open(self, *, unfinished: bool = False) -> None:
@@ -60,14 +60,14 @@ class SqlStorage(Storage):
                 f"there is no database at {self._database}; `ordergate migrate` makes one there",
                 needs_migration=True,
             )
-        revision = await self._database.examine(stored_revision)
+        revision = await self._database.examine(find_stored_revision)
         _refuse_newer(revision)
         if revision != HEAD:
             raise SchemaNotCurrent(
                 "the database's schema is not current; run `ordergate migrate`",
                 needs_migration=True,
             )
-        if error := await self._database.schema_error():
+        if error := await self._database.find_schema_error():
             raise SchemaNotCurrent(error)
         if not unfinished and await self.archive.checkpoint():
             raise CopyUnfinished

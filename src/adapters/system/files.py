@@ -78,11 +78,11 @@ def reason(error: OSError, path: Path) -> str:
     """Describe an error of the system, with owner and mode if relevant."""
     said = error.strerror or str(error)
     if error.errno in _FORBIDDEN:
-        said += f"; {permissions(obstacle(path) or path)}"
+        said += f"; {read_permissions(find_obstacle(path) or path)}"
     return said
 
 
-def obstacle(*paths: Path) -> Path | None:
+def find_obstacle(*paths: Path) -> Path | None:
     """Return the path whose permissions prevent reading or writing these files.
 
     It is a parent folder, one of the files, or the folder itself. A read-only file system is no
@@ -98,7 +98,7 @@ def obstacle(*paths: Path) -> Path | None:
     return folder if _is_forbidden(folder, os.W_OK) else None
 
 
-def permissions(path: Path) -> str:
+def read_permissions(path: Path) -> str:
     """Describe the owner and mode of a path, and the current user."""
     try:
         status = path.stat()

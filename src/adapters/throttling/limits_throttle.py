@@ -23,7 +23,7 @@ from ordergate.application.ports.passwords import (
     Verification,
     Verify,
 )
-from ordergate.domain.address import client_network, customer_network
+from ordergate.domain.address import find_client_network, find_customer_network
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class LimitsThrottle(Throttle):
         Sends up to ten queries to Redis, of at most 1 s.
         """
         parts = _key_parts(key)
-        pair = _tally(self._pair, *parts, client_network(address))
+        pair = _tally(self._pair, *parts, find_client_network(address))
         others = (
             _tally(self._account, *parts),
             *_networks(self._address, self._customer, address),
@@ -165,7 +165,7 @@ class LimitsThrottle(Throttle):
 
 def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:
     """Return the counter keys of an address and of its customer's network."""
-    site, customer = client_network(address), customer_network(address)
+    site, customer = find_client_network(address), find_customer_network(address)
     tallies = [_tally(limit, site)]
     return tallies if customer == site else [*tallies, _tally(of_customer, customer)]
 

@@ -9,7 +9,7 @@ from ordergate.adapters.tokens.explanation import Explanation, quote
 from ordergate.adapters.tokens.issuer_profiles import RFC_9068, IssuerProfile
 from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
-from ordergate.adapters.tokens.unverified import key_id, name_token, unverified_issuer
+from ordergate.adapters.tokens.unverified import name_token, read_key_id, read_unverified_issuer
 from ordergate.application.errors import InvalidToken, IssuerKeysUnavailable
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.tokens import Caller, TokenCheck, TokenExplainer, TokenVerifier
@@ -85,7 +85,7 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
             fresh = keys.fresh()  # else a cached token must wait for a fetch, as others do
             known = verifier.recall(token, fresh) if fresh else None
             subject, client_id, scope, claims, kid = known or verifier.verify(
-                token, await keys.keys(key_id(token))
+                token, await keys.keys(read_key_id(token))
             )
         except InvalidToken as error:
             raise name_token(error, token) from None
@@ -103,10 +103,10 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
         try:
             issuer = self._only or self._choose_issuer(token)
         except InvalidToken as error:
-            explanation.add("iss", quote(unverified_issuer(token)), str(error))
+            explanation.add("iss", quote(read_unverified_issuer(token)), str(error))
             return explanation.checks
         try:
-            keys = await self._issuers[issuer].keys.keys(key_id(token))
+            keys = await self._issuers[issuer].keys.keys(read_key_id(token))
             explanation.check_signature(token, header, keys)
         except IssuerKeysUnavailable as error:
             explanation.add("keys", "none", str(error))
@@ -125,7 +125,7 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
 
         That issuer's verifier checks whether the name is true.
         """
-        issuer = unverified_issuer(token)
+        issuer = read_unverified_issuer(token)
         if issuer not in self._issuers:
             raise InvalidToken("iss is another issuer")
         return issuer

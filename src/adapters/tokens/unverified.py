@@ -8,7 +8,7 @@ _MAX_NAME_LENGTH = 255
 """The maximum of quoted characters of an unverified name."""
 
 
-def key_id(token: str) -> str | None:
+def read_key_id(token: str) -> str | None:
     """Return the `kid` of an unverified token; never raise.
 
     The result is `None` for a token without a `kid` and for any other text.
@@ -21,7 +21,7 @@ def key_id(token: str) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
-def unverified_issuer(token: str) -> str | None:
+def read_unverified_issuer(token: str) -> str | None:
     """Return the `iss` of an unverified token; never raise."""
     if len(token) > MAX_TOKEN_LENGTH:
         return None
@@ -35,7 +35,7 @@ def unverified_issuer(token: str) -> str | None:
 
 def name_token(error: InvalidToken, token: str) -> InvalidToken:
     """Return the error with the token's shortened `kid` and `iss`."""
-    kid, issuer = key_id(token), unverified_issuer(token)
+    kid, issuer = read_key_id(token), read_unverified_issuer(token)
     return InvalidToken(
         str(error),
         kid=kid and kid[:_MAX_NAME_LENGTH],

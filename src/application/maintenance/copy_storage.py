@@ -21,7 +21,7 @@ from ordergate.application.ports.archive import (
     Record,
 )
 from ordergate.application.ports.storage import Storage
-from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
+from ordergate.application.purpose_keys import KeyPurpose, PurposeKeys
 
 _MODULUS = 2**256
 
@@ -64,7 +64,7 @@ class CopyStorage:
 
     async def __call__(self, *, watch: ProgressCallback = _no_progress) -> Mapping[str, int]:
         source, target = require_archive(self.source, "from"), require_archive(self.target, "into")
-        name = (await get_purpose_key(self.source, KeyPurpose.COPY_SOURCE)).hex()
+        name = (await PurposeKeys(self.source).get(KeyPurpose.COPY_SOURCE)).hex()
         copy = _Copy(source, name, target, self.batch)
         checkpoint = await target.checkpoint()
         if checkpoint is None:

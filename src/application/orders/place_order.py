@@ -8,7 +8,7 @@ from ordergate.application.concurrency_limit import ConcurrencyLimit, make_write
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.orders import IdempotencyKey, OrderRepository
-from ordergate.application.random_numbers import random_128_bits
+from ordergate.application.random_numbers import draw_128_bits
 from ordergate.domain.order import Order, OrderId, OrderLine
 from ordergate.domain.user import UserId
 
@@ -18,13 +18,13 @@ ID_ATTEMPTS = 3
 _BITS = 52
 
 
-def new_order_id() -> OrderId:
+def draw_order_id() -> OrderId:
     """Draw a random id from 2^52 to 2^53 - 1.
 
     The id reveals nothing about other orders, and JavaScript reads it exactly (RFC 8259, section
     6).
     """
-    return OrderId(2**_BITS + random_128_bits() % 2**_BITS)
+    return OrderId(2**_BITS + draw_128_bits() % 2**_BITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PlaceOrder:
     orders: OrderRepository
     clock: Clock
     key_life: timedelta
-    new_id: Callable[[], OrderId] = new_order_id
+    new_id: Callable[[], OrderId] = draw_order_id
     concurrency_limit: ConcurrencyLimit = field(default_factory=make_write_limit)
 
     async def __call__(

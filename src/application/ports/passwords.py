@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from ordergate.domain.address import client_network, customer_network
+from ordergate.domain.address import find_client_network, find_customer_network
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import Password, PasswordHash, UserId, Username
 
@@ -78,7 +78,7 @@ class Requester:
     def from_client(cls, address: str, username: str, *, known: bool) -> Self:
         """Make the requester of an IP address and a typed user name."""
         account = make_sign_in_key(username).name
-        return cls(customer_network(address), client_network(address), account, known)
+        return cls(find_customer_network(address), find_client_network(address), account, known)
 
 
 class PasswordHasher(Protocol):

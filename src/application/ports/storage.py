@@ -77,7 +77,7 @@ class Storage(Protocol):
         """Return 32 random bytes that all hosts of this storage share.
 
         The storage draws them when it is created. Nothing is signed or sealed with the secret
-        itself; `get_purpose_key` derives keys from it.
+        itself; `PurposeKeys` derives keys from it.
         """
 
     def identity(self) -> Hashable:

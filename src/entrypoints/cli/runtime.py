@@ -15,7 +15,7 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.chosen_container import make_container
 from ordergate.entrypoints.config.logs import configure_logging
-from ordergate.entrypoints.config.plain_text import path_flaw
+from ordergate.entrypoints.config.plain_text import find_path_flaw
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 
@@ -37,7 +37,7 @@ class Failure(Exception):
 
 def parse_file_path(text: str) -> Path:
     """Read the path of a file on the command line. Raises `typer.BadParameter`."""
-    if flaw := path_flaw(text):
+    if flaw := find_path_flaw(text):
         raise typer.BadParameter(f"the path {flaw}")
     return Path(text)
 

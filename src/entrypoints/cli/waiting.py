@@ -51,7 +51,7 @@ def wait_for_server(container: Container, seconds: int | None) -> None:
     `None` seconds and a file need no wait. Raises `StorageUnavailable` with the name of the server
     after the time limit. The next use of the database reports every permanent error.
     """
-    _wait(container, seconds, container.database().reason_to_wait)
+    _wait(container, seconds, container.database().find_reason_to_wait)
 
 
 def wait_for_schema(container: Container, seconds: int | None) -> None:
@@ -59,7 +59,7 @@ def wait_for_schema(container: Container, seconds: int | None) -> None:
 
     Raises errors of `wait_for_server`, also for a schema that is not current.
     """
-    unready = container.database().reason_to_wait
+    unready = container.database().find_reason_to_wait
     if unready is None:
         return
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from ordergate.application.issuer_address import address_error
+from ordergate.application.issuer_address import find_address_error
 from ordergate.entrypoints.config.setting_values import (
     Secret,
     comma_separated,
@@ -110,7 +110,7 @@ def _proxy(secret: SecretStr) -> SecretStr:
 def check_key_urls(urls: tuple[str, ...], plain_http_hosts: Collection[str]) -> None:
     """Refuse URLs that keys may not be fetched from."""
     for url in urls:
-        flaw = address_error(url, plain_http_hosts)
+        flaw = find_address_error(url, plain_http_hosts)
         if flaw is None and not urlsplit(url).path:
             flaw = "must have a path, as in https://id.example/jwks"
         if flaw:
@@ -143,7 +143,7 @@ def _string_or_uri_error(issuer: str) -> str | None:
 
 
 def _discovery_error(issuer: str, plain_http_hosts: Collection[str]) -> str | None:
-    flaw = address_error(issuer, plain_http_hosts)
+    flaw = find_address_error(issuer, plain_http_hosts)
     if flaw is None and "?" in issuer:
         flaw = "must have no query (?)"
     if flaw is None:

@@ -15,7 +15,7 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character) in _INVISIBLE_CATEGORIES for character in text)
 
 
-def text_flaw(text: str) -> str | None:
+def find_text_flaw(text: str) -> str | None:
     """Name a control character, surrounding space or quotation marks."""
     for character in text:
         if unicodedata.category(character) in _CONTROL_CATEGORIES:
@@ -28,11 +28,11 @@ def text_flaw(text: str) -> str | None:
     return None
 
 
-def path_flaw(text: str) -> str | None:
+def find_path_flaw(text: str) -> str | None:
     """Name an unintended part of a path."""
     if is_blank(text):
         return "is blank"
-    if flaw := text_flaw(text):
+    if flaw := find_text_flaw(text):
         return flaw
     for character, end in ((text[0], "begins"), (text[-1], "ends")):
         if character in _QUOTES:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from ordergate.entrypoints.config.plain_text import is_blank, path_flaw, text_flaw
+from ordergate.entrypoints.config.plain_text import find_path_flaw, find_text_flaw, is_blank
 
 HOW_TO_MAKE_A_KEY = (
     "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE` makes one"
@@ -114,14 +114,14 @@ def _check_network(text: str) -> str:
 
 
 def _check_path(path: object) -> object:
-    if flaw := path_flaw(str(path)):
+    if flaw := find_path_flaw(str(path)):
         raise PydanticCustomError("path", "{flaw}", {"flaw": flaw})
     return path
 
 
 def _check_secret(secret: SecretStr) -> SecretStr:
     text = secret.get_secret_value()
-    if flaw := "is blank" if is_blank(text) else text_flaw(text):
+    if flaw := "is blank" if is_blank(text) else find_text_flaw(text):
         raise PydanticCustomError("secret", "{flaw}", {"flaw": flaw})
     return secret
 

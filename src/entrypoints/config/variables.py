@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ordergate.entrypoints.config.plain_text import is_blank, path_flaw
+from ordergate.entrypoints.config.plain_text import find_path_flaw, is_blank
 
 FILE_SUFFIX = "_FILE"
 
@@ -78,7 +78,7 @@ def _read_from_file(name: str, path: str) -> Variable:
 
 def _read_content(path: str) -> str:
     """Return the text of a file. Raises `_UnusableFileError` that never quotes it."""
-    if flaw := path_flaw(path):
+    if flaw := find_path_flaw(path):
         raise _UnusableFileError(f"the path {flaw}")
     try:
         # Every worker reads the file again. A pipe can be read once, and opening one may block.

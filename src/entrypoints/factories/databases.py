@@ -15,7 +15,7 @@ from ordergate.adapters.sql.sqlite.file import file_errors
 from ordergate.adapters.system.files import make_folder
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.storage_file import StorageFile
-from ordergate.entrypoints.config.plain_text import path_flaw, text_flaw
+from ordergate.entrypoints.config.plain_text import find_path_flaw, find_text_flaw
 from ordergate.entrypoints.config.settings import Settings
 
 if TYPE_CHECKING:  # a service on SQLite starts without it
@@ -27,32 +27,32 @@ _SQLITE = "sqlite:///"
 class Engine(NamedTuple):
     """The functions of an engine, each of which takes a database URL.
 
-    `url_error` describes an error in the URL, or returns `None`. `storage` makes the storage.
+    `find_url_error` describes an error in the URL, or returns `None`. `storage` makes the storage.
     `file` makes the port for copies of the database's file, for engines without tools of their own.
-    `name` names the database in messages, without secrets. `reason_to_wait` returns why a server
-    accepts no connection yet, or `None`.
+    `name` names the database in messages, without secrets. `find_reason_to_wait` returns why a
+    server accepts no connection yet, or `None`.
     """
 
-    url_error: Callable[[str], str | None]
+    find_url_error: Callable[[str], str | None]
     storage: Callable[[str, Settings], Storage]
     file: Callable[[str], StorageFile] | None = None
     name: Callable[[str], str] = lambda url: url.partition(":")[0]
-    reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
+    find_reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
 
 
 class DatabaseInUse(NamedTuple):
     """The database's name in messages, and its server's readiness check.
 
-    `reason_to_wait` returns why the server accepts no connection yet, or `None`.
+    `find_reason_to_wait` returns why the server accepts no connection yet, or `None`.
     """
 
     name: str
-    reason_to_wait: Callable[[], Awaitable[str | None]] | None
+    find_reason_to_wait: Callable[[], Awaitable[str | None]] | None
 
 
-def _sqlite_url_error(url: str) -> str | None:
-    error = SqliteDatabase.url_error(url)
-    if error is None and (in_path := path_flaw(url.removeprefix(_SQLITE))):
+def _find_sqlite_url_error(url: str) -> str | None:
+    error = SqliteDatabase.find_url_error(url)
+    if error is None and (in_path := find_path_flaw(url.removeprefix(_SQLITE))):
         return f"its path {in_path}"
     return error
 
@@ -74,10 +74,10 @@ def _list_limits(settings: Settings) -> "ServerLimits":
     }
 
 
-def _postgres_url_error(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.connecting.url import url_error
+def _find_postgres_url_error(url: str) -> str | None:
+    from ordergate.adapters.sql.postgres.connecting.url import find_url_error
 
-    return url_error(url)
+    return find_url_error(url)
 
 
 def _postgres_storage(url: str, settings: Settings) -> Storage:
@@ -95,16 +95,16 @@ def _postgres_name(url: str) -> str:
     return DatabaseUrl.read(url).address
 
 
-async def _postgres_reason_to_wait(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
+async def _find_postgres_reason_to_wait(url: str) -> str | None:
+    from ordergate.adapters.sql.postgres.connecting.readiness import find_reason_to_wait
 
-    return await reason_to_wait(url)
+    return await find_reason_to_wait(url)
 
 
-def _mysql_url_error(url: str) -> str | None:
-    from ordergate.adapters.sql.mysql.url import url_error
+def _find_mysql_url_error(url: str) -> str | None:
+    from ordergate.adapters.sql.mysql.url import find_url_error
 
-    return url_error(url)
+    return find_url_error(url)
 
 
 def _mysql_storage(url: str, settings: Settings) -> Storage:
@@ -114,36 +114,36 @@ def _mysql_storage(url: str, settings: Settings) -> Storage:
 
 
 def _mysql_name(url: str) -> str:
-    from ordergate.adapters.sql.mysql.url import address_in
+    from ordergate.adapters.sql.mysql.url import find_address
 
-    return address_in(url)
+    return find_address(url)
 
 
-async def _mysql_reason_to_wait(url: str) -> str | None:
-    from ordergate.adapters.sql.mysql.readiness import reason_to_wait
+async def _find_mysql_reason_to_wait(url: str) -> str | None:
+    from ordergate.adapters.sql.mysql.readiness import find_reason_to_wait
 
-    return await reason_to_wait(url)
+    return await find_reason_to_wait(url)
 
 
 _MYSQL = Engine(
-    url_error=_mysql_url_error,
+    find_url_error=_find_mysql_url_error,
     storage=_mysql_storage,
     name=_mysql_name,
-    reason_to_wait=_mysql_reason_to_wait,
+    find_reason_to_wait=_find_mysql_reason_to_wait,
 )
 
 ENGINES = {
     "sqlite": Engine(
-        url_error=_sqlite_url_error,
+        find_url_error=_find_sqlite_url_error,
         storage=_sqlite_storage,
         file=SqliteFile.from_url,
         name=_sqlite_name,
     ),
     "postgresql": Engine(
-        url_error=_postgres_url_error,
+        find_url_error=_find_postgres_url_error,
         storage=_postgres_storage,
         name=_postgres_name,
-        reason_to_wait=_postgres_reason_to_wait,
+        find_reason_to_wait=_find_postgres_reason_to_wait,
     ),
     "mariadb": _MYSQL,
     "mysql": _MYSQL,
@@ -164,13 +164,13 @@ def _plain(url: str) -> str:
     return f"{_OTHER_NAMES.get(name, name)}{separator}{rest}"
 
 
-def database_url_error(url: str) -> str | None:
+def find_database_url_error(url: str) -> str | None:
     """Describe an error in a database URL, or return `None`."""
-    if error := text_flaw(url):
+    if error := find_text_flaw(url):
         return error
     plain = _plain(url)
     engine = ENGINES.get(plain.partition(":")[0])
-    return engine.url_error(plain) if engine else f"must begin with {' or '.join(ENGINES)}"
+    return engine.find_url_error(plain) if engine else f"must begin with {' or '.join(ENGINES)}"
 
 
 def make_home(home: Path) -> None:
@@ -202,9 +202,8 @@ def make_storage_file(settings: Settings) -> StorageFile | None:
 def describe_database(settings: Settings) -> DatabaseInUse:
     """Name the configured database, and find the readiness check of its server."""
     engine, url = _find_engine(settings.storage_url)
-    return DatabaseInUse(
-        engine.name(url), partial(engine.reason_to_wait, url) if engine.reason_to_wait else None
-    )
+    find = engine.find_reason_to_wait
+    return DatabaseInUse(engine.name(url), partial(find, url) if find else None)
 
 
 def _find_engine(url: str) -> tuple[Engine, str]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # it loads an HTTP client
     from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 
 
-def signing_key_error(file: str) -> str | None:
+def find_signing_key_error(file: str) -> str | None:
     """Describe an error in a private key's file, or return `None`."""
     try:
         SigningKey.from_file(Path(file))

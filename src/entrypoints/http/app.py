@@ -20,7 +20,10 @@ from ordergate.entrypoints.http.identity import accounts, discovery, login, sess
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.lifespan import surround_lifespan
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
-from ordergate.entrypoints.http.middleware.client_address import BoundedForwarding, trusted_hosts
+from ordergate.entrypoints.http.middleware.client_address import (
+    BoundedForwarding,
+    list_trusted_hosts,
+)
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
@@ -130,7 +133,7 @@ def _list_surrounding(settings: Settings, services: Services) -> Iterator[Middle
     if origins:
         yield Middleware(ReadableAnswers, origins=origins, exposed=settings.cors_exposed_headers)
     if settings.trusted_proxies:
-        trusted = trusted_hosts(settings.trusted_proxies)
+        trusted = list_trusted_hosts(settings.trusted_proxies)
         yield Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
         yield Middleware(BoundedForwarding)
 

@@ -18,12 +18,12 @@ from ordergate.entrypoints.http.openapi.root_path import SIGN_IN_DESCRIPTION
 from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
     REPEATED_AUTHORIZATION,
-    insufficient_scope,
+    make_insufficient_scope,
 )
 from ordergate.entrypoints.http.problems.challenges import add_metadata
 from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
-from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.fields import read_field_values
 from ordergate.entrypoints.http.services import get_services
 
 AUTHENTICATED = "ordergate.authenticated"
@@ -102,7 +102,7 @@ class BearerScheme(SecurityBase, ABC):
                 kid=caller.key_id,
                 iss=caller.claims.get("iss"),
             )
-            raise _refuse(connection, insufficient_scope(needed.scopes))
+            raise _refuse(connection, make_insufficient_scope(needed.scopes))
         connection.scope[AUTHENTICATED] = True
         return caller
 
@@ -161,7 +161,7 @@ def _bearer_token(connection: HTTPConnection) -> str:
 
 def _list_credentials(connection: HTTPConnection) -> list[str]:
     """Return the values of `Authorization`, and tokens among WebSocket protocols."""
-    given = field_values(connection, b"authorization")
+    given = read_field_values(connection, b"authorization")
     for protocol in connection.scope.get("subprotocols", ()):
         if protocol.startswith(_TOKEN_PROTOCOL):
             given.append(f"Bearer {protocol.removeprefix(_TOKEN_PROTOCOL)}")

@@ -18,6 +18,7 @@ from ordergate.application.orders.list_own_orders import ListOwnOrders
 from ordergate.application.orders.place_order import PlaceOrder
 from ordergate.application.ports.storage import SeparateOrders, Storage
 from ordergate.application.ports.tokens import PublicKeys
+from ordergate.application.purpose_keys import PurposeKeys
 from ordergate.application.sessions.authenticate_user import AuthenticateUser
 from ordergate.application.sessions.end_all_sessions import EndAllSessions
 from ordergate.application.sessions.end_session import EndSession
@@ -51,6 +52,8 @@ class Services(Protocol):
     def storage(self) -> Callable[[], Storage]: ...
     @property
     def separate_orders(self) -> Callable[[], SeparateOrders | None]: ...
+    @property
+    def purpose_keys(self) -> Callable[[], PurposeKeys]: ...
     @property
     def signing_keys(self) -> Callable[[], PublicKeys]: ...
     @property

@@ -22,7 +22,7 @@ def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def most_connections() -> int:
+def compute_most_connections() -> int:
     """Return the maximum of connections of a worker."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
@@ -39,5 +39,5 @@ class ReservingHttpProtocol(BoundedHttpProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Close the connection if there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > most_connections():
+        if len(self.connections) > compute_most_connections():
             self.transport.close()

@@ -523,7 +523,7 @@ def test_api_page_explains_every_problem_type() -> None:
         *(value for module in (catalog, login) for value in vars(module).values()),
         *catalog.PROBLEMS.values(),
         mapping.to_problem(InvalidMoney()),
-        catalog.insufficient_scope(["account"]),
+        catalog.make_insufficient_scope(["account"]),
         problem.invalid_parameter(("query", "id", "is missing")),
     ]
     names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}

@@ -10,7 +10,7 @@ import pytest
 from asyncmy.errors import OperationalError
 from sqlalchemy import text
 
-from ordergate.adapters.sql.mysql.readiness import reason_to_wait
+from ordergate.adapters.sql.mysql.readiness import find_reason_to_wait
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, UnstorableValue
 from ordergate.application.ports.orders import IdempotencyKey
@@ -147,7 +147,7 @@ async def test_messages_contain_neither_values_nor_the_password(
     with pytest.raises(StorageUnavailable, match=r"Access denied .* \(1045\)") as refusal:
         await SqlStorage(database_at(url)).open()
     assert "wr0ng" not in f"{refusal.value}{refusal.value.__cause__}"
-    assert await reason_to_wait(url) is None
+    assert await find_reason_to_wait(url) is None
 
 
 async def test_tls_is_required_where_the_url_says_so(mariadb_url: str) -> None:
@@ -165,5 +165,5 @@ async def test_next_host_is_used_when_one_is_gone(mariadb_url: str) -> None:
     storage = SqlStorage(database_at(f"{account}@127.0.0.1:1,{rest}"))
     await storage.open()
     await storage.close()
-    assert await reason_to_wait(f"{account}@127.0.0.1:1/orders")
-    assert await reason_to_wait(mariadb_url) is None
+    assert await find_reason_to_wait(f"{account}@127.0.0.1:1/orders")
+    assert await find_reason_to_wait(mariadb_url) is None

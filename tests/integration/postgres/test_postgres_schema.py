@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event, inspect, text
 
 from ordergate.adapters.sql.migrations import HEAD
-from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.migrator import make_migration_config
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.recognition import VERSIONS
 from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
@@ -99,7 +99,7 @@ async def test_migrated_indexes_equal_the_tables_in_every_part(
 
 async def test_migrations_run_up_down_and_up(bare: PostgresDatabase) -> None:
     def climb(connection: Connection) -> None:
-        config = migration_config(connection)
+        config = make_migration_config(connection)
         revisions = list(ScriptDirectory.from_config(config).walk_revisions())
         for revision in reversed(revisions):
             command.upgrade(config, revision.revision)
@@ -116,7 +116,7 @@ async def test_migrations_run_up_down_and_up(bare: PostgresDatabase) -> None:
 
 async def test_failed_migration_leaves_nothing(bare: PostgresDatabase) -> None:
     def fail(connection: Connection) -> None:
-        command.upgrade(migration_config(connection), "head")
+        command.upgrade(make_migration_config(connection), "head")
         raise RuntimeError
 
     with pytest.raises(RuntimeError):

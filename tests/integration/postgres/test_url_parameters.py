@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
-from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
+from ordergate.adapters.sql.postgres.connecting.readiness import find_reason_to_wait
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
@@ -118,7 +118,7 @@ async def test_certificate_must_be_trusted_by_the_system(
         async with connected(f"{tls_url}?{query}") as connection:
             ssl = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
             assert await connection.fetchval(ssl) is True
-        assert await reason_to_wait(f"{tls_url}?{query}") is None
+        assert await find_reason_to_wait(f"{tls_url}?{query}") is None
     else:
         storage = SqlStorage(database_at(f"{tls_url}?{query}"))
         with pytest.raises(StorageUnavailable, match="TLS failed; look at sslmode, sslrootcert"):
@@ -132,7 +132,7 @@ async def test_host_may_be_the_folder_of_a_socket(secured: PostgresServer) -> No
     named = f"postgresql://ordergate@/postgres?{query.replace(' ', '%20')}"
     async with connected(named) as connection:
         assert connection.socket.family == socket.AF_UNIX
-    assert await reason_to_wait(named) is None
+    assert await find_reason_to_wait(named) is None
 
 
 async def test_connections_are_balanced_over_the_usable_hosts(secured: PostgresServer) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ordergate.adapters.sql.postgres.connecting.readiness import reason_to_wait
+from ordergate.adapters.sql.postgres.connecting.readiness import find_reason_to_wait
 from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
 from tests.support.database_server import PASSWORD
@@ -211,9 +211,9 @@ async def test_missing_socket_file_is_waited_for_and_a_missing_certificate_is_no
     tmp_path: Path,
 ) -> None:
     folder = str(tmp_path).replace("/", "%2F")
-    assert await reason_to_wait(f"postgresql://me@{folder}/orders")
+    assert await find_reason_to_wait(f"postgresql://me@{folder}/orders")
     certificate = f"sslmode=verify-full&sslrootcert={tmp_path}/none.pem"
-    assert not await reason_to_wait(
+    assert not await find_reason_to_wait(
         f"postgresql://me@127.0.0.1:{closed_port()}/orders?{certificate}"
     )
 

@@ -10,11 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx2
 import pytest
-from fastapi import Request
 from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.migrations import HEAD
@@ -25,14 +23,12 @@ from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 from ordergate.application.errors import InvalidToken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.sessions import NewSession
 from ordergate.application.ports.tokens import Caller
-from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
+from ordergate.application.purpose_keys import KeyPurpose, PurposeKeys
 from ordergate.application.sessions.revocation import BoundedRevocation
 from ordergate.domain.order import OrderId
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from ordergate.entrypoints.http.orders.cursor import _cursors
-from ordergate.entrypoints.http.services import SERVICES
 from tests.support.builders import ALICE, an_order
 from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.doubles import SettableClock
@@ -303,18 +299,16 @@ async def test_sessions_of_the_new_file_are_used_immediately(
 # Cached values of the storage
 
 
-async def test_cursors_are_sealed_with_the_key_of_the_new_file(
+async def test_purpose_keys_are_those_of_the_new_file(
     storage: SqlStorage, file: Path, another: Path
 ) -> None:
-    services = SimpleNamespace(storage=lambda: storage)
-    app = SimpleNamespace(state=SimpleNamespace())
-    request = Request({"type": "http", "app": app, SERVICES: services})
-    old = await _cursors(request)
-    assert await _cursors(request) is old
+    keys = PurposeKeys(storage)
+    old = await keys.get(KeyPurpose.ORDER_CURSORS)
+    assert await keys.get(KeyPurpose.ORDER_CURSORS) is old
     another.rename(file)
     await storage.ping()
-    new = await _cursors(request)
-    assert new.key == await get_purpose_key(storage, KeyPurpose.ORDER_CURSORS) != old.key
+    new = await keys.get(KeyPurpose.ORDER_CURSORS)
+    assert new == await PurposeKeys(storage).get(KeyPurpose.ORDER_CURSORS) != old
 
 
 async def test_external_subjects_are_looked_up_in_the_new_file(

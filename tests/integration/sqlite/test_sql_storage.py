@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.migrations import HEAD
-from ordergate.adapters.sql.migrator import migration_config
+from ordergate.adapters.sql.migrator import make_migration_config
 from ordergate.adapters.sql.recognition import VERSIONS
 from ordergate.adapters.sql.repositories.order_statements import OWNED
 from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
@@ -422,14 +422,14 @@ async def test_migrated_indexes_equal_the_tables_in_every_part(
 
 async def test_newest_migration_is_the_required_one(migrated: SqliteDatabase) -> None:
     def heads(connection: Connection) -> list[str]:
-        return list(ScriptDirectory.from_config(migration_config(connection)).get_heads())
+        return list(ScriptDirectory.from_config(make_migration_config(connection)).get_heads())
 
     assert await migrated.write(heads) == [HEAD]
 
 
 async def test_migrations_run_up_down_and_up(database: SqliteDatabase) -> None:
     def climb(connection: Connection) -> None:
-        config = migration_config(connection)
+        config = make_migration_config(connection)
         script = ScriptDirectory.from_config(config)
         for revision in reversed(list(script.walk_revisions())):
             command.upgrade(config, revision.revision)

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.adapters.tokens.remote.discovery import metadata_urls
+from ordergate.adapters.tokens.remote.discovery import list_metadata_urls
 from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 from ordergate.application.errors import IssuerKeysUnavailable
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
@@ -55,7 +55,7 @@ async def failure(issuer: Issuer) -> str:
 )
 def test_metadata_is_at_the_addresses_of_both_standards(issuer: str, urls: list[str]) -> None:
     """OpenID Connect Discovery, section 4; RFC 8414, sections 3.1 and 5."""
-    assert metadata_urls(issuer) == urls
+    assert list_metadata_urls(issuer) == urls
 
 
 @pytest.mark.parametrize("below", ["", "/", "/realms/shop", "/realms/Shop/"])

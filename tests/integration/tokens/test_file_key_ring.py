@@ -13,14 +13,13 @@ from cryptography.hazmat.primitives import serialization
 
 from ordergate.adapters.system.system_clock import SystemClock
 from ordergate.adapters.tokens.keys.file_key_ring import LOOK_SECONDS, FileKeyRing
-from ordergate.adapters.tokens.keys.jwk import MAX_KEYS
+from ordergate.adapters.tokens.keys.jwk import MAX_USABLE_KEYS
 from ordergate.adapters.tokens.keys.key_file import MAX_FILE_BYTES
 from ordergate.adapters.tokens.keys.signing_key import SigningKey, new_private_key
 from ordergate.application.errors import SigningKeyError
 from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.tokens import PublicKeys
-from ordergate.domain.signing_keys import MAX_KEYS as MOST_IN_A_RING
-from ordergate.domain.signing_keys import KeyAlgorithm, KeyRecord, KeySchedule
+from ordergate.domain.signing_keys import MAX_KEYS, KeyAlgorithm, KeyRecord, KeySchedule
 from tests.contracts.public_keys_contract import PublicKeysContract
 from tests.contracts.signing_keys_contract import SigningKeysContract
 from tests.support.doubles import SettableClock
@@ -112,7 +111,7 @@ class TestPublicKeysOfAFile(PublicKeysContract):
 
 
 def test_key_set_holds_as_many_keys_as_a_ring() -> None:
-    assert MOST_IN_A_RING <= MAX_KEYS
+    assert MAX_KEYS <= MAX_USABLE_KEYS
 
 
 def test_first_use_creates_a_key_that_later_uses_keep(

@@ -2,8 +2,8 @@ import pytest
 
 from ordergate.adapters.sql.mysql.errors import UnusableServerError
 from ordergate.adapters.sql.mysql.session import check_version, session_settings
-from ordergate.adapters.sql.mysql.tls import tls_of
-from ordergate.adapters.sql.mysql.url import address_in, split_hosts, url_error
+from ordergate.adapters.sql.mysql.tls import make_tls_context
+from ordergate.adapters.sql.mysql.url import find_address, find_url_error, split_hosts
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from ordergate.adapters.sql.mysql.url import address_in, split_hosts, url_error
     ],
 )
 def test_url_names_hosts_and_a_database(url: str) -> None:
-    assert url_error(url) is None
+    assert find_url_error(url) is None
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_url_names_hosts_and_a_database(url: str) -> None:
     ],
 )
 def test_url_error_does_not_contain_the_url(url: str) -> None:
-    flaw = url_error(url)
+    flaw = find_url_error(url)
     assert flaw is not None
     assert flaw.startswith(("must look like m", "has the parameter password, ", "ssl-mode must be"))
     assert "hunter2" not in flaw
@@ -44,12 +44,12 @@ def test_hosts_have_the_account_and_the_default_port() -> None:
         "mariadb://a:b@one/orders?ssl-mode=REQUIRED",
         "mariadb://a:b@[::1]:3307/orders?ssl-mode=REQUIRED",
     ]
-    assert address_in(url) == "one:3306,[::1]:3307/orders"
+    assert find_address(url) == "one:3306,[::1]:3307/orders"
 
 
 def test_tls_is_verified_as_the_mode_says() -> None:
-    assert tls_of("mysql://host/orders?ssl-mode=DISABLED") == (None, False)
-    assert tls_of("mysql://%2Frun%2Fsocket/orders?ssl-mode=PREFERRED") == (None, False)
+    assert make_tls_context("mysql://host/orders?ssl-mode=DISABLED") == (None, False)
+    assert make_tls_context("mysql://%2Frun%2Fsocket/orders?ssl-mode=PREFERRED") == (None, False)
     modes = {
         "PREFERRED": (False, False, False),
         "REQUIRED": (False, False, True),
@@ -57,11 +57,11 @@ def test_tls_is_verified_as_the_mode_says() -> None:
         "VERIFY_IDENTITY": (True, True, True),
     }
     for mode, expected in modes.items():
-        context, required = tls_of(f"mysql://host/orders?ssl-mode={mode}")
+        context, required = make_tls_context(f"mysql://host/orders?ssl-mode={mode}")
         assert context
         assert (bool(context.verify_mode), context.check_hostname, required) == expected
     with pytest.raises(FileNotFoundError):
-        tls_of("mysql://host/orders?ssl-ca=/not/there.pem")
+        make_tls_context("mysql://host/orders?ssl-ca=/not/there.pem")
 
 
 @pytest.mark.parametrize(

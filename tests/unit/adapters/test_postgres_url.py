@@ -5,7 +5,7 @@ from ordergate.adapters.sql.postgres.connecting.session_settings import OWN_SETT
 from ordergate.adapters.sql.postgres.connecting.url import (
     DatabaseUrl,
     Host,
-    url_error,
+    find_url_error,
     write_driver_url,
 )
 from ordergate.adapters.sql.server.connection import Keepalive
@@ -34,7 +34,7 @@ ORDERS = "postgresql://host/orders"
     ],
 )
 def test_url_names_hosts_and_a_database(url: str) -> None:
-    assert url_error(url) is None
+    assert find_url_error(url) is None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_url_names_hosts_and_a_database(url: str) -> None:
     ],
 )
 def test_error_of_a_url_says_how_one_looks(url: str) -> None:
-    assert url_error(url) == (
+    assert find_url_error(url) == (
         "must look like postgresql://name:password@host/database, with other characters as %40"
     )
 
@@ -100,7 +100,7 @@ def test_error_of_a_url_says_how_one_looks(url: str) -> None:
     ],
 )
 def test_error_of_a_parameter_names_it_alone(query: str, error: str) -> None:
-    flaw = url_error(f"{ORDERS}?{query}")
+    flaw = find_url_error(f"{ORDERS}?{query}")
     assert flaw is not None
     assert flaw.startswith(error)
     assert "hunter2" not in flaw

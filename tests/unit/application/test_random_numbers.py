@@ -4,11 +4,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from ordergate.application import random_numbers
-from ordergate.application.random_numbers import random_128_bits
+from ordergate.application.random_numbers import draw_128_bits
 
 
 def draw_1000_numbers(_: int = 0) -> list[int]:
-    return [random_128_bits() for _ in range(1_000)]
+    return [draw_128_bits() for _ in range(1_000)]
 
 
 def test_numbers_are_all_different() -> None:
@@ -19,7 +19,7 @@ def test_numbers_are_all_different() -> None:
 
 
 def test_forked_process_draws_its_own_numbers() -> None:
-    random_128_bits()
+    draw_128_bits()
     assert random_numbers._numbers
     receiver, sender = os.pipe()
     if not (child := os.fork()):

@@ -15,7 +15,7 @@ from ordergate.entrypoints.config.loading import (
     read_given_password,
 )
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.factories.databases import database_url_error
+from ordergate.entrypoints.factories.databases import find_database_url_error
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -29,7 +29,7 @@ def clear_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def load_with(**variables: str) -> Settings:
     with patch.dict(os.environ, {PREFIX + name: value for name, value in variables.items()}):
-        return load_settings({"database_url": database_url_error})
+        return load_settings({"database_url": find_database_url_error})
 
 
 def load_problems(**variables: str) -> list[str]:

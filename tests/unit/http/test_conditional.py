@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ordergate.domain.order import MAX_VERSION
 from ordergate.entrypoints.http.problems.problem import ProblemError
-from ordergate.entrypoints.http.requests.conditional import EntityTags, entity_tag
+from ordergate.entrypoints.http.requests.conditional import EntityTags, make_entity_tag
 
 versions = st.integers(1, MAX_VERSION)
 opaque = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters='"\x7f'))
@@ -78,7 +78,7 @@ def test_list_has_at_most_8192_characters() -> None:
 
 @given(st.lists(tags, min_size=1), versions)
 def test_any_tags_are_read_as_they_are_written(some: list[str], version: int) -> None:
-    own = entity_tag(version)
+    own = make_entity_tag(version)
     for read_as in (read(", ".join(some)), read(*some)):
         assert read_as.are_weak == all(tag.startswith("W/") for tag in some)
         assert read_as.match(version, strongly=True) == (own in some)
@@ -95,7 +95,7 @@ def test_any_text_is_tags_or_refused(values: list[str]) -> None:
 
 @given(versions, versions)
 def test_weak_tag_matches_reads_alone(version: int, other: int) -> None:
-    tag = entity_tag(version)
+    tag = make_entity_tag(version)
     assert read(tag).match(version)
     assert read(f"W/{tag}").match(version)
     assert read("*").match(version)

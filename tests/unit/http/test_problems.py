@@ -104,7 +104,7 @@ def test_every_problem_is_as_documented(problem: Problem) -> None:
 def test_details_are_sentences() -> None:
     problems = [each for each in vars(catalog).values() if isinstance(each, Problem)]
     problems += [*PROBLEMS.values(), *map(problem_for_status, range(400, 600))]
-    problems += [catalog.insufficient_scope(["account"]), catalog.invalid_scope(["account"])]
+    problems += [catalog.make_insufficient_scope(["account"]), catalog.invalid_scope(["account"])]
     assert [each.detail for each in problems if not each.detail.endswith(".")] == []
 
 

@@ -10,16 +10,16 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, inspect, select, 
 from sqlmodel import SQLModel, col
 
 from ordergate.adapters.sql.bulk.archive_rows import (
-    account_row,
-    key_row,
+    account_to_row,
+    key_to_row,
     refresh_token_row,
     row_to_account,
     row_to_key,
     row_to_refresh_token,
     row_to_session_record,
     row_to_subject,
-    session_record_row,
-    subject_row,
+    session_record_to_row,
+    subject_to_row,
 )
 from ordergate.adapters.sql.bulk.bulk_insert import advance_id_sequence, insert_rows
 from ordergate.adapters.sql.bulk.unchecked_insert import insert_unchecked
@@ -129,7 +129,7 @@ def _bulk_inserter(
 
 
 def _insert_accounts(connection: Connection, accounts: Sequence[AccountRecord]) -> None:
-    insert_rows(connection, UserRow, map(account_row, accounts))
+    insert_rows(connection, UserRow, map(account_to_row, accounts))
     advance_id_sequence(connection)
 
 
@@ -147,13 +147,13 @@ RECORD_MAPPINGS: Mapping[type[Any], RecordMapping] = {
         ExternalSubjectRow,
         {"issuer": str, "subject": str},
         _map_rows(row_to_subject),
-        _bulk_inserter(ExternalSubjectRow, subject_row),
+        _bulk_inserter(ExternalSubjectRow, subject_to_row),
     ),
     SessionRecord: RecordMapping(
         SessionRow,
         {"id": str},
         _map_rows(row_to_session_record),
-        _bulk_inserter(SessionRow, session_record_row),
+        _bulk_inserter(SessionRow, session_record_to_row),
     ),
     RefreshTokenRecord: RecordMapping(
         RefreshTokenRow,
@@ -168,6 +168,6 @@ RECORD_MAPPINGS: Mapping[type[Any], RecordMapping] = {
         IdempotencyKeyRow,
         {"owner_id": int, "key": str},
         _map_rows(row_to_key),
-        _bulk_inserter(IdempotencyKeyRow, key_row),
+        _bulk_inserter(IdempotencyKeyRow, key_to_row),
     ),
 }

@@ -23,7 +23,7 @@ from ordergate.domain.session import SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 
 
-def account_row(account: AccountRecord) -> dict[str, Any]:
+def account_to_row(account: AccountRecord) -> dict[str, Any]:
     """Return the row of an account.
 
     Closed and external accounts have reserved names.
@@ -55,7 +55,7 @@ def row_to_account(row: Row[Any]) -> AccountRecord:
     )
 
 
-def subject_row(record: SubjectRecord) -> dict[str, Any]:
+def subject_to_row(record: SubjectRecord) -> dict[str, Any]:
     """Return the row of an external subject."""
     return {"issuer": record.issuer, "subject": record.subject, "user_id": record.user}
 
@@ -66,7 +66,7 @@ def row_to_subject(row: Row[Any]) -> SubjectRecord:
     return SubjectRecord(row.issuer, row.subject, UserId(row.user_id))
 
 
-def session_record_row(record: SessionRecord) -> dict[str, Any]:
+def session_record_to_row(record: SessionRecord) -> dict[str, Any]:
     """Return the row of an active or ended session."""
     ending = str(record.ending) if record.ending is not None else None
     return {**session_to_row(record.session), "ended_at": record.ended_at, "ending": ending}
@@ -107,7 +107,7 @@ def row_to_refresh_token(row: Row[Any]) -> RefreshTokenRecord:
     )
 
 
-def key_row(record: KeyRecord) -> dict[str, Any]:
+def key_to_row(record: KeyRecord) -> dict[str, Any]:
     """Return the row of an idempotency key."""
     return {
         "owner_id": record.owner,

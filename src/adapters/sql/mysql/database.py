@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from ordergate.adapters.sql.database import T
 from ordergate.adapters.sql.mysql.connection import UNUSABLE, MysqlConnection, connect
 from ordergate.adapters.sql.mysql.dialect import DRIVER
-from ordergate.adapters.sql.mysql.errors import VIOLATED_CHECKS, code_of, errors_of
+from ordergate.adapters.sql.mysql.errors import VIOLATED_CHECKS, get_error_code, list_errors
 from ordergate.adapters.sql.mysql.migration import between_migrations, migrate_alone
 from ordergate.adapters.sql.mysql.url import split_hosts
 from ordergate.adapters.sql.recognition import TABLES
@@ -39,7 +39,7 @@ class MysqlDatabase(ServerDatabase):
     def __init__(self, url: str, **limits: Unpack[ServerLimits]) -> None:
         seconds = limits["statement_seconds"]
         self._hosts = Hosts(split_hosts(url), connect, failures=UNUSABLE, statement_seconds=seconds)
-        errors = errors_of(_NAMES[url.partition(":")[0]])
+        errors = list_errors(_NAMES[url.partition(":")[0]])
         super().__init__(partial(_create_engine, self._hosts.connect), errors, **limits)
         self._writes = self._engine.execution_options()
         event.listen(self._writes.sync_engine, "begin", _begin)
@@ -53,7 +53,7 @@ class MysqlDatabase(ServerDatabase):
         engine = _create_engine(self._hosts.connect_without_time_limit, poolclass=NullPool)
         await self._attempts.run(lambda: migrate_alone(engine, work, self._errors))
 
-    async def schema_error(self) -> str | None:
+    async def find_schema_error(self) -> str | None:
         """Name the columns of another collation than Ordergate's."""
 
         def find(connection: Connection) -> list[str]:
@@ -85,5 +85,5 @@ def _begin(connection: Connection) -> None:
 def _find_violated_checks(context: ExceptionContext) -> None:
     """Raise `IntegrityError` for a violated CHECK constraint."""
     error = context.original_exception
-    if isinstance(error, Exception) and code_of(error) in VIOLATED_CHECKS:
+    if isinstance(error, Exception) and get_error_code(error) in VIOLATED_CHECKS:
         raise IntegrityError(context.statement, None, error, hide_parameters=True)

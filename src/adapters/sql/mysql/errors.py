@@ -49,7 +49,7 @@ class UnusableServerError(Exception):
     """The server cannot hold this service's data. The message says why."""
 
 
-def code_of(cause: Exception) -> int | None:
+def get_error_code(cause: Exception) -> int | None:
     """Return the number of an error, if it has one."""
     if isinstance(cause, MySQLError) and cause.args and isinstance(cause.args[0], int):
         return cause.args[0]
@@ -58,7 +58,7 @@ def code_of(cause: Exception) -> int | None:
 
 def is_lost(cause: Exception) -> bool:
     """Report whether the connection is unusable."""
-    code = code_of(cause)
+    code = get_error_code(cause)
     if code is None:
         return not isinstance(cause, PoolTimeoutError | UnusableServerError)
     return code in _LOST
@@ -66,24 +66,24 @@ def is_lost(cause: Exception) -> bool:
 
 def is_transient(cause: Exception) -> bool:
     """Report whether a new attempt may succeed soon."""
-    again = is_lost(cause) or code_of(cause) in _CONFLICTS
+    again = is_lost(cause) or get_error_code(cause) in _CONFLICTS
     return again and not isinstance(cause, TimeoutError)
 
 
 def is_commit_ambiguous(cause: Exception) -> bool:
     """Report whether a failed COMMIT may have succeeded."""
-    code = code_of(cause)
+    code = get_error_code(cause)
     return code is None or code in _COMMIT_AMBIGUOUS
 
 
 def is_unstorable(cause: Exception) -> bool:
     """Report whether a value was refused."""
-    return code_of(cause) in _UNSTORABLE
+    return get_error_code(cause) in _UNSTORABLE
 
 
 def describe(cause: Exception) -> str:
     """Describe an error without quoting a value or a statement."""
-    code = code_of(cause)
+    code = get_error_code(cause)
     if isinstance(cause, UnusableServerError) or code == TLS_UNSUPPORTED:
         return str(cause.args[-1])
     if code in _QUOTED:
@@ -95,7 +95,7 @@ def describe(cause: Exception) -> str:
     return describe_without_code(cause, _TLS_WORDS)
 
 
-def errors_of(server: str) -> DriverErrors:
+def list_errors(server: str) -> DriverErrors:
     """Return the classification, with the name of the server in messages."""
     return DriverErrors(
         server, FAILURES, describe, is_lost, is_transient, is_commit_ambiguous, is_unstorable

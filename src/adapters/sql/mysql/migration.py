@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
 from ordergate.adapters.sql.database import T
-from ordergate.adapters.sql.mysql.errors import code_of
+from ordergate.adapters.sql.mysql.errors import get_error_code
 from ordergate.adapters.sql.recognition import MIGRATIONS
 from ordergate.adapters.sql.server.errors import DriverErrors
 from ordergate.adapters.sql.server.transaction import run_work
@@ -69,7 +69,7 @@ def _resumable(connection: AsyncConnection, guard: AsyncConnection) -> Iterator[
         try:
             (cursor.executemany if many else cursor.execute)(statement, parameters)
         except MySQLError as error:
-            if code_of(error) not in _DONE:
+            if get_error_code(error) not in _DONE:
                 raise
         return True
 

@@ -3,7 +3,7 @@
 import ssl
 
 from ordergate.adapters.sql.mysql.connection import connect
-from ordergate.adapters.sql.mysql.errors import code_of, describe
+from ordergate.adapters.sql.mysql.errors import describe, get_error_code
 from ordergate.adapters.sql.mysql.url import split_hosts
 from ordergate.adapters.sql.server.hosts import CONNECT_SECONDS
 
@@ -11,16 +11,16 @@ _NOT_YET = frozenset({1040, 1053, 2006, 2013})
 """Too many connections, shutting down, and a connection that a starting server closed."""
 
 
-async def reason_to_wait(url: str) -> str | None:
+async def find_reason_to_wait(url: str) -> str | None:
     """Return why no host accepts connections yet.
 
     `None` means that waiting changes nothing for one of them.
     """
-    reasons = [await _reason_of(host) for host in split_hosts(url)]
+    reasons = [await _find_reason(host) for host in split_hosts(url)]
     return reasons[0] if all(reasons) else None
 
 
-async def _reason_of(host: str) -> str | None:
+async def _find_reason(host: str) -> str | None:
     try:
         connection = await connect(host, seconds=CONNECT_SECONDS, statement_seconds=0)
     except Exception as error:  # noqa: BLE001 - opening the database says what else is wrong
@@ -30,6 +30,6 @@ async def _reason_of(host: str) -> str | None:
 
 
 def _is_temporary(error: Exception) -> bool:
-    if code_of(error) is not None:
-        return code_of(error) in _NOT_YET
+    if get_error_code(error) is not None:
+        return get_error_code(error) in _NOT_YET
     return isinstance(error, OSError) and not isinstance(error, ssl.SSLError | PermissionError)

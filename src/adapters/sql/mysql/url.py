@@ -12,20 +12,20 @@ _PARAMETERS = {
 _URLS = {scheme: ServerUrls(scheme, DEFAULT_PORT, _PARAMETERS) for scheme in ("mysql", "mariadb")}
 
 
-def url_error(url: str) -> str | None:
+def find_url_error(url: str) -> str | None:
     """Describe the mistake in a database URL without quoting the URL."""
-    return _urls_of(url).error(url)
+    return _list_urls(url).error(url)
 
 
 def split_hosts(url: str) -> list[str]:
     """Return a URL for each host of a valid URL."""
-    return _urls_of(url).split_hosts(url)
+    return _list_urls(url).split_hosts(url)
 
 
-def address_in(url: str) -> str:
+def find_address(url: str) -> str:
     """Return hosts, ports and database of a valid URL, without secrets."""
-    return _urls_of(url).address_in(url)
+    return _list_urls(url).find_address(url)
 
 
-def _urls_of(url: str) -> ServerUrls:
+def _list_urls(url: str) -> ServerUrls:
     return _URLS[url.partition(":")[0]]

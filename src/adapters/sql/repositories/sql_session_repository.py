@@ -37,7 +37,7 @@ from ordergate.application.ports.sessions import (
     SessionRepository,
     TokenExchange,
 )
-from ordergate.domain.address import client_network
+from ordergate.domain.address import find_client_network
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import UserId
@@ -116,9 +116,10 @@ class SqlSessionRepository(SessionRepository):
 
     async def has_signed_in_from(self, user: UserId, address: str) -> bool:
         """Search for a row, active or not."""
+        site = find_client_network(address)
         query = (
             select(literal(1))
-            .where(col(SessionRow.user_id) == user, col(SessionRow.site) == client_network(address))
+            .where(col(SessionRow.user_id) == user, col(SessionRow.site) == site)
             .limit(1)
         )
         return bool(await self._database.read(lambda c: c.execute(query).first()))

@@ -59,7 +59,7 @@ class ServerUrls:
         account, rest = parts["account"] or "", parts["database"] + (parts["query"] or "")
         return [f"{self.scheme}://{account}{host}{rest}" for host in _hosts(parts)]
 
-    def address_in(self, url: str) -> str:
+    def find_address(self, url: str) -> str:
         """Return hosts, ports and database of a valid URL, without secrets."""
         parts = self._parts(url)
         return ",".join(self._with_ports(parts)) + parts["database"]

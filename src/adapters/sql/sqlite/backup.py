@@ -11,10 +11,10 @@ from ordergate.adapters.sql.sqlite.contents import (
     advance_id_sequence,
     count_contents,
     is_foreign,
-    table_names,
+    list_table_names,
 )
-from ordergate.adapters.sql.sqlite.copy import backup_to, open_read_only, restore_into
-from ordergate.adapters.sql.sqlite.database import path_in
+from ordergate.adapters.sql.sqlite.copy import copy_file, open_read_only, restore_into
+from ordergate.adapters.sql.sqlite.database import find_path
 from ordergate.adapters.sql.sqlite.file import (
     JOURNALS,
     connect,
@@ -45,7 +45,7 @@ class SqliteFile(StorageFile):
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return the file of a valid URL."""
-        return cls(path_in(url))
+        return cls(find_path(url))
 
     def check(self, *, seconds: float | None) -> bool:
         """Run SQLite's own check if the file exists."""
@@ -60,7 +60,7 @@ class SqliteFile(StorageFile):
         refuse_existing(file)
         with copy_beside(file) as copy:
             with engine_errors(self._path), closing(connect(self._path)) as source:
-                backup_to(source, copy, file=file, whole=lambda: damaged(self._path))
+                copy_file(source, copy, file=file, whole=lambda: damaged(self._path))
             contents = count_contents(copy, called=self._path)
             publish(copy, file)
         return contents
@@ -75,7 +75,7 @@ class SqliteFile(StorageFile):
         with copy_beside(self._path) as copy:
             with engine_errors(file), closing(open_read_only(file)) as source:
                 is_damaged = f"{file} is damaged or not a database"
-                backup_to(source, copy, file=self._path, whole=lambda: is_damaged)
+                copy_file(source, copy, file=self._path, whole=lambda: is_damaged)
             contents = count_contents(copy, called=file)
             last_id = 0 if is_new else self._last_id(replace=replace)
             with engine_errors(self._path), closing(connect(copy)) as source:
@@ -93,7 +93,7 @@ class SqliteFile(StorageFile):
         last_id = 0
         try:
             with closing(connect(self._path)) as connection:
-                has = table_names(connection)
+                has = list_table_names(connection)
                 if not replace and is_foreign(connection):
                     raise BackupRefused(
                         f"{self._path} is another program's database; replace it with --replace"

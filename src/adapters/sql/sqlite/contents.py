@@ -40,7 +40,7 @@ def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Conte
     if revision > HEAD:
         raise BackupRefused(f"{called} was made by a newer Ordergate; install that version")
     if (
-        "copies" in table_names(connection)
+        "copies" in list_table_names(connection)
         and connection.execute("SELECT 1 FROM copies").fetchone()
     ):
         raise BackupRefused(f"{called} holds an unfinished copy; finish it by `ordergate copy`")
@@ -49,7 +49,7 @@ def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Conte
     return Contents(accounts, orders, copy.stat().st_size, revision == HEAD)
 
 
-def table_names(connection: sqlite3.Connection) -> set[str]:
+def list_table_names(connection: sqlite3.Connection) -> set[str]:
     """Return the names of all tables and views.
 
     SQLite compares them without case.
@@ -64,7 +64,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
         name: frozenset(
             column for column, *_ in connection.execute(COLUMNS_OF.format(name)).description
         )
-        for name in table_names(connection).intersection(TABLES)
+        for name in list_table_names(connection).intersection(TABLES)
     }
     revisions = {
         name: [row[0] for row in connection.execute(REVISIONS_IN.format(name))]
@@ -76,7 +76,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 def is_foreign(connection: sqlite3.Connection) -> bool:
     """Return whether the file has tables of another program."""
     try:
-        return _revision(connection) is None and not table_names(connection) <= {VERSIONS}
+        return _revision(connection) is None and not list_table_names(connection) <= {VERSIONS}
     except ForeignSchema:
         return True
 

@@ -23,7 +23,7 @@ _READING = {"SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ"}
 _STEP_PAGES = 1_024
 
 
-def backup_to(
+def copy_file(
     source: sqlite3.Connection, copy: Path, *, file: Path, whole: Callable[[], str]
 ) -> None:
     """Write all pages into a file without a journal, and check it.

@@ -28,7 +28,7 @@ from ordergate.application.errors import StorageUnavailable
 _SCHEME = "sqlite:///"
 
 
-def path_in(url: str) -> Path:
+def find_path(url: str) -> Path:
     """Return the path in a valid URL."""
     return Path(url.removeprefix(_SCHEME))
 
@@ -60,7 +60,7 @@ class SqliteDatabase(Database):
         return str(self._path)
 
     @staticmethod
-    def url_error(url: str) -> str | None:
+    def find_url_error(url: str) -> str | None:
         """Describe the mistake in a URL of a file."""
         path = url.removeprefix(_SCHEME)
         if not url.startswith(_SCHEME) or {"?", "#", ":memory:"} & {path, *path}:
@@ -70,7 +70,7 @@ class SqliteDatabase(Database):
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return the database of a valid URL."""
-        return cls(path_in(url))
+        return cls(find_path(url))
 
     async def exists(self) -> bool:
         """Report whether the file exists."""

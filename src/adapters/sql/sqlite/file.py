@@ -132,8 +132,8 @@ def unavailable(error: Exception, path: Path) -> StorageUnavailable:
     reason = f"SQLite: {_reported(error)} ({path})"
     if _code(error) in _REFUSED:
         used = (path, *(Path(f"{path}{each}") for each in JOURNALS))
-        if forbidden := files.obstacle(*used):
-            reason += f"; {files.permissions(forbidden)}"
+        if forbidden := files.find_obstacle(*used):
+            reason += f"; {files.read_permissions(forbidden)}"
     return StorageUnavailable(reason)
 
 

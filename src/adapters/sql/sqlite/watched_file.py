@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from ordergate.adapters.sql.migrations import HEAD
-from ordergate.adapters.sql.recognition import stored_revision
+from ordergate.adapters.sql.recognition import find_stored_revision
 from ordergate.adapters.sql.sqlite.file import FileIdentity, get_file_identity, make_engine
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 
@@ -126,7 +126,7 @@ class WatchedFile:
         if self._accepted is not None and file != self._accepted:
             connection.exec_driver_sql("BEGIN")
             try:
-                revision = stored_revision(connection)
+                revision = find_stored_revision(connection)
             except SchemaNotCurrent as error:
                 raise StorageUnavailable(
                     f"{self.path}: replaced while it was open; {error}"

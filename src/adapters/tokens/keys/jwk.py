@@ -8,8 +8,8 @@ from typing import Self
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 
-MAX_KEYS = 32
-"""The maximum of keys in a set, because a token without a `kid` may be tried with each."""
+MAX_USABLE_KEYS = 32
+"""The maximum of usable keys, because a token without a `kid` may be tried with each."""
 
 MAX_ENTRIES = 256
 """The maximum of usable and unusable keys in a published set; a larger one is refused unread."""
@@ -38,8 +38,8 @@ class KeySet:
     refused: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.keys) > MAX_KEYS:
-            raise InvalidKeySet(f"more than {MAX_KEYS} keys")
+        if len(self.keys) > MAX_USABLE_KEYS:
+            raise InvalidKeySet(f"more than {MAX_USABLE_KEYS} keys")
         if any(one.is_confusable_with(other) for one, other in combinations(self.keys, 2)):
             raise InvalidKeySet("two keys have the same kid")
         if len({isinstance(key.key, bytes) for key in self.keys}) > 1:
@@ -76,8 +76,8 @@ class KeySet:
         usable: dict[int, VerifyingKey] = {}
         refused: dict[int, str] = {}
         for place, jwk in enumerate(jwks):
-            if len(usable) == MAX_KEYS:
-                refused[place] = f"the set has {MAX_KEYS} usable keys before it"
+            if len(usable) == MAX_USABLE_KEYS:
+                refused[place] = f"the set has {MAX_USABLE_KEYS} usable keys before it"
                 continue
             try:
                 usable[place] = _usable_key(jwk, is_published=is_published, permitted=permitted)

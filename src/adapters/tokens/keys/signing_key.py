@@ -16,7 +16,7 @@ from jwt.exceptions import InvalidKeyError
 from ordergate.adapters.system.files import reason
 from ordergate.adapters.tokens.keys.encoding import encode_base64url
 from ordergate.adapters.tokens.keys.verifying_key import MIN_SECRET_BYTES, VerifyingKey
-from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
+from ordergate.adapters.tokens.keys.weaknesses import find_rsa_weakness
 from ordergate.domain.signing_keys import KeyAlgorithm
 
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -104,7 +104,7 @@ class SigningKey:
         if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
             return cls("ES256", key, _thumbprint("ES256", key))
         if isinstance(key, rsa.RSAPrivateKey):
-            if weakness := rsa_weakness(key.public_key()):
+            if weakness := find_rsa_weakness(key.public_key()):
                 raise InvalidSigningKey(f"the RSA key is weak: {weakness}")
             return cls("RS256", key, _thumbprint("RS256", key))
         raise InvalidSigningKey("the key must be Ed25519, EC on P-256, or RSA")

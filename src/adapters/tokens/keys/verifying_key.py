@@ -24,9 +24,9 @@ from ordergate.adapters.tokens.keys.algorithms import (
 )
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
 from ordergate.adapters.tokens.keys.weaknesses import (
-    ed448_weakness,
-    ed25519_weakness,
-    rsa_weakness,
+    find_ed448_weakness,
+    find_ed25519_weakness,
+    find_rsa_weakness,
 )
 
 MIN_SECRET_BYTES = 32
@@ -114,7 +114,10 @@ def _key(jwk: Mapping[str, object]) -> Key:
 
 
 def _edwards_key(key: Ed25519PublicKey | Ed448PublicKey) -> Key:
-    weakness = ed25519_weakness(key) if isinstance(key, Ed25519PublicKey) else ed448_weakness(key)
+    if isinstance(key, Ed25519PublicKey):
+        weakness = find_ed25519_weakness(key)
+    else:
+        weakness = find_ed448_weakness(key)
     if weakness:
         raise ValueError(weakness)
     return key
@@ -133,7 +136,7 @@ def _rsa_key(e: int, n: int) -> RSAPublicKey:
         key = RSAPublicNumbers(e, n).public_key()
     except (ValueError, OverflowError):
         raise ValueError("no RSA key has these numbers") from None
-    if weakness := rsa_weakness(key):
+    if weakness := find_rsa_weakness(key):
         raise ValueError(weakness)
     return key
 

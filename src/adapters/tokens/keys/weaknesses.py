@@ -27,7 +27,7 @@ _SMALL_ORDER_448 = frozenset({0, 1, _FIELD_448 - 1})
 _SMALL_ORDER_POINT = "the point is of small order or not in its one encoding"
 
 
-def rsa_weakness(key: RSAPublicKey) -> str | None:
+def find_rsa_weakness(key: RSAPublicKey) -> str | None:
     """Describe the weakness of an RSA key, or return `None`."""
     numbers = key.public_numbers()
     if not MIN_MODULUS_BITS <= numbers.n.bit_length() <= MAX_MODULUS_BITS:
@@ -41,7 +41,7 @@ def rsa_weakness(key: RSAPublicKey) -> str | None:
     return None
 
 
-def ed25519_weakness(key: Ed25519PublicKey) -> str | None:
+def find_ed25519_weakness(key: Ed25519PublicKey) -> str | None:
     """Describe the weakness of an Ed25519 key, or return `None`.
 
     Under a key of small order, one signature is valid for many messages, so it can be forged. A y
@@ -53,7 +53,7 @@ def ed25519_weakness(key: Ed25519PublicKey) -> str | None:
     return None
 
 
-def ed448_weakness(key: Ed448PublicKey) -> str | None:
+def find_ed448_weakness(key: Ed448PublicKey) -> str | None:
     """Describe the same weaknesses of an Ed448 key, or return `None` (RFC 8032, section 5.2.3)."""
     y = int.from_bytes(key.public_bytes_raw(), "little") & (2**455 - 1)
     return _SMALL_ORDER_POINT if y >= _FIELD_448 or y in _SMALL_ORDER_448 else None

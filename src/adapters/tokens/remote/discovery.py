@@ -14,7 +14,7 @@ _MAX_QUOTED_LENGTH = 255
 Fetch = Callable[[str], Awaitable[dict[str, object]]]
 
 
-def metadata_urls(issuer: str) -> list[str]:
+def list_metadata_urls(issuer: str) -> list[str]:
     """Return where the metadata of an issuer may be.
 
     OpenID Connect appends its path to the issuer (section 4), RFC 8414 inserts its own after the
@@ -34,7 +34,7 @@ async def discover_jwks_uri(issuer: str, fetch: Fetch) -> str:
     lead to keys of this computer without TLS.
     """
     failures = []
-    for url in metadata_urls(issuer):
+    for url in list_metadata_urls(issuer):
         try:
             metadata = await fetch(url)
         except MissingDocument as error:

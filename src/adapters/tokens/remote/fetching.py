@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
-from ordergate.application.issuer_address import address_error, is_loopback
+from ordergate.application.issuer_address import find_address_error, is_loopback
 
 TIMEOUT_SECONDS = 5.0
 """The time limit of a fetch of keys, from the host look-up to the last byte."""
@@ -54,7 +54,7 @@ class DocumentFetcher:
 
     async def fetch(self, url: str) -> dict[str, object]:
         """Return the JSON object at a URL. Raises `FetchError`."""
-        if flaw := address_error(url, self.plain_http_hosts):
+        if flaw := find_address_error(url, self.plain_http_hosts):
             raise FetchError(f"the address {url[:_MAX_LOCATION_LENGTH]!r} {flaw}")
         try:
             return parse_json_object(await self._download(url))

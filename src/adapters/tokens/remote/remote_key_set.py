@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
-from ordergate.adapters.tokens.keys.jwk import MAX_KEYS, KeySet
+from ordergate.adapters.tokens.keys.jwk import MAX_USABLE_KEYS, KeySet
 from ordergate.adapters.tokens.remote.discovery import discover_jwks_uri
 from ordergate.adapters.tokens.remote.fetching import TIMEOUT_SECONDS, DocumentFetcher
 from ordergate.application.errors import IssuerKeysUnavailable
@@ -142,7 +142,7 @@ class RemoteKeySet:
         """Log the unusable keys, after the first fetch and each change."""
         before = self._keys.refused if self._keys else ()
         if keys.refused and keys.refused != before:
-            reasons = list(keys.refused[:MAX_KEYS])
+            reasons = list(keys.refused[:MAX_USABLE_KEYS])
             about = {**self._about(), "usable": len(keys.keys), "left_out": len(keys.refused)}
             _log.warning("keys_left_out", extra={**about, "reasons": reasons})
 

@@ -36,7 +36,7 @@ from ordergate.entrypoints.cli.runtime import (
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_server
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.factories.databases import database_url_error, make_storage
+from ordergate.entrypoints.factories.databases import find_database_url_error, make_storage
 from ordergate.entrypoints.server.signals import Terminated
 
 storage = typer.Typer()
@@ -113,7 +113,7 @@ def copy_storage(
     """
     container = load_container()
     for option, url in (("--from", source), ("--to", target)):
-        if flaw := database_url_error(url):
+        if flaw := find_database_url_error(url):
             raise typer.BadParameter(f"{option} {flaw}")
     if source == target:
         raise typer.BadParameter("--from and --to name the same database")

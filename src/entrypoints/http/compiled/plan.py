@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from ordergate.entrypoints.http.requests.dependants import list_scopes, walk_dependants
-from ordergate.entrypoints.http.requests.fields import field_values, query_parameters
+from ordergate.entrypoints.http.requests.fields import read_field_values, read_query_parameters
 from ordergate.entrypoints.http.requests.strict_json import EMPTY_BODY, read_json
 
 _PLACES = {
@@ -164,9 +164,9 @@ class _Param:
         """Return the value, or add its mistake."""
         value: Any
         if self._where == "headers":
-            value = next(iter(field_values(request, self._name)), None)
+            value = next(iter(read_field_values(request, self._name)), None)
         elif self._where == "query_params":
-            value = dict(query_parameters(request)).get(self._loc[1])
+            value = dict(read_query_parameters(request)).get(self._loc[1])
         else:
             value = request.path_params.get(self._loc[1])
         if value is None:

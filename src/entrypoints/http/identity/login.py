@@ -15,6 +15,8 @@ from ordergate.application.errors import (
     TooManyRequests,
     UnsupportedTokenType,
 )
+from ordergate.application.ports.audit import Origin
+from ordergate.application.sessions.authenticate_user import IssuedTokens
 from ordergate.entrypoints.http.identity.forms import LoginForm, RevokeForm, document_form
 from ordergate.entrypoints.http.identity.oauth import (
     ENCODED_FORM,
@@ -30,7 +32,7 @@ from ordergate.entrypoints.http.openapi.responses import problems, with_example
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
 from ordergate.entrypoints.http.requests.origin import RequestOrigin
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
-from ordergate.entrypoints.http.services import get_services
+from ordergate.entrypoints.http.services import Services, get_services
 
 router = APIRouter(tags=["authentication"], route_class=StrictQueryRoute)
 
@@ -79,6 +81,16 @@ class PasswordGrant:
     client_id: str
     scope: frozenset[str]
 
+    async def exchange(self, services: Services, origin: Origin) -> IssuedTokens:
+        """Sign in."""
+        return await services.authenticate_user()(
+            self.username,
+            self.password,
+            client_id=self.client_id,
+            scope=self.scope,
+            origin=origin,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshGrant:
@@ -88,8 +100,14 @@ class RefreshGrant:
     client_id: str | None
     scope: frozenset[str] | None
 
+    async def exchange(self, services: Services, origin: Origin) -> IssuedTokens:
+        """Renew the session."""
+        return await services.refresh_session()(
+            self.refresh_token, client_id=self.client_id, scope=self.scope, origin=origin
+        )
 
-async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
+
+async def read_grant(request: Request) -> PasswordGrant | RefreshGrant:
     """Read the form.
 
     Raises `ProblemError` with an error of RFC 6749, section 5.2.
@@ -135,24 +153,13 @@ async def requested_grant(request: Request) -> PasswordGrant | RefreshGrant:
     openapi_extra=document_form(LoginForm),
 )
 async def login(
-    grant: Annotated[PasswordGrant | RefreshGrant, Depends(requested_grant)],
+    grant: Annotated[PasswordGrant | RefreshGrant, Depends(read_grant)],
     request: Request,
     origin: RequestOrigin,
     response: Response,
 ) -> Tokens:
     """Exchange a name and a password, or a refresh token, for tokens."""
-    if isinstance(grant, PasswordGrant):
-        given = await get_services(request).authenticate_user()(
-            grant.username,
-            grant.password,
-            client_id=grant.client_id,
-            scope=grant.scope,
-            origin=origin,
-        )
-    else:
-        given = await get_services(request).refresh_session()(
-            grant.refresh_token, client_id=grant.client_id, scope=grant.scope, origin=origin
-        )
+    given = await grant.exchange(get_services(request), origin)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
     return Tokens(

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from ordergate.application.errors import InvalidScope
 from ordergate.entrypoints.http.problems.problem import ProblemError, oauth_problem
-from ordergate.entrypoints.http.requests.fields import field_values, is_encoded
+from ordergate.entrypoints.http.requests.fields import is_encoded, read_field_values
 
 OAUTH_PATHS = frozenset({"/login", "/revoke"})
 """The addresses whose errors are `application/json` (RFC 6749, 5.2, and RFC 7009, 2.2.1)."""
@@ -111,7 +111,7 @@ def _field(encoded: bytes) -> tuple[str, str]:
 
 def read_client_id(request: Request, form: dict[str, str]) -> str | None:
     """Return the public client, named by the form or HTTP Basic (RFC 6749, 2.3.1)."""
-    given = field_values(request, b"authorization")
+    given = read_field_values(request, b"authorization")
     if len(given) > 1:
         raise invalid_request("The header Authorization is repeated; send it once.")
     scheme, _, credentials = (given[0] if given else "").partition(" ")

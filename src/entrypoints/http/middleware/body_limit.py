@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Message, Receive, Scope, Send
 
 from ordergate.entrypoints.http.problems.catalog import TOO_LARGE
-from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.fields import read_field_values
 
 _PLAIN_TEXT = frozenset(PlainTextResponse("Content Too Large").raw_headers)
 
@@ -30,7 +30,7 @@ class BodyLimit(RequestBodyLimitMiddleware):
             if _has_no_body(scope):
                 await self.app(scope, receive, send)
                 return
-            lengths = field_values(HTTPConnection(scope), b"content-length")
+            lengths = read_field_values(HTTPConnection(scope), b"content-length")
             with suppress(ValueError):  # that is the server's to refuse
                 length = max(map(int, lengths), default=0)
                 if length > self.max_body_size and length > _find_own_limit(scope):

@@ -21,7 +21,7 @@ _DEFAULTS = ("127.0.0.1", "127.0.0.1,::1")
 _log = logging.getLogger("ordergate.server")
 
 
-def trusted_hosts(networks: Iterable[str]) -> list[str]:
+def list_trusted_hosts(networks: Iterable[str]) -> list[str]:
     """Return the networks in the notation of sockets.
 
     A dual-stack socket names an IPv4 network as part of ::ffff:0:0/96.

@@ -9,11 +9,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ordergate.application.random_numbers import random_128_bits
+from ordergate.application.random_numbers import draw_128_bits
 from ordergate.entrypoints.http.problems.catalog import INTERNAL, SHUTTING_DOWN
 from ordergate.entrypoints.http.problems.problem import MEDIA_TYPE, OAUTH_MEDIA_TYPE, Problem
 from ordergate.entrypoints.http.problems.sockets import refuse_socket
-from ordergate.entrypoints.http.requests.request_heads import head_problem
+from ordergate.entrypoints.http.requests.request_heads import find_head_problem
 from ordergate.entrypoints.http.services import SERVICES
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -65,7 +65,7 @@ class EdgeMiddleware:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         answer = _SentAnswer(send, request_id, is_oauth=path in self._oauth_paths)
         is_socket = scope["type"] == "websocket"
-        if problem := head_problem(scope):
+        if problem := find_head_problem(scope):
             if is_socket:
                 await refuse_socket(
                     WebSocket(scope, receive, answer.send), problem.response(request_id)
@@ -127,4 +127,4 @@ def _request_id(scope: Scope) -> str:
     given: list[bytes] = [value for name, value in scope["headers"] if name == _ID]
     if len(given) == 1 and _REQUEST_ID.fullmatch(text := given[0].decode("latin-1")):
         return text
-    return f"{random_128_bits():032x}"
+    return f"{draw_128_bits():032x}"

@@ -46,7 +46,7 @@ from ordergate.entrypoints.http.problems.catalog import (
     SHUTTING_DOWN,
     TOO_LARGE,
     TOO_MANY_FIELDS,
-    insufficient_scope,
+    make_insufficient_scope,
 )
 from ordergate.entrypoints.http.problems.problem import (
     MEDIA_TYPE,
@@ -131,7 +131,7 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
         if needs_caller(operation):
             merge_responses(responses, protected)
         if scopes := list_required_scopes(operation):
-            merge_responses(responses, problems(insufficient_scope(scopes)))
+            merge_responses(responses, problems(make_insufficient_scope(scopes)))
         operation["responses"] = dict(sorted(responses.items()))
 
 

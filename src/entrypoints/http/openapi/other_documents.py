@@ -19,7 +19,7 @@ from ordergate.entrypoints.http.openapi.shared import (
     complete_document,
     walk_operations,
 )
-from ordergate.entrypoints.http.problems.catalog import insufficient_scope
+from ordergate.entrypoints.http.problems.catalog import make_insufficient_scope
 from ordergate.entrypoints.http.problems.problem import Problem
 from ordergate.entrypoints.http.security import OPTIONAL, SIGN_IN
 
@@ -65,7 +65,7 @@ def _add_refusals(
 ) -> None:
     """Describe the refusals of callers to an operation."""
     scopes = list_required_scopes(operation)
-    added = problems(*refusals, *([insufficient_scope(scopes)] if scopes else []))
+    added = problems(*refusals, *([make_insufficient_scope(scopes)] if scopes else []))
     if not are_problems:
         for answer in added.values():
             del answer["content"]

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ordergate.entrypoints.http.openapi.responses import PROBLEM_SCHEMA
-from ordergate.entrypoints.http.problems.problem import ProblemDetails, reason_phrase
+from ordergate.entrypoints.http.problems.problem import ProblemDetails, get_reason_phrase
 
 REQUEST_ID = {
     "description": "Your own `X-Request-ID`, or a new one. The log has it; quote it in reports.",
@@ -114,7 +114,7 @@ def share_problems(document: dict[str, Any]) -> None:
     """
     shared = document["components"].setdefault("responses", {})
     for status, answers in _group_by_status(document).items():
-        phrase = reason_phrase(int(status)).title().replace(" ", "").replace("-", "")
+        phrase = get_reason_phrase(int(status)).title().replace(" ", "").replace("-", "")
         for place, users in enumerate(sorted(answers, key=len, reverse=True)):
             name = _capitalize(users[0]["operationId"]) + phrase if place else phrase
             while name in shared:

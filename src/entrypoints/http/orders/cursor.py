@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ordergate.application.ports.orders import Position
-from ordergate.application.purpose_keys import KeyPurpose, get_purpose_key
+from ordergate.application.purpose_keys import KeyPurpose
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_parameter
@@ -81,17 +81,7 @@ def _microseconds(time: datetime) -> int:
 
 
 async def _cursors(request: Request) -> Cursors:
-    """Derive the key once, and again after a replacement of the storage."""
-    state = request.app.state
-    storage = get_services(request).storage()
-    identity = storage.identity()
-    if not hasattr(state, "cursors") or state.cursors[0] != identity:
-        state.cursors = (
-            identity,
-            Cursors(await get_purpose_key(storage, KeyPurpose.ORDER_CURSORS)),
-        )
-    cursors: Cursors = state.cursors[1]
-    return cursors
+    return Cursors(await get_services(request).purpose_keys().get(KeyPurpose.ORDER_CURSORS))
 
 
 CursorsInUse = Annotated[Cursors, Depends(_cursors)]

@@ -47,7 +47,7 @@ from ordergate.entrypoints.http.requests.conditional import (
     EXCLUDED,
     UNTAGGED,
     WEAK_TAG,
-    entity_tag,
+    make_entity_tag,
     read_preconditions,
 )
 from ordergate.entrypoints.http.requests.idempotency import KEY_HEADER, MALFORMED_KEY, Key
@@ -71,7 +71,7 @@ def _cache_headers(order: domain.Order) -> Mapping[str, str]:
     """
     return {
         "Cache-Control": "private, no-cache, no-transform",
-        "ETag": entity_tag(order.version),
+        "ETag": make_entity_tag(order.version),
         "Vary": "Authorization",
     }
 

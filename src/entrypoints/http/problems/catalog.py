@@ -104,7 +104,7 @@ REPEATED_AUTHORIZATION = oauth_problem(
 )
 
 
-def insufficient_scope(scopes: Sequence[str]) -> Problem:
+def make_insufficient_scope(scopes: Sequence[str]) -> Problem:
     """Make the problem of a missing scope (RFC 6750, 3.1)."""
     needed = " ".join(scopes)
     return Problem(

@@ -29,9 +29,9 @@ from ordergate.entrypoints.http.problems.catalog import (
 from ordergate.entrypoints.http.problems.problem import (
     Problem,
     ProblemError,
+    get_reason_phrase,
     invalid_parameter,
     problem_for_status,
-    reason_phrase,
 )
 
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
@@ -59,7 +59,7 @@ def _describe_status(error: StarletteHTTPException) -> Problem:
     status, headers = error.status_code, dict(error.headers or {})
     if not isinstance(error, HTTPException):
         return problem_for_status(status, headers, error.detail)
-    phrase = reason_phrase(status)
+    phrase = get_reason_phrase(status)
     is_default = error.detail in {StarletteHTTPException(status).detail, phrase}
     return Problem(status, f"{phrase}." if is_default else error.detail, headers=headers)
 

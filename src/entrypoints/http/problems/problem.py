@@ -25,7 +25,7 @@ _PHRASES = {
 """Phrases of RFC 9110 that Python before 3.13 has in older wording."""
 
 
-def reason_phrase(status: int) -> str:
+def get_reason_phrase(status: int) -> str:
     """Return the reason phrase of any status (RFC 9110, section 15)."""
     try:
         return _PHRASES.get(status) or http.HTTPStatus(status).phrase
@@ -51,7 +51,7 @@ class Problem:
         """Return the members in their written order."""
         return {
             "type": f"urn:problem-type:ordergate:{self.name}" if self.name else "about:blank",
-            "title": reason_phrase(self.status),
+            "title": get_reason_phrase(self.status),
             "status": self.status,
             "detail": self.detail,
             **self.members,
@@ -155,7 +155,7 @@ def problem_for_status(
         413: "The request body is too large.",
         500: INTERNAL_DETAIL,
     }
-    phrase = reason_phrase(status)
+    phrase = get_reason_phrase(status)
     if not isinstance(detail, str) or detail == phrase:
         detail = details.get(status, f"{phrase}.")
     return Problem(status, detail, headers=headers or {})

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.websockets import WebSocket, WebSocketState
 
-from ordergate.entrypoints.http.problems.problem import reason_phrase
+from ordergate.entrypoints.http.problems.problem import get_reason_phrase
 
 _DENIAL = "websocket.http.response"
 """The extension of servers that answer a refused handshake with any response."""
@@ -30,4 +30,4 @@ async def refuse_socket(socket: WebSocket, response: Response) -> None:
         return
     is_ours = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     code = WS_1011_INTERNAL_ERROR if is_ours else WS_1008_POLICY_VIOLATION
-    await socket.close(code, reason_phrase(response.status_code))
+    await socket.close(code, get_reason_phrase(response.status_code))

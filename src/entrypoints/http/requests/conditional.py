@@ -13,7 +13,7 @@ from fastapi import Request
 from ordergate.application.errors import OrderChanged
 from ordergate.entrypoints.http.openapi.responses import header, header_parameter
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, invalid_header
-from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.fields import read_field_values
 
 _ANY = "*"
 _MAX_CHARACTERS = 8_192
@@ -47,7 +47,7 @@ UNTAGGED = Problem(
 )
 
 
-def entity_tag(version: int) -> str:
+def make_entity_tag(version: int) -> str:
     """Write the strong tag of a version (RFC 9110, section 8.8.3): `"7"`."""
     return f'"{version}"'
 
@@ -71,7 +71,7 @@ class EntityTags:
             raise ProblemError(
                 invalid_header(
                     name,
-                    f"must be {_ANY} or a list of entity tags such as {entity_tag(7)},"
+                    f"must be {_ANY} or a list of entity tags such as {make_entity_tag(7)},"
                     f" of at most {_MAX_CHARACTERS} characters",
                 )
             )
@@ -148,7 +148,7 @@ def read_preconditions(request: Request) -> Preconditions:
 
 
 def _read_tags(request: Request, name: str) -> EntityTags | None:
-    values = field_values(request, name.lower().encode())
+    values = read_field_values(request, name.lower().encode())
     return EntityTags.read(name, values) if values else None
 
 
@@ -164,7 +164,7 @@ CONDITION_HEADERS = {
             "If-None-Match",
             "Run the request only if the order has none of these entity tags. Otherwise the answer"
             " is 304 to a GET, and 412 to any other method.",
-            entity_tag(0),  # of no order
+            make_entity_tag(0),  # of no order
         ),
     ]
 }

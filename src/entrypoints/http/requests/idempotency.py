@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from ordergate.entrypoints.http.openapi.responses import header_parameter
 from ordergate.entrypoints.http.problems.problem import ProblemError, invalid_header
-from ordergate.entrypoints.http.requests.fields import field_values
+from ordergate.entrypoints.http.requests.fields import read_field_values
 
 _NAME = "Idempotency-Key"
 _MAX_LENGTH = 255
@@ -44,7 +44,7 @@ def read_key(values: list[str]) -> str | None:
 
 
 async def _key(request: Request) -> str | None:
-    return read_key(field_values(request, b"idempotency-key"))
+    return read_key(read_field_values(request, b"idempotency-key"))
 
 
 KEY_HEADER = {

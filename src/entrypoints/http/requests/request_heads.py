@@ -38,7 +38,7 @@ _SECOND_SPELLING = re.compile(
 _NOT_FOUND = problem_for_status(404)
 
 
-def head_problem(scope: Scope) -> Problem | None:
+def find_head_problem(scope: Scope) -> Problem | None:
     """Return the problem of a request's head, or `None`.
 
     A head that is too large is 431. A `Host` that is missing from HTTP/1.1, repeated or malformed

@@ -17,7 +17,7 @@ from ordergate.entrypoints.http.problems.catalog import MISSING_TOKEN
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError, problem_for_status
 from ordergate.entrypoints.http.requests.conditional import CONDITION_HEADERS
 from ordergate.entrypoints.http.requests.dependants import walk_dependants
-from ordergate.entrypoints.http.requests.fields import field_values, is_encoded
+from ordergate.entrypoints.http.requests.fields import is_encoded, read_field_values
 from ordergate.entrypoints.http.requests.strict_query import (
     StrictQueryRoute,
     require_known_parameters,
@@ -154,7 +154,7 @@ _MALFORMED = object()
 
 
 def _require_json(request: Request) -> None:
-    media_type = next(iter(field_values(request, b"content-type")), "")
+    media_type = next(iter(read_field_values(request, b"content-type")), "")
     if media_type.partition(";")[0].strip().lower() != _JSON:
         raise ProblemError(NOT_JSON)
     if is_encoded(request):

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from ordergate.entrypoints.http.requests.dependants import walk_dependants
-from ordergate.entrypoints.http.requests.fields import query_parameters
+from ordergate.entrypoints.http.requests.fields import read_query_parameters
 
 _MAX_PARAMETERS = 32
 _MAX_QUERY_BYTES = 8_192
@@ -33,7 +33,7 @@ def require_known_parameters(request: Request) -> None:
     ):
         if refused:
             raise RequestValidationError([{"loc": ("query", ""), "msg": reason}])
-    given = [name for name, _ in query_parameters(request)]
+    given = [name for name, _ in read_query_parameters(request)]
     known = _list_parameter_names(request.scope["route"])
     if len(set(given)) == len(given) and known.issuperset(given):
         return

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ordergate.adapters.tokens.jws import read_jws
-from ordergate.adapters.tokens.keys.jwk import MAX_ENTRIES, MAX_KEYS, InvalidKeySet, KeySet
+from ordergate.adapters.tokens.keys.jwk import MAX_ENTRIES, MAX_USABLE_KEYS, InvalidKeySet, KeySet
 from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import encode, private_key, public_jwk, sign, to_jwk
@@ -157,16 +157,18 @@ def test_key_with_any_private_member_in_a_published_set_is_left_out(member: str)
 
 
 def test_key_set_size_is_limited() -> None:
-    jwks = [public_jwk("EdDSA", kid=str(i)) for i in range(MAX_KEYS + 1)]
+    jwks = [public_jwk("EdDSA", kid=str(i)) for i in range(MAX_USABLE_KEYS + 1)]
     keys = read_set({"kty": "AKP"}, *jwks)
-    assert len(keys.keys) == MAX_KEYS
+    assert len(keys.keys) == MAX_USABLE_KEYS
     assert read_jws(sign("EdDSA", kid="0"), keys)
-    assert keys.refused[1] == f"key 33, kid '32': the set has {MAX_KEYS} usable keys before it"
+    assert (
+        keys.refused[1] == f"key 33, kid '32': the set has {MAX_USABLE_KEYS} usable keys before it"
+    )
     with pytest.raises(InvalidKeySet, match="more than 32"):
         KeySet.from_keys(
             [
                 VerifyingKey(str(i), frozenset({"EdDSA"}), private_key("EdDSA").public_key())
-                for i in range(MAX_KEYS + 1)
+                for i in range(MAX_USABLE_KEYS + 1)
             ]
         )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ordergate.adapters.tokens.jws import MAX_TOKEN_LENGTH, read_jws
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
 from ordergate.adapters.tokens.keys.jwk import KeySet
-from ordergate.adapters.tokens.unverified import key_id
+from ordergate.adapters.tokens.unverified import read_key_id
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import ALGORITHMS, SECRET, encode, private_key, public_jwk, sign, signature
 from tests.support.vectors import VECTORS
@@ -301,8 +301,8 @@ def test_mutilated_token_is_read_as_it_was_or_refused(data: st.DataObject) -> No
 
 
 def test_key_id_of_a_token_is_returned() -> None:
-    assert key_id(sign("EdDSA", kid="a key")) == "a key"
-    assert key_id(sign("EdDSA")) is None
+    assert read_key_id(sign("EdDSA", kid="a key")) == "a key"
+    assert read_key_id(sign("EdDSA")) is None
 
 
 @pytest.mark.parametrize(
@@ -310,9 +310,9 @@ def test_key_id_of_a_token_is_returned() -> None:
     ['{"kid":5}', '{"kid":null}', '{"kid":"a","kid":"b"}', '["kid"]', "", "{" * 5000, "NaN"],
 )
 def test_key_id_of_a_malformed_header_is_none(header: str) -> None:
-    assert key_id(f"{encode(header.encode())}.e30.AA") is None
+    assert read_key_id(f"{encode(header.encode())}.e30.AA") is None
 
 
 @given(st.one_of(st.text(), st.binary().map(encode)))
 def test_key_id_of_any_text_is_text_or_none(text: str) -> None:
-    assert key_id(text) is None or isinstance(key_id(text), str)
+    assert read_key_id(text) is None or isinstance(read_key_id(text), str)

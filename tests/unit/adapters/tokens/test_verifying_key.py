@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
-from ordergate.adapters.tokens.keys.weaknesses import rsa_weakness
+from ordergate.adapters.tokens.keys.weaknesses import find_rsa_weakness
 from ordergate.application.errors import InvalidToken
 from tests.support.jose import (
     ALGORITHMS,
@@ -132,7 +132,7 @@ def test_short_secret_is_refused() -> None:
 def test_rsa_key_of_fewer_than_2048_bits_is_left_out() -> None:
     too_short = 1024
     key = rsa.generate_private_key(65537, too_short)
-    assert "2048" in (rsa_weakness(key.public_key()) or "")
+    assert "2048" in (find_rsa_weakness(key.public_key()) or "")
     keys = KeySet.from_jwks(to_jwk(key))
     assert (keys.keys, len(keys.refused)) == ((), 1)
 
@@ -156,7 +156,7 @@ def test_rsa_key_with_the_roca_weakness_is_left_out() -> None:
 
 
 def test_ordinary_rsa_key_has_no_weakness() -> None:
-    assert rsa_weakness(private_key("RS256").public_key()) is None
+    assert find_rsa_weakness(private_key("RS256").public_key()) is None
 
 
 def test_huge_rsa_key_is_left_out() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.errors import IdempotencyKeyReused, InvalidToken, OrderIdTaken
-from ordergate.application.orders.place_order import ID_ATTEMPTS, PlaceOrder, new_order_id
+from ordergate.application.orders.place_order import ID_ATTEMPTS, PlaceOrder, draw_order_id
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.errors import InvalidOrder
 from ordergate.domain.order import Order, OrderId, OrderStatus
@@ -102,6 +102,6 @@ async def test_order_without_lines_is_refused(shop: Shop) -> None:
 
 
 def test_drawn_ids_are_random_and_exact_in_javascript() -> None:
-    ids = {new_order_id() for _ in range(1_000)}
+    ids = {draw_order_id() for _ in range(1_000)}
     assert len(ids) == 1_000
     assert all(2**52 <= order_id < 2**53 for order_id in ids)

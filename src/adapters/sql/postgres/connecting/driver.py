@@ -11,7 +11,7 @@ import asyncpg
 from ordergate.adapters.sql.postgres.connecting.password_file import (
     Login,
     PasswordFileIgnoredError,
-    password_file,
+    find_password_file,
     read_password,
 )
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl, write_driver_url
@@ -111,7 +111,7 @@ def _find_password(url: DatabaseUrl, login: Login) -> tuple[str, str]:
     """Return the password, or why the password file was not used."""
     if password := url.password or os.environ.get("PGPASSWORD"):
         return password, ""
-    file = password_file(url.parameters.passfile)
+    file = find_password_file(url.parameters.passfile)
     try:
         return (read_password(file, login) if file else ""), ""
     except PasswordFileIgnoredError as error:

@@ -35,7 +35,7 @@ class PasswordFileIgnoredError(Exception):
     """
 
 
-def password_file(named: str | None) -> Path | None:
+def find_password_file(named: str | None) -> Path | None:
     """Return the path: the given one, that of PGPASSFILE, or ~/.pgpass."""
     if path := named or os.environ.get("PGPASSFILE"):
         return Path(path)
@@ -60,7 +60,7 @@ def read_password(file: Path, login: Login) -> str:
     except OSError as error:
         raise PasswordFileIgnoredError(f"it cannot be read: {error.strerror}") from None
     for line in lines:
-        password = _password_in(line.rstrip(b"\r"), login)
+        password = _find_password_in(line.rstrip(b"\r"), login)
         if password is not None:
             try:
                 return password.decode()
@@ -69,7 +69,7 @@ def read_password(file: Path, login: Login) -> str:
     raise PasswordFileIgnoredError("no line of it matches host, port, database and user")
 
 
-def _password_in(line: bytes, login: Login) -> bytes | None:
+def _find_password_in(line: bytes, login: Login) -> bytes | None:
     if line.startswith(b"#"):
         return None
     host = {login.host} | ({"localhost"} if login.host in _SOCKET_FOLDERS else set())

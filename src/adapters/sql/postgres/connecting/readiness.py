@@ -16,7 +16,7 @@ _CONNECTION = "08"
 _PROTOCOL_VIOLATION = "08P01"
 
 
-async def reason_to_wait(url: str) -> str | None:
+async def find_reason_to_wait(url: str) -> str | None:
     """Connect once to each host; return why none accepts connections yet.
 
     `None` means that waiting changes nothing: a host accepted a connection, or refused it for a

@@ -94,7 +94,7 @@ def write_driver_url(url: DatabaseUrl) -> str:
     return f"postgresql:///{quote(url.database, safe='')}?{urlencode(read)}".rstrip("?")
 
 
-def url_error(url: str) -> str | None:
+def find_url_error(url: str) -> str | None:
     """Describe the mistake in a database URL without quoting the URL."""
     try:
         DatabaseUrl.read(url)
