@@ -15,7 +15,10 @@ class KeyPurpose(StrEnum):
 
 
 class PurposeKeys:
-    """Derives keys from the secret of a storage, and keeps them until it is replaced."""
+    """Derives keys from the secret of a storage, and keeps them.
+
+    A replaced storage has other keys.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
