@@ -22,6 +22,7 @@ from ordergate.application.errors import (
 )
 from ordergate.domain.errors import DomainError
 from ordergate.entrypoints.cli.commands import backup as cli_backup
+from ordergate.entrypoints.cli.commands import diagnosis as cli_diagnosis
 from ordergate.entrypoints.cli.commands import keys as cli_keys
 from ordergate.entrypoints.cli.commands import orders as cli_orders
 from ordergate.entrypoints.cli.commands import serving as cli_serving
@@ -53,6 +54,7 @@ cli.add_typer(cli_tokens.tokens, name="tokens")
 cli.add_typer(cli_backup.backups)
 cli.add_typer(cli_orders.orders, name="orders")
 cli.add_typer(cli_storage.storage)
+cli.add_typer(cli_diagnosis.diagnoses)
 
 
 def _show_version(wanted: object) -> None:

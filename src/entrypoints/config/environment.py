@@ -45,6 +45,15 @@ def read_environment(fields: Fields) -> dict[str, Variable]:
     return {name: variable for name, variable in read.items() if variable is not None}
 
 
+def find_secret_files(fields: Fields) -> dict[str, str]:
+    """Map the names of settings to the files that hold their values."""
+    return {
+        name: os.environ[variable.name]
+        for name, variable in read_environment(fields).items()
+        if variable.name != PREFIX + name.upper()
+    }
+
+
 def is_secret(annotation: object) -> bool:
     """Return whether a setting of this type may be a file."""
     return annotation is SecretStr or any(map(is_secret, get_args(annotation)))
