@@ -31,13 +31,19 @@ CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.locked-$(HERE)
 CLIENTS_DEAD := $(if $(shell $(CLIENTS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
+# What builds a release, too.
+RELEASE := .venv-release
+RELEASE_READY := $(RELEASE)/.locked-$(HERE)
+RELEASE_DEAD := $(if $(shell $(RELEASE)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
+BUILT := .cache/release
+
 # Worker processes of a test run.
 WORKERS ?= auto
 # Compiled tests are kept for the next run, also where Python writes no bytecode.
 KEPT := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/bytecode"
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick test-clients install check crash attack bench bench-quick bench-check docs pictures format lock clean dead
+.PHONY: help ready demo test test-quick test-clients install dist dist-check check crash attack bench bench-quick bench-check docs pictures format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,7 +103,7 @@ format: $(READY) ## Format the code and fix what the linter can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-install: ## Install what serving needs, and no more, into a new environment (DIR=/path)
+install: ## Install what serving needs, and no more, into a new environment (DIR=/path FROM=a wheel)
 	@test -n "$(DIR)" || { echo "Name a folder for the environment: make install DIR=/path" >&2; exit 1; }
 	@test ! -e "$(DIR)/pyvenv.cfg" || { echo "$(DIR) is an environment already; name a new folder" >&2; exit 1; }
 	@$(CHECK_PYTHON)
@@ -105,15 +111,26 @@ install: ## Install what serving needs, and no more, into a new environment (DIR
 	@$(PYTHON) -m venv "$(DIR)"
 	@"$(DIR)/bin/python" tools/install.py requirements.lock
 	@rm -rf build
-	@"$(DIR)/bin/python" -m pip install $(QUIET) --no-build-isolation .
+	@"$(DIR)/bin/python" -m pip install $(QUIET) --no-build-isolation $(or $(FROM),.)
 	@rm -rf build ordergate.egg-info src/ordergate.egg-info
 	@echo "Installed; the command is $(DIR)/bin/ordergate"
+
+dist: $(RELEASE_READY) ## Build a release into dist/: sdist, wheel, lock, SBOM and checksums
+	@$(RELEASE)/bin/python tools/dist.py dist
+	@cat dist/SHA256SUMS
+
+dist-check: dist ## Build it twice, install it into an empty environment, and use its demo
+	@umask 077 && $(RELEASE)/bin/python tools/dist.py $(BUILT)/again && cmp dist/SHA256SUMS $(BUILT)/again/SHA256SUMS
+	@rm -rf $(BUILT)/installed
+	@$(MAKE) --no-print-directory install DIR=$(BUILT)/installed FROM=dist/*.whl
+	@$(BUILT)/installed/bin/python -m pip check --quiet --disable-pip-version-check
+	@$(BUILT)/installed/bin/python tools/try_demo.py $(CURDIR)/$(BUILT)/installed/bin/ordergate
 
 lock: $(READY) ## Resolve the locks from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) $(SITE) $(CLIENTS) site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) $(SITE) $(CLIENTS) $(RELEASE) dist site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
 	find bench examples src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
@@ -152,6 +169,9 @@ $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
 
 $(SITE_READY): docs/requirements.lock $(SITE_DEAD)
 	@$(call make_environment,$(SITE))
+
+$(RELEASE_READY): tools/requirements.lock $(RELEASE_DEAD)
+	@$(call make_environment,$(RELEASE))
 
 # Without a registry's scripts: nothing but the packages is installed.
 $(CLIENTS_READY): tests/clients/requirements.lock tests/clients/package-lock.json $(CLIENTS_DEAD)

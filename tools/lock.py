@@ -6,10 +6,10 @@
 
 requirements.lock has the packages for serving. requirements-dev.lock adds those for tests and
 checks in the same versions. bench/requirements.lock has the peers of the benchmarks,
-docs/requirements.lock has the generator of the documentation's site, and
-tests/clients/requirements.lock has the generators of clients. A lock holds versions and
-hashes and names no host. Its first line is a digest of the requirements in pyproject.toml, so a
-check needs no resolver.
+docs/requirements.lock has the generator of the documentation's site,
+tests/clients/requirements.lock has the generators of clients, and tools/requirements.lock has
+what builds a release. A lock holds versions and hashes and names no host. Its first line is a
+digest of the requirements in pyproject.toml, so a check needs no resolver.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
 SITE = "docs/requirements.lock"
 CLIENTS = "tests/clients/requirements.lock"
+RELEASE = "tools/requirements.lock"
 NPM_LOCK = "tests/clients/package-lock.json"
 THEIR_OWN = {PEERS: {"sqlalchemy"}, CLIENTS: {"typer"}}
 """Packages that fastapi-users and openapi-python-client need in other versions than the project."""
@@ -46,6 +47,7 @@ def asked() -> dict[str, dict[str, Any]]:
         PEERS: {python: project[python], "bench": groups["bench"]},
         SITE: {python: project[python], "docs": groups["docs"]},
         CLIENTS: {python: project[python], "clients": groups["clients"]},
+        RELEASE: {python: project[python], "release": groups["release"]},
     }
 
 
@@ -118,6 +120,7 @@ if __name__ == "__main__":
         resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN[PEERS]))
         resolve(SITE, "--group", "docs", constraints=versions())
         resolve(CLIENTS, "--group", "clients", constraints=versions(without=THEIR_OWN[CLIENTS]))
+        resolve(RELEASE, "--group", "release", constraints=versions())
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")
     elif found := named_hosts():
