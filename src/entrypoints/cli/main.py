@@ -23,6 +23,7 @@ from ordergate.application.errors import (
 from ordergate.domain.errors import DomainError
 from ordergate.entrypoints.cli.commands import backup as cli_backup
 from ordergate.entrypoints.cli.commands import diagnosis as cli_diagnosis
+from ordergate.entrypoints.cli.commands import health as cli_health
 from ordergate.entrypoints.cli.commands import keys as cli_keys
 from ordergate.entrypoints.cli.commands import orders as cli_orders
 from ordergate.entrypoints.cli.commands import serving as cli_serving
@@ -47,6 +48,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 cli.add_typer(cli_serving.servers)
+cli.add_typer(cli_health.health)
 cli.add_typer(cli_users.users, name="users")
 cli.add_typer(cli_sessions.sessions, name="sessions")
 cli.add_typer(cli_keys.keys, name="keys")
