@@ -481,7 +481,7 @@ def test_readme_map_matches_the_folders() -> None:
     listing = README.split("## The map\n\n```\n")[1].split("```")[0]
     there = {path.name for folder in ("src", "tests") for path in (ROOT / folder).rglob("*")}
     for name in re.findall(r"(?<!\S)([a-z_]+(?:\.py|/))(?=[\s,;])", listing):
-        assert name.rstrip("/") in there | {"src", "tests", "bench", "docs"}, name
+        assert name.rstrip("/") in there | {"src", "tests", "bench", "deploy", "docs"}, name
     for folder in ("src", "src/adapters", "src/entrypoints"):
         for path in (ROOT / folder).iterdir():
             if not path.name.startswith("__") and path.suffix not in (".egg-info", ".typed"):

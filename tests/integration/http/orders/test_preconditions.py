@@ -1,14 +1,13 @@
 """Preconditions (RFC 9110, section 13) on every method, and entity tags behind real proxies."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD, SECONDS, wait_until
+from tests.support.command import PASSWORD
 from tests.support.database_server import find_free_port
 from tests.support.http_client import (
     TEA,
@@ -19,7 +18,7 @@ from tests.support.http_client import (
     problem,
     register_new_user,
 )
-from tests.support.programs import find_program
+from tests.support.proxies import run_proxy
 from tests.support.server import Server
 
 FAILED = "urn:problem-type:ordergate:precondition-failed"
@@ -242,7 +241,6 @@ MODULES = Path("/usr/lib/apache2/modules")
 @pytest.fixture(params=["apache2", "caddy"])
 def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Iterator[str]:
     """Run a real compressing proxy before the server; return its address."""
-    program = find_program(request.param)
     port, configuration = find_free_port(), tmp_path / "configuration"
     template, arguments = {
         "apache2": (APACHE, ["-f", str(configuration), "-D", "FOREGROUND"]),
@@ -254,28 +252,9 @@ def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Ite
             folder=tmp_path, port=port, modules=MODULES, url=served.url, address=address
         )
     )
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(
-            [program, *arguments],
-            env={"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/bin"},
-            stdout=output,
-            stderr=output,
-        )
     url = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        assert process.poll() is None, (tmp_path / "output").read_text()
-        try:
-            return httpx2.get(f"{url}/livez").status_code == 200
-        except httpx2.TransportError:
-            return False
-
-    try:
-        wait_until(answers)
+    with run_proxy(request.param, arguments, tmp_path, lambda: httpx2.get(f"{url}/livez")):
         yield url
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
 
 
 async def test_order_is_cancelled_by_its_tag_behind_a_compressing_proxy(proxy: str) -> None:
