@@ -37,7 +37,7 @@ Start = Callable[..., "Server"]
 
 @dataclass
 class Server:
-    """A server of our command or another, on a free port."""
+    """A server of our command or another, on a free or named port."""
 
     process: subprocess.Popen[str]
     url: str = ""
@@ -53,6 +53,7 @@ class Server:
         module: str = "",
         prefix: tuple[str, ...] = (),
         new_session: bool = True,
+        port: int = 0,
         **settings: object,
     ) -> "Server":
         """Start it in a session or a process group of its own.
@@ -63,7 +64,7 @@ class Server:
         program = ("-m", module) if module else PROGRAM
         server = cls(
             subprocess.Popen(
-                [*prefix, sys.executable, *program, *map(str, arguments), "--port", "0"],
+                [*prefix, sys.executable, *program, *map(str, arguments), "--port", str(port)],
                 cwd=cwd,
                 env=clean_environment(**settings),
                 stdout=subprocess.PIPE,

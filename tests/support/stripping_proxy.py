@@ -1,7 +1,5 @@
 """A reverse proxy that removes a prefix: nginx, or a small one."""
 
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,24 +8,11 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.command import SECONDS, wait_until
-from tests.support.programs import find_program
+from tests.support.command import SECONDS
+from tests.support.reverse_proxies import run_nginx
 
 PROXIES = ["own", "nginx"]
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host"})
-_CONFIGURATION = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{
-    listen 127.0.0.1:{port};
-    {location}
-  }}
-}}
-"""
 
 
 @contextmanager
@@ -37,33 +22,12 @@ def stripping_proxy(kind: str, upstream: str, folder: Path, location: str) -> It
     `location` is the block of nginx, for an upstream at http://127.0.0.1:8000.
     """
     if kind == "nginx":
-        with _nginx(upstream, folder, location) as address:
+        location = location.replace("http://127.0.0.1:8000", upstream)
+        with run_nginx(folder, f"server {{ listen 127.0.0.1:8080; {location} }}") as address:
             yield address
     else:
         with _own_proxy(upstream) as address:
             yield address
-
-
-@contextmanager
-def _nginx(upstream: str, folder: Path, location: str) -> Iterator[str]:
-    nginx = find_program("nginx")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    location = location.replace("http://127.0.0.1:8000", upstream)
-    file = folder / "nginx.conf"
-    file.write_text(_CONFIGURATION.format(folder=folder, port=port, location=location))
-    with subprocess.Popen([nginx, "-p", str(folder), "-c", str(file)]) as process:
-        try:
-            wait_until(lambda: process.poll() is not None or _listens(port))
-            assert process.poll() is None, (folder / "error.log").read_text()
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

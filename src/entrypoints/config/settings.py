@@ -181,6 +181,10 @@ class Settings(OtherIssuerSettings):
     workers: int = Field(default=1, ge=1, le=256)
     """The worker processes of `serve`, unless `--workers` says another number."""
 
+    drain_seconds: int = Field(default=0, ge=0, le=3_600)
+    """How long `serve` goes on after SIGTERM, in seconds. `/readyz` is 503 then, so that load
+    balancers send requests elsewhere. Afterwards it finishes open requests."""
+
     container: FunctionName | None = None
     """A function that makes the container with adapters of your own: `module:function`. The server
     and the commands call it with the settings, except `demo` and `openapi`. Default: none."""

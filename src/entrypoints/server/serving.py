@@ -1,28 +1,22 @@
 """Listening on an address, and serving an application with uvicorn."""
 
-import gc
 import logging
-import multiprocessing
-import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from threading import Event, Thread
-from types import FrameType
 from typing import Any
-
-import uvicorn
 
 from ordergate.entrypoints.config.logs import flush_log
 from ordergate.entrypoints.server.descriptors import ReservingHttpProtocol, raise_limit
+from ordergate.entrypoints.server.process import DrainingServer, ServerConfig
 from ordergate.entrypoints.server.signals import Terminated
 from ordergate.entrypoints.server.supervisor import Supervisor
 
 _BACKLOG = 2048
-_DRAIN_SECONDS = 10
-_ALLOCATIONS_UNTIL_COLLECTED = 20_000
+_FINISH_SECONDS = 10
 
 _log = logging.getLogger("ordergate.server")
 
@@ -62,67 +56,6 @@ def get_listening_url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Config(uvicorn.Config):
-    def configure_logging(self) -> None:
-        """Write a worker's last log lines before uvicorn's repeated SIGTERM ends it.
-
-        `ordergate.entrypoints.asgi` configures the log itself.
-        """
-        super().configure_logging()
-        if multiprocessing.parent_process() is not None:
-            signal.signal(signal.SIGTERM, _flush_and_end)
-
-    def load(self) -> None:
-        """Load the application in its serving process.
-
-        Existing objects are frozen, so full collections, which block requests, do not scan them.
-        Collections are also rarer.
-        """
-        if multiprocessing.parent_process() is not None:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # uvicorn handles it now
-            _drain_when_the_supervisor_ends()
-        super().load()
-        gc.freeze()
-        gc.set_threshold(_ALLOCATIONS_UNTIL_COLLECTED)
-
-
-def _flush_and_end(number: int, _frame: FrameType | None) -> None:
-    flush_log()
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
-
-
-def _drain_when_the_supervisor_ends() -> None:
-    """Drain, as after SIGTERM, when the supervisor ends.
-
-    A killed supervisor cannot end its workers. They would keep the port, and serve its settings
-    beside a new server. The thread waits on a pipe whose other end the supervisor holds.
-    """
-
-    def wait() -> None:
-        supervisor = multiprocessing.parent_process()
-        if supervisor is not None:
-            supervisor.join()
-        _log.error("the supervisor has ended; this worker ends too")
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    Thread(target=wait, name="supervisor-watch", daemon=True).start()
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Drain after SIGHUP too, unless it is ignored as by `nohup`."""
-        with super().capture_signals():
-            previous = signal.getsignal(signal.SIGHUP)
-            if previous is not signal.SIG_IGN:
-                signal.signal(signal.SIGHUP, self.handle_exit)
-            try:
-                yield
-            finally:
-                signal.signal(signal.SIGHUP, previous)
-
-
 def serve(
     app: Callable[..., Any] | str,
     listening: socket.socket,
@@ -130,16 +63,18 @@ def serve(
     database: str,
     workers: int = 1,
     root_path: str = "",
+    drain_seconds: int = 0,
 ) -> bool:
     """Serve until SIGINT or SIGTERM, then finish open requests within 10 s.
 
-    SIGHUP does the same to one process; it replaces several workers one by one. `app` is an ASGI
-    application or the name of its factory, as `module:function`; several workers need a name.
-    `database` names the database for the log. `root_path` is the prefix that a proxy removes.
+    After SIGTERM, it serves on for `drain_seconds` first, unless a second signal comes. SIGHUP ends
+    one process like SIGINT; it replaces several workers one by one. `app` is an ASGI application or
+    the name of its factory, as `module:function`; several workers need a name. `database` names the
+    database for the log. `root_path` is the prefix that a proxy removes.
     Returns False when the application could not start.
     """
     raise_limit()
-    config = _Config(
+    config = ServerConfig(
         app,
         factory=isinstance(app, str),
         workers=workers,
@@ -151,8 +86,9 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=_FINISH_SECONDS,
     )
+    config.drain_seconds = drain_seconds
     _log.info(
         "listening",
         extra={"url": get_listening_url(listening), "workers": workers, "database": database},
@@ -164,7 +100,7 @@ def serve(
         with suppress(KeyboardInterrupt, Terminated):
             if workers > 1:
                 return _supervise(Supervisor(config, sockets=[listening]))
-            server = _Server(config)
+            server = DrainingServer(config)
             server.run(sockets=[listening])
             return server.started
     finally:

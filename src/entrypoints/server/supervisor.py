@@ -1,15 +1,18 @@
 """The supervisor that starts and restarts worker processes."""
 
 import logging
+import os
 import signal
 import time
 from dataclasses import dataclass, field
 from pickle import UnpicklingError
 from socket import socket
 
-from uvicorn import Config
-from uvicorn.supervisors import Multiprocess
+from uvicorn import Server
+from uvicorn.supervisors import Multiprocess, multiprocess
 from uvicorn.supervisors.multiprocess import Process
+
+from ordergate.entrypoints.server.process import DrainingServer, ServerConfig, end_without_drain
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -21,6 +24,28 @@ START_SECONDS = 60.0
 """The time limit for a starting worker's answer, as on a busy machine."""
 
 _log = logging.getLogger("ordergate.server")
+
+
+class Worker(Process):
+    """A process of the supervisor, which may drain."""
+
+    config: ServerConfig
+
+    @property
+    def server(self) -> Server:
+        """The server, made in the worker."""
+        if self._server is None:
+            self._server = DrainingServer(self.config)
+        return self._server
+
+    def terminate(self) -> None:
+        """End the worker without a drain, or in the midst of one."""
+        if self.config.drain_seconds and self.exitcode is None and self.pid is not None:
+            end_without_drain(self.pid)
+        super().terminate()
+
+
+vars(multiprocess)["Process"] = Worker  # which uvicorn's supervisor starts by this name
 
 
 @dataclass
@@ -45,16 +70,56 @@ class Supervisor(Multiprocess):
 
     The first start differs: if every worker fails before one is ready, the configuration is wrong.
     Then `run` returns, and `has_failed` is true.
+
+    SIGTERM drains the workers, which end by themselves. Those that end earlier are not replaced.
     """
 
-    def __init__(self, config: Config, sockets: list[socket]) -> None:
+    config: ServerConfig
+
+    def __init__(self, config: ServerConfig, sockets: list[socket]) -> None:
         super().__init__(config, sockets)
         self.has_failed = False
         self._has_served = False
+        self._drains = False
         self._places: dict[int, _Place] = {}
+
+    def handle_signals(self) -> None:
+        """Start or replace no worker while the service drains."""
+        if self._drains:
+            ending = {signal.SIGINT, signal.SIGTERM}
+            self.signal_queue[:] = [each for each in self.signal_queue if each in ending]
+        super().handle_signals()
+
+    def terminate_all(self) -> None:
+        """End the workers.
+
+        Connections are refused as soon as the last worker stops listening. They would otherwise
+        wait here for an answer until this process ends.
+        """
+        self._stop_listening()
+        super().terminate_all()
+
+    def handle_term(self) -> None:
+        """Drain the workers at the first signal; end at the second."""
+        if self._drains or not self.config.drain_seconds:
+            super().handle_term()
+            return
+        self._drains = True
+        self._stop_listening()
+        for worker in self.processes:
+            if worker.exitcode is None and worker.pid is not None:
+                os.kill(worker.pid, signal.SIGTERM)
+
+    def _stop_listening(self) -> None:
+        for listening in self.sockets:
+            listening.close()
 
     def keep_subprocess_alive(self) -> None:
         """Check each worker, and restart those whose pause is over."""
+        if self._drains:
+            if not any(worker.process.is_alive() for worker in self.processes):
+                self.should_exit.set()
+            return
         for index in range(len(self.processes)):
             if self.should_exit.is_set():
                 return
@@ -114,7 +179,7 @@ class Supervisor(Multiprocess):
 
     def _restart(self, index: int) -> None:
         pause = min(2 * self._places[index].pause, LONGEST_PAUSE_SECONDS)
-        worker = Process(self.config, self.sockets)
+        worker = Worker(self.config, self.sockets)
         worker.start()
         self.processes[index] = worker
         self._places[index] = _Place(worker, is_first=False, pause=pause)

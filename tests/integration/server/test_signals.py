@@ -307,13 +307,15 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_server_answers_started_requests_after_a_signal(
     migrated: Path, start: Start, workers: int, number: int
 ) -> None:
-    server = start("serve", "--workers", workers, cwd=migrated, **CHEAP)
+    drain = {"DRAIN_SECONDS": 3_600} if number == signal.SIGHUP else {}  # it drains none
+    server = start("serve", "--workers", workers, cwd=migrated, **CHEAP, **drain)
     with started_request(server) as connection:
         os.kill(server.process.pid, number)
         wait_until(lambda: "Shutting down" in "".join(server.output))
         assert finish(connection).startswith(b"HTTP/1.1 400")
     if workers == 2 and number == signal.SIGHUP:  # which replaces one worker after the other
         assert httpx2.get(f"{server.url}/livez", timeout=SECONDS).status_code == 200
+        assert server.stop(signal.SIGINT) == 0
     else:
         assert server.process.wait(SECONDS) == 0
 
@@ -329,7 +331,7 @@ def test_ctrl_c_ends_the_demo_with_0(tmp_path: Path, start: Start) -> None:
 def test_workers_answer_started_requests_and_end_when_the_supervisor_is_killed(
     migrated: Path, start: Start
 ) -> None:
-    server = start("serve", "--workers", 2, cwd=migrated, **CHEAP)
+    server = start("serve", "--workers", 2, cwd=migrated, **CHEAP, DRAIN_SECONDS=3_600)
     wait_until(lambda: "".join(server.output).count("startup complete") == 2)
     workers = children(server.process.pid)
     assert len(workers) >= 2

@@ -134,9 +134,17 @@ def _serve(
     workers: int = 1,
     root_path: str = "",
 ) -> None:
-    configure_logging(container.settings(), buffered=True)
-    database = container.database().name
-    if not server.serve(app, listening, database=database, workers=workers, root_path=root_path):
+    settings = container.settings()
+    configure_logging(settings, buffered=True)
+    has_served = server.serve(
+        app,
+        listening,
+        database=container.database().name,
+        workers=workers,
+        root_path=root_path,
+        drain_seconds=settings.drain_seconds,
+    )
+    if not has_served:
         raise Failure("the server did not start; the log says why")
 
 

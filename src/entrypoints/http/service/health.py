@@ -6,8 +6,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from ordergate.entrypoints.http.openapi.responses import with_example
+from ordergate.entrypoints.http.problems.catalog import SHUTTING_DOWN
+from ordergate.entrypoints.http.problems.problem import ProblemError
 from ordergate.entrypoints.http.requests.strict_query import StrictQueryRoute
 from ordergate.entrypoints.http.services import get_services
+
+DRAINING = "ordergate.draining"
+"""The key in the state of a request while the server drains."""
 
 router = APIRouter(tags=["health"], route_class=StrictQueryRoute)
 
@@ -42,6 +47,8 @@ async def livez() -> Health:
 )
 async def readyz(request: Request) -> Health:
     """Ask the storage. At a 503, send requests to another process."""
+    if DRAINING in request.scope["state"]:
+        raise ProblemError(SHUTTING_DOWN)
     services = get_services(request)
     await services.storage().ping()
     if orders := services.separate_orders():
