@@ -19,7 +19,9 @@ import pytest
 from tests.support.captured_output import OUTPUT
 from tests.support.command import CHEAP, PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 
-LISTENING = re.compile(r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+)')
+LISTENING = re.compile(
+    r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+|unix:[^"]+)'
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,7 +39,7 @@ Start = Callable[..., "Server"]
 
 @dataclass
 class Server:
-    """A server of our command or another, on a free or named port."""
+    """A server of our command or another, mostly on a free port."""
 
     process: subprocess.Popen[str]
     url: str = ""
@@ -54,6 +56,7 @@ class Server:
         prefix: tuple[str, ...] = (),
         new_session: bool = True,
         port: int = 0,
+        pass_fds: tuple[int, ...] = (),
         **settings: object,
     ) -> "Server":
         """Start it in a session or a process group of its own.
@@ -62,9 +65,10 @@ class Server:
         a server count against other programs of its session only.
         """
         program = ("-m", module) if module else PROGRAM
+        address = () if "--uds" in arguments else ("--port", str(port))
         server = cls(
             subprocess.Popen(
-                [*prefix, sys.executable, *program, *map(str, arguments), "--port", str(port)],
+                [*prefix, sys.executable, *program, *map(str, arguments), *address],
                 cwd=cwd,
                 env=clean_environment(**settings),
                 stdout=subprocess.PIPE,
@@ -72,6 +76,7 @@ class Server:
                 text=True,
                 start_new_session=new_session,
                 process_group=None if new_session else 0,
+                pass_fds=pass_fds,
             )
         )
         server._reader = threading.Thread(target=server._read, daemon=True)
@@ -80,7 +85,9 @@ class Server:
         if not server.url:
             server.stop()
             raise RuntimeError("".join(server.output))
-        if "--workers" in arguments:  # they start after the line, for longer than a client waits
+        if "--workers" in arguments and server.url.startswith(
+            "http"
+        ):  # they start after the line, for longer than a client waits
             httpx2.get(f"{server.url}/livez", timeout=SECONDS)
         return server
 

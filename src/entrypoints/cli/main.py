@@ -33,7 +33,7 @@ from ordergate.entrypoints.cli.commands import tokens as cli_tokens
 from ordergate.entrypoints.cli.commands import users as cli_users
 from ordergate.entrypoints.cli.runtime import Failure
 from ordergate.entrypoints.config.loading import SettingsError
-from ordergate.entrypoints.server.serving import CannotListen
+from ordergate.entrypoints.server.listening import CannotListen
 
 _INTERRUPTED = 130
 _UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}

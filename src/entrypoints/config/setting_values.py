@@ -22,6 +22,9 @@ HOW_TO_MAKE_A_KEY = (
 
 MAX_HASHING_THREADS = 64
 
+UNIX = "unix"
+"""The name of clients of a Unix socket, which have no address."""
+
 _METHOD_NAME = re.compile(r"(?!(?:CONNECT|TRACE|TRACK)$)[A-Z][A-Z-]{0,31}")
 """Browsers send no request with one of the three methods (Fetch Standard, section 2.2.1)."""
 
@@ -104,12 +107,15 @@ def _check_redis_url(secret: SecretStr) -> SecretStr:
 
 
 def _check_network(text: str) -> str:
+    if text == UNIX:
+        return text
     with suppress(ValueError):
         network = ip_network(text)
         if network.prefixlen:
             return str(network)
     raise PydanticCustomError(
-        "network", "must be IP addresses or networks such as 10.0.0.0/8, and not all addresses"
+        "network",
+        f"must be IP addresses or networks such as 10.0.0.0/8, or {UNIX}, and not all addresses",
     )
 
 
@@ -218,6 +224,7 @@ PublicUrl = Annotated[str, AfterValidator(_check_public_url)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 Network = Annotated[str, AfterValidator(_check_network)]
 Folder = Annotated[Path, BeforeValidator(_check_path)]
+FilePath = Annotated[Path, BeforeValidator(_check_path)]
 Secret = Annotated[SecretStr, AfterValidator(_check_secret)]
 RedisUrl = Annotated[Secret, AfterValidator(_check_redis_url)]
 ExistingFile = Annotated[Path, BeforeValidator(_check_path), AfterValidator(_check_existing_file)]

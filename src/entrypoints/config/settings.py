@@ -16,6 +16,7 @@ from ordergate.entrypoints.config.other_issuer import (
 from ordergate.entrypoints.config.setting_values import (
     MAX_HASHING_THREADS,
     ExistingFile,
+    FilePath,
     Folder,
     FunctionName,
     HeaderNames,
@@ -145,8 +146,9 @@ class Settings(OtherIssuerSettings):
     or `rediss://`, a host and a database. Default: memory of each worker."""
 
     trusted_proxies: Networks = ()
-    """IP addresses and networks of proxies, separated by commas. Their `X-Forwarded-For` names the
-    client's address. Every host in these networks can claim any address. Default: none."""
+    """IP addresses and networks of proxies, separated by commas, and `unix` for those on a Unix
+    socket. Their `X-Forwarded-For` names the client's address. Every host in these networks can
+    claim any address. Default: none."""
 
     idempotency_seconds: int = Field(default=86_400, ge=60, le=31_536_000)
     """How long an `Idempotency-Key` is remembered, in seconds."""
@@ -177,6 +179,10 @@ class Settings(OtherIssuerSettings):
 
     listen_port: int = Field(default=8000, ge=0, le=65_535)
     """The port that `serve` listens on, unless `--port` names another. 0 lets the system choose."""
+
+    listen_uds: FilePath | None = None
+    """The path of a Unix socket that `serve` listens on instead, unless the options name an
+    address. Default: none."""
 
     workers: int = Field(default=1, ge=1, le=256)
     """The worker processes of `serve`, unless `--workers` says another number."""

@@ -15,6 +15,7 @@ import uvicorn
 
 from ordergate.entrypoints.config.logs import flush_log
 from ordergate.entrypoints.http.service.health import DRAINING
+from ordergate.entrypoints.server.systemd import notify
 
 _ALLOCATIONS_UNTIL_COLLECTED = 20_000
 _CLOSE = (b"connection", b"close")
@@ -119,6 +120,12 @@ class DrainingServer(uvicorn.Server):
         elif not (may_drain and self._drains and multiprocessing.parent_process() is not None):
             super().handle_exit(sig, frame)
 
+    async def main_loop(self) -> None:
+        """Serve, and tell the service manager."""
+        notify("READY=1")
+        await super().main_loop()
+        notify("STOPPING=1")
+
     async def on_tick(self, counter: int) -> bool:
         """Report whether the time is over.
 
@@ -127,6 +134,7 @@ class DrainingServer(uvicorn.Server):
         if self._drains:
             if self._drain_until is None:
                 self._drain_until = time.monotonic() + self.config.drain_seconds
+                notify("STOPPING=1")
                 _log.info("draining", extra={"seconds": self.config.drain_seconds})
             self.should_exit = self.should_exit or time.monotonic() >= self._drain_until
         return await super().on_tick(counter)

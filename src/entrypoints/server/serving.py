@@ -1,4 +1,4 @@
-"""Listening on an address, and serving an application with uvicorn."""
+"""Serving an application with uvicorn."""
 
 import logging
 import signal
@@ -11,49 +11,14 @@ from typing import Any
 
 from ordergate.entrypoints.config.logs import flush_log
 from ordergate.entrypoints.server.descriptors import ReservingHttpProtocol, raise_limit
+from ordergate.entrypoints.server.listening import BACKLOG, get_listening_url
 from ordergate.entrypoints.server.process import DrainingServer, ServerConfig
 from ordergate.entrypoints.server.signals import Terminated
 from ordergate.entrypoints.server.supervisor import Supervisor
 
-_BACKLOG = 2048
 _FINISH_SECONDS = 10
 
 _log = logging.getLogger("ordergate.server")
-
-
-class CannotListen(Exception):
-    """The address is in use, not local or not permitted.
-
-    The message says which.
-    """
-
-
-def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
-    """Bind a TCP socket and queue its connections.
-
-    The system chooses a port for port 0.
-
-    It comes first, so a taken port is known before anything starts. Raises `CannotListen` with a
-    message that ends with the `advice`.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(_BACKLOG)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "that is not an address"
-        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; {advice}") from None
-    return listening
-
-
-def get_listening_url(listening: socket.socket) -> str:
-    """Return the URL of the socket for a local browser."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(
@@ -79,7 +44,7 @@ def serve(
         factory=isinstance(app, str),
         workers=workers,
         root_path=root_path,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
         http=ReservingHttpProtocol,
         ws="none",
         log_config=None,

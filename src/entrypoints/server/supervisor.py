@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from ordergate.entrypoints.server.process import DrainingServer, ServerConfig, end_without_drain
+from ordergate.entrypoints.server.systemd import notify
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -96,6 +97,7 @@ class Supervisor(Multiprocess):
         Connections are refused as soon as the last worker stops listening. They would otherwise
         wait here for an answer until this process ends.
         """
+        notify("STOPPING=1")
         self._stop_listening()
         super().terminate_all()
 
@@ -105,6 +107,7 @@ class Supervisor(Multiprocess):
             super().handle_term()
             return
         self._drains = True
+        notify("STOPPING=1")
         self._stop_listening()
         for worker in self.processes:
             if worker.exitcode is None and worker.pid is not None:
@@ -167,7 +170,9 @@ class Supervisor(Multiprocess):
         try:
             if place.asked_at is not None and connection.poll():
                 place.is_ready = connection.recv()
-                self._has_served = self._has_served or place.is_ready
+                if place.is_ready and not self._has_served:
+                    self._has_served = True
+                    notify("READY=1")
                 place.asked_at = None
             if place.asked_at is None:
                 place.asked_at = now

@@ -91,6 +91,7 @@ def test_sigterm_ends_the_service_while_a_worker_waits_for_its_restart(
 FAILING = """
 import os, signal, socket, sys
 from ordergate.entrypoints.server import serving as server
+from ordergate.entrypoints.server.listening import listen
 
 def create():
     async def app(scope, receive, send):
@@ -102,7 +103,7 @@ def create_none():
     raise RuntimeError("there is no application")
 
 if __name__ == "__main__":
-    with server.listen("127.0.0.1", 0) as listening:
+    with listen("127.0.0.1", 0) as listening:
         has_served = server.serve(sys.argv[1], listening, database="none", workers=3)
     sys.exit(0 if has_served else 7)
 """

@@ -1,9 +1,11 @@
 """`ordergate health`: whether the server of this host is ready."""
 
 import json
+import socket
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 import typer
 
@@ -15,22 +17,39 @@ health = typer.Typer()
 _SECONDS = 5
 
 
+class _UnixConnection(HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_SECONDS)
+        self.sock.connect(str(self._path))
+
+
 @health.command("health")
 def check_health() -> None:
     """Ask the server of this host whether it is ready; for containers.
 
-    ORDERGATE_LISTEN_HOST and ORDERGATE_LISTEN_PORT say where; 0.0.0.0 and :: lead to this host.
+    ORDERGATE_LISTEN_HOST and ORDERGATE_LISTEN_PORT, or ORDERGATE_LISTEN_UDS, say where; 0.0.0.0 and
+    :: lead to this host.
     """
     settings = load_checked_settings()
-    host, port = settings.listen_host, settings.listen_port
+    host, port, path = settings.listen_host, settings.listen_port, settings.listen_uds
+    place = str(path) if path else f"{host} port {port}"
+    connection = _UnixConnection(path) if path else HTTPConnection(host, port, timeout=_SECONDS)
     try:
-        with closing(HTTPConnection(host, port, timeout=_SECONDS)) as server:
+        with closing(connection) as server:
             server.request("GET", "/readyz")
             answer = server.getresponse()
             body = answer.read()
     except (OSError, HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Failure(f"{host} port {port} does not answer: {reason}") from None
+        raise Failure(f"{place} does not answer: {reason}") from None
     if answer.status != HTTPStatus.OK:
         raise Failure(f"the server is not ready: {_explain(body) or answer.reason}")
     typer.echo("The server is ready.")

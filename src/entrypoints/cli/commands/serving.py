@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from socket import socket
 from typing import Annotated, Any
@@ -17,17 +17,25 @@ from ordergate.entrypoints.cli.runtime import (
     load_container,
     make_number_parser,
     migrate_storage,
+    parse_file_path,
     read_root_path,
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_schema
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.databases import make_home
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
+from ordergate.entrypoints.server.listening import (
+    get_listening_url,
+    listen,
+    listen_on_path,
+)
+from ordergate.entrypoints.server.systemd import take_passed_socket
 
 DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
@@ -49,6 +57,7 @@ _PORT = typer.Option(
 
 @servers.command(cls=WaitingCommand)
 def serve(
+    *,
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="The address to listen on.")
     ] = None,
@@ -67,11 +76,20 @@ def serve(
             help="The prefix that a proxy removes from addresses, such as /shop.",
         ),
     ] = "",
+    uds: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_file_path,
+            metavar="PATH",
+            help="The Unix socket to listen on, instead of an address and a port.",
+        ),
+    ] = None,
     wait: Wait = None,
 ) -> None:
     """Serve the API on a storage with a current schema.
 
-    ORDERGATE_LISTEN_HOST, ORDERGATE_LISTEN_PORT and ORDERGATE_WORKERS are the defaults.
+    ORDERGATE_LISTEN_HOST, ORDERGATE_LISTEN_PORT, ORDERGATE_LISTEN_UDS and ORDERGATE_WORKERS are the
+    defaults. A socket that systemd passes comes before all of them.
     """
     container = load_container()
     settings = container.settings()
@@ -80,12 +98,27 @@ def serve(
     check_storage(container)
     container.verifier()
     container.known_scopes()
-    with server.listen(
-        settings.listen_host if host is None else host,
-        settings.listen_port if port is None else port,
-    ) as listening:
+    with _listen(settings, host, port, uds) as listening:
         app = "ordergate.entrypoints.asgi:create_for_serve"
         _serve(app, listening, container, workers=workers or settings.workers, root_path=root_path)
+
+
+def _listen(
+    settings: Settings, host: str | None, port: int | None, uds: Path | None
+) -> AbstractContextManager[socket]:
+    """Open the socket of systemd, of the options or of the settings."""
+    if passed := take_passed_socket():
+        return passed
+    if host is None and port is None:
+        uds = uds or settings.listen_uds
+    elif uds:
+        raise Failure("choose --uds, or --host and --port")
+    if uds:
+        return listen_on_path(uds)
+    return listen(
+        settings.listen_host if host is None else host,
+        settings.listen_port if port is None else port,
+    )
 
 
 @servers.command()
@@ -98,9 +131,9 @@ def demo(port: Annotated[int, _PORT] = 8000) -> None:
     configure_logging(settings)
     other = port - 1 if port == _LAST_PORT else port + 1
     advice = f"choose another: `make demo PORT={other}`, or `ordergate demo --port {other}`"
-    with server.listen("127.0.0.1", port, advice=advice) as listening:
+    with listen("127.0.0.1", port, advice=advice) as listening:
         make_home(settings.home.parent)
-        settings = settings.model_copy(update={"issuer": server.get_listening_url(listening)})
+        settings = settings.model_copy(update={"issuer": get_listening_url(listening)})
         container = Container(settings=settings)
         check_file(container)
         migrate_storage(container)
@@ -112,7 +145,7 @@ def demo(port: Annotated[int, _PORT] = 8000) -> None:
                 ),
             )
         container.tokens()
-        typer.echo(_write_welcome(server.get_listening_url(listening), settings.home))
+        typer.echo(_write_welcome(get_listening_url(listening), settings.home))
         if ignored := sorted(_IGNORED_BY_DEMO & given.model_fields_set):
             names = ", ".join(PREFIX + name.upper() for name in ignored)
             typer.echo(f"A demo has its own data, keys and issuer, and ignores {names}.\n")

@@ -13,6 +13,8 @@ from ipaddress import IPv4Network, ip_network
 import uvicorn.config
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ordergate.entrypoints.config.setting_values import UNIX
+
 _HEADER = b"x-forwarded-for"
 _MAX_BYTES = 1_024
 """The maximum that is read of all fields, from the right: 20 addresses of the longest form."""
@@ -27,7 +29,11 @@ def list_trusted_hosts(networks: Iterable[str]) -> list[str]:
     A dual-stack socket names an IPv4 network as part of ::ffff:0:0/96.
     """
     hosts = []
-    for network in map(ip_network, networks):
+    for name in networks:
+        if name == UNIX:
+            hosts.append(name)
+            continue
+        network = ip_network(name)
         hosts.append(str(network))
         if isinstance(network, IPv4Network):
             hosts.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
@@ -35,9 +41,10 @@ def list_trusted_hosts(networks: Iterable[str]) -> list[str]:
 
 
 class BoundedForwarding:
-    """Shortens `X-Forwarded-For` to its last part.
+    """Shortens `X-Forwarded-For` to its last part, and names Unix sockets.
 
-    A proxy appends to the client's value, so the left part may have any length and content.
+    A proxy appends to the client's value, so the left part may have any length and content. A
+    client of a Unix socket gets the address `unix`, which can be trusted.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -51,6 +58,8 @@ class BoundedForwarding:
             _, _, last = sent[-_MAX_BYTES:].partition(b",")
             others = [header for header in headers if header[0] != _HEADER]
             scope = {**scope, "headers": [*others, (_HEADER, last)]}
+        if scope["type"] != "lifespan" and not scope.get("client"):
+            scope = {**scope, "client": (UNIX, 0)}
         await self.app(scope, receive, send)
 
 
