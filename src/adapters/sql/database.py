@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Insert, Select
 
@@ -98,3 +98,28 @@ class Database(Protocol):
     @abstractmethod
     async def close(self) -> None:
         """Finish open jobs and release all resources; may be called twice."""
+
+
+@runtime_checkable
+class OrderWriter(Protocol):
+    """A SQL engine that changes an order by one statement.
+
+    The statement locks the owner.
+    """
+
+    @abstractmethod
+    async def insert_order(
+        self, order: Values, lines: Sequence[Values], key: Values | None
+    ) -> bool:
+        """Insert the rows of an order, its lines and its key.
+
+        Returns false, and changes nothing, when the account is closed or has the key; a transaction
+        finds out which. A repetition after a lost answer fails with `IntegrityError`.
+        """
+
+    @abstractmethod
+    async def update_order(self, order: Values, *, status: str, version: int) -> bool:
+        """Update an order if it has this status and version.
+
+        Returns whether it has.
+        """

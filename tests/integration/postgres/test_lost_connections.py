@@ -18,7 +18,7 @@ from ordergate.domain.user import PasswordHash, User, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.builders import ALICE, AT, a_placed_order
+from tests.support.builders import ALICE, AT, TEAPOT, a_placed_order
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
@@ -93,11 +93,11 @@ async def test_write_happens_once_when_the_connection_is_lost_before_commit(
     assert await storage.users.find(Username("bob")) is not None
 
 
-async def test_order_is_placed_once_when_its_commit_is_not_answered(
+async def test_order_is_placed_once_when_its_statement_is_not_answered(
     wired: SqlStorage, wire: LossyProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     for number, key in enumerate((None, IdempotencyKey("a wish", AT + timedelta(days=1)))):
-        wire.losing_answers_to = b"COMMIT;"
+        wire.losing_answers_to = TEAPOT.sku.encode()  # a value of the statement
         order = a_placed_order(11 + number)
         assert await wired.orders.add(order, owner=ALICE.id, key=key) == order
     assert wire.lost == 2
@@ -113,7 +113,7 @@ async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered
     assert await wired.users.find(Username("bob")) is not None
 
 
-async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered(
+async def test_cancel_reports_an_unknown_outcome_when_its_update_is_not_answered(
     wired: SqlStorage, wire: LossyProxy
 ) -> None:
     container = Container(
@@ -128,7 +128,7 @@ async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered
         line = {"sku": "POT", "name": "Teapot", "quantity": 1, "unit_price": "64.00"}
         order = {"currency": "EUR", "lines": [line]}
         placed = await client.post("/orders", headers=user, json=order)
-        wire.losing_answers_to = b"COMMIT;"
+        wire.losing_answers_to = b"cancelled"  # a value of the statement
         answer = await client.post(f"{placed.headers['location']}/cancel", headers=user)
         assert (wire.lost, answer.status_code, answer.headers["retry-after"]) == (1, 503, "1")
         assert problem(answer) == {
@@ -146,7 +146,7 @@ async def test_cancel_reports_an_unknown_outcome_when_its_commit_is_not_answered
 async def test_order_is_of_unknown_outcome_when_its_retry_fails(
     wired: SqlStorage, wire: LossyProxy, rival: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    wire.losing_answers_to, wire.gone_once_lost = b"COMMIT;", True
+    wire.losing_answers_to, wire.gone_once_lost = TEAPOT.sku.encode(), True
     with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
         await wired.orders.add(a_placed_order(), owner=ALICE.id)
     assert await rival.fetchval("SELECT count(*) FROM orders") == 1

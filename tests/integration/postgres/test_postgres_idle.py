@@ -15,7 +15,7 @@ from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnec
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.server import pool as server_pool
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.application.errors import StorageUnavailable
+from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.order import OrderId
 from ordergate.domain.user import PasswordHash, Username
@@ -137,6 +137,18 @@ async def test_work_is_not_retried_twice_when_the_new_connection_is_silent(
     with pytest.raises(StorageUnavailable, match="no answer in time"):
         await SqlStorage(database).ping()
     assert time.monotonic() - began < 3 * COMMAND_SECONDS + 3
+    await database.close()
+
+
+async def test_order_is_of_unknown_outcome_when_the_new_connection_is_silent_too(
+    wire: LossyProxy,
+) -> None:
+    database = database_at(wire.url, statement_seconds=COMMAND_SECONDS - 1)
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [])
+    wire.silent = True
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
+        await storage.orders.add(a_placed_order(), owner=ALICE.id)
     await database.close()
 
 

@@ -2,24 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from typing_extensions import Unpack
+from typing_extensions import Unpack, override
 
-from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.database import OrderWriter, T, Values
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
 from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import ERRORS
+from ordergate.adapters.sql.postgres.order_writes import PLACE, PLACE_WITH_KEY, UPDATE, list_values
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
-from ordergate.adapters.sql.server.transaction import run_transaction
+from ordergate.adapters.sql.server.transaction import run_statement, run_transaction
 
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
 
@@ -41,7 +42,7 @@ The COMMIT waits until the standbys have the log up to this message, and so all 
 _log = logging.getLogger("ordergate.database")
 
 
-class PostgresDatabase(ServerDatabase):
+class PostgresDatabase(ServerDatabase, OrderWriter):
     """A PostgreSQL database. The URL must be valid.
 
     A COMMIT that stopped waiting for a standby is `OutcomeUnknown`.
@@ -66,6 +67,35 @@ class PostgresDatabase(ServerDatabase):
         )
         super().__init__(partial(_create_engine, self._hosts.connect), ERRORS, **limits)
         self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @override
+    async def insert_order(
+        self, order: Values, lines: Sequence[Values], key: Values | None
+    ) -> bool:
+        """Place an order in one round trip."""
+        statement, values = PLACE_WITH_KEY if key else PLACE, list_values(order, lines, key)
+        return await self._write_at_once(statement, values, repeatable=True)
+
+    @override
+    async def update_order(self, order: Values, *, status: str, version: int) -> bool:
+        """Update an order in one round trip."""
+        values = {**order, "old_status": status, "old_version": version}
+        return await self._write_at_once(UPDATE, values, repeatable=False)
+
+    async def _write_at_once(
+        self, statement: TextClause, values: Values, *, repeatable: bool
+    ) -> bool:
+        """Run a statement that the server commits.
+
+        Returns whether it changed an order.
+        """
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(statement, values).rowcount == 1
+
+        return await self._write(
+            lambda: run_statement(self._reads, work, ERRORS), repeatable=repeatable
+        )
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read, and commit a message that waits for synchronous standbys, if any.

@@ -1,6 +1,7 @@
 """Orders in SQL."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from ordergate.adapters.sql.database import Database, Rows
+from ordergate.adapters.sql.database import Database, OrderWriter, Rows, Values
 from ordergate.adapters.sql.repositories.order_statements import (
     DELETE_KEY,
     INSERT_KEY,
@@ -48,6 +49,7 @@ class SqlOrderRepository(OrderRepository):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writer = database if isinstance(database, OrderWriter) else None
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Read the order and its lines in one SELECT by both keys."""
@@ -87,6 +89,8 @@ class SqlOrderRepository(OrderRepository):
         if order.owner != owner:
             raise ValueError("the order has another owner")
 
+        row, lines = order_to_row(order), list(line_rows(order))
+        key_row = _key_to_row(key, order) if key else None
         run = self._database.run
 
         def work(connection: Connection) -> Order | None:
@@ -95,21 +99,16 @@ class SqlOrderRepository(OrderRepository):
                 return None
             if key and (known := find_order_or_purge_key(connection, key, owner, order.placed_at)):
                 return known
-            run(connection, INSERT_ORDER, order_to_row(order))
-            run(connection, INSERT_LINES, *line_rows(order))
-            if key:
-                run(
-                    connection,
-                    INSERT_KEY,
-                    {
-                        "owner_id": owner,
-                        "key": key.value,
-                        "order_id": order.id,
-                        "expires_at": key.expires_at,
-                    },
-                )
+            run(connection, INSERT_ORDER, row)
+            run(connection, INSERT_LINES, *lines)
+            if key_row:
+                run(connection, INSERT_KEY, key_row)
             return order
 
+        if self._writer:
+            with suppress(IntegrityError):
+                if await self._writer.insert_order(row, lines, key_row):
+                    return order
         try:
             return await self._database.write(work, repeatable=True)
         except IntegrityError:
@@ -128,15 +127,25 @@ class SqlOrderRepository(OrderRepository):
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Read and update the order, after locking the owner's row."""
+        """Read and update the order.
+
+        The update is under the owner's lock, or only of an order that is unchanged.
+        """
+        if self._writer:
+            order = await self.get_owned(order_id, owner=owner)
+            if order is None:
+                return None
+            changed = _apply(change, order)
+            row = order_to_row(changed)
+            if await self._writer.update_order(row, status=order.status, version=order.version):
+                return changed
 
         def work(connection: Connection) -> Order | None:
             connection.scalar(LOCK_OWNER, {"owner": owner})
             order = get_owned(connection, owner, order_id)
             if order is None:
                 return None
-            changed = change(order)
-            changed = replace(order, status=changed.status, version=changed.version)
+            changed = _apply(change, order)
             connection.execute(
                 update(OrderRow)
                 .where(THIS_ORDER)
@@ -178,6 +187,21 @@ class SqlStaffOrders(StaffOrders):
         query = select(col(OrderRow.owner_id)).where(col(OrderRow.id) == order_id)
         rows = await self._database.read(lambda connection: connection.scalars(query).all())
         return [UserId(owner) for owner in rows]
+
+
+def _apply(change: Callable[[Order], Order], order: Order) -> Order:
+    """Change only what is stored of a change."""
+    changed = change(order)
+    return replace(order, status=changed.status, version=changed.version)
+
+
+def _key_to_row(key: IdempotencyKey, order: Order) -> Values:
+    return {
+        "owner_id": order.owner,
+        "key": key.value,
+        "order_id": order.id,
+        "expires_at": key.expires_at,
+    }
 
 
 def _group_by_order(rows: Rows) -> list[list[Sequence[Any]]]:

@@ -66,8 +66,9 @@ class Attempts:
                 return await once()
             except IntegrityError:
                 raise
-            except SilentConnectionError:
+            except SilentConnectionError as error:
                 self._on_silence()
+                ambiguous = ambiguous or error.ambiguous
                 words, again = "no answer in time", not silent
                 if again:
                     silent, last = True, now() + self._statement_seconds

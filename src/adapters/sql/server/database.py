@@ -1,7 +1,7 @@
 """A database on a SQL server, with a pool of connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NotRequired
 
@@ -95,13 +95,16 @@ class ServerDatabase(Database):
 
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
         """Run a transaction; the job locks the rows that decide."""
+        return await self._write(
+            lambda: run_transaction(self._writes, work, self._errors), repeatable=repeatable
+        )
+
+    async def _write(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         async with (
             self._turn(self._not_reading, "too many writes are waiting"),
             self._turn(self._not_shared, self._all_in_use),
         ):
-            return await self._attempts.run(
-                lambda: run_transaction(self._writes, work, self._errors), repeatable=repeatable
-            )
+            return await self._attempts.run(once, repeatable=repeatable)
 
     @asynccontextmanager
     async def _turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:

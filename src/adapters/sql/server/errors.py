@@ -21,7 +21,14 @@ class AmbiguousCommitError(Exception):
 
 
 class SilentConnectionError(Exception):
-    """A pooled connection timed out before a COMMIT was sent on it."""
+    """A pooled connection timed out.
+
+    The change is `ambiguous` when it may have been committed.
+    """
+
+    def __init__(self, *, ambiguous: bool = False) -> None:
+        super().__init__()
+        self.ambiguous = ambiguous
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,30 @@ async def run_transaction(
         return result
 
 
+async def run_statement(
+    engine: AsyncEngine, work: Callable[[Connection], T], errors: DriverErrors
+) -> T:
+    """Run a writing statement that the server commits itself.
+
+    Raises `AmbiguousCommitError` where it may be committed, or where that may be lost.
+    """
+    async with engine.connect() as connection:
+        driver = _driver_connection(connection)
+        driver.unconfirmed = None
+        try:
+            result = await run_work(connection, work, errors)
+        except SilentConnectionError:
+            raise SilentConnectionError(ambiguous=True) from None
+        except errors.failures as error:
+            cause = unwrap_cause(error)
+            if errors.is_lost(cause) and errors.is_commit_ambiguous(cause):
+                raise AmbiguousCommitError("the connection was lost during a statement") from None
+            raise
+        if driver.unconfirmed is not None:
+            raise AmbiguousCommitError(driver.unconfirmed)
+        return result
+
+
 def _driver_connection(connection: AsyncConnection) -> ServerConnection:
     """Return the driver's connection without a switch of greenlets."""
     if connection.sync_connection is None:
