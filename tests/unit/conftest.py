@@ -1,11 +1,17 @@
 """Refuse I/O in unit tests: connections and written files fail them."""
 
+import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from threading import Event
 
 import pytest
+
+from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.settings import Settings
 
 _OF_TOOLS = (".hypothesis", ".pyc", ".coverage")
 _watching = Event()
@@ -32,3 +38,15 @@ def forbid_io() -> Iterator[None]:
     _watching.set()
     yield
     _watching.clear()
+
+
+@pytest.fixture
+def error_log() -> Iterator[io.StringIO]:
+    """Log only errors to a replaced standard error; restore the log afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with redirect_stderr(io.StringIO()) as log:
+        configure_logging(Settings(log_level="error", log_format="json"))
+    yield log
+    root.handlers[:] = handlers
+    root.setLevel(level)

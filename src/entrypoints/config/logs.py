@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from ordergate.entrypoints.config.log_buffer import BufferedHandler
 from ordergate.entrypoints.config.settings import Settings
 
+_ALWAYS_LOGGED = ("ordergate.access", "ordergate.audit")
+"""Loggers of events that a setting or the operator asks for, at any level of the log."""
 _BARE = re.compile(r"[^\s\"'\\=]+")
 _NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 """Standard attributes of a record, and uvicorn's second copy of its message."""
@@ -22,8 +24,7 @@ def configure_logging(settings: Settings, *, buffered: bool = False) -> None:
     root = logging.getLogger()
     handler = _make_handler(root, settings, buffered=buffered)
     root.handlers[:] = [handler]  # those that go are not ours to close, as basicConfig would
-    root.setLevel(settings.log_level.upper())
-    logging.getLogger("ordergate.audit").setLevel(logging.INFO)  # audit events are always logged
+    _set_levels(root, settings)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         if logger.handlers:  # else it is quiet on purpose, as the access log that costs much time
@@ -44,8 +45,13 @@ def configure_own_log(settings: Settings) -> None:
     handler = _make_handler(own, settings, buffered=True)
     handler.addFilter(_root_has_no_handlers)
     own.handlers[:] = [handler]
-    own.setLevel(settings.log_level.upper())
-    logging.getLogger("ordergate.audit").setLevel(logging.INFO)
+    _set_levels(own, settings)
+
+
+def _set_levels(logger: logging.Logger, settings: Settings) -> None:
+    logger.setLevel(settings.log_level.upper())
+    for name in _ALWAYS_LOGGED:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _root_has_no_handlers(_record: logging.LogRecord) -> bool:

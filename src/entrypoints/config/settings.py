@@ -8,29 +8,11 @@ from pydantic_settings import SettingsConfigDict
 
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
+from ordergate.entrypoints.config import setting_values as kinds
 from ordergate.entrypoints.config.other_issuer import (
     OtherIssuerSettings,
     check_foreign_issuer,
     names_other_issuer,
-)
-from ordergate.entrypoints.config.setting_values import (
-    MAX_HASHING_THREADS,
-    ExistingFile,
-    FilePath,
-    Folder,
-    FunctionName,
-    HeaderNames,
-    LongSecret,
-    MethodNames,
-    Networks,
-    Origins,
-    RedisUrl,
-    RevocationBound,
-    Secret,
-    check_name,
-    check_own_issuer,
-    count_processors,
-    split_at_commas,
 )
 
 
@@ -45,10 +27,10 @@ class Settings(OtherIssuerSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    home: Folder = Path(".ordergate")
+    home: kinds.Folder = Path(".ordergate")
     """The folder of the SQLite database and of the generated signing keys."""
 
-    database_url: Secret | None = None
+    database_url: kinds.Secret | None = None
     """The database: `sqlite:///` and a path,
     `postgresql://name:password@host1,host2:5433/database?target_session_attrs=read-write`, or
     `mariadb://name:password@host1,host2:3307/database?ssl-mode=VERIFY_IDENTITY` (for MySQL
@@ -72,11 +54,11 @@ class Settings(OtherIssuerSettings):
     """How a PostgreSQL session gets its settings: `connection` sends them with the connection;
     `role` sends none, for a pooler that refuses them, and checks those of the role."""
 
-    signing_key_file: ExistingFile | None = None
+    signing_key_file: kinds.ExistingFile | None = None
     """A PEM file with the private key that signs tokens, instead of the keys in `HOME`: EC
     P-256, Ed25519, or RSA of 2048 bits or more. Default: none."""
 
-    signing_secret: LongSecret | None = None
+    signing_secret: kinds.LongSecret | None = None
     """A secret of 32 bytes or more that signs tokens with HS256, instead of a key. Default:
     none."""
 
@@ -104,7 +86,7 @@ class Settings(OtherIssuerSettings):
     refresh_grace_seconds: int = Field(default=10, ge=0, le=300)
     """How long a used refresh token returns the same next token again, in seconds."""
 
-    revocation: RevocationBound = 10
+    revocation: kinds.RevocationBound = 10
     """How soon the access tokens of an ended session are refused: within this number of seconds,
     `at-once` (one more query for each request), or `until-expiry`."""
 
@@ -121,7 +103,9 @@ class Settings(OtherIssuerSettings):
     """The base-2 logarithm of the number of bcrypt rounds. A higher cost upgrades each hash at the
     next sign-in. With a lower cost, response times reveal which accounts are older."""
 
-    hashing_threads: int = Field(default=count_processors(), ge=1, le=MAX_HASHING_THREADS)
+    hashing_threads: int = Field(
+        default=kinds.count_processors(), ge=1, le=kinds.MAX_HASHING_THREADS
+    )
     """The number of threads that hash passwords in each worker. Default: one per processor that it
     may use."""
 
@@ -141,11 +125,11 @@ class Settings(OtherIssuerSettings):
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long failed sign-ins count, in seconds. The window begins with the first failure."""
 
-    throttle_url: RedisUrl | None = None
+    throttle_url: kinds.RedisUrl | None = None
     """A Redis or Valkey where workers and hosts share the counters of failed sign-ins: `redis://`
     or `rediss://`, a host and a database. Default: memory of each worker."""
 
-    trusted_proxies: Networks = ()
+    trusted_proxies: kinds.Networks = ()
     """IP addresses and networks of proxies, separated by commas, and `unix` for those on a Unix
     socket. Their `X-Forwarded-For` names the client's address. Every host in these networks can
     claim any address. Default: none."""
@@ -159,18 +143,18 @@ class Settings(OtherIssuerSettings):
     max_body_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
     """The largest request body, in bytes."""
 
-    cors_origins: Origins = ()
+    cors_origins: kinds.Origins = ()
     """Origins whose pages may call the API from a browser, separated by commas. Default: none."""
 
-    cors_headers: HeaderNames = ()
+    cors_headers: kinds.HeaderNames = ()
     """Further request headers that these pages may send, separated by commas, at most 32. Those of
     this API and of tracing are always allowed. Default: none."""
 
-    cors_methods: MethodNames = ()
+    cors_methods: kinds.MethodNames = ()
     """Further methods that these pages may use, such as `QUERY`, separated by commas, at most 32.
     Default: none."""
 
-    cors_exposed_headers: HeaderNames = ()
+    cors_exposed_headers: kinds.HeaderNames = ()
     """Further headers of answers that these pages may read, separated by commas, at most 32.
     Default: none."""
 
@@ -180,7 +164,7 @@ class Settings(OtherIssuerSettings):
     listen_port: int = Field(default=8000, ge=0, le=65_535)
     """The port that `serve` listens on, unless `--port` names another. 0 lets the system choose."""
 
-    listen_uds: FilePath | None = None
+    listen_uds: kinds.FilePath | None = None
     """The path of a Unix socket that `serve` listens on instead, unless the options name an
     address. Default: none."""
 
@@ -191,7 +175,7 @@ class Settings(OtherIssuerSettings):
     """How long `serve` goes on after SIGTERM, in seconds. `/readyz` is 503 then, so that load
     balancers send requests elsewhere. Afterwards it finishes open requests."""
 
-    container: FunctionName | None = None
+    container: kinds.FunctionName | None = None
     """A function that makes the container with adapters of your own: `module:function`. The server
     and the commands call it with the settings, except `demo` and `openapi`. Default: none."""
 
@@ -202,6 +186,9 @@ class Settings(OtherIssuerSettings):
     refused_token_log_level: Literal["debug", "info", "warning"] = "info"
     """The level of the line for a refused token: `debug`, `info` or `warning`."""
 
+    access_log: bool = False
+    """Whether each HTTP request is a line of the log, at any `LOG_LEVEL`: `true` or `false`."""
+
     log_format: Literal["auto", "json", "text"] = "auto"
     """The format of log lines: `json`, `text`, or `auto` (text on a terminal, else JSON)."""
 
@@ -211,25 +198,28 @@ class Settings(OtherIssuerSettings):
         if names_other_issuer(info.data):
             check_foreign_issuer(issuer, info.data)
         else:
-            check_own_issuer(issuer)
+            kinds.check_own_issuer(issuer)
         return issuer
 
     @field_validator("audience")
     @classmethod
     def _check_audience(cls, audience: str, info: ValidationInfo) -> str:
-        for name in split_at_commas(audience) if names_other_issuer(info.data) else [audience]:
-            check_name(name)
+        is_foreign = names_other_issuer(info.data)
+        for name in kinds.split_at_commas(audience) if is_foreign else [audience]:
+            kinds.check_name(name)
         return audience
 
     @property
     def issuers(self) -> tuple[str, ...]:
         """The issuers whose tokens are accepted."""
-        return (self.issuer,) if self.issues_tokens else tuple(split_at_commas(self.issuer))
+        return (self.issuer,) if self.issues_tokens else tuple(kinds.split_at_commas(self.issuer))
 
     @property
     def audiences(self) -> tuple[str, ...]:
         """The names of this API in tokens."""
-        return (self.audience,) if self.issues_tokens else tuple(split_at_commas(self.audience))
+        return (
+            (self.audience,) if self.issues_tokens else tuple(kinds.split_at_commas(self.audience))
+        )
 
     @property
     def resource(self) -> str | None:

@@ -1,6 +1,6 @@
 """The application: routers, middleware and handlers around the services."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
@@ -19,6 +19,7 @@ from ordergate.entrypoints.http.hidden_routes import require_reachable_routes
 from ordergate.entrypoints.http.identity import accounts, discovery, login, sessions
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
 from ordergate.entrypoints.http.lifespan import surround_lifespan
+from ordergate.entrypoints.http.middleware.access_log import log_request
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
 from ordergate.entrypoints.http.middleware.client_address import (
     BoundedForwarding,
@@ -27,6 +28,7 @@ from ordergate.entrypoints.http.middleware.client_address import (
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
+from ordergate.entrypoints.http.middleware.observing import NotedRoutes, Observe, ObservedRequests
 from ordergate.entrypoints.http.mounted import list_around, list_mounted
 from ordergate.entrypoints.http.openapi.document import (
     LICENSE,
@@ -93,8 +95,11 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
+    observers = [log_request] if settings.access_log else []
+    if observers:
+        app.add_middleware(NotedRoutes, of=app)
     app.add_middleware(ImpliedMethods)
-    app.surrounding = tuple(_list_surrounding(settings, services))
+    app.surrounding = tuple(_list_surrounding(settings, services, observers))
     handlers = ErrorHandlers(check_access, resource)
     handlers.install(app)
     install_openapi(app, settings, known_scopes)
@@ -118,7 +123,9 @@ def _describe(settings: Settings) -> str:
     return _DESCRIPTION.format(f"{use} with an access token of `{issuers}`.")
 
 
-def _list_surrounding(settings: Settings, services: Services) -> Iterator[Middleware]:
+def _list_surrounding(
+    settings: Settings, services: Services, observers: Sequence[Observe]
+) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
     origins = settings.cors_origins
     if origins:
@@ -132,6 +139,8 @@ def _list_surrounding(settings: Settings, services: Services) -> Iterator[Middle
     yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths, services=services)
     if origins:
         yield Middleware(ReadableAnswers, origins=origins, exposed=settings.cors_exposed_headers)
+    if observers:
+        yield Middleware(ObservedRequests, observers=observers)
     if settings.trusted_proxies:
         trusted = list_trusted_hosts(settings.trusted_proxies)
         yield Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

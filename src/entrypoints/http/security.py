@@ -29,6 +29,9 @@ from ordergate.entrypoints.http.services import get_services
 AUTHENTICATED = "ordergate.authenticated"
 """The key in the scope of a request whose token was accepted."""
 
+IDENTIFIED = "ordergate.identified"
+"""The key in the scope of a request with the user's id, also if scopes are missing."""
+
 _TOKEN_PROTOCOL = "bearer."
 """The beginning of a protocol with a token: browsers send no other header for a WebSocket."""
 
@@ -90,6 +93,7 @@ class BearerScheme(SecurityBase, ABC):
             if isinstance(error, InvalidToken):
                 _log_refusal(connection, str(error), kid=error.kid, iss=error.issuer)
             raise _refuse(connection, to_problem(error)) from error
+        connection.scope[IDENTIFIED] = caller.id
         if not caller.scope.issuperset(needed.scopes):
             known = get_services(connection).known_scopes()
             for scope in needed.scopes:

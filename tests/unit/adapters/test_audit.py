@@ -1,33 +1,16 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import redirect_stderr
-
-import pytest
 
 from ordergate.adapters.audit.log_audit import LogAudit
 from ordergate.application.ports.audit import AuditEvent, Origin
 from ordergate.domain.session import SessionId
 from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.domain.user import UserId
-from ordergate.entrypoints.config.logs import TextFormatter, configure_logging
-from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.config.logs import TextFormatter
 
 
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Log only errors to a replaced standard error; restore the log afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    with redirect_stderr(io.StringIO()) as log:
-        configure_logging(Settings(log_level="error", log_format="json"))
-    yield log
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-def test_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
+def test_event_is_one_line_at_any_level_of_the_log(error_log: io.StringIO) -> None:
     LogAudit().record(
         AuditEvent.SESSION_ENDED,
         origin=Origin("192.0.2.1", "the-id"),
@@ -35,7 +18,7 @@ def test_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
         session=SessionId("0" * 32),
         detail="signed out",
     )
-    line = json.loads(log.getvalue())
+    line = json.loads(error_log.getvalue())
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "session_ended",
@@ -49,9 +32,9 @@ def test_event_is_one_line_at_any_level_of_the_log(log: io.StringIO) -> None:
     }
 
 
-def test_change_of_a_key_is_one_line_with_its_id_and_status(log: io.StringIO) -> None:
+def test_change_of_a_key_is_one_line_with_its_id_and_status(error_log: io.StringIO) -> None:
     LogAudit().record_key(KeyRecord(KeyId("the-kid"), "EdDSA", KeyStatus.REMOVED, None))
-    line = json.loads(log.getvalue())
+    line = json.loads(error_log.getvalue())
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "key_rotated",
@@ -62,14 +45,14 @@ def test_change_of_a_key_is_one_line_with_its_id_and_status(log: io.StringIO) ->
     }
 
 
-def test_unknown_fields_are_left_out(log: io.StringIO) -> None:
+def test_unknown_fields_are_left_out(error_log: io.StringIO) -> None:
     LogAudit().record(AuditEvent.SIGN_IN_REFUSED)
-    assert json.loads(log.getvalue()).keys() == {"event", "level", "logger", "timestamp"}
+    assert json.loads(error_log.getvalue()).keys() == {"event", "level", "logger", "timestamp"}
 
 
-def test_logged_value_cannot_imitate_another_event(log: io.StringIO) -> None:
+def test_logged_value_cannot_imitate_another_event(error_log: io.StringIO) -> None:
     logging.getLogger("a library").error("true", extra={"event": "false", "level": "none"})
-    line = json.loads(log.getvalue())
+    line = json.loads(error_log.getvalue())
     assert (line["event"], line["level"], line["logger"]) == ("true", "error", "a library")
 
 

@@ -47,6 +47,7 @@ class CompiledRoute:
         self.endpoint = route.endpoint
         self.methods = frozenset(route.methods or ())
         self.path = route.path or ""
+        self.template = route.path_format
         self.name = route.name
         self.has_parameters = bool(route.param_convertors)
 

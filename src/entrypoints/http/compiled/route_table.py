@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ordergate.entrypoints.http.compiled.plan import UnsupportedRoute
 from ordergate.entrypoints.http.compiled.route import CompiledRoute
 from ordergate.entrypoints.http.middleware.body_limit import BodyLimit
+from ordergate.entrypoints.http.middleware.observing import COMPILED
 
-_ROUTE = "ordergate.route"
 _ERROR = "ordergate.error"
 _TESTED_FASTAPI = "0.165."
 """The versions whose internals `Plan` was tested with."""
@@ -89,7 +89,7 @@ class RouteTable:
             and not self._of.dependency_overrides
             and (route := self._find(scope))
         ):
-            scope[_ROUTE] = route
+            scope[COMPILED] = route
             await self._limited(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -121,7 +121,7 @@ class RouteTable:
             await send(message)
 
         try:
-            await scope[_ROUTE].handle(scope, receive, sending)
+            await scope[COMPILED].handle(scope, receive, sending)
         except Exception as error:
             if started:
                 raise

@@ -3,15 +3,21 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from ordergate.application.ports.audit import Origin
 
 _MAX_ADDRESS_LENGTH = 64
 
 
+def read_address(scope: Scope) -> str:
+    """Return the address of a client, or empty text without one."""
+    client = scope.get("client")
+    return client[0][:_MAX_ADDRESS_LENGTH] if client else ""
+
+
 async def _origin(request: Request) -> Origin:
-    address = request.client.host if request.client else ""
-    return Origin(address[:_MAX_ADDRESS_LENGTH], request.state.request_id)
+    return Origin(read_address(request.scope), request.state.request_id)
 
 
 RequestOrigin = Annotated[Origin, Depends(_origin)]

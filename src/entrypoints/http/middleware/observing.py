@@ -1,0 +1,143 @@
+"""What became of each request, for the access log and for metrics."""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ordergate.domain.user import UserId
+from ordergate.entrypoints.http.requests.origin import read_address
+from ordergate.entrypoints.http.requests.route_templates import find_template
+from ordergate.entrypoints.http.security import IDENTIFIED
+
+UNMATCHED = "unmatched"
+"""The route of a request that reaches none; the path of such a request may have any content."""
+
+CLIENT_GONE = 499
+"""The status, as in nginx, of a request whose client disconnected before the answer."""
+
+COMPILED = "ordergate.route"
+"""The key in the scope of a request with its compiled route."""
+
+_SEEN = "ordergate.seen"
+_METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "TRACE", "CONNECT"}
+)
+_OTHER_METHOD = "OTHER"
+
+
+class FinishedRequest(NamedTuple):
+    """A request and its answer, without anything that only the client chooses.
+
+    `route` is the template of the path, such as `/orders/{id}`, or `UNMATCHED`. `seconds` end when
+    the server has the whole answer, whose body has `size` bytes. `user` is the caller, also of a
+    request that the scope of the token does not allow.
+    """
+
+    method: str
+    route: str
+    status: int
+    seconds: float
+    size: int
+    user: UserId | None
+    address: str
+    request_id: str
+
+
+Observe = Callable[[FinishedRequest], None]
+"""Is called once for each request, and neither fails nor waits."""
+
+
+class ObservedRequests:
+    """Calls observers after each HTTP request.
+
+    It surrounds the middleware that answers errors, within the one that reads the client's address.
+    `NotedRoutes` tells it the route.
+    """
+
+    def __init__(self, app: ASGIApp, observers: Sequence[Observe]) -> None:
+        self.app = app
+        self._observers = observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        seen = scope[_SEEN] = _Seen(send)
+        try:
+            await self.app(scope, receive, seen.send)
+        finally:
+            finished = seen.finish(scope)
+            for observe in self._observers:
+                observe(finished)
+
+
+class NotedRoutes:
+    """Notes the route and the caller of each request.
+
+    Other middleware copies the scope of some requests, so it stands next to the routes.
+    """
+
+    def __init__(self, app: ASGIApp, of: Starlette) -> None:
+        self.app = app
+        self._of = of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        seen: _Seen | None = scope.get(_SEEN)
+        root_path = scope.get("root_path", "")
+        try:
+            await self.app(scope, receive, send)
+        except ClientDisconnect:
+            if seen is not None:
+                seen.client_is_gone = True  # it does not get the answer that Starlette sends now
+            raise
+        finally:
+            if seen is not None:
+                seen.user = scope.get(IDENTIFIED)
+                seen.route = self._find_template(scope, root_path) or UNMATCHED
+
+    def _find_template(self, scope: Scope, root_path: str) -> str | None:
+        if compiled := scope.get(COMPILED):
+            template: str = compiled.template
+            return template
+        return find_template(self._of.routes, {**scope, "root_path": root_path})  # a mount moves it
+
+
+class _Seen:
+    """What is known of a request so far."""
+
+    __slots__ = ("_began", "_send", "_size", "_status", "client_is_gone", "route", "user")
+
+    def __init__(self, send: Send) -> None:
+        self._began = perf_counter()
+        self._send = send
+        self._status = CLIENT_GONE
+        self._size = 0
+        self.client_is_gone = False
+        self.route = UNMATCHED
+        self.user: UserId | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        else:
+            self._size += len(message.get("body", b""))
+        await self._send(message)
+
+    def finish(self, scope: Scope) -> FinishedRequest:
+        method = scope["method"]
+        return FinishedRequest(
+            method if method in _METHODS else _OTHER_METHOD,
+            self.route,
+            CLIENT_GONE if self.client_is_gone else self._status,
+            perf_counter() - self._began,
+            self._size,
+            self.user,
+            read_address(scope),
+            scope["state"]["request_id"],
+        )
