@@ -6,6 +6,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Insert, Select
 
+from ordergate.application.ports.storage import StorageFacts
+
 T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
 """Rows with values in the order of their columns, converted by SQLAlchemy's types."""
@@ -86,6 +88,10 @@ class Database(Protocol):
     async def find_schema_error(self) -> str | None:
         """Describe what the engine finds wrong with current tables."""
         return None
+
+    @abstractmethod
+    async def inspect(self) -> StorageFacts:
+        """Return the properties of an existing database; change nothing."""
 
     @abstractmethod
     async def exists(self) -> bool:

@@ -1,11 +1,12 @@
 """A SQL storage: migrated by a command, opened with a current schema."""
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 from sqlalchemy import Connection, select, text
 from sqlmodel import col
 
-from ordergate.adapters.sql.bulk.sql_archive import SqlArchive
+from ordergate.adapters.sql.bulk.sql_archive import SqlArchive, find_checkpoint
 from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
 from ordergate.adapters.sql.database import Database
 from ordergate.adapters.sql.migrations import HEAD
@@ -20,10 +21,10 @@ from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepos
 from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
 from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent
 from ordergate.application.ports.archive import Archive
-from ordergate.application.ports.storage import BulkLoader, Storage
+from ordergate.application.ports.storage import BulkLoader, Storage, StorageFacts, StorageInspector
 
 
-class SqlStorage(Storage):
+class SqlStorage(Storage, StorageInspector):
     """Users, sessions and orders in one SQL database."""
 
     loader: BulkLoader
@@ -55,11 +56,33 @@ class SqlStorage(Storage):
 
     async def open(self, *, unfinished: bool = False) -> None:
         """Compare the stored revision with this program's."""
+        await self._require_current_schema()
+        if not unfinished and await self.archive.checkpoint():
+            raise CopyUnfinished
+
+    async def inspect(self) -> StorageFacts:
+        """Return the properties of the database, and compare the revision."""
+        await self._require_database()
+        facts = await self._database.inspect()
+        return replace(facts, schema_error=await self._find_schema_error())
+
+    async def _find_schema_error(self) -> str | None:
+        try:
+            await self._require_current_schema()
+        except SchemaNotCurrent as error:
+            return str(error)
+        # Not by `read`, which may set the journal mode of a file.
+        return str(CopyUnfinished()) if await self._database.examine(find_checkpoint) else None
+
+    async def _require_database(self) -> None:
         if not await self._database.exists():
             raise SchemaNotCurrent(
                 f"there is no database at {self._database}; `ordergate migrate` makes one there",
                 needs_migration=True,
             )
+
+    async def _require_current_schema(self) -> None:
+        await self._require_database()
         revision = await self._database.examine(find_stored_revision)
         _refuse_newer(revision)
         if revision != HEAD:
@@ -69,8 +92,6 @@ class SqlStorage(Storage):
             )
         if error := await self._database.find_schema_error():
             raise SchemaNotCurrent(error)
-        if not unfinished and await self.archive.checkpoint():
-            raise CopyUnfinished
 
     async def close(self) -> None:
         """Finish the current write and release the database."""

@@ -103,9 +103,9 @@ def read_permissions(path: Path) -> str:
     try:
         status = path.stat()
     except OSError:  # it is gone, or in a folder that cannot be searched
-        return f"this process runs as {_name(os.geteuid())}"
-    kept = f"{path} is owned by {_name(status.st_uid)} with mode {status.st_mode & 0o7777:04o}"
-    return f"{kept}; this process runs as {_name(os.geteuid())}"
+        return f"this process runs as {name_user(os.geteuid())}"
+    kept = f"{path} is owned by {name_user(status.st_uid)} with mode {status.st_mode & 0o7777:04o}"
+    return f"{kept}; this process runs as {name_user(os.geteuid())}"
 
 
 def _is_forbidden(path: Path, mode: int) -> bool:
@@ -120,7 +120,8 @@ def _give_to_owner(folder: Path, descriptor: int) -> None:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-def _name(user: int) -> str:
+def name_user(user: int) -> str:
+    """Return the name of a user, or its number."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:

@@ -11,9 +11,12 @@ from limits import RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, AuthorizationError
+from redis.exceptions import ConnectionError as NoConnectionError
+from redis.exceptions import TimeoutError as NoAnswerError
 
 from ordergate.adapters.throttling.limits_throttle import SharedCounters
 
@@ -26,6 +29,13 @@ _SLOW_SECONDS = 0.5
 _WARNING_SECONDS = 60.0
 _PROBE = RateLimitItemPerSecond(1, 1, "probe")
 """An unused counter that tests whether Redis accepts writes."""
+_ERRORS: tuple[tuple[type[Exception], str], ...] = (
+    (AuthenticationError, "it refuses the account or the password"),
+    (AuthorizationError, "it refuses the account"),
+    (TimeoutError, f"no answer within {_REDIS_SECONDS:g} s"),
+    (NoAnswerError, f"no answer within {_REDIS_SECONDS:g} s"),
+    (NoConnectionError, "no connection"),
+)
 _NO_NUMBER = ("WRONGTYPE", "value is not an integer", "would overflow")
 
 _log = logging.getLogger("ordergate.throttle")
@@ -82,6 +92,20 @@ class RedisCounters(SharedCounters):
             self._lost, self._left_alone_until = False, 0.0
             _log.info("throttle_counts_with_others")
         return answer
+
+    async def find_error(self) -> str | None:
+        """Return why Redis does not answer a PING, or `None`.
+
+        The text has no part of the URL.
+        """
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS), Redis(connection_pool=self._pool) as client:
+                await client.ping()
+        except Exception as error:  # noqa: BLE001 - it may answer with anything, in any protocol
+            return next(
+                (words for kind, words in _ERRORS if isinstance(error, kind)), type(error).__name__
+            )
+        return None
 
     async def close(self) -> None:
         """Close the connections; a later query opens new ones."""

@@ -1,7 +1,8 @@
 """The storage of users, sessions and orders."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -117,3 +118,37 @@ class SeparateOrders(OrderRepository, StaffOrders, Protocol):
     @abstractmethod
     async def close(self) -> None:
         """Release all connections; may be called twice, and before the first use."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFacts:
+    """The properties of a storage that answers.
+
+    `product` is its name and version, and `details` are further properties by name. `round_trip` is
+    the time of a small query in seconds. `clock_ahead` is the lead of the storage's clock over that
+    of this process, in seconds; `None` for one clock. `max_connections` is what a server permits to
+    this account; `None` sets no limit. `risk` says what several writing processes risk with this
+    version. `schema_error` says why the storage cannot be served; `None` for a current schema.
+    """
+
+    product: str
+    round_trip: float
+    details: Mapping[str, str] = field(default_factory=dict)
+    clock_ahead: float | None = None
+    max_connections: int | None = None
+    risk: str | None = None
+    schema_error: str | None = None
+
+
+@runtime_checkable
+class StorageInspector(Protocol):
+    """A storage that describes itself to operators."""
+
+    @abstractmethod
+    async def inspect(self) -> StorageFacts:
+        """Return the properties, also before `open`; change nothing.
+
+        Raises:
+            SchemaNotCurrent: there is no database.
+            StorageUnavailable: the storage is unreachable.
+        """

@@ -16,6 +16,7 @@ from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.chosen_container import make_container
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.plain_text import find_path_flaw
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 
@@ -69,12 +70,17 @@ def read_root_path(text: str) -> str:
 
 
 def load_container() -> Container:
-    """Read the settings and configure the log. Raises `SettingsError`.
+    """Read the settings and configure the log. Raises `SettingsError`."""
+    settings = load_checked_settings()
+    configure_logging(settings)
+    return make_command_container(settings)
+
+
+def make_command_container(settings: Settings) -> Container:
+    """Make the container of a command.
 
     Commands hash at normal priority; at idle priority they could starve beside a busy server.
     """
-    settings = load_checked_settings()
-    configure_logging(settings)
     container = make_container(settings)
     container.low_priority_hashing.override(Object(provides=False))
     return container

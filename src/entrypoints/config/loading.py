@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from types import NoneType
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pydantic import ValidationError
 from typing_extensions import override
@@ -34,16 +34,34 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+class ReadSettings(NamedTuple):
+    """The settings of the environment, and the mistakes in it.
+
+    `usable` is `None` if a value cannot be used. Settings may be usable beside unknown names.
+    """
+
+    usable: Settings | None
+    problems: list[str]
+
+
 def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
     `checks` has functions by the names of settings. Each returns what is wrong with a value, or
     `None`. Variables that have the form of a Kubernetes service link are ignored.
     """
+    settings, problems = read_settings(checks)
+    if problems or settings is None:
+        raise SettingsError(problems)
+    return settings
+
+
+def read_settings(checks: Mapping[str, Callable[[str], str | None]]) -> ReadSettings:
+    """Read the environment as `load_settings` does; return the mistakes."""
     given = read_environment(Settings.model_fields)
     usable = {name: variable for name, variable in given.items() if not variable.problem}
-    problems = _find_unknown_names()
-    problems += [variable.problem for variable in given.values() if variable.problem]
+    unknown = _find_unknown_names()
+    problems = [variable.problem for variable in given.values() if variable.problem]
     if (password := read_variable(os.environ, PREFIX + _PASSWORD)) and password.problem:
         problems.append(password.problem)
     problems += _find_contradictions(given.keys(), usable.keys())
@@ -56,9 +74,7 @@ def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings
         if name in usable and name not in flaws and (flaw := url_error(usable[name].text)):
             flaws[name] = flaw
     problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]
-    if problems or settings is None:
-        raise SettingsError(problems)
-    return settings
+    return ReadSettings(None if problems else settings, unknown + problems)
 
 
 def make_settings(values: Mapping[str, object]) -> Settings:

@@ -1,1 +1,1 @@
-"""The settings in force."""
+"""The settings in force, and the doctor that checks them."""

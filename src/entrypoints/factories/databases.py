@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.backup import SqliteFile
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
-from ordergate.adapters.sql.sqlite.file import file_errors
+from ordergate.adapters.sql.sqlite.file import JOURNALS, file_errors
 from ordergate.adapters.system.files import make_folder
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.storage_file import StorageFile
@@ -29,14 +29,15 @@ class Engine(NamedTuple):
 
     `find_url_error` describes an error in the URL, or returns `None`. `storage` makes the storage.
     `file` makes the port for copies of the database's file, for engines without tools of their own.
-    `name` names the database in messages, without secrets. `find_reason_to_wait` returns why a
-    server accepts no connection yet, or `None`.
+    `name` names the database in messages, without secrets. `files` are the files that it may have.
+    `find_reason_to_wait` returns why a server accepts no connection yet, or `None`.
     """
 
     find_url_error: Callable[[str], str | None]
     storage: Callable[[str, Settings], Storage]
     file: Callable[[str], StorageFile] | None = None
     name: Callable[[str], str] = lambda url: url.partition(":")[0]
+    files: Callable[[str], tuple[Path, ...]] = lambda _: ()
     find_reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
 
 
@@ -63,6 +64,11 @@ def _sqlite_storage(url: str, _settings: Settings) -> Storage:
 
 def _sqlite_name(url: str) -> str:
     return str(Path(url.removeprefix(_SQLITE)).absolute())
+
+
+def _sqlite_files(url: str) -> tuple[Path, ...]:
+    name = _sqlite_name(url)
+    return (Path(name), *(Path(f"{name}{suffix}") for suffix in JOURNALS))
 
 
 def _list_limits(settings: Settings) -> "ServerLimits":
@@ -138,6 +144,7 @@ ENGINES = {
         storage=_sqlite_storage,
         file=SqliteFile.from_url,
         name=_sqlite_name,
+        files=_sqlite_files,
     ),
     "postgresql": Engine(
         find_url_error=_find_postgres_url_error,
@@ -197,6 +204,12 @@ def make_storage_file(settings: Settings) -> StorageFile | None:
     """
     engine, url = _find_engine(settings.storage_url)
     return engine.file(url) if engine.file else None
+
+
+def list_database_files(settings: Settings) -> tuple[Path, ...]:
+    """Return the files that the configured database may have on this machine."""
+    engine, url = _find_engine(settings.storage_url)
+    return engine.files(url)
 
 
 def describe_database(settings: Settings) -> DatabaseInUse:

@@ -1,8 +1,13 @@
 """The hashing of passwords, and the throttling of guesses."""
 
+from typing import TYPE_CHECKING
+
 from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
 from ordergate.entrypoints.config.settings import Settings
+
+if TYPE_CHECKING:  # it loads a client of Redis
+    from ordergate.adapters.throttling.redis_counters import RedisCounters
 
 
 def make_hasher(settings: Settings, *, low_priority: bool) -> PasswordHasher:
@@ -25,14 +30,28 @@ def make_throttle(settings: Settings) -> Throttle:
     """
     from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 
-    shared = None
-    if settings.throttle_url is not None:
-        from ordergate.adapters.throttling.redis_counters import RedisCounters
-
-        shared = RedisCounters(settings.throttle_url.get_secret_value())
     return LimitsThrottle(
         per_account=settings.sign_in_failures_per_account,
         per_address=settings.sign_in_failures_per_address,
         window_seconds=settings.sign_in_window_seconds,
-        shared=shared,
+        shared=_make_shared_counters(settings),
     )
+
+
+async def find_throttle_error(settings: Settings) -> str | None:
+    """Return why the configured Redis does not answer, or `None`."""
+    counters = _make_shared_counters(settings)
+    if counters is None:
+        return None
+    try:
+        return await counters.find_error()
+    finally:
+        await counters.close()
+
+
+def _make_shared_counters(settings: Settings) -> "RedisCounters | None":
+    if settings.throttle_url is None:
+        return None
+    from ordergate.adapters.throttling.redis_counters import RedisCounters
+
+    return RedisCounters(settings.throttle_url.get_secret_value())

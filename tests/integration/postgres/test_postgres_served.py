@@ -1,5 +1,6 @@
 """The command and a server with two workers on PostgreSQL."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -46,3 +47,24 @@ def test_postgresql_driver_is_not_loaded_with_sqlite() -> None:
     lines = "import sys, ordergate.entrypoints.container; print('asyncpg' in sys.modules)"
     asked = run_program([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
     assert asked.stdout == "False\n"
+
+
+def test_doctor_compares_pools_and_clocks_with_postgresql(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    done = ordergate(
+        "doctor",
+        "--json",
+        cwd=tmp_path,
+        DATABASE_URL=postgres_url,
+        DATABASE_POOL_SIZE=1_000,
+        BCRYPT_COST=4,
+    )
+    found = {each["check"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stderr
+    assert found["database"]["found"].startswith("PostgreSQL 1")
+    assert found["schema"]["status"] == "ok"
+    assert found["connections"]["status"] == "warning"
+    assert "1 worker of this host may open 1001 of the " in found["connections"]["found"]
+    assert found["clock"]["found"].startswith("the clock of the database is ")
+    assert "integrity" not in found

@@ -324,3 +324,43 @@ def test_state_that_the_demo_makes_is_private(tmp_path: Path, start: Start) -> N
     start("demo", cwd=tmp_path)
     for path in (".ordergate", ".ordergate/demo"):
         assert stat.S_IMODE((tmp_path / path).stat().st_mode) == 0o700
+
+
+@needs_root
+def test_doctor_names_the_file_that_its_user_cannot_use(unprivileged_home: Path) -> None:
+    keys, database = unprivileged_home / KEYS, unprivileged_home / DATABASE
+    assert ordergate("migrate", cwd=unprivileged_home).returncode == 0
+    keys.write_text("{}")
+    keys.chmod(0o600)
+    done = run_as_unprivileged_user("doctor", cwd=unprivileged_home)
+    assert done.returncode == 1
+    files, reading, *_ = done.stdout.splitlines()[1:]
+    assert files == (
+        f"failed   files        {keys} cannot be read and written: {keys} is owned by root with"
+        " mode 0600; this process runs as nobody; run this as the service's user"
+    )
+    assert reading.startswith("failed   keys         the signing keys .ordergate/signing-keys.json")
+    keys.unlink()
+    database.parent.chmod(0o500)
+    done = run_as_unprivileged_user("doctor", cwd=unprivileged_home)
+    found = f"{database} cannot be read and written: {database.parent} is owned by nobody"
+    assert f"failed   files        {found} with mode 0500" in done.stdout
+
+
+@needs_root
+def test_doctor_of_root_names_files_of_root_among_those_of_the_service(
+    unprivileged_home: Path,
+) -> None:
+    database = unprivileged_home / DATABASE
+    assert ordergate("migrate", cwd=unprivileged_home).returncode == 0
+    os.chown(database, 0, 0)
+    done = ordergate("doctor", cwd=unprivileged_home, **CHEAP)
+    owner, user = (line for line in done.stdout.splitlines() if line[9:14] == "files")
+    command = f"chown {NOBODY}:{NOBODY} {database}"
+    assert owner == (
+        f"warning  files        {database} belongs to root, its folder to nobody; run `{command}`"
+    )
+    assert user == (
+        "warning  files        root may use every file, and the files belong to nobody; run this as"
+        " that user, to see the permissions that it lacks"
+    )

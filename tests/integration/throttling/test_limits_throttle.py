@@ -223,6 +223,31 @@ async def test_silent_redis_delays_one_guess_by_a_second(
     assert [vars(record)["error"] for record in caplog.records] == ["TimeoutError"]
 
 
+async def find_error(url: str) -> str | None:
+    """Return what an operator reads about a Redis."""
+    counters = RedisCounters(url)
+    try:
+        return await counters.find_error()
+    finally:
+        await counters.close()
+
+
+async def test_reason_of_an_unusable_redis_has_no_part_of_its_url(
+    valkey: ValkeyServer, client: "redis.Redis"
+) -> None:
+    assert await find_error(valkey_url(valkey)) is None
+    assert client.dbsize() == 0
+    stranger = f"redis://stranger:{SECRET}@{valkey.host}:{valkey.port}/0"
+    assert await find_error(stranger) == "it refuses the account or the password"
+    assert await find_error(f"redis://:{SECRET}@127.0.0.1:1/0") == "no connection"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert await find_error(f"redis://127.0.0.1:{silent.getsockname()[1]}") == (
+            "no answer within 1 s"
+        )
+    async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        assert await find_error(f"redis://127.0.0.1:{port}") == "InvalidResponse"
+
+
 async def block_account(throttle: LimitsThrottle) -> None:
     """Fail until the account is blocked, and let each guess ask Redis."""
     for _ in range(3):

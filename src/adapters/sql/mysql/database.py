@@ -19,9 +19,13 @@ from ordergate.adapters.sql.mysql.url import split_hosts
 from ordergate.adapters.sql.recognition import TABLES
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
+from ordergate.adapters.sql.server.inspection import inspect_server
+from ordergate.application.ports.storage import StorageFacts
 
 _NAMES = {"mysql": "MySQL", "mariadb": "MariaDB"}
 
+_CLOCK = text("SELECT @@version, UNIX_TIMESTAMP(NOW(6))")
+_LIMITS = text("SELECT @@max_connections, @@max_user_connections")
 _COLLATION = text("SELECT @@collation_connection")
 _OTHER_COLLATIONS = text(
     "SELECT table_name, column_name FROM information_schema.columns"
@@ -47,6 +51,11 @@ class MysqlDatabase(ServerDatabase):
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Read while no migration runs, because no snapshot has the schema."""
         return await self.write(lambda c: between_migrations(c, work), repeatable=True)
+
+    async def inspect(self) -> StorageFacts:
+        """Return the properties of the server."""
+        server = self._errors.server
+        return await self.read(lambda c: inspect_server(c, server, clock=_CLOCK, limits=_LIMITS))
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Run the job under a lock, without a time limit."""

@@ -20,7 +20,9 @@ from ordergate.adapters.sql.postgres.errors import ERRORS
 from ordergate.adapters.sql.postgres.order_writes import PLACE, PLACE_WITH_KEY, UPDATE, list_values
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
+from ordergate.adapters.sql.server.inspection import inspect_server
 from ordergate.adapters.sql.server.transaction import run_statement, run_transaction
+from ordergate.application.ports.storage import StorageFacts
 
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
 
@@ -38,6 +40,16 @@ _WAIT_FOR_STANDBYS = text(
 
 The COMMIT waits until the standbys have the log up to this message, and so all earlier commits.
 """
+
+_CLOCK = text("SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())")
+_LIMITS = text(
+    "SELECT current_setting('max_connections')::int"
+    " - current_setting('superuser_reserved_connections')::int"
+    " - coalesce(current_setting('reserved_connections', true), '0')::int,"
+    " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user),"
+    " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())"
+)
+"""Connections that superusers and others keep, those of the role, and those of the database."""
 
 _log = logging.getLogger("ordergate.database")
 
@@ -122,6 +134,12 @@ class PostgresDatabase(ServerDatabase, OrderWriter):
             return work(connection)
 
         return await self.write(in_one_snapshot, repeatable=True)
+
+    async def inspect(self) -> StorageFacts:
+        """Return the properties of the server."""
+        return await self.examine(
+            lambda c: inspect_server(c, ERRORS.server, clock=_CLOCK, limits=_LIMITS)
+        )
 
     async def _move_statement(self) -> None:
         """Run a prepared statement at two connections of a pooler.

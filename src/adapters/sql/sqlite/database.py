@@ -1,8 +1,9 @@
 """A SQLite database: small reads in the event loop, others on threads."""
 
 import sqlite3
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -12,10 +13,13 @@ from typing_extensions import override
 
 from ordergate.adapters.sql.database import Database, Rows, T, Values
 from ordergate.adapters.sql.sqlite.file import (
+    configure,
+    connect,
     engine_errors,
     file_errors,
     make_engine,
     make_private,
+    read_pragmas,
     unavailable,
 )
 from ordergate.adapters.sql.sqlite.reader import SqliteReader
@@ -24,8 +28,16 @@ from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, Watche
 from ordergate.adapters.sql.sqlite.writer import SqliteWriter
 from ordergate.adapters.system.files import is_file
 from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.storage import StorageFacts
 
 _SCHEME = "sqlite:///"
+
+_SOUND = (3, 51, 3)
+_REPAIRED = "3.50.7"
+_RISK = (
+    "this version of SQLite can damage a database that several processes write, in rare cases"
+    " (https://sqlite.org/wal.html#walresetbug)"
+)
 
 
 def find_path(url: str) -> Path:
@@ -98,6 +110,28 @@ class SqliteDatabase(Database):
         ):
             connection.exec_driver_sql("BEGIN")
             return work(connection)
+
+    async def inspect(self) -> StorageFacts:
+        """Read the pragmas that servers use.
+
+        Another journal mode than WAL is reported unchanged, and nothing else with it.
+        """
+        with engine_errors(self._path), closing(connect(self._path)) as connection:
+            ticks = time.perf_counter()
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            seconds = time.perf_counter() - ticks
+            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+            pragmas = {"journal_mode": str(journal)}
+            if journal == "wal":
+                configure(connection)
+                pragmas = read_pragmas(connection)
+        is_faulty = sqlite3.sqlite_version_info < _SOUND and sqlite3.sqlite_version != _REPAIRED
+        return StorageFacts(
+            product=f"SQLite {sqlite3.sqlite_version}",
+            round_trip=seconds,
+            details=pragmas,
+            risk=_RISK if is_faulty else None,
+        )
 
     async def migrate(self, work: Callable[[Connection], None]) -> None:
         """Create a missing file and migrate on a separate writing thread.

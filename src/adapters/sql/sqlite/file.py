@@ -63,6 +63,18 @@ def configure(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA temp_store = MEMORY")
 
 
+def read_pragmas(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the pragmas of a connection that `configure` changes, in words."""
+    words = {
+        "journal_mode": {},
+        "synchronous": {0: "off", 1: "normal", 2: "full", 3: "extra"},
+        "foreign_keys": {0: "off", 1: "on"},
+        "temp_store": {0: "file", 1: "file", 2: "memory"},
+    }
+    found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in words}
+    return {name: words[name].get(value, str(value)) for name, value in found.items()}
+
+
 def _has_temporary_folder() -> bool:
     """Report whether SQLite finds a folder for temporary pages.
 

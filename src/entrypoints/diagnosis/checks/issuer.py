@@ -1,0 +1,60 @@
+"""The issuer of access tokens, and the keys of other issuers."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ordergate.application.errors import IssuerKeysUnavailable
+from ordergate.application.issuer_address import is_loopback
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.diagnosis.finding import (
+    Finding,
+    report_failure,
+    report_ok,
+    report_warning,
+    write_count,
+    write_milliseconds,
+)
+
+CHECK = "issuer"
+
+
+async def check_issuer(container: Container) -> Sequence[Finding]:
+    """Check the own public URL, or fetch keys of other issuers."""
+    settings = container.settings()
+    container.known_scopes()
+    if settings.issues_tokens:
+        return [_judge_address(settings.issuer, settings.listen_host)]
+    return await asyncio.gather(*(_fetch_keys(container, name) for name in container.remote_keys()))
+
+
+def _judge_address(issuer: str, listen_host: str) -> Finding:
+    parts = urlsplit(issuer)
+    found = f"tokens name {issuer} as the URL of this service"
+    if is_loopback((parts.hostname or "").lower()):
+        if is_loopback(listen_host):
+            return report_ok(CHECK, f"{found}, on this machine alone")
+        advice = "set ORDERGATE_ISSUER to the public URL"
+        return report_warning(CHECK, f"{found}, which other machines cannot reach", advice)
+    if parts.scheme != "https":
+        advice = "serve it by https, and set ORDERGATE_ISSUER to that URL"
+        return report_warning(CHECK, f"{found}, where anyone on the way reads passwords", advice)
+    return report_ok(CHECK, found)
+
+
+async def _fetch_keys(container: Container, issuer: str) -> Finding:
+    remote = container.remote_keys()[issuer]
+    began = time.perf_counter()
+    try:
+        fetched = await remote.keys(None)
+    except IssuerKeysUnavailable as error:
+        advice = "correct ORDERGATE_ISSUER or ORDERGATE_JWKS_URL, or open the network to it"
+        return report_failure(CHECK, f"{issuer}: {error}", advice)
+    finally:
+        await remote.close()
+    if not fetched.keys:
+        return report_failure(CHECK, f"{issuer} publishes no usable key, so no token is accepted")
+    seconds = time.perf_counter() - began
+    keys = write_count(len(fetched.keys), "key")
+    return report_ok(CHECK, f"{issuer} publishes {keys}, fetched in {write_milliseconds(seconds)}")
