@@ -45,7 +45,7 @@ class Reader:
             "raw_path": address.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": self.headers,
+            "headers": [(b"host", b"in.process"), *self.headers],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 2),
         }

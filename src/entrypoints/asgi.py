@@ -19,6 +19,7 @@ from ordergate.entrypoints.config.logs import configure_logging, configure_own_l
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.factories.metrics import measure
 from ordergate.entrypoints.http.app import create_app
 
 _LEFT_TO_THE_SERVER = (
@@ -51,6 +52,8 @@ def create(
         configure_own_log(settings)
         container = _declare(scopes, make_container(settings))
         app = create_app(container, lifespan=lifespan)
+    if settings.metrics_port is not None:
+        _log.warning("metrics_not_served", extra={"reason": "only `ordergate serve` serves them"})
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
     return app
 
@@ -81,7 +84,9 @@ def create_for_serve(make_container: Callable[[Settings], Container] = make_cont
     with _exiting_on_wrong_settings():
         settings = load_checked_settings()
         configure_logging(settings, buffered=True)
-        return create_app(make_container(settings))
+        container = make_container(settings)
+        observers, lifespan = measure(container)
+        return create_app(container, lifespan=lifespan, observers=observers)
 
 
 @contextmanager

@@ -50,6 +50,16 @@ class BcryptPasswordHasher(PasswordHasher):
         """Compare; every refusal costs at least 2^cost rounds."""
         return await self._threads.run(lambda: self._verify(password.secret, stored), requester)
 
+    @property
+    def busy(self) -> int:
+        """The number of hashing threads at work."""
+        return self._threads.busy
+
+    @property
+    def waiting(self) -> int:
+        """The number of passwords that wait for a thread."""
+        return self._threads.waiting
+
     def close(self) -> None:
         """Stop the threads after their current jobs, and drop the waiting ones.
 

@@ -56,6 +56,17 @@ class HashingThreads:
         self._starvation = Starvation()
         self._watch: asyncio.TimerHandle | None = None
 
+    @property
+    def busy(self) -> int:
+        """The number of threads at work."""
+        competing = len(self._competing.jobs) if self._competing else 0
+        return len(self._yielding.jobs) + competing
+
+    @property
+    def waiting(self) -> int:
+        """The number of waiting jobs."""
+        return len(self._waiting)
+
     async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
         """Return the result of a job, or raise its error."""
         job = Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())

@@ -101,6 +101,13 @@ class Database(Protocol):
     async def check(self) -> None:
         """Raise `StorageUnavailable` if the open database was replaced."""
 
+    def count_connections(self) -> tuple[int, int, int] | None:
+        """Count the connections allowed, those in use, and the waiting jobs.
+
+        `None` is an engine without a pool.
+        """
+        return None
+
     @abstractmethod
     async def close(self) -> None:
         """Finish open jobs and release all resources; may be called twice."""

@@ -102,6 +102,10 @@ class SqlStorage(Storage, StorageInspector):
         await self._database.check()
         await self._database.read(lambda connection: connection.scalar(text(REVISIONS)))
 
+    def count_connections(self) -> tuple[int, int, int] | None:
+        """Count the connections allowed, those in use, and the waiting jobs."""
+        return self._database.count_connections()
+
     def identity(self) -> Hashable:
         """Return the identity of the database."""
         return self._database.identity()

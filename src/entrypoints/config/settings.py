@@ -175,6 +175,13 @@ class Settings(OtherIssuerSettings):
     """How long `serve` goes on after SIGTERM, in seconds. `/readyz` is 503 then, so that load
     balancers send requests elsewhere. Afterwards it finishes open requests."""
 
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port where `serve` has metrics for Prometheus, which everyone who reaches it can read; 0
+    lets the system choose. It needs the extra `metrics`. Default: none."""
+
+    metrics_host: str = "127.0.0.1"
+    """The address that the metrics are served on."""
+
     container: kinds.FunctionName | None = None
     """A function that makes the container with adapters of your own: `module:function`. The server
     and the commands call it with the settings, except `demo` and `openapi`. Default: none."""

@@ -1,11 +1,24 @@
 """Settings that the chosen adapters accept."""
 
+from importlib.util import find_spec
+
 from ordergate.entrypoints.config.loading import ReadSettings, load_settings, read_settings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import find_database_url_error
 from ordergate.entrypoints.factories.tokens import find_signing_key_error
 
-_CHECKS = {"signing_key_file": find_signing_key_error, "database_url": find_database_url_error}
+
+def _find_missing_package(_port: str) -> str | None:
+    if find_spec("prometheus_client") is None:
+        return "needs the package prometheus-client; install ordergate[metrics]"
+    return None
+
+
+_CHECKS = {
+    "signing_key_file": find_signing_key_error,
+    "database_url": find_database_url_error,
+    "metrics_port": _find_missing_package,
+}
 
 
 def load_checked_settings() -> Settings:

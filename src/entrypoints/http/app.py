@@ -1,6 +1,6 @@
 """The application: routers, middleware and handlers around the services."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 
@@ -51,12 +51,18 @@ log has the reason for each 5xx under this id.
 """
 
 
-def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+def create_app(
+    services: Services,
+    *,
+    lifespan: Lifespan[FastAPI] | None = None,
+    observers: Iterable[Observe] = (),
+) -> FastAPI:
     """Make the application of these services, such as a `Container`.
 
     Add routers of your own to the application that is returned; its own routes precede them. The
     start raises `HiddenRoute` where both have one address. `lifespan` runs after the start of the
-    services, and ends before them.
+    services, and ends before them. Each of the
+    `observers` is called after every HTTP request.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
     resource = settings.resource
@@ -95,7 +101,7 @@ def create_app(services: Services, *, lifespan: Lifespan[FastAPI] | None = None)
     # The last added is the outermost.
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
-    observers = [log_request] if settings.access_log else []
+    observers = [*observers, *([log_request] if settings.access_log else [])]
     if observers:
         app.add_middleware(NotedRoutes, of=app)
     app.add_middleware(ImpliedMethods)

@@ -109,6 +109,26 @@ async def test_waiting_writes_leave_connections_to_reads(postgres_url: str) -> N
     await storage.close()
 
 
+async def test_connections_in_use_and_waiting_jobs_are_counted(postgres_url: str) -> None:
+    database = database_at(postgres_url, pool_size=1)
+    go_on = asyncio.Event()
+
+    async def counted(*expected: int) -> None:
+        async with asyncio.timeout(30):
+            while database.count_connections() != expected:
+                await asyncio.sleep(0.01)
+
+    holding = asyncio.create_task(database.read(lambda _: await_only(go_on.wait())))
+    await counted(1, 1, 0)
+    waiting = asyncio.create_task(database.read(lambda c: c.scalar(ONE)))
+    await counted(1, 1, 1)
+    go_on.set()
+    assert [await holding, await waiting] == [True, 1]
+    assert database.count_connections() == (1, 0, 0)
+    assert SqlStorage(database).count_connections() == (1, 0, 0)
+    await database.close()
+
+
 async def test_silent_network_is_detected(wire: LossyProxy) -> None:
     database = database_at(wire.url, statement_seconds=0.3)
     assert await database.read(lambda c: c.scalar(ONE)) == 1

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NotRequired
+from typing import NotRequired, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from typing_extensions import TypedDict, override
 
 from ordergate.adapters.sql.database import Database, T
@@ -71,7 +72,8 @@ class ServerDatabase(Database):
         )
         self._reads = self._writes = self._engine
         self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
-        self._pool_seconds = pool_seconds
+        self._pool_seconds, self._pool_size = pool_seconds, pool_size
+        self._waiting = 0
         self._not_shared = asyncio.Semaphore(pool_size)
         self._not_reading = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
         self._attempts = Attempts(
@@ -114,8 +116,12 @@ class ServerDatabase(Database):
         """
         try:
             if turns.locked():
-                async with asyncio.timeout(self._pool_seconds):
-                    await turns.acquire()
+                self._waiting += 1
+                try:
+                    async with asyncio.timeout(self._pool_seconds):
+                        await turns.acquire()
+                finally:
+                    self._waiting -= 1
             else:
                 await turns.acquire()
         except TimeoutError:
@@ -124,6 +130,12 @@ class ServerDatabase(Database):
             yield
         finally:
             turns.release()
+
+    @override
+    def count_connections(self) -> tuple[int, int, int]:
+        """Count those of the pool; a shared read may use one more."""
+        pool = cast("QueuePool", self._engine.pool)
+        return self._pool_size, pool.checkedout(), self._waiting
 
     async def exists(self) -> bool:
         """Return true: an unreachable database is reported by the first read."""

@@ -28,6 +28,7 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.databases import make_home
+from ordergate.entrypoints.factories.metrics import export_metrics
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
 from ordergate.entrypoints.server.listening import (
@@ -41,7 +42,7 @@ DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
 
 _IGNORED_BY_DEMO = {
-    *("database_url", "identity_provider", "issuer", "jwks_url"),
+    *("database_url", "identity_provider", "issuer", "jwks_url", "metrics_port"),
     *("signing_key_file", "signing_secret"),
 }
 _LAST_PORT = 65_535
@@ -98,9 +99,13 @@ def serve(
     check_storage(container)
     container.verifier()
     container.known_scopes()
-    with _listen(settings, host, port, uds) as listening:
+    workers = workers or settings.workers
+    with (
+        _listen(settings, host, port, uds) as listening,
+        export_metrics(settings, workers=workers),
+    ):
         app = "ordergate.entrypoints.asgi:create_for_serve"
-        _serve(app, listening, container, workers=workers or settings.workers, root_path=root_path)
+        _serve(app, listening, container, workers=workers, root_path=root_path)
 
 
 def _listen(

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, which the workers of a server keep in files."""

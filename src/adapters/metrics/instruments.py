@@ -1,0 +1,172 @@
+"""The metrics of a worker."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+
+from ordergate.adapters.metrics.worker_files import take_place
+from ordergate.application.ports.audit import AuditEvent
+
+_REQUEST_SECONDS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+"""The upper bounds of the buckets of requests."""
+_HASHING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class HashingLoad(NamedTuple):
+    """The hashing threads of a worker, and the waiting passwords."""
+
+    threads: int
+    busy: int
+    queue: int
+    waiting: int
+
+
+class ConnectionLoad(NamedTuple):
+    """The database connections of a worker, and the waiting statements."""
+
+    limit: int
+    in_use: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Requests of one kind since the last time that they were published."""
+
+    requests: int = 0
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(_REQUEST_SECONDS) + 1))
+
+
+class _SumOfTallies(Histogram):
+    """A histogram of observations that were counted elsewhere."""
+
+    def add(self, buckets: Sequence[int], total: float) -> None:
+        """Add the numbers of the buckets and the sum of their observations."""
+        self._sum.inc(total)
+        for bucket, number in zip(self._buckets, buckets, strict=True):
+            if number:
+                bucket.inc(number)
+
+
+class Instruments:
+    """Counts what a worker does.
+
+    Without a registry, the values are in the files of a server, where `Exporter` reads them.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._registry = registry
+        self._requests = Counter(
+            "ordergate_http_requests",
+            "HTTP requests that were answered.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._request_seconds = _SumOfTallies(
+            "ordergate_http_request_duration_seconds",
+            "Time from the head of a request to the end of its answer.",
+            ["method", "route"],
+            registry=registry,
+            buckets=_REQUEST_SECONDS,
+        )
+        self._audit = Counter(
+            "ordergate_audit_events",
+            "Events of the audit log.",
+            ["event"],
+            registry=registry,
+        )
+        self._refused = Counter(
+            "ordergate_hashing_refused",
+            "Passwords that were not hashed, because too many waited.",
+            ["reason"],
+            registry=registry,
+        )
+        self.hashing_seconds = Histogram(
+            "ordergate_hashing_duration_seconds",
+            "Time from a password to its result, with the time in the queue.",
+            registry=registry,
+            buckets=_HASHING_SECONDS,
+        )
+        self._hashing = self._make_gauges(
+            {
+                "ordergate_hashing_threads": "Hashing threads.",
+                "ordergate_hashing_threads_busy": "Hashing threads at work.",
+                "ordergate_hashing_queue_limit": "Passwords that may wait for a thread.",
+                "ordergate_hashing_queue_waiting": "Passwords that wait for a thread.",
+            }
+        )
+        self._connections: list[Gauge] = []
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self._events = {event: self._audit.labels(event.value) for event in AuditEvent}
+        self.queue_full = self._refused.labels("queue_full")
+        self.account_limit = self._refused.labels("account_limit")
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        """Keep the values in a place of the folder.
+
+        Metrics that other code makes in this process from now on are kept there too.
+        """
+        place = take_place(folder)
+        values.ValueClass = values.MultiProcessValue(lambda: place)
+        return cls()
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request, for the next `publish_requests`."""
+        key = method, route, status
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = _Tally()
+        tally.requests += 1
+        tally.seconds += seconds
+        tally.buckets[bisect_left(_REQUEST_SECONDS, seconds)] += 1
+
+    def publish_requests(self) -> None:
+        """Add the counted requests to the metrics.
+
+        A number in a file costs several times as much as one in memory.
+        """
+        for (method, route, status), tally in self._tallies.items():
+            self._requests.labels(method, route, str(status)).inc(tally.requests)
+            self._request_seconds.labels(method, route).add(tally.buckets, tally.seconds)
+        self._tallies = {}
+
+    def count_event(self, event: AuditEvent) -> None:
+        """Count an event of the audit."""
+        self._events[event].inc()
+
+    def set_hashing(self, load: HashingLoad) -> None:
+        """State the load of the hashing threads."""
+        _set_all(self._hashing, load)
+
+    def set_connections(self, load: ConnectionLoad) -> None:
+        """State the load of the connections to a database server."""
+        if not self._connections:
+            self._connections = self._make_gauges(
+                {
+                    "ordergate_database_connections_limit": "Connections that may be open.",
+                    "ordergate_database_connections_in_use": "Connections in use.",
+                    "ordergate_database_waiting": "Statements that wait for a connection.",
+                }
+            )
+        _set_all(self._connections, load)
+
+    def _make_gauges(self, described: dict[str, str]) -> list[Gauge]:
+        """Make gauges whose values of all workers are added up."""
+        return [
+            Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
+            for name, text in described.items()
+        ]
+
+
+def _set_all(gauges: list[Gauge], load: Iterable[int]) -> None:
+    for gauge, value in zip(gauges, load, strict=True):
+        gauge.set(value)

@@ -1,0 +1,120 @@
+"""Metrics for Prometheus, where a setting asks for them."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dependency_injector.providers import Object
+from fastapi import FastAPI
+from starlette.types import Lifespan
+
+from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
+from ordergate.adapters.sql.sql_storage import SqlStorage
+from ordergate.application.ports.passwords import PasswordHasher
+from ordergate.application.ports.storage import Storage
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.middleware.observing import FinishedRequest, Observe
+
+if TYPE_CHECKING:  # the first needs an extra, and the second imports this package
+    from ordergate.adapters.metrics.instruments import Instruments
+    from ordergate.entrypoints.container import Container
+
+_SAMPLE_SECONDS = 1.0
+
+_log = logging.getLogger("ordergate.server")
+
+
+class Measurement(NamedTuple):
+    """What measures an application, for `create_app`."""
+
+    observers: Sequence[Observe] = ()
+    lifespan: Lifespan[FastAPI] | None = None
+
+
+@contextmanager
+def export_metrics(settings: Settings, *, workers: int) -> Iterator[None]:
+    """Serve the metrics of later workers, if a port is set.
+
+    Raises `CannotListen`.
+    """
+    if settings.metrics_port is None:
+        yield
+        return
+    from ordergate.adapters.metrics.exporter import serve_metrics
+    from ordergate.adapters.metrics.worker_files import make_folder
+    from ordergate.entrypoints.server.listening import CannotListen
+
+    host, port = settings.metrics_host, settings.metrics_port
+    with ExitStack() as closing:
+        folder = closing.enter_context(make_folder())
+        try:
+            url = closing.enter_context(serve_metrics(folder, host, port, workers=workers))
+        except OSError as error:
+            raise CannotListen(
+                f"cannot serve metrics on {host} port {port}: {error.strerror}; choose another"
+                " address with ORDERGATE_METRICS_HOST or ORDERGATE_METRICS_PORT"
+            ) from None
+        _log.info("metrics_listening", extra={"metrics_url": url})
+        yield
+
+
+def measure(container: "Container") -> Measurement:
+    """Measure the parts of a container, if the process above exports metrics.
+
+    It comes before the use cases are made, which keep the parts.
+    """
+    from ordergate.adapters.metrics.worker_files import FOLDER
+
+    settings = container.settings()
+    if settings.metrics_port is None or FOLDER not in os.environ:
+        return Measurement()
+    from ordergate.adapters.metrics.instruments import Instruments
+    from ordergate.adapters.metrics.measured_audit import MeasuredAudit
+    from ordergate.adapters.metrics.measured_hasher import MeasuredHasher
+
+    instruments = Instruments.in_folder(Path(os.environ[FOLDER]))
+    container.audit.override(Object(MeasuredAudit(container.audit(), instruments)))
+    hasher = container.hasher() if settings.issues_tokens else None
+    if hasher is not None:
+        container.hasher.override(Object(MeasuredHasher(hasher, instruments)))
+
+    def observe(finished: FinishedRequest) -> None:
+        instruments.count_request(
+            finished.method, finished.route, finished.status, finished.seconds
+        )
+
+    @asynccontextmanager
+    async def sample(_app: FastAPI) -> AsyncIterator[None]:
+        sampling = asyncio.create_task(
+            _sample_load(instruments, settings, hasher, container.storage())
+        )
+        yield
+        sampling.cancel()
+        with suppress(asyncio.CancelledError):
+            await sampling
+        instruments.publish_requests()
+
+    return Measurement([observe], sample)
+
+
+async def _sample_load(
+    instruments: "Instruments", settings: Settings, hasher: PasswordHasher | None, storage: Storage
+) -> None:
+    """Publish requests, and the load of adapters, once a second.
+
+    Values of several processes cannot be read when Prometheus asks.
+    """
+    from ordergate.adapters.metrics.instruments import ConnectionLoad, HashingLoad
+
+    while True:
+        instruments.publish_requests()
+        if isinstance(hasher, BcryptPasswordHasher):
+            threads, queue = settings.hashing_threads, settings.hashing_queue
+            instruments.set_hashing(HashingLoad(threads, hasher.busy, queue, hasher.waiting))
+        if isinstance(storage, SqlStorage) and (load := storage.count_connections()):
+            instruments.set_connections(ConnectionLoad(*load))
+        await asyncio.sleep(_SAMPLE_SECONDS)

@@ -1,0 +1,254 @@
+"""Metrics of real servers, as Prometheus reads them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ordergate.adapters.audit.log_audit import LogAudit
+from ordergate.adapters.metrics.exporter import serve_metrics
+from ordergate.adapters.metrics.worker_files import FOLDER, make_folder
+from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
+from ordergate.entrypoints import asgi
+from ordergate.entrypoints.config.loading import SettingsError
+from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.factories.metrics import Measurement, measure
+from ordergate.testing import make_container
+from tests.support.command import CHEAP, PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.server import Server, Start
+
+ON = {**CHEAP, "METRICS_PORT": 0, "LOG_FORMAT": "json"}
+
+Samples = dict[str, dict[str, float]]
+"""The values of each sample by its labels."""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the servers a temporary folder of their own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("seeded")
+    for command in (("migrate",), ("seed", "--users", 2, "--orders", 4)):
+        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def find_url(server: Server) -> str:
+    for line in server.output:
+        if found := re.search(r'"metrics_url": "([^"]+)"', line):
+            return found[1]
+    raise AssertionError(server.output)
+
+
+def scrape(server: Server) -> Samples:
+    answer = httpx2.get(f"{find_url(server)}/metrics", timeout=SECONDS)
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    return parse(answer.text)
+
+
+def parse(text: str) -> Samples:
+    read: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            assert labels not in read.setdefault(sample.name.removeprefix("ordergate_"), {})
+            read[sample.name.removeprefix("ordergate_")][labels] = sample.value
+    return read
+
+
+def sign_in(server: Server, password: str = PASSWORD) -> httpx2.Response:
+    form = {"username": "user1", "password": password}
+    return httpx2.post(f"{server.url}/login", data=form, timeout=SECONDS)
+
+
+def live(server: Server) -> None:
+    """Send a request on a new connection, which any worker may take."""
+    assert httpx2.get(f"{server.url}/livez", timeout=SECONDS).status_code == 200
+
+
+def test_metrics_of_a_server_count_what_it_did(seeded: Path, temporary: Path, start: Start) -> None:
+    server = start("serve", cwd=seeded, **ON, HASHING_THREADS=3, HASHING_QUEUE=5)
+    token = sign_in(server).json()["access_token"]
+    assert sign_in(server, "a wrong password").status_code == 400
+    bearer = {"Authorization": f"Bearer {token}"}
+    for path, status in (("/orders/1", 200), ("/orders/2", 404), ("/no/such/path", 404)):
+        answer = httpx2.get(server.url + path, headers=bearer, timeout=SECONDS)
+        assert answer.status_code == status
+    assert httpx2.get(f"{server.url}/metrics", timeout=SECONDS).status_code == 404
+    wait_until(lambda: sum(scrape(server).get("http_requests_total", {}).values()) == 6)
+    samples = scrape(server)
+    assert samples["http_requests_total"] == {
+        "method=POST,route=/login,status=200": 1,
+        "method=POST,route=/login,status=400": 1,
+        "method=GET,route=/orders/{id},status=200": 1,
+        "method=GET,route=/orders/{id},status=404": 1,
+        "method=GET,route=unmatched,status=404": 2,
+    }
+    assert samples["http_request_duration_seconds_count"] == {
+        "method=POST,route=/login": 2,
+        "method=GET,route=/orders/{id}": 2,
+        "method=GET,route=unmatched": 2,
+    }
+    events = {name: value for name, value in samples["audit_events_total"].items() if value}
+    assert events == {"event=signed_in": 1, "event=sign_in_refused": 1}
+    assert samples["hashing_duration_seconds_count"] == {"": 2}
+    assert (samples["hashing_threads"], samples["hashing_queue_limit"]) == ({"": 3}, {"": 5})
+    assert samples["workers"] == samples["workers_configured"] == {"": 1}
+    (build,) = samples["build_info"]
+    assert re.fullmatch(r"python=3\.\d+\.\d+\S*,version=\d+\.\d+\.\d+", build)
+    address, _, port = find_url(server).rpartition(":")
+    assert address == "http://127.0.0.1"
+    refused = ordergate("serve", "--port", 0, cwd=seeded, **{**ON, "METRICS_PORT": port})
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == (
+        f"ordergate: cannot serve metrics on 127.0.0.1 port {port}: Address already in use; choose"
+        " another address with ORDERGATE_METRICS_HOST or ORDERGATE_METRICS_PORT"
+    )
+    assert server.stop() == 0
+    assert [*temporary.iterdir()] == []
+
+
+def test_metrics_of_two_workers_are_added_up_and_survive_them(
+    seeded: Path, temporary: Path, start: Start
+) -> None:
+    server = start("serve", "--workers", 2, cwd=seeded, **ON, HASHING_THREADS=3)
+
+    def workers() -> list[int]:
+        found = (re.search(r"Started server process \[(\d+)]", line) for line in server.output)
+        return [int(pid[1]) for pid in found if pid]
+
+    def count() -> float:
+        counted = scrape(server).get("http_requests_total", {})
+        return counted.get("method=GET,route=/livez,status=200", 0)
+
+    def ready() -> bool:
+        return scrape(server).get("hashing_threads") == {"": 6}
+
+    wait_until(ready)
+    (folder,) = temporary.iterdir()
+    for _ in range(9):  # the start of the server is the tenth
+        live(server)
+    wait_until(lambda: count() == 10)
+    files = sorted(path.name for path in folder.iterdir())
+    os.kill(workers()[0], signal.SIGKILL)
+    wait_until(lambda: len(workers()) == 3)
+    wait_until(ready)
+    for _ in range(10):
+        live(server)
+    wait_until(lambda: count() == 20)
+    assert scrape(server)["workers"] == {"": 2}
+    # The new worker goes on with the files of the killed one.
+    assert sorted(path.name for path in folder.iterdir()) == files
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from ordergate.adapters.metrics.instruments import HashingLoad, Instruments
+instruments = Instruments.in_folder(Path(sys.argv[1]))
+instruments.set_hashing(HashingLoad(threads=1, busy=1, queue=1, waiting=1))
+instruments.count_request("GET", "/", 200, 0.1)
+instruments.publish_requests()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+"""A process that counts one request."""
+
+
+def test_states_of_an_ended_worker_are_left_out_and_its_totals_stay(temporary: Path) -> None:
+    with ExitStack() as closing:
+
+        def begin() -> subprocess.Popen[str]:
+            worker = subprocess.Popen(
+                [sys.executable, "-c", WORKER, folder],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            closing.enter_context(worker)
+            closing.callback(worker.kill)
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+            return worker
+
+        def read() -> tuple[float, float, float]:
+            samples = parse(httpx2.get(url, timeout=SECONDS).text)
+            requests = samples["http_requests_total"]["method=GET,route=/,status=200"]
+            return samples["workers"][""], samples["hashing_threads"][""], requests
+
+        folder = closing.enter_context(make_folder())
+        url = closing.enter_context(serve_metrics(folder, "127.0.0.1", 0, workers=2))
+        first, _second = begin(), begin()
+        files = sorted(path.name for path in folder.iterdir())
+        assert read() == (2, 2, 2)
+        first.kill()
+        first.wait(SECONDS)
+        assert read() == (1, 1, 2)
+        begin()
+        assert read() == (2, 2, 3)
+        assert sorted(path.name for path in folder.iterdir()) == files
+
+
+def test_folder_of_a_killed_server_is_removed_and_that_of_a_living_one_stays(
+    temporary: Path,
+) -> None:
+    script = (
+        "from ordergate.adapters.metrics.worker_files import make_folder\n"
+        "with make_folder() as folder: print(folder, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        stale = Path(killed.stdout.readline().strip())
+        with make_folder() as living:
+            assert sorted(temporary.iterdir()) == sorted([stale, living])
+        killed.kill()
+    with make_folder() as living, make_folder() as another:
+        assert sorted(temporary.iterdir()) == sorted([living, another])
+    assert [*temporary.iterdir()] == []
+
+
+def test_missing_package_is_a_mistake_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERGATE_METRICS_PORT", "9464")
+    assert load_checked_settings().metrics_port == 9464
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(SettingsError) as refused:
+        load_checked_settings()
+    assert refused.value.problems == [
+        "ORDERGATE_METRICS_PORT: needs the package prometheus-client; install ordergate[metrics]"
+    ]
+
+
+def test_another_server_says_that_it_has_no_metrics(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ORDERGATE_METRICS_PORT", "9464")
+    asgi.create(make_container)
+    assert "metrics_not_served" in caplog.messages
+
+
+def test_parts_are_not_measured_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FOLDER, raising=False)
+    container = Container(settings=Settings(metrics_port=None))
+    assert measure(container) == Measurement()
+    assert isinstance(container.audit(), LogAudit)
+    assert isinstance(container.hasher(), BcryptPasswordHasher)

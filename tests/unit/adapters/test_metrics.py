@@ -1,0 +1,134 @@
+"""What is counted around an audit and a hasher."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ordergate.adapters.metrics.instruments import ConnectionLoad, HashingLoad, Instruments
+from ordergate.adapters.metrics.measured_audit import MeasuredAudit
+from ordergate.adapters.metrics.measured_hasher import MeasuredHasher
+from ordergate.application.errors import ApplicationError, Overloaded, Throttled
+from ordergate.application.ports.audit import AuditEvent, AuditRecord, Origin
+from ordergate.application.ports.passwords import PasswordHasher, Requester, Verification
+from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
+from ordergate.domain.user import Password, PasswordHash, UserId
+from tests.contracts.passwords_contract import PasswordHasherContract
+from tests.support.doubles import InstantPasswordHasher, RecordedAudit
+
+KEY = KeyRecord(KeyId("the-kid"), "ES256", KeyStatus.REMOVED, None)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def instruments(registry: CollectorRegistry) -> Instruments:
+    return Instruments(registry)
+
+
+def read(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"ordergate_{name}", labels)
+
+
+class RefusingHasher(InstantPasswordHasher):
+    def __init__(self, error: ApplicationError) -> None:
+        super().__init__()
+        self.error = error
+
+    async def verify(
+        self, password: Password, stored: PasswordHash | None, requester: Requester | None = None
+    ) -> Verification:
+        raise self.error
+
+
+class TestMeasuredHasher(PasswordHasherContract):
+    @pytest.fixture
+    def hasher(self, instruments: Instruments) -> PasswordHasher:
+        return MeasuredHasher(InstantPasswordHasher(), instruments)
+
+    @pytest.fixture
+    def outdated(self) -> PasswordHash:
+        return PasswordHash("1$salt$old password")
+
+    def work(self, hasher: PasswordHasher) -> float:
+        assert isinstance(hasher, MeasuredHasher)
+        assert isinstance(hasher.hasher, InstantPasswordHasher)
+        return len(hasher.hasher.verified)
+
+
+async def test_hashed_passwords_are_timed(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    hasher = MeasuredHasher(InstantPasswordHasher(), instruments)
+    await hasher.verify(Password("guess"), await hasher.hash(Password("secret words")))
+    assert read(registry, "hashing_duration_seconds_count") == 2
+    assert read(registry, "hashing_refused_total", reason="queue_full") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(Overloaded(retry_after=1), "queue_full"), (Throttled(retry_after=1), "account_limit")],
+    ids=["queue_full", "account_limit"],
+)
+async def test_refused_password_is_counted_by_its_reason_and_not_timed(
+    instruments: Instruments, registry: CollectorRegistry, error: ApplicationError, reason: str
+) -> None:
+    hasher = MeasuredHasher(RefusingHasher(error), instruments)
+    with pytest.raises(type(error)):
+        await hasher.verify(Password("guess"), None)
+    refused = {
+        each: read(registry, "hashing_refused_total", reason=each)
+        for each in ("queue_full", "account_limit")
+    }
+    assert refused == {"queue_full": 0, "account_limit": 0, reason: 1}
+    assert read(registry, "hashing_duration_seconds_count") == 0
+
+
+def test_audit_events_are_counted_and_recorded(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    recorded = RecordedAudit()
+    audit = MeasuredAudit(recorded, instruments)
+    origin = Origin("192.0.2.1", "the-id")
+    audit.write(AuditRecord(AuditEvent.SIGNED_IN, origin, UserId(7)))
+    audit.record(AuditEvent.SIGN_IN_REFUSED, origin=origin)
+    audit.record_key(KEY)
+    assert [event for event, *_ in recorded.events] == ["signed_in", "sign_in_refused"]
+    assert recorded.keys == [KEY]
+    counted = {
+        event.value: read(registry, "audit_events_total", event=event.value) for event in AuditEvent
+    }
+    seen = {"signed_in": 1, "sign_in_refused": 1, "key_rotated": 1}
+    assert counted == {event.value: seen.get(event.value, 0) for event in AuditEvent}
+
+
+def test_request_is_counted_by_its_status_and_timed(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    for status, seconds in ((200, 0.0004), (200, 0.02), (404, 0.001)):
+        instruments.count_request("GET", "/orders/{id}", status, seconds)
+    instruments.publish_requests()
+    instruments.count_request("GET", "/orders/{id}", 200, 99)
+    request = {"method": "GET", "route": "/orders/{id}"}
+    assert read(registry, "http_requests_total", **request, status="200") == 2
+    assert read(registry, "http_requests_total", **request, status="404") == 1
+    assert read(registry, "http_request_duration_seconds_count", **request) == 3
+    assert read(registry, "http_request_duration_seconds_bucket", **request, le="0.001") == 2
+    assert read(registry, "http_request_duration_seconds_sum", **request) == pytest.approx(0.0214)
+    instruments.publish_requests()
+    instruments.publish_requests()
+    assert read(registry, "http_requests_total", **request, status="200") == 3
+    assert read(registry, "http_request_duration_seconds_count", **request) == 4
+    assert read(registry, "http_request_duration_seconds_bucket", **request, le="30.0") == 3
+
+
+def test_loads_are_gauges(instruments: Instruments, registry: CollectorRegistry) -> None:
+    assert read(registry, "database_waiting") is None  # an engine without a pool has none
+    instruments.set_hashing(HashingLoad(threads=2, busy=1, queue=64, waiting=3))
+    instruments.set_connections(ConnectionLoad(limit=10, in_use=4, waiting=5))
+    names = ("hashing_threads", "hashing_threads_busy", "hashing_queue_limit")
+    assert [read(registry, name) for name in names] == [2, 1, 64]
+    assert read(registry, "hashing_queue_waiting") == 3
+    names = ("database_connections_limit", "database_connections_in_use", "database_waiting")
+    assert [read(registry, name) for name in names] == [10, 4, 5]
