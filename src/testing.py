@@ -9,8 +9,8 @@ from starlette.types import Lifespan
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.user import MAX_ID, UserId
+from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
 from ordergate.entrypoints.config.loading import make_settings
-from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app

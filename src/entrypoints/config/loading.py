@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from ordergate.entrypoints.config.environment import PREFIX, is_secret, read_environment
-from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
+from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
 from ordergate.entrypoints.config.service_links import find_service_links
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.config.variables import FILE_SUFFIX, read_variable

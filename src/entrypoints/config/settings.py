@@ -9,14 +9,15 @@ from pydantic_settings import SettingsConfigDict
 from ordergate.domain.password_rules import LEAST_MIN_LENGTH
 from ordergate.domain.session import MAX_SESSIONS
 from ordergate.entrypoints.config import setting_values as kinds
-from ordergate.entrypoints.config.other_issuer import (
+from ordergate.entrypoints.config.issuers.settings import (
     OtherIssuerSettings,
     check_foreign_issuer,
     names_other_issuer,
 )
+from ordergate.entrypoints.config.serving import ServingSettings
 
 
-class Settings(OtherIssuerSettings):
+class Settings(ServingSettings, OtherIssuerSettings):
     """The settings of one process.
 
     Each is the environment variable `ORDERGATE_` + its name.
@@ -157,23 +158,6 @@ class Settings(OtherIssuerSettings):
     cors_exposed_headers: kinds.HeaderNames = ()
     """Further headers of answers that these pages may read, separated by commas, at most 32.
     Default: none."""
-
-    listen_host: str = "127.0.0.1"
-    """The address that `serve` listens on, unless `--host` names another."""
-
-    listen_port: int = Field(default=8000, ge=0, le=65_535)
-    """The port that `serve` listens on, unless `--port` names another. 0 lets the system choose."""
-
-    listen_uds: kinds.FilePath | None = None
-    """The path of a Unix socket that `serve` listens on instead, unless the options name an
-    address. Default: none."""
-
-    workers: int = Field(default=1, ge=1, le=256)
-    """The worker processes of `serve`, unless `--workers` says another number."""
-
-    drain_seconds: int = Field(default=0, ge=0, le=3_600)
-    """How long `serve` goes on after SIGTERM, in seconds. `/readyz` is 503 then, so that load
-    balancers send requests elsewhere. Afterwards it finishes open requests."""
 
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     """The port where `serve` has metrics for Prometheus, which everyone who reaches it can read; 0

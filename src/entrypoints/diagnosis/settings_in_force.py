@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from ordergate.entrypoints.config.environment import PREFIX, UNSET, find_secret_files
-from ordergate.entrypoints.config.issuer_values import ALGORITHMS
-from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
+from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
+from ordergate.entrypoints.config.issuers.values import ALGORITHMS
+from ordergate.entrypoints.config.serving import ServingSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import describe_database
 
@@ -35,7 +36,7 @@ class SettingInForce(NamedTuple):
 def list_settings_in_force(settings: Settings) -> list[SettingInForce]:
     """Return every setting, in the order of docs/settings.md."""
     files = find_secret_files(Settings.model_fields)
-    names = sorted(Settings.model_fields, key=lambda name: name in OtherIssuerSettings.model_fields)
+    names = sorted(Settings.model_fields, key=_find_section)
     return [
         SettingInForce(
             PREFIX + name.upper(),
@@ -45,6 +46,13 @@ def list_settings_in_force(settings: Settings) -> list[SettingInForce]:
         )
         for name in names
     ]
+
+
+def _find_section(name: str) -> int:
+    """Return the place of a setting's table in docs/settings.md."""
+    if name in OtherIssuerSettings.model_fields:
+        return 2
+    return int(name in ServingSettings.model_fields)
 
 
 def _find_source(name: str, settings: Settings) -> str:

@@ -28,7 +28,7 @@ from ordergate.application.sessions.revocation import (
     NoRevocation,
     RevocationPolicy,
 )
-from ordergate.entrypoints.config.issuer_values import PROVIDERS_WITHOUT_SCOPES
+from ordergate.entrypoints.config.issuers.values import PROVIDERS_WITHOUT_SCOPES
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.setting_values import HOW_TO_MAKE_A_KEY
 from ordergate.entrypoints.config.settings import Settings

@@ -1,6 +1,8 @@
 """A transport that sends consecutive writes together."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 
 _ENOUGH = 65_536
@@ -8,6 +10,8 @@ _ENOUGH = 65_536
 LINGER_SECONDS = 2
 """How long a client that is still sending may take to read its last answer."""
 
+
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 _Data = bytes | bytearray | memoryview
 
@@ -63,6 +67,17 @@ class CoalescingTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         """Report whether either side has closed the connection."""
         return self.closed or self._transport.is_closing()
+
+    def abort(self) -> None:
+        """Reset the connection, and drop everything that is not sent."""
+        connected = self._transport.get_extra_info("socket")
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._transport.abort()
+
+    def count_unsent(self) -> int:
+        """Count the bytes that the system has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         """Return the information of the transport."""

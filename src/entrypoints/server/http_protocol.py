@@ -47,6 +47,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     A refusal is sent after the answers to all earlier requests, and closes the connection.
     """
 
+    head_seconds: float = HEAD_SECONDS
     cycle: BreakableCycle
     _rest = _NOTHING
     _uncounted = 0
@@ -57,7 +58,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _refusal: Problem | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin a connection, with `HEAD_SECONDS` for a request."""
+        """Begin a connection, with `head_seconds` for a request."""
         socket = cast("asyncio.Transport", transport)
         self._coalescing = CoalescingTransport(socket, self._expects_more)
         super().connection_made(self._coalescing)
@@ -172,7 +173,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._timing_head = self._in_head
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
-                HEAD_SECONDS, self.timeout_keep_alive_handler
+                self.head_seconds, self.timeout_keep_alive_handler
             )
 
     def _resume(self) -> bool:

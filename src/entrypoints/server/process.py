@@ -15,9 +15,11 @@ import uvicorn
 
 from ordergate.entrypoints.config.logs import flush_log
 from ordergate.entrypoints.http.service.health import DRAINING
+from ordergate.entrypoints.server.connection_limits import ConnectionLimits, Connections
 from ordergate.entrypoints.server.systemd import notify
 
 _ALLOCATIONS_UNTIL_COLLECTED = 20_000
+_TICKS_PER_SECOND = 10
 _CLOSE = (b"connection", b"close")
 
 _log = logging.getLogger("ordergate.server")
@@ -28,6 +30,8 @@ class ServerConfig(uvicorn.Config):
 
     drain_seconds: int = 0
     """How long the service goes on after SIGTERM."""
+
+    limits = ConnectionLimits()
 
     def configure_logging(self) -> None:
         """Write a worker's last log lines before uvicorn's repeated SIGTERM ends it.
@@ -94,8 +98,13 @@ class DrainingServer(uvicorn.Server):
     """
 
     config: ServerConfig
+    server_state: Connections
     _drains = False
     _drain_until: float | None = None
+
+    def __init__(self, config: ServerConfig) -> None:
+        super().__init__(config)
+        self.server_state = Connections(config.limits)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -127,10 +136,12 @@ class DrainingServer(uvicorn.Server):
         notify("STOPPING=1")
 
     async def on_tick(self, counter: int) -> bool:
-        """Report whether the time is over.
+        """Look for slow clients; report whether the time is over.
 
         A handler of signals must not log, so this method does.
         """
+        if counter % _TICKS_PER_SECOND == 0:
+            self.server_state.check_progress()
         if self._drains:
             if self._drain_until is None:
                 self._drain_until = time.monotonic() + self.config.drain_seconds

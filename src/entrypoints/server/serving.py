@@ -10,7 +10,11 @@ from threading import Event, Thread
 from typing import Any
 
 from ordergate.entrypoints.config.logs import flush_log
-from ordergate.entrypoints.server.descriptors import ReservingHttpProtocol, raise_limit
+from ordergate.entrypoints.server.connection_limits import (
+    ConnectionLimits,
+    LimitedHttpProtocol,
+    raise_limit,
+)
 from ordergate.entrypoints.server.listening import BACKLOG, get_listening_url
 from ordergate.entrypoints.server.process import DrainingServer, ServerConfig
 from ordergate.entrypoints.server.signals import Terminated
@@ -29,6 +33,7 @@ def serve(
     workers: int = 1,
     root_path: str = "",
     drain_seconds: int = 0,
+    limits: ConnectionLimits | None = None,
 ) -> bool:
     """Serve until SIGINT or SIGTERM, then finish open requests within 10 s.
 
@@ -45,7 +50,7 @@ def serve(
         workers=workers,
         root_path=root_path,
         backlog=BACKLOG,
-        http=ReservingHttpProtocol,
+        http=LimitedHttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
@@ -54,6 +59,7 @@ def serve(
         timeout_graceful_shutdown=_FINISH_SECONDS,
     )
     config.drain_seconds = drain_seconds
+    config.limits = limits or ConnectionLimits()
     _log.info(
         "listening",
         extra={"url": get_listening_url(listening), "workers": workers, "database": database},

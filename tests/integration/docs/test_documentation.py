@@ -24,8 +24,9 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
+from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
 from ordergate.entrypoints.config.loading import list_secret_names
-from ordergate.entrypoints.config.other_issuer import OtherIssuerSettings
+from ordergate.entrypoints.config.serving import ServingSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
@@ -447,7 +448,8 @@ def docstrings_of_attributes(model: type) -> dict[str, str]:
 
 
 def describe_settings() -> dict[str, str]:
-    return docstrings_of_attributes(Settings) | docstrings_of_attributes(OtherIssuerSettings)
+    models = (Settings, ServingSettings, OtherIssuerSettings)
+    return dict(itertools.chain.from_iterable(docstrings_of_attributes(m).items() for m in models))
 
 
 def test_settings_page_lists_every_setting() -> None:
@@ -455,7 +457,10 @@ def test_settings_page_lists_every_setting() -> None:
     rows = []
     for name, field in sorted(
         Settings.model_fields.items(),
-        key=lambda setting: setting[0] in OtherIssuerSettings.model_fields,
+        key=lambda setting: (
+            setting[0] in OtherIssuerSettings.model_fields,
+            setting[0] in ServingSettings.model_fields,
+        ),
     ):
         meaning, _, default = " ".join(descriptions[name].split()).partition(" Default: ")
         default = default.rstrip(".") if default else f"`{field.default}`"

@@ -13,7 +13,7 @@ from ordergate.adapters.tokens.issuer_profiles import (
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.application.errors import InvalidToken
 from ordergate.entrypoints.config.environment import PREFIX
-from ordergate.entrypoints.config.issuer_values import ALGORITHMS, PROVIDERS
+from ordergate.entrypoints.config.issuers.values import ALGORITHMS, PROVIDERS
 from ordergate.entrypoints.config.loading import SettingsError, load_settings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.tokens import make_profile, make_remote_keys

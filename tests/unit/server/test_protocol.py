@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from ordergate.entrypoints.server import http_protocol as protocol_module
 from ordergate.entrypoints.server.http_protocol import PIECE_BYTES, BoundedHttpProtocol
 
 SECONDS = 10
@@ -273,10 +272,8 @@ async def test_queued_requests_are_dropped_when_the_client_leaves(connection: Co
 
 
 @pytest.mark.parametrize("began", [b"", b"GET /slow HTTP/1.1\r\n"])
-async def test_head_has_a_time_limit(
-    connection: Connection, began: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protocol_module, "HEAD_SECONDS", 0.05)
+async def test_head_has_a_time_limit(connection: Connection, began: bytes) -> None:
+    connection.protocol.head_seconds = 0.05
     connection.protocol._limit_time()
 
     async def drip() -> None:

@@ -24,6 +24,7 @@ from ordergate.entrypoints.cli.runtime import (
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_schema
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.logs import configure_logging
+from ordergate.entrypoints.config.setting_values import UNIX
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
@@ -31,6 +32,7 @@ from ordergate.entrypoints.factories.databases import make_home
 from ordergate.entrypoints.factories.metrics import export_metrics
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
+from ordergate.entrypoints.server.connection_limits import ConnectionLimits
 from ordergate.entrypoints.server.listening import (
     get_listening_url,
     listen,
@@ -181,6 +183,14 @@ def _serve(
         workers=workers,
         root_path=root_path,
         drain_seconds=settings.drain_seconds,
+        limits=ConnectionLimits(
+            head_seconds=settings.head_seconds,
+            body_seconds=settings.body_seconds,
+            answer_seconds=settings.answer_seconds,
+            connections=settings.connections,
+            connections_per_address=settings.connections_per_address,
+            unlimited_networks=tuple(each for each in settings.trusted_proxies if each != UNIX),
+        ),
     )
     if not has_served:
         raise Failure("the server did not start; the log says why")

@@ -70,6 +70,8 @@ TOO_MANY_FIELDS = Problem(
 
 TOO_LARGE = problem_for_status(413)
 
+BODY_TOO_SLOW = Problem(408, "The request body took too long to arrive.", "body-too-slow")
+
 INTERNAL = Problem(500, INTERNAL_DETAIL)
 
 SHUTTING_DOWN = Problem(

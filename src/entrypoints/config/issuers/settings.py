@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ordergate.entrypoints.config.environment import EnvironmentSettings
-from ordergate.entrypoints.config.issuer_values import (
+from ordergate.entrypoints.config.issuers.values import (
     PROVIDERS_WITHOUT_SCOPES,
     Algorithms,
     Claims,

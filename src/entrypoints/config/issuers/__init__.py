@@ -1,0 +1,1 @@
+"""The settings for tokens of another issuer, and their types."""
