@@ -38,6 +38,7 @@ from ordergate.entrypoints.http.openapi.shared import (
     walk_operations,
 )
 from ordergate.entrypoints.http.problems.catalog import (
+    BODY_TOO_SLOW,
     HEAD_TOO_LARGE,
     INTERNAL,
     INVALID_HOST,
@@ -108,6 +109,7 @@ def _add_problems(document: dict[str, Any], *, issues_tokens: bool) -> None:
     everywhere = problems(
         MALFORMED,
         INVALID_HOST,
+        BODY_TOO_SLOW,
         TOO_LARGE,
         _STRAY_PARAMETER,
         HEAD_TOO_LARGE,

@@ -20,7 +20,7 @@ from tests.support.http_client import PROBLEM
 MAX_INT32 = 2**31 - 1
 MAX_INT64 = 2**63 - 1
 OAUTH = {"POST /login", "POST /revoke"}
-EVERYWHERE = {"200", "400", "413", "422", "431", "500", "503"}
+EVERYWHERE = {"200", "400", "408", "413", "422", "431", "500", "503"}
 
 
 def make_document(**settings: Any) -> dict[str, Any]:
