@@ -9,6 +9,12 @@ async def test_purpose_keys_differ_from_each_other_and_from_the_secret() -> None
     assert {len(key) for key in keys} == {32}
 
 
+async def test_purpose_key_is_derived_once() -> None:
+    keys = PurposeKeys(InMemoryStorage())
+    first = await keys.get(KeyPurpose.ORDER_CURSORS)
+    assert await keys.get(KeyPurpose.ORDER_CURSORS) is first
+
+
 async def test_purpose_key_is_the_same_for_one_storage_and_differs_by_storage() -> None:
     one, other = InMemoryStorage(), InMemoryStorage()
     key = await PurposeKeys(one).get(KeyPurpose.ORDER_CURSORS)
