@@ -139,11 +139,17 @@ async def test_silent_network_is_detected(wire: LossyProxy) -> None:
     await database.close()
 
 
-async def test_cancelled_callers_leave_no_connection(postgres_url: str) -> None:
+async def test_cancelled_callers_leave_no_connection(
+    postgres_url: str, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    sleeping = (
+        "SELECT count(*) = $1 FROM pg_stat_activity"
+        " WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' AND datname = current_database()"
+    )
     database = database_at(postgres_url, pool_size=4, pool_seconds=1)
     for run, most in ((database.read, 4), (database.write, 2)):
         given_up = [asyncio.create_task(run(lambda c: c.execute(SLEEP).all())) for _ in range(6)]
-        await eventually(partial(_in_use, database, most))
+        await eventually(partial(rival.fetchval, sleeping, most))
         for task in given_up:
             task.cancel()
         await asyncio.wait(given_up)

@@ -366,17 +366,20 @@ def counting_blocks(engine: Engine, mode: str) -> Iterator[list[int]]:
     def explain(*arguments: Any) -> None:
         connection, _, statement, parameters, _, many = arguments
         writes = not statement.startswith("SELECT")
+        begin, undo = "SAVEPOINT explained", "ROLLBACK TO SAVEPOINT explained"
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            begin, undo = "BEGIN", "ROLLBACK"
         cursor = connection.connection.cursor()
         cursor.execute(f"SET plan_cache_mode = {mode}")
         if writes:
-            cursor.execute("SAVEPOINT explained")
+            cursor.execute(begin)
         cursor.execute(
             f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}",
             parameters[0] if many else parameters,
         )
         ((plan,),) = cursor.fetchall()
         if writes:
-            cursor.execute("ROLLBACK TO SAVEPOINT explained")
+            cursor.execute(undo)
         (explained,) = json.loads(plan) if isinstance(plan, str) else plan
         blocks = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
         counted[0] += blocks
