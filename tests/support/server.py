@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,13 @@ def start() -> Iterator[Start]:
             return server
 
         yield started
+
+
+@pytest.fixture
+def home(seeded: Path, tmp_path: Path) -> Path:
+    """Return a copy of the folder that the fixture `seeded` of a module returns."""
+    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

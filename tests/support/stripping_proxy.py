@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.command import SECONDS
-from tests.support.reverse_proxies import run_nginx
+from tests.support.proxies import run_nginx
 
 PROXIES = ["own", "nginx"]
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "host"})

@@ -14,7 +14,7 @@ from limits.errors import StorageError
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.exceptions import ConnectionError as NoConnectionError
 from redis.exceptions import TimeoutError as NoAnswerError
 
@@ -101,7 +101,7 @@ class RedisCounters(SharedCounters):
         try:
             async with asyncio.timeout(_REDIS_SECONDS), Redis(connection_pool=self._pool) as client:
                 await client.ping()
-        except Exception as error:  # noqa: BLE001 - it may answer with anything, in any protocol
+        except (RedisError, OSError, ValueError) as error:
             return next(
                 (words for kind, words in _ERRORS if isinstance(error, kind)), type(error).__name__
             )

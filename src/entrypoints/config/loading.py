@@ -87,8 +87,8 @@ def make_settings(values: Mapping[str, object]) -> Settings:
     problems += _find_contradictions(values.keys(), values.keys())
     settings = None
     try:
-        settings = _GivenSettings(
-            **{name: value for name, value in values.items() if name in names}  # type: ignore[arg-type] # pydantic checks them
+        settings = _GivenSettings.model_validate(
+            {name: value for name, value in values.items() if name in names}
         )
     except ValidationError as error:
         problems += [f"{name}: {flaw}" for name, flaw in _list_flaws(error).items()]

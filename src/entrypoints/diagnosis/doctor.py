@@ -1,6 +1,7 @@
 """A diagnosis of the settings and of all that they configure."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ordergate.application.errors import ApplicationError
@@ -60,22 +61,28 @@ async def diagnose(
         given, every = len(settings.usable.model_fields_set), len(Settings.model_fields)
         found = f"{given} of {every} are set, and all are valid; `ordergate settings` shows them"
         findings.append(report_ok(SETTINGS, found))
-    try:
+    with _reported("container", findings):
         container = make_container(settings.usable)
-    except Exception as error:  # noqa: BLE001 - a function of an adopter may raise anything
-        return [*findings, report_failure("container", _explain(error))]
-    return findings + await run_checks(CHECKS, container)
+        findings += await run_checks(CHECKS, container)
+    return findings
 
 
 async def run_checks(checks: Iterable[Check], container: Container) -> list[Finding]:
     """Run one check after the other, also after one has raised."""
     findings: list[Finding] = []
     for check in checks:
-        try:
+        with _reported(check.name, findings):
             findings += await check.find(container)
-        except Exception as error:  # noqa: BLE001 - the other checks are wanted all the more
-            findings.append(report_failure(check.name, _explain(error)))
     return findings
+
+
+@contextmanager
+def _reported(check: str, findings: list[Finding]) -> Iterator[None]:
+    """Report an error as a failure, also one of an adopter's code."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the other checks are wanted all the more
+        findings.append(report_failure(check, _explain(error)))
 
 
 def _explain(error: Exception) -> str:

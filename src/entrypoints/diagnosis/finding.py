@@ -52,7 +52,11 @@ def write_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+_WITH_TENTHS = 10
+"""Below as many milliseconds, a tenth counts."""
+
+
 def write_milliseconds(seconds: float) -> str:
     """Write a duration, with a tenth below 10 ms."""
     milliseconds = seconds * 1_000
-    return f"{milliseconds:.{1 if milliseconds < 10 else 0}f} ms"  # noqa: PLR2004
+    return f"{milliseconds:.{1 if milliseconds < _WITH_TENTHS else 0}f} ms"

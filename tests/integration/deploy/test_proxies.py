@@ -11,20 +11,10 @@ from tests.support.certificates import write_certificate
 from tests.support.command import PASSWORD, SECONDS, seed_folder
 from tests.support.database_server import find_free_port
 from tests.support.http_client import TEA
-from tests.support.proxies import run_proxy
+from tests.support.proxies import run_proxy, write_caddy, write_nginx
 from tests.support.server import Server
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-NGINX = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  include {folder}/site;
-}}
-"""
 CADDY_OPTIONS = "{\n\tadmin off\n\tskip_install_trust\n\thttp_port %s\n"
 
 
@@ -35,7 +25,7 @@ def replace(text: str, *replacements: tuple[str, object]) -> str:
     return text
 
 
-def write_nginx(folder: Path, upstream: str, plain: int, tls: int) -> list[str]:
+def configure_nginx(folder: Path, upstream: str, plain: int, tls: int) -> list[str]:
     site = (DEPLOY / "nginx" / "ordergate.conf").read_text()
     for scheme in ("80", "443 ssl http2"):  # this machine may have no IPv6
         site = replace(site, (f"    listen [::]:{scheme};\n", ""))
@@ -48,12 +38,10 @@ def write_nginx(folder: Path, upstream: str, plain: int, tls: int) -> list[str]:
         ("/etc/ssl/ordergate/privkey.pem", certificate),
         ("127.0.0.1:8000", upstream),
     )
-    (folder / "site").write_text(site)
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
-    return ["-p", str(folder), "-c", str(folder / "nginx.conf")]
+    return write_nginx(folder, site)
 
 
-def write_caddy(folder: Path, upstream: str, plain: int, tls: int) -> list[str]:
+def configure_caddy(folder: Path, upstream: str, plain: int, tls: int) -> list[str]:
     certificate = folder / "server.pem"
     site = replace(
         (DEPLOY / "caddy" / "Caddyfile").read_text(),
@@ -61,8 +49,7 @@ def write_caddy(folder: Path, upstream: str, plain: int, tls: int) -> list[str]:
         ("orders.example {", f"https://127.0.0.1:{tls} {{\n\ttls {certificate} {certificate}"),
         ("127.0.0.1:8000", upstream),
     )
-    (folder / "Caddyfile").write_text(site)
-    return ["run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    return write_caddy(folder, site)
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +65,16 @@ def client(
     request: pytest.FixtureRequest, server: Server, tmp_path: Path
 ) -> Iterator[httpx2.Client]:
     """Return a client of the proxy, with its own address."""
-    write = {"nginx": write_nginx, "caddy": write_caddy}[request.param]
+    configure = {"nginx": configure_nginx, "caddy": configure_caddy}[request.param]
     trusted = ssl.create_default_context(cafile=str(write_certificate(tmp_path)))
     plain, tls = find_free_port(), find_free_port()
-    arguments = write(tmp_path, server.url.removeprefix("http://"), plain, tls)
+    arguments = configure(tmp_path, server.url.removeprefix("http://"), plain, tls)
     transport = httpx2.HTTPTransport(verify=trusted, local_address="127.0.0.5")
     with (
         httpx2.Client(
             transport=transport, base_url=f"https://127.0.0.1:{tls}", timeout=SECONDS
         ) as client,
-        run_proxy(request.param, arguments, tmp_path, lambda: client.get("/livez")),
+        run_proxy(request.param, arguments, tmp_path, lambda: client.get("/livez").is_success),
     ):
         redirect = httpx2.get(f"http://127.0.0.1:{plain}/orders?limit=1")
         assert redirect.status_code == 308

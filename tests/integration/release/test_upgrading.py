@@ -1,7 +1,6 @@
 """A database that a later version has migrated, as docs/upgrading.md says."""
 
 import re
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -39,12 +38,6 @@ def sign_in(client: httpx2.Client) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return seed_folder(tmp_path_factory.mktemp("seeded"), orders=3)
-
-
-@pytest.fixture
-def home(seeded: Path, tmp_path: Path) -> Path:
-    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 def test_former_server_goes_on_after_a_migration_that_adds(home: Path, start: Start) -> None:

@@ -18,8 +18,9 @@ import httpx2
 import pytest
 
 from tests.support.command import CHEAP, PASSWORD, SECONDS, seed_folder, wait_until
+from tests.support.database_server import find_free_port
 from tests.support.http_client import TEA
-from tests.support.reverse_proxies import free_port, run_caddy, run_nginx
+from tests.support.proxies import run_caddy, run_nginx
 from tests.support.server import Server, Start
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
@@ -107,7 +108,7 @@ class Restarts:
 
     folder: Path
     start: Start
-    ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
+    ports: tuple[int, int] = field(default_factory=lambda: (find_free_port(), find_free_port()))
     started: list[Server] = field(default_factory=list)
 
     def configure(self, documented: str) -> str:

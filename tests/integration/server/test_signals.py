@@ -52,12 +52,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return seed_folder(tmp_path_factory.mktemp("seeded"), orders=50_000)
 
 
-@pytest.fixture
-def home(seeded: Path, tmp_path: Path) -> Path:
-    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
-    return tmp_path
-
-
 def command(
     *arguments: object, cwd: Path, prefix: list[str] | None = None
 ) -> "subprocess.Popen[str]":

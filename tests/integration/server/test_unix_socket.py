@@ -22,7 +22,7 @@ from tests.support.command import (
     seed_folder,
     wait_until,
 )
-from tests.support.reverse_proxies import run_nginx
+from tests.support.proxies import run_nginx
 from tests.support.server import Start
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()

@@ -56,12 +56,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def home(seeded: Path, tmp_path: Path) -> Path:
-    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
-    return tmp_path
-
-
 def run(
     command: list[str],
     cwd: Path,

@@ -23,7 +23,7 @@ CHECK = "issuer"
 async def check_issuer(container: Container) -> Sequence[Finding]:
     """Check the own public URL, or fetch keys of other issuers."""
     settings = container.settings()
-    container.known_scopes()
+    container.known_scopes()  # raises an error for a scope that nothing declares
     if settings.issues_tokens:
         return [_judge_address(settings.issuer, settings.listen_host)]
     return await asyncio.gather(*(_fetch_keys(container, name) for name in container.remote_keys()))

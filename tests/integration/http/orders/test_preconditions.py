@@ -18,7 +18,7 @@ from tests.support.http_client import (
     problem,
     register_new_user,
 )
-from tests.support.proxies import run_proxy
+from tests.support.proxies import run_proxy, write_caddy
 from tests.support.server import Server
 
 FAILED = "urn:problem-type:ordergate:precondition-failed"
@@ -241,19 +241,19 @@ MODULES = Path("/usr/lib/apache2/modules")
 @pytest.fixture(params=["apache2", "caddy"])
 def proxy(request: pytest.FixtureRequest, served: Server, tmp_path: Path) -> Iterator[str]:
     """Run a real compressing proxy before the server; return its address."""
-    port, configuration = find_free_port(), tmp_path / "configuration"
-    template, arguments = {
-        "apache2": (APACHE, ["-f", str(configuration), "-D", "FOREGROUND"]),
-        "caddy": (CADDY, ["run", "--config", str(configuration), "--adapter", "caddyfile"]),
-    }[request.param]
+    port = find_free_port()
     address = served.url.removeprefix("http://")
-    configuration.write_text(
-        template.format(
-            folder=tmp_path, port=port, modules=MODULES, url=served.url, address=address
+    if request.param == "caddy":
+        arguments = write_caddy(tmp_path, CADDY.format(port=port, address=address))
+    else:
+        configuration = tmp_path / "configuration"
+        arguments = ["-f", str(configuration), "-D", "FOREGROUND"]
+        configuration.write_text(
+            APACHE.format(folder=tmp_path, port=port, modules=MODULES, url=served.url)
         )
-    )
     url = f"http://127.0.0.1:{port}"
-    with run_proxy(request.param, arguments, tmp_path, lambda: httpx2.get(f"{url}/livez")):
+    livez = f"{url}/livez"
+    with run_proxy(request.param, arguments, tmp_path, lambda: httpx2.get(livez).is_success):
         yield url
 
 
