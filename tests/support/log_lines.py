@@ -5,7 +5,7 @@ from typing import Any
 
 
 def read_line(text: str) -> dict[str, Any]:
-    """Return the members of a line without its time, which is in UTC."""
+    """Return the members of a line without its time in UTC."""
     line: dict[str, Any] = json.loads(text)
     assert line.pop("timestamp").endswith("Z")
     return line

@@ -29,7 +29,7 @@ _LISTEN = "127.0.0.1:8080"
 def run_proxy(
     name: str, arguments: list[str], folder: Path, is_ready: Callable[[], bool]
 ) -> Iterator[Path]:
-    """Run a proxy until the end of the block; return the file of its output."""
+    """Run a proxy during the block; return the file of its output."""
     output = folder / f"{name}.log"
     with (
         output.open("w") as log,
@@ -57,7 +57,7 @@ def run_proxy(
 
 
 def write_nginx(folder: Path, http: str) -> list[str]:
-    """Write a configuration with these contents of `http`; return the arguments for it."""
+    """Write a configuration with this `http`; return the arguments for it."""
     file = folder / "nginx.conf"
     file.write_text(_NGINX.format(folder=folder, http=http))
     return ["-p", str(folder), "-c", str(file)]
@@ -83,7 +83,7 @@ def run_nginx(folder: Path, http: str) -> Iterator[str]:
 
 @contextmanager
 def run_caddy(folder: Path, site: str) -> Iterator[tuple[str, Path]]:
-    """Run Caddy with a site of the documentation; return its address and its log.
+    """Run Caddy with a documented site; return its address and its log.
 
     A free port replaces that of its address `http://127.0.0.1:8080`.
     """

@@ -131,7 +131,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def home(seeded: Path, tmp_path: Path) -> Path:
-    """Return a copy of the folder that the fixture `seeded` of a module returns."""
+    """Return a copy of the folder of the module's fixture `seeded`."""
     shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
     return tmp_path
 

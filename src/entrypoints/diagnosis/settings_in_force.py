@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from ordergate.entrypoints.config.displayed_urls import HIDDEN, hide_account
 from ordergate.entrypoints.config.environment import PREFIX, UNSET, find_secret_files
 from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
 from ordergate.entrypoints.config.issuers.values import ALGORITHMS
 from ordergate.entrypoints.config.serving import ServingSettings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import describe_database
-
-HIDDEN = "***"
-"""What stands for a secret."""
 
 _URLS = frozenset({"throttle_url", "outgoing_proxy"})
 """Secrets of which only the account is hidden; their form is checked by the settings."""
@@ -62,11 +59,11 @@ def _find_source(name: str, settings: Settings) -> str:
 def _read_value(name: str, settings: Settings) -> object:
     value = getattr(settings, name)
     if name == "database_url":
-        return _hide_account(settings.storage_url, describe_database(settings).name)
+        return describe_database(settings).displayed_url
     if name == "jwt_algorithms":
         return list(value or ALGORITHMS)
     if isinstance(value, SecretStr):
-        return _hide_account_of(value.get_secret_value()) if name in _URLS else HIDDEN
+        return hide_account(value.get_secret_value()) if name in _URLS else HIDDEN
     return _to_json(value)
 
 
@@ -80,25 +77,6 @@ def _to_json(value: object) -> object:
             return {name: list(scopes) for name, scopes in value.items()}
         case _:
             return value
-
-
-def _hide_account_of(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.hostname:  # a word instead of a URL
-        return url
-    port = f":{parts.port}" if parts.port else ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return _hide_account(url, f"{host}{port}{parts.path}")
-
-
-def _hide_account(url: str, address: str) -> str:
-    """Write a URL with this address, without its account and its parameters."""
-    scheme = url.partition(":")[0]
-    if scheme == "sqlite":
-        return f"sqlite:///{address}"
-    account = f"{HIDDEN}@" if "@" in url else ""
-    parameters = f"?{HIDDEN}" if "?" in url else ""
-    return f"{scheme}://{account}{address}{parameters}"
 
 
 def _write(name: str, value: object) -> str:

@@ -15,6 +15,7 @@ from ordergate.adapters.sql.sqlite.file import JOURNALS, file_errors
 from ordergate.adapters.system.files import make_folder
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.storage_file import StorageFile
+from ordergate.entrypoints.config.displayed_urls import write_without_account
 from ordergate.entrypoints.config.plain_text import find_path_flaw, find_text_flaw
 from ordergate.entrypoints.config.settings import Settings
 
@@ -29,7 +30,8 @@ class Engine(NamedTuple):
 
     `find_url_error` describes an error in the URL, or returns `None`. `storage` makes the storage.
     `file` makes the port for copies of the database's file, for engines without tools of their own.
-    `name` names the database in messages, without secrets. `files` are the files that it may have.
+    `name` names the database in messages, without secrets. `displayed_url` writes a URL as it was
+    set, with that name and without secrets. `files` are the files that it may have.
     `find_reason_to_wait` returns why a server accepts no connection yet, or `None`.
     """
 
@@ -37,17 +39,20 @@ class Engine(NamedTuple):
     storage: Callable[[str, Settings], Storage]
     file: Callable[[str], StorageFile] | None = None
     name: Callable[[str], str] = lambda url: url.partition(":")[0]
+    displayed_url: Callable[[str, str], str] = write_without_account
     files: Callable[[str], tuple[Path, ...]] = lambda _: ()
     find_reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
 
 
 class DatabaseInUse(NamedTuple):
-    """The database's name in messages, and its server's readiness check.
+    """The database in messages, and its server's readiness check.
 
-    `find_reason_to_wait` returns why the server accepts no connection yet, or `None`.
+    `name` and `displayed_url` have no secrets. `find_reason_to_wait` returns why the server accepts
+    no connection yet, or `None`.
     """
 
     name: str
+    displayed_url: str
     find_reason_to_wait: Callable[[], Awaitable[str | None]] | None
 
 
@@ -64,6 +69,10 @@ def _sqlite_storage(url: str, _settings: Settings) -> Storage:
 
 def _sqlite_name(url: str) -> str:
     return str(Path(url.removeprefix(_SQLITE)).absolute())
+
+
+def _sqlite_displayed_url(url: str, name: str) -> str:
+    return f"{url.partition(':')[0]}:///{name}"
 
 
 def _sqlite_files(url: str) -> tuple[Path, ...]:
@@ -144,6 +153,7 @@ ENGINES = {
         storage=_sqlite_storage,
         file=SqliteFile.from_url,
         name=_sqlite_name,
+        displayed_url=_sqlite_displayed_url,
         files=_sqlite_files,
     ),
     "postgresql": Engine(
@@ -213,10 +223,11 @@ def list_database_files(settings: Settings) -> tuple[Path, ...]:
 
 
 def describe_database(settings: Settings) -> DatabaseInUse:
-    """Name the configured database, and find the readiness check of its server."""
+    """Describe the configured database."""
     engine, url = _find_engine(settings.storage_url)
-    find = engine.find_reason_to_wait
-    return DatabaseInUse(engine.name(url), partial(find, url) if find else None)
+    name, find = engine.name(url), engine.find_reason_to_wait
+    displayed_url = engine.displayed_url(settings.storage_url, name)
+    return DatabaseInUse(name, displayed_url, partial(find, url) if find else None)
 
 
 def _find_engine(url: str) -> tuple[Engine, str]:

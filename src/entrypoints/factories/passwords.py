@@ -23,6 +23,11 @@ def make_hasher(settings: Settings, *, low_priority: bool) -> PasswordHasher:
     )
 
 
+def has_settings(hasher: PasswordHasher) -> bool:
+    """Report whether the settings apply to this hasher."""
+    return isinstance(hasher, BcryptPasswordHasher)
+
+
 def make_throttle(settings: Settings) -> Throttle:
     """Make the throttle.
 

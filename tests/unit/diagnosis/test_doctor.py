@@ -1,5 +1,6 @@
 """The doctor: checks that raise, and what each check judges."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.entrypoints.config.loading import ReadSettings, SettingsError, make_settings
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
+from ordergate.entrypoints.diagnosis.checks import passwords
 from ordergate.entrypoints.diagnosis.checks.database import check_database, check_separate_orders
 from ordergate.entrypoints.diagnosis.checks.issuer import check_issuer
 from ordergate.entrypoints.diagnosis.checks.keys import MAX_AGE, check_keys
@@ -23,6 +25,7 @@ from ordergate.entrypoints.diagnosis.checks.proxies import check_proxies
 from ordergate.entrypoints.diagnosis.checks.throttle import check_throttle
 from ordergate.entrypoints.diagnosis.doctor import Check, diagnose, run_checks
 from ordergate.entrypoints.diagnosis.finding import Finding, Status, report_failure, report_ok
+from tests.support.doubles import InstantPasswordHasher
 from tests.support.storages import BareStorage, InMemorySeparateOrders
 
 FACTS = StorageFacts("Server 1.0", 0.002, clock_ahead=0.01, max_connections=100)
@@ -252,6 +255,8 @@ async def test_first_key_is_not_made() -> None:
             Status.OK,
             "192.0.2.1/32 may name",
         ),
+        ({"trusted_proxies": "unix"}, Status.OK, "unix may name"),
+        ({"trusted_proxies": "unix,10.0.0.0/7"}, Status.WARNING, "every host in 10.0.0.0/7 can"),
     ],
 )
 async def test_proxies_are_compared_with_the_public_url(
@@ -285,6 +290,22 @@ async def test_cheap_hash_is_a_warning() -> None:
         "set ORDERGATE_BCRYPT_COST to 10 or more",
     )
     assert finding.found.startswith("bcrypt of cost 4 takes ")
+
+
+async def test_hasher_of_an_adopter_is_named_and_only_its_time_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = Container(
+        settings=make_settings({"bcrypt_cost": 4}),
+        storage=InMemoryStorage(),
+        hasher=InstantPasswordHasher(),
+    )
+    (finding,) = await check_passwords(parts)
+    assert finding.status is Status.OK
+    assert re.fullmatch(r"a hash of InstantPasswordHasher takes [\d.]+ ms", finding.found)
+    monkeypatch.setattr(passwords, "MAX_SECONDS", 0)
+    (slow,) = await check_passwords(parts)
+    assert slow.advice == "make it cheaper, or use a faster machine: sign-ins wait for it"
 
 
 @pytest.mark.parametrize("workers", [1, 3])

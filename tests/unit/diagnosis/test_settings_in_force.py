@@ -38,6 +38,7 @@ PASSWORDS = {
         ("postgres://shop@db/orders?password=hunter2", "postgres://***@db:5432/orders?***"),
         ("mariadb://shop:hunter2@db/orders?ssl-mode=REQUIRED", "mariadb://***@db:3306/orders?***"),
         ("sqlite:////srv/shop.db", "sqlite:////srv/shop.db"),
+        ("sqlite+pysqlite:////srv/shop.db", "sqlite+pysqlite:////srv/shop.db"),
     ],
     "THROTTLE_URL": [
         ("redis://:hunter2@cache:6380/1", "redis://***@cache:6380/1"),

@@ -12,6 +12,7 @@ from ordergate.entrypoints.diagnosis.finding import (
     report_warning,
     write_milliseconds,
 )
+from ordergate.entrypoints.factories.passwords import has_settings
 
 CHECK = "passwords"
 
@@ -32,6 +33,9 @@ async def check_passwords(container: Container) -> Sequence[Finding]:
         seconds = await _measure(hasher)
     finally:
         hasher.close()
+    if not has_settings(hasher):
+        found = f"a hash of {type(hasher).__name__} takes {write_milliseconds(seconds)}"
+        return [_judge_time(seconds, found, "make it cheaper")]
     cost, threads = settings.bcrypt_cost, settings.hashing_threads
     found = (
         f"bcrypt of cost {cost} takes {write_milliseconds(seconds)}, so a worker hashes at most"
@@ -39,10 +43,14 @@ async def check_passwords(container: Container) -> Sequence[Finding]:
     )
     if cost < LEAST_COST:
         return [report_warning(CHECK, found, f"set ORDERGATE_BCRYPT_COST to {LEAST_COST} or more")]
+    return [_judge_time(seconds, found, "lower ORDERGATE_BCRYPT_COST")]
+
+
+def _judge_time(seconds: float, found: str, remedy: str) -> Finding:
     if seconds > MAX_SECONDS:
-        advice = "lower ORDERGATE_BCRYPT_COST, or use a faster machine: sign-ins wait for it"
-        return [report_warning(CHECK, found, advice)]
-    return [report_ok(CHECK, found)]
+        advice = f"{remedy}, or use a faster machine: sign-ins wait for it"
+        return report_warning(CHECK, found, advice)
+    return report_ok(CHECK, found)
 
 
 async def _measure(hasher: PasswordHasher) -> float:

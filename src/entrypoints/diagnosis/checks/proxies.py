@@ -5,6 +5,7 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from ordergate.application.issuer_address import is_loopback
+from ordergate.entrypoints.config.setting_values import UNIX
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.diagnosis.finding import Finding, report_ok, report_warning
 
@@ -42,5 +43,7 @@ async def check_proxies(container: Container) -> Sequence[Finding]:
 
 
 def _is_wide(name: str) -> bool:
+    if name == UNIX:
+        return False
     network = ip_network(name)
     return network.prefixlen < _WIDE[network.version]
