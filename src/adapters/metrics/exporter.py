@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from ordergate.adapters.metrics.worker_files import count_taken_places, list_free_places
+from ordergate.adapters.metrics.worker_files import count_taken_places, hold_free_places
 
 
 @contextmanager
@@ -41,6 +41,7 @@ class Service:
         self._build = {"version": version("ordergate"), "python": platform.python_version()}
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the version, and the numbers of workers."""
         yield InfoMetricFamily("ordergate_build", "The running version.", self._build)
         live = count_taken_places(self._folder)
         yield GaugeMetricFamily("ordergate_workers", "Workers that live.", live)
@@ -60,7 +61,8 @@ class _Workers(MultiProcessCollector):
         self._folder = folder
 
     def collect(self) -> Iterator[Metric]:
-        for place in list_free_places(self._folder):
-            with suppress(FileNotFoundError):  # another scrape was faster
+        """Yield the sums, without the states of free places."""
+        with hold_free_places(self._folder) as places:
+            for place in places:
                 mark_process_dead(place, str(self._folder))
         yield from super().collect()

@@ -59,7 +59,7 @@ class _SumOfTallies(Histogram):
 class Instruments:
     """Counts what a worker does.
 
-    Without a registry, the values are in the files of a server, where `Exporter` reads them.
+    Without a registry, the values are in the files of a server, where `serve_metrics` reads them.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

@@ -50,7 +50,13 @@ def export_metrics(settings: Settings, *, workers: int) -> Iterator[None]:
 
     host, port = settings.metrics_host, settings.metrics_port
     with ExitStack() as closing:
-        folder = closing.enter_context(make_folder())
+        try:
+            folder = closing.enter_context(make_folder())
+        except OSError as error:
+            raise CannotListen(
+                f"cannot keep metrics in a temporary folder: {error.strerror}; choose another one"
+                " with TMPDIR"
+            ) from None
         try:
             url = closing.enter_context(serve_metrics(folder, host, port, workers=workers))
         except OSError as error:

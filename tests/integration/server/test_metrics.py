@@ -32,16 +32,6 @@ Samples = dict[str, dict[str, float]]
 """The values of each sample by its labels."""
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the servers a temporary folder of their own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seeded")
@@ -205,26 +195,6 @@ def test_states_of_an_ended_worker_are_left_out_and_its_totals_stay(temporary: P
         begin()
         assert read() == (2, 2, 3)
         assert sorted(path.name for path in folder.iterdir()) == files
-
-
-def test_folder_of_a_killed_server_is_removed_and_that_of_a_living_one_stays(
-    temporary: Path,
-) -> None:
-    script = (
-        "from ordergate.adapters.metrics.worker_files import make_folder\n"
-        "with make_folder() as folder: print(folder, flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as killed:
-        assert killed.stdout is not None
-        stale = Path(killed.stdout.readline().strip())
-        with make_folder() as living:
-            assert sorted(temporary.iterdir()) == sorted([stale, living])
-        killed.kill()
-    with make_folder() as living, make_folder() as another:
-        assert sorted(temporary.iterdir()) == sorted([living, another])
-    assert [*temporary.iterdir()] == []
 
 
 def test_missing_package_is_a_mistake_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
