@@ -4,12 +4,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 
 from ordergate.adapters.metrics.worker_files import take_place
 from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.ports.passwords import HashingLoad
+from ordergate.application.ports.storage import ConnectionLoad
 
 _REQUEST_SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -17,23 +19,6 @@ _REQUEST_SECONDS = (
 )
 """The upper bounds of the buckets of requests."""
 _HASHING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-
-
-class HashingLoad(NamedTuple):
-    """The hashing threads of a worker, and the waiting passwords."""
-
-    threads: int
-    busy: int
-    queue: int
-    waiting: int
-
-
-class ConnectionLoad(NamedTuple):
-    """The database connections of a worker, and the waiting statements."""
-
-    limit: int
-    in_use: int
-    waiting: int
 
 
 @dataclass(slots=True)
@@ -95,14 +80,7 @@ class Instruments:
             registry=registry,
             buckets=_HASHING_SECONDS,
         )
-        self._hashing = self._make_gauges(
-            {
-                "ordergate_hashing_threads": "Hashing threads.",
-                "ordergate_hashing_threads_busy": "Hashing threads at work.",
-                "ordergate_hashing_queue_limit": "Passwords that may wait for a thread.",
-                "ordergate_hashing_queue_waiting": "Passwords that wait for a thread.",
-            }
-        )
+        self._hashing: list[Gauge] = []
         self._connections: list[Gauge] = []
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self._events = {event: self._audit.labels(event.value) for event in AuditEvent}
@@ -132,12 +110,13 @@ class Instruments:
     def publish_requests(self) -> None:
         """Add the counted requests to the metrics.
 
-        A number in a file costs several times as much as one in memory.
+        A number in a file costs several times as much as one in memory. After an error, the
+        requests of one kind are lost, and the others are published the next time.
         """
-        for (method, route, status), tally in self._tallies.items():
+        while self._tallies:
+            (method, route, status), tally = self._tallies.popitem()
             self._requests.labels(method, route, str(status)).inc(tally.requests)
             self._request_seconds.labels(method, route).add(tally.buckets, tally.seconds)
-        self._tallies = {}
 
     def count_event(self, event: AuditEvent) -> None:
         """Count an event of the audit."""
@@ -145,6 +124,15 @@ class Instruments:
 
     def set_hashing(self, load: HashingLoad) -> None:
         """State the load of the hashing threads."""
+        if not self._hashing:
+            self._hashing = self._make_gauges(
+                {
+                    "ordergate_hashing_threads": "Hashing threads.",
+                    "ordergate_hashing_threads_busy": "Hashing threads at work.",
+                    "ordergate_hashing_queue_limit": "Passwords that may wait for a thread.",
+                    "ordergate_hashing_queue_waiting": "Passwords that wait for a thread.",
+                }
+            )
         _set_all(self._hashing, load)
 
     def set_connections(self, load: ConnectionLoad) -> None:
@@ -154,7 +142,8 @@ class Instruments:
                 {
                     "ordergate_database_connections_limit": "Connections that may be open.",
                     "ordergate_database_connections_in_use": "Connections in use.",
-                    "ordergate_database_waiting": "Statements that wait for a connection.",
+                    "ordergate_database_waiting": "Jobs that wait for a connection.",
+                    "ordergate_database_writes_waiting": "Writes that wait for other writes.",
                 }
             )
         _set_all(self._connections, load)

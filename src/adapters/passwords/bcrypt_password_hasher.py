@@ -5,7 +5,13 @@ import re
 from passlib.context import CryptContext
 
 from ordergate.adapters.passwords.hashing_threads import HashingThreads
-from ordergate.application.ports.passwords import PasswordHasher, Requester, Verification
+from ordergate.application.ports.passwords import (
+    HasherInspector,
+    HashingLoad,
+    PasswordHasher,
+    Requester,
+    Verification,
+)
 from ordergate.domain.user import Password, PasswordHash
 
 _PLAIN_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
@@ -16,7 +22,7 @@ _PLAIN_BCRYPT_BYTES = 72
 _COSTS = range(4, 32)
 
 
-class BcryptPasswordHasher(PasswordHasher):
+class BcryptPasswordHasher(PasswordHasher, HasherInspector):
     """`bcrypt_sha256` for new hashes; plain bcrypt hashes are upgraded.
 
     Plain hashes have the prefixes `$2a$`, `$2b$` and `$2y$`. `cost` is the base-2 logarithm of
@@ -50,15 +56,9 @@ class BcryptPasswordHasher(PasswordHasher):
         """Compare; every refusal costs at least 2^cost rounds."""
         return await self._threads.run(lambda: self._verify(password.secret, stored), requester)
 
-    @property
-    def busy(self) -> int:
-        """The number of hashing threads at work."""
-        return self._threads.busy
-
-    @property
-    def waiting(self) -> int:
-        """The number of passwords that wait for a thread."""
-        return self._threads.waiting
+    def count_jobs(self) -> HashingLoad:
+        """Count the passwords that are hashed, and those that wait."""
+        return self._threads.count_jobs()
 
     def close(self) -> None:
         """Stop the threads after their current jobs, and drop the waiting ones.

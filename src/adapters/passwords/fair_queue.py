@@ -19,7 +19,7 @@ class FairQueue(Generic[T]):
     """
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self._root: _Group[T] = _Group()
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class FairQueue(Generic[T]):
     @property
     def is_full(self) -> bool:
         """Whether one more item needs the place of another."""
-        return self._root.size >= self._bound
+        return self._root.size >= self.bound
 
     def put(self, item: T, path: Path) -> None:
         """Append an item to its group, even beyond the bound."""

@@ -15,7 +15,7 @@ from ordergate.adapters.passwords.lane import Job, Lane
 from ordergate.adapters.passwords.starvation import Starvation, Usage
 from ordergate.adapters.system.background import run_at_idle_priority
 from ordergate.application.errors import Overloaded, Throttled
-from ordergate.application.ports.passwords import Requester
+from ordergate.application.ports.passwords import HashingLoad, Requester
 
 T = TypeVar("T")
 
@@ -56,16 +56,15 @@ class HashingThreads:
         self._starvation = Starvation()
         self._watch: asyncio.TimerHandle | None = None
 
-    @property
-    def busy(self) -> int:
-        """The number of threads at work."""
-        competing = len(self._competing.jobs) if self._competing else 0
-        return len(self._yielding.jobs) + competing
-
-    @property
-    def waiting(self) -> int:
-        """The number of waiting jobs."""
-        return len(self._waiting)
+    def count_jobs(self) -> HashingLoad:
+        """Count the running and the waiting jobs."""
+        running = len(self._yielding.jobs) + (len(self._competing.jobs) if self._competing else 0)
+        return HashingLoad(
+            threads=self._yielding.threads,
+            busy=running,
+            queue=self._waiting.bound,
+            waiting=len(self._waiting),
+        )
 
     async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
         """Return the result of a job, or raise its error."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Insert, Select
 
-from ordergate.application.ports.storage import StorageFacts
+from ordergate.application.ports.storage import ConnectionLoad, StorageFacts
 
 T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
@@ -101,11 +101,8 @@ class Database(Protocol):
     async def check(self) -> None:
         """Raise `StorageUnavailable` if the open database was replaced."""
 
-    def count_connections(self) -> tuple[int, int, int] | None:
-        """Count the connections allowed, those in use, and the waiting jobs.
-
-        `None` is an engine without a pool.
-        """
+    def count_connections(self) -> ConnectionLoad | None:
+        """Count connections and waiting jobs; `None` without a pool."""
         return None
 
     @abstractmethod

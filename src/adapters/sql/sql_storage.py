@@ -21,10 +21,17 @@ from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepos
 from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
 from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent
 from ordergate.application.ports.archive import Archive
-from ordergate.application.ports.storage import BulkLoader, Storage, StorageFacts, StorageInspector
+from ordergate.application.ports.storage import (
+    BulkLoader,
+    ConnectionLoad,
+    PoolInspector,
+    Storage,
+    StorageFacts,
+    StorageInspector,
+)
 
 
-class SqlStorage(Storage, StorageInspector):
+class SqlStorage(Storage, StorageInspector, PoolInspector):
     """Users, sessions and orders in one SQL database."""
 
     loader: BulkLoader
@@ -102,8 +109,8 @@ class SqlStorage(Storage, StorageInspector):
         await self._database.check()
         await self._database.read(lambda connection: connection.scalar(text(REVISIONS)))
 
-    def count_connections(self) -> tuple[int, int, int] | None:
-        """Count the connections allowed, those in use, and the waiting jobs."""
+    def count_connections(self) -> ConnectionLoad | None:
+        """Count the connections of the database."""
         return self._database.count_connections()
 
     def identity(self) -> Hashable:

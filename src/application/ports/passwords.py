@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from ordergate.domain.address import find_client_network, find_customer_network
 from ordergate.domain.session import SessionId
@@ -111,6 +111,27 @@ class PasswordHasher(Protocol):
 
         A later call of another method starts new threads.
         """
+
+
+class HashingLoad(NamedTuple):
+    """The busy threads of a hasher, the waiting passwords, and both limits.
+
+    More threads than `threads` may be busy for a while, if idle ones make no progress.
+    """
+
+    threads: int
+    busy: int
+    queue: int
+    waiting: int
+
+
+@runtime_checkable
+class HasherInspector(Protocol):
+    """A hasher that states its load to operators."""
+
+    @abstractmethod
+    def count_jobs(self) -> HashingLoad:
+        """Count running and waiting jobs, without work; called once a second."""
 
 
 class Throttle(Protocol):

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ordergate.application.ports.archive import Archive
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
@@ -151,4 +151,29 @@ class StorageInspector(Protocol):
         Raises:
             SchemaNotCurrent: there is no database.
             StorageUnavailable: the storage is unreachable.
+        """
+
+
+class ConnectionLoad(NamedTuple):
+    """The connections to a database server, and the jobs that wait.
+
+    `waiting` jobs have no connection because all are in use. `writes_waiting` wait for other
+    writes, while connections may be free for reads.
+    """
+
+    limit: int
+    in_use: int
+    waiting: int
+    writes_waiting: int
+
+
+@runtime_checkable
+class PoolInspector(Protocol):
+    """A storage that states the load of its connections to operators."""
+
+    @abstractmethod
+    def count_connections(self) -> ConnectionLoad | None:
+        """Count connections and waiting jobs, without work; called once a second.
+
+        `None` is a storage without a pool.
         """

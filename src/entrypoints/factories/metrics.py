@@ -1,10 +1,9 @@
 """Metrics for Prometheus, where a setting asks for them."""
 
-import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,18 +11,11 @@ from dependency_injector.providers import Object
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
-from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
-from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.application.ports.passwords import PasswordHasher
-from ordergate.application.ports.storage import Storage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.middleware.observing import FinishedRequest, Observe
 
-if TYPE_CHECKING:  # the first needs an extra, and the second imports this package
-    from ordergate.adapters.metrics.instruments import Instruments
+if TYPE_CHECKING:  # it imports this package
     from ordergate.entrypoints.container import Container
-
-_SAMPLE_SECONDS = 1.0
 
 _log = logging.getLogger("ordergate.server")
 
@@ -81,6 +73,7 @@ def measure(container: "Container") -> Measurement:
     from ordergate.adapters.metrics.instruments import Instruments
     from ordergate.adapters.metrics.measured_audit import MeasuredAudit
     from ordergate.adapters.metrics.measured_hasher import MeasuredHasher
+    from ordergate.adapters.metrics.publisher import Publisher
 
     instruments = Instruments.in_folder(Path(os.environ[FOLDER]))
     container.audit.override(Object(MeasuredAudit(container.audit(), instruments)))
@@ -94,33 +87,8 @@ def measure(container: "Container") -> Measurement:
         )
 
     @asynccontextmanager
-    async def sample(_app: FastAPI) -> AsyncIterator[None]:
-        sampling = asyncio.create_task(
-            _sample_load(instruments, settings, hasher, container.storage())
-        )
-        yield
-        sampling.cancel()
-        with suppress(asyncio.CancelledError):
-            await sampling
-        instruments.publish_requests()
+    async def publish(_app: FastAPI) -> AsyncIterator[None]:
+        async with Publisher(instruments, hasher, container.storage()).run():
+            yield
 
-    return Measurement([observe], sample)
-
-
-async def _sample_load(
-    instruments: "Instruments", settings: Settings, hasher: PasswordHasher | None, storage: Storage
-) -> None:
-    """Publish requests, and the load of adapters, once a second.
-
-    Values of several processes cannot be read when Prometheus asks.
-    """
-    from ordergate.adapters.metrics.instruments import ConnectionLoad, HashingLoad
-
-    while True:
-        instruments.publish_requests()
-        if isinstance(hasher, BcryptPasswordHasher):
-            threads, queue = settings.hashing_threads, settings.hashing_queue
-            instruments.set_hashing(HashingLoad(threads, hasher.busy, queue, hasher.waiting))
-        if isinstance(storage, SqlStorage) and (load := storage.count_connections()):
-            instruments.set_connections(ConnectionLoad(*load))
-        await asyncio.sleep(_SAMPLE_SECONDS)
+    return Measurement([observe], publish)

@@ -6,8 +6,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from ordergate.adapters.metrics.exporter import Service
-from ordergate.adapters.metrics.instruments import ConnectionLoad, Instruments
+from ordergate.adapters.metrics.instruments import Instruments
 from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.ports.passwords import HashingLoad
+from ordergate.application.ports.storage import ConnectionLoad
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "observability.md").read_text()
@@ -19,7 +21,9 @@ OF_HISTOGRAMS = re.compile("_(bucket|count|sum)$")
 def list_metrics(folder: Path) -> list[str]:
     registry = CollectorRegistry()
     registry.register(Service(folder, workers=1))
-    Instruments(registry).set_connections(ConnectionLoad(limit=1, in_use=0, waiting=0))
+    instruments = Instruments(registry)
+    instruments.set_hashing(HashingLoad(threads=1, busy=0, queue=1, waiting=0))
+    instruments.set_connections(ConnectionLoad(limit=1, in_use=0, waiting=0, writes_waiting=0))
     return sorted(f"{each.name}{ENDINGS.get(each.type, '')}" for each in registry.collect())
 
 

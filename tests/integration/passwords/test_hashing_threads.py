@@ -11,7 +11,7 @@ import pytest
 from ordergate.adapters.passwords.hashing_threads import HashingThreads
 from ordergate.adapters.passwords.starvation import Usage
 from ordergate.application.errors import Overloaded, Throttled
-from ordergate.application.ports.passwords import Requester
+from ordergate.application.ports.passwords import HashingLoad, Requester
 from tests.support.command import on_linux, wait_until
 
 pytestmark = pytest.mark.timing
@@ -209,3 +209,15 @@ async def test_jobs_get_a_tenth_of_a_processor_from_their_own_service(
     threads.close()
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert all(pause <= each < pause + 15 for each in pauses)
+
+
+async def test_running_and_waiting_jobs_are_counted(
+    one_thread: tuple[HashingThreads, threading.Event],
+) -> None:
+    threads, go_on = one_thread
+    waiting = [asyncio.create_task(threads.run(hash_once)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert threads.count_jobs() == HashingLoad(threads=1, busy=1, queue=20, waiting=3)
+    go_on.set()
+    await asyncio.gather(*waiting)
+    assert threads.count_jobs().waiting == 0

@@ -14,6 +14,7 @@ from sqlalchemy.util import await_only
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.storage import ConnectionLoad
 from ordergate.domain.order import Order, OrderId
 from tests.support.builders import ALICE, a_placed_order
 from tests.support.lossy_proxy import LossyProxy
@@ -113,19 +114,23 @@ async def test_connections_in_use_and_waiting_jobs_are_counted(postgres_url: str
     database = database_at(postgres_url, pool_size=1)
     go_on = asyncio.Event()
 
-    async def counted(*expected: int) -> None:
+    async def counted(in_use: int, waiting: int, writes_waiting: int) -> None:
         async with asyncio.timeout(30):
-            while database.count_connections() != expected:
+            while database.count_connections() != (1, in_use, waiting, writes_waiting):
                 await asyncio.sleep(0.01)
 
     holding = asyncio.create_task(database.read(lambda _: await_only(go_on.wait())))
-    await counted(1, 1, 0)
+    await counted(1, 0, 0)
     waiting = asyncio.create_task(database.read(lambda c: c.scalar(ONE)))
-    await counted(1, 1, 1)
+    await counted(1, 1, 0)
+    writes = [asyncio.create_task(database.write(lambda c: c.scalar(ONE))) for _ in range(3)]
+    await counted(1, 2, 2)  # one write at a time waits for the connection
     go_on.set()
     assert [await holding, await waiting] == [True, 1]
-    assert database.count_connections() == (1, 0, 0)
-    assert SqlStorage(database).count_connections() == (1, 0, 0)
+    assert await asyncio.gather(*writes) == [1, 1, 1]
+    free = ConnectionLoad(limit=1, in_use=0, waiting=0, writes_waiting=0)
+    assert database.count_connections() == free
+    assert SqlStorage(database).count_connections() == free
     await database.close()
 
 

@@ -152,7 +152,8 @@ def test_metrics_of_two_workers_are_added_up_and_survive_them(
 WORKER = """
 import sys
 from pathlib import Path
-from ordergate.adapters.metrics.instruments import HashingLoad, Instruments
+from ordergate.adapters.metrics.instruments import Instruments
+from ordergate.application.ports.passwords import HashingLoad
 instruments = Instruments.in_folder(Path(sys.argv[1]))
 instruments.set_hashing(HashingLoad(threads=1, busy=1, queue=1, waiting=1))
 instruments.count_request("GET", "/", 200, 0.1)

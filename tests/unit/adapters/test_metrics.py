@@ -1,14 +1,26 @@
 """What is counted around an audit and a hasher."""
 
+import asyncio
+import errno
+
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ordergate.adapters.metrics.instruments import ConnectionLoad, HashingLoad, Instruments
+from ordergate.adapters.memory import InMemoryStorage
+from ordergate.adapters.metrics.instruments import Instruments
 from ordergate.adapters.metrics.measured_audit import MeasuredAudit
 from ordergate.adapters.metrics.measured_hasher import MeasuredHasher
+from ordergate.adapters.metrics.publisher import Publisher
 from ordergate.application.errors import ApplicationError, Overloaded, Throttled
 from ordergate.application.ports.audit import AuditEvent, AuditRecord, Origin
-from ordergate.application.ports.passwords import PasswordHasher, Requester, Verification
+from ordergate.application.ports.passwords import (
+    HasherInspector,
+    HashingLoad,
+    PasswordHasher,
+    Requester,
+    Verification,
+)
+from ordergate.application.ports.storage import ConnectionLoad, PoolInspector
 from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.domain.user import Password, PasswordHash, UserId
 from tests.contracts.passwords_contract import PasswordHasherContract
@@ -124,11 +136,91 @@ def test_request_is_counted_by_its_status_and_timed(
 
 
 def test_loads_are_gauges(instruments: Instruments, registry: CollectorRegistry) -> None:
-    assert read(registry, "database_waiting") is None  # an engine without a pool has none
+    for name in ("hashing_threads", "hashing_queue_waiting", "database_waiting"):
+        assert read(registry, name) is None  # 0 would be false for adapters that state no load
     instruments.set_hashing(HashingLoad(threads=2, busy=1, queue=64, waiting=3))
-    instruments.set_connections(ConnectionLoad(limit=10, in_use=4, waiting=5))
+    instruments.set_connections(ConnectionLoad(limit=10, in_use=4, waiting=5, writes_waiting=6))
     names = ("hashing_threads", "hashing_threads_busy", "hashing_queue_limit")
     assert [read(registry, name) for name in names] == [2, 1, 64]
     assert read(registry, "hashing_queue_waiting") == 3
-    names = ("database_connections_limit", "database_connections_in_use", "database_waiting")
-    assert [read(registry, name) for name in names] == [10, 4, 5]
+    assert read(registry, "database_connections_limit") == 10
+    assert read(registry, "database_connections_in_use") == 4
+    assert read(registry, "database_waiting") == 5
+    assert read(registry, "database_writes_waiting") == 6
+
+
+class UnwritableRoute(str):
+    """A route whose metrics cannot be written."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_request_is_counted_once_when_another_cannot_be_written(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    for route in ("/first", UnwritableRoute("/second"), "/third"):
+        instruments.count_request("GET", route, 200, 0.1)
+    with pytest.raises(OSError, match="No space"):
+        instruments.publish_requests()
+    instruments.publish_requests()
+    for route in ("/first", "/third"):
+        assert read(registry, "http_requests_total", method="GET", route=route, status="200") == 1
+
+
+class LoadedHasher(InstantPasswordHasher, HasherInspector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.load: HashingLoad | None = None
+
+    def count_jobs(self) -> HashingLoad:
+        if self.load is None:
+            raise RuntimeError("it is starting")
+        return self.load
+
+
+class PooledStorage(InMemoryStorage, PoolInspector):
+    def __init__(self, load: ConnectionLoad | None) -> None:
+        super().__init__()
+        self.load = load
+
+    def count_connections(self) -> ConnectionLoad | None:
+        return self.load
+
+
+async def test_adapters_of_others_are_published_if_they_state_their_load(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    Publisher(instruments, None, PooledStorage(None)).publish()
+    async with Publisher(instruments, InstantPasswordHasher(), InMemoryStorage()).run():
+        await asyncio.sleep(0)
+    assert read(registry, "hashing_threads") is None
+    assert read(registry, "database_connections_limit") is None
+    hasher, storage = LoadedHasher(), PooledStorage(ConnectionLoad(9, 1, 0, 0))
+    hasher.load = HashingLoad(threads=5, busy=0, queue=1, waiting=0)
+    Publisher(instruments, hasher, storage).publish()
+    assert read(registry, "hashing_threads") == 5
+    assert read(registry, "database_connections_limit") == 9
+
+
+async def test_error_of_a_part_is_logged_once_and_stops_no_other(
+    instruments: Instruments, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    hasher = LoadedHasher()
+    publisher = Publisher(instruments, hasher, PooledStorage(ConnectionLoad(9, 1, 0, 0)))
+    for _ in range(2):
+        publisher.publish()
+    (record,) = caplog.records
+    assert (record.getMessage(), vars(record)["part"]) == ("metrics_not_published", "hashing")
+    assert record.exc_info is not None
+    assert read(registry, "database_connections_limit") == 9
+    hasher.load = HashingLoad(threads=5, busy=0, queue=1, waiting=0)
+    publisher.publish()
+    assert read(registry, "hashing_threads") == 5
+    hasher.load = None
+    async with publisher.run():
+        instruments.count_request("GET", "/", 200, 0.1)  # published at the end
+    assert len(caplog.records) == 2
+    assert read(registry, "http_requests_total", method="GET", route="/", status="200") == 1

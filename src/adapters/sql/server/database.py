@@ -1,6 +1,7 @@
 """A database on a SQL server, with a pool of connections."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NotRequired, cast
@@ -17,6 +18,7 @@ from ordergate.adapters.sql.server.errors import DriverErrors
 from ordergate.adapters.sql.server.pool import ConnectionLimits
 from ordergate.adapters.sql.server.transaction import run_transaction, run_work
 from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.storage import ConnectionLoad
 
 _FOR_SHARED_READS = 1
 """Extra connections for shared reads when the pool is exhausted."""
@@ -73,7 +75,7 @@ class ServerDatabase(Database):
         self._reads = self._writes = self._engine
         self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
         self._pool_seconds, self._pool_size = pool_seconds, pool_size
-        self._waiting = 0
+        self._waiting = Counter[asyncio.Semaphore]()
         self._not_shared = asyncio.Semaphore(pool_size)
         self._not_reading = asyncio.Semaphore(max(1, pool_size - _KEPT_FOR_READS))
         self._attempts = Attempts(
@@ -116,12 +118,12 @@ class ServerDatabase(Database):
         """
         try:
             if turns.locked():
-                self._waiting += 1
+                self._waiting[turns] += 1
                 try:
                     async with asyncio.timeout(self._pool_seconds):
                         await turns.acquire()
                 finally:
-                    self._waiting -= 1
+                    self._waiting[turns] -= 1
             else:
                 await turns.acquire()
         except TimeoutError:
@@ -132,10 +134,11 @@ class ServerDatabase(Database):
             turns.release()
 
     @override
-    def count_connections(self) -> tuple[int, int, int]:
+    def count_connections(self) -> ConnectionLoad:
         """Count those of the pool; a shared read may use one more."""
         pool = cast("QueuePool", self._engine.pool)
-        return self._pool_size, pool.checkedout(), self._waiting
+        waiting, writes = self._waiting[self._not_shared], self._waiting[self._not_reading]
+        return ConnectionLoad(self._pool_size, pool.checkedout(), waiting, writes)
 
     async def exists(self) -> bool:
         """Return true: an unreachable database is reported by the first read."""
