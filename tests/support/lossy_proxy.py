@@ -16,6 +16,7 @@ class LossyProxy:
         self.lost = 0
         self.silent = False
         self.gone_once_lost = False
+        self.silent_once_lost = False
         self._connections = 0
         self._serving: set[asyncio.Task[None]] = set()
         self._forgotten = 0
@@ -49,27 +50,24 @@ class LossyProxy:
         server, to_server = await asyncio.open_connection(
             self._parts.hostname, self._parts.port or 5432
         )
-        losing = False
+        losing = asyncio.Event()
         self._connections += 1
         number = self._connections
 
         async def there() -> None:
-            nonlocal losing
             while data := await client.read(65_536):
                 if number <= self._forgotten:
                     continue
                 self.sent.append(data)
                 if self.losing_answers_to is not None and self.losing_answers_to in data:
-                    self.losing_answers_to, losing = None, True
+                    self.losing_answers_to = None
+                    losing.set()
                     self.lost += 1
                 if not self.silent:
                     to_server.write(data)
 
-        async def and_back() -> None:
-            while (data := await server.read(65_536)) and not losing:
-                back.write(data)
-
-        moving = [asyncio.create_task(there()), asyncio.create_task(and_back())]
+        both_ways = (there(), self._pass_answers(server, back, losing))
+        moving = [asyncio.create_task(each) for each in both_ways]
         with suppress(ConnectionError):
             await asyncio.wait(moving, return_when=asyncio.FIRST_COMPLETED)
         for task in moving:
@@ -77,3 +75,12 @@ class LossyProxy:
         await asyncio.gather(*moving, return_exceptions=True)
         back.close()
         to_server.close()
+
+    async def _pass_answers(
+        self, server: asyncio.StreamReader, back: asyncio.StreamWriter, losing: asyncio.Event
+    ) -> None:
+        while data := await server.read(65_536):
+            if not losing.is_set():
+                back.write(data)
+            elif not self.silent_once_lost:
+                return

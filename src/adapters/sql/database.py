@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Insert, Select
 
@@ -110,26 +110,37 @@ class Database(Protocol):
         """Finish open jobs and release all resources; may be called twice."""
 
 
+class OrderRows(NamedTuple):
+    """The rows of a placed order, its lines and its idempotency key, if any."""
+
+    order: Values
+    lines: Sequence[Values]
+    key: Values | None
+
+
 @runtime_checkable
 class OrderWriter(Protocol):
-    """A SQL engine that changes an order by one statement.
+    """A SQL engine with a statement for each change of an order.
 
-    The statement locks the owner.
+    The statement locks the owner. If it changes nothing, or violates a constraint, the engine runs
+    the transaction `otherwise` in the same job, and returns its result.
     """
 
     @abstractmethod
     async def insert_order(
-        self, order: Values, lines: Sequence[Values], key: Values | None
-    ) -> bool:
-        """Insert the rows of an order, its lines and its key.
+        self, rows: OrderRows, *, placed: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Insert the rows of an order.
 
-        Returns false, and changes nothing, when the account is closed or has the key; a transaction
-        finds out which. A repetition after a lost answer fails with `IntegrityError`.
+        Returns `placed`. The job is repeatable. The statement changes nothing when the account is
+        closed or has the key.
         """
 
     @abstractmethod
-    async def update_order(self, order: Values, *, status: str, version: int) -> bool:
-        """Update an order if it has this status and version.
+    async def update_order(
+        self, before: Values, after: Values, *, changed: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Update the row of an order if it is as it was.
 
-        Returns whether it has.
+        Returns `changed`.
         """

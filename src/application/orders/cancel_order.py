@@ -14,8 +14,8 @@ from ordergate.domain.user import UserId
 class CancelOrder:
     """Cancel an order of its owner and return it.
 
-    `check_version` receives the version of the order in the same transaction. It raises an error to
-    refuse the change, such as `OrderChanged`.
+    `check_version` receives the version that is cancelled. It raises an error to refuse that, such
+    as `OrderChanged`.
 
     Raises:
         OrderNotFound: the owner has no such order.

@@ -82,11 +82,11 @@ class OrderRepository(Protocol):
     async def update(
         self, order_id: OrderId, *, owner: UserId, change: Callable[[Order], Order]
     ) -> Order | None:
-        """Apply `change` to an order and store the result in one transaction.
+        """Apply `change` to an order and store the result, as one step.
 
         Only the status and the version are stored. Returns the changed order, or `None` if the
-        owner has no such order. An exception of `change` rolls the transaction back. The adapter
-        may call `change` again when it retries.
+        owner has no such order. After an exception of `change` nothing is stored. The adapter
+        may call `change` again when it retries, or when the order has changed meanwhile.
         """
 
     @abstractmethod

@@ -80,7 +80,7 @@ def _sqlite_files(url: str) -> tuple[Path, ...]:
     return (Path(name), *(Path(f"{name}{suffix}") for suffix in JOURNALS))
 
 
-def _list_limits(settings: Settings) -> "ServerLimits":
+def _read_limits(settings: Settings) -> "ServerLimits":
     return {
         "pool_size": settings.database_pool_size,
         "pool_seconds": settings.database_pool_seconds,
@@ -100,7 +100,7 @@ def _postgres_storage(url: str, settings: Settings) -> Storage:
 
     sends_settings = settings.database_settings == "connection"
     return SqlStorage(
-        PostgresDatabase(url, **_list_limits(settings), sends_settings=sends_settings)
+        PostgresDatabase(url, **_read_limits(settings), sends_settings=sends_settings)
     )
 
 
@@ -125,7 +125,7 @@ def _find_mysql_url_error(url: str) -> str | None:
 def _mysql_storage(url: str, settings: Settings) -> Storage:
     from ordergate.adapters.sql.mysql.database import MysqlDatabase
 
-    return SqlStorage(MysqlDatabase(url, **_list_limits(settings)))
+    return SqlStorage(MysqlDatabase(url, **_read_limits(settings)))
 
 
 def _mysql_name(url: str) -> str:

@@ -7,23 +7,25 @@ from datetime import timedelta
 import asyncpg
 import httpx2
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.util import await_only
 
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import PasswordHash, User, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from tests.contracts.orders_contract import cancel
 from tests.support.builders import ALICE, AT, TEAPOT, a_placed_order
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
 from tests.support.lossy_proxy import LossyProxy
-from tests.support.postgres import execute
+from tests.support.postgres import database_at, execute
 from tests.support.postgres_waits import ONE, SLEEP, eventually
 
 
@@ -150,6 +152,42 @@ async def test_order_is_of_unknown_outcome_when_its_retry_fails(
     with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
         await wired.orders.add(a_placed_order(), owner=ALICE.id)
     assert await rival.fetchval("SELECT count(*) FROM orders") == 1
+
+
+@pytest.mark.parametrize("key", [None, IdempotencyKey("a wish", AT + timedelta(days=1))])
+async def test_order_is_of_unknown_outcome_when_the_server_goes_before_the_transaction(
+    wire: LossyProxy, rival: "asyncpg.Connection[asyncpg.Record]", key: IdempotencyKey | None
+) -> None:
+    """The repeated statement changes nothing, and the transaction would find the order."""
+    database = database_at(wire.url, statement_seconds=1)
+    storage = SqlStorage(database)
+    await storage.loader.load([ALICE], [])
+
+    def silence(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            wire.silent = True
+
+    event.listen(database._engine.sync_engine, "begin", silence)
+    wire.losing_answers_to = TEAPOT.sku.encode()
+    with pytest.raises(OutcomeUnknown):
+        await storage.orders.add(a_placed_order(), owner=ALICE.id, key=key)
+    assert wire.silent
+    assert await rival.fetchval("SELECT count(*) FROM orders") == 1
+    await database.close()
+
+
+async def test_change_is_of_unknown_outcome_when_its_connection_goes_silent(
+    wire: LossyProxy,
+) -> None:
+    storage = SqlStorage(database_at(wire.url, statement_seconds=1))
+    await storage.loader.load([ALICE], [a_placed_order()])
+    wire.losing_answers_to, wire.silent_once_lost = b"cancelled", True
+    with pytest.raises(OutcomeUnknown, match="no answer in time, and the change may or may not"):
+        await storage.orders.update(a_placed_order().id, owner=ALICE.id, change=cancel)
+    found = await storage.orders.get_owned(a_placed_order().id, owner=ALICE.id)
+    assert found is not None
+    assert found.status == OrderStatus.CANCELLED
+    await storage.close()
 
 
 async def test_interrupted_load_is_atomic(

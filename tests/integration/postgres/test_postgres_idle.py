@@ -28,7 +28,7 @@ from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at
 
 POOL_SIZE = 10
-COMMAND_SECONDS = 1.3
+COMMAND_SECONDS = 2.5
 PID = text("SELECT pg_backend_pid()")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
@@ -100,6 +101,24 @@ REPEATABLE: dict[str, Repeatable] = {
     ),
 }
 """Writes that a client repeats after an unknown outcome, in an order in which all do something."""
+
+
+async def test_order_that_waits_too_long_for_the_standby_leaves_no_session(
+    storage: SqlStorage, synchronous_pair: SynchronousPair
+) -> None:
+    url = synchronous_pair.primary.url("orders")
+    administrator = await asyncpg.connect(url)
+    impatient = SqlStorage(database_at(url, statement_seconds=1))
+    for number in (11, 12):  # on a new connection, and on one that was idle
+        await impatient.ping()
+        async with synchronous_pair.standby_away():
+            with pytest.raises(OutcomeUnknown, match="stopped waiting for a synchronous standby"):
+                await impatient.orders.add(a_placed_order(number), owner=ALICE.id)
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            assert await administrator.fetchval(waiting) == 0
+        assert await storage.orders.add(a_placed_order(number), owner=ALICE.id)
+    await impatient.close()
+    await administrator.close()
 
 
 async def test_writes_are_not_acknowledged_when_the_standby_is_away(

@@ -2,7 +2,7 @@ import pytest
 
 from ordergate.adapters.sql.mysql.errors import UnusableServerError
 from ordergate.adapters.sql.mysql.session import check_version, session_settings
-from ordergate.adapters.sql.mysql.tls import make_tls_context
+from ordergate.adapters.sql.mysql.tls import read_tls
 from ordergate.adapters.sql.mysql.url import find_address, find_url_error, split_hosts
 
 
@@ -48,8 +48,8 @@ def test_hosts_have_the_account_and_the_default_port() -> None:
 
 
 def test_tls_is_verified_as_the_mode_says() -> None:
-    assert make_tls_context("mysql://host/orders?ssl-mode=DISABLED") == (None, False)
-    assert make_tls_context("mysql://%2Frun%2Fsocket/orders?ssl-mode=PREFERRED") == (None, False)
+    assert read_tls("mysql://host/orders?ssl-mode=DISABLED") == (None, False)
+    assert read_tls("mysql://%2Frun%2Fsocket/orders?ssl-mode=PREFERRED") == (None, False)
     modes = {
         "PREFERRED": (False, False, False),
         "REQUIRED": (False, False, True),
@@ -57,11 +57,11 @@ def test_tls_is_verified_as_the_mode_says() -> None:
         "VERIFY_IDENTITY": (True, True, True),
     }
     for mode, expected in modes.items():
-        context, required = make_tls_context(f"mysql://host/orders?ssl-mode={mode}")
+        context, required = read_tls(f"mysql://host/orders?ssl-mode={mode}")
         assert context
         assert (bool(context.verify_mode), context.check_hostname, required) == expected
     with pytest.raises(FileNotFoundError):
-        make_tls_context("mysql://host/orders?ssl-ca=/not/there.pem")
+        read_tls("mysql://host/orders?ssl-ca=/not/there.pem")
 
 
 @pytest.mark.parametrize(

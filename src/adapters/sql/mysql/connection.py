@@ -16,7 +16,7 @@ from asyncmy.errors import DataError, MySQLError, OperationalError
 
 from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_UNSUPPORTED
 from ordergate.adapters.sql.mysql.session import check_version, session_settings
-from ordergate.adapters.sql.mysql.tls import Tls, make_tls_context
+from ordergate.adapters.sql.mysql.tls import Tls, read_tls
 from ordergate.adapters.sql.mysql.url import DEFAULT_PORT
 from ordergate.adapters.sql.server.connection import NETWORK_SECONDS, Keepalive, keep_alive
 
@@ -127,7 +127,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
     connection = MysqlConnection(
         **_login(url),
         seconds=statement_seconds + NETWORK_SECONDS if statement_seconds else None,
-        tls=make_tls_context(url),
+        tls=read_tls(url),
         charset="utf8mb4",
         client_flag=FOUND_ROWS,  # an UPDATE counts the rows that it found
         autocommit=None,

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from ordergate.adapters.sql.database import T
 from ordergate.adapters.sql.mysql.connection import UNUSABLE, MysqlConnection, connect
 from ordergate.adapters.sql.mysql.dialect import DRIVER
-from ordergate.adapters.sql.mysql.errors import VIOLATED_CHECKS, get_error_code, list_errors
+from ordergate.adapters.sql.mysql.errors import VIOLATED_CHECKS, get_error_code, make_driver_errors
 from ordergate.adapters.sql.mysql.migration import between_migrations, migrate_alone
 from ordergate.adapters.sql.mysql.url import split_hosts
 from ordergate.adapters.sql.recognition import TABLES
@@ -43,7 +43,7 @@ class MysqlDatabase(ServerDatabase):
     def __init__(self, url: str, **limits: Unpack[ServerLimits]) -> None:
         seconds = limits["statement_seconds"]
         self._hosts = Hosts(split_hosts(url), connect, failures=UNUSABLE, statement_seconds=seconds)
-        errors = list_errors(_NAMES[url.partition(":")[0]])
+        errors = make_driver_errors(_NAMES[url.partition(":")[0]])
         super().__init__(partial(_create_engine, self._hosts.connect), errors, **limits)
         self._writes = self._engine.execution_options()
         event.listen(self._writes.sync_engine, "begin", _begin)

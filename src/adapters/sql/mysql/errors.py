@@ -95,7 +95,7 @@ def describe(cause: Exception) -> str:
     return describe_without_code(cause, _TLS_WORDS)
 
 
-def list_errors(server: str) -> DriverErrors:
+def make_driver_errors(server: str) -> DriverErrors:
     """Return the classification, with the name of the server in messages."""
     return DriverErrors(
         server, FAILURES, describe, is_lost, is_transient, is_commit_ambiguous, is_unstorable

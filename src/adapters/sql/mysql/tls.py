@@ -12,7 +12,7 @@ class Tls(NamedTuple):
     required: bool
 
 
-def make_tls_context(url: str) -> Tls:
+def read_tls(url: str) -> Tls:
     """Read `ssl-mode`, `ssl-ca`, `ssl-cert` and `ssl-key`. Raises OSError for a bad file.
 
     The mode is VERIFY_IDENTITY with `ssl-ca`, else PREFERRED: encrypted if the server can do so,

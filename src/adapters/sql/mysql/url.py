@@ -14,18 +14,18 @@ _URLS = {scheme: ServerUrls(scheme, DEFAULT_PORT, _PARAMETERS) for scheme in ("m
 
 def find_url_error(url: str) -> str | None:
     """Describe the mistake in a database URL without quoting the URL."""
-    return _list_urls(url).error(url)
+    return _choose_urls(url).error(url)
 
 
 def split_hosts(url: str) -> list[str]:
     """Return a URL for each host of a valid URL."""
-    return _list_urls(url).split_hosts(url)
+    return _choose_urls(url).split_hosts(url)
 
 
 def find_address(url: str) -> str:
     """Return hosts, ports and database of a valid URL, without secrets."""
-    return _list_urls(url).find_address(url)
+    return _choose_urls(url).find_address(url)
 
 
-def _list_urls(url: str) -> ServerUrls:
+def _choose_urls(url: str) -> ServerUrls:
     return _URLS[url.partition(":")[0]]

@@ -6,18 +6,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, Executable, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from typing_extensions import Unpack, override
 
-from ordergate.adapters.sql.database import OrderWriter, T, Values
+from ordergate.adapters.sql.database import OrderRows, OrderWriter, T, Values
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
 from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import ERRORS
-from ordergate.adapters.sql.postgres.order_writes import PLACE, PLACE_WITH_KEY, UPDATE, list_values
+from ordergate.adapters.sql.postgres.order_writes import (
+    CHANGE,
+    PLACE,
+    PLACE_WITH_KEY,
+    bind_change,
+    bind_order,
+)
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.inspection import inspect_server
@@ -78,36 +85,46 @@ class PostgresDatabase(ServerDatabase, OrderWriter):
             is_balanced=address.parameters.is_balanced,
         )
         super().__init__(partial(_create_engine, self._hosts.connect), ERRORS, **limits)
-        self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reads = self._autocommit
 
     @override
     async def insert_order(
-        self, order: Values, lines: Sequence[Values], key: Values | None
-    ) -> bool:
+        self, rows: OrderRows, *, placed: T, otherwise: Callable[[Connection], T]
+    ) -> T:
         """Place an order in one round trip."""
-        statement, values = PLACE_WITH_KEY if key else PLACE, list_values(order, lines, key)
-        return await self._write_at_once(statement, values, repeatable=True)
+        statement = PLACE_WITH_KEY if rows.key else PLACE
+        values = bind_order(rows)
+        return await self._write_by_statement(statement, values, placed, otherwise, repeatable=True)
 
     @override
-    async def update_order(self, order: Values, *, status: str, version: int) -> bool:
+    async def update_order(
+        self, before: Values, after: Values, *, changed: T, otherwise: Callable[[Connection], T]
+    ) -> T:
         """Update an order in one round trip."""
-        values = {**order, "old_status": status, "old_version": version}
-        return await self._write_at_once(UPDATE, values, repeatable=False)
+        values = bind_change(before, after)
+        return await self._write_by_statement(CHANGE, values, changed, otherwise, repeatable=False)
 
-    async def _write_at_once(
-        self, statement: TextClause, values: Values, *, repeatable: bool
-    ) -> bool:
-        """Run a statement that the server commits.
-
-        Returns whether it changed an order.
-        """
-
+    async def _write_by_statement(
+        self,
+        statement: Executable,
+        values: Values,
+        done: T,
+        otherwise: Callable[[Connection], T],
+        *,
+        repeatable: bool,
+    ) -> T:
         def work(connection: Connection) -> bool:
-            return connection.execute(statement, values).rowcount == 1
+            return connection.execute(statement, values).first() is not None
 
-        return await self._write(
-            lambda: run_statement(self._reads, work, ERRORS), repeatable=repeatable
-        )
+        async def once() -> T:
+            # A violated constraint may be that of an earlier attempt, which the transaction finds.
+            with suppress(IntegrityError):
+                if await run_statement(self._autocommit, work, ERRORS):
+                    return done
+            return await run_transaction(self._writes, otherwise, ERRORS)
+
+        return await self._write(once, repeatable=repeatable)
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read, and commit a message that waits for synchronous standbys, if any.

@@ -1,7 +1,6 @@
 """Orders in SQL."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from ordergate.adapters.sql.database import Database, OrderWriter, Rows, Values
+from ordergate.adapters.sql.database import Database, OrderRows, OrderWriter, Rows, Values
 from ordergate.adapters.sql.repositories.order_statements import (
     DELETE_KEY,
     INSERT_KEY,
@@ -89,8 +88,9 @@ class SqlOrderRepository(OrderRepository):
         if order.owner != owner:
             raise ValueError("the order has another owner")
 
-        row, lines = order_to_row(order), list(line_rows(order))
-        key_row = _key_to_row(key, order) if key else None
+        rows = OrderRows(
+            order_to_row(order), list(line_rows(order)), _key_to_row(key, order) if key else None
+        )
         run = self._database.run
 
         def work(connection: Connection) -> Order | None:
@@ -99,17 +99,15 @@ class SqlOrderRepository(OrderRepository):
                 return None
             if key and (known := find_order_or_purge_key(connection, key, owner, order.placed_at)):
                 return known
-            run(connection, INSERT_ORDER, row)
-            run(connection, INSERT_LINES, *lines)
-            if key_row:
-                run(connection, INSERT_KEY, key_row)
+            run(connection, INSERT_ORDER, rows.order)
+            run(connection, INSERT_LINES, *rows.lines)
+            if rows.key:
+                run(connection, INSERT_KEY, rows.key)
             return order
 
-        if self._writer:
-            with suppress(IntegrityError):
-                if await self._writer.insert_order(row, lines, key_row):
-                    return order
         try:
+            if self._writer:
+                return await self._writer.insert_order(rows, placed=order, otherwise=work)
             return await self._database.write(work, repeatable=True)
         except IntegrityError:
             return await self._placed_before(order)
@@ -129,16 +127,8 @@ class SqlOrderRepository(OrderRepository):
     ) -> Order | None:
         """Read and update the order.
 
-        The update is under the owner's lock, or only of an order that is unchanged.
+        Both are under the owner's lock, or the update is only of an order that is as it was read.
         """
-        if self._writer:
-            order = await self.get_owned(order_id, owner=owner)
-            if order is None:
-                return None
-            changed = _apply(change, order)
-            row = order_to_row(changed)
-            if await self._writer.update_order(row, status=order.status, version=order.version):
-                return changed
 
         def work(connection: Connection) -> Order | None:
             connection.scalar(LOCK_OWNER, {"owner": owner})
@@ -154,7 +144,15 @@ class SqlOrderRepository(OrderRepository):
             )
             return changed
 
-        return await self._database.write(work)
+        if self._writer is None:
+            return await self._database.write(work)
+        order = await self.get_owned(order_id, owner=owner)
+        if order is None:
+            return None
+        changed = _apply(change, order)
+        return await self._writer.update_order(
+            order_to_row(order), order_to_row(changed), changed=changed, otherwise=work
+        )
 
     async def purge_expired_keys(self, *, expired_by: datetime, limit: int) -> int:
         """Select keys by the index on their time, and delete each."""

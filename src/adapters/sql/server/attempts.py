@@ -69,7 +69,8 @@ class Attempts:
             except SilentConnectionError as error:
                 self._on_silence()
                 ambiguous = ambiguous or error.ambiguous
-                words, again = "no answer in time", not silent
+                words = "no answer in time"
+                again = not silent and (repeatable or not error.ambiguous)
                 if again:
                     silent, last = True, now() + self._statement_seconds
                     continue

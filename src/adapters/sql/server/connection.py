@@ -43,7 +43,7 @@ class ServerConnection(Protocol):
         """Close the connection without a word to the server."""
 
     async def disconnect(self) -> None:
-        """End the session properly, within a second."""
+        """Cancel the statement in progress, and end the session, within a second."""
 
 
 def keep_alive(connected: socket.socket, probes: Keepalive, statement_seconds: float) -> None:

@@ -63,20 +63,29 @@ async def run_statement(
 ) -> T:
     """Run a writing statement that the server commits itself.
 
-    Raises `AmbiguousCommitError` where it may be committed, or where that may be lost.
+    Raises `AmbiguousCommitError` where it may be committed, or where that may be lost, and
+    `SilentConnectionError` for a connection that was idle and has gone silent.
     """
     async with engine.connect() as connection:
         driver = _driver_connection(connection)
-        driver.unconfirmed = None
+        driver.committing, driver.unconfirmed = True, None
         try:
-            result = await run_work(connection, work, errors)
-        except SilentConnectionError:
-            raise SilentConnectionError(ambiguous=True) from None
+            result = await connection.run_sync(work)
         except errors.failures as error:
             cause = unwrap_cause(error)
-            if errors.is_lost(cause) and errors.is_commit_ambiguous(cause):
+            if not errors.is_lost(cause):
+                driver.committing = False
+                raise
+            await driver.disconnect()  # cancels a wait for a standby; its session would stay
+            await connection.invalidate()
+            if driver.unconfirmed is not None:
+                raise AmbiguousCommitError(driver.unconfirmed) from None
+            if isinstance(error, TimeoutError) and driver.idle_since is not None:
+                raise SilentConnectionError(ambiguous=True) from None
+            if errors.is_commit_ambiguous(cause):
                 raise AmbiguousCommitError("the connection was lost during a statement") from None
             raise
+        driver.committing = False
         if driver.unconfirmed is not None:
             raise AmbiguousCommitError(driver.unconfirmed)
         return result
