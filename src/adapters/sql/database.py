@@ -111,7 +111,7 @@ class Database(Protocol):
 
 
 class OrderRows(NamedTuple):
-    """The rows of a placed order, its lines and its idempotency key, if any."""
+    """The rows of an order, its lines, and its key if any."""
 
     order: Values
     lines: Sequence[Values]
