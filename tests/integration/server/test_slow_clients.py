@@ -1,6 +1,7 @@
 """Clients that send slowly, take no answers, or hold many connections."""
 
 import json
+import resource
 import select
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ import pytest
 from tests.support.command import CHEAP, SECONDS, on_linux, ordergate, wait_until
 from tests.support.server import Server, Start
 
-MANY = 500
+_, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
+MOST = 4_096 if HARD == resource.RLIM_INFINITY else min(HARD, 4_096)
+MANY = min(500, (MOST - 224) // 2)  # 224 descriptors of the server and of pytest are free
 GROWTH_KIB = 65_536
 HEAD = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n\r\nusername="
@@ -24,6 +27,15 @@ PAGES = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20
 def folder(tmp_path: Path) -> Path:
     assert ordergate("migrate", cwd=tmp_path).returncode == 0
     return tmp_path
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Allow this process as many open sockets as the system allows."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST, HARD))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @contextmanager
@@ -48,6 +60,7 @@ def is_served(server: Server) -> bool:
 
 
 @on_linux
+@pytest.mark.usefixtures("descriptors")
 def test_slow_clients_are_ended_while_others_are_served(folder: Path, start: Start) -> None:
     times = {"HEAD_SECONDS": 5, "BODY_SECONDS": 5, "ANSWER_SECONDS": 5}
     limit = {"CONNECTIONS_PER_ADDRESS": 3 * MANY}
