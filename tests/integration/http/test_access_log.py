@@ -6,7 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI
-from starlette.types import Message
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Message, Scope
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
@@ -23,9 +25,7 @@ def make_container(**settings: Any) -> Container:
     return Container(
         settings=Settings(
             signing_secret="a secret of more than thirty-two bytes",
-            access_log=True,
-            max_body_bytes=1_024,
-            **settings,
+            **{"access_log": True, "max_body_bytes": 1_024, **settings},
         ),
         storage=InMemoryStorage(),
         hasher=InstantPasswordHasher(),
@@ -162,6 +162,59 @@ async def test_template_of_an_adopter_has_every_prefix(
     answer = await client.get(template.replace("{name}", SECRET_TEXT))
     assert answer.status_code == 500
     assert [(each["route"], each["status"]) for each in lines(caplog)] == [(template, 500)]
+
+
+class CountedRoute(Route):
+    """A route that counts the requests that are compared with it."""
+
+    def __init__(self) -> None:
+        super().__init__("/counted", lambda _: Response())
+        self.compared = 0
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        self.compared += 1
+        return super().matches(scope)
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/no/such/path", "unmatched"),
+        ("/notes/x/", "unmatched"),  # a redirect
+        ("/notes/x", "/notes/{name}"),
+        ("/again/notes/x", "/again/notes/{name}"),
+    ],
+)
+async def test_routes_are_not_compared_with_a_request_again(
+    path: str, template: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = APIRouter(prefix="/notes")
+
+    @notes.get("/{name}")
+    async def read(name: str) -> str:
+        return name
+
+    compared = []
+    for access_log in (False, True):
+        app = create_app(make_container(access_log=access_log))
+        counted = CountedRoute()
+        app.router.routes.insert(0, counted)  # before all, so FastAPI serves every request
+        app.include_router(notes)
+        app.include_router(notes, prefix="/again")
+        async with connect(app) as client:
+            await client.get(path)
+        compared.append(counted.compared)
+    assert compared[0] == compared[1] > 0
+    assert [each["route"] for each in lines(caplog)] == [template]
+
+
+async def test_route_of_a_body_that_is_too_large_is_known(
+    app: FastAPI, client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.router.routes.insert(0, CountedRoute())  # before all, so no route is compiled
+    answer = await client.post("/login", content=b"x" * 2_000)
+    assert answer.status_code == 413
+    assert [each["route"] for each in lines(caplog)] == ["/login"]
 
 
 async def test_client_that_leaves_before_the_answer_has_a_line(

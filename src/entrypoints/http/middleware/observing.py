@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.requests.origin import read_address
-from ordergate.entrypoints.http.requests.route_templates import find_template
+from ordergate.entrypoints.http.requests.route_templates import find_reached_template
 from ordergate.entrypoints.http.security import IDENTIFIED
 
 UNMATCHED = "unmatched"
@@ -105,7 +105,10 @@ class NotedRoutes:
         if compiled := scope.get(COMPILED):
             template: str = compiled.template
             return template
-        return find_template(self._of.routes, {**scope, "root_path": root_path})  # a mount moves it
+        if "router" in scope and "endpoint" not in scope:  # no route matched: a scan, perhaps
+            return None
+        scope = {**scope, "root_path": root_path}  # a mount moves it
+        return find_reached_template(self._of.routes, scope)
 
 
 class _Seen:

@@ -9,6 +9,19 @@ from starlette.types import Scope
 from ordergate.entrypoints.http.mounted import unwrap
 
 
+def find_reached_template(routes: Sequence[BaseRoute], scope: Scope) -> str | None:
+    """Return the template of a request that FastAPI has served, like `find_template`.
+
+    The scope has the route that was reached, so no other route of the application is matched again.
+    """
+    if route := scope.get("route"):
+        for context in iter_route_contexts(routes):
+            # A router that is included twice has a context of one route for each prefix.
+            if context.original_route is route and context.matches(scope)[0] is not Match.NONE:
+                return context.path_format or None
+    return find_template(routes, scope)
+
+
 def find_template(routes: Sequence[BaseRoute], scope: Scope) -> str | None:
     """Return the template of a request's path, such as `/orders/{id}`.
 
