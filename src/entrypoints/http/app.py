@@ -61,8 +61,7 @@ def create_app(
 
     Add routers of your own to the application that is returned; its own routes precede them. The
     start raises `HiddenRoute` where both have one address. `lifespan` runs after the start of the
-    services, and ends before them. Each of the
-    `observers` is called after every HTTP request.
+    services, and ends before them. Each of the `observers` is called after every HTTP request.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
     resource = settings.resource

@@ -8,11 +8,11 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
 from uvicorn.server import ServerState
 
-from ordergate.domain.address import find_client_network
+from ordergate.domain.address import find_client_network, read_address
 from ordergate.entrypoints.http.problems.catalog import BODY_TOO_SLOW
 from ordergate.entrypoints.server.http_protocol import HEAD_SECONDS, BoundedHttpProtocol
 
@@ -64,6 +64,8 @@ class Connections(ServerState):
     def __init__(self, limits: ConnectionLimits) -> None:
         super().__init__()
         self.limits = limits
+        self._most = min(limits.connections, compute_most_connections())
+        self._unlimited = [ip_network(each) for each in limits.unlimited_networks]
         self._by_network: Counter[str] = Counter()
         self._reported_at = -_REPORT_SECONDS
         self._find_network = lru_cache(maxsize=4096)(self._compute_network)
@@ -76,7 +78,7 @@ class Connections(ServerState):
         return network
 
     def remove(self, network: str) -> None:
-        """Count a connection no longer."""
+        """Remove a connection from the count."""
         self._by_network[network] -= 1
         if not self._by_network[network]:
             del self._by_network[network]
@@ -84,8 +86,10 @@ class Connections(ServerState):
     def is_full(self, network: str | None) -> bool:
         """Report whether a counted connection is one too many, and log it."""
         of_network = self._by_network[network] if network is not None else 0
-        most = min(self.limits.connections, compute_most_connections())
-        if len(self.connections) <= most and of_network <= self.limits.connections_per_address:
+        if (
+            len(self.connections) <= self._most
+            and of_network <= self.limits.connections_per_address
+        ):
             return False
         now = time.monotonic()
         if now - self._reported_at >= _REPORT_SECONDS:
@@ -102,13 +106,9 @@ class Connections(ServerState):
                 connection.check_progress(now)
 
     def _compute_network(self, address: str) -> str | None:
-        try:
-            ip = ip_address(address)
-        except ValueError:  # a client of a Unix socket
-            return None
-        mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
-        if any((mapped or ip) in ip_network(each) for each in self.limits.unlimited_networks):
-            return None
+        ip = read_address(address)
+        if ip is None or any(ip in network for network in self._unlimited):
+            return None  # a client of a Unix socket, or a proxy
         return find_client_network(address)
 
 
@@ -147,7 +147,7 @@ class LimitedHttpProtocol(BoundedHttpProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection no longer."""
+        """Remove the connection from the count."""
         super().connection_lost(exc)
         if self._network is not None:
             self.server_state.remove(self._network)
@@ -156,12 +156,12 @@ class LimitedHttpProtocol(BoundedHttpProtocol):
     def check_progress(self, now: float) -> None:
         """Refuse a slow body; drop a client that takes no answer.
 
-        The time of a body stands still while this side does not read it. The time for an answer
-        begins again whenever the client takes a part.
+        The time for a body begins again when this side has not read it for a while. The time for an
+        answer begins again whenever the client takes a part.
         """
         limits = self.server_state.limits
         reads_body = self._in_body and not self.flow.read_paused and not self._refusal
-        body = self._body.measure(id(self.cycle) if reads_body else None, now)
+        body = self._body.measure(self.cycle if reads_body else None, now)
         if reads_body and body >= limits.body_seconds:
             self._refuse(BODY_TOO_SLOW)
         unsent = self._coalescing.count_unsent()

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import uuid
 from functools import partial
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ordergate.entrypoints.http.middleware.edge import HEADERS
+from ordergate.entrypoints.http.middleware.observing import REFUSAL
 from ordergate.entrypoints.http.problems.catalog import (
     HEAD_TOO_LARGE,
     MALFORMED,
@@ -20,7 +20,7 @@ from ordergate.entrypoints.http.problems.catalog import (
 )
 from ordergate.entrypoints.http.problems.problem import Problem
 from ordergate.entrypoints.server.coalescing_transport import CoalescingTransport
-from ordergate.entrypoints.server.request_cycle import BoundedFlow, BreakableCycle
+from ordergate.entrypoints.server.request_cycle import BoundedFlow, BreakableCycle, write_refusal
 from ordergate.entrypoints.server.request_target import check_target
 
 PIECE_BYTES = 2_048
@@ -151,7 +151,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Begin the next request, or send the refusal that follows this answer."""
         self._unanswered -= 1
         super().on_response_complete()
-        if self._refusal and not self._unanswered:
+        if self._refusal and not self._unanswered and not self.transport.is_closing():
             self._send_refusal(self._refusal)
 
     def _is_blocked(self) -> bool:
@@ -230,20 +230,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
             self._unanswered -= 1
         elif self._in_body and self._unanswered:
-            self.cycle.break_off(partial(self._send_refusal, problem))
+            state = self.cycle.scope["state"]
+            self.cycle.break_off(partial(self._send_refusal, problem, state))
         elif self._in_body:  # it has its answer
             self.transport.close()
         elif not self._unanswered:
             self._send_refusal(problem)
 
-    def _send_refusal(self, problem: Problem) -> None:
-        request_id = uuid.uuid4().hex
+    def _send_refusal(self, problem: Problem, state: dict[str, Any] | None = None) -> None:
+        """Send a refusal, with the state of a begun request, if any."""
+        if state is None:
+            state = {}
+        state[REFUSAL] = problem
+        request_id = state.get("request_id") or uuid.uuid4().hex
         where = {"request_id": request_id, "status": problem.status}
         _log.info("request_refused", extra=where)
-        response = problem.response(request_id)
-        headers = {**response.headers, **HEADERS, "X-Request-ID": request_id, "Connection": "close"}
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.transport.write(
-            STATUS_LINE[problem.status] + head.encode("latin-1") + b"\r\n" + bytes(response.body)
-        )
+        self.transport.write(write_refusal(problem, request_id))
         self.transport.close()

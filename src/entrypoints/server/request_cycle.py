@@ -1,11 +1,14 @@
-"""Requests and flow control of a connection: uvicorn's, with limits."""
+"""Requests, refusals and flow control of a connection: uvicorn's, with limits."""
 
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from ordergate.entrypoints.http.middleware.edge import HEADERS
+from ordergate.entrypoints.http.problems.problem import Problem
 
 if TYPE_CHECKING:
     from uvicorn._types import (
@@ -72,3 +75,11 @@ class BreakableCycle(RequestResponseCycle):
             self.disconnected = True
             self._refuse()
         return {"type": "http.disconnect"}
+
+
+def write_refusal(problem: Problem, request_id: str) -> bytes:
+    """Write an answer with a problem, after which the connection is closed."""
+    response = problem.response(request_id)
+    headers = {**response.headers, **HEADERS, "X-Request-ID": request_id, "Connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[problem.status] + head.encode("latin-1") + b"\r\n" + bytes(response.body)

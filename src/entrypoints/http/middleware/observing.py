@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordergate.domain.user import UserId
+from ordergate.entrypoints.http.problems.problem import Problem
 from ordergate.entrypoints.http.requests.origin import read_address
 from ordergate.entrypoints.http.requests.route_templates import find_reached_template
 from ordergate.entrypoints.http.security import IDENTIFIED
@@ -21,6 +22,12 @@ CLIENT_GONE = 499
 
 COMPILED = "ordergate.route"
 """The key in the scope of a request with its compiled route."""
+
+REFUSAL = "ordergate.refusal"
+"""The key in the state of a request with the problem that the server has answered itself.
+
+The body is malformed or slow, and the application sees a client that disconnects.
+"""
 
 _SEEN = "ordergate.seen"
 _METHODS = frozenset(
@@ -133,14 +140,20 @@ class _Seen:
         await self._send(message)
 
     def finish(self, scope: Scope) -> FinishedRequest:
-        method = scope["method"]
+        method, state = scope["method"], scope["state"]
+        request_id: str = state["request_id"]
+        refusal: Problem | None = state.get(REFUSAL)
+        if refusal:
+            self._status, self._size = refusal.status, len(refusal.response(request_id).body)
+        elif self.client_is_gone:
+            self._status, self._size = CLIENT_GONE, 0
         return FinishedRequest(
             method if method in _METHODS else _OTHER_METHOD,
             self.route,
-            CLIENT_GONE if self.client_is_gone else self._status,
+            self._status,
             perf_counter() - self._began,
             self._size,
             self.user,
             read_address(scope),
-            scope["state"]["request_id"],
+            request_id,
         )
