@@ -110,27 +110,43 @@ async def test_waiting_writes_leave_connections_to_reads(postgres_url: str) -> N
     await storage.close()
 
 
+async def counted(database: PostgresDatabase, in_use: int, waiting: int, writes: int) -> None:
+    """Wait for a load of the database."""
+    async with asyncio.timeout(30):
+        while database.count_connections()[1:] != (in_use, waiting, writes):
+            await asyncio.sleep(0.01)
+
+
 async def test_connections_in_use_and_waiting_jobs_are_counted(postgres_url: str) -> None:
-    database = database_at(postgres_url, pool_size=1)
+    database = database_at(postgres_url, pool_size=1, pool_seconds=60)
     go_on = asyncio.Event()
-
-    async def counted(in_use: int, waiting: int, writes_waiting: int) -> None:
-        async with asyncio.timeout(30):
-            while database.count_connections() != (1, in_use, waiting, writes_waiting):
-                await asyncio.sleep(0.01)
-
     holding = asyncio.create_task(database.read(lambda _: await_only(go_on.wait())))
-    await counted(1, 0, 0)
+    await counted(database, 1, 0, 0)
     waiting = asyncio.create_task(database.read(lambda c: c.scalar(ONE)))
-    await counted(1, 1, 0)
+    await counted(database, 1, 1, 0)
     writes = [asyncio.create_task(database.write(lambda c: c.scalar(ONE))) for _ in range(3)]
-    await counted(1, 2, 2)  # one write at a time waits for the connection
+    await counted(database, 1, 2, 2)  # one write at a time waits for the connection
     go_on.set()
     assert [await holding, await waiting] == [True, 1]
     assert await asyncio.gather(*writes) == [1, 1, 1]
     free = ConnectionLoad(limit=1, in_use=0, waiting=0, writes_waiting=0)
     assert database.count_connections() == free
     assert SqlStorage(database).count_connections() == free
+    await database.close()
+
+
+async def test_writes_are_counted_while_they_wait_for_others(postgres_url: str) -> None:
+    database = database_at(postgres_url, pool_size=4, pool_seconds=60)
+    go_on = asyncio.Event()
+    writes = [
+        asyncio.create_task(database.write(lambda _: await_only(go_on.wait()))) for _ in range(5)
+    ]
+    await counted(database, 2, 0, 3)  # two connections are free, for reads
+    writes.pop().cancel()
+    await counted(database, 2, 0, 2)
+    go_on.set()
+    await asyncio.gather(*writes)
+    assert database.count_connections() == (4, 0, 0, 0)
     await database.close()
 
 
