@@ -23,10 +23,8 @@ class CannotListen(Exception):
 def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
     """Bind a TCP socket and queue its connections.
 
-    The system chooses a port for port 0.
-
-    It comes first, so a taken port is known before anything starts. Raises `CannotListen` with a
-    message that ends with the `advice`.
+    The system chooses a port for port 0. Call this first, so that a taken port is known before
+    anything starts. Raises `CannotListen` with a message that ends with the `advice`.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -92,7 +90,7 @@ def _check_is_free(path: Path) -> None:
     """Accept a missing file, or a socket that no server listens on."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise CannotListen(f"cannot listen on {path}: it exists and is no socket")
+            raise CannotListen(f"cannot listen on {path}: it exists and is not a socket")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:

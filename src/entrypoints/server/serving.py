@@ -20,7 +20,8 @@ from ordergate.entrypoints.server.process import DrainingServer, ServerConfig
 from ordergate.entrypoints.server.signals import Terminated
 from ordergate.entrypoints.server.supervisor import Supervisor
 
-_FINISH_SECONDS = 10
+FINISH_SECONDS = 10
+"""The time limit for open requests, after a drain."""
 
 _log = logging.getLogger("ordergate.server")
 
@@ -56,7 +57,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_FINISH_SECONDS,
+        timeout_graceful_shutdown=FINISH_SECONDS,
     )
     config.drain_seconds = drain_seconds
     config.limits = limits or ConnectionLimits()

@@ -24,6 +24,9 @@ STEADY_SECONDS = 60.0
 START_SECONDS = 60.0
 """The time limit for a starting worker's answer, as on a busy machine."""
 
+_POLL_SECONDS = 0.1
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+
 _log = logging.getLogger("ordergate.server")
 
 
@@ -87,9 +90,41 @@ class Supervisor(Multiprocess):
     def handle_signals(self) -> None:
         """Start or replace no worker while the service drains."""
         if self._drains:
-            ending = {signal.SIGINT, signal.SIGTERM}
-            self.signal_queue[:] = [each for each in self.signal_queue if each in ending]
+            self.signal_queue[:] = [each for each in self.signal_queue if each in _ENDING]
         super().handle_signals()
+
+    def restart_all(self) -> None:
+        """Replace each worker when its successor is ready; stop at a failure.
+
+        uvicorn gives a successor 5 seconds, which is not enough on a busy machine, and handles no
+        other signal meanwhile.
+        """
+        for index, former in enumerate(self.processes):
+            worker = Worker(self.config, self.sockets)
+            worker.start()
+            if not self._becomes_ready(worker):
+                worker.kill()
+                worker.join()
+                if not self._is_ending():
+                    end = {"pid": worker.pid, **_end(worker.exitcode)}
+                    _log.error("replacement_failed", extra={**end, "kept_pid": former.pid})
+                return
+            former.terminate()
+            former.join()
+            self.processes[index] = worker
+
+    def _becomes_ready(self, worker: Worker) -> bool:
+        """Wait until a worker serves or ends, or the service ends."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ending() and time.monotonic() < deadline:
+            if worker.wait_until_ready(_POLL_SECONDS):
+                return True
+            if not worker.process.is_alive():
+                return False
+        return False
+
+    def _is_ending(self) -> bool:
+        return self.should_exit.is_set() or not _ENDING.isdisjoint(self.signal_queue)
 
     def terminate_all(self) -> None:
         """End the workers.
@@ -162,9 +197,8 @@ class Supervisor(Multiprocess):
     def _answers(self, place: _Place) -> bool:
         """Ask whether the worker serves.
 
-        It has seconds to answer, more at its start.
-
-        This method never waits, so no worker delays the handling of signals.
+        It has 5 seconds to answer, and `START_SECONDS` at its start. This method never waits, so no
+        worker delays the handling of signals.
         """
         connection, now = place.worker.parent_conn, time.monotonic()
         try:
@@ -178,7 +212,7 @@ class Supervisor(Multiprocess):
                 place.asked_at = now
                 connection.send(b"ping")
         except (OSError, EOFError, UnpicklingError):
-            return False  # it is about to end, or has no use any more
+            return False  # it is about to end
         limit = self.config.timeout_worker_healthcheck if place.is_ready else START_SECONDS
         return now - place.asked_at < limit
 

@@ -16,6 +16,7 @@ from ordergate.entrypoints.cli.main import cli
 from ordergate.entrypoints.config.loading import list_secret_names
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.server.serving import FINISH_SECONDS
 from tests.support.captured_output import run_program
 from tests.support.programs import find_program
 
@@ -34,6 +35,8 @@ DOCUMENTS = [
 ]
 PORT = Settings.model_fields["listen_port"].default
 USER = 10001
+CLOSE_SECONDS = 10
+"""What closing databases and writing the log may take on a slow machine."""
 ENVIRONMENTS = [file for file in FILES if file.suffix == ".env"]
 
 
@@ -175,6 +178,21 @@ def test_containers_run_as_one_ordinary_user_on_a_read_only_root() -> None:
         if service["image"].startswith("ordergate:"):
             assert service["read_only"]
             assert service["cap_drop"] == ["ALL"]
+
+
+def test_managers_wait_longer_than_a_server_takes_to_end() -> None:
+    unit = (DEPLOY / "systemd" / "ordergate-serve.service").read_text()
+    (systemd,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    waits = {
+        "systemd": systemd,
+        "container": COMPOSE["services"]["serve"]["stop_grace_period"].removesuffix("s"),
+        "kubernetes": pod_of(find("Deployment"))["spec"]["terminationGracePeriodSeconds"],
+    }
+    assert {file.parent.name for file in ENVIRONMENTS} == waits.keys()
+    for file in ENVIRONMENTS:
+        drain = re.findall(r"^ORDERGATE_DRAIN_SECONDS=(\d+)$", file.read_text(), re.MULTILINE)
+        seconds = int(drain[0]) if drain else Settings.model_fields["drain_seconds"].default
+        assert seconds + FINISH_SECONDS + CLOSE_SECONDS <= int(waits[file.parent.name])
 
 
 def test_probes_lead_to_routes() -> None:

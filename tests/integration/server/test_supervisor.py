@@ -5,7 +5,9 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,9 @@ def test_worker_is_restarted_when_the_database_returns(
     assert [each["restart_seconds"] for each in (first, *others)] == [0.5, 1, 2]
 
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: any("keeping worker" in line for line in list(server.output)))
+    wait_until(lambda: len(events(server, "replacement_failed")) == 1)
+    (failed,) = events(server, "replacement_failed")
+    assert failed["exit_code"] == 3
     assert status(server, "/livez") == 200
 
     postgres.start()
@@ -86,6 +90,59 @@ def test_sigterm_ends_the_service_while_a_worker_waits_for_its_restart(
     wait_until(lambda: len(events(server, "worker_ended")) >= 4)
     assert server.process.poll() is None
     assert server.stop() == 0
+
+
+GATED = """
+from pathlib import Path
+from ordergate.entrypoints.container import Container
+
+def make_container(settings):
+    gate = Path("gate")
+    if gate.exists():
+        gate.read_text()  # a pipe, until the test closes it
+    return Container(settings=settings)
+"""
+LONGER_THAN_UVICORN_WAITS = 6
+
+
+def open_gate(gate: Path) -> int:
+    """Open a pipe for writing as soon as a worker reads it."""
+    opened: list[int] = []
+
+    def try_to_open() -> bool:
+        with suppress(OSError):  # no process reads it
+            opened.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    wait_until(try_to_open)
+    return opened[0]
+
+
+def test_replacement_may_start_slowly_and_delays_no_sigterm(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "gated.py").write_text(GATED)
+    settings = {"CONTAINER": "gated:make_container", "LOG_FORMAT": "json"}
+    assert ordergate("migrate", cwd=tmp_path, **settings).returncode == 0
+    server = start("serve", "--workers", 2, cwd=tmp_path, **settings)
+    wait_until(lambda: ready(server) == 2)
+
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    server.process.send_signal(signal.SIGHUP)
+    first = open_gate(gate)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + LONGER_THAN_UVICORN_WAITS)
+    gate.unlink()
+    os.mkfifo(gate)  # for the second worker alone
+    os.close(first)
+    second = open_gate(gate)
+    assert ready(server) == 3
+    assert events(server, "replacement_failed") == []
+    try:
+        server.process.terminate()
+        assert server.process.wait(SECONDS) == 0
+    finally:
+        os.close(second)
+    assert events(server, "replacement_failed") == []
 
 
 FAILING = """

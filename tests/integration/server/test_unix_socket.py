@@ -66,7 +66,7 @@ def test_server_replaces_a_stale_socket_and_no_other_file(
 ) -> None:
     path.write_text("a file")
     refused = ordergate("serve", "--uds", path, cwd=seeded)
-    assert error_line(refused) == f"cannot listen on {path}: it exists and is no socket"
+    assert error_line(refused) == f"cannot listen on {path}: it exists and is not a socket"
     path.unlink()
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
