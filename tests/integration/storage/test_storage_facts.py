@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,12 @@ import pytest
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
-from ordergate.application.ports.storage import StorageFacts, StorageInspector
+from ordergate.application.ports.storage import Storage, StorageFacts, StorageInspector
 from ordergate.entrypoints.config.loading import make_settings
 from ordergate.entrypoints.factories.databases import make_storage
+from tests.contracts.inspector_contract import StorageInspectorContract
 from tests.support import postgres
+from tests.support.database_server import find_free_port
 from tests.support.sqlite import execute
 
 SERVERS = {"PostgreSQL": "postgres", "MariaDB": "mariadb"}
@@ -36,13 +38,6 @@ def migrated_server(request: pytest.FixtureRequest) -> tuple[str, str]:
     return request.param, request.getfixturevalue(f"{SERVERS[request.param]}_url")
 
 
-@pytest.fixture(params=SERVERS)
-def bare_url(request: pytest.FixtureRequest) -> str:
-    """Return the URL of an empty database."""
-    url: str = request.getfixturevalue(f"bare_{SERVERS[request.param]}_url")
-    return url
-
-
 async def test_facts_of_a_server_have_its_version_clock_and_limit(
     migrated_server: tuple[str, str],
 ) -> None:
@@ -57,15 +52,69 @@ async def test_facts_of_a_server_have_its_version_clock_and_limit(
     assert (facts.details, facts.risk, facts.schema_error) == ({}, None, None)
 
 
-async def test_facts_name_the_schema_that_a_server_lacks(bare_url: str) -> None:
-    facts = await inspect(bare_url)
-    assert facts.schema_error == "the database's schema is not current; run `ordergate migrate`"
-
-
 async def test_limit_of_a_postgresql_database_counts(postgres_url: str) -> None:
     name = postgres_url.rpartition("/")[2]
     await postgres.execute(postgres_url, f"ALTER DATABASE {name} CONNECTION LIMIT 9")
     assert (await inspect(postgres_url)).max_connections == 9
+
+
+class InspectorContract(StorageInspectorContract):
+    """The contract for a storage that is made from a URL."""
+
+    @pytest.fixture
+    async def migrated(self, migrated_url: str) -> AsyncIterator[Storage]:
+        async with closing_storage(migrated_url) as storage:
+            yield storage
+
+    @pytest.fixture
+    async def empty(self, empty_url: str) -> AsyncIterator[Storage]:
+        async with closing_storage(empty_url) as storage:
+            yield storage
+
+    @pytest.fixture
+    async def unreachable(self, unreachable_url: str) -> AsyncIterator[Storage]:
+        async with closing_storage(unreachable_url) as storage:
+            yield storage
+
+
+@asynccontextmanager
+async def closing_storage(url: str) -> AsyncIterator[Storage]:
+    storage = make_storage(url, make_settings({}))
+    yield storage
+    await storage.close()
+
+
+class TestSqliteInspector(InspectorContract):
+    @pytest.fixture
+    def migrated_url(self, file: Path) -> str:
+        return f"sqlite:///{file}"
+
+    @pytest.fixture
+    def empty_url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'new' / 'orders.db'}"
+
+    @pytest.fixture
+    def unreachable_url(self, file: Path) -> str:
+        file.write_bytes(b"no database" * 100)
+        return f"sqlite:///{file}"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+class TestServerInspector(InspectorContract):
+    @pytest.fixture
+    def migrated_url(self, request: pytest.FixtureRequest, server: str) -> str:
+        url: str = request.getfixturevalue(f"{SERVERS[server]}_url")
+        return url
+
+    @pytest.fixture
+    def empty_url(self, request: pytest.FixtureRequest, server: str) -> str:
+        url: str = request.getfixturevalue(f"bare_{SERVERS[server]}_url")
+        return url
+
+    @pytest.fixture
+    def unreachable_url(self, server: str) -> str:
+        scheme = server.lower()
+        return f"{scheme}://ordergate@127.0.0.1:{find_free_port()}/orders"
 
 
 @pytest.fixture
