@@ -1,17 +1,16 @@
 """The metrics of a worker."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Histogram, values
 
+from ordergate.adapters.metrics.loads import Loads
+from ordergate.adapters.metrics.tallied_histogram import TalliedHistogram
 from ordergate.adapters.metrics.worker_files import take_place
 from ordergate.application.ports.audit import AuditEvent
-from ordergate.application.ports.passwords import HashingLoad
-from ordergate.application.ports.storage import ConnectionLoad
 
 _REQUEST_SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -30,17 +29,6 @@ class _Tally:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(_REQUEST_SECONDS) + 1))
 
 
-class _SumOfTallies(Histogram):
-    """A histogram of observations that were counted elsewhere."""
-
-    def add(self, buckets: Sequence[int], total: float) -> None:
-        """Add the numbers of the buckets and the sum of their observations."""
-        self._sum.inc(total)
-        for bucket, number in zip(self._buckets, buckets, strict=True):
-            if number:
-                bucket.inc(number)
-
-
 class Instruments:
     """Counts what a worker does.
 
@@ -48,14 +36,14 @@ class Instruments:
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self._registry = registry
+        self.loads = Loads(registry)
         self._requests = Counter(
             "ordergate_http_requests",
             "HTTP requests that were answered.",
             ["method", "route", "status"],
             registry=registry,
         )
-        self._request_seconds = _SumOfTallies(
+        self._request_seconds = TalliedHistogram(
             "ordergate_http_request_duration_seconds",
             "Time from the head of a request to the end of its answer.",
             ["method", "route"],
@@ -80,8 +68,6 @@ class Instruments:
             registry=registry,
             buckets=_HASHING_SECONDS,
         )
-        self._hashing: list[Gauge] = []
-        self._connections: list[Gauge] = []
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self._events = {event: self._audit.labels(event.value) for event in AuditEvent}
         self.queue_full = self._refused.labels("queue_full")
@@ -121,41 +107,3 @@ class Instruments:
     def count_event(self, event: AuditEvent) -> None:
         """Count an event of the audit."""
         self._events[event].inc()
-
-    def set_hashing(self, load: HashingLoad) -> None:
-        """State the load of the hashing threads."""
-        if not self._hashing:
-            self._hashing = self._make_gauges(
-                {
-                    "ordergate_hashing_threads": "Hashing threads.",
-                    "ordergate_hashing_threads_busy": "Hashing threads at work.",
-                    "ordergate_hashing_queue_limit": "Passwords that may wait for a thread.",
-                    "ordergate_hashing_queue_waiting": "Passwords that wait for a thread.",
-                }
-            )
-        _set_all(self._hashing, load)
-
-    def set_connections(self, load: ConnectionLoad) -> None:
-        """State the load of the connections to a database server."""
-        if not self._connections:
-            self._connections = self._make_gauges(
-                {
-                    "ordergate_database_connections_limit": "Connections that may be open.",
-                    "ordergate_database_connections_in_use": "Connections in use.",
-                    "ordergate_database_waiting": "Jobs that wait for a connection.",
-                    "ordergate_database_writes_waiting": "Writes that wait for other writes.",
-                }
-            )
-        _set_all(self._connections, load)
-
-    def _make_gauges(self, described: dict[str, str]) -> list[Gauge]:
-        """Make gauges whose values of all workers are added up."""
-        return [
-            Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
-            for name, text in described.items()
-        ]
-
-
-def _set_all(gauges: list[Gauge], load: Iterable[int]) -> None:
-    for gauge, value in zip(gauges, load, strict=True):
-        gauge.set(value)

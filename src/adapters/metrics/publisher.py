@@ -2,12 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from ordergate.adapters.metrics.instruments import Instruments
 from ordergate.application.ports.passwords import HasherInspector, PasswordHasher
-from ordergate.application.ports.storage import PoolInspector, Storage
+from ordergate.application.ports.sessions import SessionCacheInspector
+from ordergate.application.ports.storage import (
+    GroupCommitInspector,
+    PoolInspector,
+    ServerInspector,
+    Storage,
+)
+from ordergate.application.ports.tokens import IssuerKeysInspector
+
+T = TypeVar("T")
 
 _SECONDS = 1.0
 
@@ -22,14 +32,29 @@ class Publisher:
     """
 
     def __init__(
-        self, instruments: Instruments, hasher: PasswordHasher | None, storage: Storage
+        self,
+        instruments: Instruments,
+        hasher: PasswordHasher | None,
+        storage: Storage,
+        revocation: object = None,
+        issuers: Mapping[str, IssuerKeysInspector] | None = None,
     ) -> None:
-        self._instruments = instruments
+        loads = instruments.loads
         self._parts: dict[str, Callable[[], None]] = {"requests": instruments.publish_requests}
         if hasher is not None and isinstance(hasher, HasherInspector):
-            self._parts["hashing"] = lambda: instruments.set_hashing(hasher.count_jobs())
+            self._parts["hashing"] = lambda: loads.set_hashing(hasher.count_jobs())
         if isinstance(storage, PoolInspector):
-            self._parts["database"] = lambda: self._publish_connections(storage)
+            self._publish("connections", storage.count_connections, loads.set_connections)
+        if isinstance(storage, ServerInspector):
+            self._publish("round_trips", storage.count_work, loads.set_work)
+        if isinstance(storage, GroupCommitInspector):
+            self._publish("group_commits", storage.count_commits, loads.set_commits)
+        if isinstance(revocation, SessionCacheInspector):
+            self._publish("session_cache", revocation.get_age, loads.set_session_cache)
+        if issuers:
+            self._parts["issuer_keys"] = lambda: loads.set_issuer_keys(
+                {issuer: keys.inspect() for issuer, keys in issuers.items()}
+            )
         self._failing: set[str] = set()
 
     @asynccontextmanager
@@ -61,6 +86,13 @@ class Publisher:
             self.publish()
             await asyncio.sleep(_SECONDS)
 
-    def _publish_connections(self, storage: PoolInspector) -> None:
-        if load := storage.count_connections():
-            self._instruments.set_connections(load)
+    def _publish(
+        self, part: str, state: Callable[[], T | None], publish: Callable[[T], None]
+    ) -> None:
+        """Add a part that may state nothing."""
+
+        def publish_if_stated() -> None:
+            if (stated := state()) is not None:
+                publish(stated)
+
+        self._parts[part] = publish_if_stated

@@ -6,7 +6,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Insert, Select
 
-from ordergate.application.ports.storage import ConnectionLoad, StorageFacts
+from ordergate.application.ports.storage import (
+    ConnectionLoad,
+    GroupCommits,
+    ServerWork,
+    StorageFacts,
+)
 
 T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
@@ -103,6 +108,14 @@ class Database(Protocol):
 
     def count_connections(self) -> ConnectionLoad | None:
         """Count connections and waiting jobs; `None` without a pool."""
+        return None
+
+    def count_work(self) -> ServerWork | None:
+        """Return totals since the first call; `None` without a server."""
+        return None
+
+    def count_commits(self) -> GroupCommits | None:
+        """Count group commits and waiting writes; `None` without such commits."""
         return None
 
     @abstractmethod

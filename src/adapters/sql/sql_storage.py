@@ -24,14 +24,18 @@ from ordergate.application.ports.archive import Archive
 from ordergate.application.ports.storage import (
     BulkLoader,
     ConnectionLoad,
+    GroupCommitInspector,
+    GroupCommits,
     PoolInspector,
+    ServerInspector,
+    ServerWork,
     Storage,
     StorageFacts,
     StorageInspector,
 )
 
 
-class SqlStorage(Storage, StorageInspector, PoolInspector):
+class SqlStorage(Storage, StorageInspector, PoolInspector, ServerInspector, GroupCommitInspector):
     """Users, sessions and orders in one SQL database."""
 
     loader: BulkLoader
@@ -112,6 +116,14 @@ class SqlStorage(Storage, StorageInspector, PoolInspector):
     def count_connections(self) -> ConnectionLoad | None:
         """Count the connections of the database."""
         return self._database.count_connections()
+
+    def count_work(self) -> ServerWork | None:
+        """Count the work on the database server."""
+        return self._database.count_work()
+
+    def count_commits(self) -> GroupCommits | None:
+        """Count the group commits of the database."""
+        return self._database.count_commits()
 
     def identity(self) -> Hashable:
         """Return the identity of the database."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
@@ -146,4 +146,16 @@ class SessionRepository(Protocol):
 
         A session is removed after its tokens. Both counts are 0 when nothing is left. Removed
         tokens are unknown, and the addresses of removed sessions are no longer familiar.
+        """
+
+
+@runtime_checkable
+class SessionCacheInspector(Protocol):
+    """A cache of ended sessions that states its age to operators."""
+
+    @abstractmethod
+    def get_age(self) -> float | None:
+        """Return the seconds since the last refresh.
+
+        It is called once a second, and does no work. `None` is a cache that was never filled.
         """

@@ -1,7 +1,7 @@
 """The storage of users, sessions and orders."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -176,4 +176,50 @@ class PoolInspector(Protocol):
         """Count connections and waiting jobs, without work; called once a second.
 
         `None` is a storage without a pool.
+        """
+
+
+class ServerWork(NamedTuple):
+    """Totals of what a storage has sent to its database server.
+
+    `round_trips` are statements, BEGIN and COMMIT. `repetitions` are reads and writes that ran
+    again after a conflict or a lost connection.
+    """
+
+    round_trips: int
+    repetitions: int
+
+
+@runtime_checkable
+class ServerInspector(Protocol):
+    """A storage that counts its work on a database server for operators."""
+
+    @abstractmethod
+    def count_work(self) -> ServerWork | None:
+        """Return both totals, without work; called once a second.
+
+        `None` is a storage without a server. The first call may begin the count.
+        """
+
+
+class GroupCommits(NamedTuple):
+    """The commits of a storage that stores waiting writes together.
+
+    `sizes[n]` is the number of commits with `n` writes since the storage was made. `waiting` writes
+    are in none yet.
+    """
+
+    sizes: Sequence[int]
+    waiting: int
+
+
+@runtime_checkable
+class GroupCommitInspector(Protocol):
+    """A storage that counts its group commits for operators."""
+
+    @abstractmethod
+    def count_commits(self) -> GroupCommits | None:
+        """Count commits and waiting writes, without work; called once a second.
+
+        `None` is a storage that commits each write alone.
         """

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
@@ -96,3 +96,23 @@ class PublicKeys(Protocol):
         Each has a `kid`, which its tokens name, an `alg`, and the `use` "sig". A key that only
         verifies is included until all its tokens have expired. A secret is not published.
         """
+
+
+class IssuerKeys(NamedTuple):
+    """The fetched keys of another issuer.
+
+    `age` is the time since the last successful fetch in seconds; `None` before one. `failing`: the
+    last fetch failed.
+    """
+
+    age: float | None
+    failing: bool
+
+
+@runtime_checkable
+class IssuerKeysInspector(Protocol):
+    """A reader of another issuer's keys that states their age to operators."""
+
+    @abstractmethod
+    def inspect(self) -> IssuerKeys:
+        """Return the age, without work; called once a second."""

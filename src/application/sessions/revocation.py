@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ordergate.application.errors import InvalidToken
 from ordergate.application.ports.clock import Clock
-from ordergate.application.ports.sessions import SessionRepository
+from ordergate.application.ports.sessions import SessionCacheInspector, SessionRepository
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
@@ -61,7 +61,7 @@ class ImmediateRevocation:
 
 
 @dataclass(slots=True)
-class BoundedRevocation:
+class BoundedRevocation(SessionCacheInspector):
     """Caches ended sessions and refreshes the cache at most once per `bound`.
 
     A stored revocation takes effect within `bound` on every worker and host. When the cache is
@@ -111,6 +111,12 @@ class BoundedRevocation:
             if not await self._find(caller.session, caller.id):
                 raise _refuse(caller, "its session is not stored")
             self._found.add(caller.session)
+
+    def get_age(self) -> float | None:
+        """Return the seconds since the last refresh; `None` before the first."""
+        if self._queried_at is None:
+            return None
+        return self.ticks() - self._refreshed_at
 
     async def _find(self, session: SessionId, user: UserId) -> bool:
         """Look up a session in a storage that replaced another."""

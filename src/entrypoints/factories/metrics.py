@@ -88,7 +88,14 @@ def measure(container: "Container") -> Measurement:
 
     @asynccontextmanager
     async def publish(_app: FastAPI) -> AsyncIterator[None]:
-        async with Publisher(instruments, hasher, container.storage()).run():
+        publisher = Publisher(
+            instruments,
+            hasher,
+            container.storage(),
+            container.revocation(),
+            {} if settings.issues_tokens else container.remote_keys(),
+        )
+        async with publisher.run():
             yield
 
     return Measurement([observe], publish)

@@ -9,7 +9,8 @@ from ordergate.adapters.metrics.exporter import Service
 from ordergate.adapters.metrics.instruments import Instruments
 from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.ports.passwords import HashingLoad
-from ordergate.application.ports.storage import ConnectionLoad
+from ordergate.application.ports.storage import ConnectionLoad, GroupCommits, ServerWork
+from ordergate.application.ports.tokens import IssuerKeys
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "observability.md").read_text()
@@ -22,8 +23,14 @@ def list_metrics(folder: Path) -> list[str]:
     registry = CollectorRegistry()
     registry.register(Service(folder, workers=1))
     instruments = Instruments(registry)
-    instruments.set_hashing(HashingLoad(threads=1, busy=0, queue=1, waiting=0))
-    instruments.set_connections(ConnectionLoad(limit=1, in_use=0, waiting=0, writes_waiting=0))
+    instruments.loads.set_hashing(HashingLoad(threads=1, busy=0, queue=1, waiting=0))
+    instruments.loads.set_connections(
+        ConnectionLoad(limit=1, in_use=0, waiting=0, writes_waiting=0)
+    )
+    instruments.loads.set_work(ServerWork(round_trips=0, repetitions=0))
+    instruments.loads.set_commits(GroupCommits(sizes=(), waiting=0))
+    instruments.loads.set_session_cache(0)
+    instruments.loads.set_issuer_keys({"https://issuer.example": IssuerKeys(0, failing=False)})
     return sorted(f"{each.name}{ENDINGS.get(each.type, '')}" for each in registry.collect())
 
 

@@ -49,9 +49,14 @@ async def test_own_order_is_read_by_one_message(wire: LossyProxy, wired: SqlStor
 async def test_order_is_placed_by_five_statements_in_a_transaction(
     wire: LossyProxy, wired: SqlStorage
 ) -> None:
+    assert wired.count_work() == (0, 0)
     await wired.orders.add(a_placed_order(2), owner=ALICE.id)
+    before = wired.count_work()
     wire.sent.clear()
     await wired.orders.add(a_placed_order(3), owner=ALICE.id, key=KEY)
+    after = wired.count_work()
+    assert before is not None
+    assert after == (before.round_trips + len(wire.sent), 0)
     statements = [sent[5:].split()[0].decode() for sent in wire.sent]
     assert statements == ["BEGIN", "SELECT", "SELECT", "INSERT", "INSERT", "INSERT", "COMMIT"]
 

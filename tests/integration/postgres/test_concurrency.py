@@ -83,6 +83,7 @@ async def test_deadlock_is_retried(
         await watcher.close()
         await rival.execute("UPDATE users SET password_hash = 'theirs' WHERE id = $1", ALICE.id)
     assert await writing == 2
+    assert database.count_work().repetitions == 1
     assert await rival.fetchval("SELECT count(*) FROM users WHERE password_hash = 'ours'") == 2
 
 

@@ -120,6 +120,7 @@ async def test_work_is_retried_once_when_a_connection_has_gone_silent(
     began = time.monotonic()
     await work(storage)
     assert COMMAND_SECONDS <= time.monotonic() - began < 2 * COMMAND_SECONDS
+    assert database.count_work().repetitions == 1
     began = time.monotonic()
     for _ in range(POOL_SIZE):  # one silent connection is reason enough to replace all
         await storage.ping()

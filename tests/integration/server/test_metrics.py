@@ -84,6 +84,7 @@ def test_metrics_of_a_server_count_what_it_did(seeded: Path, temporary: Path, st
         assert answer.status_code == status
     assert httpx2.get(f"{server.url}/metrics", timeout=SECONDS).status_code == 404
     wait_until(lambda: sum(scrape(server).get("http_requests_total", {}).values()) == 6)
+    wait_until(lambda: "session_cache_age_seconds" in scrape(server))
     samples = scrape(server)
     assert samples["http_requests_total"] == {
         "method=POST,route=/login,status=200": 1,
@@ -101,6 +102,9 @@ def test_metrics_of_a_server_count_what_it_did(seeded: Path, temporary: Path, st
     assert events == {"event=signed_in": 1, "event=sign_in_refused": 1}
     assert samples["hashing_duration_seconds_count"] == {"": 2}
     assert (samples["hashing_threads"], samples["hashing_queue_limit"]) == ({"": 3}, {"": 5})
+    assert samples["database_group_commit_writes_sum"] == {"": 1}
+    assert samples["database_group_commit_waiting"] == {"": 0}
+    assert 0 <= samples["session_cache_age_seconds"][""] < SECONDS
     assert samples["workers"] == samples["workers_configured"] == {"": 1}
     (build,) = samples["build_info"]
     assert re.fullmatch(r"python=3\.\d+\.\d+\S*,version=\d+\.\d+\.\d+", build)
@@ -154,8 +158,11 @@ import sys
 from pathlib import Path
 from ordergate.adapters.metrics.instruments import Instruments
 from ordergate.application.ports.passwords import HashingLoad
+from ordergate.application.ports.storage import ServerWork
 instruments = Instruments.in_folder(Path(sys.argv[1]))
-instruments.set_hashing(HashingLoad(threads=1, busy=1, queue=1, waiting=1))
+instruments.loads.set_hashing(HashingLoad(threads=1, busy=1, queue=1, waiting=1))
+instruments.loads.set_work(ServerWork(round_trips=5, repetitions=0))
+instruments.loads.set_session_cache(float(sys.argv[2]))
 instruments.count_request("GET", "/", 200, 0.1)
 instruments.publish_requests()
 print("ready", flush=True)
@@ -167,9 +174,9 @@ sys.stdin.read()
 def test_states_of_an_ended_worker_are_left_out_and_its_totals_stay(temporary: Path) -> None:
     with ExitStack() as closing:
 
-        def begin() -> subprocess.Popen[str]:
+        def begin(*, age: int) -> subprocess.Popen[str]:
             worker = subprocess.Popen(
-                [sys.executable, "-c", WORKER, folder],
+                [sys.executable, "-c", WORKER, folder, str(age)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -180,21 +187,23 @@ def test_states_of_an_ended_worker_are_left_out_and_its_totals_stay(temporary: P
             assert worker.stdout.readline() == "ready\n"
             return worker
 
-        def read() -> tuple[float, float, float]:
-            samples = parse(httpx2.get(url, timeout=SECONDS).text)
+        def read() -> list[float]:
+            samples = parse(httpx2.get(f"{url}/metrics", timeout=SECONDS).text)
+            names = ("workers", "hashing_threads", "session_cache_age_seconds")
             requests = samples["http_requests_total"]["method=GET,route=/,status=200"]
-            return samples["workers"][""], samples["hashing_threads"][""], requests
+            trips = samples["database_round_trips_total"][""]
+            return [*(samples[name][""] for name in names), requests, trips]
 
         folder = closing.enter_context(make_folder())
         url = closing.enter_context(serve_metrics(folder, "127.0.0.1", 0, workers=2))
-        first, _second = begin(), begin()
+        first, _second = begin(age=8), begin(age=3)
         files = sorted(path.name for path in folder.iterdir())
-        assert read() == (2, 2, 2)
+        assert read() == [2, 2, 8, 2, 10]
         first.kill()
         first.wait(SECONDS)
-        assert read() == (1, 1, 2)
-        begin()
-        assert read() == (2, 2, 3)
+        assert read() == [1, 1, 3, 2, 10]
+        begin(age=5)
+        assert read() == [2, 2, 5, 3, 15]
         assert sorted(path.name for path in folder.iterdir()) == files
 
 

@@ -19,8 +19,13 @@ async def test_waiting_writes_are_committed_together(database: SqliteDatabase, f
     names = [f"user{i}" for i in range(50)]
     async with HeldWriter(database) as writer:
         tasks = await writer.queue(*map(insert_user, names))
+        waiting = database.count_commits().waiting
     assert await outcomes(tasks) == names
     assert writer.commits == 1
+    commits = SqlStorage(database).count_commits()
+    assert commits is not None
+    sizes = {size: number for size, number in enumerate(commits.sizes) if number}
+    assert (waiting, sizes, commits.waiting) == (50, {51: 1}, 0)  # the held write is the first
     assert names_in(file) == set(names)
 
 

@@ -174,6 +174,26 @@ async def test_unknown_kid_is_unavailable_while_the_issuer_is_down(
     assert await kids(remote, newest(issuer)) == [newest(issuer)]
 
 
+async def test_keys_state_their_age_and_whether_fetches_fail(
+    remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
+) -> None:
+    assert remote.inspect() == (None, False)
+    issuer.status = 500
+    with pytest.raises(IssuerKeysUnavailable):
+        await kids(remote)
+    assert remote.inspect() == (None, True)
+    issuer.status = 200
+    seconds.now += RETRY_SECONDS
+    await kids(remote)
+    assert remote.inspect() == (0, False)
+    issuer.status = 500
+    seconds.now += FRESH_SECONDS
+    await kids(remote)
+    assert remote.inspect() == (FRESH_SECONDS, False)
+    await fetched(remote)
+    assert remote.inspect() == (FRESH_SECONDS, True)
+
+
 async def test_unreachable_issuer_is_retried_every_second(
     remote: RemoteKeySet, issuer: Issuer, seconds: Seconds
 ) -> None:

@@ -20,7 +20,13 @@ from ordergate.application.ports.passwords import (
     Requester,
     Verification,
 )
-from ordergate.application.ports.storage import ConnectionLoad, PoolInspector
+from ordergate.application.ports.storage import (
+    ConnectionLoad,
+    GroupCommits,
+    PoolInspector,
+    ServerWork,
+)
+from ordergate.application.ports.tokens import IssuerKeys
 from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.domain.user import Password, PasswordHash, UserId
 from tests.contracts.passwords_contract import PasswordHasherContract
@@ -138,8 +144,10 @@ def test_request_is_counted_by_its_status_and_timed(
 def test_loads_are_gauges(instruments: Instruments, registry: CollectorRegistry) -> None:
     for name in ("hashing_threads", "hashing_queue_waiting", "database_waiting"):
         assert read(registry, name) is None  # 0 would be false for adapters that state no load
-    instruments.set_hashing(HashingLoad(threads=2, busy=1, queue=64, waiting=3))
-    instruments.set_connections(ConnectionLoad(limit=10, in_use=4, waiting=5, writes_waiting=6))
+    instruments.loads.set_hashing(HashingLoad(threads=2, busy=1, queue=64, waiting=3))
+    instruments.loads.set_connections(
+        ConnectionLoad(limit=10, in_use=4, waiting=5, writes_waiting=6)
+    )
     names = ("hashing_threads", "hashing_threads_busy", "hashing_queue_limit")
     assert [read(registry, name) for name in names] == [2, 1, 64]
     assert read(registry, "hashing_queue_waiting") == 3
@@ -147,6 +155,49 @@ def test_loads_are_gauges(instruments: Instruments, registry: CollectorRegistry)
     assert read(registry, "database_connections_in_use") == 4
     assert read(registry, "database_waiting") == 5
     assert read(registry, "database_writes_waiting") == 6
+
+
+def test_work_on_a_server_is_counted_by_its_growth(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    for work in ((0, 0), (7, 1), (7, 1), (9, 1)):
+        instruments.loads.set_work(ServerWork(*work))
+    assert read(registry, "database_round_trips_total") == 9
+    assert read(registry, "database_repetitions_total") == 1
+    instruments.loads.set_work(ServerWork(2, 0))  # a storage that was made again
+    instruments.loads.set_work(ServerWork(5, 0))
+    assert read(registry, "database_round_trips_total") == 12
+
+
+def test_group_commits_are_a_histogram_of_their_writes(
+    instruments: Instruments, registry: CollectorRegistry
+) -> None:
+    name = "database_group_commit_writes"
+    sizes = [0] * 257
+    instruments.loads.set_commits(GroupCommits((), 0))
+    assert read(registry, f"{name}_count") == 0
+    sizes[1], sizes[3] = 5, 1
+    for waiting in (2, 0):
+        instruments.loads.set_commits(GroupCommits(tuple(sizes), waiting))
+    sizes[3], sizes[256] = 2, 1
+    instruments.loads.set_commits(GroupCommits(tuple(sizes), 4))
+    bounds = (1, 2, 4, 128, 256)
+    buckets = [read(registry, f"{name}_bucket", le=f"{bound}.0") for bound in bounds]
+    assert buckets == [5, 5, 7, 7, 8]
+    assert read(registry, f"{name}_count") == 8
+    assert read(registry, f"{name}_sum") == 5 + 2 * 3 + 256
+    assert read(registry, "database_group_commit_waiting") == 4
+
+
+def test_ages_are_gauges(instruments: Instruments, registry: CollectorRegistry) -> None:
+    instruments.loads.set_session_cache(7.5)
+    assert read(registry, "session_cache_age_seconds") == 7.5
+    one, other = "https://one.example", "https://other.example"
+    instruments.loads.set_issuer_keys({one: IssuerKeys(3, False), other: IssuerKeys(None, True)})
+    assert read(registry, "issuer_keys_age_seconds", issuer=one) == 3
+    assert read(registry, "issuer_keys_age_seconds", issuer=other) is None
+    assert read(registry, "issuer_keys_failing", issuer=one) == 0
+    assert read(registry, "issuer_keys_failing", issuer=other) == 1
 
 
 class UnwritableRoute(str):

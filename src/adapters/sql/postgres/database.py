@@ -70,6 +70,9 @@ class PostgresDatabase(ServerDatabase, OrderWriter):
     pooler is asked at the start whether it keeps prepared statements.
     """
 
+    trips_of_a_commit = 2
+    """SQLAlchemy sends BEGIN without an event."""
+
     def __init__(
         self, url: str, *, sends_settings: bool = True, **limits: Unpack[ServerLimits]
     ) -> None:

@@ -25,7 +25,7 @@ class Attempts:
     """Repeats jobs after transient failures, within the time of a statement.
 
     `on_silence` is called when a pooled connection did not answer in time. The job is repeated once
-    then, with its whole time.
+    then, with its whole time. `repetitions` counts the attempts after the first ones.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Attempts:
         self._errors = errors
         self._statement_seconds = statement_seconds
         self._on_silence = on_silence
+        self.repetitions = 0
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,6 +74,7 @@ class Attempts:
                 again = not silent and (repeatable or not error.ambiguous)
                 if again:
                     silent, last = True, now() + self._statement_seconds
+                    self.repetitions += 1
                     continue
             except AmbiguousCommitError as error:
                 words, again, ambiguous = str(error), repeatable, True
@@ -86,6 +88,7 @@ class Attempts:
                 break
             pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
             await asyncio.sleep(secrets.SystemRandom().uniform(pause / 2, pause))
+            self.repetitions += 1
         if ambiguous:
             raise OutcomeUnknown(
                 f"{server}: {words}, and the change may or may not be stored; check before"

@@ -16,9 +16,10 @@ from ordergate.adapters.sql.database import Database, T
 from ordergate.adapters.sql.server.attempts import Attempts
 from ordergate.adapters.sql.server.errors import DriverErrors
 from ordergate.adapters.sql.server.pool import ConnectionLimits
+from ordergate.adapters.sql.server.round_trips import RoundTrips
 from ordergate.adapters.sql.server.transaction import run_transaction, run_work
 from ordergate.application.errors import StorageUnavailable
-from ordergate.application.ports.storage import ConnectionLoad
+from ordergate.application.ports.storage import ConnectionLoad, ServerWork
 
 _FOR_SHARED_READS = 1
 """Extra connections for shared reads when the pool is exhausted."""
@@ -51,8 +52,10 @@ class ServerDatabase(Database):
 
     `StorageUnavailable` quotes no value, no statement and no password.
 
-    `make_engine` receives the arguments of the pool.
+    `make_engine` receives the arguments of the pool. `trips_of_a_commit` are those of `RoundTrips`.
     """
+
+    trips_of_a_commit = 1
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class ServerDatabase(Database):
             pool_use_lifo=True,  # or a few requests would keep every connection half idle
         )
         self._reads = self._writes = self._engine
+        self._round_trips = RoundTrips(self._engine, of_a_commit=self.trips_of_a_commit)
         self._limits = ConnectionLimits(self._engine.pool, idle_seconds=idle_seconds)
         self._pool_seconds, self._pool_size = pool_seconds, pool_size
         self._waiting = Counter[asyncio.Semaphore]()
@@ -139,6 +143,11 @@ class ServerDatabase(Database):
         pool = cast("QueuePool", self._engine.pool)
         waiting, writes = self._waiting[self._not_shared], self._waiting[self._not_reading]
         return ConnectionLoad(self._pool_size, pool.checkedout(), waiting, writes)
+
+    @override
+    def count_work(self) -> ServerWork:
+        """Count round trips from the first call on, and repetitions."""
+        return ServerWork(self._round_trips.count(), self._attempts.repetitions)
 
     async def exists(self) -> bool:
         """Return true: an unreachable database is reported by the first read."""

@@ -28,7 +28,7 @@ from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, Watche
 from ordergate.adapters.sql.sqlite.writer import SqliteWriter
 from ordergate.adapters.system.files import is_file
 from ordergate.application.errors import StorageUnavailable
-from ordergate.application.ports.storage import StorageFacts
+from ordergate.application.ports.storage import GroupCommits, StorageFacts
 
 _SCHEME = "sqlite:///"
 
@@ -183,6 +183,11 @@ class SqliteDatabase(Database):
             )
         driver = connection.connection.driver_connection
         return known.run(cast("sqlite3.Connection", driver), *each)
+
+    @override
+    def count_commits(self) -> GroupCommits:
+        """Count the commits of the writing thread."""
+        return self._writer.count_commits() if self._writer else GroupCommits((), 0)
 
     async def close(self) -> None:
         """Finish open jobs and release the file."""

@@ -24,6 +24,7 @@ from ordergate.adapters.sql.sqlite.file import (
 )
 from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, WatchedFile
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
+from ordergate.application.ports.storage import GroupCommits
 
 MAX_GROUP = 256
 """The maximum of jobs in one commit."""
@@ -78,9 +79,8 @@ class SqliteWriter:
     def __init__(self, file: WatchedFile) -> None:
         self._file = file
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._thread = Thread(
-            target=_GroupCommitLoop(file, self._jobs).run, name="sqlite-writer", daemon=True
-        )
+        self._loop = _GroupCommitLoop(file, self._jobs)
+        self._thread = Thread(target=self._loop.run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -95,6 +95,10 @@ class SqliteWriter:
         self._jobs.put(_Job(work, loop, future, self._file.generation))
         return await future
 
+    def count_commits(self) -> GroupCommits:
+        """Count the commits by their jobs, and waiting jobs."""
+        return GroupCommits(tuple(self._loop.sizes), self._jobs.qsize())
+
     async def close(self) -> None:
         """Finish all earlier jobs and release the file."""
         self._jobs.put(None)
@@ -102,9 +106,13 @@ class SqliteWriter:
 
 
 class _GroupCommitLoop:
-    """The loop of the writing thread."""
+    """The loop of the writing thread.
+
+    `sizes[n]` is the number of commits with `n` jobs.
+    """
 
     def __init__(self, file: WatchedFile, jobs: "SimpleQueue[_Job | None]") -> None:
+        self.sizes = [0] * (MAX_GROUP + 1)
         self._file = file
         self._path = file.path
         self._jobs = jobs
@@ -171,6 +179,7 @@ class _GroupCommitLoop:
                 group.append(job)
                 self._run(connection, engine, job)
         engine.execute("COMMIT")
+        self.sizes[len(group)] += 1
         if not self._connection.is_current():
             raise OutcomeUnknown(
                 f"SQLite: {self._path} was replaced or removed during a change, which may be"

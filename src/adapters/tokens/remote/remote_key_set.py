@@ -10,6 +10,7 @@ from ordergate.adapters.tokens.keys.jwk import MAX_USABLE_KEYS, KeySet
 from ordergate.adapters.tokens.remote.discovery import discover_jwks_uri
 from ordergate.adapters.tokens.remote.fetching import TIMEOUT_SECONDS, DocumentFetcher
 from ordergate.application.errors import IssuerKeysUnavailable
+from ordergate.application.ports.tokens import IssuerKeys, IssuerKeysInspector
 
 FRESH_SECONDS = 300
 """The time after which keys are fetched again."""
@@ -27,7 +28,7 @@ FIRST_RETRY_SECONDS = 1
 _log = logging.getLogger("ordergate.keys")
 
 
-class RemoteKeySet:
+class RemoteKeySet(IssuerKeysInspector):
     """A cached JWK Set that is fetched again in the background.
 
     It is at `url`, or where the metadata of `issuer` says if `url` is `None`. There is one fetch at
@@ -84,6 +85,11 @@ class RemoteKeySet:
     def fresh(self) -> KeySet | None:
         """Return the set while no fetch is due, else `None`."""
         return self._keys if self._monotonic() < self._due else None
+
+    def inspect(self) -> IssuerKeys:
+        """Return the age of the set, and whether the last fetch failed."""
+        age = None if self._keys is None else self._monotonic() - self._fetched_at
+        return IssuerKeys(age, self._failure is not None)
 
     def start(self) -> None:
         """Begin the first fetch in the background."""

@@ -167,6 +167,25 @@ async def test_cancelled_refresh_is_started_again(harness: IdentityHarness) -> N
     assert read_times(harness)
 
 
+async def test_age_of_the_cache_is_that_of_the_last_refresh(harness: IdentityHarness) -> None:
+    revocation = bounded_revocation(harness)
+    caller = await harness.caller(await harness.sign_in())
+    assert revocation.get_age() is None
+    await revocation.check(caller)
+    harness.clock.advance(seconds=9)
+    await revocation.check(caller)
+    assert revocation.get_age() == 9
+    harness.clock.advance(seconds=2)
+    await revocation.check(caller)
+    assert revocation.get_age() == 0
+    assert isinstance(harness.storage.sessions, CountedSessions)
+    harness.storage.sessions.reachable = False
+    harness.clock.advance(seconds=30)
+    with pytest.raises(StorageUnavailable):
+        await revocation.check(caller)
+    assert revocation.get_age() == 30
+
+
 async def test_refresh_overlaps_the_previous_one_by_a_minute(
     harness: IdentityHarness,
 ) -> None:
