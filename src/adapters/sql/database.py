@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection, Insert, Select
 
+from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import (
     ConnectionLoad,
     GroupCommits,
@@ -156,4 +157,26 @@ class OrderWriter(Protocol):
         """Update the row of an order if it is as it was.
 
         Returns `changed`.
+        """
+
+
+@runtime_checkable
+class SessionWriter(Protocol):
+    """A SQL engine with a statement for each change of a session.
+
+    One starts it, and one rotates its token.
+    """
+
+    @abstractmethod
+    async def start_session(self, new: NewSession, *, limit: int) -> Sequence[str] | None:
+        """Start a session, as `SessionRepository.start` describes."""
+
+    @abstractmethod
+    async def rotate_token(
+        self, exchange: TokenExchange, *, rotated: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Replace an unused token.
+
+        Returns `rotated`. If the statement changes nothing, the engine runs the transaction
+        `otherwise` in the same job, and returns its result.
         """

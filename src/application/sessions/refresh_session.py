@@ -96,7 +96,11 @@ class RefreshSession:
         if rotation.sealed is None or refusal:
             record(AuditEvent.REFRESH_REFUSED, rotation.outcome.value)
             raise InvalidGrant
-        newest = await self._find_newest(old.unseal(rotation.sealed))
+        newest = (
+            new
+            if rotation.outcome is RotationOutcome.ROTATED
+            else await self._find_newest(old.unseal(rotation.sealed))
+        )
         if newest is None:
             record(AuditEvent.REFRESH_REFUSED, "too many refreshes since")
             raise InvalidGrant

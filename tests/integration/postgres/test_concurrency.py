@@ -1,60 +1,22 @@
 """Transactions on PostgreSQL that meet others."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
-import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.util import await_only
 
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.application.ports.sessions import NewSession
 from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, Username
-from tests.contracts.orders_contract import cancel
 from tests.support.builders import ALICE, AT, a_placed_order
-from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import execute
 from tests.support.postgres_waits import wait_for_blocked_lock
-
-
-async def test_read_is_one_round_trip(wired: SqlStorage, wire: LossyProxy) -> None:
-    for _ in range(3):
-        wire.sent.clear()
-        assert await wired.users.find(ALICE.username) == ALICE
-    assert len(wire.sent) == 1
-    assert b"BEGIN" not in wire.sent[0]
-
-
-@pytest.mark.parametrize("key", [None, IdempotencyKey("a wish", AT + timedelta(days=1))])
-async def test_placing_is_one_round_trip(
-    wired: SqlStorage,
-    wire: LossyProxy,
-    rival: "asyncpg.Connection[asyncpg.Record]",
-    key: IdempotencyKey | None,
-) -> None:
-    for order in map(a_placed_order, range(11, 14)):
-        wire.sent.clear()
-        its_key = key and replace(key, value=f"{key.value} {order.id}")
-        assert await wired.orders.add(order, owner=ALICE.id, key=its_key) == order
-        assert await rival.fetchval("SELECT count(*) FROM orders WHERE id = $1", order.id) == 1
-    assert len(wire.sent) == 1
-    assert b"BEGIN" not in wire.sent[0]
-
-
-async def test_change_of_an_order_is_two_round_trips(wired: SqlStorage, wire: LossyProxy) -> None:
-    for order in map(a_placed_order, range(11, 14)):
-        await wired.orders.add(order, owner=ALICE.id)
-        wire.sent.clear()
-        assert await wired.orders.update(order.id, owner=ALICE.id, change=cancel)
-    assert len(wire.sent) == 2
-    assert b"BEGIN" not in b"".join(wire.sent)
 
 
 async def test_deadlock_is_retried(

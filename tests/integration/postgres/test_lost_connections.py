@@ -14,19 +14,21 @@ from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import IdempotencyKey
+from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import PasswordHash, User, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.contracts.orders_contract import cancel
-from tests.support.builders import ALICE, AT, TEAPOT, a_placed_order
+from tests.support.builders import ALICE, AT, TEAPOT, a_placed_order, a_session, digest
 from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.http_client import problem, sign_in
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at, execute
 from tests.support.postgres_waits import ONE, SLEEP, eventually
+from tests.support.storage_calls import rotate_token, rotation_outcome, start_session
 
 
 def end_backend(connection: Connection, url: str) -> None:
@@ -113,6 +115,20 @@ async def test_other_write_is_of_unknown_outcome_when_its_commit_is_not_answered
     with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
         await wired.users.add(Username("bob"), PasswordHash("h"))
     assert await wired.users.find(Username("bob")) is not None
+
+
+async def test_session_is_of_unknown_outcome_when_its_statement_is_not_answered(
+    wired: SqlStorage, wire: LossyProxy, rival: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    wire.losing_answers_to = digest(1)  # a value of the statement
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
+        await start_session(wired, a_session(1), 1)
+    wire.losing_answers_to = digest(2)
+    with pytest.raises(OutcomeUnknown, match="the change may or may not be stored"):
+        await rotate_token(wired, 1, 2)
+    assert wire.lost == 2
+    assert await rotation_outcome(wired, 1, 3, AT) is RotationOutcome.REPLAYED
+    assert await rival.fetchval("SELECT count(*) FROM sessions") == 1
 
 
 async def test_cancel_reports_an_unknown_outcome_when_its_update_is_not_answered(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from typing_extensions import Unpack, override
 
-from ordergate.adapters.sql.database import OrderRows, OrderWriter, T, Values
+from ordergate.adapters.sql.database import OrderRows, OrderWriter, Rows, SessionWriter, T, Values
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
 from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
@@ -25,10 +25,17 @@ from ordergate.adapters.sql.postgres.order_writes import (
     bind_change,
     bind_order,
 )
+from ordergate.adapters.sql.postgres.session_writes import (
+    ROTATE,
+    START,
+    bind_rotation,
+    bind_start,
+)
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.inspection import inspect_server
 from ordergate.adapters.sql.server.transaction import run_statement, run_transaction
+from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import StorageFacts
 
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
@@ -61,7 +68,7 @@ _LIMITS = text(
 _log = logging.getLogger("ordergate.database")
 
 
-class PostgresDatabase(ServerDatabase, OrderWriter):
+class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
     """A PostgreSQL database. The URL must be valid.
 
     A COMMIT that stopped waiting for a standby is `OutcomeUnknown`.
@@ -108,6 +115,21 @@ class PostgresDatabase(ServerDatabase, OrderWriter):
         values = bind_change(before, after)
         return await self._write_by_statement(CHANGE, values, changed, otherwise, repeatable=False)
 
+    @override
+    async def start_session(self, new: NewSession, *, limit: int) -> Sequence[str] | None:
+        """Start a session in one round trip."""
+        values = bind_start(new, limit)
+        ended = await self._write(lambda: self._run_statement(START, values), repeatable=False)
+        return [each for (each,) in ended if each is not None] if ended else None
+
+    @override
+    async def rotate_token(
+        self, exchange: TokenExchange, *, rotated: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Rotate a refresh token in one round trip."""
+        values = bind_rotation(exchange)
+        return await self._write_by_statement(ROTATE, values, rotated, otherwise, repeatable=False)
+
     async def _write_by_statement(
         self,
         statement: Executable,
@@ -117,17 +139,20 @@ class PostgresDatabase(ServerDatabase, OrderWriter):
         *,
         repeatable: bool,
     ) -> T:
-        def work(connection: Connection) -> bool:
-            return connection.execute(statement, values).first() is not None
-
         async def once() -> T:
             # A violated constraint may be that of an earlier attempt, which the transaction finds.
             with suppress(IntegrityError):
-                if await run_statement(self._autocommit, work, ERRORS):
+                if await self._run_statement(statement, values):
                     return done
             return await run_transaction(self._writes, otherwise, ERRORS)
 
         return await self._write(once, repeatable=repeatable)
+
+    async def _run_statement(self, statement: Executable, values: Values) -> Rows:
+        def work(connection: Connection) -> Rows:
+            return connection.execute(statement, values).all()
+
+        return await run_statement(self._autocommit, work, ERRORS)
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read, and commit a message that waits for synchronous standbys, if any.

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Select,
     and_,
     exists,
     insert,
@@ -30,7 +31,9 @@ _MOST_SURPLUS = 1_000
 """A copy may bring more sessions; the next sign-in ends further ones."""
 
 
-def has_password(user: UserId, password_hash: PasswordHash) -> ColumnElement[bool]:
+def has_password(
+    user: UserId | BindParameter[int], password_hash: PasswordHash | BindParameter[str]
+) -> ColumnElement[bool]:
     """Match the row of an open account with this hash."""
     return and_(
         col(UserRow.id) == user,
@@ -49,20 +52,31 @@ def end_sessions(
 
 
 def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
-    """End sessions beyond the limit, in the order of `ix_sessions_live`."""
+    """End the sessions that leave no room for a new one."""
     at = new.started_at
-    surplus = (
-        select(col(SessionRow.id))
-        .where(col(SessionRow.user_id) == new.user, active_at(at))
-        .order_by(col(SessionRow.expires_at).desc())
-        .offset(limit - 1)
-        .limit(_MOST_SURPLUS)
-    )
-    ids = connection.scalars(surplus).all()
+    ids = connection.scalars(select_surplus(new.user, at, limit)).all()
     return (
         end_sessions(connection, col(SessionRow.id).in_(ids), SessionEndReason.TOO_MANY, at)
         if ids
         else ()
+    )
+
+
+def select_surplus(
+    user: UserId | BindParameter[int],
+    at: datetime | BindParameter[datetime],
+    limit: int | BindParameter[int],
+) -> Select[str]:
+    """Select the active sessions that leave no room for a new one.
+
+    They are in the order of `ix_sessions_live`.
+    """
+    return (
+        select(col(SessionRow.id))
+        .where(col(SessionRow.user_id) == user, active_at(at))
+        .order_by(col(SessionRow.expires_at).desc())
+        .offset(limit - 1)
+        .limit(_MOST_SURPLUS)
     )
 
 
@@ -78,16 +92,10 @@ def rotate(connection: Connection, exchange: TokenExchange) -> Rotation:
         .where(this)
         .with_for_update(key_share=True, of=SessionRow)
     )
-    unused = and_(
-        this,
-        col(RefreshTokenRow.used_at).is_(None),
-        col(RefreshTokenRow.expires_at) > exchange.at,
-        active,
-    )
     if used := update_returning(
         connection,
         RefreshTokenRow,
-        unused,
+        and_(is_unused(exchange.old, exchange.at), active),
         col(RefreshTokenRow.session_id),
         used_at=exchange.at,
         sealed_successor=exchange.sealed,
@@ -122,11 +130,7 @@ def _note_use(
     )
     connection.execute(
         update(RefreshTokenRow)
-        .where(
-            col(RefreshTokenRow.session_id) == session,
-            col(RefreshTokenRow.used_at) <= forget,
-            col(RefreshTokenRow.sealed_successor).is_not(None),
-        )
+        .where(has_old_successor(session, forget))
         .values(sealed_successor=None)
     )
 
@@ -137,6 +141,28 @@ def add_token(
     """Insert an unused refresh token of a session."""
     connection.execute(
         insert(RefreshTokenRow).values(digest=digest, session_id=session, expires_at=expires_at)
+    )
+
+
+def is_unused(
+    token: TokenDigest | BindParameter[bytes], at: datetime | BindParameter[datetime]
+) -> ColumnElement[bool]:
+    """Match a token that is unused and unexpired at that time."""
+    return and_(
+        col(RefreshTokenRow.digest) == token,
+        col(RefreshTokenRow.used_at).is_(None),
+        col(RefreshTokenRow.expires_at) > at,
+    )
+
+
+def has_old_successor(
+    session: SessionId | ColumnElement[str], used_by: datetime | BindParameter[datetime]
+) -> ColumnElement[bool]:
+    """Match the session's tokens with a successor, used by that time."""
+    return and_(
+        col(RefreshTokenRow.session_id) == session,
+        col(RefreshTokenRow.used_at) <= used_by,
+        col(RefreshTokenRow.sealed_successor).is_not(None),
     )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.database import Database, SessionWriter
 from ordergate.adapters.sql.repositories.session_statements import (
     active_at,
     add_token,
@@ -34,6 +34,7 @@ from ordergate.application.ports.sessions import (
     Forgotten,
     NewSession,
     Rotation,
+    RotationOutcome,
     SessionRepository,
     TokenExchange,
 )
@@ -59,9 +60,13 @@ class SqlSessionRepository(SessionRepository):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._writer = database if isinstance(database, SessionWriter) else None
 
     async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
         """Insert the session after locking the user's row with its hash."""
+        if self._writer:
+            ended = await self._writer.start_session(new, limit=limit)
+            return None if ended is None else [SessionId(each) for each in ended]
         still = (
             select(col(UserRow.id))
             .where(has_password(new.session.user, new.password_hash))
@@ -95,7 +100,14 @@ class SqlSessionRepository(SessionRepository):
 
     async def rotate(self, exchange: TokenExchange) -> Rotation:
         """Update the unused token after locking the session's row."""
-        return await self._database.write(lambda c: rotate(c, exchange))
+
+        def work(connection: Connection) -> Rotation:
+            return rotate(connection, exchange)
+
+        if self._writer is None:
+            return await self._database.write(work)
+        rotated = Rotation(RotationOutcome.ROTATED, exchange.sealed)
+        return await self._writer.rotate_token(exchange, rotated=rotated, otherwise=work)
 
     async def list_active(self, user: UserId, *, at: datetime, limit: int) -> Sequence[Session]:
         """Read a user's active rows that have an unexpired token."""
