@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -205,6 +206,55 @@ def test_states_of_an_ended_worker_are_left_out_and_its_totals_stay(temporary: P
         begin(age=5)
         assert read() == [2, 2, 5, 3, 15]
         assert sorted(path.name for path in folder.iterdir()) == files
+
+
+@pytest.fixture
+def exporter(temporary: Path) -> Iterator[str]:
+    """Serve metrics without a worker; return the address."""
+    with make_folder() as folder, serve_metrics(folder, "127.0.0.1", 0, workers=1) as url:
+        yield url
+
+
+def test_port_of_metrics_serves_nothing_else_and_does_not_name_its_software(exporter: str) -> None:
+    with httpx2.Client(base_url=exporter, timeout=SECONDS) as client:
+        answers = [
+            client.get("/metrics"),
+            client.get("/metrics?at=1"),
+            client.get("/"),
+            client.get("/metrics/"),
+            client.get("/favicon.ico"),
+            client.post("/metrics"),
+        ]
+    assert [each.status_code for each in answers] == [200, 200, 404, 404, 404, 501]
+    assert [each.headers.get("server") for each in answers] == [None] * 6
+    assert parse(answers[1].text)["workers"] == {"": 0}
+    assert answers[2].text == "Not Found\n"
+    assert answers[2].headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_metrics_are_served_at_each_kind_of_address(temporary: Path, host: str) -> None:
+    with make_folder() as folder, serve_metrics(folder, host, 0, workers=1) as url:
+        assert httpx2.get(f"{url}/metrics", timeout=SECONDS).status_code == 200
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{url}/metrics", timeout=SECONDS)
+
+
+def test_error_while_metrics_are_read_is_logged_and_does_not_end_the_server(
+    exporter: str,
+    temporary: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (folder,) = temporary.iterdir()
+    damaged = folder / "counter_0.db"
+    damaged.write_bytes(b"?" * 64)
+    with pytest.raises(httpx2.RemoteProtocolError):
+        httpx2.get(f"{exporter}/metrics", timeout=SECONDS)
+    damaged.unlink()
+    assert httpx2.get(f"{exporter}/metrics", timeout=SECONDS).status_code == 200
+    assert caplog.messages == ["unexpected_error"]
+    assert capfd.readouterr().err == ""
 
 
 def test_missing_package_is_a_mistake_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

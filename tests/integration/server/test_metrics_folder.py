@@ -95,10 +95,10 @@ def test_worker_takes_a_free_place_after_the_scrape_that_frees_it(
         serve_metrics(folder, "127.0.0.1", 0, workers=1) as url,
     ):
         (folder / "0.place").touch()
-        assert httpx2.get(url, timeout=SECONDS).status_code == 200
+        assert httpx2.get(f"{url}/metrics", timeout=SECONDS).status_code == 200
         assert done_in_scrape == []
         assert taken[0].result(SECONDS) == 0  # the scrape's own look at it is over
-        assert "ordergate_workers 1.0\n" in httpx2.get(url, timeout=SECONDS).text
+        assert "ordergate_workers 1.0\n" in httpx2.get(f"{url}/metrics", timeout=SECONDS).text
 
 
 def test_place_without_locks_is_an_error(
