@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -97,18 +98,22 @@ def require_token_issuer() -> Container:
 def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
     """Run a job while the storage is open. Raises its errors.
 
-    Errors of `Storage.open` are raised too.
+    Errors of `Storage.open` are raised too. `Failure` names an unavailable server.
     """
 
     async def run() -> T:
         async with container.opened_storage():
             return await work()
 
-    return asyncio.run(run())
+    with _naming_the_server(container):
+        return asyncio.run(run())
 
 
 def migrate_storage(container: Container) -> None:
-    """Update the schema. Raises errors of `Storage.migrate`."""
+    """Update the schema. Raises errors of `Storage.migrate`.
+
+    `Failure` names an unavailable server.
+    """
 
     async def run() -> None:
         try:
@@ -116,7 +121,22 @@ def migrate_storage(container: Container) -> None:
         finally:
             await container.storage().close()
 
-    asyncio.run(run())
+    with _naming_the_server(container):
+        asyncio.run(run())
+
+
+@contextmanager
+def _naming_the_server(container: Container) -> Iterator[None]:
+    """Name the hosts of an unavailable server; the error of a file names the file itself."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        database = container.database()
+        if database.find_reason_to_wait is None:
+            raise
+        raise Failure(
+            f"cannot use the database at {database.name} (ORDERGATE_DATABASE_URL): {error}"
+        ) from None
 
 
 def check_storage(container: Container) -> None:

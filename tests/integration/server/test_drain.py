@@ -64,6 +64,7 @@ def test_service_is_unready_and_serves_until_a_second_signal(
         assert client.post("/login", data=login).status_code == 200
     assert server.process.poll() is None
     assert server.stop(second) == 0
+    assert count_lines(server, "request_failed") == 0
 
 
 @contextmanager

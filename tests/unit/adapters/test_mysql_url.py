@@ -38,6 +38,12 @@ def test_url_error_does_not_contain_the_url(url: str) -> None:
     assert "hunter2" not in flaw
 
 
+@pytest.mark.parametrize("host", ["host:hunter2", "one,two:65536", "[::1]:0", "host:"])
+def test_error_of_a_port_says_so_without_it(host: str) -> None:
+    flaw = find_url_error(f"mariadb://{host}/orders")
+    assert flaw == "has a port that is not a number from 1 to 65535"
+
+
 def test_hosts_have_the_account_and_the_default_port() -> None:
     url = "mariadb://a:b@one,[::1]:3307/orders?ssl-mode=REQUIRED"
     assert split_hosts(url) == [

@@ -17,9 +17,12 @@ _URL = re.compile(
 )
 _HOST = re.compile(
     r"(?:[A-Za-z0-9._-]+|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|%2[Ff][A-Za-z0-9._%-]+)"
-    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?::(?P<port>[^:]*))?"
 )
 _LAST_PORT = 65_535
+PORT_FLAW = f"has a port that is not a number from 1 to {_LAST_PORT}"
+"""A mistake in a URL, whose text is not quoted because it may be part of a password."""
+
 _PARAMETER = re.compile("[A-Za-z][A-Za-z0-9_-]{0,39}")
 
 
@@ -39,6 +42,8 @@ class ServerUrls:
         parts = self._match(url)
         if parts is None or not url.isprintable() or not all(map(_is_host, _hosts(parts))):
             return self._form
+        if not all(map(_has_valid_port, _hosts(parts))):
+            return PORT_FLAW
         query = (parts["query"] or "").removeprefix("?")
         try:
             parameters = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
@@ -87,6 +92,11 @@ class ServerUrls:
         )
 
 
+def is_port(text: str) -> bool:
+    """Report whether a text is the number of a port."""
+    return bool(re.fullmatch("[0-9]{1,5}", text)) and 0 < int(text) <= _LAST_PORT
+
+
 def describe_unsupported(name: str, supported: Collection[str]) -> str:
     """Describe a parameter that a URL may not have."""
     named = f"the parameter {name}" if _PARAMETER.fullmatch(name) else "a parameter"
@@ -103,10 +113,15 @@ def _hosts(url: re.Match[str]) -> list[str]:
 
 def _is_host(host: str) -> bool:
     match = _HOST.fullmatch(host)
-    if match is None or (match["port"] and not 0 < int(match["port"]) <= _LAST_PORT):
+    if match is None:
         return False
     if match["ipv6"]:
         with suppress(ValueError):
             return bool(IPv6Address(match["ipv6"]))
         return False
     return True
+
+
+def _has_valid_port(host: str) -> bool:
+    match = _HOST.fullmatch(host)
+    return match is None or match["port"] is None or is_port(match["port"])

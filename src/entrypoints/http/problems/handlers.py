@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from ordergate.application.errors import ApplicationError
 from ordergate.domain.errors import DomainError
+from ordergate.entrypoints.http.problems.catalog import SHUTTING_DOWN
 from ordergate.entrypoints.http.problems.challenges import add_metadata
 from ordergate.entrypoints.http.problems.mapping import to_problem
 from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
@@ -51,9 +52,9 @@ class ErrorHandlers:
 
     An `HTTPException` whose detail is no text stays as FastAPI writes it, and so does one without
     an error's status. Expected errors that the caller did not cause are logged with their reason,
-    which the answer hides; the edge middleware logs the unexpected ones. `check_access` raises
-    errors of authentication, which precede mistakes in parameters and bodies. Their challenge names
-    the metadata of `resource`. A WebSocket is refused, or closed.
+    which the answer hides, except for a drain; the edge middleware logs the unexpected ones.
+    `check_access` raises errors of authentication, which precede mistakes in parameters and bodies.
+    Their challenge names the metadata of `resource`. A WebSocket is refused, or closed.
     """
 
     check_access: Callable[[Request], Awaitable[None]]
@@ -115,7 +116,7 @@ class ErrorHandlers:
         if isinstance(error, ApplicationError | ProblemError):
             problem = add_metadata(problem, self.resource)
         request_id: str = connection.state.request_id
-        if problem.status >= _FIRST_OF_OURS:
+        if problem.status >= _FIRST_OF_OURS and problem.name != SHUTTING_DOWN.name:
             cause = error.__cause__ if isinstance(error, ProblemError) else None
             _log.error(
                 "request_failed",

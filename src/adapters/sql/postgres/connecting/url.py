@@ -12,6 +12,7 @@ from ordergate.adapters.sql.postgres.connecting.parameters import (
     UrlError,
     read_parameters,
 )
+from ordergate.adapters.sql.server.url import PORT_FLAW, is_port
 
 # A URL of several hosts is not one of RFC 3986. Since the fix of CVE-2025-0938, urllib refuses it
 # where a name stands before an IPv6 address.
@@ -21,9 +22,8 @@ _URL = re.compile(
 )
 _HOST = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+|\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|%2[Ff][A-Za-z0-9._%-]+)"
-    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?::(?P<port>[^:]*))?"
 )
-_LAST_PORT = 65_535
 _DEFAULT_PORT = 5432
 _FORM = "must look like postgresql://name:password@host/database, with other characters as %40"
 
@@ -150,10 +150,11 @@ def _read_host(text: str) -> Host:
             IPv6Address(name)
         except ValueError:
             raise UrlError(_FORM) from None
-    return Host(name, _read_port(match["port"] or str(_DEFAULT_PORT)))
+    port = match["port"]
+    return Host(name, _DEFAULT_PORT if port is None else _read_port(port))
 
 
 def _read_port(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= _LAST_PORT:
-        raise UrlError(_FORM)
+    if not is_port(text):
+        raise UrlError(PORT_FLAW)
     return int(text)
