@@ -127,7 +127,7 @@ def migrate_storage(container: Container) -> None:
 
 @contextmanager
 def _naming_the_server(container: Container) -> Iterator[None]:
-    """Name the hosts of an unavailable server; the error of a file names the file itself."""
+    """Name the hosts of an unavailable server; a file names itself."""
     try:
         yield
     except StorageUnavailable as error:
