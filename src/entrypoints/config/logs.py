@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from ordergate.entrypoints.config.log_buffer import BufferedHandler
@@ -77,6 +78,23 @@ def _find_buffered_handler(logger: logging.Logger) -> logging.Handler:
         return BufferedHandler(sys.stderr)
     except (AttributeError, OSError, ValueError):  # it is closed, or only in memory
         return logging.StreamHandler(sys.stderr) if sys.stderr else logging.NullHandler()
+
+
+def add_to_lines(find: Callable[[], Mapping[str, str]]) -> None:
+    """Add fields to each later line, such as trace ids.
+
+    `find` is called where the event happens. Fields of the event itself come first.
+    """
+
+    def add(record: logging.LogRecord) -> bool:
+        for name, value in find().items():
+            vars(record).setdefault(name, value)
+        return True
+
+    for logger in (logging.getLogger(), logging.getLogger("ordergate")):
+        for handler in logger.handlers:
+            if isinstance(handler.formatter, JsonFormatter | TextFormatter):
+                handler.addFilter(add)
 
 
 def flush_log() -> None:

@@ -166,6 +166,10 @@ class Settings(ServingSettings, OtherIssuerSettings):
     metrics_host: str = "127.0.0.1"
     """The address that the metrics are served on."""
 
+    telemetry: Literal["otlp"] | None = None
+    """Where traces go: `otlp` sends them as the standard variables `OTEL_*` say. It needs the extra
+    `otlp`. Default: none."""
+
     container: kinds.FunctionName | None = None
     """A function that makes the container with adapters of your own: `module:function`. The server
     and the commands call it with the settings, except `demo` and `openapi`. Default: none."""

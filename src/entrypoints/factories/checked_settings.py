@@ -14,10 +14,25 @@ def _find_missing_package(_port: str) -> str | None:
     return None
 
 
+def _find_missing_exporter(_protocol: str) -> str | None:
+    for module in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
+        try:
+            found = find_spec(module)
+        except ModuleNotFoundError:  # what it is within is missing, too
+            found = None
+        if found is None:
+            return (
+                "needs the packages opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http;"
+                " install ordergate[otlp]"
+            )
+    return None
+
+
 _CHECKS = {
     "signing_key_file": find_signing_key_error,
     "database_url": find_database_url_error,
     "metrics_port": _find_missing_package,
+    "telemetry": _find_missing_exporter,
 }
 
 

@@ -28,7 +28,12 @@ from ordergate.entrypoints.http.middleware.client_address import (
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
-from ordergate.entrypoints.http.middleware.observing import NotedRoutes, Observe, ObservedRequests
+from ordergate.entrypoints.http.middleware.observing import (
+    BeginSpan,
+    NotedRoutes,
+    Observe,
+    ObservedRequests,
+)
 from ordergate.entrypoints.http.mounted import list_around, list_mounted
 from ordergate.entrypoints.http.openapi.document import (
     LICENSE,
@@ -56,12 +61,14 @@ def create_app(
     *,
     lifespan: Lifespan[FastAPI] | None = None,
     observers: Iterable[Observe] = (),
+    begin_span: BeginSpan | None = None,
 ) -> FastAPI:
     """Make the application of these services, such as a `Container`.
 
     Add routers of your own to the application that is returned; its own routes precede them. The
     start raises `HiddenRoute` where both have one address. `lifespan` runs after the start of the
     services, and ends before them. Each of the `observers` is called after every HTTP request.
+    `begin_span` begins a span for each.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
     resource = settings.resource
@@ -101,10 +108,12 @@ def create_app(
     app.add_middleware(BodyLimit, max_body_size=settings.max_body_bytes)
     compile_routes(app, max_body_size=settings.max_body_bytes)
     observers = [*observers, *([log_request] if settings.access_log else [])]
-    if observers:
+    observed: list[Middleware] = []
+    if observers or begin_span:
         app.add_middleware(NotedRoutes, of=app)
+        observed.append(Middleware(ObservedRequests, observers=observers, begin_span=begin_span))
     app.add_middleware(ImpliedMethods)
-    app.surrounding = tuple(_list_surrounding(settings, services, observers))
+    app.surrounding = tuple(_list_surrounding(settings, services, observed))
     handlers = ErrorHandlers(check_access, resource)
     handlers.install(app)
     install_openapi(app, settings, known_scopes)
@@ -129,7 +138,7 @@ def _describe(settings: Settings) -> str:
 
 
 def _list_surrounding(
-    settings: Settings, services: Services, observers: Sequence[Observe]
+    settings: Settings, services: Services, observed: Sequence[Middleware]
 ) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
     origins = settings.cors_origins
@@ -144,8 +153,7 @@ def _list_surrounding(
     yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths, services=services)
     if origins:
         yield Middleware(ReadableAnswers, origins=origins, exposed=settings.cors_exposed_headers)
-    if observers:
-        yield Middleware(ObservedRequests, observers=observers)
+    yield from observed
     if settings.trusted_proxies:
         trusted = list_trusted_hosts(settings.trusted_proxies)
         yield Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)

@@ -45,7 +45,7 @@ DEMO_ORDERS = 20
 
 _IGNORED_BY_DEMO = {
     *("database_url", "identity_provider", "issuer", "jwks_url", "metrics_port"),
-    *("signing_key_file", "signing_secret"),
+    *("signing_key_file", "signing_secret", "telemetry"),
 }
 _LAST_PORT = 65_535
 

@@ -58,7 +58,7 @@ def _find_limit(routes: Iterable[BaseRoute], scope: Scope) -> int | None:
 
 
 async def _answer_too_large(scope: Scope, receive: Receive, send: Send) -> None:
-    answer = TOO_LARGE.response(scope.get("state", {}).get("request_id", ""))
+    answer = TOO_LARGE.answer(scope)
     await answer(scope, receive, send)
 
 

@@ -76,7 +76,7 @@ class Preflights(CORSMiddleware):
             return
         answer = self.preflight_response(Headers(scope=scope))
         if answer.status_code == _REFUSED:
-            answer = _refuse(answer, scope["state"]["request_id"])
+            answer = _refuse(answer, scope)
         await answer(scope, receive, send)
 
 
@@ -88,10 +88,10 @@ def _is_preflight(scope: Scope) -> bool:
     return "origin" in headers and "access-control-request-method" in headers
 
 
-def _refuse(refusal: Response, request_id: str) -> Response:
+def _refuse(refusal: Response, scope: Scope) -> Response:
     """Return a refusal as a problem with the same headers."""
     headers = {
         name: value for name, value in refusal.headers.items() if not name.startswith("content-")
     }
     reason = bytes(refusal.body).decode()
-    return Problem(_REFUSED, f"{reason}.", headers=headers).response(request_id)
+    return Problem(_REFUSED, f"{reason}.", headers=headers).answer(scope)

@@ -63,13 +63,11 @@ class EdgeMiddleware:
         scope[SERVICES] = self._services
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        answer = _SentAnswer(send, request_id, is_oauth=path in self._oauth_paths)
+        answer = _SentAnswer(scope, send, request_id, is_oauth=path in self._oauth_paths)
         is_socket = scope["type"] == "websocket"
         if problem := find_head_problem(scope):
             if is_socket:
-                await refuse_socket(
-                    WebSocket(scope, receive, answer.send), problem.response(request_id)
-                )
+                await refuse_socket(WebSocket(scope, receive, answer.send), problem.answer(scope))
             else:
                 await answer.send_problem(problem)
             return
@@ -93,12 +91,13 @@ class EdgeMiddleware:
 class _SentAnswer:
     """An answer that is sent."""
 
-    __slots__ = ("_is_oauth", "_request_id", "_send", "started")
+    __slots__ = ("_is_oauth", "_request_id", "_scope", "_send", "started")
 
-    def __init__(self, send: Send, request_id: str, *, is_oauth: bool) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, *, is_oauth: bool) -> None:
         self._send = send
-        self._is_oauth = is_oauth
         self._request_id = request_id
+        self._is_oauth = is_oauth
+        self._scope = scope
         self.started = False
 
     async def send(self, message: Message) -> None:
@@ -108,7 +107,7 @@ class _SentAnswer:
         await self._send(message)
 
     async def send_problem(self, problem: Problem) -> None:
-        response = problem.response(self._request_id)
+        response = problem.answer(self._scope)
         start = {"status": response.status_code, "headers": response.raw_headers}
         await self.send({"type": "http.response.start", **start})
         await self._send({"type": "http.response.body", "body": response.body})

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ordergate.domain.user import UserId
-from ordergate.entrypoints.http.problems.problem import Problem
+from ordergate.entrypoints.http.problems.problem import TRACE_ID, Problem
 from ordergate.entrypoints.http.requests.origin import read_address
 from ordergate.entrypoints.http.requests.route_templates import find_reached_template
 from ordergate.entrypoints.http.security import IDENTIFIED
@@ -58,16 +58,37 @@ Observe = Callable[[FinishedRequest], None]
 """Is called once for each request, and neither fails nor waits."""
 
 
+class RequestSpan(Protocol):
+    """The part of a trace that is a request."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that it belongs to, also if that is not recorded."""
+
+    def end(self, route: str | None, status: int | None) -> None:
+        """End it.
+
+        `None` is a request without a route, or without an answer.
+        """
+
+
+BeginSpan = Callable[[str, Sequence[tuple[bytes, bytes]], str], RequestSpan]
+"""Begins the span of a request: its method, its headers and its scheme."""
+
+
 class ObservedRequests:
-    """Calls observers after each HTTP request.
+    """Calls observers after each HTTP request, within its span if any.
 
     It surrounds the middleware that answers errors, within the one that reads the client's address.
     `NotedRoutes` tells it the route.
     """
 
-    def __init__(self, app: ASGIApp, observers: Sequence[Observe]) -> None:
+    def __init__(
+        self, app: ASGIApp, observers: Sequence[Observe], begin_span: BeginSpan | None = None
+    ) -> None:
         self.app = app
         self._observers = observers
+        self._begin_span = begin_span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -75,12 +96,15 @@ class ObservedRequests:
             await self.app(scope, receive, send)
             return
         seen = scope[_SEEN] = _Seen(send)
+        span = _begin(self._begin_span, scope) if self._begin_span else None
         try:
             await self.app(scope, receive, seen.send)
         finally:
             finished = seen.finish(scope)
             for observe in self._observers:
                 observe(finished)
+            if span is not None:
+                _end(span, finished)
 
 
 class NotedRoutes:
@@ -140,7 +164,7 @@ class _Seen:
         await self._send(message)
 
     def finish(self, scope: Scope) -> FinishedRequest:
-        method, state = scope["method"], scope["state"]
+        state = scope["state"]
         request_id: str = state["request_id"]
         refusal: Problem | None = state.get(REFUSAL)
         if refusal:
@@ -148,7 +172,7 @@ class _Seen:
         elif self.client_is_gone:
             self._status, self._size = CLIENT_GONE, 0
         return FinishedRequest(
-            method if method in _METHODS else _OTHER_METHOD,
+            _name_method(scope),
             self.route,
             self._status,
             perf_counter() - self._began,
@@ -157,3 +181,19 @@ class _Seen:
             read_address(scope),
             request_id,
         )
+
+
+def _name_method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in _METHODS else _OTHER_METHOD
+
+
+def _begin(begin: BeginSpan, scope: Scope) -> RequestSpan:
+    span = begin(_name_method(scope), scope["headers"], scope["scheme"])
+    scope[TRACE_ID] = span.trace_id
+    return span
+
+
+def _end(span: RequestSpan, finished: FinishedRequest) -> None:
+    route = None if finished.route == UNMATCHED else finished.route
+    span.end(route, None if finished.status == CLIENT_GONE else finished.status)

@@ -93,7 +93,7 @@ class ErrorHandlers:
 
     async def answer_unexpected(self, request: Request, error: Exception) -> Response:
         """Answer an exception that has no other handler."""
-        return to_problem(error).response(request.state.request_id)
+        return to_problem(error).answer(request.scope)
 
     async def answer(self, connection: _Connection, error: Exception) -> Response | None:
         """Answer an expected error."""
@@ -115,20 +115,19 @@ class ErrorHandlers:
             problem = _with_methods(problem, connection)
         if isinstance(error, ApplicationError | ProblemError):
             problem = add_metadata(problem, self.resource)
-        request_id: str = connection.state.request_id
         if problem.status >= _FIRST_OF_OURS and problem.name != SHUTTING_DOWN.name:
             cause = error.__cause__ if isinstance(error, ProblemError) else None
             _log.error(
                 "request_failed",
                 extra={
-                    "request_id": request_id,
+                    "request_id": connection.state.request_id,
                     "method": connection.scope.get("method", "WebSocket"),
                     "path": connection.url.path,
                     "error": type(cause or error).__name__,
                     "reason": str(cause or error),
                 },
             )
-        return problem.response(request_id)
+        return problem.answer(connection.scope)
 
 
 def _with_methods(problem: Problem, request: Request) -> Problem:

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 MEDIA_TYPE = "application/problem+json"
 OAUTH_MEDIA_TYPE = "application/json"
 """The media type of errors of OAuth2 endpoints (RFC 6749, section 5.2)."""
+
+TRACE_ID = "ordergate.trace_id"
+"""The key in the scope of a request, if there are traces."""
 
 INTERNAL_DETAIL = "Something went wrong on our side; the request id helps us find it."
 
@@ -47,8 +51,9 @@ class Problem:
     members: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def body(self, request_id: str) -> dict[str, object]:
+    def body(self, request_id: str, trace_id: str | None = None) -> dict[str, object]:
         """Return the members in their written order."""
+        trace = {"trace_id": trace_id} if trace_id else {}
         return {
             "type": f"urn:problem-type:ordergate:{self.name}" if self.name else "about:blank",
             "title": get_reason_phrase(self.status),
@@ -56,12 +61,21 @@ class Problem:
             "detail": self.detail,
             **self.members,
             "request_id": request_id,
+            **trace,
         }
 
-    def response(self, request_id: str, media_type: str = MEDIA_TYPE) -> Response:
+    def answer(self, scope: Scope) -> Response:
+        """Make the answer to a request, with its ids."""
+        request_id = scope.get("state", {}).get("request_id", "")
+        return self.response(request_id, trace_id=scope.get(TRACE_ID))
+
+    def response(
+        self, request_id: str, media_type: str = MEDIA_TYPE, *, trace_id: str | None = None
+    ) -> Response:
         """Make an answer that is not cached."""
+        body = self.body(request_id, trace_id)
         return Response(
-            json.dumps(self.body(request_id), ensure_ascii=False, separators=(",", ":")),
+            json.dumps(body, ensure_ascii=False, separators=(",", ":")),
             status_code=self.status,
             headers={"Cache-Control": "no-store", **self.headers},
             media_type=media_type,
@@ -114,6 +128,10 @@ class ProblemDetails(BaseModel):
         description="The same as in the header X-Request-ID; quote it in reports."
     )
     # A factory, because a default would be a part of the schema.
+    trace_id: str = Field(
+        default_factory=str,
+        description="The trace of this request (W3C Trace Context), if the service has traces.",
+    )
     error: str = Field(
         default_factory=str, description="The error code of OAuth2 (RFC 6749 or RFC 6750)."
     )

@@ -1,0 +1,172 @@
+"""Traces of real servers, as a collector receives them."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ordergate.entrypoints.config.loading import SettingsError
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from tests.support.captured_output import run_program
+from tests.support.collector import SERVER, Collector, collect
+from tests.support.command import CHEAP, PASSWORD, SECONDS, clean_environment, ordergate, wait_until
+from tests.support.log_lines import read_line
+from tests.support.server import Server, Start
+
+ON = {**CHEAP, "TELEMETRY": "otlp", "LOG_FORMAT": "json", "ACCESS_LOG": "true"}
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+MISSING = (
+    "ORDERGATE_TELEMETRY: needs the packages opentelemetry-sdk and"
+    " opentelemetry-exporter-otlp-proto-http; install ordergate[otlp]"
+)
+PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("seeded")
+    for command in (("migrate",), ("seed", "--users", 2, "--orders", 4)):
+        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Run a collector for the servers of the test."""
+    with collect() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        yield collector
+
+
+def sign_in(server: Server) -> dict[str, str]:
+    form = {"username": "user1", "password": PASSWORD}
+    answer = httpx2.post(f"{server.url}/login", data=form, timeout=SECONDS)
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def get(server: Server, path: str, headers: dict[str, str]) -> httpx2.Response:
+    return httpx2.get(server.url + path, headers=headers, timeout=SECONDS)
+
+
+def lines_of(server: Server, event: str) -> list[dict[str, Any]]:
+    return [read_line(line) for line in server.output if f'"event": "{event}"' in line]
+
+
+def test_request_is_a_span_of_the_trace_that_it_names(
+    seeded: Path, start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "the-shop")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=of-the-collector")
+    server = start("serve", cwd=seeded, **ON)
+    bearer = sign_in(server)
+    assert get(server, "/orders/1", {**bearer, **PARENT}).status_code == 200
+    refused = get(server, "/orders/2", {**bearer, **PARENT})
+    assert refused.status_code == 404
+    (found, missing) = collector.wait_for("GET /orders/{id}", 2)
+    for span, status in ((found, 200), (missing, 404)):
+        assert (span.kind, span.trace_id, span.parent, span.failed) == (SERVER, TRACE, SPAN, False)
+        assert span.attributes == {
+            "http.request.method": "GET",
+            "http.response.status_code": status,
+            "http.route": "/orders/{id}",
+            "url.scheme": "http",
+        }
+    assert refused.json()["trace_id"] == TRACE
+    assert [line["trace_id"] for line in lines_of(server, "request_finished")][1:] == [TRACE] * 2
+    assert lines_of(server, "request_finished")[-1]["span_id"] == missing.span_id
+    (signed_in,) = lines_of(server, "signed_in")
+    (login,) = collector.wait_for("POST /login")
+    assert (signed_in["trace_id"], login.parent) == (login.trace_id, "")
+    assert collector.headers[0]["x-api-key"] == "of-the-collector"
+    resource = collector.resources[0]
+    assert (resource["service.name"], "service.version" in resource) == ("the-shop", True)
+    assert server.stop() == 0
+
+
+def test_each_worker_sends_its_spans_at_its_end(
+    seeded: Path, start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    server = start("serve", "--workers", 2, cwd=seeded, **ON)
+    for _ in range(20):  # each on a new connection, which any worker may take
+        assert get(server, "/livez", {}).status_code == 200
+    assert collector.spans == []
+    assert server.stop() == 0
+    assert len(collector.find("GET /livez")) == 21  # the start of the server is the first
+    assert {resource["service.name"] for resource in collector.resources} == {"ordergate"}
+
+
+def test_collector_that_is_silent_delays_no_request_and_no_end(
+    seeded: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}?key=secret-of-the-collector"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+        monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "4")
+        monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")
+        server = start("serve", cwd=seeded, **ON)
+        bearer = sign_in(server)
+        for _ in range(20):
+            assert get(server, "/orders/1", bearer).status_code == 200
+        assert server.stop() == 0
+    (late,) = lines_of(server, "traces_not_flushed")
+    assert late["seconds"] == 2
+
+
+def test_collector_that_is_down_is_logged_once_and_without_its_key(
+    seeded: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}/v1/traces?key=secret-of-the-collector"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    server = start("serve", cwd=seeded, **ON)
+    assert get(server, "/livez", {}).status_code == 200
+    wait_until(lambda: bool(lines_of(server, "traces_not_exported")))
+    assert get(server, "/livez", {}).status_code == 200
+    assert server.stop() == 0
+    (line,) = lines_of(server, "traces_not_exported")
+    assert "Connection refused" in line["reason"]
+    assert "secret-of-the-collector" not in "".join(server.output)
+
+
+def test_sdk_is_not_loaded_by_default(tmp_path: Path) -> None:
+    program = (
+        "import sys; from ordergate.entrypoints.asgi import create;"
+        "from ordergate.testing import make_container; create(make_container);"
+        "sys.exit(any(each.startswith('opentelemetry.sdk') for each in sys.modules))"
+    )
+    done = run_program(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "missing", ["opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.exporter.otlp"]
+)
+def test_missing_package_is_a_mistake_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setenv("ORDERGATE_TELEMETRY", "otlp")
+    assert load_checked_settings().telemetry == "otlp"
+    for module in [each for each in sys.modules if f"{each}.".startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SettingsError) as refused:
+        load_checked_settings()
+    assert refused.value.problems == [MISSING]
