@@ -81,7 +81,7 @@ def _declare(scopes: Mapping[str, str] | None, container: Container) -> Containe
 def create_for_serve(make_container: Callable[[Settings], Container] = make_container) -> FastAPI:
     """Make the application of the environment's settings, for `ordergate serve`.
 
-    Wrong settings end the process with one line that names all mistakes.
+    Wrong settings end the process with a line for each mistake.
     """
     with _exiting_on_wrong_settings():
         settings = load_checked_settings()
@@ -97,4 +97,5 @@ def _exiting_on_wrong_settings() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        raise SystemExit("ordergate: " + "; ".join(error.problems)) from None
+        lines = (f"ordergate: {problem}" for problem in error.problems)
+        raise SystemExit("\n".join(lines)) from None

@@ -73,10 +73,16 @@ def seed_folder(folder: Path, *, orders: int) -> Path:
     return folder
 
 
-def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
-    """Return the only line on standard error of a failed command."""
+def error_lines(result: subprocess.CompletedProcess[str], status: int = 1) -> list[str]:
+    """Return the lines on standard error of a failed command."""
     assert result.returncode == status, result.stderr
     assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("ordergate: ")
-    return line.removeprefix("ordergate: ")
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("ordergate: ") for line in lines), result.stderr
+    return [line.removeprefix("ordergate: ") for line in lines]
+
+
+def error_line(result: subprocess.CompletedProcess[str], status: int = 1) -> str:
+    """Return the only line on standard error of a failed command."""
+    (line,) = error_lines(result, status)
+    return line

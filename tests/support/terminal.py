@@ -12,6 +12,14 @@ from typing import Any
 from tests.support.captured_output import OUTPUT
 from tests.support.command import SECONDS, clean_environment
 
+_PROGRAM = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from ordergate.entrypoints.__main__ import main
+main()
+"""
+"""The command, which Ctrl-C on the terminal of its standard input interrupts."""
+
 
 class Terminal:
     """A terminal: its screen and its keyboard."""
@@ -19,21 +27,30 @@ class Terminal:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.shown = ""
+        self._read = 0
 
     def read_until(self, text: str) -> None:
-        while text not in self.shown:
+        """Read to the end of the next occurrence of the text."""
+        while (found := self.shown.find(text, self._read)) < 0:
             self.shown += os.read(self._descriptor, 4096).decode()
+        self._read = found + len(text)
         OUTPUT.add(self.shown)
 
     def type(self, line: str) -> None:
         os.write(self._descriptor, f"{line}\n".encode())
 
+    def press(self, key: bytes) -> None:
+        os.write(self._descriptor, key)
+
 
 @contextmanager
-def on_a_terminal(*arguments: str, cwd: Path, **settings: Any) -> Iterator[Terminal]:
+def on_a_terminal(
+    *arguments: str, cwd: Path, status: int = 0, **settings: Any
+) -> Iterator[Terminal]:
+    """Run a command on a terminal, to the end with this exit status."""
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "ordergate.entrypoints", *arguments],
+        [sys.executable, "-c", _PROGRAM, *arguments],
         cwd=cwd,
         env=clean_environment(**settings),
         stdin=terminal,
@@ -43,5 +60,5 @@ def on_a_terminal(*arguments: str, cwd: Path, **settings: Any) -> Iterator[Termi
     )
     os.close(terminal)
     yield Terminal(main)
+    assert process.wait(SECONDS) == status
     os.close(main)
-    assert process.wait(SECONDS) == 0

@@ -1,6 +1,6 @@
 """The `ordergate` command.
 
-Every mistake is one line on standard error that says what to do, and an exit status: 1 for a
+Every mistake is a line on standard error that says what to do, and an exit status: 1 for a
 failure, 2 for a mistake in the command line, 128 + the number of a signal: 130 after Ctrl-C, 143
 after SIGTERM, 129 after SIGHUP. A server that has drained exits with 0.
 """
@@ -87,9 +87,10 @@ def main() -> None:
     except typer.TyperException as error:
         status = error.exit_code
         _complain(error.format_message().replace("Value error, ", ""))
-    except typer.Abort:
-        _complain("no password was given")
-    except (Failure, ApplicationError, CannotListen, DomainError, SettingsError) as error:
+    except SettingsError as error:
+        for problem in error.problems:
+            _complain(problem)
+    except (Failure, ApplicationError, CannotListen, DomainError) as error:
         _complain(_explain(error))
     except OSError as error:
         stream = "standard output" if error.errno in _UNWRITABLE else "the system refused"
@@ -112,8 +113,6 @@ def _complain(message: str) -> None:
 
 def _explain(error: Exception) -> str:
     match error:
-        case SettingsError():
-            return "; ".join(error.problems)
         case UsernameTaken():
             return "this user name is taken; choose another"
         case StorageNotEmpty():

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 from typing_extensions import override
 
-from ordergate.entrypoints.config.variables import Variable, read_variable
+from ordergate.entrypoints.config.variables import Explain, Variable, read_variable, repeat_reason
 
 PREFIX = "ORDERGATE_"
 
@@ -31,7 +31,7 @@ Fields = Mapping[str, FieldInfo]
 """The fields of settings, by their names."""
 
 
-def read_environment(fields: Fields) -> dict[str, Variable]:
+def read_environment(fields: Fields, explain: Explain = repeat_reason) -> dict[str, Variable]:
     """Map the names of settings to their variables."""
     read = {
         name: read_variable(
@@ -39,6 +39,7 @@ def read_environment(fields: Fields) -> dict[str, Variable]:
             PREFIX + name.upper(),
             secret=is_secret(field.annotation),
             unset=f"unset it for the default ({_describe_default(name, field)})",
+            explain=explain,
         )
         for name, field in fields.items()
     }

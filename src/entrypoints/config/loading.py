@@ -14,13 +14,22 @@ from ordergate.entrypoints.config.environment import PREFIX, is_secret, read_env
 from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
 from ordergate.entrypoints.config.service_links import find_service_links
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.config.variables import FILE_SUFFIX, read_variable
+from ordergate.entrypoints.config.variables import (
+    FILE_SUFFIX,
+    Explain,
+    read_variable,
+    repeat_reason,
+)
 
 _OWN_KEYS = ("signing_key_file", "signing_secret")
 _OTHER_ISSUER = ("identity_provider", "jwks_url")
 _ONLY_FOR_OTHER_ISSUERS = frozenset(OtherIssuerSettings.model_fields) - {*_OTHER_ISSUER}
 _PASSWORD = "PASSWORD"
 """What commands read with `read_given_password`, so that no settings object holds it."""
+
+_MOST_SUGGESTED = 2
+
+Checks = Mapping[str, Callable[[str], str | None]]
 
 
 class SettingsError(Exception):
@@ -44,21 +53,22 @@ class ReadSettings(NamedTuple):
     problems: list[str]
 
 
-def load_settings(checks: Mapping[str, Callable[[str], str | None]]) -> Settings:
+def load_settings(checks: Checks, explain: Explain = repeat_reason) -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
     `checks` has functions by the names of settings. Each returns what is wrong with a value, or
-    `None`. Variables that have the form of a Kubernetes service link are ignored.
+    `None`. `explain` describes why the file of a secret cannot be read. Variables that have the
+    form of a Kubernetes service link are ignored.
     """
-    settings, problems = read_settings(checks)
+    settings, problems = read_settings(checks, explain)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
 
 
-def read_settings(checks: Mapping[str, Callable[[str], str | None]]) -> ReadSettings:
+def read_settings(checks: Checks, explain: Explain = repeat_reason) -> ReadSettings:
     """Read the environment as `load_settings` does; return the mistakes."""
-    given = read_environment(Settings.model_fields)
+    given = read_environment(Settings.model_fields, explain)
     usable = {name: variable for name, variable in given.items() if not variable.problem}
     unknown = _find_unknown_names()
     problems = [variable.problem for variable in given.values() if variable.problem]
@@ -134,13 +144,17 @@ def _find_contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> l
     return problems
 
 
-def read_given_password() -> str | None:
+def read_given_password(explain: Explain = repeat_reason) -> str | None:
     """Return the password in `ORDERGATE_PASSWORD` or `ORDERGATE_PASSWORD_FILE`.
 
     Returns `None` when neither is set. Raises `SettingsError`.
     """
     variable = read_variable(
-        os.environ, PREFIX + _PASSWORD, secret=True, unset="give it a password"
+        os.environ,
+        PREFIX + _PASSWORD,
+        secret=True,
+        unset="give it a password",
+        explain=explain,
     )
     if variable is not None and variable.problem:
         raise SettingsError([variable.problem])
@@ -202,6 +216,12 @@ def _describe_unknown_name(name: str, known: set[str]) -> str:
 
 
 def suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return the end of an error: the most similar name, if any."""
-    nearest = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
+    """Return the end of an error: the most similar names, if any."""
+    names = get_close_matches(name, sorted(known), n=1) or _find_longer_names(name, known)
+    return f"; did you mean {' or '.join(prefix + each for each in names)}?" if names else ""
+
+
+def _find_longer_names(part: str, known: Iterable[str]) -> list[str]:
+    """Return the names that contain these words, if they are few."""
+    longer = sorted(name for name in known if f"_{part}_" in f"_{name}_")
+    return longer if len(longer) <= _MOST_SUGGESTED else []

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import sys
 from contextlib import suppress
 from ipaddress import ip_network
@@ -133,13 +134,17 @@ def _check_secret(secret: SecretStr) -> SecretStr:
 
 
 def _check_existing_file(path: Path) -> Path:
-    with suppress(OSError):  # a folder that is closed to us holds no file for us
-        if path.is_file():
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
             return path
-    raise PydanticCustomError(
-        "file",
-        f"must name a file that exists; {HOW_TO_MAKE_A_KEY}",
-    )
+        flaw = f"{path} is not a regular file; name the PEM file"
+    except PermissionError:  # the check of the key says whose permissions are missing
+        return path
+    except OSError:
+        # A text of another form may be a secret, put into the wrong variable.
+        missing = f"file {path}" if str(path).startswith(("/", ".")) else "such file"
+        flaw = f"there is no {missing}; {HOW_TO_MAKE_A_KEY}"
+    raise PydanticCustomError("file", "{flaw}", {"flaw": flaw})
 
 
 def _check_long_secret(secret: SecretStr) -> SecretStr:

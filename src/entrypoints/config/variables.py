@@ -7,7 +7,7 @@ secrets to a container.
 import errno
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,14 @@ _LAST_NEWLINE = re.compile(r"\r?\n\Z")
 
 
 _NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+Explain = Callable[[OSError, Path], str]
+"""Says why the system refuses a file."""
+
+
+def repeat_reason(error: OSError, _path: Path) -> str:
+    """Repeat what the system says."""
+    return error.strerror or str(error)
 
 
 class _UnusableFileError(Exception):
@@ -38,7 +46,12 @@ class Variable(NamedTuple):
 
 
 def read_variable(
-    environment: Mapping[str, str], name: str, *, secret: bool = False, unset: str = "unset it"
+    environment: Mapping[str, str],
+    name: str,
+    *,
+    secret: bool = False,
+    unset: str = "unset it",
+    explain: Explain = repeat_reason,
 ) -> Variable | None:
     """Read a variable.
 
@@ -50,7 +63,7 @@ def read_variable(
     if secret and by_file in environment:
         if name in environment:
             return Variable(name, problem=f"{name} and {by_file} exclude each other")
-        return _read_from_file(by_file, environment[by_file])
+        return _read_from_file(by_file, environment[by_file], explain)
     if name not in environment:
         return None
     text = environment[name]
@@ -66,17 +79,17 @@ def _find_problem(name: str, text: str, unset: str) -> str | None:
     return f"{name} is blank; {unset}" if is_blank(text) else None
 
 
-def _read_from_file(name: str, path: str) -> Variable:
+def _read_from_file(name: str, path: str, explain: Explain) -> Variable:
     problem = _find_problem(name, path, "unset it, or name a file that holds the value")
     if problem:
         return Variable(name, problem=problem)
     try:
-        return Variable(name, _LAST_NEWLINE.sub("", _read_content(path)))
+        return Variable(name, _LAST_NEWLINE.sub("", _read_content(path, explain)))
     except _UnusableFileError as error:
         return Variable(name, problem=f"{name}: {error}")
 
 
-def _read_content(path: str) -> str:
+def _read_content(path: str, explain: Explain) -> str:
     """Return the text of a file. Raises `_UnusableFileError` that never quotes it."""
     if flaw := find_path_flaw(path):
         raise _UnusableFileError(f"the path {flaw}")
@@ -92,7 +105,7 @@ def _read_content(path: str) -> str:
             raise _UnusableFileError(
                 "there is no such file; it must be the path of a file that holds the value"
             ) from None
-        raise _UnusableFileError(f"cannot read {path}: {error.strerror}") from None
+        raise _UnusableFileError(f"cannot read {path}: {explain(error, Path(path))}") from None
     if len(content) > _MAX_FILE_BYTES:
         raise _UnusableFileError(f"{path} has more than {_MAX_FILE_BYTES} bytes")
     try:

@@ -82,17 +82,17 @@ def _reported(check: str, findings: list[Finding]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the other checks are wanted all the more
-        findings.append(report_failure(check, _explain(error)))
+        findings += [report_failure(check, reason) for reason in _explain(error)]
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception) -> list[str]:
     """Describe an error; the text of an unknown one may have secrets."""
     match error:
         case SettingsError():
-            return "; ".join(error.problems)
+            return error.problems
         case ApplicationError() | DomainError():
-            return str(error) or type(error).__name__
+            return [str(error) or type(error).__name__]
         case OSError() if error.strerror:
-            return f"{error.filename or 'the system refused'}: {error.strerror}"
+            return [f"{error.filename or 'the system refused'}: {error.strerror}"]
         case _:
-            return f"the check ended with {type(error).__name__}"
+            return [f"the check ended with {type(error).__name__}"]

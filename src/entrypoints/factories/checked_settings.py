@@ -2,7 +2,13 @@
 
 from importlib.util import find_spec
 
-from ordergate.entrypoints.config.loading import ReadSettings, load_settings, read_settings
+from ordergate.adapters.system import files
+from ordergate.entrypoints.config.loading import (
+    ReadSettings,
+    load_settings,
+    read_given_password,
+    read_settings,
+)
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.databases import find_database_url_error
 from ordergate.entrypoints.factories.tokens import find_signing_key_error
@@ -38,9 +44,14 @@ _CHECKS = {
 
 def load_checked_settings() -> Settings:
     """Read the environment. Raises `SettingsError` with all mistakes."""
-    return load_settings(_CHECKS)
+    return load_settings(_CHECKS, files.reason)
 
 
 def read_checked_settings() -> ReadSettings:
     """Read the environment; return the mistakes."""
-    return read_settings(_CHECKS)
+    return read_settings(_CHECKS, files.reason)
+
+
+def read_password_of_environment() -> str | None:
+    """Return the password of the environment, if one is set. Raises `SettingsError`."""
+    return read_given_password(files.reason)

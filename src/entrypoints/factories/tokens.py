@@ -16,7 +16,11 @@ from ordergate.adapters.tokens.jwt_token_issuer import JwtTokenIssuer
 from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.file_key_ring import FileKeyRing
 from ordergate.adapters.tokens.keys.key_source import KeySource, StaticKeys
-from ordergate.adapters.tokens.keys.signing_key import InvalidSigningKey, SigningKey
+from ordergate.adapters.tokens.keys.signing_key import (
+    InvalidSigningKey,
+    SigningKey,
+    UnreadableSigningKey,
+)
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.storage import Storage
@@ -41,6 +45,8 @@ def find_signing_key_error(file: str) -> str | None:
     """Describe an error in a private key's file, or return `None`."""
     try:
         SigningKey.from_file(Path(file))
+    except UnreadableSigningKey as error:
+        return f"{file} {error}"
     except InvalidSigningKey as error:
         return f"{error}; {HOW_TO_MAKE_A_KEY}"
     return None

@@ -73,3 +73,14 @@ def test_application_refuses_a_name_of_anything_else(
         with pytest.raises(SystemExit) as exit_:
             create()
         assert exit_.value.code == f"ordergate: ORDERGATE_CONTAINER: {MISTAKES[name]}"
+
+
+def test_application_names_each_wrong_setting_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERGATE_BCRYPT_COST", "99")
+    monkeypatch.setenv("ORDERGATE_ISUER", "x")
+    with pytest.raises(SystemExit) as exit_:
+        asgi.create_for_serve()
+    assert str(exit_.value.code).splitlines() == [
+        "ordergate: ORDERGATE_ISUER is not a setting; did you mean ORDERGATE_ISSUER?",
+        "ordergate: ORDERGATE_BCRYPT_COST: must be a whole number from 4 to 20",
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from passlib.hash import bcrypt_sha256
 
-from tests.support.command import CHEAP, PASSWORD, error_line, ordergate
+from tests.support.command import CHEAP, NEW_PASSWORD, PASSWORD, error_line, ordergate
 from tests.support.terminal import on_a_terminal
 
 
@@ -99,3 +99,45 @@ def test_terminal_asks_for_the_password_twice_and_hides_it(migrated: Path) -> No
             terminal.type(PASSWORD)
         terminal.read_until("Added user alice")
     assert PASSWORD not in terminal.shown
+
+
+def test_terminal_asks_again_for_a_refused_password_or_a_wrong_repetition(migrated: Path) -> None:
+    with on_a_terminal("users", "add", "alice", cwd=migrated, **CHEAP) as terminal:
+        terminal.read_until("Password: ")
+        terminal.type("short")
+        terminal.read_until("A password must have at least 15 characters.\r\nPassword: ")
+        terminal.type(PASSWORD)
+        terminal.read_until("Repeat for confirmation: ")
+        terminal.type(NEW_PASSWORD)
+        terminal.read_until("The passwords differ; enter both again.\r\nPassword: ")
+        terminal.type(PASSWORD)
+        terminal.read_until("Repeat for confirmation: ")
+        terminal.type(PASSWORD)
+        terminal.read_until("Added user alice")
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "reason"),
+    [(b"\x03", 130, "interrupted"), (b"\x04", 1, "no password was given")],
+    ids=["Ctrl-C", "Ctrl-D"],
+)
+@pytest.mark.parametrize("typed", [[], [PASSWORD]], ids=["first", "confirmation"])
+def test_key_that_ends_a_prompt_ends_the_command(
+    migrated: Path, key: bytes, status: int, reason: str, typed: list[str]
+) -> None:
+    with on_a_terminal("users", "add", "alice", cwd=migrated, status=status) as terminal:
+        terminal.read_until("Password: ")
+        for line in typed:
+            terminal.type(line)
+            terminal.read_until("Repeat for confirmation: ")
+        terminal.press(key)
+        terminal.read_until(f"\nordergate: {reason}")
+
+
+def test_terminal_asks_for_no_password_of_a_name_that_cannot_be_added(migrated: Path) -> None:
+    added = ordergate("users", "add", "alice", cwd=migrated, PASSWORD=PASSWORD, **CHEAP)
+    assert added.returncode == 0
+    for name, reason in {"alice": "this user name is taken", "a b": "A user name has"}.items():
+        with on_a_terminal("users", "add", name, cwd=migrated, status=1) as terminal:
+            terminal.read_until(f"ordergate: {reason}")
+        assert "Password" not in terminal.shown

@@ -62,10 +62,11 @@ def run(
     preexec: Callable[[], None] | None = None,
     **settings: Any,
 ) -> "subprocess.CompletedProcess[str]":
+    password = {} if "PASSWORD_FILE" in settings else {"PASSWORD": PASSWORD}
     return run_program(
         command,
         cwd=cwd,
-        env=clean_environment(PASSWORD=PASSWORD, **CHEAP, **settings),
+        env=clean_environment(**password, **CHEAP, **settings),
         preexec_fn=preexec,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -179,7 +180,7 @@ def test_command_needs_no_temporary_folder(home: Path, arguments: list[str]) -> 
 # Owners
 
 
-def run_as_unprivileged_user(*arguments: object, cwd: Path) -> Any:
+def run_as_unprivileged_user(*arguments: object, cwd: Path, **settings: Any) -> Any:
     """Run a command as another user than root.
 
     The user need not be able to read the interpreter's files.
@@ -191,7 +192,7 @@ from ordergate.entrypoints.__main__ import main
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 main()
 """
-    return run([sys.executable, "-c", code, *map(str, arguments)], cwd)
+    return run([sys.executable, "-c", code, *map(str, arguments)], cwd, **settings)
 
 
 def owner_and_mode(path: Path) -> tuple[int, int, int]:
@@ -273,6 +274,34 @@ def test_missing_permission_is_explained(unprivileged_home: Path, arguments: lis
     line = error_line(run_as_unprivileged_user(*arguments, cwd=unprivileged_home))
     file = "signing-keys.json" if arguments[0] == "keys" else "ordergate.db"
     assert line.endswith(f"{file} is owned by root with mode 0600; {runs_as}")
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ("SIGNING_KEY_FILE", "{file} cannot be read: "),
+        ("SIGNING_SECRET_FILE", "cannot read {file}: "),
+        ("PASSWORD_FILE", "cannot read {file}: "),
+    ],
+)
+def test_missing_permission_for_a_file_of_the_settings_is_explained(
+    unprivileged_home: Path, setting: str, found: str
+) -> None:
+    assert ordergate("migrate", cwd=unprivileged_home).returncode == 0
+    folder = unprivileged_home / "secrets"
+    file = folder / "secret"
+    folder.mkdir(mode=0o755)
+    file.touch(mode=0o600)
+    add = ("users", "add", "alice")
+    for obstacle in (file, folder):
+        result = run_as_unprivileged_user(*add, cwd=unprivileged_home, **{setting: file})
+        mode = stat.S_IMODE(obstacle.stat().st_mode)
+        assert error_line(result) == (
+            f"ORDERGATE_{setting}: {found.format(file=file)}Permission denied; {obstacle} is owned"
+            f" by root with mode {mode:04o}; this process runs as nobody"
+        )
+        folder.chmod(0o700)
 
 
 @needs_root

@@ -82,21 +82,23 @@ async def test_check_that_raises_does_not_stop_the_others() -> None:
 @pytest.mark.parametrize(
     ("error", "found"),
     [
-        (ValueError("hunter2"), "the check ended with ValueError"),
+        (ValueError("hunter2"), ["the check ended with ValueError"]),
         (
             SettingsError(["ORDERGATE_CONTAINER: no module", "more"]),
-            "ORDERGATE_CONTAINER: no module; more",
+            ["ORDERGATE_CONTAINER: no module", "more"],
         ),
     ],
 )
-async def test_container_that_cannot_be_made_is_a_failure(error: Exception, found: str) -> None:
+async def test_container_that_cannot_be_made_is_a_failure(
+    error: Exception, found: list[str]
+) -> None:
     def refuse(_: Settings) -> Container:
         raise error
 
     settings = ReadSettings(make_settings({}), ["ORDERGATE_X is not a setting"])
     assert await diagnose(settings, refuse) == [
         report_failure("settings", "ORDERGATE_X is not a setting"),
-        report_failure("container", found),
+        *(report_failure("container", reason) for reason in found),
     ]
 
 

@@ -36,6 +36,10 @@ class InvalidSigningKey(ValueError):
     """
 
 
+class UnreadableSigningKey(InvalidSigningKey):
+    """A file that the system refuses; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A private key or secret with its only algorithm and its id.
@@ -76,7 +80,7 @@ class SigningKey:
         try:
             return cls.from_pem(path.read_bytes())
         except OSError as error:
-            raise InvalidSigningKey(f"cannot be read: {reason(error, path)}") from None
+            raise UnreadableSigningKey(f"cannot be read: {reason(error, path)}") from None
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> Self:

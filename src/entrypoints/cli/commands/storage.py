@@ -86,7 +86,7 @@ def seed(
     """
     container = load_container()
     check_storage(container)
-    password = read_password(stdin=password_stdin)
+    password = read_password(lambda _given: None, stdin=password_stdin)
     with _progress() as progress:
 
         def watch(made: Iterator[Order]) -> Iterable[Order]:

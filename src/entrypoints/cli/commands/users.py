@@ -5,17 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ordergate.domain.user import MAX_ID, User, UserId
+from ordergate.application.errors import UsernameTaken
+from ordergate.domain.user import MAX_ID, User, UserId, Username
 from ordergate.entrypoints.cli.accounts import AccountId, Name, find_user
 from ordergate.entrypoints.cli.listing import AsJson, limit_option, print_list, print_record
 from ordergate.entrypoints.cli.passwords import PasswordStdin, read_password
 from ordergate.entrypoints.cli.runtime import (
-    check_storage,
     make_number_parser,
     require_token_issuer,
     with_storage,
 )
 from ordergate.entrypoints.cli.staff_use_cases import StaffUseCases
+from ordergate.entrypoints.container import Container
 
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
 
@@ -33,10 +34,18 @@ def register_user(
     The password comes from standard input, from ORDERGATE_PASSWORD or its _FILE, or from a prompt.
     """
     container = require_token_issuer()
-    check_storage(container)
-    password = read_password(stdin=password_stdin)
+    username = Username.new(name)
+    with_storage(container, lambda: _check_is_free(container, username))
+    rules = container.password_rules()
+    password = read_password(lambda given: rules.check(given, username), stdin=password_stdin)
     user = with_storage(container, lambda: container.register_user()(name, password))
     typer.echo(f"Added user {user.username} with id {user.id}.")
+
+
+async def _check_is_free(container: Container, username: Username) -> None:
+    """Raise `UsernameTaken` before a password is entered."""
+    if await container.users().find(username) is not None:
+        raise UsernameTaken
 
 
 @users.command("list")
@@ -106,7 +115,8 @@ def set_password(
     """
     container = require_token_issuer()
     user = with_storage(container, lambda: find_user(container, name, user_id))
-    password = read_password(stdin=password_stdin)
+    rules = container.password_rules()
+    password = read_password(lambda given: rules.check(given, user.username), stdin=password_stdin)
     with_storage(container, lambda: StaffUseCases(container).set_password(user, password))
     typer.echo(f"User {user.username} has a new password; all sessions have ended.")
     if user.is_disabled:
