@@ -13,6 +13,7 @@ import typer
 from dependency_injector.providers import Object
 
 from ordergate.application.errors import StorageUnavailable
+from ordergate.application.ports.storage import StorageInspector
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.chosen_container import make_container
 from ordergate.entrypoints.config.logs import configure_logging
@@ -142,6 +143,17 @@ def _naming_the_server(container: Container) -> Iterator[None]:
 def check_storage(container: Container) -> None:
     """Check that the storage is reachable and its schema is current."""
     with_storage(container, container.storage().ping)
+
+
+def warn_of_several_writers(container: Container) -> None:
+    """Log what several processes risk that write the database file, if anything."""
+    storage = container.storage()
+    if container.storage_file() is None or not isinstance(storage, StorageInspector):
+        return
+    facts = with_storage(container, storage.inspect)
+    if facts.risk:
+        advice = "install a newer version, or serve with one worker"
+        _log.warning("several_workers_risk_data", extra={"reason": facts.risk, "advice": advice})
 
 
 def check_file(container: Container) -> None:

@@ -19,6 +19,7 @@ from ordergate.entrypoints.diagnosis.checks.files import check_files
 from ordergate.entrypoints.diagnosis.checks.integrity import check_integrity
 from ordergate.entrypoints.diagnosis.checks.issuer import check_issuer
 from ordergate.entrypoints.diagnosis.checks.keys import check_keys
+from ordergate.entrypoints.diagnosis.checks.listening import check_listening
 from ordergate.entrypoints.diagnosis.checks.passwords import check_passwords
 from ordergate.entrypoints.diagnosis.checks.proxies import check_proxies
 from ordergate.entrypoints.diagnosis.checks.throttle import check_throttle
@@ -44,6 +45,7 @@ CHECKS = (
     Check("throttle", check_throttle),
     Check("issuer", check_issuer),
     Check("proxies", check_proxies),
+    Check("listening", check_listening),
 )
 
 

@@ -17,6 +17,8 @@ from ordergate.entrypoints.http.middleware.observing import FinishedRequest, Obs
 if TYPE_CHECKING:  # it imports this package
     from ordergate.entrypoints.container import Container
 
+_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - not an address that is listened on
+
 _log = logging.getLogger("ordergate.server")
 
 
@@ -25,6 +27,17 @@ class Measurement(NamedTuple):
 
     observers: Sequence[Observe] = ()
     lifespan: Lifespan[FastAPI] | None = None
+
+
+def find_port_conflict(settings: Settings, host: str, port: int) -> str | None:
+    """Describe the mistake of one port for two purposes, if any."""
+    hosts = {"127.0.0.1" if each == "localhost" else each for each in (host, settings.metrics_host)}
+    if not port or port != settings.metrics_port or (len(hosts) > 1 and not hosts & _EVERY_HOST):
+        return None
+    return (
+        f"ORDERGATE_METRICS_PORT is {port}, which is the port of the service; choose another one,"
+        " such as 9464"
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import sqlite3
 from pathlib import Path
 
 import httpx2
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support.captured_output import run_program
 from tests.support.command import CHEAP, PASSWORD, SECONDS, error_line, ordergate
+from tests.support.database_server import find_free_port
 from tests.support.server import Start
 
 
@@ -44,6 +46,21 @@ def test_options_precede_the_settings_of_the_address(migrated: Path) -> None:
     assert error_line(by_settings).startswith(f"cannot listen on nowhere.invalid port {port}: ")
     assert error_line(by_host).startswith(f"cannot listen on 127.0.0.1 port {port}: ")
     assert error_line(by_port).startswith("cannot listen on nowhere.invalid port 1: ")
+
+
+def test_port_of_the_metrics_must_differ(migrated: Path) -> None:
+    port = find_free_port()
+    done = ordergate("serve", "--port", port, cwd=migrated, METRICS_PORT=port)
+    assert error_line(done).startswith(f"ORDERGATE_METRICS_PORT is {port}, which is the port of")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_workers_on_a_faulty_sqlite_are_logged(migrated: Path, workers: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = ordergate("serve", "--port", port, "--workers", workers, cwd=migrated)
+    is_faulty = sqlite3.sqlite_version_info < (3, 51, 3) and sqlite3.sqlite_version != "3.50.7"
+    assert ("several_workers_risk_data" in done.stderr) is (workers > 1 and is_faulty)
 
 
 def test_foreign_host_is_reported(migrated: Path) -> None:

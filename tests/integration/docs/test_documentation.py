@@ -407,9 +407,7 @@ def test_readme_serving_commands_work_for_an_ordinary_user(tmp_path: Path, start
         )
     )
     assert keeping.count("\n") == 2
-    lines, serve, rest = serving.partition(
-        "ordergate serve --host 0.0.0.0 --port 8000 --workers 2\n"
-    )
+    lines, serve, rest = serving.partition("ordergate serve --host 0.0.0.0 --port 8000\n")
     assert (bool(serve), rest) == (True, "")
     commands = Path(sys.executable).parent
     installed = f'make() {{ mkdir "$HOME/ordergate"; ln -s {commands} "$HOME/ordergate/bin"; }}\n'
@@ -422,14 +420,12 @@ def test_readme_serving_commands_work_for_an_ordinary_user(tmp_path: Path, start
         text=True,
     )
     server = start(
-        *serve.split()[1:-4],
-        "--workers",
-        2,
+        *serve.split()[1:-2],
         cwd=tmp_path,
         HOME=tmp_path / "ordergate" / "state",
         ISSUER="https://orders.example",
     )
-    with httpx2.Client(base_url=server.url, timeout=60) as client:  # while its workers start
+    with httpx2.Client(base_url=server.url, timeout=60) as client:
         assert client.get("/me", headers=sign_in(client)).json()["username"] == "alice"
 
 

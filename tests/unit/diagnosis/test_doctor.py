@@ -20,6 +20,7 @@ from ordergate.entrypoints.diagnosis.checks import passwords
 from ordergate.entrypoints.diagnosis.checks.database import check_database, check_separate_orders
 from ordergate.entrypoints.diagnosis.checks.issuer import check_issuer
 from ordergate.entrypoints.diagnosis.checks.keys import MAX_AGE, check_keys
+from ordergate.entrypoints.diagnosis.checks.listening import check_listening
 from ordergate.entrypoints.diagnosis.checks.passwords import check_passwords
 from ordergate.entrypoints.diagnosis.checks.proxies import check_proxies
 from ordergate.entrypoints.diagnosis.checks.throttle import check_throttle
@@ -259,6 +260,13 @@ async def test_first_key_is_not_made() -> None:
         ),
         ({"trusted_proxies": "unix"}, Status.OK, "unix may name"),
         ({"trusted_proxies": "unix,10.0.0.0/7"}, Status.WARNING, "every host in 10.0.0.0/7 can"),
+        ({"listen_uds": "/run/s"}, Status.WARNING, "clients of the Unix socket have no address"),
+        (
+            {"listen_uds": "/run/s", "trusted_proxies": "127.0.0.1"},
+            Status.WARNING,
+            "clients of the Unix socket have no address",
+        ),
+        ({"listen_uds": "/run/s", "trusted_proxies": "unix"}, Status.OK, "unix may name"),
     ],
 )
 async def test_proxies_are_compared_with_the_public_url(
@@ -274,6 +282,9 @@ async def test_proxies_are_compared_with_the_public_url(
     [
         ({}, Status.OK),
         ({"listen_host": "192.0.2.7"}, Status.WARNING),
+        ({"listen_port": 8001}, Status.WARNING),
+        ({"listen_uds": "/run/s"}, Status.WARNING),
+        ({"listen_port": 8001, "issuer": "http://127.0.0.1:9000"}, Status.OK),
         ({"issuer": "http://orders.example"}, Status.WARNING),
         ({"issuer": "https://orders.example"}, Status.OK),
     ],
@@ -283,6 +294,36 @@ async def test_address_of_the_issuer_is_one_that_clients_reach(
 ) -> None:
     (finding,) = await check_issuer(container(**values))
     assert finding.status is status
+
+
+@pytest.mark.parametrize(
+    ("values", "is_failure"),
+    [
+        ({}, False),
+        ({"metrics_port": 8000}, True),
+        ({"metrics_port": 8000, "listen_host": "0.0.0.0"}, True),  # noqa: S104
+        ({"metrics_port": 8000, "listen_host": "192.0.2.7"}, False),
+        ({"metrics_port": 8000, "listen_host": "localhost"}, True),
+        ({"metrics_port": 8000, "listen_port": 8001}, False),
+        ({"metrics_port": 0, "listen_port": 0}, False),
+    ],
+)
+async def test_port_of_the_metrics_is_not_that_of_the_service(
+    values: dict[str, object], *, is_failure: bool
+) -> None:
+    found = await check_listening(container(**values))
+    assert [each.status for each in found] == ([Status.FAILED] if is_failure else [])
+
+
+async def test_folder_of_the_unix_socket_must_exist() -> None:
+    path = Path(__file__).parent / "missing" / "socket"
+    (finding,) = await check_listening(container(listen_uds=path))
+    assert (finding.status, finding.found) == (
+        Status.FAILED,
+        f"the folder of {path} does not exist",
+    )
+    (finding,) = await check_listening(container(listen_uds=Path(__file__).parent / "socket"))
+    assert finding.status is Status.OK
 
 
 async def test_cheap_hash_is_a_warning() -> None:

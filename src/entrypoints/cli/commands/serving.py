@@ -19,6 +19,7 @@ from ordergate.entrypoints.cli.runtime import (
     migrate_storage,
     parse_file_path,
     read_root_path,
+    warn_of_several_writers,
     with_storage,
 )
 from ordergate.entrypoints.cli.waiting import Wait, WaitingCommand, wait_for_schema
@@ -29,7 +30,7 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.databases import make_home
-from ordergate.entrypoints.factories.metrics import export_metrics
+from ordergate.entrypoints.factories.metrics import export_metrics, find_port_conflict
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
 from ordergate.entrypoints.server.connection_limits import ConnectionLimits
@@ -102,6 +103,8 @@ def serve(
     container.verifier()
     container.known_scopes()
     workers = workers or settings.workers
+    if workers > 1:
+        warn_of_several_writers(container)
     with (
         _listen(settings, host, port, uds) as listening,
         export_metrics(settings, workers=workers),
@@ -122,10 +125,11 @@ def _listen(
         raise Failure("choose --uds, or --host and --port")
     if uds:
         return listen_on_path(uds)
-    return listen(
-        settings.listen_host if host is None else host,
-        settings.listen_port if port is None else port,
-    )
+    host = settings.listen_host if host is None else host
+    port = settings.listen_port if port is None else port
+    if conflict := find_port_conflict(settings, host, port):
+        raise Failure(conflict)
+    return listen(host, port)
 
 
 @servers.command()

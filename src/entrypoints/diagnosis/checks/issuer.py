@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ordergate.application.errors import IssuerKeysUnavailable
 from ordergate.application.issuer_address import is_loopback
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.diagnosis.finding import (
     Finding,
@@ -25,22 +26,28 @@ async def check_issuer(container: Container) -> Sequence[Finding]:
     settings = container.settings()
     container.known_scopes()  # raises an error for a scope that nothing declares
     if settings.issues_tokens:
-        return [_judge_address(settings.issuer, settings.listen_host)]
+        return [_judge_address(settings)]
     return await asyncio.gather(*(_fetch_keys(container, name) for name in container.remote_keys()))
 
 
-def _judge_address(issuer: str, listen_host: str) -> Finding:
-    parts = urlsplit(issuer)
-    found = f"tokens name {issuer} as the URL of this service"
+def _judge_address(settings: Settings) -> Finding:
+    parts = urlsplit(settings.issuer)
+    found = f"tokens name {settings.issuer} as the URL of this service"
+    advice = "set ORDERGATE_ISSUER to the public URL"
+    if "issuer" not in settings.model_fields_set and _listens_elsewhere(settings, parts.port):
+        return report_warning(CHECK, f"{found}, which does not listen there", advice)
     if is_loopback((parts.hostname or "").lower()):
-        if is_loopback(listen_host):
+        if is_loopback(settings.listen_host):
             return report_ok(CHECK, f"{found}, on this machine alone")
-        advice = "set ORDERGATE_ISSUER to the public URL"
         return report_warning(CHECK, f"{found}, which other machines cannot reach", advice)
     if parts.scheme != "https":
         advice = "serve it by https, and set ORDERGATE_ISSUER to that URL"
         return report_warning(CHECK, f"{found}, where anyone on the way reads passwords", advice)
     return report_ok(CHECK, found)
+
+
+def _listens_elsewhere(settings: Settings, port: int | None) -> bool:
+    return settings.listen_uds is not None or settings.listen_port != port
 
 
 async def _fetch_keys(container: Container, issuer: str) -> Finding:

@@ -27,6 +27,15 @@ async def check_proxies(container: Container) -> Sequence[Finding]:
                 "name the addresses of the proxies alone in ORDERGATE_TRUSTED_PROXIES",
             )
         ]
+    if settings.listen_uds is not None and UNIX not in trusted:
+        return [
+            report_warning(
+                CHECK,
+                "clients of the Unix socket have no address, and the proxy on it is not trusted:"
+                " all clients count as one address",
+                f"add {UNIX} to ORDERGATE_TRUSTED_PROXIES",
+            )
+        ]
     if trusted:
         return [report_ok(CHECK, f"{', '.join(trusted)} may name the client's address")]
     url = urlsplit(settings.resource or "")
