@@ -21,7 +21,7 @@ from tests.support.captured_output import OUTPUT
 from tests.support.command import CHEAP, PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
 
 LISTENING = re.compile(
-    r'(?:"url": "|running on )(http://(?:127\.0\.0\.1|0\.0\.0\.0):\d+|unix:[^"]+)'
+    r'(?:"url": "|running on )(https?://(?:127\.0\.0\.1|0\.0\.0\.0):\d+|unix:[^"]+)'
 )
 
 
@@ -87,7 +87,7 @@ class Server:
             server.stop()
             raise RuntimeError("".join(server.output))
         if "--workers" in arguments and server.url.startswith(
-            "http"
+            "http://"
         ):  # they start after the line, for longer than a client waits
             httpx2.get(f"{server.url}/livez", timeout=SECONDS)
         return server

@@ -47,7 +47,7 @@ class Terminal:
 def on_a_terminal(
     *arguments: str, cwd: Path, status: int = 0, **settings: Any
 ) -> Iterator[Terminal]:
-    """Run a command on a terminal, to the end with this exit status."""
+    """Run a command on a terminal until it exits with this status."""
     main, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *arguments],

@@ -23,6 +23,7 @@ from ordergate.entrypoints.config.variables import (
 
 _OWN_KEYS = ("signing_key_file", "signing_secret")
 _OTHER_ISSUER = ("identity_provider", "jwks_url")
+_TLS = ("tls_certificate_file", "tls_key_file")
 _ONLY_FOR_OTHER_ISSUERS = frozenset(OtherIssuerSettings.model_fields) - {*_OTHER_ISSUER}
 _PASSWORD = "PASSWORD"
 """What commands read with `read_given_password`, so that no settings object holds it."""
@@ -136,6 +137,12 @@ def _find_contradictions(given: AbstractSet[str], usable: AbstractSet[str]) -> l
             for name in ("cors_headers", "cors_methods", "cors_exposed_headers")
             if name in usable
         ]
+    if len(tls := variables(_TLS)) == 1:
+        (lacking,) = {PREFIX + name.upper() for name in _TLS} - {*tls}
+        if lacking.removeprefix(PREFIX).lower() not in given:
+            problems.append(f"{tls[0]} needs {lacking}")
+    if tls and "listen_uds" in given:
+        problems.append(f"{tls[0]} and {PREFIX}LISTEN_UDS exclude each other")
     if given.isdisjoint(_OTHER_ISSUER):
         problems += [
             f"{name} needs {PREFIX}IDENTITY_PROVIDER, the kind of the issuer"

@@ -22,6 +22,14 @@ class ServingSettings(EnvironmentSettings):
     """The path of a Unix socket that `serve` listens on instead, unless the options name an
     address. Default: none."""
 
+    tls_certificate_file: FilePath | None = None
+    """A PEM file with the certificate of the service and its chain: `serve` speaks TLS 1.2 or
+    later. Default: none."""
+
+    tls_key_file: FilePath | None = None
+    """The PEM file with the private key of that certificate, without a passphrase. Default:
+    none."""
+
     workers: int = Field(default=1, ge=1, le=256)
     """The worker processes of `serve`, unless `--workers` says another number."""
 

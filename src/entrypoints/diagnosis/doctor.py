@@ -23,6 +23,7 @@ from ordergate.entrypoints.diagnosis.checks.listening import check_listening
 from ordergate.entrypoints.diagnosis.checks.passwords import check_passwords
 from ordergate.entrypoints.diagnosis.checks.proxies import check_proxies
 from ordergate.entrypoints.diagnosis.checks.throttle import check_throttle
+from ordergate.entrypoints.diagnosis.checks.tls import check_tls
 from ordergate.entrypoints.diagnosis.finding import Finding, report_failure, report_ok
 
 SETTINGS = "settings"
@@ -46,6 +47,7 @@ CHECKS = (
     Check("issuer", check_issuer),
     Check("proxies", check_proxies),
     Check("listening", check_listening),
+    Check("tls", check_tls),
 )
 
 

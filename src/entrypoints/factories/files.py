@@ -22,13 +22,15 @@ class ServiceFile(NamedTuple):
 
 
 def list_service_files(settings: Settings) -> Iterator[ServiceFile]:
-    """Yield the files of the database, signing keys and secrets."""
+    """Yield the files of the database, keys and secrets."""
     for path in list_database_files(settings):
         yield ServiceFile(path, is_written=True)
     if settings.signing_key_file is not None:
         yield ServiceFile(settings.signing_key_file.absolute(), is_written=False)
     elif settings.issues_tokens and settings.signing_secret is None:
         yield ServiceFile(settings.signing_keys_file.absolute(), is_written=True)
+    if settings.tls_key_file is not None:
+        yield ServiceFile(settings.tls_key_file.absolute(), is_written=False)
     for name in find_secret_files(Settings.model_fields).values():
         yield ServiceFile(Path(name).absolute(), is_written=False)
 

@@ -104,9 +104,9 @@ def _check_is_free(path: Path) -> None:
     raise CannotListen(f"cannot listen on {path}: another server does; choose another with --uds")
 
 
-def get_listening_url(listening: socket.socket) -> str:
+def get_listening_url(listening: socket.socket, *, scheme: str = "http") -> str:
     """Return the URL for a local browser, or `unix:` and a path."""
     if listening.family == socket.AF_UNIX:
         return f"unix:{listening.getsockname()}"
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

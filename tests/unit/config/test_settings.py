@@ -250,7 +250,10 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("TOKEN_SECONDS", "; did you mean ORDERGATE_ACCESS_TOKEN_SECONDS?"),
         ("PORT", "; did you mean ORDERGATE_LISTEN_PORT or ORDERGATE_METRICS_PORT?"),
         ("SECRET", "; did you mean ORDERGATE_SIGNING_SECRET?"),
-        ("TLS", ""),
+        (
+            "TLS",
+            "; did you mean ORDERGATE_TLS_CERTIFICATE_FILE or ORDERGATE_TLS_KEY_FILE?",
+        ),
         ("URL", ""),
         ("ZZZZZZZZ", ""),
     ],
@@ -267,6 +270,28 @@ def test_value_with_invalid_utf_8_is_refused(name: str) -> None:
 
 def test_password_of_commands_is_a_known_setting() -> None:
     assert load_with(PASSWORD="x") == load_with()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            {"TLS_KEY_FILE": "/key.pem"},
+            "ORDERGATE_TLS_KEY_FILE needs ORDERGATE_TLS_CERTIFICATE_FILE",
+        ),
+        (
+            {"TLS_CERTIFICATE_FILE": "/certificate.pem"},
+            "ORDERGATE_TLS_CERTIFICATE_FILE needs ORDERGATE_TLS_KEY_FILE",
+        ),
+        (
+            {"TLS_CERTIFICATE_FILE": "/c.pem", "TLS_KEY_FILE": "/k.pem", "LISTEN_UDS": "/run/s"},
+            "ORDERGATE_TLS_CERTIFICATE_FILE and ORDERGATE_LISTEN_UDS exclude each other",
+        ),
+    ],
+    ids=["key", "certificate", "unix socket"],
+)
+def test_files_of_tls_come_together_and_for_a_port(given: dict[str, str], problem: str) -> None:
+    assert load_problems(**given) == [problem]
 
 
 def test_two_signing_keys_exclude_each_other() -> None:

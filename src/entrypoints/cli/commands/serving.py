@@ -31,6 +31,7 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.databases import make_home
 from ordergate.entrypoints.factories.metrics import export_metrics, find_port_conflict
+from ordergate.entrypoints.factories.tls import find_tls_files
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
 from ordergate.entrypoints.server.connection_limits import ConnectionLimits
@@ -46,7 +47,7 @@ DEMO_ORDERS = 20
 
 _IGNORED_BY_DEMO = {
     *("database_url", "identity_provider", "issuer", "jwks_url", "metrics_port"),
-    *("signing_key_file", "signing_secret", "telemetry"),
+    *("signing_key_file", "signing_secret", "telemetry", "tls_certificate_file", "tls_key_file"),
 }
 _LAST_PORT = 65_535
 
@@ -102,6 +103,8 @@ def serve(
     check_storage(container)
     container.verifier()
     container.known_scopes()
+    if tls := find_tls_files(settings):
+        tls.make_context()
     workers = workers or settings.workers
     if workers > 1:
         warn_of_several_writers(container)
@@ -124,6 +127,8 @@ def _listen(
     elif uds:
         raise Failure("choose --uds, or --host and --port")
     if uds:
+        if settings.tls_certificate_file is not None:
+            raise Failure("choose --uds or ORDERGATE_TLS_CERTIFICATE_FILE")
         return listen_on_path(uds)
     host = settings.listen_host if host is None else host
     port = settings.listen_port if port is None else port
@@ -179,6 +184,7 @@ def _serve(
     root_path: str = "",
 ) -> None:
     settings = container.settings()
+    tls = find_tls_files(settings)
     configure_logging(settings, buffered=True)
     has_served = server.serve(
         app,
@@ -195,6 +201,7 @@ def _serve(
             connections_per_address=settings.connections_per_address,
             unlimited_networks=tuple(each for each in settings.trusted_proxies if each != UNIX),
         ),
+        make_tls=tls.make_context if tls else None,
     )
     if not has_served:
         raise Failure("the server did not start; the log says why")

@@ -47,7 +47,8 @@ def _judge_address(settings: Settings) -> Finding:
 
 
 def _listens_elsewhere(settings: Settings, port: int | None) -> bool:
-    return settings.listen_uds is not None or settings.listen_port != port
+    has_other_scheme = settings.listen_uds or settings.tls_certificate_file
+    return has_other_scheme is not None or settings.listen_port != port
 
 
 async def _fetch_keys(container: Container, issuer: str) -> Finding:

@@ -39,7 +39,8 @@ async def check_proxies(container: Container) -> Sequence[Finding]:
     if trusted:
         return [report_ok(CHECK, f"{', '.join(trusted)} may name the client's address")]
     url = urlsplit(settings.resource or "")
-    if url.scheme == "https" and not is_loopback((url.hostname or "").lower()):
+    is_public = url.scheme == "https" and not is_loopback((url.hostname or "").lower())
+    if is_public and settings.tls_certificate_file is None:
         return [
             report_warning(
                 CHECK,
