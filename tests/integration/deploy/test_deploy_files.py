@@ -68,9 +68,9 @@ def name_of(value: Any) -> str:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(DEPLOY)))
 def test_file_is_explained_by_the_page(file: Path) -> None:
-    folder, _, name = file.relative_to(DEPLOY).as_posix().partition("/")
+    path = file.relative_to(DEPLOY).as_posix()
     text = PAGE.read_text()
-    assert f"`{name}`" in text or f"deploy/{folder}/{name}" in text
+    assert f"deploy/{path}" in text or f"`{path.partition('/')[2] or path}`" in text
 
 
 def test_files_that_the_page_names_exist() -> None:

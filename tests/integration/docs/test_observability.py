@@ -15,6 +15,7 @@ from ordergate.application.ports.tokens import IssuerKeys
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "observability.md").read_text()
 ALERTS = (ROOT / "deploy" / "prometheus-alerts.yml").read_text()
+DASHBOARD = (ROOT / "deploy" / "grafana-dashboard.json").read_text()
 ENDINGS = {"counter": "_total", "info": "_info"}
 OF_HISTOGRAMS = re.compile("_(bucket|count|sum)$")
 
@@ -55,3 +56,8 @@ def test_alerts_use_metrics_that_exist_and_are_documented(tmp_path: Path) -> Non
     assert set(events) <= {event.value for event in AuditEvent}
     alerts = re.findall(r"alert: (\w+)", ALERTS)
     assert re.findall(r"^\| `(Ordergate\w+)`", PAGE, re.MULTILINE) == alerts
+
+
+def test_dashboard_shows_every_documented_metric(tmp_path: Path) -> None:
+    shown = {OF_HISTOGRAMS.sub("", name) for name in re.findall(r"\bordergate_\w+", DASHBOARD)}
+    assert sorted(shown) == list_metrics(tmp_path)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from ordergate.adapters.audit.log_audit import LogAudit
 from ordergate.adapters.metrics.exporter import serve_metrics
@@ -25,12 +24,10 @@ from ordergate.entrypoints.factories.checked_settings import load_checked_settin
 from ordergate.entrypoints.factories.metrics import Measurement, measure
 from ordergate.testing import make_container
 from tests.support.command import CHEAP, PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.metrics import find_url, parse, scrape
 from tests.support.server import Server, Start
 
 ON = {**CHEAP, "METRICS_PORT": 0, "LOG_FORMAT": "json"}
-
-Samples = dict[str, dict[str, float]]
-"""The values of each sample by its labels."""
 
 
 @pytest.fixture(scope="module")
@@ -40,29 +37,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
         assert done.returncode == 0, done.stderr
     return folder
-
-
-def find_url(server: Server) -> str:
-    for line in server.output:
-        if found := re.search(r'"metrics_url": "([^"]+)"', line):
-            return found[1]
-    raise AssertionError(server.output)
-
-
-def scrape(server: Server) -> Samples:
-    answer = httpx2.get(f"{find_url(server)}/metrics", timeout=SECONDS)
-    assert answer.headers["content-type"].startswith("text/plain; version=")
-    return parse(answer.text)
-
-
-def parse(text: str) -> Samples:
-    read: Samples = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
-            assert labels not in read.setdefault(sample.name.removeprefix("ordergate_"), {})
-            read[sample.name.removeprefix("ordergate_")][labels] = sample.value
-    return read
 
 
 def sign_in(server: Server, password: str = PASSWORD) -> httpx2.Response:
