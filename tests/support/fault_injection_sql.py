@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
+import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from ordergate.adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.sqlite.statement import SqliteStatement
 from tests.support.fault_injection import Failure
 
@@ -32,10 +34,21 @@ def failing_statements(failure: Failure, cause: Exception | None = None) -> Iter
         failure.step(sqlite3.OperationalError("failed by a test"))
         return run(statement, connection, *each)
 
+    run_prepared = PostgresStatement.run
+
+    async def fail_or_run_prepared(
+        statement: PostgresStatement, connection: asyncpg.Connection, values: Values
+    ) -> Rows:
+        step()
+        return await run_prepared(statement, connection, values)
+
     for name in ("before_cursor_execute", "commit"):
         event.listen(Engine, name, step)
     try:
-        with patch.object(SqliteStatement, "run", fail_or_run):
+        with (
+            patch.object(SqliteStatement, "run", fail_or_run),
+            patch.object(PostgresStatement, "run", fail_or_run_prepared),
+        ):
             yield
     finally:
         for name in ("before_cursor_execute", "commit"):

@@ -7,15 +7,28 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
+import asyncpg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, event, inspect, text
+from sqlalchemy import (
+    Connection,
+    PrimaryKeyConstraint,
+    Select,
+    UniqueConstraint,
+    UpdateBase,
+    event,
+    inspect,
+    text,
+)
 
+from ordergate.adapters.sql.database import Rows, Values
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.migrator import make_migration_config
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
@@ -205,6 +218,18 @@ class Statements:
         self.seen: list[tuple[str, Any]] = []
         self._database = database
         event.listen(database._engine.sync_engine, "before_cursor_execute", self._note)
+        self._compile = database._compile
+        patch.object(database, "_compile", self._compile_noted).start()
+
+    def _compile_noted(self, statement: Select[Any] | UpdateBase) -> SimpleNamespace:
+        """Compile a statement for the driver, and note each use."""
+        compiled = self._compile(statement)
+
+        async def run(connection: asyncpg.Connection, values: Values) -> Rows:
+            self.seen.append((compiled.sql, compiled.bind(values)))
+            return await compiled.run(connection, values)
+
+        return SimpleNamespace(run=run)
 
     def _note(self, *arguments: Any) -> None:
         _, _, statement, parameters, _, many = arguments

@@ -15,10 +15,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import asyncpg
 import pytest
 from sqlalchemy import Engine, event
 
+from ordergate.adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.maintenance.purge_storage import STEP
@@ -358,34 +362,47 @@ def copied_url(skewed_url: str, postgres_databases: Databases) -> Iterator[str]:
     postgres_databases.drop(url)
 
 
+EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
+
+
 @contextmanager
 def counting_blocks(engine: Engine, mode: str) -> Iterator[list[int]]:
     """Count the blocks that each statement reads, by explaining it first."""
     counted = [0]
 
-    def explain(*arguments: Any) -> None:
-        connection, _, statement, parameters, _, many = arguments
-        writes = not statement.startswith("SELECT")
-        begin, undo = "SAVEPOINT explained", "ROLLBACK TO SAVEPOINT explained"
-        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-            begin, undo = "BEGIN", "ROLLBACK"
-        cursor = connection.connection.cursor()
-        cursor.execute(f"SET plan_cache_mode = {mode}")
-        if writes:
-            cursor.execute(begin)
-        cursor.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}",
-            parameters[0] if many else parameters,
-        )
-        ((plan,),) = cursor.fetchall()
-        if writes:
-            cursor.execute(undo)
+    def count(plan: Any) -> None:
         (explained,) = json.loads(plan) if isinstance(plan, str) else plan
         blocks = explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
         counted[0] += blocks
 
+    def explain(*arguments: Any) -> None:
+        connection, _, statement, parameters, _, many = arguments
+        writes = not statement.startswith("SELECT")
+        cursor = connection.connection.cursor()
+        cursor.execute(f"SET plan_cache_mode = {mode}")
+        if writes:
+            cursor.execute("SAVEPOINT explained")
+        cursor.execute(f"{EXPLAIN} {statement}", parameters[0] if many else parameters)
+        ((plan,),) = cursor.fetchall()
+        if writes:
+            cursor.execute("ROLLBACK TO SAVEPOINT explained")
+        count(plan)
+
+    run = PostgresStatement.run
+
+    async def explain_and_run(
+        statement: PostgresStatement, connection: asyncpg.Connection, values: Values
+    ) -> Rows:
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        transaction = connection.transaction()
+        await transaction.start()
+        count(await connection.fetchval(f"{EXPLAIN} {statement.sql}", *statement.bind(values)))
+        await transaction.rollback()
+        return await run(statement, connection, values)
+
     event.listen(engine, "before_cursor_execute", explain)
-    yield counted
+    with patch.object(PostgresStatement, "run", explain_and_run):
+        yield counted
     event.remove(engine, "before_cursor_execute", explain)
 
 

@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, Executable, text
+from sqlalchemy import Connection, Select, UpdateBase, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -31,10 +32,15 @@ from ordergate.adapters.sql.postgres.session_writes import (
     bind_rotation,
     bind_start,
 )
+from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.inspection import inspect_server
-from ordergate.adapters.sql.server.transaction import run_statement, run_transaction
+from ordergate.adapters.sql.server.transaction import (
+    read_by_driver,
+    run_transaction,
+    write_by_driver,
+)
 from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import StorageFacts
 
@@ -95,8 +101,8 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
             is_balanced=address.parameters.is_balanced,
         )
         super().__init__(partial(_create_engine, self._hosts.connect), ERRORS, **limits)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._reads = self._autocommit
+        self._reads = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._statements: dict[Select[Any] | UpdateBase, PostgresStatement] = {}
 
     @override
     async def insert_order(
@@ -119,7 +125,8 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
     async def start_session(self, new: NewSession, *, limit: int) -> Sequence[str] | None:
         """Start a session in one round trip."""
         values = bind_start(new, limit)
-        ended = await self._write(lambda: self._run_statement(START, values), repeatable=False)
+        statement = self._compile(START)
+        ended = await self._write(lambda: self._commit(statement, values), repeatable=False)
         return [each for (each,) in ended if each is not None] if ended else None
 
     @override
@@ -132,27 +139,45 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
 
     async def _write_by_statement(
         self,
-        statement: Executable,
+        statement: Select[Any] | UpdateBase,
         values: Values,
         done: T,
         otherwise: Callable[[Connection], T],
         *,
         repeatable: bool,
     ) -> T:
+        compiled = self._compile(statement)
+
         async def once() -> T:
             # A violated constraint may be that of an earlier attempt, which the transaction finds.
             with suppress(IntegrityError):
-                if await self._run_statement(statement, values):
+                if await self._commit(compiled, values):
                     return done
             return await run_transaction(self._writes, otherwise, ERRORS)
 
         return await self._write(once, repeatable=repeatable)
 
-    async def _run_statement(self, statement: Executable, values: Values) -> Rows:
-        def work(connection: Connection) -> Rows:
-            return connection.execute(statement, values).all()
+    async def _commit(self, statement: PostgresStatement, values: Values) -> Rows:
+        self._round_trips.note()
+        return await write_by_driver(self._engine, lambda c: statement.run(c, values), ERRORS)
 
-        return await run_statement(self._autocommit, work, ERRORS)
+    @override
+    async def rows(self, query: Select[Any], values: Values) -> Rows:
+        """Read in one round trip, without SQLAlchemy's execution."""
+        statement = self._compile(query)
+
+        async def once() -> Rows:
+            self._round_trips.note()
+            return await read_by_driver(self._engine, lambda c: statement.run(c, values), ERRORS)
+
+        async with self._turn(self._not_shared, self._all_in_use):
+            return await self._attempts.run(once)
+
+    def _compile(self, statement: Select[Any] | UpdateBase) -> PostgresStatement:
+        known = self._statements.get(statement)
+        if known is None:
+            known = self._statements[statement] = PostgresStatement(statement, self._engine.dialect)
+        return known
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read, and commit a message that waits for synchronous standbys, if any.

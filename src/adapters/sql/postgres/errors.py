@@ -4,12 +4,20 @@ import re
 import ssl
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ordergate.adapters.sql.server.errors import DriverErrors, describe_without_code
 
-FAILURES = (DBAPIError, PoolTimeoutError, OSError, asyncpg.InternalClientError)
+FAILURES = (
+    DBAPIError,
+    EmulatedDBAPIException,
+    PoolTimeoutError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 """Errors of an attempt that are not the job's own; OSError includes TimeoutError."""
 
 _CONFLICTS = frozenset({"40001", "40P01", "0A000"})

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _LOST = "the connection was lost"
@@ -52,7 +52,9 @@ class DriverErrors:
 
 def unwrap_cause(error: Exception) -> Exception:
     """Return the driver's error."""
-    return error.driver_exception if isinstance(error, DBAPIError) else error
+    if isinstance(error, DBAPIError | EmulatedDBAPIException):
+        return error.driver_exception
+    return error
 
 
 def describe_without_code(cause: Exception, *more: tuple[type[Exception], str]) -> str:

@@ -1,9 +1,11 @@
 """Statements and transactions on connections that may be lost at any point."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ordergate.adapters.sql.database import T
@@ -58,26 +60,44 @@ async def run_transaction(
         return result
 
 
-async def run_statement(
-    engine: AsyncEngine, work: Callable[[Connection], T], errors: DriverErrors
+async def read_by_driver(
+    engine: AsyncEngine, run: Callable[[ServerConnection], Awaitable[T]], errors: DriverErrors
 ) -> T:
-    """Run a writing statement that the server commits itself.
+    """Run a reading statement on the driver's connection.
+
+    Raises `SilentConnectionError` like `run_work`.
+    """
+    async with _lend_driver(engine) as (pooled, driver):
+        try:
+            return await run(driver)
+        except errors.failures as error:
+            if not errors.is_lost(unwrap_cause(error)):
+                raise
+            driver.terminate()
+            pooled.invalidate()
+            if isinstance(error, TimeoutError) and driver.idle_since is not None:
+                raise SilentConnectionError from None
+            raise
+
+
+async def write_by_driver(
+    engine: AsyncEngine, run: Callable[[ServerConnection], Awaitable[T]], errors: DriverErrors
+) -> T:
+    """Run a statement that the server commits itself, on the driver's connection.
 
     Raises `AmbiguousCommitError` where it may be committed, or where that may be lost, and
     `SilentConnectionError` for a connection that was idle and has gone silent.
     """
-    async with engine.connect() as connection:
-        driver = _driver_connection(connection)
-        driver.committing, driver.unconfirmed = True, None
+    async with _lend_driver(engine) as (pooled, driver):
+        driver.unconfirmed = None
         try:
-            result = await connection.run_sync(work)
+            result = await run(driver)
         except errors.failures as error:
             cause = unwrap_cause(error)
             if not errors.is_lost(cause):
-                driver.committing = False
                 raise
             await driver.disconnect()  # cancels a wait for a standby; its session would stay
-            await connection.invalidate()
+            pooled.invalidate()
             if driver.unconfirmed is not None:
                 raise AmbiguousCommitError(driver.unconfirmed) from None
             if isinstance(error, TimeoutError) and driver.idle_since is not None:
@@ -85,10 +105,26 @@ async def run_statement(
             if errors.is_commit_ambiguous(cause):
                 raise AmbiguousCommitError("the connection was lost during a statement") from None
             raise
-        driver.committing = False
         if driver.unconfirmed is not None:
             raise AmbiguousCommitError(driver.unconfirmed)
         return result
+
+
+@asynccontextmanager
+async def _lend_driver(
+    engine: AsyncEngine,
+) -> AsyncIterator[tuple[PoolProxiedConnection, ServerConnection]]:
+    """Lend a pooled connection; it ends with a cancelled caller's statement."""
+    pooled = await engine.raw_connection()
+    driver = cast("ServerConnection", pooled.driver_connection)
+    try:
+        yield pooled, driver
+    except asyncio.CancelledError:
+        await asyncio.shield(driver.disconnect())
+        pooled.invalidate()
+        raise
+    finally:
+        pooled.close()
 
 
 def _driver_connection(connection: AsyncConnection) -> ServerConnection:
