@@ -48,7 +48,10 @@ def _page(page: Path, folder: Path) -> str:
         file = (page.parent / match[1]).resolve()
         if not file.is_file():
             sys.exit(f"{page.relative_to(ROOT)} links to {match[1]}, which is missing")
-        if file.suffix in {".md", *_COPIED}:
+        if file.suffix == ".md":
+            return match[1]
+        if file.suffix in _COPIED:
+            _copy(folder, file.relative_to(ROOT))
             return match[1]
         return f"{match[1]}{_code_page(file.relative_to(ROOT), folder)}"
 
