@@ -23,7 +23,7 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.metrics import Measurement, measure
 from ordergate.testing import make_container
-from tests.support.command import CHEAP, PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.command import CHEAP, PASSWORD, SECONDS, ordergate, seed_folder, wait_until
 from tests.support.metrics import find_url, parse, scrape
 from tests.support.server import Server, Start
 
@@ -32,11 +32,7 @@ ON = {**CHEAP, "METRICS_PORT": 0, "LOG_FORMAT": "json"}
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seeded")
-    for command in (("migrate",), ("seed", "--users", 2, "--orders", 4)):
-        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
-        assert done.returncode == 0, done.stderr
-    return folder
+    return seed_folder(tmp_path_factory.mktemp("seeded"), orders=4)
 
 
 def sign_in(server: Server, password: str = PASSWORD) -> httpx2.Response:

@@ -13,7 +13,14 @@ from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from tests.support.captured_output import run_program
 from tests.support.collector import SERVER, Collector, collect
-from tests.support.command import CHEAP, PASSWORD, SECONDS, clean_environment, ordergate, wait_until
+from tests.support.command import (
+    CHEAP,
+    PASSWORD,
+    SECONDS,
+    clean_environment,
+    seed_folder,
+    wait_until,
+)
 from tests.support.log_lines import read_line
 from tests.support.server import Server, Start
 
@@ -28,11 +35,7 @@ PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seeded")
-    for command in (("migrate",), ("seed", "--users", 2, "--orders", 4)):
-        done = ordergate(*command, cwd=folder, PASSWORD=PASSWORD, **CHEAP)
-        assert done.returncode == 0, done.stderr
-    return folder
+    return seed_folder(tmp_path_factory.mktemp("seeded"), orders=4)
 
 
 @pytest.fixture
