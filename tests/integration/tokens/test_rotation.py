@@ -148,4 +148,6 @@ async def test_requests_succeed_during_a_rotation_under_load(
     assert signed_by == set(used)
     assert len(set(used)) == 3
     lines = [json.loads(line) for line in server.output]
-    assert {line["level"] for line in lines} == {"info"}
+    # A faulty SQLite is logged at the start, which is no fault of a rotation.
+    unexpected = {line["event"] for line in lines if line["level"] != "info"}
+    assert unexpected <= {"several_workers_risk_data"}
