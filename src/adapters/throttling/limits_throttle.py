@@ -1,18 +1,20 @@
 """Failed sign-ins, counted with the `limits` library in memory or in Redis."""
 
-import hashlib
-import math
-import time
-from abc import abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol, TypeVar
 
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits import RateLimitItemPerSecond
 
-from ordergate.adapters.throttling.counters_in_memory import CountersInMemory
+from ordergate.adapters.throttling.counting import (
+    FOR_A_CUSTOMER,
+    Counting,
+    SharedCounters,
+    Tally,
+    count_seconds,
+    list_networks,
+    make_tally,
+)
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import (
     AccountKey,
@@ -23,39 +25,10 @@ from ordergate.application.ports.passwords import (
     Verification,
     Verify,
 )
-from ordergate.domain.address import find_client_network, find_customer_network
-
-T = TypeVar("T")
-
-_DIGEST_CHARACTERS = 32
-_FOR_A_CUSTOMER = 10
-"""The limit of a customer's network, in limits of an address."""
+from ordergate.domain.address import find_client_network
 
 
-class _Tally(NamedTuple):
-    """The failures of a key, of an address, or of both together."""
-
-    limit: RateLimitItem
-    key: str
-
-
-class SharedCounters(Protocol):
-    """Counters that workers and hosts share."""
-
-    @abstractmethod
-    async def query(
-        self,
-        query: Callable[[FixedWindowRateLimiter], Awaitable[T]],
-        memory: FixedWindowRateLimiter,
-    ) -> T:
-        """Query the counters, or the process's memory while they are unavailable."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Close the connections; a later query opens new ones."""
-
-
-class LimitsThrottle(Throttle):
+class LimitsThrottle(Counting, Throttle):
     """Blocks a key, and an address, after too many failures.
 
     A window of `window_seconds` begins with its first failure. `per_account` is the limit of a key,
@@ -76,19 +49,18 @@ class LimitsThrottle(Throttle):
         window_seconds: int,
         shared: SharedCounters | None = None,
     ) -> None:
+        super().__init__(shared)
         self._account = RateLimitItemPerSecond(per_account, window_seconds, "account")
         self._address = RateLimitItemPerSecond(per_address, window_seconds, "address")
         self._customer = RateLimitItemPerSecond(
-            _FOR_A_CUSTOMER * per_address, window_seconds, "customer"
+            FOR_A_CUSTOMER * per_address, window_seconds, "customer"
         )
         self._pair = RateLimitItemPerSecond(per_account, window_seconds, "account-at-address")
         self._sign_ups = RateLimitItemPerSecond(per_address, window_seconds, "sign-ups")
         self._sign_ups_of_customer = RateLimitItemPerSecond(
-            _FOR_A_CUSTOMER * per_address, window_seconds, "sign-ups-of-customer"
+            FOR_A_CUSTOMER * per_address, window_seconds, "sign-ups-of-customer"
         )
-        self._under_way: Counter[_Tally] = Counter()
-        self._memory = FixedWindowRateLimiter(CountersInMemory())
-        self._shared = shared
+        self._under_way: Counter[Tally] = Counter()
 
     async def guard(
         self, key: ThrottleKey, address: str, verify: Verify, *, familiar: bool
@@ -98,10 +70,10 @@ class LimitsThrottle(Throttle):
         Sends up to ten queries to Redis, of at most 1 s.
         """
         parts = _key_parts(key)
-        pair = _tally(self._pair, *parts, find_client_network(address))
+        pair = make_tally(self._pair, *parts, find_client_network(address))
         others = (
-            _tally(self._account, *parts),
-            *_networks(self._address, self._customer, address),
+            make_tally(self._account, *parts),
+            *list_networks(self._address, self._customer, address),
         )
         with self._entered(pair, *others) as ahead:
             asked = (pair,) if familiar else others
@@ -118,17 +90,12 @@ class LimitsThrottle(Throttle):
 
     async def count_sign_up(self, address: str) -> None:
         """Count once for each network of the address."""
-        for tally in _networks(self._sign_ups, self._sign_ups_of_customer, address):
+        for tally in list_networks(self._sign_ups, self._sign_ups_of_customer, address):
             if not await self._count(tally):
                 raise Throttled(retry_after=await self._wait(tally, 0) or 1)
 
-    async def close(self) -> None:
-        """Close the connections to Redis; a later guess opens new ones."""
-        if self._shared is not None:
-            await self._shared.close()
-
     @contextmanager
-    def _entered(self, *tallies: _Tally) -> Iterator[dict[_Tally, int]]:
+    def _entered(self, *tallies: Tally) -> Iterator[dict[Tally, int]]:
         """Count a guess as in progress; return how many preceded it.
 
         One of those may fail during the query to Redis and then counts twice. None is missed.
@@ -143,31 +110,17 @@ class LimitsThrottle(Throttle):
                 if not self._under_way[tally]:
                     del self._under_way[tally]
 
-    async def _wait(self, tally: _Tally, ahead: int) -> int:
+    async def _wait(self, tally: Tally, ahead: int) -> int:
         """Return 0 for an allowed failure, else the seconds to wait."""
         if await self._query(lambda counters: counters.test(*tally, cost=ahead + 1)):
             return 0
         window = await self._query(lambda counters: counters.get_window_stats(*tally))
         if window.remaining:
             return 1  # guesses in progress reach the limit; their results are due soon
-        # Redis rounds to whole seconds: half a second more is never too early.
-        seconds = math.ceil(window.reset_time - time.time() + 0.5)
-        return max(1, min(seconds, tally.limit.get_expiry()))
+        return count_seconds(window.reset_time, tally.limit)
 
-    async def _count(self, tally: _Tally) -> bool:
+    async def _count(self, tally: Tally) -> bool:
         return await self._query(lambda counters: counters.hit(*tally))
-
-    async def _query(self, query: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
-        if self._shared is None:
-            return await query(self._memory)
-        return await self._shared.query(query, self._memory)
-
-
-def _networks(limit: RateLimitItem, of_customer: RateLimitItem, address: str) -> list[_Tally]:
-    """Return the counter keys of an address and of its customer's network."""
-    site, customer = find_client_network(address), find_customer_network(address)
-    tallies = [_tally(limit, site)]
-    return tallies if customer == site else [*tallies, _tally(of_customer, customer)]
 
 
 def _key_parts(key: ThrottleKey) -> tuple[str, ...]:
@@ -179,9 +132,3 @@ def _key_parts(key: ThrottleKey) -> tuple[str, ...]:
             return "unusable name", name
         case SessionKey(user, session):
             return "session", str(user), str(session)
-
-
-def _tally(limit: RateLimitItem, *of: str) -> _Tally:
-    text = repr((limit.namespace, *of))
-    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    return _Tally(limit, digest[:_DIGEST_CHARACTERS])

