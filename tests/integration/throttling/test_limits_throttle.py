@@ -109,7 +109,7 @@ async def test_workers_and_hosts_count_together(
 async def test_parallel_queries_beyond_the_connections_wait(
     in_valkey: Throttle, client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default pool of redis-py fails the 101st, which counts in memory then."""
+    """The default pool of redis-py fails the 101st."""
     for limit in ("_REDIS_SECONDS", "_SLOW_SECONDS"):
         monkeypatch.setattr(redis_counters, limit, SECONDS)
     addresses = [f"192.0.2.{number}" for number in range(150)]
