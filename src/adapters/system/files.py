@@ -77,6 +77,8 @@ def is_file(path: Path) -> bool:
 def reason(error: OSError, path: Path) -> str:
     """Describe an error of the system, with owner and mode if relevant."""
     said = error.strerror or str(error)
+    if error.errno == errno.ENOENT and not path.parent.exists():
+        said = f"there is no folder {path.parent}"
     if error.errno in _FORBIDDEN:
         said += f"; {read_permissions(find_obstacle(path) or path)}"
     return said
@@ -85,8 +87,8 @@ def reason(error: OSError, path: Path) -> str:
 def find_obstacle(*paths: Path) -> Path | None:
     """Return the path whose permissions prevent reading or writing these files.
 
-    It is a parent folder, one of the files, or the folder itself. A read-only file system is no
-    matter of permissions.
+    It is a parent folder, one of the files, or the folder where one would be made. A read-only file
+    system is no matter of permissions.
     """
     folder = paths[0].absolute().parent
     for each in reversed((folder, *folder.parents)):
@@ -95,7 +97,8 @@ def find_obstacle(*paths: Path) -> Path | None:
     for path in paths:
         if _is_forbidden(path, os.R_OK) or _is_forbidden(path, os.W_OK):
             return path
-    return folder if _is_forbidden(folder, os.W_OK) else None
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    return nearest if _is_forbidden(nearest, os.W_OK) else None
 
 
 def read_permissions(path: Path) -> str:

@@ -7,6 +7,7 @@ after SIGTERM, 129 after SIGHUP. A server that has drained exits with 0.
 
 import errno
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -36,6 +37,7 @@ from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.server.listening import CannotListen
 
 _INTERRUPTED = 130
+_OPTION_AS_COMMAND = re.compile(r"(No such command '(help|version)'\.).*")
 _UNWRITABLE = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 """Without a file name, these errors are about standard output: adapters name their files."""
 
@@ -86,7 +88,7 @@ def main() -> None:
             _complain("interrupted")
     except typer.TyperException as error:
         status = error.exit_code
-        _complain(error.format_message().replace("Value error, ", ""))
+        _complain(_explain_usage(error.format_message()))
     except SettingsError as error:
         for problem in error.problems:
             _complain(problem)
@@ -109,6 +111,12 @@ def _complain(message: str) -> None:
     help_text = message.startswith("Usage:")
     with suppress(OSError):  # standard error is full or closed: the exit status remains
         typer.echo(message if help_text else "ordergate: " + " ".join(message.split()), err=True)
+
+
+def _explain_usage(message: str) -> str:
+    """Say which option an unknown command such as `help` is."""
+    message = message.replace("Value error, ", "").removeprefix("Invalid value: ")
+    return _OPTION_AS_COMMAND.sub(r"\1 Did you mean '--\2'?", message)
 
 
 def _explain(error: Exception) -> str:

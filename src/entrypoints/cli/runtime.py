@@ -12,7 +12,7 @@ from typing import TypeVar
 import typer
 from dependency_injector.providers import Object
 
-from ordergate.application.errors import StorageUnavailable
+from ordergate.application.errors import ApplicationError, StorageUnavailable
 from ordergate.application.ports.storage import StorageInspector
 from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.chosen_container import make_container
@@ -138,6 +138,19 @@ def _naming_the_server(container: Container) -> Iterator[None]:
         raise Failure(
             f"cannot use the database at {database.name} (ORDERGATE_DATABASE_URL): {error}"
         ) from None
+
+
+def has_current_schema(container: Container) -> bool:
+    """Report whether a migration would change nothing."""
+
+    async def do_nothing() -> None:
+        pass
+
+    try:
+        with_storage(container, do_nothing)
+    except ApplicationError:
+        return False
+    return True
 
 
 def check_storage(container: Container) -> None:

@@ -1,5 +1,6 @@
 """The socket that a server listens on."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -9,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BACKLOG = 2048
+LAST_PORT = 65_535
+_LAST_PRIVILEGED_PORT = 1023
+_FIRST_SUGGESTED_PORT = 8000
 _MODE = 0o660
 """The user and the group may connect, for which they need to write (unix(7))."""
 
@@ -20,11 +24,12 @@ class CannotListen(Exception):
     """
 
 
-def listen(host: str, port: int, *, advice: str = "choose another with --port") -> socket.socket:
+def listen(host: str, port: int, *, advice: str | None = None) -> socket.socket:
     """Bind a TCP socket and queue its connections.
 
     The system chooses a port for port 0. Call this first, so that a taken port is known before
-    anything starts. Raises `CannotListen` with a message that ends with the `advice`.
+    anything starts. Raises `CannotListen` with a message that ends with the `advice`, or with the
+    option of `serve` to change.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -36,8 +41,25 @@ def listen(host: str, port: int, *, advice: str = "choose another with --port") 
         listening.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "that is not an address"
-        raise CannotListen(f"cannot listen on {host} port {port}: {reason}; {advice}") from None
+        raise CannotListen(
+            f"cannot listen on {host} port {port}: {reason}; {advice or _name_option(error)}"
+        ) from None
     return listening
+
+
+def suggest_port(taken: int) -> int:
+    """Return a port for any user to listen on instead."""
+    if taken <= _LAST_PRIVILEGED_PORT:
+        return _FIRST_SUGGESTED_PORT + taken
+    return taken - 1 if taken == LAST_PORT else taken + 1
+
+
+def _name_option(error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    if code == errno.EACCES:
+        return f"choose one above {_LAST_PRIVILEGED_PORT} with --port"
+    is_of_host = isinstance(error, socket.gaierror | UnicodeError) or code == errno.EADDRNOTAVAIL
+    return f"choose another with {'--host' if is_of_host else '--port'}"
 
 
 @contextmanager
@@ -56,7 +78,7 @@ def listen_on_path(path: Path) -> Iterator[socket.socket]:
                     listening.bind(str(path))
                 listening.listen(BACKLOG)
         except OSError as error:
-            raise CannotListen(f"cannot listen on {path}: {error.strerror or error}") from None
+            raise CannotListen(f"cannot listen on {path}: {_explain(error, path)}") from None
         bound = path.stat()
         try:
             yield listening
@@ -64,6 +86,16 @@ def listen_on_path(path: Path) -> Iterator[socket.socket]:
             with suppress(OSError), _lock(path.parent):
                 if os.path.samestat(path.stat(), bound):
                     path.unlink()
+
+
+def _explain(error: OSError, path: Path) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return f"there is no folder {path.parent}; make it, or choose another with --uds"
+        case errno.EACCES | errno.EROFS:
+            return f"{error.strerror}; let this user write in {path.parent}"
+        case _:
+            return f"{error.strerror or error}; choose another with --uds"
 
 
 @contextmanager

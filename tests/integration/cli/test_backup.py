@@ -47,7 +47,7 @@ def test_backup_does_not_overwrite_an_existing_file(home: Path) -> None:
 
 def test_backup_reports_an_unwritable_target(home: Path) -> None:
     line = error_line(ordergate("backup", "nowhere/b.db", cwd=home))
-    assert line == "nowhere/b.db: No such file or directory"
+    assert line == "nowhere/b.db: there is no folder nowhere"
 
 
 def test_backup_fails_without_a_database(tmp_path: Path) -> None:

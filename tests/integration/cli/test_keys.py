@@ -140,6 +140,7 @@ def test_missing_key_is_reported(tmp_path: Path, kid: str) -> None:
         result = ordergate("keys", command, kid, cwd=tmp_path)
         expected = f"there is no key {kid}; `ordergate keys list` shows those there are"
         assert error_line(result) == expected
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

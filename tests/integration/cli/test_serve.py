@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ordergate.entrypoints.server.listening import suggest_port
 from tests.support.captured_output import run_program
 from tests.support.command import CHEAP, PASSWORD, SECONDS, error_line, ordergate
 from tests.support.database_server import find_free_port
@@ -33,7 +34,16 @@ def test_taken_port_error_names_the_port_option(migrated: Path, command: str, ad
 @pytest.mark.parametrize("host", ["a" * 300, "é..x", "nowhere.invalid"])
 def test_invalid_host_is_reported(migrated: Path, host: str) -> None:
     result = ordergate("serve", "--host", host, "--port", 0, cwd=migrated)
-    assert error_line(result).startswith(f"cannot listen on {host} port 0: ")
+    line = error_line(result)
+    assert line.startswith(f"cannot listen on {host} port 0: ")
+    assert line.endswith("; choose another with --host")
+
+
+@pytest.mark.parametrize(
+    ("taken", "suggested"), [(80, 8080), (443, 8443), (1024, 1025), (8000, 8001), (65535, 65534)]
+)
+def test_suggested_port_is_one_for_any_user(taken: int, suggested: int) -> None:
+    assert suggest_port(taken) == suggested
 
 
 def test_options_precede_the_settings_of_the_address(migrated: Path) -> None:

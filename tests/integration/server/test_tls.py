@@ -66,7 +66,8 @@ def test_service_speaks_tls(migrated: Path, start: Start) -> None:
         assert raw.makefile("rb").readline() == b"HTTP/1.1 400 Bad Request\r\n"
     address = {"LISTEN_PORT": server.url.rpartition(":")[2]}
     healthy = ordergate("health", cwd=migrated, **address, **tls)
-    assert (healthy.returncode, healthy.stdout) == (0, "The server is ready.\n")
+    place = f"127.0.0.1 port {address['LISTEN_PORT']}"
+    assert (healthy.returncode, healthy.stdout) == (0, f"The server at {place} is ready.\n")
     assert server.stop() == 0
 
 

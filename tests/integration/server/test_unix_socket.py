@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ordergate.entrypoints.server.listening import CannotListen, listen_on_path
 from tests.support.command import (
     CHEAP,
     PASSWORD,
@@ -83,7 +84,28 @@ def test_server_replaces_a_stale_socket_and_no_other_file(
     assert server.stop() == 0
     assert not path.exists()
     gone = error_line(ordergate("health", cwd=seeded, LISTEN_UDS=path))
-    assert gone == f"{path} does not answer: No such file or directory"
+    assert gone == (
+        f"{path} does not answer: No such file or directory; start the server, or set"
+        " ORDERGATE_LISTEN_UDS"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nowhere/s", "there is no folder {folder}/nowhere; make it, or choose another with --uds"),
+        ("file/s", "Not a directory; choose another with --uds"),
+        ("x" * 200, "AF_UNIX path too long; choose another with --uds"),
+    ],
+)
+def test_path_where_no_socket_can_be_made_is_reported(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / name
+    expected = f"cannot listen on {path}: {reason.format(folder=tmp_path)}"
+    with pytest.raises(CannotListen, match=f"^{re.escape(expected)}$"), listen_on_path(path):
+        pass
 
 
 def test_address_behind_a_proxy_on_the_socket_is_that_of_the_client(

@@ -277,6 +277,19 @@ def test_missing_permission_is_explained(unprivileged_home: Path, arguments: lis
 
 
 @needs_root
+@pytest.mark.parametrize("command", [["keys", "new"], ["migrate"]], ids=" ".join)
+def test_missing_permission_to_make_folders_is_explained(
+    unprivileged_home: Path, command: list[str]
+) -> None:
+    closed = unprivileged_home / "closed"
+    closed.mkdir(mode=0o755)
+    result = run_as_unprivileged_user(*command, cwd=unprivileged_home, HOME=closed / "a" / "b")
+    assert error_line(result).endswith(
+        f"{closed} is owned by root with mode 0755; this process runs as nobody"
+    )
+
+
+@needs_root
 @pytest.mark.parametrize(
     ("setting", "found"),
     [

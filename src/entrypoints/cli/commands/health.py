@@ -42,6 +42,7 @@ def check_health() -> None:
     settings = load_checked_settings()
     host, port, path = settings.listen_host, settings.listen_port, settings.listen_uds
     place = str(path) if path else f"{host} port {port}"
+    setting = "ORDERGATE_LISTEN_UDS" if path else "ORDERGATE_LISTEN_HOST or ORDERGATE_LISTEN_PORT"
     connection: HTTPConnection
     if path:
         connection = _UnixConnection(path)
@@ -56,10 +57,13 @@ def check_health() -> None:
             body = answer.read()
     except (OSError, HTTPException) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Failure(f"{place} does not answer: {reason}") from None
+        raise Failure(
+            f"{place} does not answer: {reason}; start the server, or set {setting}"
+        ) from None
     if answer.status != HTTPStatus.OK:
-        raise Failure(f"the server is not ready: {_explain(body) or answer.reason}")
-    typer.echo("The server is ready.")
+        reason = _explain(body) or answer.reason
+        raise Failure(f"the server at {place} is not ready: {reason}")
+    typer.echo(f"The server at {place} is ready.")
 
 
 def _make_context() -> ssl.SSLContext:

@@ -12,6 +12,7 @@ from ordergate.domain.errors import KeyAlreadyPresent, KeyChangeTooEarly, Unknow
 from ordergate.domain.signing_keys import KeyId, KeyStatus
 from ordergate.entrypoints.cli.listing import AsJson, print_list, write_time
 from ordergate.entrypoints.cli.runtime import Failure, parse_file_path, require_token_issuer
+from ordergate.entrypoints.container import Container
 
 keys = typer.Typer(help="Signing keys.", no_args_is_help=True)
 
@@ -78,7 +79,7 @@ def promote_key(
     The previous key only verifies from then on.
     """
     with _hints(early="promote it with --now"):
-        _print(require_token_issuer().promote_signing_key()(KeyId(kid), early=now))
+        _print(_require_any_key(kid).promote_signing_key()(KeyId(kid), early=now))
 
 
 @keys.command("retire", context_settings=_WITH_KID)
@@ -91,7 +92,7 @@ def retire_key(
 ) -> None:
     """Remove a published key, or one whose tokens have all expired."""
     with _hints(early="end them immediately with --now"):
-        _print(require_token_issuer().retire_signing_key()(KeyId(kid), early=now))
+        _print(_require_any_key(kid).retire_signing_key()(KeyId(kid), early=now))
 
 
 @keys.command("rotate")
@@ -111,6 +112,14 @@ def rotate_keys(
     due = rotation.next_due
     when = f"at {write_time(due)} or later" if due else "to begin a rotation"
     typer.echo(f"{done}Run it again {when}.")
+
+
+def _require_any_key(kid: str) -> Container:
+    """Return the container; without any key, raise `UnknownKey` and make no file."""
+    container = require_token_issuer()
+    if not container.list_signing_keys()():
+        raise UnknownKey(f"there is no key {kid}")
+    return container
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def list_orders(
     as_json: AsJson = False,
 ) -> None:
     """List the orders of a user, newest first."""
+    _refuse_two_owners(owner, owner_id)
     container = load_container()
 
     async def listed() -> None:
@@ -153,9 +154,13 @@ def _run_with_owner(
                 " name one by --owner or --owner-id"
             ) from None
 
+    _refuse_two_owners(owner, owner_id)
+    return with_storage(container, run)
+
+
+def _refuse_two_owners(owner: str | None, owner_id: int | None) -> None:
     if owner is not None and owner_id is not None:
         raise typer.BadParameter("--owner and --owner-id exclude each other")
-    return with_storage(container, run)
 
 
 async def _find_owner(

@@ -36,9 +36,11 @@ from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server
 from ordergate.entrypoints.server.connection_limits import ConnectionLimits
 from ordergate.entrypoints.server.listening import (
+    LAST_PORT,
     get_listening_url,
     listen,
     listen_on_path,
+    suggest_port,
 )
 from ordergate.entrypoints.server.systemd import take_passed_socket
 
@@ -49,14 +51,13 @@ _IGNORED_BY_DEMO = {
     *("database_url", "identity_provider", "issuer", "jwks_url", "metrics_port"),
     *("signing_key_file", "signing_secret", "telemetry", "tls_certificate_file", "tls_key_file"),
 }
-_LAST_PORT = 65_535
 
 servers = typer.Typer()
 
 _PORT = typer.Option(
-    parser=make_number_parser(0, _LAST_PORT),
+    parser=make_number_parser(0, LAST_PORT),
     metavar="NUMBER",
-    help=f"The port, up to {_LAST_PORT}; 0 lets the system choose.",
+    help=f"The port, up to {LAST_PORT}; 0 lets the system choose.",
 )
 
 
@@ -145,7 +146,7 @@ def demo(port: Annotated[int, _PORT] = 8000) -> None:
         update={"home": given.home / "demo"} | dict.fromkeys(_IGNORED_BY_DEMO)
     )
     configure_logging(settings)
-    other = port - 1 if port == _LAST_PORT else port + 1
+    other = suggest_port(port)
     advice = f"choose another: `make demo PORT={other}`, or `ordergate demo --port {other}`"
     with listen("127.0.0.1", port, advice=advice) as listening:
         make_home(settings.home.parent)

@@ -29,6 +29,7 @@ from ordergate.entrypoints.cli.passwords import PasswordStdin, read_password
 from ordergate.entrypoints.cli.runtime import (
     Failure,
     check_storage,
+    has_current_schema,
     load_container,
     make_number_parser,
     migrate_storage,
@@ -54,8 +55,10 @@ def migrate(wait: Wait = None) -> None:
     """Create or update the schema; safe to repeat."""
     container = load_container()
     wait_for_server(container, wait)
+    was_current = has_current_schema(container)
     migrate_storage(container)
-    typer.echo(f"The schema of {container.database().name} is current.")
+    unchanged = "was current already; nothing changed" if was_current else "is current"
+    typer.echo(f"The schema of {container.database().name} {unchanged}.")
 
 
 @storage.command()
