@@ -106,6 +106,7 @@ format: $(READY) ## Format the code and fix what the linter can
 install: ## Install what serving needs, and no more, into a new environment (DIR=/path FROM=a wheel)
 	@test -n "$(DIR)" || { echo "Name a folder for the environment: make install DIR=/path" >&2; exit 1; }
 	@test ! -e "$(DIR)/pyvenv.cfg" || { echo "$(DIR) is an environment already; name a new folder" >&2; exit 1; }
+	@test -z "$$(ls -A "$(DIR)" 2>/dev/null)" || { echo "$(DIR) is not empty; name a new folder" >&2; exit 1; }
 	@$(CHECK_PYTHON)
 	@echo "Installing Ordergate into $(DIR) with $$($(PYTHON) --version)..."
 	@$(PYTHON) -m venv "$(DIR)"

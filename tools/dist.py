@@ -25,7 +25,7 @@ LOCK = "requirements.lock"
 SUMS = "SHA256SUMS"
 EPOCH = "SOURCE_DATE_EPOCH"
 SOURCES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", LOCK)
-"""What an sdist is made of, with the folder src."""
+"""What an sdist is made of, with the folders src and deploy."""
 
 
 def main(folder: Path) -> None:
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     with TemporaryDirectory() as temporary:
         source = Path(temporary, "source")
-        _copy_sources(source)
+        copy_sources(ROOT, source)
         _run("build", "--no-isolation", "--sdist", "--outdir", folder, source)
         [sdist] = folder.iterdir()
         normalize(sdist, int(os.environ[EPOCH]))
@@ -96,12 +96,13 @@ def normalize(sdist: Path, time: int) -> None:
             archive.addfile(entry, BytesIO(contents[each]))
 
 
-def _copy_sources(folder: Path) -> None:
-    """Copy them, because a build leaves files beside its sources."""
-    leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(ROOT / "src", folder / "src", ignore=leave)
+def copy_sources(root: Path, folder: Path) -> None:
+    """Copy them without secrets, because a build leaves files beside its sources."""
+    leave = shutil.ignore_patterns("__pycache__", "*.egg-info", "secrets")
+    for name in ("src", "deploy"):
+        shutil.copytree(root / name, folder / name, ignore=leave)
     for name in SOURCES:
-        shutil.copyfile(ROOT / name, folder / name)
+        shutil.copyfile(root / name, folder / name)
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
 

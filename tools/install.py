@@ -83,4 +83,7 @@ def _show(line: str, shown: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:  # pip has it, too: the terminal interrupts both
+        sys.exit("\nInterrupted; the same command begins again.")

@@ -176,6 +176,17 @@ class SchemaNotCurrent(ApplicationError):
         self.needs_migration = needs_migration
 
 
+class StorageMissing(SchemaNotCurrent):
+    """There is no database at this place yet; a migration makes one."""
+
+    def __init__(self, place: object) -> None:
+        super().__init__(
+            f"there is no database at {place}; `ordergate migrate` makes one there",
+            needs_migration=True,
+        )
+        self.place = place
+
+
 class StorageNotEmpty(ApplicationError):
     """The storage already has users or orders; nothing was loaded."""
 

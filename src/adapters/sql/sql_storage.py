@@ -19,7 +19,7 @@ from ordergate.adapters.sql.repositories.sql_order_repository import (
 from ordergate.adapters.sql.repositories.sql_session_repository import SqlSessionRepository
 from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
 from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
-from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent
+from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent, StorageMissing
 from ordergate.application.ports.archive import Archive
 from ordergate.application.ports.storage import (
     BulkLoader,
@@ -87,10 +87,7 @@ class SqlStorage(Storage, StorageInspector, PoolInspector, ServerInspector, Grou
 
     async def _require_database(self) -> None:
         if not await self._database.exists():
-            raise SchemaNotCurrent(
-                f"there is no database at {self._database}; `ordergate migrate` makes one there",
-                needs_migration=True,
-            )
+            raise StorageMissing(self._database)
 
     async def _require_current_schema(self) -> None:
         await self._require_database()

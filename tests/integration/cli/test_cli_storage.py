@@ -98,12 +98,7 @@ def test_copy_does_not_change_a_target_that_is_not_empty(shop: Path) -> None:
         (SOURCE, SOURCE, 2, "--from and --to name the same database"),
         (SOURCE, "sqlite:///", 2, "--to must name a file, as in sqlite:///folder/orders.db"),
         ("oracle://a:secret@b/c", TARGET, 2, "--from must begin with sqlite"),
-        (
-            "sqlite:///none.db",
-            TARGET,
-            1,
-            "--from: there is no database at none.db; `ordergate migrate` makes one there",
-        ),
+        ("sqlite:///none.db", TARGET, 1, "--from: there is no database at none.db; check the URL"),
     ],
 )
 def test_refused_copy_reports_the_reason(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.dist import normalize, tag_flaw
+from tools.dist import SOURCES, copy_sources, normalize, tag_flaw
 
 CHANGELOG = "# Changelog\n\n## Unreleased\n\n## 1.2.3 - 2026-11-29\n\n### Added\n"
 
@@ -43,6 +43,18 @@ def test_sdists_of_two_machines_have_the_same_bytes(tmp_path: Path) -> None:
         "p/a.py": (0o644, 1_700_000_000, "", b"p/a.py"),
         "p/b.py": (0o644, 1_700_000_000, "", b"p/b.py"),
     }
+
+
+def test_sdist_has_the_files_of_a_deployment_without_secrets(tmp_path: Path) -> None:
+    root, folder = tmp_path / "root", tmp_path / "source"
+    made = ("src/m.py", "deploy/container/compose.yaml", "deploy/container/secrets/database-url")
+    for name in (*SOURCES, *made):
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    copy_sources(root, folder)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {*SOURCES, *made[:2]}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from rich.progress import (
 from ordergate.application.errors import (
     CopyUnfinished,
     SchemaNotCurrent,
+    StorageMissing,
     StorageNotEmpty,
     StorageUnavailable,
 )
@@ -164,6 +165,8 @@ def _reported_as(name: str) -> Iterator[None]:
     """Name the storage that an error comes from."""
     try:
         yield
+    except StorageMissing as error:
+        raise Failure(f"{name}: there is no database at {error.place}; check the URL") from None
     except (CopyUnfinished, SchemaNotCurrent, StorageUnavailable) as error:
         raise Failure(f"{name}: {error}") from None
 
