@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ordergate.entrypoints.config.settings import Settings
 from tests.support.captured_output import run_program
 from tests.support.programs import find_program
 
@@ -33,8 +34,8 @@ def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_units_are_valid(units: Path) -> None:
-    files = [*units.glob("*.service"), *units.glob("*.timer")]
-    assert len(files) == 7
+    files = [*units.glob("*.service"), *units.glob("*.socket"), *units.glob("*.timer")]
+    assert len(files) == 8
     checked = analyze("verify", "--man=no", *files)
     assert [line for line in checked.stderr.splitlines() if str(units) in line] == []
     assert checked.returncode == 0, checked.stderr
@@ -46,6 +47,14 @@ def test_unit_is_exposed_little(units: Path, name: str) -> None:
     threshold = f"--threshold={MAX_EXPOSURE}"
     rated = analyze("security", "--offline=true", threshold, "--no-pager", unit)
     assert rated.returncode == 0, rated.stdout[-200:]
+
+
+def test_socket_has_the_default_address_of_its_server() -> None:
+    (socket,) = SYSTEMD.glob("*.socket")
+    assert socket.with_suffix(".service").exists()
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    address = f"{defaults['listen_host']}:{defaults['listen_port']}"
+    assert re.findall(r"^ListenStream=(.*)$", socket.read_text(), re.MULTILINE) == [address]
 
 
 def test_every_timer_starts_a_unit() -> None:
