@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dependency_injector import containers
@@ -38,13 +39,14 @@ from ordergate.application.orders.cancel_order import CancelOrder
 from ordergate.application.orders.get_own_order import GetOwnOrder
 from ordergate.application.orders.list_own_orders import ListOwnOrders
 from ordergate.application.orders.place_order import PlaceOrder
+from ordergate.application.ports.archive import StorageFile
 from ordergate.application.ports.audit import Audit
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.orders import OrderRepository, StaffOrders
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.rate_limits import RateLimiter
 from ordergate.application.ports.sessions import SessionRepository
 from ordergate.application.ports.storage import BulkLoader, SeparateOrders, Storage
-from ordergate.application.ports.storage_file import StorageFile
 from ordergate.application.ports.tokens import TokenVerifier
 from ordergate.application.ports.users import UserRepository
 from ordergate.application.purpose_keys import PurposeKeys
@@ -67,7 +69,12 @@ from ordergate.entrypoints.factories.databases import (
     make_configured_storage,
     make_storage_file,
 )
-from ordergate.entrypoints.factories.passwords import make_hasher, make_throttle
+from ordergate.entrypoints.factories.passwords import (
+    make_hasher,
+    make_rate_limiter,
+    make_shared_counters,
+    make_throttle,
+)
 from ordergate.entrypoints.factories.rules import (
     get_access_token_lifetime,
     get_idempotency_key_lifetime,
@@ -92,7 +99,8 @@ from ordergate.entrypoints.factories.tokens import (
     make_token_issuer,
 )
 
-if TYPE_CHECKING:  # this import loads an HTTP client
+if TYPE_CHECKING:  # these imports load `limits` and an HTTP client
+    from ordergate.adapters.throttling.counting import SharedCounters
     from ordergate.adapters.tokens.remote.remote_key_set import RemoteKeySet
 
 
@@ -137,7 +145,9 @@ class Container(containers.DeclarativeContainer):
     hasher: Provider[PasswordHasher] = Singleton(
         make_hasher, settings, low_priority=low_priority_hashing
     )
-    throttle: Provider[Throttle] = Singleton(make_throttle, settings)
+    counters: "Provider[SharedCounters | None]" = Singleton(make_shared_counters, settings)
+    throttle: Provider[Throttle] = Singleton(make_throttle, settings, counters)
+    rate_limiter: Provider[RateLimiter | None] = Singleton(make_rate_limiter, settings, counters)
     signing_keys: Provider[StaticKeys | FileKeyRing] = Singleton(make_signing_keys, settings, clock)
     tokens: Provider[JwtTokenIssuer] = Singleton(make_token_issuer, settings, signing_keys, clock)
     remote_keys: "Provider[dict[str, RemoteKeySet]]" = Singleton(make_remote_keys, settings)
@@ -151,6 +161,7 @@ class Container(containers.DeclarativeContainer):
     # Rules
     known_scopes: Provider[Mapping[str, str]] = Singleton(make_scopes, settings, scopes)
     password_rules: Provider[PasswordRules] = Singleton(make_password_rules, settings)
+    token_life: Provider[timedelta] = Singleton(get_access_token_lifetime, settings)
     session_rules: Provider[SessionRules] = Singleton(make_session_rules, settings)
     revocation: Provider[RevocationPolicy] = Singleton(
         make_revocation, settings, sessions, storage, clock
@@ -170,13 +181,7 @@ class Container(containers.DeclarativeContainer):
         ChangePassword, users, hasher, reauthenticate, password_rules, clock, audit
     )
     close_account: Provider[CloseAccount] = Singleton(
-        CloseAccount,
-        users,
-        reauthenticate,
-        clock,
-        audit,
-        separate_orders,
-        token_life=Callable(get_access_token_lifetime, settings),
+        CloseAccount, users, reauthenticate, clock, audit, separate_orders, token_life=token_life
     )
 
     # Use cases: sessions
@@ -236,5 +241,6 @@ class Container(containers.DeclarativeContainer):
         revocation=revocation.provider,
         hasher=hasher.provider,
         throttle=throttle.provider,
+        rate_limiter=rate_limiter.provider,
         remote_keys=remote_keys.provider,
     )

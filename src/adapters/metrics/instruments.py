@@ -11,6 +11,7 @@ from ordergate.adapters.metrics.loads import Loads
 from ordergate.adapters.metrics.tallied_histogram import TalliedHistogram
 from ordergate.adapters.metrics.worker_files import take_place
 from ordergate.application.ports.audit import AuditEvent
+from ordergate.application.ports.rate_limits import RatePolicy
 
 _REQUEST_SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -62,6 +63,12 @@ class Instruments:
             ["reason"],
             registry=registry,
         )
+        self._over_quota = Counter(
+            "ordergate_rate_limit_refused",
+            "Requests that were refused, because too many came from one address or user.",
+            ["policy"],
+            registry=registry,
+        )
         self.hashing_seconds = Histogram(
             "ordergate_hashing_duration_seconds",
             "Time from a password to its result, with the time in the queue.",
@@ -70,6 +77,7 @@ class Instruments:
         )
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self._events = {event: self._audit.labels(event.value) for event in AuditEvent}
+        self.over_quota = {policy: self._over_quota.labels(policy.value) for policy in RatePolicy}
         self.queue_full = self._refused.labels("queue_full")
         self.account_limit = self._refused.labels("account_limit")
 

@@ -13,8 +13,8 @@ import typer
 from dependency_injector.providers import Object
 
 from ordergate.application.errors import ApplicationError, StorageUnavailable
+from ordergate.application.ports.archive import StorageFile
 from ordergate.application.ports.storage import StorageInspector
-from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.chosen_container import make_container
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.plain_text import find_path_flaw

@@ -126,9 +126,19 @@ class Settings(ServingSettings, OtherIssuerSettings):
     sign_in_window_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long failed sign-ins count, in seconds. The window begins with the first failure."""
 
+    requests_per_address: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Requests from an address in the window before further ones get a 429; 0 is no limit. An IPv6
+    /64 counts as one address. An IPv6 /48 has ten times the limit."""
+
+    requests_per_client: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Requests of a user in the window before further ones get a 429; 0 is no limit."""
+
+    request_window_seconds: int = Field(default=60, ge=1, le=86_400)
+    """How long a request counts, in seconds. The window begins with the first request."""
+
     throttle_url: kinds.RedisUrl | None = None
-    """A Redis or Valkey where workers and hosts share the counters of failed sign-ins: `redis://`
-    or `rediss://`, a host and a database. Default: memory of each worker."""
+    """A Redis or Valkey where workers and hosts share the counters of failed sign-ins and of
+    requests: `redis://` or `rediss://`, a host and a database. Default: memory of each worker."""
 
     trusted_proxies: kinds.Networks = ()
     """IP addresses and networks of proxies, separated by commas, and `unix` for those on a Unix

@@ -13,8 +13,8 @@ from ordergate.adapters.sql.sqlite.backup import SqliteFile
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.sql.sqlite.file import JOURNALS, file_errors
 from ordergate.adapters.system.files import make_folder
+from ordergate.application.ports.archive import StorageFile
 from ordergate.application.ports.storage import Storage
-from ordergate.application.ports.storage_file import StorageFile
 from ordergate.entrypoints.config.displayed_urls import write_without_account
 from ordergate.entrypoints.config.plain_text import find_path_flaw, find_text_flaw
 from ordergate.entrypoints.config.settings import Settings

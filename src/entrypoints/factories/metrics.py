@@ -87,10 +87,13 @@ def measure(container: "Container") -> Measurement:
     from ordergate.adapters.metrics.instruments import Instruments
     from ordergate.adapters.metrics.measured_audit import MeasuredAudit
     from ordergate.adapters.metrics.measured_hasher import MeasuredHasher
+    from ordergate.adapters.metrics.measured_rate_limiter import MeasuredRateLimiter
     from ordergate.adapters.metrics.publisher import Publisher
 
     instruments = Instruments.in_folder(Path(os.environ[FOLDER]))
     container.audit.override(Object(MeasuredAudit(container.audit(), instruments)))
+    if limiter := container.rate_limiter():
+        container.rate_limiter.override(Object(MeasuredRateLimiter(limiter, instruments)))
     hasher = container.hasher() if settings.issues_tokens else None
     if hasher is not None:
         container.hasher.override(Object(MeasuredHasher(hasher, instruments)))

@@ -1,12 +1,14 @@
-"""The hashing of passwords, and the throttling of guesses."""
+"""The hashing of passwords, and the limits of guesses and of requests."""
 
 from typing import TYPE_CHECKING
 
 from ordergate.adapters.passwords.bcrypt_password_hasher import BcryptPasswordHasher
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.rate_limits import RateLimiter
 from ordergate.entrypoints.config.settings import Settings
 
-if TYPE_CHECKING:  # it loads a client of Redis
+if TYPE_CHECKING:  # they load a client of Redis, and `limits`
+    from ordergate.adapters.throttling.counting import SharedCounters
     from ordergate.adapters.throttling.redis_counters import RedisCounters
 
 
@@ -28,24 +30,35 @@ def has_settings(hasher: PasswordHasher) -> bool:
     return isinstance(hasher, BcryptPasswordHasher)
 
 
-def make_throttle(settings: Settings) -> Throttle:
-    """Make the throttle.
-
-    It counts in Redis or Valkey if a setting names one.
-    """
+def make_throttle(settings: Settings, shared: "SharedCounters | None") -> Throttle:
+    """Make the throttle."""
     from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 
     return LimitsThrottle(
         per_account=settings.sign_in_failures_per_account,
         per_address=settings.sign_in_failures_per_address,
         window_seconds=settings.sign_in_window_seconds,
-        shared=_make_shared_counters(settings),
+        shared=shared,
+    )
+
+
+def make_rate_limiter(settings: Settings, shared: "SharedCounters | None") -> RateLimiter | None:
+    """Make the limiter of requests, or return `None` without a limit."""
+    if not (settings.requests_per_address or settings.requests_per_client):
+        return None
+    from ordergate.adapters.throttling.limits_rate_limiter import LimitsRateLimiter
+
+    return LimitsRateLimiter(
+        per_address=settings.requests_per_address,
+        per_client=settings.requests_per_client,
+        window_seconds=settings.request_window_seconds,
+        shared=shared,
     )
 
 
 async def find_throttle_error(settings: Settings) -> str | None:
     """Return why the configured Redis does not answer, or `None`."""
-    counters = _make_shared_counters(settings)
+    counters = make_shared_counters(settings)
     if counters is None:
         return None
     try:
@@ -54,7 +67,8 @@ async def find_throttle_error(settings: Settings) -> str | None:
         await counters.close()
 
 
-def _make_shared_counters(settings: Settings) -> "RedisCounters | None":
+def make_shared_counters(settings: Settings) -> "RedisCounters | None":
+    """Make the counters in Redis or Valkey, if a setting names one."""
     if settings.throttle_url is None:
         return None
     from ordergate.adapters.throttling.redis_counters import RedisCounters

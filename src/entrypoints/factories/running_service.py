@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.rate_limits import RateLimiter
 from ordergate.application.ports.storage import SeparateOrders, Storage
 from ordergate.application.ports.tokens import TokenVerifier
 from ordergate.application.sessions.revocation import RevocationPolicy
@@ -42,6 +43,7 @@ async def run_service(
     revocation: Callable[[], RevocationPolicy],
     hasher: Callable[[], PasswordHasher],
     throttle: Callable[[], Throttle],
+    rate_limiter: Callable[[], RateLimiter | None],
     remote_keys: Callable[[], "dict[str, RemoteKeySet]"],
 ) -> AsyncIterator[None]:
     """Open all parts that requests use, and close them afterwards.
@@ -53,6 +55,8 @@ async def run_service(
     async with AsyncExitStack() as closing:
         verifier()
         revocation()  # before the storage can be replaced
+        if limiter := rate_limiter():
+            closing.push_async_callback(limiter.close)
         if settings.issues_tokens:
             closing.push_async_callback(throttle().close)
             closing.callback(hasher().close)

@@ -34,6 +34,7 @@ from ordergate.entrypoints.http.middleware.observing import (
     Observe,
     ObservedRequests,
 )
+from ordergate.entrypoints.http.middleware.rate_limits import LimitedRequests
 from ordergate.entrypoints.http.mounted import list_around, list_mounted
 from ordergate.entrypoints.http.openapi.document import (
     LICENSE,
@@ -44,6 +45,7 @@ from ordergate.entrypoints.http.openapi.other_documents import install_security
 from ordergate.entrypoints.http.orders import routes as orders
 from ordergate.entrypoints.http.problems.handlers import ErrorHandlers
 from ordergate.entrypoints.http.problems.problem import ProblemError
+from ordergate.entrypoints.http.problems.quotas import LIMIT_FIELD, POLICY_FIELD
 from ordergate.entrypoints.http.service import docs, health
 from ordergate.entrypoints.http.services import BESIDE, Services
 
@@ -71,7 +73,8 @@ def create_app(
     `begin_span` begins a span for each.
     """
     settings, known_scopes = services.settings(), services.known_scopes()
-    resource = settings.resource
+    resource, limiter = settings.resource, services.rate_limiter()
+    quotas = limiter.quotas if limiter else ()
 
     def run_service(started: FastAPI) -> AbstractAsyncContextManager[None]:
         require_declared_scopes(started.routes, known_scopes)
@@ -116,13 +119,15 @@ def create_app(
     app.surrounding = tuple(_list_surrounding(settings, services, observed))
     handlers = ErrorHandlers(check_access, resource)
     handlers.install(app)
-    install_openapi(app, settings, known_scopes)
+    install_openapi(app, settings, known_scopes, quotas)
 
     def prepare_mounted(mounted: Starlette) -> None:
         are_problems = ProblemError not in mounted.exception_handlers
         handlers.install_mounted(mounted)
         if isinstance(mounted, FastAPI):
-            install_security(mounted, settings, known_scopes, are_problems=are_problems)
+            install_security(
+                mounted, settings, known_scopes, are_problems=are_problems, quotas=quotas
+            )
 
     app.prepare_mounted = prepare_mounted
     return app
@@ -141,7 +146,10 @@ def _list_surrounding(
     settings: Settings, services: Services, observed: Sequence[Middleware]
 ) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
-    origins = settings.cors_origins
+    origins, exposed = settings.cors_origins, settings.cors_exposed_headers
+    if limiter := services.rate_limiter():
+        yield Middleware(LimitedRequests, limiter=limiter)
+        exposed = (*exposed, POLICY_FIELD, LIMIT_FIELD)
     if origins:
         yield Middleware(
             Preflights,
@@ -152,7 +160,7 @@ def _list_surrounding(
     oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()
     yield Middleware(EdgeMiddleware, oauth_paths=oauth_paths, services=services)
     if origins:
-        yield Middleware(ReadableAnswers, origins=origins, exposed=settings.cors_exposed_headers)
+        yield Middleware(ReadableAnswers, origins=origins, exposed=exposed)
     yield from observed
     if settings.trusted_proxies:
         trusted = list_trusted_hosts(settings.trusted_proxies)

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from ordergate.application.errors import ApplicationError, InvalidToken
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import BUILT_IN_SCOPES, Scope, require_scope_name
+from ordergate.entrypoints.http.middleware.rate_limits import count_caller
 from ordergate.entrypoints.http.openapi.root_path import SIGN_IN_DESCRIPTION
 from ordergate.entrypoints.http.problems.catalog import (
     MISSING_TOKEN,
@@ -79,7 +80,8 @@ class BearerScheme(SecurityBase, ABC):
     ) -> Caller | None:
         """Return the caller if the token has every scope of the route.
 
-        Raises a `ProblemError`: 400, 401, 403, or 503 if the caller cannot be identified.
+        Raises a `ProblemError`: 400, 401, 403, 429 beyond the caller's quota, or 503 if the caller
+        cannot be identified.
         """
 
     async def _identify(
@@ -94,6 +96,7 @@ class BearerScheme(SecurityBase, ABC):
                 _log_refusal(connection, str(error), kid=error.kid, iss=error.issuer)
             raise _refuse(connection, to_problem(error)) from error
         connection.scope[IDENTIFIED] = caller.id
+        await count_caller(connection, caller.id)
         if not caller.scope.issuperset(needed.scopes):
             known = get_services(connection).known_scopes()
             for scope in needed.scopes:

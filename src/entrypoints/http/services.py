@@ -16,6 +16,7 @@ from ordergate.application.orders.cancel_order import CancelOrder
 from ordergate.application.orders.get_own_order import GetOwnOrder
 from ordergate.application.orders.list_own_orders import ListOwnOrders
 from ordergate.application.orders.place_order import PlaceOrder
+from ordergate.application.ports.rate_limits import RateLimiter
 from ordergate.application.ports.storage import SeparateOrders, Storage
 from ordergate.application.ports.tokens import PublicKeys
 from ordergate.application.purpose_keys import PurposeKeys
@@ -58,6 +59,8 @@ class Services(Protocol):
     def signing_keys(self) -> Callable[[], PublicKeys]: ...
     @property
     def key_schedule(self) -> Callable[[], KeySchedule]: ...
+    @property
+    def rate_limiter(self) -> Callable[[], RateLimiter | None]: ...
     @property
     def running_service(self) -> Callable[[], AbstractAsyncContextManager[None]]: ...
     @property

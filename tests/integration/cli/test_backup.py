@@ -15,7 +15,7 @@ from ordergate.adapters.sql.sqlite.backup import SqliteFile
 from ordergate.adapters.sql.sqlite.contents import count_contents
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import BackupRefused
-from ordergate.application.ports.storage_file import Contents
+from ordergate.application.ports.archive import Contents
 from ordergate.entrypoints.cli.commands.backup import storage_file
 from ordergate.entrypoints.cli.runtime import Failure
 from ordergate.entrypoints.config.settings import Settings

@@ -17,7 +17,7 @@ from ordergate.adapters.sql.sqlite.backup import SqliteFile
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.adapters.sql.sqlite.file import configure
 from ordergate.application.errors import BackupRefused, StorageUnavailable
-from ordergate.application.ports.storage_file import Contents
+from ordergate.application.ports.archive import Contents
 from ordergate.domain.order import OrderId
 from ordergate.domain.user import PasswordHash, Username
 from tests.support.backups import DAMAGES, DATABASE, counts

@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 from selenium.webdriver.support.wait import WebDriverWait
 
 from ordergate.adapters.memory import InMemoryStorage
+from ordergate.application.ports.rate_limits import RatePolicy
 from ordergate.domain.errors import InvalidMoney
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.environment import PREFIX, UNSET
@@ -32,7 +33,7 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.identity import login
-from ordergate.entrypoints.http.problems import catalog, mapping, problem
+from ordergate.entrypoints.http.problems import catalog, mapping, problem, quotas
 from ordergate.entrypoints.http.problems.problem import Problem
 from tests.support.browser import complaints, needs_browser, open_browser
 from tests.support.captured_output import run_program
@@ -525,6 +526,7 @@ def test_api_page_explains_every_problem_type() -> None:
         *catalog.PROBLEMS.values(),
         mapping.to_problem(InvalidMoney()),
         catalog.make_insufficient_scope(["account"]),
+        quotas.make_quota_exceeded(RatePolicy.CLIENT, 1),
         problem.invalid_parameter(("query", "id", "is missing")),
     ]
     names = {problem.name for problem in problems if isinstance(problem, Problem)} - {None}

@@ -360,9 +360,24 @@ async def test_counters_in_memory_are_those_of_a_worker(workers: int) -> None:
     )
 
 
+OTHER_ISSUER = {
+    "identity_provider": "oidc",
+    "issuer": "https://id.example",
+    "audience": "https://orders.example",
+}
+
+
 async def test_checks_of_own_accounts_do_not_apply_to_another_issuer() -> None:
-    parts = container(
-        identity_provider="oidc", issuer="https://id.example", audience="https://orders.example"
-    )
+    parts = container(**OTHER_ISSUER)
     for check in (check_keys, check_passwords, check_throttle):
         assert await check(parts) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "counted"),
+    [({}, "failed sign-ins and requests"), (OTHER_ISSUER, "requests")],
+    ids=["own tokens", "another issuer"],
+)
+async def test_counters_of_requests_are_named(settings: dict[str, str], counted: str) -> None:
+    (finding,) = await check_throttle(container(requests_per_client=600, **settings))
+    assert finding.found == f"{counted} are counted in the memory of each worker"

@@ -33,7 +33,7 @@ from ordergate.adapters.sql.sqlite.hidden_copy import (
 from ordergate.adapters.sql.sqlite.integrity_check import check_integrity
 from ordergate.adapters.system import files
 from ordergate.application.errors import BackupRefused, StorageUnavailable
-from ordergate.application.ports.storage_file import Contents, StorageFile
+from ordergate.application.ports.archive import Contents, StorageFile
 
 
 class SqliteFile(StorageFile):

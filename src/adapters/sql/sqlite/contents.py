@@ -17,7 +17,7 @@ from ordergate.adapters.sql.recognition import (
 from ordergate.adapters.sql.sqlite.copy import run_interruptibly
 from ordergate.adapters.sql.sqlite.file import connect, engine_errors
 from ordergate.application.errors import BackupRefused
-from ordergate.application.ports.storage_file import Contents
+from ordergate.application.ports.archive import Contents
 
 
 def count_contents(copy: Path, *, called: Path) -> Contents:

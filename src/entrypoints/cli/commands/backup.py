@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ordergate.application.ports.storage_file import Contents, StorageFile
+from ordergate.application.ports.archive import Contents, StorageFile
 from ordergate.entrypoints.cli.runtime import Failure, load_container, parse_file_path
 from ordergate.entrypoints.container import Container
 

@@ -1,4 +1,4 @@
-"""Where failed sign-ins are counted."""
+"""Where failed sign-ins and requests are counted."""
 
 import time
 from collections.abc import Sequence
@@ -18,10 +18,15 @@ CHECK = "throttle"
 async def check_throttle(container: Container) -> Sequence[Finding]:
     """Check that the shared counters can be reached."""
     settings = container.settings()
-    if not settings.issues_tokens:
+    limited = settings.requests_per_address or settings.requests_per_client
+    counted = [
+        *(["failed sign-ins"] if settings.issues_tokens else []),
+        *(["requests"] if limited else []),
+    ]
+    if not counted:
         return []
     if settings.throttle_url is None:
-        found = "failed sign-ins are counted in the memory of each worker"
+        found = f"{' and '.join(counted)} are counted in the memory of each worker"
         if settings.workers > 1:
             found += f", so {settings.workers} workers permit {settings.workers} times as many"
         return [report_ok(CHECK, found)]

@@ -1,7 +1,7 @@
 """The OpenAPI document, with the problems, examples and addresses of every operation."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,10 +14,12 @@ from ordergate.application.errors import (
     StorageUnavailable,
     UnstorableValue,
 )
+from ordergate.application.ports.rate_limits import Quota
 from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity.forms import describe_scopes
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
+from ordergate.entrypoints.http.openapi.rate_limits import describe_rate_limits
 from ordergate.entrypoints.http.openapi.responses import (
     merge_responses,
     problems,
@@ -71,18 +73,26 @@ _VALIDATION_ERROR = "#/components/schemas/HTTPValidationError"
 _STRAY_PARAMETER = invalid_parameter(("query", "page", "is not a parameter here; known: none"))
 
 
-def install_openapi(app: FastAPI, settings: Settings, scopes: Mapping[str, str]) -> None:
+def install_openapi(
+    app: FastAPI, settings: Settings, scopes: Mapping[str, str], quotas: Sequence[Quota]
+) -> None:
     """Complete the document of an application.
 
     With another issuer, the document only says that tokens are JWTs: it cannot know its sign-in,
     nor the public address of this service.
     """
-    complete_document(app, lambda document: _complete(document, settings, scopes))
+    complete_document(app, lambda document: _complete(document, settings, scopes, quotas))
 
 
-def _complete(document: dict[str, Any], settings: Settings, scopes: Mapping[str, str]) -> None:
+def _complete(
+    document: dict[str, Any],
+    settings: Settings,
+    scopes: Mapping[str, str],
+    quotas: Sequence[Quota],
+) -> None:
     document.setdefault("components", {}).setdefault("schemas", {})
     _add_problems(document, issues_tokens=settings.issues_tokens)
+    describe_rate_limits(document, quotas)
     _drop_unused_schemas(document)
     describe_security(document, settings, scopes)
     if sign_in := document["paths"].get("/login"):

@@ -1,12 +1,14 @@
 """The OpenAPI documents of applications below, above and beside Ordergate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 
 from ordergate.application.errors import ApplicationError
+from ordergate.application.ports.rate_limits import Quota
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.http.openapi.rate_limits import list_quota_refusals
 from ordergate.entrypoints.http.openapi.responses import merge_responses, problems
 from ordergate.entrypoints.http.openapi.security_schemes import (
     describe_security,
@@ -31,18 +33,23 @@ def install_security(
     *,
     are_problems: bool = False,
     path: str = "",
+    quotas: Sequence[Quota] = (),
 ) -> None:
     """Complete the document of another application with routes for callers.
 
     `are_problems` says whether its refusals of callers are problems, and not in a form of its own.
-    `path` is that of an Ordergate which is mounted below or beside the application.
+    `path` is that of an Ordergate which is mounted below or beside the application. `quotas` are
+    those of its requests.
     """
 
     def complete(document: dict[str, Any]) -> None:
         schemes = document.get("components", {}).get("securitySchemes", {})
         if schemes.keys().isdisjoint({SIGN_IN, OPTIONAL}):
             return
-        refusals = list_refusals(issues_tokens=settings.issues_tokens)
+        refusals = [
+            *list_refusals(issues_tokens=settings.issues_tokens),
+            *list_quota_refusals(quotas, has_caller=True),
+        ]
         for _, operation in walk_operations(document):
             if needs_caller(operation):
                 _add_refusals(operation, refusals, are_problems=are_problems)

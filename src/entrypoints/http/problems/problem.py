@@ -143,6 +143,11 @@ class ProblemDetails(BaseModel):
     errors: list[InvalidParameter] = Field(
         default_factory=list, description="Each wrong parameter."
     )
+    violated_policies: list[str] = Field(
+        alias="violated-policies",
+        default_factory=list,
+        description="The policies of `RateLimit-Policy` whose quota is used up.",
+    )
 
 
 def oauth_problem(
