@@ -27,6 +27,7 @@ from ordergate.application.errors import (
     SchemaNotCurrent,
     SessionNotFound,
     SigningKeyError,
+    StorageMissing,
     StorageNotEmpty,
     StorageUnavailable,
     Throttled,
@@ -87,6 +88,8 @@ NO_DESCRIPTORS = Problem(
     "overloaded",
     headers={"Retry-After": "1"},
 )
+
+UPGRADING = Problem(503, "The service is being upgraded; try again soon.", "upgrading")
 
 CHALLENGE = 'Bearer realm="ordergate"'
 """The value of `WWW-Authenticate` without a reason (RFC 6750, section 3)."""
@@ -222,7 +225,8 @@ PROBLEMS: dict[type[ApplicationError], Problem] = {
         "The storage cannot hold a value of this request; change the value.",
         "unstorable-value",
     ),
-    SchemaNotCurrent: Problem(503, "The service is being upgraded; try again soon.", "upgrading"),
+    SchemaNotCurrent: UPGRADING,
+    StorageMissing: UPGRADING,
     StorageNotEmpty: Problem(409, "The storage already has users or orders.", "storage-not-empty"),
     MissingCapability: Problem(
         501, "The storage of this service cannot do that.", "missing-capability"
