@@ -23,6 +23,7 @@ from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import ApplicationError
 from ordergate.application.ports.clock import Clock
 from ordergate.application.ports.passwords import PasswordHasher, Throttle
+from ordergate.application.ports.rate_limits import RateLimiter
 from ordergate.application.ports.signing_keys import SigningKeys
 from ordergate.application.ports.storage import Storage
 from ordergate.application.ports.tokens import PublicKeys, TokenIssuer
@@ -31,6 +32,7 @@ from ordergate.domain.user import PasswordHash, User
 from tests.contracts.clock_contract import ClockContract
 from tests.contracts.passwords_contract import PasswordHasherContract
 from tests.contracts.public_keys_contract import PublicKeysContract
+from tests.contracts.rate_limiter_contract import RateLimiterContract
 from tests.contracts.signing_keys_contract import SigningKeysContract
 from tests.contracts.storage_contract import WholeStorageContract
 from tests.contracts.throttle_contract import ThrottleContract
@@ -147,6 +149,15 @@ class MutantThrottle(ThrottleContract):
         return throttle
 
 
+class MutantRateLimiter(RateLimiterContract):
+    mutant: ClassVar[Any]
+
+    @pytest.fixture
+    def limiter(self) -> RateLimiter:
+        limiter: RateLimiter = self.mutant(per_address=6, per_client=3, window_seconds=60)
+        return limiter
+
+
 class MutantPasswordHasher(PasswordHasherContract):
     mutant: ClassVar[Any]
 
@@ -215,6 +226,7 @@ class MutantSigningKeys(SigningKeysContract):
 
 CONTRACTS = {
     Throttle: MutantThrottle,
+    RateLimiter: MutantRateLimiter,
     PasswordHasher: MutantPasswordHasher,
     TokenIssuer: MutantTokenIssuer,
     Clock: MutantClock,
