@@ -94,10 +94,10 @@ class CountedRequest:
 async def count_caller(connection: HTTPConnection, user: UserId) -> None:
     """Count a request for the user of its token.
 
-    Raises `ProblemError` when it is one too many. Does nothing where requests are not limited.
+    Raises `ProblemError` when it is one too many. The request has `COUNTED` in its scope.
     """
-    counted: CountedRequest | None = connection.scope.get(COUNTED)
-    if counted is not None and (problem := await counted.count_client(user)):
+    counted: CountedRequest = connection.scope[COUNTED]
+    if problem := await counted.count_client(user):
         raise ProblemError(problem)
 
 
