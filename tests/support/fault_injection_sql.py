@@ -10,6 +10,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from ordergate.adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.mysql.connection import MysqlConnection
+from ordergate.adapters.sql.mysql.writes.block import Block
 from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.sqlite.statement import SqliteStatement
 from tests.support.fault_injection import Failure
@@ -42,12 +44,19 @@ def failing_statements(failure: Failure, cause: Exception | None = None) -> Iter
         step()
         return await run_prepared(statement, connection, values)
 
+    run_block = Block.run
+
+    async def fail_or_run_block(block: Block, connection: MysqlConnection, values: Values) -> Rows:
+        step()
+        return await run_block(block, connection, values)
+
     for name in ("before_cursor_execute", "commit"):
         event.listen(Engine, name, step)
     try:
         with (
             patch.object(SqliteStatement, "run", fail_or_run),
             patch.object(PostgresStatement, "run", fail_or_run_prepared),
+            patch.object(Block, "run", fail_or_run_block),
         ):
             yield
     finally:

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
 import asyncmy
@@ -166,6 +168,26 @@ def database_at(
         statement_seconds=statement_seconds,
         idle_seconds=idle_seconds,
     )
+
+
+@contextmanager
+def as_mysql(storage: SqlStorage) -> Iterator[None]:
+    """Let the adapter take the server for MySQL, whose writes are transactions."""
+    database = storage._database
+    assert isinstance(database, MysqlDatabase)
+    with patch.object(database, "_has_blocks", return_value=False):
+        yield
+
+
+def read_commands(sent: Iterable[bytes]) -> list[bytes]:
+    """Return the commands in what was sent: each begins a sequence."""
+    commands, stream = [], b"".join(sent)
+    while stream:
+        length, number = int.from_bytes(stream[:3], "little"), stream[3]
+        packet, stream = stream[4 : 4 + length], stream[4 + length :]
+        if number == 0:
+            commands.append(packet[1:])
+    return commands
 
 
 def program() -> Path:

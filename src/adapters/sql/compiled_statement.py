@@ -1,8 +1,10 @@
 """Statements that SQLAlchemy compiles once, for execution by the driver."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Dialect, Insert, Select, UpdateBase
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from ordergate.adapters.sql.database import Rows, Values
 
@@ -21,13 +23,8 @@ class CompiledStatement:
         names = [each.key for each in statement.table.c] if isinstance(statement, Insert) else None
         compiled = statement.compile(dialect=dialect, column_keys=names)
         self.sql = str(compiled)
-        self._constants = {
-            name: bound.value for name, bound in compiled.binds.items() if not bound.required
-        }
-        self._names = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup or ()
-        ]
+        self._constants = find_constants(compiled)
+        self._names = find_names(compiled, dialect)
         converters = (
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
         )
@@ -48,3 +45,18 @@ class CompiledStatement:
             for i, convert in self._converters:
                 row[i] = convert(row[i])
         return converted
+
+
+def find_constants(compiled: SQLCompiler) -> Values:
+    """Return the values that are part of a statement, by name."""
+    return {name: bound.value for name, bound in compiled.binds.items() if not bound.required}
+
+
+def find_names(
+    compiled: SQLCompiler, dialect: Dialect
+) -> list[tuple[str, Callable[[Any], Any] | None]]:
+    """Return the names of values in their order, each with its conversion."""
+    return [
+        (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+        for name in compiled.positiontup or ()
+    ]

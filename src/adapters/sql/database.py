@@ -13,10 +13,13 @@ from ordergate.application.ports.storage import (
     ServerWork,
     StorageFacts,
 )
+from ordergate.domain.session import SessionId
 
 T = TypeVar("T")
 Rows = Sequence[Sequence[Any]]
 """Rows with values in the order of their columns, converted by SQLAlchemy's types."""
+Ended = Sequence[SessionId] | None
+"""Ended sessions; `None` where the new one did not start."""
 Values = dict[str, Any]
 """Values of a statement by name."""
 
@@ -164,11 +167,14 @@ class OrderWriter(Protocol):
 class SessionWriter(Protocol):
     """A SQL engine with a statement for each change of a session.
 
-    One starts it, and one rotates its token.
+    One starts it, and one rotates its token. If the statement changes nothing, the engine runs the
+    transaction `otherwise` in the same job, and returns its result.
     """
 
     @abstractmethod
-    async def start_session(self, new: NewSession, *, limit: int) -> Sequence[str] | None:
+    async def start_session(
+        self, new: NewSession, *, limit: int, otherwise: Callable[[Connection], Ended]
+    ) -> Ended:
         """Start a session, as `SessionRepository.start` describes."""
 
     @abstractmethod
@@ -177,6 +183,5 @@ class SessionWriter(Protocol):
     ) -> T:
         """Replace an unused token.
 
-        Returns `rotated`. If the statement changes nothing, the engine runs the transaction
-        `otherwise` in the same job, and returns its result.
+        Returns `rotated`.
         """

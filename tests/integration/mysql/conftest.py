@@ -1,4 +1,4 @@
-"""Storages on a database of the test's own."""
+"""Storages on a database of the test's own, also behind a proxy."""
 
 from collections.abc import AsyncIterator
 
@@ -7,6 +7,7 @@ import pytest
 from ordergate.adapters.sql.mysql.database import MysqlDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.mariadb import database_at
 
 
@@ -29,3 +30,17 @@ async def storage(database: MysqlDatabase) -> SqlStorage:
     storage = SqlStorage(database)
     await storage.loader.load([ALICE], [])
     return storage
+
+
+@pytest.fixture
+async def wire(mariadb_url: str) -> AsyncIterator[LossyProxy]:
+    async with LossyProxy(mariadb_url).running() as wire:
+        yield wire
+
+
+@pytest.fixture
+async def wired(wire: LossyProxy) -> AsyncIterator[SqlStorage]:
+    storage = SqlStorage(database_at(wire.url))
+    await storage.loader.load([ALICE], [])
+    yield storage
+    await storage.close()

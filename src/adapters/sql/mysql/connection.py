@@ -5,15 +5,17 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from asyncmy.connection import Connection
-from asyncmy.constants.CLIENT import FOUND_ROWS, SSL
+from asyncmy.constants.CLIENT import FOUND_ROWS, MULTI_STATEMENTS, SSL
 from asyncmy.cursors import Cursor
 from asyncmy.errors import DataError, MySQLError, OperationalError
 
+from ordergate.adapters.sql.database import Rows
 from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_UNSUPPORTED
 from ordergate.adapters.sql.mysql.session import check_version, session_settings
 from ordergate.adapters.sql.mysql.tls import Tls, read_tls
@@ -55,6 +57,7 @@ class MysqlConnection(Connection):
     def __init__(self, *, seconds: float | None, tls: Tls, **options: Any) -> None:
         self._ssl_context: ssl.SSLContext | None
         super().__init__(cursor_cls=_TimedCursor, ssl=tls.context, **options)
+        self._client_flag &= ~MULTI_STATEMENTS  # the driver permits them, and so injected ones
         self.seconds = seconds
         self.opened_at = time.monotonic()
         self.idle_since: float | None = None
@@ -81,6 +84,15 @@ class MysqlConnection(Connection):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.ensure_closed()
         self.close()
+
+    async def run(self, sql: str, values: Sequence[Any]) -> Rows:
+        """Run a statement within the time; return its first rows."""
+        async with asyncio.timeout(self.seconds), self.cursor() as cursor:
+            await cursor.execute(sql, values)
+            rows: Rows = await cursor.fetchall()
+            while await cursor.nextset():  # the next may be an error
+                pass
+            return rows
 
     async def commit(self) -> None:
         """Commit within the time."""

@@ -1,26 +1,41 @@
 """A MariaDB or MySQL database."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import cast
 
 from sqlalchemy import Connection, bindparam, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from typing_extensions import Unpack
+from typing_extensions import Unpack, override
 
-from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.database import (
+    Ended,
+    OrderRows,
+    OrderWriter,
+    Rows,
+    SessionWriter,
+    T,
+    Values,
+)
 from ordergate.adapters.sql.mysql.connection import UNUSABLE, MysqlConnection, connect
-from ordergate.adapters.sql.mysql.dialect import DRIVER
+from ordergate.adapters.sql.mysql.dialect import DRIVER, OrdergateDialect
 from ordergate.adapters.sql.mysql.errors import VIOLATED_CHECKS, get_error_code, make_driver_errors
 from ordergate.adapters.sql.mysql.migration import between_migrations, migrate_alone
 from ordergate.adapters.sql.mysql.url import split_hosts
+from ordergate.adapters.sql.mysql.writes.order_writes import bind_order, make_change, make_placing
+from ordergate.adapters.sql.mysql.writes.session_writes import make_rotation, make_start
 from ordergate.adapters.sql.recognition import TABLES
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.inspection import inspect_server
+from ordergate.adapters.sql.write_values import bind_change, bind_rotation, bind_start
+from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import StorageFacts
+from ordergate.domain.session import SessionId
 
 _NAMES = {"mysql": "MySQL", "mariadb": "MariaDB"}
 
@@ -34,10 +49,11 @@ _OTHER_COLLATIONS = text(
 ).bindparams(bindparam("tables", TABLES, expanding=True))
 
 
-class MysqlDatabase(ServerDatabase):
+class MysqlDatabase(ServerDatabase, OrderWriter, SessionWriter):
     """A MariaDB or MySQL database.
 
-    A session commits each statement; a write begins with BEGIN.
+    A session commits each statement; a transaction begins with BEGIN. MariaDB runs the frequent
+    writes as one statement each. MySQL has no such statements, and runs their transactions.
     """
 
     def __init__(self, url: str, **limits: Unpack[ServerLimits]) -> None:
@@ -47,6 +63,59 @@ class MysqlDatabase(ServerDatabase):
         super().__init__(partial(_create_engine, self._hosts.connect), errors, **limits)
         self._writes = self._engine.execution_options()
         event.listen(self._writes.sync_engine, "begin", _begin)
+
+    @override
+    async def insert_order(
+        self, rows: OrderRows, *, placed: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Place an order in one round trip to MariaDB."""
+        block = make_placing(len(rows.lines), has_key=rows.key is not None)
+        run = partial(block.run, values=bind_order(rows))
+        return await self._write_by_block(run, lambda _: placed, otherwise, repeatable=True)
+
+    @override
+    async def update_order(
+        self, before: Values, after: Values, *, changed: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Update an order in one round trip to MariaDB."""
+        run = partial(make_change().run, values=bind_change(before, after))
+        return await self._write_by_block(run, lambda _: changed, otherwise)
+
+    @override
+    async def start_session(
+        self, new: NewSession, *, limit: int, otherwise: Callable[[Connection], Ended]
+    ) -> Ended:
+        """Start a session in one round trip to MariaDB."""
+
+        def read(rows: Rows) -> Sequence[SessionId]:
+            return [SessionId(each) for each in json.loads(rows[0][0])]
+
+        run = partial(make_start().run, values=bind_start(new, limit))
+        return await self._write_by_block(run, read, otherwise)
+
+    @override
+    async def rotate_token(
+        self, exchange: TokenExchange, *, rotated: T, otherwise: Callable[[Connection], T]
+    ) -> T:
+        """Rotate a refresh token in one round trip to MariaDB."""
+        run = partial(make_rotation().run, values=bind_rotation(exchange))
+        return await self._write_by_block(run, lambda _: rotated, otherwise)
+
+    async def _write_by_block(
+        self,
+        run: Callable[[MysqlConnection], Awaitable[Rows]],
+        read: Callable[[Rows], T],
+        otherwise: Callable[[Connection], T],
+        *,
+        repeatable: bool = False,
+    ) -> T:
+        if self._has_blocks():
+            return await self._write_by_statement(run, read, otherwise, repeatable=repeatable)
+        return await self.write(otherwise, repeatable=repeatable)
+
+    def _has_blocks(self) -> bool:
+        """Report whether a connection has found MariaDB."""
+        return bool(cast("OrdergateDialect", self._engine.dialect).is_mariadb)
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Read while no migration runs, because no snapshot has the schema."""

@@ -8,12 +8,19 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, UpdateBase, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from typing_extensions import Unpack, override
 
-from ordergate.adapters.sql.database import OrderRows, OrderWriter, Rows, SessionWriter, T, Values
+from ordergate.adapters.sql.database import (
+    Ended,
+    OrderRows,
+    OrderWriter,
+    Rows,
+    SessionWriter,
+    T,
+    Values,
+)
 from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
 from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
@@ -23,26 +30,18 @@ from ordergate.adapters.sql.postgres.order_writes import (
     CHANGE,
     PLACE,
     PLACE_WITH_KEY,
-    bind_change,
     bind_order,
 )
-from ordergate.adapters.sql.postgres.session_writes import (
-    ROTATE,
-    START,
-    bind_rotation,
-    bind_start,
-)
+from ordergate.adapters.sql.postgres.session_writes import ROTATE, START
 from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
 from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.inspection import inspect_server
-from ordergate.adapters.sql.server.transaction import (
-    read_by_driver,
-    run_transaction,
-    write_by_driver,
-)
+from ordergate.adapters.sql.server.transaction import read_by_driver, run_transaction
+from ordergate.adapters.sql.write_values import bind_change, bind_rotation, bind_start
 from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import StorageFacts
+from ordergate.domain.session import SessionId
 
 _MIGRATION_LOCK = 0x6F72646572  # "order": one lock of the database's advisory ones
 
@@ -109,57 +108,37 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
         self, rows: OrderRows, *, placed: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Place an order in one round trip."""
-        statement = PLACE_WITH_KEY if rows.key else PLACE
-        values = bind_order(rows)
-        return await self._write_by_statement(statement, values, placed, otherwise, repeatable=True)
+        statement = self._compile(PLACE_WITH_KEY if rows.key else PLACE)
+        run = partial(statement.run, values=bind_order(rows))
+        return await self._write_by_statement(run, lambda _: placed, otherwise, repeatable=True)
 
     @override
     async def update_order(
         self, before: Values, after: Values, *, changed: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Update an order in one round trip."""
-        values = bind_change(before, after)
-        return await self._write_by_statement(CHANGE, values, changed, otherwise, repeatable=False)
+        run = partial(self._compile(CHANGE).run, values=bind_change(before, after))
+        return await self._write_by_statement(run, lambda _: changed, otherwise)
 
     @override
-    async def start_session(self, new: NewSession, *, limit: int) -> Sequence[str] | None:
+    async def start_session(
+        self, new: NewSession, *, limit: int, otherwise: Callable[[Connection], Ended]
+    ) -> Ended:
         """Start a session in one round trip."""
-        values = bind_start(new, limit)
-        statement = self._compile(START)
-        ended = await self._write(lambda: self._commit(statement, values), repeatable=False)
-        return [each for (each,) in ended if each is not None] if ended else None
+
+        def read(ended: Rows) -> Sequence[SessionId]:
+            return [SessionId(each) for (each,) in ended if each is not None]
+
+        run = partial(self._compile(START).run, values=bind_start(new, limit))
+        return await self._write_by_statement(run, read, otherwise)
 
     @override
     async def rotate_token(
         self, exchange: TokenExchange, *, rotated: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Rotate a refresh token in one round trip."""
-        values = bind_rotation(exchange)
-        return await self._write_by_statement(ROTATE, values, rotated, otherwise, repeatable=False)
-
-    async def _write_by_statement(
-        self,
-        statement: Select[Any] | UpdateBase,
-        values: Values,
-        done: T,
-        otherwise: Callable[[Connection], T],
-        *,
-        repeatable: bool,
-    ) -> T:
-        compiled = self._compile(statement)
-
-        async def once() -> T:
-            # A violated constraint may be that of an earlier attempt, which the transaction finds.
-            with suppress(IntegrityError):
-                if await self._commit(compiled, values):
-                    return done
-            return await run_transaction(self._writes, otherwise, ERRORS)
-
-        return await self._write(once, repeatable=repeatable)
-
-    async def _commit(self, statement: PostgresStatement, values: Values) -> Rows:
-        self._round_trips.note()
-        return await write_by_driver(self._engine, lambda c: statement.run(c, values), ERRORS)
+        run = partial(self._compile(ROTATE).run, values=bind_rotation(exchange))
+        return await self._write_by_statement(run, lambda _: rotated, otherwise)
 
     @override
     async def rows(self, query: Select[Any], values: Values) -> Rows:

@@ -29,13 +29,13 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless
 
 from ordergate.adapters.sql.database import OrderRows, Values
 from ordergate.adapters.sql.tables import CLOSED, Table
+from ordergate.adapters.sql.write_values import CHANGING
 
 _USERS, _ORDERS, _LINES, _KEYS = (
     Table.metadata.tables[name] for name in ("users", "orders", "order_lines", "idempotency_keys")
 )
 _OWNER: BindParameter[int] = bindparam("owner")
 _LOCKED = select(_USERS.c.id).where(_USERS.c.id == _OWNER).with_for_update(key_share=True)
-_CHANGING = ("status", "version")
 _LINE = [each for each in _LINES.columns if each.key not in {"owner_id", "order_id"}]
 
 
@@ -100,9 +100,9 @@ def _change() -> Update:
             owner.c.id == _ORDERS.c.owner_id,
             _ORDERS.c.owner_id == _OWNER,
             _ORDERS.c.id == bindparam("order_id"),
-            *(_ORDERS.c[name] == bindparam(f"old_{name}") for name in _CHANGING),
+            *(_ORDERS.c[name] == bindparam(f"old_{name}") for name in CHANGING),
         )
-        .values({name: bindparam(f"new_{name}") for name in _CHANGING})
+        .values({name: bindparam(f"new_{name}") for name in CHANGING})
         .returning(_ORDERS.c.id)
     )
 
@@ -118,13 +118,3 @@ def bind_order(rows: OrderRows) -> Values:
     """
     columns = {each.key: [line[each.key] for line in rows.lines] for each in _LINE}
     return {"owner": rows.order["owner_id"], **(rows.key or {}), **rows.order, **columns}
-
-
-def bind_change(before: Values, after: Values) -> Values:
-    """Return the values that change an order from one row to another."""
-    return {
-        "owner": after["owner_id"],
-        "order_id": after["id"],
-        **{f"old_{name}": before[name] for name in _CHANGING},
-        **{f"new_{name}": after[name] for name in _CHANGING},
-    }

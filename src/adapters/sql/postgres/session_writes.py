@@ -19,7 +19,6 @@ from sqlalchemy import (
     update,
 )
 
-from ordergate.adapters.sql.database import Values
 from ordergate.adapters.sql.repositories.session_statements import (
     active_at,
     has_old_successor,
@@ -27,9 +26,7 @@ from ordergate.adapters.sql.repositories.session_statements import (
     is_unused,
     select_surplus,
 )
-from ordergate.adapters.sql.rows import session_to_row
 from ordergate.adapters.sql.tables import Table
-from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.domain.session import SessionEndReason
 
 _USERS, _SESSIONS, _TOKENS = (
@@ -58,7 +55,7 @@ def _start() -> Select[tuple[str]]:
         .cte("verified")
     )
     surplus = (
-        select_surplus(user, at, bindparam("limit", type_=Integer()))
+        select_surplus(user, at, kept=bindparam("kept", type_=Integer()))
         .where(exists(select(verified.c.id)))
         .cte("surplus")
     )
@@ -122,29 +119,3 @@ def _rotate() -> Select[tuple[str]]:
 
 ROTATE = _rotate()
 """Returns the id of the session, and nothing if the token is used, expired or of no active one."""
-
-
-def bind_start(new: NewSession, limit: int) -> Values:
-    """Return the values that start a session.
-
-    SQLAlchemy would set a column of an update to a value of its name.
-    """
-    return {
-        **{f"new_{name}": value for name, value in session_to_row(new.session).items()},
-        "password_hash": new.password_hash,
-        "limit": limit,
-        "new_digest": new.token,
-        "token_expires_at": new.token_expires_at,
-    }
-
-
-def bind_rotation(exchange: TokenExchange) -> Values:
-    """Return the values that rotate a token."""
-    return {
-        "old": exchange.old,
-        "at": exchange.at,
-        "sealed": exchange.sealed,
-        "forget": exchange.at - exchange.grace,
-        "new_digest": exchange.new,
-        "token_expires_at": exchange.expires_at,
-    }

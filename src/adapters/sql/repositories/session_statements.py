@@ -54,7 +54,7 @@ def end_sessions(
 def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[SessionId]:
     """End the sessions that leave no room for a new one."""
     at = new.started_at
-    ids = connection.scalars(select_surplus(new.user, at, limit)).all()
+    ids = connection.scalars(select_surplus(new.user, at, kept=limit - 1)).all()
     return (
         end_sessions(connection, col(SessionRow.id).in_(ids), SessionEndReason.TOO_MANY, at)
         if ids
@@ -65,9 +65,10 @@ def end_surplus(connection: Connection, new: Session, limit: int) -> Sequence[Se
 def select_surplus(
     user: UserId | BindParameter[int],
     at: datetime | BindParameter[datetime],
-    limit: int | BindParameter[int],
+    *,
+    kept: int | BindParameter[int],
 ) -> Select[str]:
-    """Select the active sessions that leave no room for a new one.
+    """Select the active sessions after the first ones, which are kept.
 
     They are in the order of `ix_sessions_live`.
     """
@@ -75,7 +76,7 @@ def select_surplus(
         select(col(SessionRow.id))
         .where(col(SessionRow.user_id) == user, active_at(at))
         .order_by(col(SessionRow.expires_at).desc())
-        .offset(limit - 1)
+        .offset(kept)
         .limit(_MOST_SURPLUS)
     )
 

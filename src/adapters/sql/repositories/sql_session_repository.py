@@ -64,9 +64,6 @@ class SqlSessionRepository(SessionRepository):
 
     async def start(self, new: NewSession, *, limit: int) -> Sequence[SessionId] | None:
         """Insert the session after locking the user's row with its hash."""
-        if self._writer:
-            ended = await self._writer.start_session(new, limit=limit)
-            return None if ended is None else [SessionId(each) for each in ended]
         still = (
             select(col(UserRow.id))
             .where(has_password(new.session.user, new.password_hash))
@@ -81,7 +78,9 @@ class SqlSessionRepository(SessionRepository):
             add_token(connection, new.token, new.session.id, new.token_expires_at)
             return surplus
 
-        return await self._database.write(work)
+        if self._writer is None:
+            return await self._database.write(work)
+        return await self._writer.start_session(new, limit=limit, otherwise=work)
 
     async def get_by_refresh_token(self, token: TokenDigest) -> Session | None:
         """Join the token with its session."""

@@ -3,21 +3,22 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import NotRequired, cast
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NotRequired, cast
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from typing_extensions import TypedDict, override
 
-from ordergate.adapters.sql.database import Database, T
+from ordergate.adapters.sql.database import Database, Rows, T
 from ordergate.adapters.sql.server.attempts import Attempts
 from ordergate.adapters.sql.server.errors import DriverErrors
 from ordergate.adapters.sql.server.pool import ConnectionLimits
 from ordergate.adapters.sql.server.round_trips import RoundTrips
-from ordergate.adapters.sql.server.transaction import run_transaction, run_work
+from ordergate.adapters.sql.server.transaction import run_transaction, run_work, write_by_driver
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage import ConnectionLoad, ServerWork
 
@@ -106,6 +107,29 @@ class ServerDatabase(Database):
         return await self._write(
             lambda: run_transaction(self._writes, work, self._errors), repeatable=repeatable
         )
+
+    async def _write_by_statement(
+        self,
+        run: Callable[[Any], Awaitable[Rows]],
+        read: Callable[[Rows], T],
+        otherwise: Callable[[Connection], T],
+        *,
+        repeatable: bool = False,
+    ) -> T:
+        """Run a statement of the driver that commits itself.
+
+        If it returns nothing, or violates a constraint, the transaction `otherwise` decides.
+        """
+
+        async def once() -> T:
+            # A violated constraint may be that of an earlier attempt, which the transaction finds.
+            with suppress(IntegrityError):
+                self._round_trips.note()
+                if rows := await write_by_driver(self._engine, run, self._errors):
+                    return read(rows)
+            return await run_transaction(self._writes, otherwise, self._errors)
+
+        return await self._write(once, repeatable=repeatable)
 
     async def _write(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         async with (

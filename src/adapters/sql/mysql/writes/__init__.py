@@ -1,0 +1,1 @@
+"""Writes that MariaDB runs as one statement each."""
