@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
+from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.logs import add_to_lines
 from ordergate.entrypoints.http.middleware.observing import BeginSpan
 
@@ -31,10 +32,13 @@ def trace(container: "Container", lifespans: Sequence[Lifespan[FastAPI] | None])
     inner = [each for each in lifespans if each is not None]
     if container.settings().telemetry is None:
         return Tracing(lifespan=_nest(inner))
-    from ordergate.adapters.telemetry.export import close_provider, make_provider
-    from ordergate.adapters.telemetry.spans import RequestSpan, find_ids, get_tracer
+    try:  # the SDK reads some variables when it is imported
+        from ordergate.adapters.telemetry.export import close_provider, make_provider
+        from ordergate.adapters.telemetry.spans import RequestSpan, find_ids, get_tracer
 
-    provider = make_provider()
+        provider = make_provider()
+    except ValueError as error:
+        raise SettingsError([f"a variable OTEL_* is wrong: {error}"]) from None
     tracer = get_tracer(provider)
     add_to_lines(find_ids)
 

@@ -19,7 +19,13 @@ from ordergate.domain.order import Order, OrderId
 from tests.support.builders import ALICE, a_placed_order
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at
-from tests.support.postgres_waits import ONE, SLEEP, assert_unavailable_within, eventually
+from tests.support.postgres_waits import (
+    ONE,
+    SLEEP,
+    assert_unavailable_within,
+    eventually,
+    wait_for_blocked_lock,
+)
 
 
 async def test_statement_has_a_time_limit(postgres_url: str) -> None:
@@ -80,6 +86,26 @@ async def test_shared_reads_continue_when_every_connection_is_in_use(postgres_ur
     )
     go_on.set()
     await asyncio.gather(*reads)
+    await storage.close()
+
+
+async def test_connection_beyond_the_pool_is_closed_after_a_read(
+    postgres_url: str,
+    rival: "asyncpg.Connection[asyncpg.Record]",
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    database = database_at(postgres_url, pool_size=1)
+    storage = SqlStorage(database)
+    both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database()"
+    async with rival.transaction():
+        await rival.execute("LOCK TABLE orders")
+        reading = asyncio.create_task(storage.orders.get_owned(OrderId(7), owner=ALICE.id))
+        await wait_for_blocked_lock(rival)
+        # This needs a second connection, and returns it to the pool first.
+        assert await storage.sessions.ended_since(datetime(2026, 1, 1, tzinfo=UTC)) == {}
+    assert await reading is None
+    await eventually(lambda: rival.fetchval(both))  # the connection of the pool, and the rival's
+    assert [line for line in caplog.records if line.levelname == "ERROR"] == []
     await storage.close()
 
 

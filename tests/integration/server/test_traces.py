@@ -18,6 +18,7 @@ from tests.support.command import (
     PASSWORD,
     SECONDS,
     clean_environment,
+    ordergate,
     seed_folder,
     wait_until,
 )
@@ -124,8 +125,31 @@ def test_collector_that_is_silent_delays_no_request_and_no_end(
     assert late["seconds"] == 2
 
 
-def test_collector_that_is_down_is_logged_once_and_without_its_key(
-    seeded: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({}, "Connection refused"),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "grpc://me:secret-of-the-collector@localhost"},
+            "InvalidSchema",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=secret-of-the-collector%0Ax"},
+            "InvalidHeader",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_HEADERS": "api-key: secret-of-the-collector"},
+            "Connection refused",
+        ),
+    ],
+    ids=["key", "password", "line break", "no header"],
+)
+def test_collector_that_cannot_be_reached_is_logged_once_and_without_its_key(
+    seeded: Path,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    reason: str,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -133,13 +157,15 @@ def test_collector_that_is_down_is_logged_once_and_without_its_key(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     server = start("serve", cwd=seeded, **ON)
     assert get(server, "/livez", {}).status_code == 200
     wait_until(lambda: bool(lines_of(server, "traces_not_exported")))
     assert get(server, "/livez", {}).status_code == 200
     assert server.stop() == 0
     (line,) = lines_of(server, "traces_not_exported")
-    assert "Connection refused" in line["reason"]
+    assert line["reason"] == reason
     assert "secret-of-the-collector" not in "".join(server.output)
 
 
@@ -157,6 +183,23 @@ def test_sdk_is_not_loaded_by_default(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9999", "max_export_batch_size must be"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT must be"),
+    ],
+)
+def test_wrong_variable_of_the_sdk_is_a_mistake_of_the_settings(
+    seeded: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    refused = ordergate("serve", "--port", 0, cwd=seeded, **ON)
+    assert refused.returncode == 1
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith(f"ordergate: a variable OTEL_* is wrong: {reason}")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import cast
 
 from sqlalchemy import Connection, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import greenlet_spawn
 
 from ordergate.adapters.sql.database import T
 from ordergate.adapters.sql.server.connection import ServerConnection
@@ -114,7 +116,7 @@ async def write_by_driver(
 async def _lend_driver(
     engine: AsyncEngine,
 ) -> AsyncIterator[tuple[PoolProxiedConnection, ServerConnection]]:
-    """Lend a pooled connection; it ends with a cancelled caller's statement."""
+    """Lend a pooled connection; that of a cancelled caller is closed."""
     pooled = await engine.raw_connection()
     driver = cast("ServerConnection", pooled.driver_connection)
     try:
@@ -124,7 +126,11 @@ async def _lend_driver(
         pooled.invalidate()
         raise
     finally:
-        pooled.close()
+        pool = engine.pool
+        if isinstance(pool, QueuePool) and pool.overflow() > 0:
+            await greenlet_spawn(pooled.close)  # a full pool closes it, and waits for the server
+        else:
+            pooled.close()
 
 
 def _driver_connection(connection: AsyncConnection) -> ServerConnection:
