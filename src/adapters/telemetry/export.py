@@ -57,9 +57,9 @@ def _name_wrong_headers(record: logging.LogRecord) -> bool:
 
 
 class _Reasons(logging.Filter):
-    """Keeps the first reason of an exporter's messages, and logs none of them.
+    """Keeps the first reason of an exporter, and logs no message.
 
-    The messages may have the address of the collector and its headers, and so keys.
+    Messages may have the address of the collector and its headers, and so keys.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def _is_reason(argument: object) -> bool:
 
 
 def _describe(reason: object) -> str:
-    """Name a status, an error of the system, or else the class of an error."""
+    """Name a status, a system error, or the class of another error."""
     if not isinstance(reason, BaseException):
         return f"status {reason}"
     for error in _find_causes(reason):
@@ -94,7 +94,7 @@ def _describe(reason: object) -> str:
 
 
 def _find_causes(error: BaseException) -> Iterator[BaseException]:
-    """Return the error and those that it came from; HTTP clients keep some in `args`."""
+    """Return the error and its causes; some are in `args`."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop(0)
