@@ -11,10 +11,12 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from ordergate.adapters.memory import InMemoryStorage
+from ordergate.adapters.throttling.limits_rate_limiter import LimitsRateLimiter
+from ordergate.application.ports.rate_limits import Allowance
 from ordergate.entrypoints.config.loading import SettingsError, make_settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.http.middleware.rate_limits import LimitedRequests
+from ordergate.entrypoints.http.application import Application
 from ordergate.entrypoints.http.security import CurrentUser, OptionalUser
 from ordergate.testing import authorize, create
 from tests.support.command import PASSWORD
@@ -54,7 +56,11 @@ def refusal(answer: httpx2.Response, policy: str) -> Mapping[str, object]:
 
 async def test_requests_are_unlimited_by_default() -> None:
     app = create()
-    assert LimitedRequests not in [each.cls for each in app.surrounding]  # type: ignore[attr-defined]
+    assert isinstance(app, Application)
+    assert "LimitedRequests" not in repr(app.surrounding)
+    limiting = create(**LIMITS)
+    assert isinstance(limiting, Application)
+    assert "LimitedRequests" in repr(limiting.surrounding)
     async with a_client(app, headers=authorize(app)) as client:
         answers = [await client.get("/orders") for _ in range(20)]
     assert {answer.status_code for answer in answers} == {200}
@@ -230,13 +236,10 @@ async def test_routes_of_mounted_applications_are_limited() -> None:
 
 
 async def test_limiter_of_an_adopter_decides() -> None:
-    made = Container(settings=make_settings({"signing_secret": "x" * 32, **LIMITS}))
-    limiter = made.rate_limiter()
-    assert limiter is not None
-
-    class Slow(type(limiter)):  # type: ignore[misc]
-        async def count_address(self, address: str) -> Any:
-            return replace(await super().count_address(address), is_allowed=False, seconds=7)
+    class Slow(LimitsRateLimiter):
+        async def count_address(self, address: str) -> Allowance | None:
+            allowance = await super().count_address(address)
+            return allowance and replace(allowance, is_allowed=False, seconds=7)
 
     slow = Slow(per_address=6, per_client=3, window_seconds=60)
     app = create_app(

@@ -44,7 +44,7 @@ def make_placing(lines: int, *, has_key: bool) -> Block:
         condition = ("AND NOT EXISTS (", known, ")")
         key = (insert(_KEYS), ";")
     each_line: list[Values] = [
-        {name: bindparam(_name_value(name, i)) for name in _LINES.c.keys()}  # noqa: SIM118 - columns
+        {column.name: bindparam(_name_value(column.name, i)) for column in _LINES.c}
         for i in range(lines)
     ]
     return Block(
