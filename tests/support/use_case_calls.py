@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import OrderNotFound
 from ordergate.application.ports.audit import Origin
 from ordergate.application.ports.storage import Storage
@@ -107,3 +108,11 @@ ROUND_TRIPS: dict[Call, int] = {
     Client.refresh: 2,
 }
 """Equal on PostgreSQL and MariaDB, where each write is one statement."""
+
+
+def count_round_trips(storage: SqlStorage) -> int:
+    """Return the counted round trips; no work was repeated."""
+    work = storage.count_work()
+    assert work is not None
+    assert work.repetitions == 0
+    return work.round_trips

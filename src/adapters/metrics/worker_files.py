@@ -42,7 +42,7 @@ def make_folder() -> Iterator[Path]:
     try:
         fcntl.flock(owner, fcntl.LOCK_EX)
         made.rename(folder)
-        with _turn(folder):  # or each worker would fail that takes a place
+        with _turn(folder):  # makes the file of the lock; workers may be unable to
             os.environ[FOLDER] = str(folder)
         yield folder
     finally:

@@ -167,8 +167,8 @@ class OrderWriter(Protocol):
 class SessionWriter(Protocol):
     """A SQL engine with a statement for each change of a session.
 
-    One starts it, and one rotates its token. If the statement changes nothing, the engine runs the
-    transaction `otherwise` in the same job, and returns its result.
+    One statement starts a session. Another rotates its token. If it changes nothing, the engine
+    runs the transaction `otherwise` in the same job, and returns its result.
     """
 
     @abstractmethod
@@ -181,7 +181,4 @@ class SessionWriter(Protocol):
     async def rotate_token(
         self, exchange: TokenExchange, *, rotated: T, otherwise: Callable[[Connection], T]
     ) -> T:
-        """Replace an unused token.
-
-        Returns `rotated`.
-        """
+        """Replace an unused token, and return `rotated`."""

@@ -21,7 +21,7 @@ _NO_CONTEXT = Context()
 """The parent of a request that names none, whatever the task before it has left."""
 
 _W3C = TraceContextTextMapPropagator()
-_PARENT, _STATE = b"traceparent", b"tracestate"
+_PARENT = b"traceparent"
 _QUOTING_CLIENTS = ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext")
 """Loggers whose warnings quote the headers of clients."""
 _OTHER = "OTHER"
@@ -50,7 +50,8 @@ def find_ids() -> dict[str, str]:
 class RequestSpan:
     """The span of a request, current until its end.
 
-    Its names and values are those of the HTTP semantic conventions. None is chosen by the client.
+    Its names and values are those of the HTTP semantic conventions. A client chooses none of them,
+    and with `traceparent` the ids of the trace and the parent.
     """
 
     def __init__(
@@ -96,13 +97,9 @@ class RequestSpan:
 def _read_parent(headers: Sequence[tuple[bytes, bytes]]) -> Context:
     """Return the context that a request names by W3C Trace Context.
 
-    A malformed or repeated `traceparent` is ignored.
+    A malformed or repeated `traceparent` is ignored, and so is `tracestate`: any text of a client.
     """
     parents = [value for name, value in headers if name == _PARENT]
     if len(parents) != 1:
         return _NO_CONTEXT
-    carrier = {
-        "traceparent": [parents[0].decode("latin-1")],
-        "tracestate": [value.decode("latin-1") for name, value in headers if name == _STATE],
-    }
-    return _W3C.extract(carrier, _NO_CONTEXT)
+    return _W3C.extract({"traceparent": [parents[0].decode("latin-1")]}, _NO_CONTEXT)

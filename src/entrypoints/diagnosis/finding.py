@@ -53,7 +53,7 @@ def write_count(number: int, noun: str) -> str:
 
 
 _WITH_TENTHS = 10
-"""Below as many milliseconds, a tenth counts."""
+"""Durations below this many milliseconds have one decimal."""
 
 
 def write_milliseconds(seconds: float) -> str:

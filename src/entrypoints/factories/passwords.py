@@ -25,8 +25,8 @@ def make_hasher(settings: Settings, *, low_priority: bool) -> PasswordHasher:
     )
 
 
-def has_settings(hasher: PasswordHasher) -> bool:
-    """Report whether the settings apply to this hasher."""
+def is_bcrypt(hasher: PasswordHasher) -> bool:
+    """Report whether `ORDERGATE_BCRYPT_COST` applies to this hasher."""
     return isinstance(hasher, BcryptPasswordHasher)
 
 

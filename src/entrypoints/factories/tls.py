@@ -11,6 +11,8 @@ from ordergate.entrypoints.config.settings import Settings
 
 _CERTIFICATE = "ORDERGATE_TLS_CERTIFICATE_FILE"
 _KEY = "ORDERGATE_TLS_KEY_FILE"
+_OTHER_KEY = {"KEY_TYPE_MISMATCH", "KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+"""OpenSSL's reasons for the key of another certificate; the last is for a key of another type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +44,19 @@ class TlsFiles:
 
         _require_readable(_CERTIFICATE, self.certificate)
         try:
-            return x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
+            chain = x509.load_pem_x509_certificates(self.certificate.read_bytes())
         except ValueError:
             raise SettingsError([self._describe_bad_certificate()]) from None
+        return chain[0].not_valid_after_utc
 
     def _refuse_encrypted_key(self) -> str:
-        """Be asked for a passphrase, which OpenSSL would ask the terminal for."""
+        """Raise an error instead of asking the terminal for a passphrase."""
         remedy = "`openssl pkey -in FILE -out FILE` writes it without a passphrase"
         raise SettingsError([f"{_KEY}: {self.key} is encrypted; {remedy}"])
 
     def _explain(self, error: ssl.SSLError) -> str:
         """Name the file that is wrong; OpenSSL names none."""
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _OTHER_KEY:
             return f"{_KEY}: {self.key} is not the key of the certificate {self.certificate}"
         try:
             self.read_expiry()

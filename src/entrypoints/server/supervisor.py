@@ -24,6 +24,9 @@ STEADY_SECONDS = 60.0
 START_SECONDS = 60.0
 """The time limit for a starting worker's answer, as on a busy machine."""
 
+_END_SECONDS = 30.0
+"""The time limit for a replaced worker's end, more than its open requests have."""
+
 _POLL_SECONDS = 0.1
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 
@@ -103,13 +106,18 @@ class Supervisor(Multiprocess):
             worker = Worker(self.config, self.sockets)
             worker.start()
             if not self._becomes_ready(worker):
+                was_alive = worker.process.is_alive()
                 worker.kill()
                 worker.join()
                 if not self._is_ending():
                     end = {"pid": worker.pid, **_end(worker.exitcode)}
+                    if was_alive:
+                        end = {"pid": worker.pid, "reason": f"not ready within {START_SECONDS} s"}
                     _log.error("replacement_failed", extra={**end, "kept_pid": former.pid})
                 return
             former.terminate()
+            former.process.join(_END_SECONDS)
+            former.kill()  # nothing, where it has ended
             former.join()
             self.processes[index] = worker
 

@@ -111,6 +111,8 @@ async def test_span_is_named_by_the_route_and_has_nothing_of_the_client(
         "Authorization": f"Bearer {SECRET_TEXT}",
         "User-Agent": SECRET_TEXT,
         "Cookie": SECRET_TEXT,
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tracestate": f"a={SECRET_TEXT}",
     }
     form = {"username": f"{SECRET_TEXT}@example.org", "password": SECRET_TEXT}
     await client.get(f"/orders/{SECRET_TEXT}?{SECRET_TEXT}=1", headers=chosen)
@@ -133,6 +135,8 @@ async def test_span_is_named_by_the_route_and_has_nothing_of_the_client(
             for route in ("/below/all/{name}", "/notes/{name}")
         ),
     ]
+    contexts = [span.context for span in requests_of(exporter)]
+    assert not any(context and context.trace_state for context in contexts)
 
 
 async def test_every_problem_names_the_trace(

@@ -9,6 +9,7 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.mariadb import database_at
+from tests.support.sql_storages import open_with_alice
 
 
 @pytest.fixture
@@ -40,7 +41,5 @@ async def wire(mariadb_url: str) -> AsyncIterator[LossyProxy]:
 
 @pytest.fixture
 async def wired(wire: LossyProxy) -> AsyncIterator[SqlStorage]:
-    storage = SqlStorage(database_at(wire.url))
-    await storage.loader.load([ALICE], [])
-    yield storage
-    await storage.close()
+    async with open_with_alice(database_at(wire.url)) as storage:
+        yield storage

@@ -6,7 +6,7 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE, a_placed_order
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.mariadb import as_mysql, database_at, read_commands
-from tests.support.use_case_calls import ROUND_TRIPS, Call, Client
+from tests.support.use_case_calls import ROUND_TRIPS, Call, Client, count_round_trips
 
 
 @pytest.mark.parametrize("call", ROUND_TRIPS, ids=lambda call: call.__name__)
@@ -54,20 +54,14 @@ async def test_first_write_of_an_unknown_server_is_a_transaction(
 async def test_counted_round_trips_are_those_of_the_network(
     wired: SqlStorage, wire: LossyProxy
 ) -> None:
-    def count() -> int:
-        work = wired.count_work()
-        assert work is not None
-        assert work.repetitions == 0
-        return work.round_trips
-
-    assert count() == 0
+    assert count_round_trips(wired) == 0
     hashes = {"old": ALICE.password_hash, "new": ALICE.password_hash}
     for call in (
         lambda: wired.users.find(ALICE.username),
         lambda: wired.orders.add(a_placed_order(12), owner=ALICE.id),
         lambda: wired.users.replace_password_hash(ALICE.id, **hashes),
     ):
-        counted = count()
+        counted = count_round_trips(wired)
         wire.sent.clear()
         await call()
-        assert count() - counted == len(read_commands(wire.sent))
+        assert count_round_trips(wired) - counted == len(read_commands(wire.sent))

@@ -10,6 +10,7 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgres import database_at
+from tests.support.sql_storages import open_with_alice
 
 
 @pytest.fixture
@@ -42,7 +43,5 @@ async def wire(postgres_url: str) -> AsyncIterator[LossyProxy]:
 
 @pytest.fixture
 async def wired(wire: LossyProxy) -> AsyncIterator[SqlStorage]:
-    storage = SqlStorage(database_at(wire.url))
-    await storage.loader.load([ALICE], [])
-    yield storage
-    await storage.close()
+    async with open_with_alice(database_at(wire.url)) as storage:
+        yield storage

@@ -15,7 +15,7 @@ from ordergate.domain.order import OrderId
 from tests.contracts.orders_contract import cancel
 from tests.support.builders import ALICE, AT, a_placed_order
 from tests.support.lossy_proxy import LossyProxy
-from tests.support.use_case_calls import ROUND_TRIPS, Call, Client
+from tests.support.use_case_calls import ROUND_TRIPS, Call, Client, count_round_trips
 
 
 async def test_read_is_one_round_trip(wired: SqlStorage, wire: LossyProxy) -> None:
@@ -67,12 +67,6 @@ async def test_use_case_needs_few_round_trips(
 async def test_counted_round_trips_are_those_of_the_network(
     wired: SqlStorage, wire: LossyProxy
 ) -> None:
-    def count() -> int:
-        work = wired.count_work()
-        assert work is not None
-        assert work.repetitions == 0
-        return work.round_trips
-
     async def use(order: int) -> list[tuple[int, int]]:
         """Return the counted and the real round trips of each use."""
         steps: tuple[Callable[[], Awaitable[object]], ...] = (
@@ -85,13 +79,13 @@ async def test_counted_round_trips_are_those_of_the_network(
         )
         both = []
         for step in steps:
-            counted = count()
+            counted = count_round_trips(wired)
             wire.sent.clear()
             await step()
-            both.append((count() - counted, len(wire.sent)))
+            both.append((count_round_trips(wired) - counted, len(wire.sent)))
         return both
 
-    assert count() == 0
+    assert count_round_trips(wired) == 0
     for order in range(11, 13):  # until statements are prepared
         await use(order)
     assert await use(13) == [(1, 1), (1, 1), (2, 2), (3, 3)]

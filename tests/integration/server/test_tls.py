@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.factories.tls import TlsFiles
@@ -120,6 +121,21 @@ def test_mistake_in_the_files_is_named(tmp_path: Path) -> None:
     assert find_mistake(nonsense, file) == f"{certificate}{nonsense} has no certificate in PEM"
     assert find_mistake(file, nonsense) == f"{key}{nonsense} has no private key in PEM"
     assert find_mistake(file, other) == f"{key}{other} is not the key of the certificate {file}"
+    of_another_type = tmp_path / "ed25519"
+    of_another_type.write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    is_of_another = f"{key}{of_another_type} is not the key of the certificate {file}"
+    assert find_mistake(file, of_another_type) == is_of_another
+    broken_chain = tmp_path / "chain"
+    broken_chain.write_text(
+        f"{file.read_text()}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
+    assert find_mistake(broken_chain, file).startswith(f"{certificate}{broken_chain} has no")
     assert find_mistake(file, encrypted).startswith(f"{key}{encrypted} is encrypted; `openssl pkey")
 
 

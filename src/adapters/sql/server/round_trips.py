@@ -26,7 +26,7 @@ class RoundTrips:
         return self._total
 
     def note(self) -> None:
-        """Count one that passes SQLAlchemy's execution by."""
+        """Count a statement that SQLAlchemy does not execute."""
         if self._is_counting:
             self._total += 1
 

@@ -47,8 +47,8 @@ def _judge_address(settings: Settings) -> Finding:
 
 
 def _listens_elsewhere(settings: Settings, port: int | None) -> bool:
-    has_other_scheme = settings.listen_uds or settings.tls_certificate_file
-    return has_other_scheme is not None or settings.listen_port != port
+    is_plain_port = settings.listen_uds is None and settings.tls_certificate_file is None
+    return not is_plain_port or settings.listen_port != port
 
 
 async def _fetch_keys(container: Container, issuer: str) -> Finding:

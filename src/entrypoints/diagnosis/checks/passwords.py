@@ -12,7 +12,7 @@ from ordergate.entrypoints.diagnosis.finding import (
     report_warning,
     write_milliseconds,
 )
-from ordergate.entrypoints.factories.passwords import has_settings
+from ordergate.entrypoints.factories.passwords import is_bcrypt
 
 CHECK = "passwords"
 
@@ -33,7 +33,7 @@ async def check_passwords(container: Container) -> Sequence[Finding]:
         seconds = await _measure(hasher)
     finally:
         hasher.close()
-    if not has_settings(hasher):
+    if not is_bcrypt(hasher):
         found = f"a hash of {type(hasher).__name__} takes {write_milliseconds(seconds)}"
         return [_judge_time(seconds, found, "make it cheaper")]
     cost, threads = settings.bcrypt_cost, settings.hashing_threads

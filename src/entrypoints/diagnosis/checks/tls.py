@@ -16,11 +16,11 @@ from ordergate.entrypoints.factories.tls import find_tls_files
 CHECK = "tls"
 
 LEAST_LEFT = timedelta(days=30)
-"""The time before the end of a certificate in which automatic renewals have happened."""
+"""Automatic renewals happen earlier than this before the end."""
 
 
 async def check_tls(container: Container) -> Sequence[Finding]:
-    """Check that the certificate and the key match, and how long."""
+    """Check that the certificate matches the key and has not expired."""
     files = find_tls_files(container.settings())
     if files is None:
         return []
