@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -27,21 +27,8 @@ from tests.support.server import Start
 from tests.support.throttle_calls import HERE
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as server:
-        yield server
-
-
 def valkey_url(server: ValkeyServer) -> str:
     return f"redis://{server.host}:{server.port}/0"
-
-
-@pytest.fixture
-def client(valkey: ValkeyServer) -> Iterator["redis.Redis"]:
-    with redis.Redis(host=valkey.host, port=valkey.port, decode_responses=True) as client:
-        client.flushall()
-        yield client
 
 
 def a_limiter(url: str) -> LimitsRateLimiter:
@@ -50,13 +37,10 @@ def a_limiter(url: str) -> LimitsRateLimiter:
 
 
 @pytest.fixture
-async def in_valkey(
-    valkey: ValkeyServer, client: "redis.Redis", caplog: pytest.LogCaptureFixture
-) -> AsyncIterator[LimitsRateLimiter]:
-    limiter = a_limiter(valkey_url(valkey))
+async def in_valkey(working_valkey: ValkeyServer) -> AsyncIterator[LimitsRateLimiter]:
+    limiter = a_limiter(valkey_url(working_valkey))
     yield limiter
     await limiter.close()
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 class TestLimitsRateLimiterInValkey(RateLimiterContract):
