@@ -9,11 +9,11 @@ from ordergate.entrypoints.config.environment import PREFIX
 
 pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failure shows the values
 pytest_plugins = [
-    "tests.support.captured_output",
-    "tests.support.mariadb",
-    "tests.support.postgres",
+    "tests.support.program.captured_output",
+    "tests.support.databases.mariadb",
+    "tests.support.databases.postgres",
     "tests.support.security_promises",
-    "tests.support.server",
+    "tests.support.program.server",
 ]
 
 # Settings of the developer's environment are removed, and slow machines are accepted.

@@ -109,7 +109,7 @@ class Databases:
             return Home(folder, contestant.database.format(folder=folder))
         if self._server is None:
             self._start()
-        postgres, name = import_module("tests.support.postgres"), f"bench_{number}"
+        postgres, name = import_module("tests.support.databases.postgres"), f"bench_{number}"
         create = f"CREATE DATABASE {name} TEMPLATE {template}"
         asyncio.run(postgres.execute(self._server.url(), create))
         url = contestant.database + str(self._server.url(name)).partition("://")[2]
@@ -119,7 +119,7 @@ class Databases:
         if self._why:
             raise Unavailable(self._why)
         try:
-            postgres = import_module("tests.support.postgres")
+            postgres = import_module("tests.support.databases.postgres")
             self._server = postgres.PostgresServer(postgres.binaries(), durable=True)
             self._server.init()
             self._server.start()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.workshop import TOOLS, Workshop
-from tests.support.command import PATIENT
-from tests.support.server import Server, serve_demo
+from tests.support.program.command import PATIENT
+from tests.support.program.server import Server, serve_demo
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from tests.clients.workshop import Workshop
-from tests.support.command import CHEAP
-from tests.support.server import Start
+from tests.support.program.command import CHEAP
+from tests.support.program.server import Start
 
 REFUSED = {"Close your account": 409, "End one of your sessions": 404}
 """The requests that the page names: earlier requests of the run make them impossible."""

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.captured_output import run_program
-from tests.support.command import clean_environment
 from tests.support.pages import DOCUMENTED_URL, MODULE
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import clean_environment
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

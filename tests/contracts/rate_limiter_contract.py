@@ -11,7 +11,7 @@ from ordergate.application.ports.rate_limits import (
     RatePolicy,
 )
 from ordergate.domain.user import UserId
-from tests.support.throttle_calls import HERE, THERE
+from tests.support.identity.throttle_calls import HERE, THERE
 
 ALICE, BOB = UserId(1), UserId(2)
 

@@ -13,7 +13,7 @@ from ordergate.application.ports.passwords import (
 )
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import PasswordHash, UserId
-from tests.support.throttle_calls import (
+from tests.support.identity.throttle_calls import (
     ALICE_KEY,
     FAILURE,
     HERE,

@@ -23,9 +23,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.command import PASSWORD, ordergate
-from tests.support.mariadb import MariadbServer, program
-from tests.support.order_clients import (
+from tests.support.databases.mariadb import MariadbServer, program
+from tests.support.databases.postgres import PostgresServer, binaries
+from tests.support.program.command import PASSWORD, ordergate
+from tests.support.program.server import Server
+from tests.support.storage.order_clients import (
     CLIENTS,
     SETTINGS,
     Ledger,
@@ -34,8 +36,6 @@ from tests.support.order_clients import (
     list_stored_orders,
     sign_in_user1,
 )
-from tests.support.postgres import PostgresServer, binaries
-from tests.support.server import Server
 
 
 async def crash(

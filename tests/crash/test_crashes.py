@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.crashes import crash_on_mariadb, crash_on_postgres, crash_on_sqlite
-from tests.support.order_clients import Ledger, check_ledger
+from tests.support.storage.order_clients import Ledger, check_ledger
 
 KILLS = 3
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import run_program
+from tests.support.program.captured_output import run_program
 
 ROOT = Path(__file__).parents[3]
 LINTER = Path(sys.executable).with_name("lint-imports")

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.support.captured_output import run_program
+from tests.support.program.captured_output import run_program
 
 ROOT = Path(__file__).parents[3]
 

@@ -20,7 +20,7 @@ from bench.harness.run import NAMES, Options, Run, Turn
 from bench.harness.targets import NEEDED, READ, TARGETS, Target
 from bench.report.picture import svg
 from bench.report.report import Figure, Report
-from tests.support.command import clean_environment, wait_until
+from tests.support.program.command import clean_environment, wait_until
 
 ROOT = Path(__file__).parents[3]
 LOAD = Figure("read-8", "read <own> & order", "this", "this project", "/s", (1000, 900, 1200))

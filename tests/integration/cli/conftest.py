@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import ordergate, seed_folder
+from tests.support.program.command import ordergate, seed_folder
 
 
 @pytest.fixture(scope="module")

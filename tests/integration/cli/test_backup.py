@@ -20,10 +20,10 @@ from ordergate.entrypoints.cli.commands.backup import storage_file
 from ordergate.entrypoints.cli.runtime import Failure
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from tests.support.backups import DAMAGES, DATABASE, counts
 from tests.support.builders import ALICE, an_order
-from tests.support.command import error_line, ordergate
-from tests.support.sqlite import execute
+from tests.support.program.command import error_line, ordergate
+from tests.support.storage.backups import DAMAGES, DATABASE, counts
+from tests.support.storage.sqlite import execute
 
 
 def test_backup_reports_its_file_and_makes_it_private(home: Path) -> None:

@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import OUTPUT
-from tests.support.command import SECONDS, clean_environment, error_line, ordergate, wait_until
-from tests.support.copies import SOURCE, TARGET, seeded
+from tests.support.program.captured_output import OUTPUT
+from tests.support.program.command import (
+    SECONDS,
+    clean_environment,
+    error_line,
+    ordergate,
+    wait_until,
+)
+from tests.support.storage.copies import SOURCE, TARGET, seeded
 
 MOVED = Path("moved", "orders.db")
 TABLES = (

@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from ordergate.entrypoints.cli.main import cli
-from tests.support.captured_output import run_program
-from tests.support.command import (
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ordergate.entrypoints import asgi
-from tests.support.command import error_line, ordergate
+from tests.support.program.command import error_line, ordergate
 
 SHOP = """
 from ordergate.entrypoints.container import Container

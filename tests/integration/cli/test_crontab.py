@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import run_program
-from tests.support.command import SECONDS, ordergate
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import SECONDS, ordergate
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})

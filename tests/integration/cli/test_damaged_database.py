@@ -15,8 +15,8 @@ from ordergate.adapters.sql.sqlite.file import connect
 from ordergate.entrypoints.cli.runtime import check_file
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from tests.support.backups import DAMAGES, DATABASE, overwrite_the_middle
-from tests.support.command import error_line, ordergate
+from tests.support.program.command import error_line, ordergate
+from tests.support.storage.backups import DAMAGES, DATABASE, overwrite_the_middle
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -11,9 +11,9 @@ from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.diagnosis.doctor import diagnose
 from ordergate.entrypoints.diagnosis.finding import Status
 from ordergate.entrypoints.factories.checked_settings import read_checked_settings
-from tests.support.command import CHEAP, ordergate
-from tests.support.oidc_issuer import AUDIENCE, running_issuer
-from tests.support.sqlite import execute
+from tests.support.program.command import CHEAP, ordergate
+from tests.support.storage.sqlite import execute
+from tests.support.tokens.oidc_issuer import AUDIENCE, running_issuer
 
 DATABASE = Path(".ordergate") / "ordergate.db"
 KEYS = Path(".ordergate") / "signing-keys.json"

@@ -3,9 +3,9 @@
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from tests.support.command import CHEAP, error_line, ordergate
-from tests.support.database_server import find_free_port
-from tests.support.server import Start
+from tests.support.databases.database_server import find_free_port
+from tests.support.program.command import CHEAP, error_line, ordergate
+from tests.support.program.server import Start
 
 EVERY_ADDRESS = str(IPv4Address(0))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.captured_output import run_program
-from tests.support.command import error_line, ordergate
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import error_line, ordergate
 
 
 def list_keys(folder: Path, **settings: Any) -> list[list[str]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import run_program
-from tests.support.command import PASSWORD, SECONDS, clean_environment
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import PASSWORD, SECONDS, clean_environment
 
 LOCALES = {
     "C": {"LC_ALL": "C", "PYTHONUTF8": "0"},

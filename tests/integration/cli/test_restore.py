@@ -20,11 +20,11 @@ from ordergate.application.errors import BackupRefused, StorageUnavailable
 from ordergate.application.ports.archive import Contents
 from ordergate.domain.order import OrderId
 from ordergate.domain.user import PasswordHash, Username
-from tests.support.backups import DAMAGES, DATABASE, counts
 from tests.support.builders import ALICE, an_order
-from tests.support.command import CHEAP, PASSWORD, error_line, ordergate
-from tests.support.server import Start
-from tests.support.sqlite import execute
+from tests.support.program.command import CHEAP, PASSWORD, error_line, ordergate
+from tests.support.program.server import Start
+from tests.support.storage.backups import DAMAGES, DATABASE, counts
+from tests.support.storage.sqlite import execute
 
 
 def test_restore_creates_a_missing_database(home: Path) -> None:

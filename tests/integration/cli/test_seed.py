@@ -8,7 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.support.command import (
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,
@@ -17,7 +17,7 @@ from tests.support.command import (
     ordergate,
     wait_until,
 )
-from tests.support.terminal import on_a_terminal
+from tests.support.program.terminal import on_a_terminal
 
 
 def test_terminal_shows_the_progress_of_seed(migrated: Path) -> None:

@@ -10,10 +10,10 @@ import httpx2
 import pytest
 
 from ordergate.entrypoints.server.listening import suggest_port
-from tests.support.captured_output import run_program
-from tests.support.command import CHEAP, PASSWORD, SECONDS, error_line, ordergate
-from tests.support.database_server import find_free_port
-from tests.support.server import Start
+from tests.support.databases.database_server import find_free_port
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import CHEAP, PASSWORD, SECONDS, error_line, ordergate
+from tests.support.program.server import Start
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from ordergate.entrypoints.diagnosis.settings_in_force import list_settings_in_force
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.support.captured_output import run_program
-from tests.support.command import ordergate
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import ordergate
 
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.command import (
+from tests.support.program.command import (
     CHEAP,
     NEW_PASSWORD,
     PASSWORD,
@@ -16,7 +16,7 @@ from tests.support.command import (
     ordergate,
     wait_until,
 )
-from tests.support.server import Server, Start
+from tests.support.program.server import Server, Start
 
 Run = Callable[..., str]
 

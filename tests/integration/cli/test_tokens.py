@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
-from tests.support.command import SECONDS, clean_environment, error_line, ordergate
-from tests.support.jose import public_jwk, sign
-from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
+from tests.support.program.command import SECONDS, clean_environment, error_line, ordergate
+from tests.support.tokens.jose import public_jwk, sign
+from tests.support.tokens.oidc_issuer import AUDIENCE, Issuer, running_issuer
 
 
 @pytest.fixture

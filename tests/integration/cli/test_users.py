@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from passlib.hash import bcrypt_sha256
 
-from tests.support.command import CHEAP, NEW_PASSWORD, PASSWORD, error_line, ordergate
-from tests.support.terminal import on_a_terminal
+from tests.support.program.command import CHEAP, NEW_PASSWORD, PASSWORD, error_line, ordergate
+from tests.support.program.terminal import on_a_terminal
 
 
 def test_user_is_added_with_the_password_in_the_environment(migrated: Path) -> None:

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from tests.support.pages import DOCUMENTED_URL, MODULE
-from tests.support.server import Server
+from tests.support.program.server import Server
 
 DOCS = Path(__file__).parents[3] / "docs"
 ImportModule = Callable[[str, str, Server], ModuleType]

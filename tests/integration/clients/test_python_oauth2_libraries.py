@@ -14,8 +14,8 @@ from oauthlib.oauth2 import InvalidGrantError
 
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from tests.integration.clients.conftest import ImportModule
-from tests.support.command import PATIENT
-from tests.support.server import Server, serve_demo
+from tests.support.program.command import PATIENT
+from tests.support.program.server import Server, serve_demo
 
 PAGE = "clients.md"
 

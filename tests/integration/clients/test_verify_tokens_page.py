@@ -21,10 +21,10 @@ from jwcrypto.common import JWException
 
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from tests.integration.clients.conftest import DOCS, ImportModule
-from tests.support.command import PATIENT, ordergate, wait_until
-from tests.support.jose import encode, sign
 from tests.support.pages import MODULE
-from tests.support.server import Server, serve_demo
+from tests.support.program.command import PATIENT, ordergate, wait_until
+from tests.support.program.server import Server, serve_demo
+from tests.support.tokens.jose import encode, sign
 
 PAGE = DOCS / "verify-tokens.md"
 MODULES = dict(MODULE.findall(PAGE.read_text()))

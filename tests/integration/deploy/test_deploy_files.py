@@ -17,7 +17,7 @@ from ordergate.entrypoints.config.loading import list_secret_names
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.server.serving import FINISH_SECONDS
-from tests.support.captured_output import run_program
+from tests.support.program.captured_output import run_program
 from tests.support.programs import find_program
 
 ROOT = Path(__file__).parents[3]

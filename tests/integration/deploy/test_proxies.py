@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.certificates import write_certificate
-from tests.support.command import PASSWORD, SECONDS, seed_folder
-from tests.support.database_server import find_free_port
-from tests.support.http_client import TEA
-from tests.support.proxies import run_proxy, write_caddy, write_nginx
-from tests.support.server import Server
+from tests.support.api.http_client import TEA
+from tests.support.databases.database_server import find_free_port
+from tests.support.program.certificates import write_certificate
+from tests.support.program.command import PASSWORD, SECONDS, seed_folder
+from tests.support.program.server import Server
+from tests.support.proxies.reverse_proxies import run_proxy, write_caddy, write_nginx
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 CADDY_OPTIONS = "{\n\tadmin off\n\tskip_install_trust\n\thttp_port %s\n"

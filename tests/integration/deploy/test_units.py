@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ordergate.entrypoints.config.settings import Settings
-from tests.support.captured_output import run_program
+from tests.support.program.captured_output import run_program
 from tests.support.programs import find_program
 
 SYSTEMD = Path(__file__).parents[3] / "deploy" / "systemd"

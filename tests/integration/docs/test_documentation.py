@@ -35,13 +35,13 @@ from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.identity import login
 from ordergate.entrypoints.http.problems import catalog, mapping, problem, quotas
 from ordergate.entrypoints.http.problems.problem import Problem
-from tests.support.browser import complaints, needs_browser, open_browser
-from tests.support.captured_output import run_program
-from tests.support.command import SECONDS, clean_environment, ordergate
-from tests.support.http_client import challenge
-from tests.support.oidc_issuer import AUDIENCE, running_issuer
+from tests.support.api.http_client import challenge
+from tests.support.program.browser import complaints, needs_browser, open_browser
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import SECONDS, clean_environment, ordergate
+from tests.support.program.server import Start
 from tests.support.security_promises import promised_tests
-from tests.support.server import Start
+from tests.support.tokens.oidc_issuer import AUDIENCE, running_issuer
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()

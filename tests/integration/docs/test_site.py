@@ -22,9 +22,9 @@ from selenium.webdriver.support.wait import WebDriverWait
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.browser import complaints, hosts, needs_browser, open_browser
-from tests.support.captured_output import run_program
-from tests.support.command import SECONDS, clean_environment
+from tests.support.program.browser import complaints, hosts, needs_browser, open_browser
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import SECONDS, clean_environment
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "zensical.toml"

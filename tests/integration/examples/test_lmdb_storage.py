@@ -27,11 +27,11 @@ from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories import databases
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.contracts.identity_contract import STATEFUL, FileIdentityMachine
-from tests.contracts.storage_contract import WholeStorageContract
+from tests.contracts.storage.identity_contract import STATEFUL, FileIdentityMachine
+from tests.contracts.storage.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
-from tests.support.fault_injection import Failure
-from tests.support.storage_calls import rotate_token, start_numbered_session
+from tests.support.storage.fault_injection import Failure
+from tests.support.storage.storage_calls import rotate_token, start_numbered_session
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "lmdb_storage"

@@ -20,9 +20,9 @@ from ordergate.adapters.sql.schema import METADATA
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.domain.user import PasswordHash, UserId, Username
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.support.command import PASSWORD, ordergate
-from tests.support.http_client import place_and_get_location, register_new_user, sign_in
-from tests.support.postgres import database_at
+from tests.support.api.http_client import place_and_get_location, register_new_user, sign_in
+from tests.support.databases.postgres import database_at
+from tests.support.program.command import PASSWORD, ordergate
 
 ROOT = Path(__file__).parents[3]
 

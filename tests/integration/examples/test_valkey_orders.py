@@ -25,18 +25,18 @@ from ordergate.domain.user import UserId
 from ordergate.entrypoints import asgi
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.contracts.separate_orders_contract import SeparateOrdersContract
-from tests.support.builders import ALICE, BOB, a_key, an_order, bobs_order
-from tests.support.captured_output import run_program
-from tests.support.command import PASSWORD
-from tests.support.http_client import (
+from tests.contracts.orders.separate_orders_contract import SeparateOrdersContract
+from tests.support.api.http_client import (
     place_and_get_location,
     place_order,
     problem,
     register_new_user,
     sign_in,
 )
-from tests.support.lossy_proxy import LossyProxy
+from tests.support.builders import ALICE, BOB, a_key, an_order, bobs_order
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import PASSWORD
+from tests.support.proxies.lossy_proxy import LossyProxy
 
 pytestmark = pytest.mark.process
 

@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.command import SECONDS
-from tests.support.http_client import CLIENT_KINDS, MANY, in_process_client, register_new_user
-from tests.support.server import Server, Start, serve_orders
+from tests.support.api.http_client import CLIENT_KINDS, MANY, in_process_client, register_new_user
+from tests.support.program.command import SECONDS
+from tests.support.program.server import Server, Start, serve_orders
 
 UNCOMPILED = str(Path(__file__).parents[3] / "bench" / "apps" / "uncompiled.py")
 
@@ -23,7 +23,7 @@ def answered_by(routes: str) -> Iterator[None]:
     """Choose who answers, also for servers that start later."""
     with pytest.MonkeyPatch.context() as patch:
         if routes == "uncompiled":
-            patch.setattr("tests.support.server.PROGRAM", (UNCOMPILED,))
+            patch.setattr("tests.support.program.server.PROGRAM", (UNCOMPILED,))
             patch.setattr("ordergate.entrypoints.http.app.compile_routes", lambda *_, **__: None)
         yield
 

@@ -14,8 +14,8 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
+from tests.support.program.command import PASSWORD
 
 FIELDS = ("event", "method", "route", "status", "bytes", "user_id", "address", "request_id")
 SECRET_TEXT = "what-only-the-client-chose"

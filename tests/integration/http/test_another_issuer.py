@@ -24,11 +24,11 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.testing import create
-from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.jose import encode, signature, to_jwk
-from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
-from tests.support.server import Start
+from tests.support.program.command import PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.program.server import Start
+from tests.support.tokens.jose import encode, signature, to_jwk
+from tests.support.tokens.oidc_issuer import AUDIENCE, Issuer, running_issuer
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD
-from tests.support.http_client import place_order, problem, sign_in
+from tests.support.api.http_client import place_order, problem, sign_in
+from tests.support.program.command import PASSWORD
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD
-from tests.support.http_client import challenge, problem, sign_in
+from tests.support.api.http_client import challenge, problem, sign_in
+from tests.support.program.command import PASSWORD
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from tests.support.http_client import TEA, TEAPOT, in_process_client, place_order, register_new_user
+from tests.support.api.http_client import (
+    TEA,
+    TEAPOT,
+    in_process_client,
+    place_order,
+    register_new_user,
+)
 
 
 @pytest.fixture

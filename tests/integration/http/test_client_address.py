@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD, ordergate
-from tests.support.server import Start
+from tests.support.program.command import PASSWORD, ordergate
+from tests.support.program.server import Start
 
 FORGED = "203.0.113.66"
 APP = """

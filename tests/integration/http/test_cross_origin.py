@@ -8,7 +8,7 @@ import pytest
 from fastapi import Response
 
 from ordergate.testing import create
-from tests.support.http_client import problem, sign_in
+from tests.support.api.http_client import problem, sign_in
 
 ORIGIN = "https://shop.example"
 

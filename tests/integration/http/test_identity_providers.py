@@ -23,9 +23,9 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import CurrentUser
-from tests.support.issuer_shapes import AUDIENCE, ISSUER, SHAPES, Claims, without
-from tests.support.jose import private_key, public_jwk, sign
-from tests.support.oidc_issuer import Issuer, running_issuer
+from tests.support.tokens.issuer_shapes import AUDIENCE, ISSUER, SHAPES, Claims, without
+from tests.support.tokens.jose import private_key, public_jwk, sign
+from tests.support.tokens.oidc_issuer import Issuer, running_issuer
 
 PAGE = (Path(__file__).parents[3] / "docs" / "identity-provider.md").read_text()
 SECONDS = 30

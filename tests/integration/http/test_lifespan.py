@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.command import PASSWORD
+from tests.support.program.command import PASSWORD
 
 
 def test_application_serves_again_after_a_shutdown(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD
-from tests.support.http_client import problem, sign_in
+from tests.support.api.http_client import problem, sign_in
+from tests.support.program.command import PASSWORD
 
 
 async def test_name_and_password_give_a_bearer_token(client: httpx2.AsyncClient) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 
 from ordergate.entrypoints.http.security import authenticated
 from ordergate.testing import create
-from tests.support.http_client import problem, sign_in
+from tests.support.api.http_client import problem, sign_in
 
 VARYING = {"date", "x-request-id"}
 """Headers that differ between two answers."""

@@ -6,8 +6,8 @@ from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from oauthlib.oauth2 import InvalidGrantError, LegacyApplicationClient
 from requests_oauthlib import OAuth2Session
 
-from tests.support.command import PASSWORD
-from tests.support.server import Server
+from tests.support.program.command import PASSWORD
+from tests.support.program.server import Server
 
 
 @pytest.fixture(autouse=True)

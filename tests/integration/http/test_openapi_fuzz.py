@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.captured_output import run_program
-from tests.support.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
-from tests.support.server import Start
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import PASSWORD, PATIENT, SECONDS, clean_environment, ordergate
+from tests.support.program.server import Start
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 OPTIONS = ["--checks", "all", "--seed", "1", "--max-examples", "25", "--continue-on-failure"]

@@ -18,8 +18,8 @@ from ordergate.entrypoints.http.security import (
     bearer_authentication,
 )
 from ordergate.testing import authorize, create
-from tests.support.command import PASSWORD
-from tests.support.http_client import problem, sign_in
+from tests.support.api.http_client import problem, sign_in
+from tests.support.program.command import PASSWORD
 
 JSON = {"Content-Type": "application/json"}
 MANY = "&".join(f"p{number}=1" for number in range(40))

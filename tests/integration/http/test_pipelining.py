@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate
-from tests.support.server import Server, Start, send_raw
+from tests.support.program.command import PASSWORD, SECONDS, on_linux, ordergate
+from tests.support.program.server import Server, Start, send_raw
 
 pytestmark = pytest.mark.process
 

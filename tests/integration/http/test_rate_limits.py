@@ -19,9 +19,9 @@ from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.application import Application
 from ordergate.entrypoints.http.security import CurrentUser, OptionalUser
 from ordergate.testing import authorize, create
-from tests.support.command import PASSWORD
+from tests.support.api.http_client import TEA, problem
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import TEA, problem
+from tests.support.program.command import PASSWORD
 
 POLICIES = '"address";q=6;w=60, "client";q=3;w=60'
 LIMITS: dict[str, Any] = {"requests_per_address": 6, "requests_per_client": 3}

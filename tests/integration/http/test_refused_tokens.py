@@ -18,9 +18,9 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.problems.catalog import MAX_HEAD_BYTES
 from ordergate.entrypoints.http.security import OptionalUser
-from tests.support.command import wait_until
-from tests.support.jose import public_jwk, sign
-from tests.support.oidc_issuer import AUDIENCE, Issuer, running_issuer
+from tests.support.program.command import wait_until
+from tests.support.tokens.jose import public_jwk, sign
+from tests.support.tokens.oidc_issuer import AUDIENCE, Issuer, running_issuer
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.telemetry import trace
 from ordergate.entrypoints.http.app import create_app
-from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
+from tests.support.program.command import PASSWORD
 
 SECRET_TEXT = "what-only-the-client-chose"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

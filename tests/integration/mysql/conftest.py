@@ -7,9 +7,9 @@ import pytest
 from ordergate.adapters.sql.mysql.database import MysqlDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.mariadb import database_at
-from tests.support.sql_storages import open_with_alice
+from tests.support.databases.mariadb import database_at
+from tests.support.proxies.lossy_proxy import LossyProxy
+from tests.support.storage.sql_storages import open_with_alice
 
 
 @pytest.fixture

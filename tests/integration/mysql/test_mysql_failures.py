@@ -15,10 +15,10 @@ from ordergate.application.errors import OutcomeUnknown, StorageUnavailable, Uns
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.user import PasswordHash, Username
 from tests.support.builders import ALICE, AT, a_placed_order
-from tests.support.fault_injection import Failure
-from tests.support.fault_injection_sql import failing_statements
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.mariadb import database_at, execute, fetch
+from tests.support.databases.mariadb import database_at, execute, fetch
+from tests.support.proxies.lossy_proxy import LossyProxy
+from tests.support.storage.fault_injection import Failure
+from tests.support.storage.fault_injection_sql import failing_statements
 
 KEY = IdempotencyKey("a wish", AT + timedelta(days=1))
 

@@ -4,9 +4,9 @@ import pytest
 
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE, a_placed_order
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.mariadb import as_mysql, database_at, read_commands
-from tests.support.use_case_calls import ROUND_TRIPS, Call, Client, count_round_trips
+from tests.support.databases.mariadb import as_mysql, database_at, read_commands
+from tests.support.identity.use_case_calls import ROUND_TRIPS, Call, Client, count_round_trips
+from tests.support.proxies.lossy_proxy import LossyProxy
 
 
 @pytest.mark.parametrize("call", ROUND_TRIPS, ids=lambda call: call.__name__)

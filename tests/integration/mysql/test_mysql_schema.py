@@ -21,7 +21,7 @@ from ordergate.application.ports.orders import OrderQuery, Position
 from ordergate.domain.order import OrderStatus
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE
-from tests.support.mariadb import database_at, execute, fetch
+from tests.support.databases.mariadb import database_at, execute, fetch
 
 READING = ("SELECT", "SHOW", "DESCRIBE")
 

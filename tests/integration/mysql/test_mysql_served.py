@@ -9,11 +9,11 @@ import httpx2
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.archive import RECORD_TYPES, Record
-from tests.support.captured_output import run_program
-from tests.support.command import PASSWORD, error_line, ordergate
-from tests.support.copies import SOURCE, TARGET, seeded
-from tests.support.server import Start
-from tests.support.storage_calls import read_all
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import PASSWORD, error_line, ordergate
+from tests.support.program.server import Start
+from tests.support.storage.copies import SOURCE, TARGET, seeded
+from tests.support.storage.storage_calls import read_all
 
 ORDERS = 500
 COUNTS = (

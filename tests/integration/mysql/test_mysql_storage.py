@@ -7,12 +7,12 @@ from asyncmy.errors import OperationalError
 from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.mysql.database import MysqlDatabase
-from tests.contracts.server_storage_contract import (
+from tests.contracts.storage.server_storage_contract import (
     FEW_EXAMPLES,
     ServerIdentityMachine,
     ServerStorageContract,
 )
-from tests.support.mariadb import Databases, database_at
+from tests.support.databases.mariadb import Databases, database_at
 
 TABLES = (
     *("idempotency_keys", "order_lines", "orders", "external_subjects", "refresh_tokens"),

@@ -21,11 +21,11 @@ from ordergate.application.errors import OutcomeUnknown
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.application.ports.sessions import RotationOutcome
 from ordergate.domain.order import OrderStatus
-from tests.contracts.orders_contract import cancel
+from tests.contracts.orders.orders_contract import cancel
 from tests.support.builders import ADDRESS, ALICE, AT, SEALED, TEAPOT, a_placed_order, a_session
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.mariadb import connect, database_at, fetch
-from tests.support.storage_calls import rotate_token, rotation_outcome, start_session
+from tests.support.databases.mariadb import connect, database_at, fetch
+from tests.support.proxies.lossy_proxy import LossyProxy
+from tests.support.storage.storage_calls import rotate_token, rotation_outcome, start_session
 
 NEW_USER = insert(UserRow).values(username=bindparam("name"), password_hash="h")
 SIGNAL = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {}, MESSAGE_TEXT = 'failed by a test';"

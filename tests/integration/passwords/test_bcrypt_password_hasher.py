@@ -15,8 +15,8 @@ from ordergate.application.errors import Overloaded
 from ordergate.application.ports.passwords import PasswordHasher, Verification
 from ordergate.domain.user import Password, PasswordHash
 from tests.contracts.passwords_contract import PasswordHasherContract
-from tests.support.captured_output import run_program
-from tests.support.command import clean_environment, on_linux
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import clean_environment, on_linux
 
 COST = 5
 

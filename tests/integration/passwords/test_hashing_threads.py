@@ -12,7 +12,7 @@ from ordergate.adapters.passwords.hashing_threads import HashingThreads
 from ordergate.adapters.passwords.starvation import Usage
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import HashingLoad, Requester
-from tests.support.command import on_linux, wait_until
+from tests.support.program.command import on_linux, wait_until
 
 pytestmark = pytest.mark.timing
 

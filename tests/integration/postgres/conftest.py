@@ -8,9 +8,9 @@ import pytest
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from tests.support.builders import ALICE
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.postgres import database_at
-from tests.support.sql_storages import open_with_alice
+from tests.support.databases.postgres import database_at
+from tests.support.proxies.lossy_proxy import LossyProxy
+from tests.support.storage.sql_storages import open_with_alice
 
 
 @pytest.fixture

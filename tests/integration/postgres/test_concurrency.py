@@ -15,8 +15,8 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import PasswordHash, Username
 from tests.support.builders import ALICE, AT, a_placed_order
-from tests.support.postgres import execute
-from tests.support.postgres_waits import wait_for_blocked_lock
+from tests.support.databases.postgres import execute
+from tests.support.databases.postgres_waits import wait_for_blocked_lock
 
 
 async def test_deadlock_is_retried(

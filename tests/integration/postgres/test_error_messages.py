@@ -11,8 +11,8 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.user import PasswordHash, Username
 from tests.support.builders import ALICE, a_placed_order
-from tests.support.postgres import database_at, execute
-from tests.support.postgres_waits import assert_unavailable_within
+from tests.support.databases.postgres import database_at, execute
+from tests.support.databases.postgres_waits import assert_unavailable_within
 
 
 async def test_error_does_not_contain_the_values(storage: SqlStorage, postgres_url: str) -> None:

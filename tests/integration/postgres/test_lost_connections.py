@@ -20,15 +20,15 @@ from ordergate.domain.user import PasswordHash, User, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.contracts.orders_contract import cancel
+from tests.contracts.orders.orders_contract import cancel
+from tests.support.api.http_client import problem, sign_in
 from tests.support.builders import ALICE, AT, TEAPOT, a_placed_order, a_session, digest
-from tests.support.command import PASSWORD
+from tests.support.databases.postgres import database_at, execute
+from tests.support.databases.postgres_waits import ONE, SLEEP, eventually
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import problem, sign_in
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.postgres import database_at, execute
-from tests.support.postgres_waits import ONE, SLEEP, eventually
-from tests.support.storage_calls import rotate_token, rotation_outcome, start_session
+from tests.support.program.command import PASSWORD
+from tests.support.proxies.lossy_proxy import LossyProxy
+from tests.support.storage.storage_calls import rotate_token, rotation_outcome, start_session
 
 
 def end_backend(connection: Connection, url: str) -> None:

@@ -14,9 +14,9 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage import Storage
 from tests.support.builders import ALICE, an_order
-from tests.support.command import error_line, ordergate
-from tests.support.pgbouncer import PgBouncer, run_pgbouncer
-from tests.support.postgres import PostgresServer, database_at, execute
+from tests.support.databases.pgbouncer import PgBouncer, run_pgbouncer
+from tests.support.databases.postgres import PostgresServer, database_at, execute
+from tests.support.program.command import error_line, ordergate
 from tests.support.programs import find_program
 
 PAGE = Path(__file__).parents[3] / "docs" / "postgresql.md"

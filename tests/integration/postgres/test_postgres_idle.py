@@ -23,9 +23,9 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from tests.support.builders import ALICE, AT, a_placed_order
+from tests.support.databases.postgres import database_at
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.postgres import database_at
+from tests.support.proxies.lossy_proxy import LossyProxy
 
 POOL_SIZE = 10
 COMMAND_SECONDS = 2.5

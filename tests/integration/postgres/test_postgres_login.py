@@ -23,11 +23,11 @@ from ordergate.domain.user import Password, PasswordHash, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.captured_output import OUTPUT
-from tests.support.command import PASSWORD as USER_PASSWORD
-from tests.support.command import ordergate
+from tests.support.databases.postgres import Databases, database_at, execute
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.postgres import Databases, database_at, execute
+from tests.support.program.captured_output import OUTPUT
+from tests.support.program.command import PASSWORD as USER_PASSWORD
+from tests.support.program.command import ordergate
 
 PASSWORD = r"a:b\c d"
 ESCAPED = r"a\:b\\c d"

@@ -15,11 +15,11 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.archive import RECORD_TYPES, Record
 from ordergate.application.ports.storage import Storage
-from tests.support.captured_output import OUTPUT
-from tests.support.command import SECONDS, clean_environment, error_line, ordergate
-from tests.support.copies import SOURCE, TARGET, seeded
-from tests.support.postgres import database_at
-from tests.support.storage_calls import read_all
+from tests.support.databases.postgres import database_at
+from tests.support.program.captured_output import OUTPUT
+from tests.support.program.command import SECONDS, clean_environment, error_line, ordergate
+from tests.support.storage.copies import SOURCE, TARGET, seeded
+from tests.support.storage.storage_calls import read_all
 
 ORDERS = 5_000
 COUNTS = (

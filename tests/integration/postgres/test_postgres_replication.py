@@ -18,8 +18,8 @@ from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE, AT, a_placed_order
-from tests.support.postgres import SynchronousPair, database_at, execute
-from tests.support.postgres_waits import eventually
+from tests.support.databases.postgres import SynchronousPair, database_at, execute
+from tests.support.databases.postgres_waits import eventually
 
 LATER = AT + timedelta(days=1)
 CANCEL, TERMINATE = "pg_cancel_backend", "pg_terminate_backend"

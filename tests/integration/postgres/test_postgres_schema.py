@@ -41,7 +41,7 @@ from ordergate.application.ports.orders import IdempotencyKey, OrderQuery, Posit
 from ordergate.domain.order import Order, OrderId, OrderStatus
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import CUPS, TEAPOT
-from tests.support.postgres import Databases, database_at, execute
+from tests.support.databases.postgres import Databases, database_at, execute
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ORDER_TABLES = ("orders", "order_lines", "idempotency_keys")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.captured_output import run_program
-from tests.support.command import PASSWORD, error_line, ordergate
-from tests.support.server import Start
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import PASSWORD, error_line, ordergate
+from tests.support.program.server import Start
 
 
 def test_orders_are_served_from_postgresql(

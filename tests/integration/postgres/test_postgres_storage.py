@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
-from tests.contracts.server_storage_contract import (
+from tests.contracts.storage.server_storage_contract import (
     FEW_EXAMPLES,
     ServerIdentityMachine,
     ServerStorageContract,
 )
-from tests.support.postgres import Databases, database_at
+from tests.support.databases.postgres import Databases, database_at
 
 POOLED_URL = os.environ.get("ORDERGATE_TEST_PGBOUNCER")
 """A migrated database through a pooler, whose role has the settings; what it has is removed."""

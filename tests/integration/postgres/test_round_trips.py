@@ -12,10 +12,10 @@ from ordergate.adapters.sql.postgres.database import PostgresDatabase
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.order import OrderId
-from tests.contracts.orders_contract import cancel
+from tests.contracts.orders.orders_contract import cancel
 from tests.support.builders import ALICE, AT, a_placed_order
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.use_case_calls import ROUND_TRIPS, Call, Client, count_round_trips
+from tests.support.identity.use_case_calls import ROUND_TRIPS, Call, Client, count_round_trips
+from tests.support.proxies.lossy_proxy import LossyProxy
 
 
 async def test_read_is_one_round_trip(wired: SqlStorage, wire: LossyProxy) -> None:

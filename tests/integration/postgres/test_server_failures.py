@@ -17,8 +17,8 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import OrderId
 from tests.support.builders import ALICE, a_placed_order
-from tests.support.postgres import PostgresServer, database_at, execute
-from tests.support.postgres_waits import ONE, assert_unavailable_within, eventually
+from tests.support.databases.postgres import PostgresServer, database_at, execute
+from tests.support.databases.postgres_waits import ONE, assert_unavailable_within, eventually
 
 
 @pytest.fixture

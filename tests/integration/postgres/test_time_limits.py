@@ -17,15 +17,15 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage import ConnectionLoad
 from ordergate.domain.order import Order, OrderId
 from tests.support.builders import ALICE, a_placed_order
-from tests.support.lossy_proxy import LossyProxy
-from tests.support.postgres import database_at
-from tests.support.postgres_waits import (
+from tests.support.databases.postgres import database_at
+from tests.support.databases.postgres_waits import (
     ONE,
     SLEEP,
     assert_unavailable_within,
     eventually,
     wait_for_blocked_lock,
 )
+from tests.support.proxies.lossy_proxy import LossyProxy
 
 
 async def test_statement_has_a_time_limit(postgres_url: str) -> None:

@@ -13,8 +13,8 @@ from ordergate.adapters.sql.postgres.connecting.readiness import find_reason_to_
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import StorageUnavailable
-from tests.support.certificates import write_certificate
-from tests.support.postgres import PostgresServer, database_at, execute
+from tests.support.databases.postgres import PostgresServer, database_at, execute
+from tests.support.program.certificates import write_certificate
 
 
 @asynccontextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import (
+from tests.support.api.http_client import TEA
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,
@@ -17,8 +18,7 @@ from tests.support.command import (
     ordergate,
     seed_folder,
 )
-from tests.support.http_client import TEA
-from tests.support.server import Start
+from tests.support.program.server import Start
 
 ROOT = Path(__file__).parents[3]
 PAGE = " ".join((ROOT / "docs" / "upgrading.md").read_text().split())

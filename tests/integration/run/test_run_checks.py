@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.captured_output import FORMS, MAX_SECONDS, OUTPUT
-from tests.support.command import ordergate
+from tests.support.program.captured_output import FORMS, MAX_SECONDS, OUTPUT
+from tests.support.program.command import ordergate
 from tests.support.programs import REQUIRED
 from tests.support.security_promises import promised_tests
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 LEAK = """
 import sys
-from tests.support.captured_output import run_program
+from tests.support.program.captured_output import run_program
 
 def test_program_writes_a_token():
     run_program([sys.executable, "-c", "print('ogr_' + 'A' * 43)"], capture_output=True)
@@ -70,7 +70,7 @@ def run_tests(folder: Path, plugin: str, code: str, *options: str) -> tuple[int,
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_run_fails_when_any_test_writes_a_secret(tmp_path: Path, workers: int) -> None:
-    status, report = run_tests(tmp_path, "captured_output", LEAK, "-n", str(workers))
+    status, report = run_tests(tmp_path, "program.captured_output", LEAK, "-n", str(workers))
     assert status == pytest.ExitCode.TESTS_FAILED
     assert "the output of tests contains secrets: a refresh token: ogr_" in report
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.command import SECONDS, ordergate, wait_until
-from tests.support.log_lines import read_line
-from tests.support.server import Start
+from tests.support.program.command import SECONDS, ordergate, wait_until
+from tests.support.program.log_lines import read_line
+from tests.support.program.server import Start
 
 
 def test_access_log_of_a_server_is_part_of_its_log(tmp_path: Path, start: Start) -> None:

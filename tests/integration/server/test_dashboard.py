@@ -8,12 +8,12 @@ from typing import Any
 import httpx2
 import yaml
 
-from tests.support.captured_output import run_program
-from tests.support.command import CHEAP, PASSWORD, SECONDS, ordergate, wait_until
-from tests.support.metrics import Samples, scrape
-from tests.support.oidc_issuer import AUDIENCE, running_issuer
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import CHEAP, PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.program.metrics import Samples, scrape
+from tests.support.program.server import Start
 from tests.support.programs import find_program
-from tests.support.server import Start
+from tests.support.tokens.oidc_issuer import AUDIENCE, running_issuer
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 ALERTS = DEPLOY / "prometheus-alerts.yml"

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD, SECONDS, on_linux, ordergate, wait_until
-from tests.support.server import Server, Start
+from tests.support.program.command import PASSWORD, SECONDS, on_linux, ordergate, wait_until
+from tests.support.program.server import Server, Start
 
 SETTINGS = {"BCRYPT_COST": 4, "LOG_FORMAT": "json", "PASSWORD": PASSWORD}
 UNCOMMON = "violet kettles hum at dusk 8"

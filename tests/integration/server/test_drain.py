@@ -17,11 +17,11 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.support.command import CHEAP, PASSWORD, SECONDS, seed_folder, wait_until
-from tests.support.database_server import find_free_port
-from tests.support.http_client import TEA
-from tests.support.proxies import run_caddy, run_nginx
-from tests.support.server import Server, Start
+from tests.support.api.http_client import TEA
+from tests.support.databases.database_server import find_free_port
+from tests.support.program.command import CHEAP, PASSWORD, SECONDS, seed_folder, wait_until
+from tests.support.program.server import Server, Start
+from tests.support.proxies.reverse_proxies import run_caddy, run_nginx
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 [NGINX] = re.findall(r"^```nginx\n(upstream .*?)^```", OPERATIONS, re.DOTALL | re.MULTILINE)

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from ordergate.entrypoints import asgi
-from tests.support.command import ordergate
-from tests.support.server import Start
+from tests.support.program.command import ordergate
+from tests.support.program.server import Start
 
 PYPROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
 from tests.attack.suite import GROWTH_MIB, RATIO, measure_ratio, sign_in_user1
-from tests.support.command import PATIENT, ordergate
-from tests.support.server import Server
+from tests.support.program.command import PATIENT, ordergate
+from tests.support.program.server import Server
 
 pytestmark = pytest.mark.timing
 

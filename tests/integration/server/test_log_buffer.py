@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from ordergate.entrypoints.config.log_buffer import FLUSH_SECONDS, MAX_CHARACTERS, BufferedHandler
-from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
+from tests.support.program.command import SECONDS, clean_environment, ordergate, wait_until
 
 URL = re.compile(r'"url": "http://127\.0\.0\.1:(\d+)"')
 REFUSED = 12_000

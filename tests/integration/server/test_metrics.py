@@ -23,9 +23,16 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.metrics import Measurement, measure
 from ordergate.testing import make_container
-from tests.support.command import CHEAP, PASSWORD, SECONDS, ordergate, seed_folder, wait_until
-from tests.support.metrics import find_url, parse, scrape
-from tests.support.server import Server, Start
+from tests.support.program.command import (
+    CHEAP,
+    PASSWORD,
+    SECONDS,
+    ordergate,
+    seed_folder,
+    wait_until,
+)
+from tests.support.program.metrics import find_url, parse, scrape
+from tests.support.program.server import Server, Start
 
 ON = {**CHEAP, "METRICS_PORT": 0, "LOG_FORMAT": "json"}
 

@@ -18,7 +18,7 @@ from ordergate.adapters.metrics.worker_files import FOLDER, make_folder, take_pl
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.factories.metrics import export_metrics
 from ordergate.entrypoints.server.listening import CannotListen
-from tests.support.command import SECONDS
+from tests.support.program.command import SECONDS
 
 MKDTEMP = "ordergate.adapters.metrics.worker_files.mkdtemp"
 

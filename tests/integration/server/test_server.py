@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
-from tests.support.server import Server, Start, send_raw
+from tests.support.program.command import PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.program.server import Server, Start, send_raw
 
 CLOSE = b"Host: x\r\nConnection: close\r\n\r\n"
 

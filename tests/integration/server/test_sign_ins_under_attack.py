@@ -19,8 +19,8 @@ import pytest
 
 from tests.attack.clients import CLIENTS, PASSWORD
 from tests.attack.suite import client_process, sign_in_user1
-from tests.support.command import PATIENT, on_linux, ordergate
-from tests.support.server import Server
+from tests.support.program.command import PATIENT, on_linux, ordergate
+from tests.support.program.server import Server
 
 pytestmark = pytest.mark.timing
 

@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.captured_output import run_program
-from tests.support.command import (
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,
@@ -26,7 +26,7 @@ from tests.support.command import (
     seed_folder,
     wait_until,
 )
-from tests.support.server import Server, Start
+from tests.support.program.server import Server, Start
 
 ENDINGS = [
     (signal.SIGTERM, "ended by SIGTERM"),

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import CHEAP, SECONDS, on_linux, ordergate, wait_until
-from tests.support.server import Server, Start
+from tests.support.program.command import CHEAP, SECONDS, on_linux, ordergate, wait_until
+from tests.support.program.server import Server, Start
 
 _, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
 MOST = 4_096 if HARD == resource.RLIM_INFINITY else min(HARD, 4_096)

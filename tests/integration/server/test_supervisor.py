@@ -14,10 +14,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.captured_output import run_program
-from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
-from tests.support.postgres import PostgresServer
-from tests.support.server import Server, Start
+from tests.support.databases.postgres import PostgresServer
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import SECONDS, clean_environment, ordergate, wait_until
+from tests.support.program.server import Server, Start
 
 
 @pytest.fixture

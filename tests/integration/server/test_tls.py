@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.factories.tls import TlsFiles
-from tests.support.certificates import write_certificate
-from tests.support.command import CHEAP, SECONDS, error_line, ordergate, wait_until
-from tests.support.server import Server, Start
+from tests.support.program.certificates import write_certificate
+from tests.support.program.command import CHEAP, SECONDS, error_line, ordergate, wait_until
+from tests.support.program.server import Server, Start
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.support.captured_output import run_program
-from tests.support.collector import SERVER, Collector, collect
-from tests.support.command import (
+from tests.support.program.captured_output import run_program
+from tests.support.program.collector import SERVER, Collector, collect
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,
@@ -22,8 +22,8 @@ from tests.support.command import (
     seed_folder,
     wait_until,
 )
-from tests.support.log_lines import read_line
-from tests.support.server import Server, Start
+from tests.support.program.log_lines import read_line
+from tests.support.program.server import Server, Start
 
 ON = {**CHEAP, "TELEMETRY": "otlp", "LOG_FORMAT": "json", "ACCESS_LOG": "true"}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD, PATIENT, SECONDS, ordergate, wait_until
-from tests.support.server import Server, Start
+from tests.support.program.command import PASSWORD, PATIENT, SECONDS, ordergate, wait_until
+from tests.support.program.server import Server, Start
 
 pytestmark = pytest.mark.timing
 

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from ordergate.entrypoints.server.listening import CannotListen, listen_on_path
-from tests.support.command import (
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,
@@ -23,8 +23,8 @@ from tests.support.command import (
     seed_folder,
     wait_until,
 )
-from tests.support.proxies import run_nginx
-from tests.support.server import Start
+from tests.support.program.server import Start
+from tests.support.proxies.reverse_proxies import run_nginx
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 [NGINX] = re.findall(r"^```nginx\n(server \{.*?)^```", OPERATIONS, re.DOTALL | re.MULTILINE)

@@ -15,11 +15,11 @@ import httpx2
 import pytest
 
 from ordergate.adapters.sql.postgres.connecting.readiness import find_reason_to_wait
-from tests.support.captured_output import OUTPUT
-from tests.support.command import SECONDS, clean_environment, ordergate, wait_until
-from tests.support.database_server import PASSWORD
-from tests.support.postgres import PostgresServer, execute
-from tests.support.server import LISTENING
+from tests.support.databases.database_server import PASSWORD
+from tests.support.databases.postgres import PostgresServer, execute
+from tests.support.program.captured_output import OUTPUT
+from tests.support.program.command import SECONDS, clean_environment, ordergate, wait_until
+from tests.support.program.server import LISTENING
 
 
 @pytest.fixture(scope="module")

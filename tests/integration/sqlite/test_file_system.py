@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from ordergate.adapters.sql.sqlite.file import configure, connect
-from tests.support.captured_output import run_program
-from tests.support.command import (
+from tests.support.program.captured_output import run_program
+from tests.support.program.command import (
     CHEAP,
     PASSWORD,
     SECONDS,
@@ -25,8 +25,8 @@ from tests.support.command import (
     ordergate,
     seed_folder,
 )
-from tests.support.server import Start
-from tests.support.sqlite import execute
+from tests.support.program.server import Start
+from tests.support.storage.sqlite import execute
 
 NOBODY = 65_534
 DATABASE = Path(".ordergate") / "ordergate.db"

@@ -12,7 +12,7 @@ from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite import writer as sqlite_writer
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import StorageUnavailable
-from tests.support.sqlite_writer import HeldWriter, insert_user, names_in, outcomes
+from tests.support.storage.sqlite_writer import HeldWriter, insert_user, names_in, outcomes
 
 
 async def test_waiting_writes_are_committed_together(database: SqliteDatabase, file: Path) -> None:

@@ -19,7 +19,7 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import MAX_LINES, Order
 from tests.support.builders import ALICE, TEAPOT, an_order
-from tests.support.command import SECONDS
+from tests.support.program.command import SECONDS
 
 
 @pytest.fixture

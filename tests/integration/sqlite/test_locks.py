@@ -15,8 +15,8 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import an_order
-from tests.support.sqlite import hold_write_lock
-from tests.support.sqlite_writer import HeldWriter, insert_user, names_in, outcomes
+from tests.support.storage.sqlite import hold_write_lock
+from tests.support.storage.sqlite_writer import HeldWriter, insert_user, names_in, outcomes
 
 
 async def test_write_is_unavailable_when_the_lock_is_held_too_long(

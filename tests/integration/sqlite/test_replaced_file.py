@@ -30,10 +30,16 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.support.builders import ALICE, an_order
-from tests.support.command import PASSWORD, SECONDS, ordergate
 from tests.support.doubles import SettableClock
-from tests.support.order_clients import SETTINGS, Ledger, client, list_stored_orders, sign_in_user1
-from tests.support.server import Server, Start
+from tests.support.program.command import PASSWORD, SECONDS, ordergate
+from tests.support.program.server import Server, Start
+from tests.support.storage.order_clients import (
+    SETTINGS,
+    Ledger,
+    client,
+    list_stored_orders,
+    sign_in_user1,
+)
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 BOB = User(UserId(1), Username("bob"), ALICE.password_hash)

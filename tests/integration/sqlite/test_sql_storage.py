@@ -35,12 +35,12 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, User, UserId, Username
-from tests.contracts.identity_contract import STATEFUL, FileIdentityMachine
-from tests.contracts.storage_contract import WholeStorageContract
+from tests.contracts.storage.identity_contract import STATEFUL, FileIdentityMachine
+from tests.contracts.storage.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, an_order
-from tests.support.fault_injection import Failure
-from tests.support.fault_injection_sql import failing_statements
-from tests.support.storage_calls import MARK
+from tests.support.storage.fault_injection import Failure
+from tests.support.storage.fault_injection_sql import failing_statements
+from tests.support.storage.storage_calls import MARK
 
 
 @pytest.fixture

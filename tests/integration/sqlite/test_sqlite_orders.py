@@ -19,8 +19,8 @@ from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.ports.orders import OrderQuery, Position
 from ordergate.domain.order import OrderStatus
 from tests.support.builders import ALICE, BOB, TEAPOT, an_order
-from tests.support.command import CHEAP, PASSWORD, ordergate
-from tests.support.server import Start
+from tests.support.program.command import CHEAP, PASSWORD, ordergate
+from tests.support.program.server import Start
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 ORDERS = 20_000

@@ -10,7 +10,7 @@ import pytest
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from tests.support.builders import ALICE, BOB, an_order
-from tests.support.stored_rows import AT, hashed
+from tests.support.storage.stored_rows import AT, hashed
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ from ordergate.domain.refresh_token import TokenDigest
 from ordergate.domain.session import MAX_SESSIONS, Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import TEAPOT
-from tests.support.postgres import Databases, database_at, execute
+from tests.support.databases.postgres import Databases, database_at, execute
 
 ORDERS = 1_000_000
 TOKENS = 200_000

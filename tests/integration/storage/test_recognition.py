@@ -18,8 +18,8 @@ from ordergate.adapters.sql.recognition import ForeignSchema, recognize
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.adapters.sql.sqlite.database import SqliteDatabase
 from ordergate.application.errors import SchemaNotCurrent
-from tests.support.command import ordergate
-from tests.support.postgres import database_at, execute
+from tests.support.databases.postgres import database_at, execute
+from tests.support.program.command import ordergate
 
 VERSIONS = "CREATE TABLE ordergate_version (version_num VARCHAR(32) NOT NULL)"
 ITS_USERS = "CREATE TABLE users (id INTEGER PRIMARY KEY, email VARCHAR(200))"

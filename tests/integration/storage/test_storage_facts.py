@@ -14,10 +14,10 @@ from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
 from ordergate.application.ports.storage import Storage, StorageFacts, StorageInspector
 from ordergate.entrypoints.config.loading import make_settings
 from ordergate.entrypoints.factories.databases import make_storage
-from tests.contracts.inspector_contract import StorageInspectorContract
-from tests.support import postgres
-from tests.support.database_server import find_free_port
-from tests.support.sqlite import execute
+from tests.contracts.storage.inspector_contract import StorageInspectorContract
+from tests.support.databases import postgres
+from tests.support.databases.database_server import find_free_port
+from tests.support.storage.sqlite import execute
 
 SERVERS = {"PostgreSQL": "postgres", "MariaDB": "mariadb"}
 

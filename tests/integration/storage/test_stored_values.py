@@ -27,13 +27,13 @@ from ordergate.domain.money import Money
 from ordergate.domain.order import TRANSITIONS, Order, OrderId, OrderLine, OrderStatus
 from ordergate.domain.session import Session, SessionId
 from ordergate.domain.user import User, UserId, Username
+from tests.support.api.http_client import problem, sign_in
 from tests.support.builders import ALICE, TEAPOT, an_order
-from tests.support.command import PASSWORD
-from tests.support.http_client import problem, sign_in
-from tests.support.postgres import database_at
+from tests.support.databases.postgres import database_at
+from tests.support.program.command import PASSWORD
 from tests.support.properties import at_most
-from tests.support.storage_calls import MARK, get_archive, get_loader, read_all
-from tests.support.stored_rows import AT, corrupt, hashed, run, served
+from tests.support.storage.storage_calls import MARK, get_archive, get_loader, read_all
+from tests.support.storage.stored_rows import AT, corrupt, hashed, run, served
 
 CHECKS = {
     "orders": ["ck_orders_status"],

@@ -12,11 +12,11 @@ from ordergate.application.errors import RecordUnreadable
 from ordergate.application.maintenance.copy_storage import CopyStorage
 from ordergate.application.ports.orders import OrderQuery
 from ordergate.domain.order import Order, OrderId
+from tests.support.api.http_client import problem, sign_in, walk_pages
 from tests.support.builders import ALICE, an_order
-from tests.support.command import PASSWORD, ordergate
-from tests.support.http_client import problem, sign_in, walk_pages
-from tests.support.postgres import database_at
-from tests.support.stored_rows import AT, corrupt, run, served
+from tests.support.databases.postgres import database_at
+from tests.support.program.command import PASSWORD, ordergate
+from tests.support.storage.stored_rows import AT, corrupt, run, served
 
 BROKEN = {
     "it has no lines": "DELETE FROM order_lines WHERE order_id = {}",

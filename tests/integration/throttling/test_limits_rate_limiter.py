@@ -22,9 +22,9 @@ from tests.contracts.rate_limiter_contract import (
     count_address,
     count_client,
 )
-from tests.support.command import CHEAP, ordergate
-from tests.support.server import Start
-from tests.support.throttle_calls import HERE
+from tests.support.identity.throttle_calls import HERE
+from tests.support.program.command import CHEAP, ordergate
+from tests.support.program.server import Start
 
 
 def valkey_url(server: ValkeyServer) -> str:

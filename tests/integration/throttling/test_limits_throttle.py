@@ -20,9 +20,9 @@ from ordergate.application.ports.passwords import Throttle
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from tests.contracts.throttle_contract import ThrottleContract
-from tests.support.command import SECONDS, ordergate
-from tests.support.server import Start
-from tests.support.throttle_calls import HERE, guess, is_blocked
+from tests.support.identity.throttle_calls import HERE, guess, is_blocked
+from tests.support.program.command import SECONDS, ordergate
+from tests.support.program.server import Start
 
 SECRET = "hunter2"
 

@@ -14,8 +14,8 @@ from ordergate.application.errors import IssuerKeysUnavailable
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from tests.support.oidc_issuer import Issuer, running_issuer, serve_by_tls
-from tests.support.server import serve_demo
+from tests.support.program.server import serve_demo
+from tests.support.tokens.oidc_issuer import Issuer, running_issuer, serve_by_tls
 
 OPENID = ".well-known/openid-configuration"
 OAUTH = ".well-known/oauth-authorization-server"

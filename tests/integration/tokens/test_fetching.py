@@ -13,7 +13,7 @@ from ordergate.adapters.tokens.remote.fetching import (
     DocumentFetcher,
     FetchError,
 )
-from tests.support.oidc_issuer import Issuer, running_issuer
+from tests.support.tokens.oidc_issuer import Issuer, running_issuer
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

@@ -18,9 +18,9 @@ from ordergate.adapters.tokens.remote.remote_key_set import (
     RemoteKeySet,
 )
 from ordergate.application.errors import IssuerKeysUnavailable
-from tests.support.command import SECONDS, wait_until
-from tests.support.jose import SECRET, public_jwk, to_jwk
-from tests.support.oidc_issuer import Issuer, running_issuer, serve_by_tls
+from tests.support.program.command import SECONDS, wait_until
+from tests.support.tokens.jose import SECRET, public_jwk, to_jwk
+from tests.support.tokens.oidc_issuer import Issuer, running_issuer, serve_by_tls
 
 
 class Seconds:

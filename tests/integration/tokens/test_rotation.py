@@ -10,8 +10,8 @@ import httpx2
 import jwt
 import pytest
 
-from tests.support.command import PASSWORD, SECONDS, ordergate, wait_until
-from tests.support.server import Server, Start
+from tests.support.program.command import PASSWORD, SECONDS, ordergate, wait_until
+from tests.support.program.server import Server, Start
 
 CHEAP: dict[str, Any] = {"BCRYPT_COST": 4, "LOG_FORMAT": "json"}
 

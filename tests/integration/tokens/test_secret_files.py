@@ -14,8 +14,8 @@ from ordergate.entrypoints.config.loading import (
     read_given_password,
 )
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.support.command import PASSWORD, ordergate
-from tests.support.server import Start
+from tests.support.program.command import PASSWORD, ordergate
+from tests.support.program.server import Start
 
 SECRET = "a secret of more than thirty-two bytes"
 VALUES = {

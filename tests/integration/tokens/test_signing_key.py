@@ -17,8 +17,8 @@ from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.signing_keys import KeyAlgorithm
 from ordergate.domain.user import UserId
-from tests.support.captured_output import run_program
-from tests.support.jose import roca_key
+from tests.support.program.captured_output import run_program
+from tests.support.tokens.jose import roca_key
 
 
 def openssl(*arguments: str, cwd: Path) -> None:

@@ -8,7 +8,7 @@ from ordergate.domain.session import SessionId
 from ordergate.domain.signing_keys import KeyId, KeyRecord, KeyStatus
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.logs import TextFormatter
-from tests.support.log_lines import read_line
+from tests.support.program.log_lines import read_line
 
 
 def test_event_is_one_line_at_any_level_of_the_log(error_log: io.StringIO) -> None:

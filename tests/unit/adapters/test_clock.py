@@ -12,8 +12,8 @@ from ordergate.adapters.tokens.jwt_token_verifier import JwtTokenVerifier
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
-from tests.support.jose import SECRET
-from tests.support.tokens import CLAIMS, NOW, token
+from tests.support.tokens.access_tokens import CLAIMS, NOW, token
+from tests.support.tokens.jose import SECRET
 
 HOUR = 3_600
 START = 1_777_000_000
@@ -105,13 +105,15 @@ def test_clock_warns_once_when_the_wall_clock_is_set_back(
 def test_clock_never_goes_back_in_any_thread() -> None:
     clock = SystemClock()
     found: list[bool] = []
+    interval = sys.getswitchinterval()
+    # A thread that starts installs coverage's trace function, which must not be interrupted.
+    started = threading.Barrier(4, action=lambda: sys.setswitchinterval(1e-5))
 
     def read() -> None:
+        started.wait()
         times = [clock.now() for _ in range(20_000)]
         found.append(times == sorted(times))
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
     threads = [threading.Thread(target=read) for _ in range(4)]
     for each in threads:
         each.start()

@@ -13,7 +13,7 @@ from tests.contracts.rate_limiter_contract import (
     count_address,
     count_client,
 )
-from tests.support.throttle_calls import HERE
+from tests.support.identity.throttle_calls import HERE
 
 
 def a_limiter(per_address: int = 6, per_client: int = 3) -> LimitsRateLimiter:

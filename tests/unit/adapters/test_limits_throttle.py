@@ -7,7 +7,7 @@ from ordergate.adapters.throttling.limits_throttle import LimitsThrottle
 from ordergate.application.errors import Throttled
 from ordergate.application.ports.passwords import Throttle, Verification, make_sign_in_key
 from tests.contracts.throttle_contract import ThrottleContract
-from tests.support.throttle_calls import HERE, MATCH, THERE, guess
+from tests.support.identity.throttle_calls import HERE, MATCH, THERE, guess
 
 
 class TestLimitsThrottleInMemory(ThrottleContract):

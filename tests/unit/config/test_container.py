@@ -10,8 +10,8 @@ from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.services import get_services
 from tests.support.doubles import SettableClock
-from tests.support.storages import InMemorySeparateOrders
-from tests.support.throttle_calls import HERE, THERE, guess, is_blocked
+from tests.support.identity.throttle_calls import HERE, THERE, guess, is_blocked
+from tests.support.storage.storages import InMemorySeparateOrders
 
 SECRET = "a secret of more than thirty-two bytes"
 SETTINGS = Settings(signing_secret=SECRET)

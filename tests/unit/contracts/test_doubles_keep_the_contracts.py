@@ -15,9 +15,9 @@ from ordergate.application.ports.storage import Storage
 from ordergate.domain.order import Order
 from ordergate.domain.user import User
 from tests.contracts.clock_contract import ClockContract
-from tests.contracts.identity_contract import STATEFUL, IdentityMachine
-from tests.contracts.separate_orders_contract import SeparateOrdersContract
-from tests.contracts.storage_contract import StorageContract, WholeStorageContract
+from tests.contracts.orders.separate_orders_contract import SeparateOrdersContract
+from tests.contracts.storage.identity_contract import STATEFUL, IdentityMachine
+from tests.contracts.storage.storage_contract import StorageContract, WholeStorageContract
 from tests.support.doubles import (
     CountingThrottle,
     InMemorySigningKeys,
@@ -25,8 +25,8 @@ from tests.support.doubles import (
     SettableClock,
     TableTokenIssuer,
 )
-from tests.support.storages import BareStorage, InMemorySeparateOrders
-from tests.support.throttle_calls import guess, is_blocked
+from tests.support.identity.throttle_calls import guess, is_blocked
+from tests.support.storage.storages import BareStorage, InMemorySeparateOrders
 from tests.unit.mutants.kit import (
     MutantClock,
     MutantPasswordHasher,

@@ -27,7 +27,7 @@ from ordergate.entrypoints.diagnosis.checks.throttle import check_throttle
 from ordergate.entrypoints.diagnosis.doctor import Check, diagnose, run_checks
 from ordergate.entrypoints.diagnosis.finding import Finding, Status, report_failure, report_ok
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.storages import BareStorage, InMemorySeparateOrders
+from tests.support.storage.storages import BareStorage, InMemorySeparateOrders
 
 FACTS = StorageFacts("Server 1.0", 0.002, clock_ahead=0.01, max_connections=100)
 

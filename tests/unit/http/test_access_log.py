@@ -4,7 +4,7 @@ import json
 from ordergate.domain.user import UserId
 from ordergate.entrypoints.http.middleware.access_log import log_request
 from ordergate.entrypoints.http.middleware.observing import FinishedRequest
-from tests.support.log_lines import read_line
+from tests.support.program.log_lines import read_line
 
 REQUEST = FinishedRequest(
     method="GET",

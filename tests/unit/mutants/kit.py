@@ -34,11 +34,11 @@ from tests.contracts.passwords_contract import PasswordHasherContract
 from tests.contracts.public_keys_contract import PublicKeysContract
 from tests.contracts.rate_limiter_contract import RateLimiterContract
 from tests.contracts.signing_keys_contract import SigningKeysContract
-from tests.contracts.storage_contract import WholeStorageContract
+from tests.contracts.storage.storage_contract import WholeStorageContract
 from tests.contracts.throttle_contract import ThrottleContract
 from tests.contracts.tokens_contract import TokenIssuerContract
 from tests.support.doubles import InMemorySigningKeys, InstantPasswordHasher, SettableClock
-from tests.support.fault_injection import Failure
+from tests.support.storage.fault_injection import Failure
 
 C = TypeVar("C", bound=type)
 

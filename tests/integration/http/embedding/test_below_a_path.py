@@ -11,11 +11,11 @@ import pytest
 from fastapi import FastAPI
 
 from ordergate.entrypoints.http.app import create_app
-from tests.support.command import CHEAP, PASSWORD, PATIENT, SECONDS, ordergate
-from tests.support.embedding import make_services
-from tests.support.http_client import TEA, sign_in
-from tests.support.server import Start
-from tests.support.stripping_proxy import PROXIES, stripping_proxy
+from tests.support.api.embedding import make_services
+from tests.support.api.http_client import TEA, sign_in
+from tests.support.program.command import CHEAP, PASSWORD, PATIENT, SECONDS, ordergate
+from tests.support.program.server import Start
+from tests.support.proxies.stripping_proxy import PROXIES, stripping_proxy
 
 ROOT = Path(__file__).parents[4]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

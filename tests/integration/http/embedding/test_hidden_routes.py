@@ -15,8 +15,8 @@ from starlette.types import ASGIApp
 
 from ordergate.entrypoints.http.hidden_routes import HiddenRoute
 from ordergate.testing import authorize, create
-from tests.support.embedding import make_client
-from tests.support.http_client import problem
+from tests.support.api.embedding import make_client
+from tests.support.api.http_client import problem
 
 
 @pytest.fixture

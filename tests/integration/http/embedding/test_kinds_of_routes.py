@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from ordergate.application.ports.tokens import Caller
 from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
 from ordergate.testing import authorize, create
-from tests.support.http_client import problem
+from tests.support.api.http_client import problem
 
 EVENTS: list[str] = []
 

@@ -30,9 +30,9 @@ from ordergate.entrypoints.http.security import (
     bearer_authentication,
 )
 from ordergate.testing import authorize, create
-from tests.support.command import PASSWORD
-from tests.support.embedding import make_client
-from tests.support.http_client import PROBLEM, problem
+from tests.support.api.embedding import make_client
+from tests.support.api.http_client import PROBLEM, problem
+from tests.support.program.command import PASSWORD
 
 
 def make_notes() -> FastAPI:

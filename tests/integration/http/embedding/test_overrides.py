@@ -23,8 +23,8 @@ from ordergate.entrypoints.http.security import (
     optional_authentication,
 )
 from ordergate.testing import authorize, be, create, make_container
-from tests.support.command import PASSWORD
-from tests.support.http_client import TEA
+from tests.support.api.http_client import TEA
+from tests.support.program.command import PASSWORD
 
 METHODS = ("get", "put", "post", "delete", "patch")
 

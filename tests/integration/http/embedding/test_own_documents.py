@@ -14,7 +14,7 @@ from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.problems import problem
 from ordergate.entrypoints.http.security import CurrentUser, authenticated, authorized
 from ordergate.testing import create
-from tests.support.embedding import make_client, make_services
+from tests.support.api.embedding import make_client, make_services
 
 PROBLEM = "application/problem+json"
 

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from ordergate.entrypoints.http.security import CurrentUser, authenticated
 from ordergate.testing import authorize, create
-from tests.support.embedding import list_values, make_client
-from tests.support.http_client import PROBLEM, problem
+from tests.support.api.embedding import list_values, make_client
+from tests.support.api.http_client import PROBLEM, problem
 
 
 class OutOfStockError(Exception):

@@ -21,8 +21,8 @@ from ordergate.entrypoints.http.security import (
     authorized,
 )
 from ordergate.testing import authorize, create
-from tests.support.command import PASSWORD
-from tests.support.oidc_issuer import AUDIENCE, running_issuer
+from tests.support.program.command import PASSWORD
+from tests.support.tokens.oidc_issuer import AUDIENCE, running_issuer
 
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Write your notes"}
 

@@ -19,8 +19,8 @@ from ordergate.entrypoints import asgi
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import authenticated
 from ordergate.testing import authorize, create, make_container
-from tests.support.embedding import SECRET, make_services
-from tests.support.http_client import problem
+from tests.support.api.embedding import SECRET, make_services
+from tests.support.api.http_client import problem
 
 
 @pytest.fixture(autouse=True)

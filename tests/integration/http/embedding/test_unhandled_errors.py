@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ordergate.entrypoints.http.security import authenticated
 from ordergate.testing import authorize, create
-from tests.support.embedding import make_client
-from tests.support.http_client import problem
+from tests.support.api.embedding import make_client
+from tests.support.api.http_client import problem
 
 
 class ErrorReporter:

@@ -19,7 +19,7 @@ from ordergate.entrypoints.http.security import (
     bearer_authentication,
 )
 from ordergate.testing import authorize, create
-from tests.support.http_client import PROBLEM
+from tests.support.api.http_client import PROBLEM
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from tests.support.identity_client import application, open_account
+from tests.support.api.identity_client import application, open_account
 
 
 @pytest.fixture

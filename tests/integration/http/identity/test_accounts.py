@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import NEW_PASSWORD, PASSWORD
-from tests.support.identity_client import application, bearer, refresh, serving, sign_in
-from tests.support.server import Start
+from tests.support.api.identity_client import application, bearer, refresh, serving, sign_in
+from tests.support.program.command import NEW_PASSWORD, PASSWORD
+from tests.support.program.server import Start
 
 
 async def test_account_is_registered_read_changed_and_closed(client: httpx2.AsyncClient) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx2
 
-from tests.support.command import NEW_PASSWORD, PASSWORD, wait_until
-from tests.support.identity_client import bearer, refresh, serving, sign_in
-from tests.support.server import Start
+from tests.support.api.identity_client import bearer, refresh, serving, sign_in
+from tests.support.program.command import NEW_PASSWORD, PASSWORD, wait_until
+from tests.support.program.server import Start
 
 
 async def test_identity_events_are_logged_in_one_line_each(tmp_path: Path, start: Start) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import SECONDS, wait_until
-from tests.support.identity_client import bearer, refresh, serving, sign_in
-from tests.support.server import Start
+from tests.support.api.identity_client import bearer, refresh, serving, sign_in
+from tests.support.program.command import SECONDS, wait_until
+from tests.support.program.server import Start
 
 
 async def test_refresh_has_the_same_answer_as_sign_in(client: httpx2.AsyncClient) -> None:

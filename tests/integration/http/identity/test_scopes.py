@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from tests.support.http_client import challenge
-from tests.support.identity_client import bearer, sign_in
+from tests.support.api.http_client import challenge
+from tests.support.api.identity_client import bearer, sign_in
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.identity_client import (
+from tests.support.api.identity_client import (
     CHEAP,
     application,
     bearer,
@@ -17,7 +17,7 @@ from tests.support.identity_client import (
     serving,
     sign_in,
 )
-from tests.support.server import Server, Start
+from tests.support.program.server import Server, Start
 
 
 async def test_revocation_takes_effect_within_the_bound_in_every_worker(

@@ -12,14 +12,14 @@ from ordergate.domain.user import UserId
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import (
+from tests.support.api.http_client import (
     place_and_get_location,
     place_order,
     problem,
     register_new_user,
     resolve,
 )
+from tests.support.doubles import InstantPasswordHasher
 
 
 async def test_cancelled_order_has_a_new_version(

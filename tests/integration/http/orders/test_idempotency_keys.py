@@ -9,8 +9,7 @@ from ordergate.adapters.memory import InMemoryStorage
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.doubles import InstantPasswordHasher, SettableClock
-from tests.support.http_client import (
+from tests.support.api.http_client import (
     CUPS,
     TEA,
     TEAPOT,
@@ -21,7 +20,8 @@ from tests.support.http_client import (
     problem,
     register_new_user,
 )
-from tests.support.oidc_issuer import AUDIENCE, running_issuer
+from tests.support.doubles import InstantPasswordHasher, SettableClock
+from tests.support.tokens.oidc_issuer import AUDIENCE, running_issuer
 
 
 async def test_repeat_gets_the_first_answer_byte_for_byte(

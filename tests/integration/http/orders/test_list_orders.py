@@ -15,11 +15,11 @@ from ordergate.domain.user import Password, User, UserId, Username
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
+from tests.support.api.http_client import problem, sign_in, walk_pages
 from tests.support.builders import TEAPOT
-from tests.support.command import PASSWORD
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.http_client import problem, sign_in, walk_pages
-from tests.support.storage_calls import get_loader
+from tests.support.program.command import PASSWORD
+from tests.support.storage.storage_calls import get_loader
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 EARLIER, LATER = "2026-03-01T00:05:00Z", "2026-03-01T01:10:00%2B01:00"

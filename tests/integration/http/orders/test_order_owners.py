@@ -12,7 +12,7 @@ from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
-from tests.support.http_client import sign_in
+from tests.support.api.http_client import sign_in
 
 ORDER = {
     "currency": "EUR",

@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD
-from tests.support.http_client import TEA, problem
+from tests.support.api.http_client import TEA, problem
+from tests.support.program.command import PASSWORD
 
 
 @pytest.mark.parametrize(

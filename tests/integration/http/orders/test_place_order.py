@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from ordergate.domain.order import MAX_NAME_LENGTH, MAX_SKU_LENGTH
-from tests.support.http_client import (
+from tests.support.api.http_client import (
     CUPS,
     TEA,
     TEAPOT,

@@ -7,9 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.command import PASSWORD
-from tests.support.database_server import find_free_port
-from tests.support.http_client import (
+from tests.support.api.http_client import (
     TEA,
     count_orders,
     in_process_client,
@@ -18,8 +16,10 @@ from tests.support.http_client import (
     problem,
     register_new_user,
 )
-from tests.support.proxies import run_proxy, write_caddy
-from tests.support.server import Server
+from tests.support.databases.database_server import find_free_port
+from tests.support.program.command import PASSWORD
+from tests.support.program.server import Server
+from tests.support.proxies.reverse_proxies import run_proxy, write_caddy
 
 FAILED = "urn:problem-type:ordergate:precondition-failed"
 CHANGED = "urn:problem-type:ordergate:order-changed"

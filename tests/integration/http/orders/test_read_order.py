@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from ordergate.domain.user import MAX_ID as MAX
-from tests.support.http_client import place_and_get_location, place_order, problem, sign_in
+from tests.support.api.http_client import place_and_get_location, place_order, problem, sign_in
 
 
 @pytest.mark.parametrize("address", ["/order?id=1", "/orders/1"])

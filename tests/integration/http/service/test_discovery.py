@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
-from tests.support.http_client import sign_in
+from tests.support.api.http_client import sign_in
 
 
 async def test_metadata_describes_this_service(client: httpx2.AsyncClient) -> None:

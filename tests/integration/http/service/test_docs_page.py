@@ -14,10 +14,10 @@ from selenium.webdriver.support.expected_conditions import element_to_be_clickab
 from selenium.webdriver.support.wait import WebDriverWait
 
 from ordergate.entrypoints.cli.commands.serving import DEMO_PASSWORD
-from tests.support.browser import complaints, hosts, needs_browser, open_browser
-from tests.support.command import PASSWORD, SECONDS, ordergate
-from tests.support.server import Server, Start
-from tests.support.stripping_proxy import stripping_proxy
+from tests.support.program.browser import complaints, hosts, needs_browser, open_browser
+from tests.support.program.command import PASSWORD, SECONDS, ordergate
+from tests.support.program.server import Server, Start
+from tests.support.proxies.stripping_proxy import stripping_proxy
 
 pytestmark = [pytest.mark.process, needs_browser]
 

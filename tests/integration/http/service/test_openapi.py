@@ -15,7 +15,7 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.http.security import CurrentUser
-from tests.support.http_client import PROBLEM
+from tests.support.api.http_client import PROBLEM
 
 MAX_INT32 = 2**31 - 1
 MAX_INT64 = 2**63 - 1

@@ -21,7 +21,7 @@ from ordergate.adapters.tokens.keys.algorithms import PUBLIC_ALGORITHMS
 from ordergate.adapters.tokens.keys.encoding import decode_base64url
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.application.errors import InvalidToken
-from tests.support.jose import (
+from tests.support.tokens.jose import (
     FOREIGN_ALGORITHMS,
     SECRET,
     encode,

@@ -6,7 +6,7 @@ from ordergate.adapters.tokens.jws import read_jws
 from ordergate.adapters.tokens.keys.jwk import MAX_ENTRIES, MAX_USABLE_KEYS, InvalidKeySet, KeySet
 from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 from ordergate.application.errors import InvalidToken
-from tests.support.jose import encode, private_key, public_jwk, sign, to_jwk
+from tests.support.tokens.jose import encode, private_key, public_jwk, sign, to_jwk
 
 ANOTHER_SECRET = to_jwk(b"another secret of more than thirty-two bytes")
 OTHER_X = public_jwk("ES256")["x"]

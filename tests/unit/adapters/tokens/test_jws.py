@@ -13,8 +13,16 @@ from ordergate.adapters.tokens.keys.encoding import decode_base64url
 from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.unverified import read_key_id
 from ordergate.application.errors import InvalidToken
-from tests.support.jose import ALGORITHMS, SECRET, encode, private_key, public_jwk, sign, signature
-from tests.support.vectors import VECTORS
+from tests.support.tokens.jose import (
+    ALGORITHMS,
+    SECRET,
+    encode,
+    private_key,
+    public_jwk,
+    sign,
+    signature,
+)
+from tests.support.tokens.vectors import VECTORS
 
 
 @pytest.mark.parametrize("name", VECTORS)

@@ -26,8 +26,8 @@ from ordergate.domain.user import MAX_ID, UserId
 from tests.contracts.public_keys_contract import PublicKeysContract
 from tests.contracts.tokens_contract import TokenIssuerContract
 from tests.support.doubles import SettableClock
-from tests.support.jose import ALGORITHMS, SECRET, private_key, sign
-from tests.support.tokens import CLAIMS, NOW, token
+from tests.support.tokens.access_tokens import CLAIMS, NOW, token
+from tests.support.tokens.jose import ALGORITHMS, SECRET, private_key, sign
 
 CALLER = Caller(UserId(42), "shop", frozenset({Scope.ORDERS_READ}))
 

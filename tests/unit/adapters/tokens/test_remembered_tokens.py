@@ -12,8 +12,8 @@ from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.signing_key import SigningKey
 from ordergate.application.errors import InvalidToken
 from tests.support.doubles import SettableClock
-from tests.support.jose import SECRET
-from tests.support.tokens import CLAIMS, token
+from tests.support.tokens.access_tokens import CLAIMS, token
+from tests.support.tokens.jose import SECRET
 
 ANOTHER_KEY = SigningKey.from_secret("another secret, of more than thirty-two bytes")
 

@@ -9,7 +9,7 @@ from ordergate.adapters.tokens.keys.jwk import KeySet
 from ordergate.adapters.tokens.keys.verifying_key import VerifyingKey
 from ordergate.adapters.tokens.keys.weaknesses import find_rsa_weakness
 from ordergate.application.errors import InvalidToken
-from tests.support.jose import (
+from tests.support.tokens.jose import (
     ALGORITHMS,
     Jwk,
     encode,

@@ -23,8 +23,14 @@ from ordergate.domain.order import FINAL_STATUSES, OrderId, OrderStatus
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import Password, PasswordHash, User, UserId, Username
 from tests.support.builders import an_order
-from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
-from tests.support.storage_calls import get_loader
+from tests.support.identity.identity_harness import (
+    ELSEWHERE,
+    HOME,
+    NEW_PASSWORD,
+    PASSWORD,
+    IdentityHarness,
+)
+from tests.support.storage.storage_calls import get_loader
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from ordergate.application.errors import AccountHasOpenOrders, WrongPassword
 from ordergate.application.ports.tokens import Caller
 from ordergate.domain.order import OrderId, OrderStatus
 from tests.support.builders import an_order
-from tests.support.identity_harness import HOME, PASSWORD, IdentityHarness
-from tests.support.storages import InMemorySeparateOrders
+from tests.support.identity.identity_harness import HOME, PASSWORD, IdentityHarness
+from tests.support.storage.storages import InMemorySeparateOrders
 
 TOKEN_LIFE = timedelta(minutes=5)
 

@@ -39,9 +39,9 @@ from ordergate.domain.session import Session, SessionEndReason, SessionId
 from ordergate.domain.user import PasswordHash, UserId, Username
 from tests.support.builders import ALICE, AT, BOB, an_order
 from tests.support.properties import at_most
-from tests.support.storage_calls import MARK, have_same_items, read_all
-from tests.support.storage_strategies import whole_storages
-from tests.support.storages import BareStorage
+from tests.support.storage.storage_calls import MARK, have_same_items, read_all
+from tests.support.storage.storage_strategies import whole_storages
+from tests.support.storage.storages import BareStorage
 
 
 async def a_source(orders: int = 7) -> InMemoryStorage:

@@ -7,7 +7,7 @@ from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, Username
 from tests.support.builders import AT, HASH, a_session, an_order
 from tests.support.doubles import SettableClock
-from tests.support.storage_calls import start_session
+from tests.support.storage.storage_calls import start_session
 
 DAYS_90 = timedelta(days=90)
 

@@ -9,7 +9,7 @@ from ordergate.domain.errors import InvalidPassword
 from ordergate.domain.order import Order
 from ordergate.domain.user import Password
 from tests.support.doubles import InstantPasswordHasher
-from tests.support.storages import BareStorage
+from tests.support.storage.storages import BareStorage
 
 
 async def seeded(users: int, orders: int) -> InMemoryStorage:

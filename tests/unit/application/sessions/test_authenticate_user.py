@@ -15,7 +15,13 @@ from ordergate.application.ports.tokens import Caller
 from ordergate.domain.scope import Scope
 from ordergate.domain.session import Session
 from ordergate.domain.user import Password, PasswordHash, UserId
-from tests.support.identity_harness import ELSEWHERE, HOME, NEW_PASSWORD, PASSWORD, IdentityHarness
+from tests.support.identity.identity_harness import (
+    ELSEWHERE,
+    HOME,
+    NEW_PASSWORD,
+    PASSWORD,
+    IdentityHarness,
+)
 
 
 @pytest.fixture

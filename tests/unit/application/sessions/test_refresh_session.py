@@ -9,7 +9,7 @@ from ordergate.application.ports.audit import AuditEvent
 from ordergate.application.sessions.refresh_session import MAX_SUCCESSORS
 from ordergate.domain.refresh_token import RefreshToken
 from ordergate.domain.scope import Scope
-from tests.support.identity_harness import ELSEWHERE, HOME, IdentityHarness
+from tests.support.identity.identity_harness import ELSEWHERE, HOME, IdentityHarness
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ordergate.application.sessions.revocation import (
 )
 from ordergate.domain.session import SessionId
 from ordergate.domain.user import UserId
-from tests.support.identity_harness import HOME, IdentityHarness
+from tests.support.identity.identity_harness import HOME, IdentityHarness
 
 
 class CountedSessions(InMemorySessionRepository):

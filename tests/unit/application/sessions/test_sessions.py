@@ -12,7 +12,7 @@ from ordergate.application.ports.tokens import Caller
 from ordergate.application.sessions.revoke_token import RevokeToken
 from ordergate.domain.session import SessionEndReason, SessionId
 from ordergate.domain.user import UserId
-from tests.support.identity_harness import ELSEWHERE, HOME, IdentityHarness
+from tests.support.identity.identity_harness import ELSEWHERE, HOME, IdentityHarness
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ordergate.domain.errors import InvalidPassword, WeakPassword
 from ordergate.domain.password_rules import PasswordRules
 from ordergate.domain.session import SessionEndReason
 from ordergate.domain.user import PasswordHash, User, UserId
-from tests.support.identity_harness import NEW_PASSWORD, PASSWORD, IdentityHarness
+from tests.support.identity.identity_harness import NEW_PASSWORD, PASSWORD, IdentityHarness
 
 
 class Staff:
