@@ -39,7 +39,7 @@ def create(
     defaults = dict(_FOR_TESTS)
     if not settings.keys().isdisjoint(_INSTEAD_OF_A_SECRET):
         del defaults["signing_secret"]
-    container = _on_memory({**defaults, **settings})
+    container = _make_memory_container({**defaults, **settings})
     if scopes is not None:
         container.scopes.override(scopes)
     return create_app(container, lifespan=lifespan)
@@ -55,10 +55,10 @@ def make_container(settings: Settings) -> Container:
     if not settings.issues_tokens:
         left_out |= {"issuer", "audience", *OtherIssuerSettings.model_fields}
     kept = {name: value for name, value in given.items() if name not in left_out}
-    return _on_memory({**kept, **_FOR_TESTS})
+    return _make_memory_container({**kept, **_FOR_TESTS})
 
 
-def _on_memory(settings: Mapping[str, object]) -> Container:
+def _make_memory_container(settings: Mapping[str, object]) -> Container:
     return Container(settings=make_settings(settings), storage=InMemoryStorage())
 
 

@@ -48,7 +48,7 @@ def create(
     description for users. `lifespan` is yours, as an argument of `FastAPI`; it runs within the
     service. The root logger stays as it is. Raises the errors of `create_for_serve`.
     """
-    with _exiting_on_wrong_settings():
+    with _exit_on_wrong_settings():
         settings = load_checked_settings()
         configure_own_log(settings)
         container = _declare(scopes, make_container(settings))
@@ -83,7 +83,7 @@ def create_for_serve(make_container: Callable[[Settings], Container] = make_cont
 
     Wrong settings end the process with a line for each mistake.
     """
-    with _exiting_on_wrong_settings():
+    with _exit_on_wrong_settings():
         settings = load_checked_settings()
         configure_logging(settings, buffered=True)
         container = make_container(settings)
@@ -93,7 +93,7 @@ def create_for_serve(make_container: Callable[[Settings], Container] = make_cont
 
 
 @contextmanager
-def _exiting_on_wrong_settings() -> Iterator[None]:
+def _exit_on_wrong_settings() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:

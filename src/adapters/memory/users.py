@@ -36,7 +36,7 @@ class InMemoryUserRepository(UserRepository):
         """Create the account with the next free id."""
         if await self.find(username):
             raise UsernameTaken
-        user_id = self._free_id()
+        user_id = self._choose_free_id()
         user = self._tables.users[user_id] = User(user_id, username, password_hash)
         return user
 
@@ -75,10 +75,10 @@ class InMemoryUserRepository(UserRepository):
     async def get_or_create_by_subject(self, issuer: str, subject: str) -> UserId:
         """Look up the pair, or store it with the next free id."""
         if (issuer, subject) not in self._tables.subjects:
-            user = self._tables.subjects[issuer, subject] = self._free_id()
+            user = self._tables.subjects[issuer, subject] = self._choose_free_id()
             self._tables.external.add(user)
         return self._tables.subjects[issuer, subject]
 
-    def _free_id(self) -> UserId:
+    def _choose_free_id(self) -> UserId:
         tables = self._tables
         return next(UserId(i) for i in count(1) if not tables.has_account(UserId(i)))

@@ -107,24 +107,24 @@ class Loads:
     def set_session_cache(self, age: float) -> None:
         """State the age of the ended sessions that are known."""
         name = "ordergate_session_cache_age_seconds"
-        self._get(name, "Age of the ended sessions that a worker knows.", "livemax").set(age)
+        self._get_gauge(name, "Age of the ended sessions that a worker knows.", "livemax").set(age)
 
     def set_issuer_keys(self, fetched: Mapping[str, IssuerKeys]) -> None:
         """State the age of the keys of issuers, and failing fetches."""
         age, failing = "ordergate_issuer_keys_age_seconds", "ordergate_issuer_keys_failing"
         for issuer, keys in fetched.items():
             if keys.age is not None:
-                gauge = self._get(age, "Age of an issuer's keys.", "livemax", "issuer")
+                gauge = self._get_gauge(age, "Age of an issuer's keys.", "livemax", "issuer")
                 gauge.labels(issuer).set(keys.age)
             text = "Workers whose last fetch of an issuer's keys failed."
-            self._get(failing, text, "livesum", "issuer").labels(issuer).set(keys.failing)
+            self._get_gauge(failing, text, "livesum", "issuer").labels(issuer).set(keys.failing)
 
     def _set_sums(self, described: dict[str, str], values: Iterable[int]) -> None:
         """Set gauges whose values of all workers are added up."""
         for (name, text), value in zip(described.items(), values, strict=True):
-            self._get(name, text, "livesum").set(value)
+            self._get_gauge(name, text, "livesum").set(value)
 
-    def _get(self, name: str, text: str, mode: _Mode, *labels: str) -> Gauge:
+    def _get_gauge(self, name: str, text: str, mode: _Mode, *labels: str) -> Gauge:
         gauge = self._gauges.get(name)
         if gauge is None:
             gauge = self._gauges[name] = Gauge(

@@ -42,7 +42,7 @@ def make_folder() -> Iterator[Path]:
     try:
         fcntl.flock(owner, fcntl.LOCK_EX)
         made.rename(folder)
-        with _turn(folder):  # makes the file of the lock; workers may be unable to
+        with _take_turn(folder):  # makes the file of the lock; workers may be unable to
             os.environ[FOLDER] = str(folder)
         yield folder
     finally:
@@ -54,7 +54,7 @@ def make_folder() -> Iterator[Path]:
 
 def take_place(folder: Path) -> int:
     """Take the first free place until this process ends."""
-    with _turn(folder):
+    with _take_turn(folder):
         for place in count():
             if _lock(_open_file(folder / _PLACE.format(place))) is not None:
                 return place
@@ -64,13 +64,13 @@ def take_place(folder: Path) -> int:
 @contextmanager
 def hold_free_places(folder: Path) -> Iterator[list[int]]:
     """Yield the places of ended workers, and keep them free meanwhile."""
-    with _turn(folder):
+    with _take_turn(folder):
         yield [place for place, free in _list_places(folder) if free]
 
 
 def count_taken_places(folder: Path) -> int:
     """Count the workers that live."""
-    with _turn(folder):
+    with _take_turn(folder):
         return sum(not free for _, free in _list_places(folder))
 
 
@@ -95,7 +95,7 @@ def _remove_stale(parent: Path) -> None:
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[None]:
+def _take_turn(folder: Path) -> Iterator[None]:
     """Exclude others from the places.
 
     Reading the state of a place locks it for a moment, so others would see it as taken.

@@ -87,28 +87,32 @@ def row_to_order(owner: UserId, lines: list[Sequence[Any]]) -> Order:
     """
     order_id, status, placed_at, currency, version = values = tuple(lines[0][:5])
     if tuple(map(type, values)) != _ORDER_TYPES:
-        raise _unreadable(owner, order_id, zip(ORDER_NAMES, values, _ORDER_TYPES, strict=True))
+        raise _make_unreadable_error(
+            owner, order_id, zip(ORDER_NAMES, values, _ORDER_TYPES, strict=True)
+        )
     if lines[0][_POSITION] is None:
-        raise RecordUnreadable(_display_name(owner, order_id), "it has no lines")
+        raise RecordUnreadable(_describe_order(owner, order_id), "it has no lines")
     made = {}
     for line in lines:
         position, sku, name, quantity, unit_price = values = tuple(line[_POSITION:])
         if tuple(map(type, values)) != _LINE_TYPES:
             names = [f"{name} of line {position}" for name in LINE_NAMES]
-            raise _unreadable(owner, order_id, zip(names, values, _LINE_TYPES, strict=True))
+            raise _make_unreadable_error(
+                owner, order_id, zip(names, values, _LINE_TYPES, strict=True)
+            )
         made[position] = OrderLine(sku, name, quantity, Money(unit_price, currency))
     in_order = tuple([made[position] for position in sorted(made)])
     return Order(OrderId(order_id), owner, status, placed_at, in_order, version)
 
 
-def _unreadable(
+def _make_unreadable_error(
     owner: UserId, order_id: int, values: Iterable[tuple[str, object, type]]
 ) -> RecordUnreadable:
     wrong = (name for name, value, kind in values if type(value) is not kind)
-    return RecordUnreadable(_display_name(owner, order_id), wrong_type(wrong))
+    return RecordUnreadable(_describe_order(owner, order_id), wrong_type(wrong))
 
 
-def _display_name(owner: UserId, order_id: int) -> str:
+def _describe_order(owner: UserId, order_id: int) -> str:
     return f"order {order_id} of account {owner}"
 
 

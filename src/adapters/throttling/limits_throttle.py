@@ -69,13 +69,13 @@ class LimitsThrottle(Counting, Throttle):
 
         Sends up to ten queries to Redis, of at most 1 s.
         """
-        parts = _key_parts(key)
+        parts = _split_key(key)
         pair = make_tally(self._pair, *parts, find_client_network(address))
         others = (
             make_tally(self._account, *parts),
             *list_networks(self._address, self._customer, address),
         )
-        with self._entered(pair, *others) as ahead:
+        with self._enter(pair, *others) as ahead:
             asked = (pair,) if familiar else others
             if seconds := max([await self._wait(tally, ahead[tally]) for tally in asked]):
                 raise Throttled(retry_after=seconds)
@@ -95,7 +95,7 @@ class LimitsThrottle(Counting, Throttle):
                 raise Throttled(retry_after=await self._wait(tally, 0) or 1)
 
     @contextmanager
-    def _entered(self, *tallies: Tally) -> Iterator[dict[Tally, int]]:
+    def _enter(self, *tallies: Tally) -> Iterator[dict[Tally, int]]:
         """Count a guess as in progress; return how many preceded it.
 
         One of those may fail during the query to Redis and then counts twice. None is missed.
@@ -123,7 +123,7 @@ class LimitsThrottle(Counting, Throttle):
         return await self._query(lambda counters: counters.hit(*tally))
 
 
-def _key_parts(key: ThrottleKey) -> tuple[str, ...]:
+def _split_key(key: ThrottleKey) -> tuple[str, ...]:
     """Write a key as text. The first part separates the kinds."""
     match key:
         case AccountKey(name):

@@ -51,8 +51,8 @@ class RedisCounters(SharedCounters):
     """
 
     def __init__(self, url: str) -> None:
-        self._pool = _pool(url)
-        self._redis = _limiter(self._pool)
+        self._pool = _make_pool(url)
+        self._redis = _make_limiter(self._pool)
         self._lost = False
         self._left_alone_until = 0.0
         self._next_counter_warning = 0.0
@@ -131,7 +131,7 @@ def _is_about_one_counter(error: Exception) -> bool:
     return isinstance(error, ValueError) or any(words in str(error) for words in _NO_NUMBER)
 
 
-def _pool(url: str) -> BlockingConnectionPool:
+def _make_pool(url: str) -> BlockingConnectionPool:
     return BlockingConnectionPool.from_url(
         re.sub(r"\Avalkey", "redis", url),
         max_connections=_MAX_CONNECTIONS,
@@ -143,7 +143,7 @@ def _pool(url: str) -> BlockingConnectionPool:
     )
 
 
-def _limiter(pool: BlockingConnectionPool) -> FixedWindowRateLimiter:
+def _make_limiter(pool: BlockingConnectionPool) -> FixedWindowRateLimiter:
     options: dict[str, Any] = {"connection_pool": pool}
     storage = RedisStorage(
         "redis://",

@@ -63,7 +63,7 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
         self._known_in = identity()
         self._verifiers = {
             issuer.name: JwtTokenVerifier(
-                _subject_reader(issuer.profile),
+                _choose_subject_reader(issuer.profile),
                 clock=clock,
                 issuer=issuer.name,
                 audiences=audiences,
@@ -90,7 +90,7 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
         except InvalidToken as error:
             raise name_token(error, token) from None
         # Last: an invalid token creates no account.
-        user = await self._account(issuer, subject)
+        user = await self._find_account(issuer, subject)
         return Caller(user, client_id, scope, claims=claims, key_id=kid)
 
     async def explain(self, token: str) -> Sequence[TokenCheck]:
@@ -130,7 +130,7 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
             raise InvalidToken("iss is another issuer")
         return issuer
 
-    async def _account(self, issuer: str, subject: str) -> UserId:
+    async def _find_account(self, issuer: str, subject: str) -> UserId:
         if (identity := self._identity()) != self._known_in:
             self._known, self._known_in = {}, identity
         known, name = self._known, (issuer, subject)
@@ -142,15 +142,15 @@ class ExternalTokenVerifier(TokenVerifier, TokenExplainer):
         return known[name]
 
 
-def _subject_reader(profile: IssuerProfile) -> Callable[[Claims], _Subject]:
+def _choose_subject_reader(profile: IssuerProfile) -> Callable[[Claims], _Subject]:
     def read(claims: Claims) -> _Subject:
         scope = profile.read_scope(claims.members)
-        return claims.subject(), _client_id(claims), scope, claims.read_only(), claims.key_id
+        return claims.subject(), _read_client_id(claims), scope, claims.read_only(), claims.key_id
 
     return read
 
 
-def _client_id(claims: Claims) -> str:
+def _read_client_id(claims: Claims) -> str:
     for name in _CLIENT_CLAIMS:
         if name in claims.members:
             return claims.text(name)

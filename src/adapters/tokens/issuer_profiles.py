@@ -68,7 +68,7 @@ class IssuerProfile:
         if all(value is _MISSING for value in values):
             return self.default_scope
         found: set[str] = set()
-        for word in (word for value in values for word in _words(value)):
+        for word in (word for value in values for word in _split_words(value)):
             if word.startswith(self.scope_prefix):
                 name = word[len(self.scope_prefix) :]
                 found.update(self.scope_map.get(name, [name] if name else []))
@@ -89,7 +89,7 @@ def find_claim(claims: Mapping[str, object], name: str) -> object:
     return value
 
 
-def _words(value: object) -> Iterator[str]:
+def _split_words(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield from value.split()
     elif isinstance(value, list | Mapping):

@@ -47,7 +47,7 @@ class JwtTokenIssuer(TokenIssuer, TokenExplainer):
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
         self._verifier = JwtTokenVerifier(
-            _caller,
+            _read_caller,
             clock=clock,
             issuer=issuer,
             audiences=frozenset({audience}),
@@ -110,7 +110,7 @@ class JwtTokenIssuer(TokenIssuer, TokenExplainer):
         return explanation.checks
 
 
-def _caller(claims: Claims) -> Caller:
+def _read_caller(claims: Claims) -> Caller:
     claims.text("jti")
     return Caller(
         claims.user_id(),

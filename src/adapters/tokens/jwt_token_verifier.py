@@ -110,7 +110,7 @@ class JwtTokenVerifier(Generic[T]):
         self._require_issuer(claims)
         self._profile.require_audience(claims.members, self._audiences)
         self._profile.require_access_token(claims.members)
-        begins, ends = self._times(claims, now)
+        begins, ends = self._check_times(claims, now)
         return _CacheEntry(self._make(claims), begins, ends, _estimate_size(payload))
 
     def checks(
@@ -126,7 +126,7 @@ class JwtTokenVerifier(Generic[T]):
             ("iss", lambda: self._require_issuer(claims)),
             ("aud", lambda: self._profile.require_audience(members, self._audiences)),
             ("kind", lambda: self._profile.require_access_token(members)),
-            ("times", lambda: self._times(claims, now)),
+            ("times", lambda: self._check_times(claims, now)),
             ("subject", lambda: self._make(claims)),
         ]
 
@@ -138,7 +138,7 @@ class JwtTokenVerifier(Generic[T]):
         if claims.text("iss") != self._issuer:
             raise InvalidToken("iss is another issuer")
 
-    def _times(self, claims: Claims, now: float) -> tuple[float, float]:
+    def _check_times(self, claims: Claims, now: float) -> tuple[float, float]:
         expires, issued = claims.seconds("exp") + self._leeway, claims.seconds("iat")
         if expires <= now:
             raise InvalidToken("exp has passed")

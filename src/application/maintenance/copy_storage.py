@@ -37,7 +37,7 @@ ProgressCallback = Callable[[Stage, int, int], None]
 """Receives the stage, the number of finished records, and the total."""
 
 
-def _no_progress(_stage: Stage, _done: int, _total: int) -> None:
+def _ignore_progress(_stage: Stage, _done: int, _total: int) -> None:
     pass
 
 
@@ -62,7 +62,7 @@ class CopyStorage:
     """Records that are read and written together; with orders of 100 lines these are 50,000 rows.
     """
 
-    async def __call__(self, *, watch: ProgressCallback = _no_progress) -> Mapping[str, int]:
+    async def __call__(self, *, watch: ProgressCallback = _ignore_progress) -> Mapping[str, int]:
         source, target = require_archive(self.source, "from"), require_archive(self.target, "into")
         name = (await PurposeKeys(self.source).get(KeyPurpose.COPY_SOURCE)).hex()
         copy = _Copy(source, name, target, self.batch)

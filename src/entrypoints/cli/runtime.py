@@ -106,7 +106,7 @@ def with_storage(container: Container, work: Callable[[], Awaitable[T]]) -> T:
         async with container.opened_storage():
             return await work()
 
-    with _naming_the_server(container):
+    with _name_server(container):
         return asyncio.run(run())
 
 
@@ -122,12 +122,12 @@ def migrate_storage(container: Container) -> None:
         finally:
             await container.storage().close()
 
-    with _naming_the_server(container):
+    with _name_server(container):
         asyncio.run(run())
 
 
 @contextmanager
-def _naming_the_server(container: Container) -> Iterator[None]:
+def _name_server(container: Container) -> Iterator[None]:
     """Name the hosts of an unavailable server; a file names itself."""
     try:
         yield

@@ -19,10 +19,10 @@ def find_text_flaw(text: str) -> str | None:
     """Name a control character, surrounding space or quotation marks."""
     for character in text:
         if unicodedata.category(character) in _CONTROL_CATEGORIES:
-            return f"contains {_name(character)}"
+            return f"contains {_name_character(character)}"
     for character, end in ((text[:1], "begins"), (text[-1:], "ends")):
         if character and unicodedata.category(character) in _INVISIBLE_CATEGORIES:
-            return f"{end} with {_name(character)}"
+            return f"{end} with {_name_character(character)}"
     if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
         return f"is between quotation marks (U+{ord(text[0]):04X}); leave them out"
     return None
@@ -36,13 +36,14 @@ def find_path_flaw(text: str) -> str | None:
         return flaw
     for character, end in ((text[0], "begins"), (text[-1], "ends")):
         if character in _QUOTES:
-            return f"{end} with {_name(character)}"
+            return f"{end} with {_name_character(character)}"
     if _SHELL_ONLY.match(text):
-        return f"begins with {_name(text[0])}, which only a shell replaces; write the whole path"
+        name = _name_character(text[0])
+        return f"begins with {name}, which only a shell replaces; write the whole path"
     return None
 
 
-def _name(character: str) -> str:
+def _name_character(character: str) -> str:
     """Return a character's name and code point: `a carriage return (U+000D)`."""
     name = _CONTROLS.get(character) or unicodedata.name(character, "control character").lower()
     article = "an" if name[0] in "aeiou" else "a"

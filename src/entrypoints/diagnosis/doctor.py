@@ -65,7 +65,7 @@ async def diagnose(
         given, every = len(settings.usable.model_fields_set), len(Settings.model_fields)
         found = f"{given} of {every} are set, and all are valid; `ordergate settings` shows them"
         findings.append(report_ok(SETTINGS, found))
-    with _reported("container", findings):
+    with _report_errors("container", findings):
         container = make_container(settings.usable)
         findings += await run_checks(CHECKS, container)
     return findings
@@ -75,13 +75,13 @@ async def run_checks(checks: Iterable[Check], container: Container) -> list[Find
     """Run one check after the other, also after one has raised."""
     findings: list[Finding] = []
     for check in checks:
-        with _reported(check.name, findings):
+        with _report_errors(check.name, findings):
             findings += await check.find(container)
     return findings
 
 
 @contextmanager
-def _reported(check: str, findings: list[Finding]) -> Iterator[None]:
+def _report_errors(check: str, findings: list[Finding]) -> Iterator[None]:
     """Report an error as a failure, also one of an adopter's code."""
     try:
         yield

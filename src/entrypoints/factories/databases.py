@@ -63,20 +63,20 @@ def _find_sqlite_url_error(url: str) -> str | None:
     return error
 
 
-def _sqlite_storage(url: str, _settings: Settings) -> Storage:
+def _make_sqlite_storage(url: str, _settings: Settings) -> Storage:
     return SqlStorage(SqliteDatabase.from_url(url))
 
 
-def _sqlite_name(url: str) -> str:
+def _name_sqlite(url: str) -> str:
     return str(Path(url.removeprefix(_SQLITE)).absolute())
 
 
-def _sqlite_displayed_url(url: str, name: str) -> str:
+def _display_sqlite_url(url: str, name: str) -> str:
     return f"{url.partition(':')[0]}:///{name}"
 
 
-def _sqlite_files(url: str) -> tuple[Path, ...]:
-    name = _sqlite_name(url)
+def _list_sqlite_files(url: str) -> tuple[Path, ...]:
+    name = _name_sqlite(url)
     return (Path(name), *(Path(f"{name}{suffix}") for suffix in JOURNALS))
 
 
@@ -95,7 +95,7 @@ def _find_postgres_url_error(url: str) -> str | None:
     return find_url_error(url)
 
 
-def _postgres_storage(url: str, settings: Settings) -> Storage:
+def _make_postgres_storage(url: str, settings: Settings) -> Storage:
     from ordergate.adapters.sql.postgres.database import PostgresDatabase
 
     sends_settings = settings.database_settings == "connection"
@@ -104,7 +104,7 @@ def _postgres_storage(url: str, settings: Settings) -> Storage:
     )
 
 
-def _postgres_name(url: str) -> str:
+def _name_postgres(url: str) -> str:
     from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 
     return DatabaseUrl.read(url).address
@@ -122,13 +122,13 @@ def _find_mysql_url_error(url: str) -> str | None:
     return find_url_error(url)
 
 
-def _mysql_storage(url: str, settings: Settings) -> Storage:
+def _make_mysql_storage(url: str, settings: Settings) -> Storage:
     from ordergate.adapters.sql.mysql.database import MysqlDatabase
 
     return SqlStorage(MysqlDatabase(url, **_read_limits(settings)))
 
 
-def _mysql_name(url: str) -> str:
+def _name_mysql(url: str) -> str:
     from ordergate.adapters.sql.mysql.url import find_address
 
     return find_address(url)
@@ -142,24 +142,24 @@ async def _find_mysql_reason_to_wait(url: str) -> str | None:
 
 _MYSQL = Engine(
     find_url_error=_find_mysql_url_error,
-    storage=_mysql_storage,
-    name=_mysql_name,
+    storage=_make_mysql_storage,
+    name=_name_mysql,
     find_reason_to_wait=_find_mysql_reason_to_wait,
 )
 
 ENGINES = {
     "sqlite": Engine(
         find_url_error=_find_sqlite_url_error,
-        storage=_sqlite_storage,
+        storage=_make_sqlite_storage,
         file=SqliteFile.from_url,
-        name=_sqlite_name,
-        displayed_url=_sqlite_displayed_url,
-        files=_sqlite_files,
+        name=_name_sqlite,
+        displayed_url=_display_sqlite_url,
+        files=_list_sqlite_files,
     ),
     "postgresql": Engine(
         find_url_error=_find_postgres_url_error,
-        storage=_postgres_storage,
-        name=_postgres_name,
+        storage=_make_postgres_storage,
+        name=_name_postgres,
         find_reason_to_wait=_find_postgres_reason_to_wait,
     ),
     "mariadb": _MYSQL,
@@ -171,7 +171,7 @@ _OTHER_NAMES = {"postgres": "postgresql"}
 """Schemes that consoles of providers show, with the names of their engines."""
 
 
-def _plain(url: str) -> str:
+def _remove_driver(url: str) -> str:
     """Return a URL with its engine's name, without a driver's.
 
     SQLAlchemy's URLs may name a driver.
@@ -185,7 +185,7 @@ def find_database_url_error(url: str) -> str | None:
     """Describe an error in a database URL, or return `None`."""
     if error := find_text_flaw(url):
         return error
-    plain = _plain(url)
+    plain = _remove_driver(url)
     engine = ENGINES.get(plain.partition(":")[0])
     return engine.find_url_error(plain) if engine else f"must begin with {' or '.join(ENGINES)}"
 
@@ -232,5 +232,5 @@ def describe_database(settings: Settings) -> DatabaseInUse:
 
 def _find_engine(url: str) -> tuple[Engine, str]:
     """Return the engine of a valid URL, and the URL for it."""
-    plain = _plain(url)
+    plain = _remove_driver(url)
     return ENGINES[plain.partition(":")[0]], plain

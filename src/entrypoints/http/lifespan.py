@@ -11,7 +11,7 @@ from starlette.types import Lifespan
 
 
 @asynccontextmanager
-async def _no_lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _start_nothing(_app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
@@ -24,7 +24,7 @@ def surround_lifespan(
 
     An application above Ordergate may start it, and the own one may have handlers as well.
     """
-    inner = lifespan or _no_lifespan
+    inner = lifespan or _start_nothing
 
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[Any]:

@@ -88,7 +88,7 @@ class BearerScheme(SecurityBase, ABC):
         self, connection: HTTPConnection, response: Response, needed: SecurityScopes
     ) -> Caller:
         response.headers.setdefault("Cache-Control", "private, no-store")
-        token = _bearer_token(connection)
+        token = _read_bearer_token(connection)
         try:
             caller = await get_services(connection).identify_caller()(token)
         except ApplicationError as error:
@@ -156,7 +156,7 @@ def _refuse(connection: HTTPConnection, problem: Problem) -> ProblemError:
     return ProblemError(add_metadata(problem, get_services(connection).settings().resource))
 
 
-def _bearer_token(connection: HTTPConnection) -> str:
+def _read_bearer_token(connection: HTTPConnection) -> str:
     given = _list_credentials(connection)
     if len(given) > 1:
         raise _refuse(connection, REPEATED_AUTHORIZATION)

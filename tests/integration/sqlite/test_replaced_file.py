@@ -329,12 +329,12 @@ async def test_external_subjects_are_looked_up_in_the_new_file(
         identity=storage.identity,
     )
     await storage.users.get_or_create_by_subject("https://id.example", "somebody else")
-    old = await verifier._account("https://id.example", "carol")
-    assert await verifier._account("https://id.example", "carol") == old
+    old = await verifier._find_account("https://id.example", "carol")
+    assert await verifier._find_account("https://id.example", "carol") == old
     another.rename(file)
     await storage.ping()
     new = await storage.users.get_or_create_by_subject("https://id.example", "carol")
-    assert await verifier._account("https://id.example", "carol") == new != old
+    assert await verifier._find_account("https://id.example", "carol") == new != old
 
 
 # A server

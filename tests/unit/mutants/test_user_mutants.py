@@ -23,7 +23,7 @@ from tests.unit.mutants.kit import caught_by
 class NumbersAccountsByCounting(InMemoryUserRepository):
     """An id is the number of accounts, plus one."""
 
-    def _free_id(self) -> UserId:
+    def _choose_free_id(self) -> UserId:
         tables = self._tables
         return UserId(len(tables.users) + len(tables.closed) + len(tables.external) + 1)
 
@@ -32,7 +32,7 @@ class NumbersAccountsByCounting(InMemoryUserRepository):
 class NumbersAccountsFromTheLastOpenOne(InMemoryUserRepository):
     """A closed account is not checked."""
 
-    def _free_id(self) -> UserId:
+    def _choose_free_id(self) -> UserId:
         return UserId(max({*self._tables.users, *self._tables.external}, default=0) + 1)
 
 
@@ -48,7 +48,7 @@ class KeepsASequenceThatALoadDoesNotAdvance(InMemoryUserRepository):
         super().__init__(tables)
         self._last = 0
 
-    def _free_id(self) -> UserId:
+    def _choose_free_id(self) -> UserId:
         self._last += 1
         return UserId(self._last)
 
@@ -57,7 +57,7 @@ class KeepsASequenceThatALoadDoesNotAdvance(InMemoryUserRepository):
 class ContinuesFromTheAccountStoredLast(InMemoryUserRepository):
     """The last stored account does not have the largest id."""
 
-    def _free_id(self) -> UserId:
+    def _choose_free_id(self) -> UserId:
         tables = self._tables
         last = [*tables.users][-1:] + sorted(tables.closed | tables.external)[-1:]
         return UserId(max(last, default=0) + 1)
@@ -68,7 +68,7 @@ class DrawsAnIdBeforeItIsTaken(InMemoryUserRepository):
     """Another account takes the id between drawing it and storing it."""
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
-        user_id = self._free_id()
+        user_id = self._choose_free_id()
         await asyncio.sleep(0)
         if await self.find(username):
             raise UsernameTaken
@@ -120,7 +120,7 @@ class OverwritesAnAccountOfTheSameName(InMemoryUserRepository):
 
     async def add(self, username: Username, password_hash: PasswordHash) -> User:
         there = await self.find(username)
-        user = User(there.id if there else self._free_id(), username, password_hash)
+        user = User(there.id if there else self._choose_free_id(), username, password_hash)
         self._tables.users[user.id] = user
         return user
 
@@ -136,7 +136,7 @@ class ChecksANameBeforeItWrites(InMemoryUserRepository):
         if await self.find(username):
             raise UsernameTaken
         await asyncio.sleep(0)
-        user_id = self._free_id()
+        user_id = self._choose_free_id()
         user = self._tables.users[user_id] = User(user_id, username, password_hash)
         return user
 
@@ -429,7 +429,7 @@ class LooksForASubjectBeforeItWrites(InMemoryUserRepository):
         if known := self._tables.subjects.get((issuer, subject)):
             return known
         await asyncio.sleep(0)
-        user = self._tables.subjects[issuer, subject] = self._free_id()
+        user = self._tables.subjects[issuer, subject] = self._choose_free_id()
         self._tables.external.add(user)
         return user
 

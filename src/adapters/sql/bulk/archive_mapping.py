@@ -56,7 +56,7 @@ _Page = Select[*tuple[Any, ...]]
 _Rows = Iterable[Row[*tuple[Any, ...]]]
 
 
-def _identity(page: _Page) -> _Page:
+def _keep_page(page: _Page) -> _Page:
     return page
 
 
@@ -71,7 +71,7 @@ class RecordMapping:
     keys: Mapping[str, Callable[[str], int | str | bytes]]
     records: Callable[[_Rows], list[Record]]
     insert: Callable[[Connection, Sequence[Any]], None]
-    select: Callable[[_Page], _Page] = _identity
+    select: Callable[[_Page], _Page] = _keep_page
 
     def select_page(self, cursor: str, limit: int) -> _Page:
         """Select the rows after a cursor.
@@ -102,7 +102,7 @@ class RecordMapping:
         return tuple(key)
 
 
-def _with_lines(page: _Page) -> _Page:
+def _select_lines(page: _Page) -> _Page:
     """Select the lines of the page's orders, sorted by their keys."""
     orders = page.subquery("page")
     order: list[ColumnElement[Any]] = [orders.c[name] for name in ORDER_NAMES]
@@ -122,7 +122,7 @@ def _map_rows(to_record: Callable[[Row[Any]], Record]) -> Callable[[_Rows], list
     return lambda rows: [to_record(row) for row in rows]
 
 
-def _bulk_inserter(
+def _make_inserter(
     table: type[SQLModel], to_row: Callable[[Any], Mapping[str, Any]]
 ) -> Callable[[Connection, Sequence[Any]], None]:
     return lambda connection, records: insert_rows(connection, table, map(to_row, records))
@@ -147,27 +147,27 @@ RECORD_MAPPINGS: Mapping[type[Any], RecordMapping] = {
         ExternalSubjectRow,
         {"issuer": str, "subject": str},
         _map_rows(row_to_subject),
-        _bulk_inserter(ExternalSubjectRow, subject_to_row),
+        _make_inserter(ExternalSubjectRow, subject_to_row),
     ),
     SessionRecord: RecordMapping(
         SessionRow,
         {"id": str},
         _map_rows(row_to_session_record),
-        _bulk_inserter(SessionRow, session_record_to_row),
+        _make_inserter(SessionRow, session_record_to_row),
     ),
     RefreshTokenRecord: RecordMapping(
         RefreshTokenRow,
         {"digest": bytes.fromhex},
         _map_rows(row_to_refresh_token),
-        _bulk_inserter(RefreshTokenRow, refresh_token_row),
+        _make_inserter(RefreshTokenRow, refresh_token_row),
     ),
     Order: RecordMapping(
-        OrderRow, {"owner_id": int, "id": int}, _map_orders, _insert_orders, _with_lines
+        OrderRow, {"owner_id": int, "id": int}, _map_orders, _insert_orders, _select_lines
     ),
     KeyRecord: RecordMapping(
         IdempotencyKeyRow,
         {"owner_id": int, "key": str},
         _map_rows(row_to_key),
-        _bulk_inserter(IdempotencyKeyRow, key_to_row),
+        _make_inserter(IdempotencyKeyRow, key_to_row),
     ),
 }

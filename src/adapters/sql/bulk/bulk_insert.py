@@ -46,12 +46,12 @@ def insert_rows(
 
 def _refuse_unless_held(table: FromClause, row: Mapping[str, Any]) -> None:
     for column in table.c:
-        if flaw := _flaw(column, row.get(column.key)):
+        if flaw := _find_flaw(column, row.get(column.key)):
             keys = ", ".join(f"{key.key} {row[key.key]}" for key in table.primary_key)
             raise RecordRefused(f"row of {table} with {keys}", f"{column.key} {flaw}")
 
 
-def _flaw(column: ColumnElement[Any], value: object) -> str | None:
+def _find_flaw(column: ColumnElement[Any], value: object) -> str | None:
     """Describe why a column cannot hold a value."""
     if isinstance(value, str):
         longest: int | None = getattr(column.type, "length", None)

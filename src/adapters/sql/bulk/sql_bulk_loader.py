@@ -71,10 +71,10 @@ def _refuse_unless_empty(connection: Connection) -> None:
 def _load(
     connection: Connection, users: Iterable[User], orders: Iterable[Order], given_up: Event
 ) -> None:
-    for some_users in _batches(users):
+    for some_users in _split_into_batches(users):
         _give_up_if(given_up)
         insert_rows(connection, UserRow, [user_to_row(user) for user in some_users])
-    for batch in _batches(orders):
+    for batch in _split_into_batches(orders):
         _give_up_if(given_up)
         batch.sort(key=attrgetter("owner", "id"))
         insert_rows(connection, OrderRow, [order_to_row(order) for order in batch])
@@ -87,7 +87,7 @@ def _give_up_if(given_up: Event) -> None:
         raise InterruptedError
 
 
-def _batches(values: Iterable[T]) -> Iterator[list[T]]:
+def _split_into_batches(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
     while batch := list(islice(iterator, _BATCH)):
         yield batch

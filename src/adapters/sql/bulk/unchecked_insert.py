@@ -36,23 +36,25 @@ def insert_unchecked(
         with connection.begin_nested():
             insert()
     except IntegrityError:
-        checks = [(each, check) for each in tables for check in _checks(each)]
+        checks = [(each, check) for each in tables for check in _list_checks(each)]
         for table, check in checks:
-            connection.execute(text(f"ALTER TABLE {_name(table)} DROP CONSTRAINT {check.name}"))
+            connection.execute(
+                text(f"ALTER TABLE {_quote_name(table)} DROP CONSTRAINT {check.name}")
+            )
         insert()
         for table, check in checks:
             connection.execute(
                 text(
-                    f"ALTER TABLE {_name(table)} ADD CONSTRAINT {check.name}"
+                    f"ALTER TABLE {_quote_name(table)} ADD CONSTRAINT {check.name}"
                     f" CHECK ({check.sqltext}) NOT VALID"
                 )
             )
 
 
-def _checks(table: type[SQLModel]) -> list[CheckConstraint]:
+def _list_checks(table: type[SQLModel]) -> list[CheckConstraint]:
     constraints = inspect(table).local_table.constraints
     return [each for each in constraints if isinstance(each, CheckConstraint)]
 
 
-def _name(table: type[SQLModel]) -> str:
+def _quote_name(table: type[SQLModel]) -> str:
     return str(inspect(table).local_table)

@@ -110,9 +110,9 @@ class SqlOrderRepository(OrderRepository):
                 return await self._writer.insert_order(rows, placed=order, otherwise=work)
             return await self._database.write(work, repeatable=True)
         except IntegrityError:
-            return await self._placed_before(order)
+            return await self._await_earlier_order(order)
 
-    async def _placed_before(self, order: Order) -> Order:
+    async def _await_earlier_order(self, order: Order) -> Order:
         """Return the order of an earlier attempt once it cannot be lost."""
         try:
             there = await self._database.confirmed(lambda c: get_owned(c, order.owner, order.id))

@@ -89,7 +89,7 @@ class SqlSessionRepository(SessionRepository):
             .join(RefreshTokenRow, col(RefreshTokenRow.session_id) == SessionRow.id)
             .where(col(RefreshTokenRow.digest) == token)
         )
-        found = await self._sessions(query)
+        found = await self._list_sessions(query)
         return found[0] if found else None
 
     async def is_used(self, token: TokenDigest) -> bool:
@@ -116,7 +116,7 @@ class SqlSessionRepository(SessionRepository):
             col(RefreshTokenRow.expires_at) > at,
         )
         query = select(*_SESSION).where(col(SessionRow.user_id) == user, active_at(at), renewable)
-        return await self._sessions(
+        return await self._list_sessions(
             query.order_by(col(SessionRow.last_used_at).desc()).limit(limit), large=True
         )
 
@@ -216,7 +216,7 @@ class SqlSessionRepository(SessionRepository):
 
         return await self._database.write(work)
 
-    async def _sessions(
+    async def _list_sessions(
         self, query: Select[*tuple[Any, ...]], *, large: bool = False
     ) -> list[Session]:
         return await self._database.read(

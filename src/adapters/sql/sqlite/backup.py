@@ -77,18 +77,18 @@ class SqliteFile(StorageFile):
                 is_damaged = f"{file} is damaged or not a database"
                 copy_file(source, copy, file=self._path, whole=lambda: is_damaged)
             contents = count_contents(copy, called=file)
-            last_id = 0 if is_new else self._last_id(replace=replace)
+            last_id = 0 if is_new else self._read_last_id(replace=replace)
             with engine_errors(self._path), closing(connect(copy)) as source:
 
                 def keep_ids() -> None:
                     """Look again: accounts may have been opened until the lock was had."""
-                    advance_id_sequence(source, max(last_id, self._last_id(replace=replace)))
+                    advance_id_sequence(source, max(last_id, self._read_last_id(replace=replace)))
 
                 make_private(self._path)
                 self._write(source, locked=keep_ids)
         return contents
 
-    def _last_id(self, *, replace: bool) -> int:
+    def _read_last_id(self, *, replace: bool) -> int:
         """Return the last assigned account id. Raises `BackupRefused` if there is data."""
         last_id = 0
         try:

@@ -32,7 +32,7 @@ def count_contents(copy: Path, *, called: Path) -> Contents:
 
 def _count_in(connection: sqlite3.Connection, copy: Path, called: Path) -> Contents:
     try:
-        revision = _revision(connection)
+        revision = _read_revision(connection)
     except ForeignSchema:
         revision = None
     if revision is None:
@@ -58,7 +58,7 @@ def list_table_names(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute(query)}
 
 
-def _revision(connection: sqlite3.Connection) -> str | None:
+def _read_revision(connection: sqlite3.Connection) -> str | None:
     """Return the revision of Ordergate's schema, if any. Raises `ForeignSchema`."""
     columns = {
         name: frozenset(
@@ -76,7 +76,7 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 def is_foreign(connection: sqlite3.Connection) -> bool:
     """Return whether the file has tables of another program."""
     try:
-        return _revision(connection) is None and not list_table_names(connection) <= {VERSIONS}
+        return _read_revision(connection) is None and not list_table_names(connection) <= {VERSIONS}
     except ForeignSchema:
         return True
 

@@ -35,7 +35,7 @@ def copy_file(
         # A transaction that reads: all steps see the same moment.
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        first = _copied(source, copy, file)
+        first = _copy_and_check(source, copy, file)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
@@ -44,7 +44,7 @@ def copy_file(
         raise BackupRefused(whole())
 
 
-def _copied(source: sqlite3.Connection, copy: Path, file: Path) -> str:
+def _copy_and_check(source: sqlite3.Connection, copy: Path, file: Path) -> str:
     """Return the first mistake in the copy, or `ok`."""
 
     def let_signals_in(_status: int, _remaining: int, _pages: int) -> None:

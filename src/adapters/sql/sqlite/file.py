@@ -140,9 +140,9 @@ def unavailable(error: Exception, path: Path) -> StorageUnavailable:
     if isinstance(error, StorageUnavailable):
         return type(error)(*error.args)
     if is_damage(error):
-        return StorageUnavailable(f"SQLite: {_reported(error)}; {damaged(path)}")
-    reason = f"SQLite: {_reported(error)} ({path})"
-    if _code(error) in _REFUSED:
+        return StorageUnavailable(f"SQLite: {_find_reported(error)}; {damaged(path)}")
+    reason = f"SQLite: {_find_reported(error)} ({path})"
+    if _get_code(error) in _REFUSED:
         used = (path, *(Path(f"{path}{each}") for each in JOURNALS))
         if forbidden := files.find_obstacle(*used):
             reason += f"; {files.read_permissions(forbidden)}"
@@ -158,18 +158,18 @@ def damaged(path: Path) -> str:
 
 def is_busy(error: Exception) -> bool:
     """Report whether another connection holds the lock."""
-    return _code(error) == sqlite3.SQLITE_BUSY
+    return _get_code(error) == sqlite3.SQLITE_BUSY
 
 
 def is_damage(error: Exception) -> bool:
     """Report whether the file is damaged or not a database."""
-    return _code(error) in _NO_DATABASE
+    return _get_code(error) in _NO_DATABASE
 
 
-def _code(error: Exception) -> int | None:
-    code: int | None = getattr(_reported(error), "sqlite_errorcode", None)
+def _get_code(error: Exception) -> int | None:
+    code: int | None = getattr(_find_reported(error), "sqlite_errorcode", None)
     return None if code is None else code & 0xFF  # the rest is a detail of it
 
 
-def _reported(error: Exception) -> BaseException | None:
+def _find_reported(error: Exception) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error

@@ -153,7 +153,7 @@ class WatchedFile:
             if old is not None:
                 with suppress(DBAPIError, sqlite3.Error):
                     old.execute(text("PRAGMA wal_checkpoint(PASSIVE)")).close()
-            with suppress(OSError), _locked(self.path.parent):
+            with suppress(OSError), _lock_folder(self.path.parent):
                 for suffix, journal in zip(_JOURNALS, opened.journals, strict=True):
                     path = Path(self._name + suffix)
                     if journal is not None and get_file_identity(path) == journal:
@@ -207,7 +207,7 @@ class WatchedConnection:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     """Let one process at a time remove journals."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

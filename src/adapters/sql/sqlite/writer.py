@@ -122,7 +122,7 @@ class _GroupCommitLoop:
 
     def run(self) -> None:
         """Commit group after group until `None` is in the queue."""
-        while job := self._next():
+        while job := self._wait_for_job():
             group = [job]
             try:
                 open_ended = self._commit(group)
@@ -139,7 +139,7 @@ class _GroupCommitLoop:
                 break
         self._connection.close()
 
-    def _next(self) -> _Job | None:
+    def _wait_for_job(self) -> _Job | None:
         """Wait for a job; yield the lock regularly while jobs are waiting."""
         with suppress(Empty):
             job = self._take()
@@ -165,7 +165,7 @@ class _GroupCommitLoop:
     def _commit(self, group: list[_Job]) -> bool:
         """Run and commit a group; return whether more jobs may come."""
         connection = self._begin(group[0])
-        engine = _engine_connection(connection)
+        engine = _get_driver_connection(connection)
         self._run(connection, engine, group[0])
         open_ended = True
         while open_ended and len(group) < MAX_GROUP:
@@ -195,7 +195,7 @@ class _GroupCommitLoop:
         while True:
             try:
                 connection = self._connect()
-                _engine_connection(connection).execute("BEGIN IMMEDIATE")
+                _get_driver_connection(connection).execute("BEGIN IMMEDIATE")
             except Exception as error:
                 if not is_busy(error) or first.is_overdue():
                     raise
@@ -227,7 +227,7 @@ class _GroupCommitLoop:
         engine.execute("RELEASE work")
 
 
-def _engine_connection(connection: Connection) -> sqlite3.Connection:
+def _get_driver_connection(connection: Connection) -> sqlite3.Connection:
     return cast("sqlite3.Connection", connection.connection.dbapi_connection)
 
 

@@ -34,7 +34,7 @@ def parse_json_object(data: bytes) -> dict[str, object]:
     """
     try:
         value = json.loads(
-            data.decode(), object_pairs_hook=_distinct, parse_constant=_refuse_constant
+            data.decode(), object_pairs_hook=_refuse_repeated, parse_constant=_refuse_constant
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -43,7 +43,7 @@ def parse_json_object(data: bytes) -> dict[str, object]:
     return value
 
 
-def _distinct(members: list[tuple[str, object]]) -> dict[str, object]:
+def _refuse_repeated(members: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(members)
     if len(value) < len(members):
         raise ValueError("a member is named twice")

@@ -54,18 +54,18 @@ class FileKeyRing(KeySource, SigningKeys):
 
     def signing(self) -> SigningKey:
         """Return the key that currently signs."""
-        return self._current().signing
+        return self._get_current().signing
 
     def verifying(self, *, newest: bool = False) -> KeySet:
         """Return every key.
 
         Another process may already sign with a published one.
         """
-        return self._current(newest=newest).verifying
+        return self._get_current(newest=newest).verifying
 
     def jwks(self) -> Jwks:
         """Publish every key."""
-        return self._current().jwks
+        return self._get_current().jwks
 
     def list_keys(self) -> Sequence[KeyRecord]:
         """Return the keys in the file, oldest first; empty without a file."""
@@ -103,7 +103,7 @@ class FileKeyRing(KeySource, SigningKeys):
         self._made[KeyId(key.kid)] = key
         return NewKey(KeyId(key.kid), key.algorithm)
 
-    def _current(self, *, newest: bool = False) -> _Loaded:
+    def _get_current(self, *, newest: bool = False) -> _Loaded:
         now = self._ticks()
         if self._loaded is None:
             self._loaded = self._load_first()

@@ -80,7 +80,9 @@ class KeySet:
                 refused[place] = f"the set has {MAX_USABLE_KEYS} usable keys before it"
                 continue
             try:
-                usable[place] = _usable_key(jwk, is_published=is_published, permitted=permitted)
+                usable[place] = _read_usable_key(
+                    jwk, is_published=is_published, permitted=permitted
+                )
             except ValueError as error:
                 refused[place] = str(error)
         refused |= _find_ambiguities(usable)
@@ -103,7 +105,7 @@ class KeySet:
         ]
 
 
-def _usable_key(jwk: object, *, is_published: bool, permitted: Iterable[str]) -> VerifyingKey:
+def _read_usable_key(jwk: object, *, is_published: bool, permitted: Iterable[str]) -> VerifyingKey:
     if not isinstance(jwk, Mapping):
         raise ValueError("not a JSON object")
     if is_published and not _PRIVATE_MEMBERS.isdisjoint(jwk):

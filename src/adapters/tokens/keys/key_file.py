@@ -51,12 +51,12 @@ class KeyFile:
 
     def exists(self) -> bool:
         """Report whether the file exists."""
-        with self._explained("read"):
+        with self._explain_errors("read"):
             return files.is_file(self._path)
 
     def mark(self) -> FileMark:
         """Return a value that differs after a replacement of the file."""
-        with self._explained("read"):
+        with self._explain_errors("read"):
             status = self._path.stat()
             return status.st_mtime_ns, status.st_ino, status.st_size
 
@@ -64,14 +64,14 @@ class KeyFile:
         """Return the keys of an existing file, and its mark."""
         mark = self.mark()  # first, so a replacement meanwhile is noticed at the next check
         stored = self.read()
-        with self._explained("read"):
+        with self._explain_errors("read"):
             if not stored.ring.keys:
                 raise ValueError("it has no keys")
         return mark, stored
 
     def read(self) -> StoredKeys:
         """Return the keys; empty without a file."""
-        with self._explained("read"):
+        with self._explain_errors("read"):
             try:
                 status = self._path.stat()
                 if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
@@ -84,7 +84,7 @@ class KeyFile:
                 _log.warning("keys_open_to_others", extra={"mode": mode})
             if not isinstance(members, list) or not all(isinstance(each, dict) for each in members):
                 raise ValueError("keys is not a list of objects")
-            keys = [_key_and_record(each) for each in members]
+            keys = [_read_key_and_record(each) for each in members]
             ring = KeyRing(tuple(record for _, record in keys))
             return StoredKeys(ring, {record.id: key for key, record in keys})
 
@@ -93,8 +93,8 @@ class KeyFile:
 
         Only the holder of the lock may call this.
         """
-        members = [_members(record, keys.private[record.id]) for record in keys.ring.keys]
-        with self._explained("written"):
+        members = [_make_members(record, keys.private[record.id]) for record in keys.ring.keys]
+        with self._explain_errors("written"):
             itself = self._path.resolve()  # which a link may lead to
             draft = itself.with_name(f".{itself.name}.draft")
             draft.unlink(missing_ok=True)
@@ -110,10 +110,10 @@ class KeyFile:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Prevent other processes from changing the file."""
-        with self._explained("written"):
+        with self._explain_errors("written"):
             lock = self._open_lock()
         try:
-            with self._explained("written"):
+            with self._explain_errors("written"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -128,7 +128,7 @@ class KeyFile:
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     @contextmanager
-    def _explained(self, done: str) -> Iterator[None]:
+    def _explain_errors(self, done: str) -> Iterator[None]:
         """Name the file and the reason in errors."""
         try:
             yield
@@ -141,12 +141,12 @@ class KeyFile:
         raise SigningKeyError(f"the signing keys {self._path} cannot be {done}: {reason}")
 
 
-def _members(record: KeyRecord, key: SigningKey) -> dict[str, str]:
+def _make_members(record: KeyRecord, key: SigningKey) -> dict[str, str]:
     since = f"{record.since:{_TIME}}"
     return key.private_jwk() | {"status": record.status.value, "since": since}
 
 
-def _key_and_record(members: Mapping[str, object]) -> tuple[SigningKey, KeyRecord]:
+def _read_key_and_record(members: Mapping[str, object]) -> tuple[SigningKey, KeyRecord]:
     since = datetime.strptime(str(members.get("since")), _TIME).replace(tzinfo=UTC)
     if since.year > _LAST_YEAR:
         raise ValueError("since is too far away")

@@ -104,13 +104,13 @@ class SigningKey:
     @classmethod
     def _from_private_key(cls, key: object) -> Self:
         if isinstance(key, ed25519.Ed25519PrivateKey):
-            return cls("EdDSA", key, _thumbprint("EdDSA", key))
+            return cls("EdDSA", key, _compute_thumbprint("EdDSA", key))
         if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-            return cls("ES256", key, _thumbprint("ES256", key))
+            return cls("ES256", key, _compute_thumbprint("ES256", key))
         if isinstance(key, rsa.RSAPrivateKey):
             if weakness := find_rsa_weakness(key.public_key()):
                 raise InvalidSigningKey(f"the RSA key is weak: {weakness}")
-            return cls("RS256", key, _thumbprint("RS256", key))
+            return cls("RS256", key, _compute_thumbprint("RS256", key))
         raise InvalidSigningKey("the key must be Ed25519, EC on P-256, or RSA")
 
     def verifying(self) -> VerifyingKey:
@@ -122,15 +122,15 @@ class SigningKey:
         """Write the public key as a JWK (RFC 7517); a secret has none."""
         if isinstance(self.key, bytes):
             return None
-        return _jwk(self.algorithm, self.key.public_key()) | self._names()
+        return _make_jwk(self.algorithm, self.key.public_key()) | self._name_members()
 
     def private_jwk(self) -> dict[str, str]:
         """Write the private key as a JWK (RFC 7517). Raises ValueError for a secret."""
         if isinstance(self.key, bytes):
             raise ValueError("a secret is kept outside the service")
-        return _jwk(self.algorithm, self.key) | self._names()
+        return _make_jwk(self.algorithm, self.key) | self._name_members()
 
-    def _names(self) -> dict[str, str]:
+    def _name_members(self) -> dict[str, str]:
         return {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
@@ -147,15 +147,15 @@ def new_private_key(algorithm: KeyAlgorithm) -> PrivateKey:
             raise ValueError("HS256 signs with a secret, not with a key pair")
 
 
-def _jwk(algorithm: KeyAlgorithm, key: object) -> dict[str, str]:
+def _make_jwk(algorithm: KeyAlgorithm, key: object) -> dict[str, str]:
     members: dict[str, Any] = _ALGORITHMS[algorithm].to_jwk(key, as_dict=True)
     # PyJWT adds it for RSA only; `use` has the same meaning for every kind.
     return {name: value for name, value in members.items() if name != "key_ops"}
 
 
-def _thumbprint(algorithm: KeyAlgorithm, key: PrivateKey) -> str:
+def _compute_thumbprint(algorithm: KeyAlgorithm, key: PrivateKey) -> str:
     """Return the thumbprint of a public key (RFC 7638, RFC 8037)."""
-    jwk = _jwk(algorithm, key.public_key())
+    jwk = _make_jwk(algorithm, key.public_key())
     members = {name: jwk[name] for name in _REQUIRED[algorithm].split()}
     document = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
     return encode_base64url(hashlib.sha256(document).digest())

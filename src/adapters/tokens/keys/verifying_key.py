@@ -65,7 +65,7 @@ class VerifyingKey:
             raise ValueError("alg is not text")
         algorithms = find_algorithms(jwk.get("kty"), jwk.get("crv"), jwk.get("alg"), permitted)
         try:
-            key = _key(jwk)
+            key = _read_key(jwk)
         except UnsupportedAlgorithm:
             raise ValueError("the cryptographic library does not support this key") from None
         return cls(kid if isinstance(kid, str) else None, algorithms, key)
@@ -95,25 +95,28 @@ def _check_purpose(jwk: Mapping[str, object]) -> None:
             raise ValueError("key_ops include more than signing and verifying")
 
 
-def _key(jwk: Mapping[str, object]) -> Key:
+def _read_key(jwk: Mapping[str, object]) -> Key:
     """Read the material of a key whose `kty` and `crv` are known."""
     match jwk["kty"], jwk.get("crv"):
         case "OKP", "Ed25519":
-            return _edwards_key(Ed25519PublicKey.from_public_bytes(_bytes(jwk, "x")))
+            return _check_edwards_key(Ed25519PublicKey.from_public_bytes(_decode_member(jwk, "x")))
         case "OKP", _:
-            return _edwards_key(Ed448PublicKey.from_public_bytes(_bytes(jwk, "x")))
+            return _check_edwards_key(Ed448PublicKey.from_public_bytes(_decode_member(jwk, "x")))
         case "EC", curve:
-            return _ec_key(str(curve), _bytes(jwk, "x"), _bytes(jwk, "y"))
+            return _read_ec_key(str(curve), _decode_member(jwk, "x"), _decode_member(jwk, "y"))
         case "RSA", _:
-            e, n = int.from_bytes(_bytes(jwk, "e")), int.from_bytes(_bytes(jwk, "n"))
-            return _rsa_key(e, n)
-    secret = _bytes(jwk, "k")
+            e, n = (
+                int.from_bytes(_decode_member(jwk, "e")),
+                int.from_bytes(_decode_member(jwk, "n")),
+            )
+            return _read_rsa_key(e, n)
+    secret = _decode_member(jwk, "k")
     if len(secret) < MIN_SECRET_BYTES:
         raise ValueError(f"a secret of fewer than {MIN_SECRET_BYTES} bytes")
     return secret
 
 
-def _edwards_key(key: Ed25519PublicKey | Ed448PublicKey) -> Key:
+def _check_edwards_key(key: Ed25519PublicKey | Ed448PublicKey) -> Key:
     if isinstance(key, Ed25519PublicKey):
         weakness = find_ed25519_weakness(key)
     else:
@@ -123,7 +126,7 @@ def _edwards_key(key: Ed25519PublicKey | Ed448PublicKey) -> Key:
     return key
 
 
-def _ec_key(name: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
+def _read_ec_key(name: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
     curve, size = _CURVES[name]
     if not len(x) == len(y) == size:
         raise ValueError(f"a coordinate does not have {size} bytes")
@@ -131,7 +134,7 @@ def _ec_key(name: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
     return numbers.public_key()
 
 
-def _rsa_key(e: int, n: int) -> RSAPublicKey:
+def _read_rsa_key(e: int, n: int) -> RSAPublicKey:
     try:
         key = RSAPublicNumbers(e, n).public_key()
     except (ValueError, OverflowError):
@@ -141,7 +144,7 @@ def _rsa_key(e: int, n: int) -> RSAPublicKey:
     return key
 
 
-def _bytes(jwk: Mapping[str, object], member: str) -> bytes:
+def _decode_member(jwk: Mapping[str, object], member: str) -> bytes:
     text = jwk.get(member)
     if not isinstance(text, str):
         raise ValueError(f"{member} is missing or not text")

@@ -34,9 +34,9 @@ def find_rsa_weakness(key: RSAPublicKey) -> str | None:
         return f"the modulus does not have {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits"
     if numbers.e < MIN_EXPONENT or numbers.e % 2 == 0 or numbers.e.bit_length() > MAX_EXPONENT_BITS:
         return f"the exponent is not odd, {MIN_EXPONENT} or more, and of at most 64 bits"
-    if math.gcd(numbers.n, _small_primes()) > 1:
+    if math.gcd(numbers.n, _multiply_small_primes()) > 1:
         return "the modulus has a small factor"
-    if all(numbers.n % prime in powers for prime, powers in _powers_of_65537().items()):
+    if all(numbers.n % prime in powers for prime, powers in _list_powers_of_65537().items()):
         return "the modulus has the ROCA fingerprint (CVE-2017-15361)"
     return None
 
@@ -60,7 +60,7 @@ def find_ed448_weakness(key: Ed448PublicKey) -> str | None:
 
 
 @cache
-def _small_primes() -> int:
+def _multiply_small_primes() -> int:
     """Multiply the primes that may not divide a modulus (NIST SP 800-89).
 
     Section 5.3.3 has the bound.
@@ -69,7 +69,7 @@ def _small_primes() -> int:
 
 
 @cache
-def _powers_of_65537() -> dict[int, frozenset[int]]:
+def _list_powers_of_65537() -> dict[int, frozenset[int]]:
     """Map each odd prime to 167 to the powers of 65537.
 
     The primes that the flawed library made are powers of 65537 modulo every small prime, so their

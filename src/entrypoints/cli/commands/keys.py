@@ -55,7 +55,7 @@ def publish_key(
     if file and algorithm:
         raise typer.BadParameter("--from and --algorithm exclude each other")
     container = require_token_issuer()
-    with _hints():
+    with _explain_refusals():
         if file:
             _print(container.import_signing_key()(file))
         else:
@@ -78,7 +78,7 @@ def promote_key(
 
     The previous key only verifies from then on.
     """
-    with _hints(early="promote it with --now"):
+    with _explain_refusals(early="promote it with --now"):
         _print(_require_any_key(kid).promote_signing_key()(KeyId(kid), early=now))
 
 
@@ -91,7 +91,7 @@ def retire_key(
     ] = False,
 ) -> None:
     """Remove a published key, or one whose tokens have all expired."""
-    with _hints(early="end them immediately with --now"):
+    with _explain_refusals(early="end them immediately with --now"):
         _print(_require_any_key(kid).retire_signing_key()(KeyId(kid), early=now))
 
 
@@ -123,7 +123,7 @@ def _require_any_key(kid: str) -> Container:
 
 
 @contextmanager
-def _hints(*, early: str = "") -> Iterator[None]:
+def _explain_refusals(*, early: str = "") -> Iterator[None]:
     """Explain what to do after a refused change."""
     try:
         yield

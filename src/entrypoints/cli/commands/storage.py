@@ -91,7 +91,7 @@ def seed(
     container = load_container()
     check_storage(container)
     password = read_password(lambda _given: None, stdin=password_stdin)
-    with _progress() as progress:
+    with _show_progress() as progress:
 
         def watch(made: Iterator[Order]) -> Iterable[Order]:
             return progress.track(made, total=orders, description="orders")
@@ -145,12 +145,12 @@ async def _copy(source: Storage, target: Storage) -> tuple[Mapping[str, int], Se
     archive = require_archive(source, "from")
     require_archive(target, "into")
     try:
-        with _reported_as("--from"):
+        with _name_storage("--from"):
             await source.open()
-        with _reported_as("--to"):
+        with _name_storage("--to"):
             await target.migrate()
             await target.open(unfinished=True)
-        with _progress() as progress, _reported_as("one of the databases"):
+        with _show_progress() as progress, _name_storage("one of the databases"):
             counts = await CopyStorage(source, target)(watch=_Bars(progress))
             return counts, await archive.list_left_behind()
     except StorageNotEmpty:
@@ -161,7 +161,7 @@ async def _copy(source: Storage, target: Storage) -> tuple[Mapping[str, int], Se
 
 
 @contextmanager
-def _reported_as(name: str) -> Iterator[None]:
+def _name_storage(name: str) -> Iterator[None]:
     """Name the storage that an error comes from."""
     try:
         yield
@@ -185,7 +185,7 @@ class _Bars:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _show_progress() -> Iterator[Progress]:
     """Show progress bars on a terminal only."""
     console = Console(stderr=True)
     columns = (

@@ -39,7 +39,7 @@ _SCOPE = re.compile(r"[!#-\[\]-~]+")
 _PAIR = re.compile(r"([!#-+\--\[\]-~]+)=([!#-+\--<>-\[\]-~]+(?: [!#-+\--<>-\[\]-~]+)*)")
 
 
-def _choice(choices: Collection[str]) -> AfterValidator:
+def _require_choice(choices: Collection[str]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in choices:
             raise PydanticCustomError("choice", f"must be some of {', '.join(choices)}")
@@ -48,7 +48,7 @@ def _choice(choices: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _host(name: str) -> str:
+def _check_host(name: str) -> str:
     if not _HOST.fullmatch(name):
         raise PydanticCustomError(
             "host", "must be names of hosts in lower case, without scheme, port and path"
@@ -56,13 +56,13 @@ def _host(name: str) -> str:
     return name
 
 
-def _claim(name: str) -> str:
+def _check_claim(name: str) -> str:
     if not 0 < len(name) <= _MAX_LENGTH or not name.isprintable() or " " in name:
         raise PydanticCustomError("claim", "must be 1 to 255 printable characters, no spaces")
     return name
 
 
-def _prefix(text: str) -> str:
+def _check_prefix(text: str) -> str:
     if not _SCOPE.fullmatch(text) or len(text) > _MAX_LENGTH:
         raise PydanticCustomError(
             "scope", "must be 1 to 255 characters of a scope: printable ASCII, no spaces"
@@ -70,14 +70,14 @@ def _prefix(text: str) -> str:
     return text
 
 
-def _scopes(value: object) -> object:
+def _read_scopes(value: object) -> object:
     words = value.split(" ") if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(map(_SCOPE.fullmatch, words)):
         raise PydanticCustomError("scope", "must be scopes, separated by single spaces")
     return tuple(words)
 
 
-def _scope_map(value: object) -> object:
+def _read_scope_map(value: object) -> object:
     """Read pairs such as `Orders.Read=orders:read`."""
     if isinstance(value, Mapping):
         return value
@@ -90,7 +90,7 @@ def _scope_map(value: object) -> object:
     return found
 
 
-def _proxy(secret: SecretStr) -> SecretStr:
+def _check_proxy(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
     with suppress(ValueError):  # of a port; its text may be part of a password
         parts = urlsplit(url)
@@ -114,7 +114,7 @@ def check_key_urls(urls: tuple[str, ...], plain_http_hosts: Collection[str]) -> 
         if flaw is None and not urlsplit(url).path:
             flaw = "must have a path, as in https://id.example/jwks"
         if flaw:
-            raise PydanticCustomError("url", "{flaw}", {"flaw": _with_advice(flaw)})
+            raise PydanticCustomError("url", "{flaw}", {"flaw": _add_advice(flaw)})
 
 
 def check_foreign_issuers(
@@ -122,16 +122,16 @@ def check_foreign_issuers(
 ) -> None:
     """Refuse impossible names, and names whose keys cannot be discovered."""
     for issuer in issuers:
-        flaw = _string_or_uri_error(issuer)
+        flaw = _find_string_or_uri_error(issuer)
         if flaw is None and discovered:
-            flaw = _discovery_error(issuer, plain_http_hosts)
+            flaw = _find_discovery_error(issuer, plain_http_hosts)
         if flaw:
             raise PydanticCustomError("issuer", "{flaw}", {"flaw": flaw})
     if len(set(issuers)) < len(issuers):
         raise PydanticCustomError("issuer", "names an issuer twice")
 
 
-def _string_or_uri_error(issuer: str) -> str | None:
+def _find_string_or_uri_error(issuer: str) -> str | None:
     """Name the broken rule of a StringOrURI (RFC 7519, section 2)."""
     if not 0 < len(issuer) <= _MAX_LENGTH:
         return "must be 1 to 255 characters"
@@ -142,33 +142,35 @@ def _string_or_uri_error(issuer: str) -> str | None:
     return None
 
 
-def _discovery_error(issuer: str, plain_http_hosts: Collection[str]) -> str | None:
+def _find_discovery_error(issuer: str, plain_http_hosts: Collection[str]) -> str | None:
     flaw = find_address_error(issuer, plain_http_hosts)
     if flaw is None and "?" in issuer:
         flaw = "must have no query (?)"
     if flaw is None:
         return None
-    return f"{_with_advice(flaw)}; or name its keys in ORDERGATE_JWKS_URL, without discovery"
+    return f"{_add_advice(flaw)}; or name its keys in ORDERGATE_JWKS_URL, without discovery"
 
 
-def _with_advice(flaw: str) -> str:
+def _add_advice(flaw: str) -> str:
     if flaw.startswith("is http"):
         return f"{flaw}, or name the host in ORDERGATE_PLAIN_HTTP_HOSTS"
     return flaw
 
 
-Provider = Annotated[str, _choice(PROVIDERS)]
-Claim = Annotated[str, AfterValidator(_claim)]
-Prefix = Annotated[str, AfterValidator(_prefix)]
-Host = Annotated[str, AfterValidator(_host)]
+Provider = Annotated[str, _require_choice(PROVIDERS)]
+Claim = Annotated[str, AfterValidator(_check_claim)]
+Prefix = Annotated[str, AfterValidator(_check_prefix)]
+Host = Annotated[str, AfterValidator(_check_host)]
 JwtType = Literal["at+jwt", "jwt"]
-ProxyUrl = Annotated[Secret, AfterValidator(_proxy)]
+ProxyUrl = Annotated[Secret, AfterValidator(_check_proxy)]
 Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(comma_separated)]
 Algorithms = Annotated[
-    tuple[Annotated[str, _choice(ALGORITHMS)], ...], NoDecode, BeforeValidator(comma_separated)
+    tuple[Annotated[str, _require_choice(ALGORITHMS)], ...],
+    NoDecode,
+    BeforeValidator(comma_separated),
 ]
 Hosts = Annotated[tuple[Host, ...], NoDecode, BeforeValidator(comma_separated)]
 KeyUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(comma_separated)]
 Claims = Annotated[tuple[Claim, ...], NoDecode, BeforeValidator(comma_separated)]
-Scopes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_scopes)]
-ScopeMap = Annotated[dict[str, tuple[str, ...]], NoDecode, BeforeValidator(_scope_map)]
+Scopes = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_scopes)]
+ScopeMap = Annotated[dict[str, tuple[str, ...]], NoDecode, BeforeValidator(_read_scope_map)]

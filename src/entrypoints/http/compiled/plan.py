@@ -115,20 +115,20 @@ class Plan:
         places = {each.name: self._add(each) for each in dependant.dependencies}
         for fields, where in _PLACES.items():
             for field in getattr(dependant, fields):
-                places[field.name] = self._step(param=_Param(field, where))
+                places[field.name] = self._add_step(param=_Param(field, where))
         if dependant.body_params:
             if dependant is not self._route or not self._takes_json:
                 raise UnsupportedRoute
             (field, *more) = dependant.body_params
             body = _BodyField(field, alone=not more)
-            places[field.name] = self._step(body=body)
+            places[field.name] = self._add_step(body=body)
         places[dependant.request_param_name] = places[dependant.http_connection_param_name] = 0
         places[dependant.response_param_name] = 1
         places[dependant.security_scopes_param_name] = self._scopes.get(id(dependant), 0)
-        self._known[key] = self._step(call=_call(function, places))
+        self._known[key] = self._add_step(call=_call(function, places))
         return self._known[key]
 
-    def _step(
+    def _add_step(
         self,
         *,
         call: "_Call | None" = None,
@@ -221,7 +221,7 @@ def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Ca
     """Arrange the arguments in the order of the parameters."""
     parameters = inspect.signature(function).parameters.values()
     named = [each for each in parameters if each.name in places]
-    arguments = _argument_getter([places[each.name] for each in named])
+    arguments = _make_argument_getter([places[each.name] for each in named])
     if not any(each.kind is each.KEYWORD_ONLY for each in named):
         return _Call(function, arguments)
     names = [each.name for each in named]
@@ -232,7 +232,7 @@ def _call(function: Callable[..., Any], places: Mapping[str | None, int]) -> _Ca
     return _Call(by_name, arguments)
 
 
-def _argument_getter(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
+def _make_argument_getter(places: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
     match places:
         case []:
             return lambda _: ()

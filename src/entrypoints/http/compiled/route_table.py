@@ -69,13 +69,13 @@ class RouteTable:
         except UnsupportedRoute:
             self._others.append((route, None))
             return
-        if compiled.has_parameters or any(self._earlier(compiled)):
+        if compiled.has_parameters or any(self._match_earlier(compiled)):
             self._others.append((route, compiled))
             return
         for method in compiled.methods:
             self._fixed.setdefault((method, compiled.path), compiled)
 
-    def _earlier(self, fixed: CompiledRoute) -> Iterator[bool]:
+    def _match_earlier(self, fixed: CompiledRoute) -> Iterator[bool]:
         """Yield whether each earlier route with parameters matches a static path."""
         for method in fixed.methods:
             scope = {"type": "http", "method": method, "path": fixed.path, "headers": []}

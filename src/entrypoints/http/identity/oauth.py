@@ -86,7 +86,7 @@ async def read_form(request: Request) -> dict[str, str]:
     try:
         body.decode()
         for encoded in filter(None, body.split(b"&")):
-            name, value = _field(encoded)
+            name, value = _read_field(encoded)
             if name in form and name in _PARAMETERS:
                 raise invalid_request(f"The form field {name} is repeated; send it once.")
             form[name] = value
@@ -95,7 +95,7 @@ async def read_form(request: Request) -> dict[str, str]:
     return form
 
 
-def _field(encoded: bytes) -> tuple[str, str]:
+def _read_field(encoded: bytes) -> tuple[str, str]:
     """Read a name and a value.
 
     The value is empty if there is no `=`.
@@ -115,7 +115,7 @@ def read_client_id(request: Request, form: dict[str, str]) -> str | None:
     if len(given) > 1:
         raise invalid_request("The header Authorization is repeated; send it once.")
     scheme, _, credentials = (given[0] if given else "").partition(" ")
-    by_header, secret = _basic(credentials) if scheme.lower() == "basic" else ("", "")
+    by_header, secret = _read_basic(credentials) if scheme.lower() == "basic" else ("", "")
     if secret or form.get("client_secret"):
         raise ProblemError(INVALID_CLIENT)
     by_form = form.get("client_id", "")
@@ -138,7 +138,7 @@ def read_scope(form: dict[str, str], known: Collection[str]) -> frozenset[str] |
     return words
 
 
-def _basic(credentials: str) -> tuple[str, str]:
+def _read_basic(credentials: str) -> tuple[str, str]:
     if len(credentials) <= _MAX_CREDENTIALS:
         with suppress(ValueError):
             text = base64.b64decode(credentials.strip(" "), validate=True).decode()

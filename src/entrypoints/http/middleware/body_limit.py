@@ -36,7 +36,7 @@ class BodyLimit(RequestBodyLimitMiddleware):
                 if length > self.max_body_size and length > _find_own_limit(scope):
                     await _answer_too_large(scope, receive, send)
                     return
-            send = _replacing_plain_text(scope, receive, send)
+            send = _replace_plain_text(scope, receive, send)
         await super().__call__(scope, receive, send)
 
 
@@ -62,7 +62,7 @@ async def _answer_too_large(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(scope, receive, send)
 
 
-def _replacing_plain_text(scope: Scope, receive: Receive, send: Send) -> Send:
+def _replace_plain_text(scope: Scope, receive: Receive, send: Send) -> Send:
     """Replace Starlette's own 413, which no handler of exceptions sees."""
     replaced = False
 

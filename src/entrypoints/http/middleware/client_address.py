@@ -63,7 +63,7 @@ class BoundedForwarding:
         await self.app(scope, receive, send)
 
 
-def _unwrapped(app: ASGIApp, trusted_hosts: object = _DEFAULTS[0]) -> ASGIApp:
+def _leave_unwrapped(app: ASGIApp, trusted_hosts: object = _DEFAULTS[0]) -> ASGIApp:
     """Return the application that uvicorn would wrap."""
     if trusted_hosts not in _DEFAULTS:
         _log.warning("forwarded_allow_ips_ignored", extra={"instead": "ORDERGATE_TRUSTED_PROXIES"})
@@ -73,4 +73,4 @@ def _unwrapped(app: ASGIApp, trusted_hosts: object = _DEFAULTS[0]) -> ASGIApp:
 _names = vars(uvicorn.config)
 if "ProxyHeadersMiddleware" not in _names:
     raise ImportError("this uvicorn reads X-Forwarded-For elsewhere; install the one of the lock")
-_names["ProxyHeadersMiddleware"] = _unwrapped
+_names["ProxyHeadersMiddleware"] = _leave_unwrapped

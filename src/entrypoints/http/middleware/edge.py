@@ -59,7 +59,7 @@ class EdgeMiddleware:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = _choose_request_id(scope)
         scope[SERVICES] = self._services
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -103,7 +103,7 @@ class _SentAnswer:
     async def send(self, message: Message) -> None:
         if message["type"] in _STARTS:
             self.started = True
-            message["headers"] = self._completed(message["headers"])
+            message["headers"] = self._complete(message["headers"])
         await self._send(message)
 
     async def send_problem(self, problem: Problem) -> None:
@@ -112,7 +112,7 @@ class _SentAnswer:
         await self.send({"type": "http.response.start", **start})
         await self._send({"type": "http.response.body", "body": response.body})
 
-    def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _complete(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         completed = [header for header in headers if header[0] != _ID]
         if self._is_oauth and _PROBLEM in completed:
             completed[completed.index(_PROBLEM)] = _OAUTH_PROBLEM
@@ -122,7 +122,7 @@ class _SentAnswer:
         return completed
 
 
-def _request_id(scope: Scope) -> str:
+def _choose_request_id(scope: Scope) -> str:
     given: list[bytes] = [value for name, value in scope["headers"] if name == _ID]
     if len(given) == 1 and _REQUEST_ID.fullmatch(text := given[0].decode("latin-1")):
         return text

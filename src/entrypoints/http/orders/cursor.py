@@ -54,7 +54,7 @@ class Cursors:
 
     def encode(self, position: Position, of: OrderFilters) -> str:
         """Seal a position of a list as 44 URL-safe characters."""
-        packed = _POSITION.pack(_FORM, _microseconds(position.placed_at), position.id)
+        packed = _POSITION.pack(_FORM, _count_microseconds(position.placed_at), position.id)
         return base64.urlsafe_b64encode(packed + self._seal(packed, of)).decode()
 
     def decode(self, cursor: str, of: OrderFilters) -> Position:
@@ -71,17 +71,17 @@ class Cursors:
 
     def _seal(self, packed: bytes, of: OrderFilters) -> bytes:
         times = (of.placed_from, of.placed_before)
-        bound = [of.owner, of.status, *(time and _microseconds(time) for time in times)]
+        bound = [of.owner, of.status, *(time and _count_microseconds(time) for time in times)]
         message = packed + json.dumps(bound).encode()
         return hmac.digest(self.key, message, "sha256")[:_SEAL_LENGTH]
 
 
-def _microseconds(time: datetime) -> int:
+def _count_microseconds(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
-async def _cursors(request: Request) -> Cursors:
+async def _get_cursors(request: Request) -> Cursors:
     return Cursors(await get_services(request).purpose_keys().get(KeyPurpose.ORDER_CURSORS))
 
 
-CursorsInUse = Annotated[Cursors, Depends(_cursors)]
+CursorsInUse = Annotated[Cursors, Depends(_get_cursors)]

@@ -24,13 +24,13 @@ from ordergate.entrypoints.http.requests.strict_json import StrictBody
 _PRICE = re.compile(r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,4})?")
 
 
-def _currency(code: str) -> str:
+def _check_currency(code: str) -> str:
     if code not in MINOR_DIGITS:
         raise PydanticCustomError("currency", "must be a code of ISO 4217, such as EUR")
     return code
 
 
-def _price(text: str) -> str:
+def _check_price(text: str) -> str:
     if not _PRICE.fullmatch(text):
         raise PydanticCustomError("price", "must be a plain decimal such as 64.00")
     return text
@@ -48,7 +48,7 @@ class NewOrderLine(StrictBody):
     quantity: int = Field(ge=1, le=MAX_QUANTITY, description="The number of pieces.")
     unit_price: Annotated[
         str,
-        AfterValidator(_price),
+        AfterValidator(_check_price),
         Field(
             description="At most as many decimal places as the currency has.",
             json_schema_extra={"pattern": f"^{_PRICE.pattern}$"},
@@ -61,7 +61,7 @@ class NewOrder(StrictBody):
 
     model_config = with_example(currency="EUR", lines=[EXAMPLE_LINE])
 
-    currency: Annotated[Currency, AfterValidator(_currency)]
+    currency: Annotated[Currency, AfterValidator(_check_currency)]
     lines: list[NewOrderLine] = Field(
         min_length=1, max_length=MAX_LINES, description="The products and their quantities."
     )

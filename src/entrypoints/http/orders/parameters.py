@@ -28,7 +28,7 @@ _TIME = re.compile(
 )
 
 
-def _order_id(text: str) -> int:
+def _read_order_id(text: str) -> int:
     """Accept an id in plain digits.
 
     It has no sign, space, leading zero or fraction.
@@ -38,13 +38,13 @@ def _order_id(text: str) -> int:
     return int(text)
 
 
-def _limit(text: str | int) -> int:
+def _read_limit(text: str | int) -> int:
     if not _DECIMAL.fullmatch(str(text)) or int(text) > MAX_LIMIT:
         raise PydanticCustomError("limit", _LIMIT_RULE)
     return int(text)
 
 
-def _time(text: str) -> datetime:
+def _read_time(text: str) -> datetime:
     """Accept an instant whose year in UTC is from 1 to 9999."""
     with suppress(ValueError, OverflowError):
         if _TIME.fullmatch(text):
@@ -52,7 +52,7 @@ def _time(text: str) -> datetime:
     raise PydanticCustomError("time", _TIME_RULE)
 
 
-def _status(text: str) -> OrderStatus:
+def _read_status(text: str) -> OrderStatus:
     with suppress(ValueError):
         return OrderStatus(text)
     raise PydanticCustomError("status", f"must be one of {', '.join(OrderStatus)}")
@@ -60,7 +60,7 @@ def _status(text: str) -> OrderStatus:
 
 InStatus = Annotated[
     OrderStatus | SkipJsonSchema[None],
-    BeforeValidator(_status),
+    BeforeValidator(_read_status),
     Query(description="Only orders with this status.", examples=[OrderStatus.PLACED.value]),
 ]
 
@@ -73,7 +73,7 @@ _Id = Annotated[
         examples=[1],
         json_schema_extra=INT64,
     ),
-    BeforeValidator(_order_id),
+    BeforeValidator(_read_order_id),
 ]
 IdInPath = Annotated[_Id, Path()]
 IdInQuery = Annotated[_Id, Query()]
@@ -81,12 +81,12 @@ IdInQuery = Annotated[_Id, Query()]
 Limit = Annotated[
     int,
     Field(ge=1, le=MAX_LIMIT, description="The maximum number of orders in a page."),
-    BeforeValidator(_limit),
+    BeforeValidator(_read_limit),
     Query(),
 ]
 _Time = Annotated[
     datetime | SkipJsonSchema[None],
-    BeforeValidator(_time),
+    BeforeValidator(_read_time),
 ]
 PlacedFrom = Annotated[
     _Time,

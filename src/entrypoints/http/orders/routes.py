@@ -64,7 +64,7 @@ router = APIRouter(
 _DEFAULT_LIMIT = 50
 
 
-def _cache_headers(order: domain.Order) -> Mapping[str, str]:
+def _make_cache_headers(order: domain.Order) -> Mapping[str, str]:
     """Let only the caller store the order, and only with revalidation.
 
     `no-transform` forbids proxies to compress it, which would weaken or remove its entity tag.
@@ -122,8 +122,8 @@ async def _read_order(
     order = await get_services(request).get_own_order()(id, owner=user.id)
     conditions.check_if_match(order.version)
     if conditions.matches_if_none_match(order.version):
-        return Response(status_code=304, headers=_cache_headers(order))
-    response.headers.update(_cache_headers(order))
+        return Response(status_code=304, headers=_make_cache_headers(order))
+    response.headers.update(_make_cache_headers(order))
     return Order.from_domain(order)
 
 
@@ -152,7 +152,7 @@ async def place_order(
     A repeat with the same key gets the first answer again.
     """
     order = await get_services(request).place_order()(to_order_lines(new), owner=user.id, key=key)
-    response.headers.update({"Location": f"orders/{order.id}", **_cache_headers(order)})
+    response.headers.update({"Location": f"orders/{order.id}", **_make_cache_headers(order)})
     return Order.from_domain(order)
 
 
@@ -235,5 +235,5 @@ async def cancel_order(
     order = await get_services(request).cancel_order()(
         OrderId(id), owner=user.id, check_version=read_preconditions(request).check_change
     )
-    response.headers.update({"Content-Location": f"../{order.id}", **_cache_headers(order)})
+    response.headers.update({"Content-Location": f"../{order.id}", **_make_cache_headers(order)})
     return Order.from_domain(order)

@@ -112,7 +112,7 @@ class ErrorHandlers:
             return _write_as_fastapi(error)
         problem = to_problem(error)
         if type(error) is StarletteHTTPException and isinstance(connection, Request):
-            problem = _with_methods(problem, connection)
+            problem = _add_methods(problem, connection)
         if isinstance(error, ApplicationError | ProblemError):
             problem = add_metadata(problem, self.resource)
         if problem.status >= _FIRST_OF_OURS and problem.name != SHUTTING_DOWN.name:
@@ -130,7 +130,7 @@ class ErrorHandlers:
         return problem.answer(connection.scope)
 
 
-def _with_methods(problem: Problem, request: Request) -> Problem:
+def _add_methods(problem: Problem, request: Request) -> Problem:
     if problem.status != HTTPStatus.METHOD_NOT_ALLOWED:
         return problem
     allowed = list_allowed(request, problem.headers.get("Allow"))

@@ -42,15 +42,15 @@ def to_problem(error: Exception) -> Problem:
     """Return the problem of an error; an unexpected one is `INTERNAL`."""
     match error:
         case ApplicationError():
-            return _application_problem(error)
+            return _map_application_error(error)
         case ProblemError():
             return error.problem
         case RequestValidationError() | WebSocketRequestValidationError():
-            return _invalid_parameters(error)
+            return _map_invalid_parameters(error)
         case StarletteHTTPException():
             return _describe_status(error)
         case DomainError():
-            return _broken_rule(error)
+            return _map_broken_rule(error)
     return NO_DESCRIPTORS if _lacks_descriptors(error) else INTERNAL
 
 
@@ -72,13 +72,13 @@ def _lacks_descriptors(error: BaseException | None) -> bool:
     return False
 
 
-def _broken_rule(error: DomainError) -> Problem:
+def _map_broken_rule(error: DomainError) -> Problem:
     if isinstance(error, InvalidTransition):
         return Problem(409, str(error), "invalid-transition")
     return Problem(422, str(error), "rule-broken")
 
 
-def _application_problem(error: ApplicationError) -> Problem:
+def _map_application_error(error: ApplicationError) -> Problem:
     problem = PROBLEMS[type(error)]
     if isinstance(error, InvalidScope):
         return invalid_scope(error.available)
@@ -111,7 +111,7 @@ _WORDS = {
 """Pydantic's messages in the words of JSON instead of Python, by their types."""
 
 
-def _invalid_parameters(error: ValidationException) -> Problem:
+def _map_invalid_parameters(error: ValidationException) -> Problem:
     flaws = []
     for flaw in error.errors()[:MAX_FLAWS]:
         location, *path = flaw["loc"]

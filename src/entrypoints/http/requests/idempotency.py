@@ -43,7 +43,7 @@ def read_key(values: list[str]) -> str | None:
     return key
 
 
-async def _key(request: Request) -> str | None:
+async def _read_key(request: Request) -> str | None:
     return read_key(read_field_values(request, b"idempotency-key"))
 
 
@@ -60,5 +60,5 @@ KEY_HEADER = {
 }
 """The documentation of `Key`, as `openapi_extra` of a route."""
 
-Key = Annotated[str | None, Depends(_key)]
+Key = Annotated[str | None, Depends(_read_key)]
 """The key without quotes and escapes; `None` if it is missing."""

@@ -16,9 +16,9 @@ def read_address(scope: Scope) -> str:
     return client[0][:_MAX_ADDRESS_LENGTH] if client else ""
 
 
-async def _origin(request: Request) -> Origin:
+async def _read_origin(request: Request) -> Origin:
     return Origin(read_address(request.scope), request.state.request_id)
 
 
-RequestOrigin = Annotated[Origin, Depends(_origin)]
+RequestOrigin = Annotated[Origin, Depends(_read_origin)]
 """The client's address, and the id of the request."""

@@ -51,7 +51,7 @@ class StrictBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def _malformed(detail: str) -> ProblemError:
+def _make_malformed_error(detail: str) -> ProblemError:
     return ProblemError(replace(MALFORMED_JSON, detail=detail))
 
 
@@ -67,18 +67,18 @@ async def read_json(request: Request) -> object:
     try:
         text = body.decode()  # RFC 8259, section 8.1: UTF-8 and nothing else
     except UnicodeDecodeError:
-        raise _malformed("The JSON body is not UTF-8.") from None
+        raise _make_malformed_error("The JSON body is not UTF-8.") from None
     if text.startswith("\ufeff"):
-        raise _malformed("The JSON body begins with a byte order mark; send it without.")
+        raise _make_malformed_error("The JSON body begins with a byte order mark; send it without.")
     try:
         return _decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise _malformed(f"The JSON body is broken at {where}: {error.msg}.") from None
+        raise _make_malformed_error(f"The JSON body is broken at {where}: {error.msg}.") from None
     except RecursionError:
-        raise _malformed("The JSON body is nested too deeply.") from None
+        raise _make_malformed_error("The JSON body is nested too deeply.") from None
     except ValueError:  # a number of more digits than Python reads
-        raise _malformed("A number of the JSON body is too long.") from None
+        raise _make_malformed_error("A number of the JSON body is too long.") from None
 
 
 class StrictJsonRoute(StrictQueryRoute):
@@ -168,41 +168,45 @@ def _decode(text: str) -> object:
 
     def count() -> None:
         if next(left, None) is None:
-            raise _malformed(f"The JSON body has more than {_MAX_VALUES} objects and fractions.")
+            raise _make_malformed_error(
+                f"The JSON body has more than {_MAX_VALUES} objects and fractions."
+            )
 
-    return _decoder(count).decode(text)
+    return _make_decoder(count).decode(text)
 
 
-def _decoder(count: Callable[[], None]) -> json.JSONDecoder:
+def _make_decoder(count: Callable[[], None]) -> json.JSONDecoder:
     """Return a decoder that calls `count` for each object and fraction."""
 
     def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
         count()
-        return _once(pairs)
+        return _refuse_repeated(pairs)
 
     def number(digits: str) -> int | float:
         count()
-        return _number(digits)
+        return _read_number(digits)
 
     return json.JSONDecoder(
-        object_pairs_hook=members, parse_constant=_no_such_number, parse_float=number
+        object_pairs_hook=members, parse_constant=_refuse_constant, parse_float=number
     )
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _refuse_repeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(pairs) > _MAX_MEMBERS:
-        raise _malformed(f"An object of the JSON body must have at most {_MAX_MEMBERS} members.")
+        raise _make_malformed_error(
+            f"An object of the JSON body must have at most {_MAX_MEMBERS} members."
+        )
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise _malformed("A member of the JSON body is repeated; send each once.")
+        raise _make_malformed_error("A member of the JSON body is repeated; send each once.")
     return members
 
 
-def _no_such_number(_name: str) -> None:
-    raise _malformed("NaN and Infinity are not valid JSON.")
+def _refuse_constant(_name: str) -> None:
+    raise _make_malformed_error("NaN and Infinity are not valid JSON.")
 
 
-def _number(text: str) -> int | float:
+def _read_number(text: str) -> int | float:
     """Read `1.0` and `1e2` exactly as integers, which JSON Schema requires.
 
     A fraction, or a number beyond every accepted integer, stays a float.
@@ -215,5 +219,5 @@ def _number(text: str) -> int | float:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_once, parse_constant=_no_such_number, parse_float=_number
+    object_pairs_hook=_refuse_repeated, parse_constant=_refuse_constant, parse_float=_read_number
 )
