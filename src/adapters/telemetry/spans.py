@@ -3,9 +3,12 @@
 import logging
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import TracebackType
+from typing import Self
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import (
+    Span,
     SpanKind,
     StatusCode,
     Tracer,
@@ -16,6 +19,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from ordergate.adapters.system.tracing import CURRENT, Attributes
 
 _NO_CONTEXT = Context()
 """The parent of a request that names none, whatever the task before it has left."""
@@ -47,6 +52,60 @@ def find_ids() -> dict[str, str]:
     }
 
 
+class PartSpan:
+    """A part of a request, as `Span` of `system.tracing` describes."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    @property
+    def traceparent(self) -> str:
+        """The context of the span for another service."""
+        fields: dict[str, str] = {}
+        _W3C.inject(fields, set_span_in_context(self._span, _NO_CONTEXT))
+        return fields["traceparent"]
+
+    def add(self, attributes: Attributes) -> None:
+        """Add attributes."""
+        self._span.set_attributes(attributes)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End it, with the name of an error."""
+        if error is not None:
+            self._span.set_attribute("error.type", type(error).__name__)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+
+    def __enter__(self) -> Self:
+        self._token = attach(set_span_in_context(self._span))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        detach(self._token)
+        self.end(error)
+
+
+class RecordedTrace:
+    """Makes the parts of requests that are in the sample."""
+
+    __slots__ = ("_tracer",)
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    def begin(self, name: str, attributes: Attributes, *, is_client: bool = False) -> PartSpan:
+        """Begin a span below the current one."""
+        kind = SpanKind.CLIENT if is_client else SpanKind.INTERNAL
+        return PartSpan(self._tracer.start_span(name, kind=kind, attributes=attributes))
+
+
 class RequestSpan:
     """The span of a request, current until its end.
 
@@ -55,7 +114,12 @@ class RequestSpan:
     """
 
     def __init__(
-        self, tracer: Tracer, method: str, headers: Sequence[tuple[bytes, bytes]], scheme: str
+        self,
+        tracer: Tracer,
+        parts: RecordedTrace,
+        method: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        scheme: str,
     ) -> None:
         parent = _read_parent(headers)
         is_known = method != _OTHER
@@ -70,6 +134,8 @@ class RequestSpan:
             },
         )
         self._token = attach(set_span_in_context(self._span, parent))
+        # Also without parts: a request on a kept connection may begin in the context of the last.
+        self._recorded = CURRENT.set(parts if self._span.is_recording() else None)
         context = self._span.get_span_context()
         self.trace_id = format_trace_id(context.trace_id) if context.is_valid else None
 
@@ -91,6 +157,7 @@ class RequestSpan:
                     span.set_attribute("error.type", str(status))
                     span.set_status(StatusCode.ERROR)
         span.end()
+        CURRENT.reset(self._recorded)
         detach(self._token)
 
 

@@ -17,10 +17,11 @@ from asyncmy.errors import DataError, MySQLError, OperationalError
 
 from ordergate.adapters.sql.database import Rows
 from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_UNSUPPORTED
-from ordergate.adapters.sql.mysql.session import check_version, session_settings
+from ordergate.adapters.sql.mysql.session import check_version, find_product, session_settings
 from ordergate.adapters.sql.mysql.tls import Tls, read_tls
 from ordergate.adapters.sql.mysql.url import DEFAULT_PORT
 from ordergate.adapters.sql.server.connection import NETWORK_SECONDS, Keepalive, keep_alive
+from ordergate.adapters.sql.statement_spans import Server
 
 UNUSABLE = (OSError, MySQLError)
 """Errors of a host that cannot be used; another may be."""
@@ -64,6 +65,7 @@ class MysqlConnection(Connection):
         self.committing = False
         self.unconfirmed: str | None = None
         self._tls_required = tls.required
+        self.server = Server("mysql")
 
     def get_socket(self) -> socket.socket:
         """Return the socket of an open connection."""
@@ -136,8 +138,9 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
     `statement_seconds` of 0 sets no limit. Raises OSError or `MySQLError` for an unusable host, and
     `UnusableServerError` for one that is too old.
     """
+    login = _login(url)
     connection = MysqlConnection(
-        **_login(url),
+        **login,
         seconds=statement_seconds + NETWORK_SECONDS if statement_seconds else None,
         tls=read_tls(url),
         charset="utf8mb4",
@@ -151,6 +154,8 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
             await connection.connect()
             version = connection.get_server_info()
             check_version(version)
+            address = login.get("host") or login["unix_socket"]
+            connection.server = Server(find_product(version), address, login.get("port"))
             await connection.query(session_settings(version, statement_seconds))
         keep_alive(connection.get_socket(), Keepalive(), statement_seconds)
     except BaseException as error:

@@ -23,6 +23,11 @@ def collation(*, mariadb: bool) -> str:
     return _COLLATIONS[mariadb]
 
 
+def find_product(version: str) -> str:
+    """Return the name of the server in spans."""
+    return "mariadb" if _MARIADB in version else "mysql"
+
+
 def check_version(version: str) -> None:
     """Raise `UnusableServerError` for a server that is too old."""
     mariadb = _MARIADB in version

@@ -4,6 +4,8 @@ import socket
 from dataclasses import dataclass
 from typing import Protocol
 
+from ordergate.adapters.sql.statement_spans import Server
+
 NETWORK_SECONDS = 1.0
 """How much longer than the time limit of a statement an answer is awaited."""
 
@@ -28,13 +30,18 @@ class ServerConnection(Protocol):
 
     `opened_at` and `idle_since` are seconds of `time.monotonic`; a connection that was never
     returned to the pool has no `idle_since`. `committing`: COMMIT was sent and not answered.
-    `unconfirmed`: why a COMMIT that the server reported as a success may still be lost.
+    `unconfirmed`: why a COMMIT that the server reported as a success may still be lost. `server` is
+    the database in spans.
     """
 
     opened_at: float
     idle_since: float | None
     committing: bool
     unconfirmed: str | None
+
+    @property
+    def server(self) -> Server:
+        """The host that it is connected to."""
 
     def is_closed(self) -> bool:
         """Report whether the connection is closed."""

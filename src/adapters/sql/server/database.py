@@ -19,6 +19,7 @@ from ordergate.adapters.sql.server.errors import DriverErrors
 from ordergate.adapters.sql.server.pool import ConnectionLimits
 from ordergate.adapters.sql.server.round_trips import RoundTrips
 from ordergate.adapters.sql.server.transaction import run_transaction, run_work, write_by_driver
+from ordergate.adapters.sql.statement_spans import trace_statements
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage import ConnectionLoad, ServerWork
 
@@ -97,6 +98,7 @@ class ServerDatabase(Database):
             async with self._reads.connect() as connection:
                 return await run_work(connection, work, self._errors)
 
+        trace_statements(self._engine.sync_engine)
         if shared:
             return await self._attempts.run(once)
         async with self._turn(self._not_shared, self._all_in_use):
@@ -132,6 +134,7 @@ class ServerDatabase(Database):
         return await self._write(once, repeatable=repeatable)
 
     async def _write(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
+        trace_statements(self._engine.sync_engine)
         async with (
             self._turn(self._not_reading, "too many writes are waiting"),
             self._turn(self._not_shared, self._all_in_use),

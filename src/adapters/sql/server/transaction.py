@@ -18,6 +18,7 @@ from ordergate.adapters.sql.server.errors import (
     SilentConnectionError,
     unwrap_cause,
 )
+from ordergate.adapters.sql.statement_spans import trace_commit
 
 
 async def run_work(
@@ -49,7 +50,8 @@ async def run_transaction(
             raise ConnectionError
         driver.committing, driver.unconfirmed = True, None
         try:
-            await connection.commit()
+            with trace_commit(driver.server):
+                await connection.commit()
         except errors.failures as error:
             # Whatever it was, SQLAlchemy would hand the connection on without rolling back.
             await connection.invalidate()

@@ -26,6 +26,7 @@ from ordergate.adapters.sql.sqlite.reader import SqliteReader
 from ordergate.adapters.sql.sqlite.statement import SqliteStatement
 from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, WatchedFile
 from ordergate.adapters.sql.sqlite.writer import SqliteWriter
+from ordergate.adapters.sql.statement_spans import trace_statements
 from ordergate.adapters.system.files import is_file
 from ordergate.application.errors import StorageUnavailable
 from ordergate.application.ports.storage import GroupCommits, StorageFacts
@@ -164,6 +165,7 @@ class SqliteDatabase(Database):
             if self._large_reader is None:
                 self._large_reader = SqliteReader(self._file, "sqlite-reader")
             return await self._large_reader.run(work)
+        trace_statements(self._reader.engine)
         with engine_errors(self._path):
             return work(self._reader.current())
 

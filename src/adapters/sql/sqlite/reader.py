@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ordergate.adapters.sql.database import T
 from ordergate.adapters.sql.sqlite.file import engine_errors
 from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, WatchedFile
+from ordergate.adapters.sql.statement_spans import carry_trace
 
 
 class SqliteReader:
@@ -24,7 +25,8 @@ class SqliteReader:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Run a read and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._read, carry_trace(work))
 
     async def close(self) -> None:
         """Finish all earlier reads and release the file."""

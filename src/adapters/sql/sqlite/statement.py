@@ -6,6 +6,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ordergate.adapters.sql.compiled_statement import CompiledStatement
 from ordergate.adapters.sql.database import Rows, Values
+from ordergate.adapters.sql.statement_spans import SQLITE, trace_statement
 
 
 class SqliteStatement(CompiledStatement):
@@ -18,10 +19,11 @@ class SqliteStatement(CompiledStatement):
         """
         given = [self.bind(values) for values in each]
         try:
-            if len(given) > 1:
-                rows = connection.executemany(self.sql, given).fetchall()
-            else:
-                rows = connection.execute(self.sql, *given).fetchall()
+            with trace_statement(self.sql, SQLITE):
+                if len(given) > 1:
+                    rows = connection.executemany(self.sql, given).fetchall()
+                else:
+                    rows = connection.execute(self.sql, *given).fetchall()
         except sqlite3.IntegrityError as error:
             raise IntegrityError(self.sql, None, error, hide_parameters=True) from error
         return self.convert(rows)

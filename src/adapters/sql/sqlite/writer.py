@@ -23,6 +23,7 @@ from ordergate.adapters.sql.sqlite.file import (
     unavailable,
 )
 from ordergate.adapters.sql.sqlite.watched_file import WatchedConnection, WatchedFile
+from ordergate.adapters.sql.statement_spans import carry_trace, commit_group
 from ordergate.application.errors import OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.storage import GroupCommits
 
@@ -92,7 +93,7 @@ class SqliteWriter:
             raise StorageUnavailable(f"SQLite: {MAX_WAITING} writes wait already; try again later")
         loop = asyncio.get_running_loop()
         future: Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, loop, future, self._file.generation))
+        self._jobs.put(_Job(carry_trace(work), loop, future, self._file.generation))
         return await future
 
     def count_commits(self) -> GroupCommits:
@@ -178,7 +179,7 @@ class _GroupCommitLoop:
             else:
                 group.append(job)
                 self._run(connection, engine, job)
-        engine.execute("COMMIT")
+        commit_group(lambda: engine.execute("COMMIT"), (each.work for each in group))
         self.sizes[len(group)] += 1
         if not self._connection.is_current():
             raise OutcomeUnknown(

@@ -19,6 +19,7 @@ from ordergate.adapters.sql.mysql.errors import (
     is_lost,
 )
 from ordergate.adapters.sql.server.errors import AmbiguousCommitError
+from ordergate.adapters.sql.statement_spans import trace_statement
 
 _DIALECT = OrdergateDialect(paramstyle="qmark", is_mariadb=True)
 
@@ -59,7 +60,8 @@ class Block:
         given = self._constants | values
         bound = [convert(given[name]) if convert else given[name] for name, convert in self._names]
         try:
-            return await connection.run(self.sql, bound)
+            with trace_statement(self.sql, connection.server):
+                return await connection.run(self.sql, bound)
         except MySQLError as error:
             await _roll_back(connection, error)
             if isinstance(error, DriverIntegrityError) or get_error_code(error) in VIOLATED_CHECKS:

@@ -16,6 +16,7 @@ from ordergate.adapters.sql.postgres.connecting.session_settings import (
 )
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.server.connection import NETWORK_SECONDS, keep_alive
+from ordergate.adapters.sql.statement_spans import Server
 
 _GOODBYE_SECONDS = 1.0
 _UNCONFIRMED = "COMMIT stopped waiting for a synchronous standby"
@@ -38,6 +39,7 @@ class PostgresConnection(asyncpg.Connection):
         self.idle_since: float | None = None
         self.committing = False
         self.unconfirmed: str | None = None
+        self.server = Server("postgresql")
         self.add_log_listener(self._read_warning)
 
     def _read_warning(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
@@ -82,6 +84,8 @@ async def connect(
         except BaseException:
             connection.terminate()
             raise
+    (host,) = url.hosts
+    connection.server = Server("postgresql", host.name, None if host.is_folder else host.port)
     keep_alive(connection.socket, url.parameters.keepalive, statement_seconds)
     encoding = getattr(connection.get_settings(), "server_encoding", _ENCODING)
     if encoding != _ENCODING:
