@@ -31,6 +31,11 @@ CLIENTS := .venv-clients
 CLIENTS_READY := $(CLIENTS)/.locked-$(HERE)
 CLIENTS_DEAD := $(if $(shell $(CLIENTS)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
 
+# So has Patroni, which starts PostgreSQL in crash runs.
+CLUSTER := .venv-cluster
+CLUSTER_READY := $(CLUSTER)/.locked-$(HERE)
+CLUSTER_DEAD := $(if $(shell $(CLUSTER)/bin/python -c 'print("alive")' 2>/dev/null),,dead)
+
 # What builds a release, too.
 RELEASE := .venv-release
 RELEASE_READY := $(RELEASE)/.locked-$(HERE)
@@ -43,7 +48,7 @@ WORKERS ?= auto
 KEPT := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/bytecode"
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick test-clients install dist dist-check check crash attack bench bench-quick bench-check docs pictures format lock clean dead
+.PHONY: help ready demo test test-quick test-clients install dist dist-check check crash crash-patroni attack bench bench-quick bench-check docs pictures format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +83,9 @@ crash: $(READY) ## Kill servers 200 times each while orders are placed, and see 
 	@$(RUN) tests.crash.crashes $(CRASH)
 	@$(RUN) tests.crash.crashes --postgres $(CRASH)
 	@$(RUN) tests.crash.crashes --mariadb $(CRASH)
+
+crash-patroni: $(READY) $(CLUSTER_READY) ## Lose the leader of three PostgreSQL nodes 10 times (needs etcd; CRASH=--second-loss)
+	@$(RUN) tests.crash.patroni_failovers $(CRASH)
 
 attack: $(READY) ## Run hostile clients for 20 seconds each, and measure what they do to others
 	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/server/test_hostile_clients.py tests/integration/http/test_pipelining.py
@@ -131,7 +139,7 @@ lock: $(READY) ## Resolve the locks from pyproject.toml
 	$(VENV)/bin/python tools/lock.py
 
 clean: ## Remove the environment, caches and everything the demo made
-	rm -rf $(VENV) $(PEERS) $(SITE) $(CLIENTS) $(RELEASE) dist site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
+	rm -rf $(VENV) $(PEERS) $(SITE) $(CLIENTS) $(CLUSTER) $(RELEASE) dist site .cache .docs .bench-* .ordergate/demo .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis build ordergate.egg-info src/ordergate.egg-info
 	find bench examples src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rmdir .ordergate 2>/dev/null || true
 
@@ -170,6 +178,9 @@ $(PEERS_READY): bench/requirements.lock $(PEERS_DEAD)
 
 $(SITE_READY): docs/requirements.lock $(SITE_DEAD)
 	@$(call make_environment,$(SITE))
+
+$(CLUSTER_READY): tests/crash/requirements.lock $(CLUSTER_DEAD)
+	@$(call make_environment,$(CLUSTER))
 
 $(RELEASE_READY): tools/requirements.lock $(RELEASE_DEAD)
 	@$(call make_environment,$(RELEASE))

@@ -7,9 +7,10 @@
 requirements.lock has the packages for serving. requirements-dev.lock adds those for tests and
 checks in the same versions. bench/requirements.lock has the peers of the benchmarks,
 docs/requirements.lock has the generator of the documentation's site,
-tests/clients/requirements.lock has the generators of clients, and tools/requirements.lock has
-what builds a release. A lock holds versions and hashes and names no host. Its first line is a
-digest of the requirements in pyproject.toml, so a check needs no resolver.
+tests/clients/requirements.lock has the generators of clients, tests/crash/requirements.lock has
+Patroni, and tools/requirements.lock has what builds a release. A lock holds versions and hashes
+and names no host. Its first line is a digest of the requirements in pyproject.toml, so a check
+needs no resolver.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ DEV = "requirements-dev.lock"
 PEERS = "bench/requirements.lock"
 SITE = "docs/requirements.lock"
 CLIENTS = "tests/clients/requirements.lock"
+CLUSTER = "tests/crash/requirements.lock"
 RELEASE = "tools/requirements.lock"
 NPM_LOCK = "tests/clients/package-lock.json"
 THEIR_OWN = {PEERS: {"sqlalchemy"}, CLIENTS: {"typer"}}
@@ -47,6 +49,7 @@ def asked() -> dict[str, dict[str, Any]]:
         PEERS: {python: project[python], "bench": groups["bench"]},
         SITE: {python: project[python], "docs": groups["docs"]},
         CLIENTS: {python: project[python], "clients": groups["clients"]},
+        CLUSTER: {python: project[python], "cluster": groups["cluster"]},
         RELEASE: {python: project[python], "release": groups["release"]},
     }
 
@@ -120,6 +123,7 @@ if __name__ == "__main__":
         resolve(PEERS, "--group", "bench", constraints=versions(without=THEIR_OWN[PEERS]))
         resolve(SITE, "--group", "docs", constraints=versions())
         resolve(CLIENTS, "--group", "clients", constraints=versions(without=THEIR_OWN[CLIENTS]))
+        resolve(CLUSTER, "--group", "cluster", constraints=versions())
         resolve(RELEASE, "--group", "release", constraints=versions())
     elif found := stale():
         sys.exit(f"{found[0]} is stale: pyproject.toml has changed; run `make lock`")

