@@ -110,6 +110,12 @@ _WORDS = {
 }
 """Pydantic's messages in the words of JSON instead of Python, by their types."""
 
+_BY_A_VALIDATOR = frozenset({"assertion_error", "value_error"})
+"""Errors that a function raised, whose text pydantic prefixes with `Value error,`."""
+
+_NO_FILE = "Expected UploadFile"
+"""What FastAPI's message begins with if a part of a form is text."""
+
 
 def _map_invalid_parameters(error: ValidationException) -> Problem:
     flaws = []
@@ -122,5 +128,9 @@ def _map_invalid_parameters(error: ValidationException) -> Problem:
 
 def _describe_flaw(flaw: dict[str, Any]) -> str:
     """Describe a mistake; use pydantic's message for other types."""
+    context = flaw.get("ctx", {})
+    if flaw.get("type") in _BY_A_VALIDATOR:
+        text = str(context.get("error", flaw["msg"]))
+        return "must be a file of a multipart form" if text.startswith(_NO_FILE) else text
     words = _WORDS.get(str(flaw.get("type")))
-    return str(flaw["msg"]) if words is None else words.format(**flaw.get("ctx", {}))
+    return str(flaw["msg"]) if words is None else words.format(**context)
