@@ -71,15 +71,24 @@ def test_tls_is_verified_as_the_mode_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "version", ["5.5.5-10.11.19-MariaDB-0+deb12u1", "11.4.2-MariaDB", "8.0.36", "8.4.0"]
+    "version",
+    [
+        "5.5.5-10.11.19-MariaDB-0+deb12u1",
+        "5.5.5-10.6.2-MariaDB",
+        "11.4.2-MariaDB",
+        "8.0.36",
+        "8.4.0",
+    ],
 )
 def test_version_is_accepted(version: str) -> None:
     check_version(version)
 
 
-@pytest.mark.parametrize("version", ["5.5.5-10.5.20-MariaDB", "8.0.16", "5.7.44-log"])
+@pytest.mark.parametrize(
+    "version", ["5.5.5-10.5.20-MariaDB", "10.6.1-MariaDB", "8.0.16", "5.7.44-log"]
+)
 def test_older_version_is_refused(version: str) -> None:
-    with pytest.raises(UnusableServerError, match="is the oldest"):
+    with pytest.raises(UnusableServerError, match="is the oldest version; upgrade the server"):
         check_version(version)
 
 

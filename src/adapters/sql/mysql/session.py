@@ -6,8 +6,11 @@ import re
 from ordergate.adapters.sql.mysql.errors import UnusableServerError
 
 _MARIADB = "MariaDB"
-_OLDEST = {True: (10, 6), False: (8, 0, 17)}
-"""The first versions with SKIP LOCKED and DDL that is atomic, by whether it is MariaDB."""
+_OLDEST = {True: (10, 6, 2), False: (8, 0, 17)}
+"""The first versions with SKIP LOCKED and DDL that is atomic, by whether it is MariaDB.
+
+`EXECUTE IMMEDIATE` takes compound statements from MariaDB 10.6.2 on.
+"""
 
 _COLLATIONS = {True: "utf8mb4_nopad_bin", False: "utf8mb4_0900_bin"}
 
@@ -35,7 +38,9 @@ def check_version(version: str) -> None:
     if tuple(map(int, numbers[:3])) < _OLDEST[mariadb]:
         oldest = ".".join(map(str, _OLDEST[mariadb]))
         name = _MARIADB if mariadb else "MySQL"
-        raise UnusableServerError(f"the server is too old; {name} {oldest} is the oldest")
+        raise UnusableServerError(
+            f"the server is too old: {name} {oldest} is the oldest version; upgrade the server"
+        )
 
 
 def session_settings(version: str, statement_seconds: float) -> str:
