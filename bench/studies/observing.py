@@ -1,11 +1,12 @@
-"""The cost of the access log and of metrics for own-order reads.
+"""The cost of the access log, metrics and traces for own-order reads.
 
     python -m bench.studies.observing [--rounds N]
 
 Each setting has a process, which reads through the whole application on a SQLite file. The
 processes work in turn, on one core, a few reads at a time, so a disturbance of the machine affects
 all. The output has the time of a read that a quarter of the rounds fell below, and its ratio to a
-process with neither. Without sockets, the shares are larger than clients see.
+process with nothing. Without sockets, the shares are larger than clients see. Spans are sent to an
+address where nothing listens.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from bench.harness.load import SERVER, on_cores
 from bench.studies.revocation import PASSWORD, Reader
@@ -25,22 +27,32 @@ from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.metrics import measure as add_metrics
+from ordergate.entrypoints.factories.telemetry import trace
 from ordergate.entrypoints.http.app import create_app
 
-SETTINGS = {"neither": (False, False), "access log": (True, False), "metrics": (False, True)}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "access log": {"access_log": True},
+    "metrics": {"metrics_port": 9464},
+    "traces 0%": {"telemetry": "otlp"},
+    "traces 1%": {"telemetry": "otlp"},
+    "traces all": {"telemetry": "otlp"},
+}
+SAMPLES = {"traces 1%": "0.01", "traces all": "1"}
 READS = 40
 
 
-async def answer_rounds(home: Path, *, access_log: bool, metrics: bool) -> None:
+async def answer_rounds(home: Path, changes: dict[str, Any]) -> None:
     """Read one round for each line of standard input."""
-    settings = Settings(
-        home=home, bcrypt_cost=4, access_log=access_log, metrics_port=9464 if metrics else None
-    )
+    settings = Settings(home=home, bcrypt_cost=4, **{"access_log": False, **changes})
     configure_logging(settings, buffered=True)
     reader = Reader(home, 10)
     reader.container = Container(settings=settings)
     observers, lifespan = add_metrics(reader.container)
-    reader.app = create_app(reader.container, lifespan=lifespan, observers=observers)
+    begin_span, lifespan = trace(reader.container, [lifespan])
+    reader.app = create_app(
+        reader.container, lifespan=lifespan, observers=observers, begin_span=begin_span
+    )
     async with reader.app.router.lifespan_context(reader.app):
         await reader.sign_in()
         await reader.reads_a_second(10 * READS)
@@ -74,7 +86,13 @@ def measure(rounds: int) -> dict[str, list[float]]:
                     *(*on_cores(SERVER), sys.executable, "-m", "bench.studies.observing"),
                     *("--home", str(home), "--with", name),
                 ],
-                env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(values)},
+                env=os.environ
+                | {
+                    "PROMETHEUS_MULTIPROC_DIR": str(values),
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+                    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+                    "OTEL_TRACES_SAMPLER_ARG": SAMPLES.get(name, "0"),
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=(home / f"{name}.log").open("w"),
@@ -103,15 +121,14 @@ def main() -> None:
     arguments.add_argument("--with", choices=SETTINGS, dest="setting", help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.home:
-        access_log, metrics = SETTINGS[options.setting]
-        asyncio.run(answer_rounds(options.home, access_log=access_log, metrics=metrics))
+        asyncio.run(answer_rounds(options.home, SETTINGS[options.setting]))
         return
     quarters = {
         name: statistics.quantiles(seconds)[0] for name, seconds in measure(options.rounds).items()
     }
     print("with            µs a read   ratio")
     for name, seconds in quarters.items():
-        print(f"{name:14}  {seconds * 1e6:9.0f}   {seconds / quarters['neither']:.2f}")
+        print(f"{name:14}  {seconds * 1e6:9.0f}   {seconds / quarters['nothing']:.2f}")
 
 
 if __name__ == "__main__":

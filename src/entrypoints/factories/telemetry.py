@@ -34,22 +34,14 @@ def trace(container: "Container", lifespans: Sequence[Lifespan[FastAPI] | None])
         return Tracing(lifespan=_nest(inner))
     try:  # the SDK reads some variables when it is imported
         from ordergate.adapters.telemetry.export import close_provider, make_provider
-        from ordergate.adapters.telemetry.spans import (
-            RecordedTrace,
-            RequestSpan,
-            find_ids,
-            get_tracer,
-        )
+        from ordergate.adapters.telemetry.requests import RequestSpans
+        from ordergate.adapters.telemetry.spans import find_ids
 
         provider = make_provider()
     except ValueError as error:
         raise SettingsError([f"a variable OTEL_* is wrong: {error}"]) from None
-    tracer = get_tracer(provider)
-    parts = RecordedTrace(tracer)
+    begin_span = RequestSpans(provider).begin
     add_to_lines(find_ids)
-
-    def begin_span(method: str, headers: Sequence[tuple[bytes, bytes]], scheme: str) -> RequestSpan:
-        return RequestSpan(tracer, parts, method, headers, scheme)
 
     @asynccontextmanager
     async def flush(_app: FastAPI) -> AsyncIterator[None]:

@@ -11,10 +11,12 @@ from fastapi import APIRouter, FastAPI
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import format_span_id, format_trace_id
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
 
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.telemetry import export
+from ordergate.adapters.telemetry.requests import RequestSpans
 from ordergate.entrypoints.config.logs import JsonFormatter, TextFormatter
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
@@ -192,6 +194,28 @@ async def test_repeated_traceparent_is_ignored(
     await client.get("/livez", headers=[parent, parent])
     (span,) = requests_of(exporter)
     assert span.parent is None
+
+
+def test_sampler_decides_by_the_id_of_the_trace_once(exporter: InMemorySpanExporter) -> None:
+    sampler = TraceIdRatioBased(0.5)
+    provider = TracerProvider(sampler=ParentBased(sampler), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    requests = RequestSpans(provider)
+    recorded = []
+    for _ in range(200):
+        span = requests.begin("GET", [], "http")
+        assert span.trace_id is not None
+        context = get_current_span().get_span_context()
+        assert format_trace_id(context.trace_id) == span.trace_id
+        assert context.trace_flags.sampled == span.is_recorded
+        low_bits = int(span.trace_id, 16) & TraceIdRatioBased.TRACE_ID_LIMIT
+        assert span.is_recorded == (low_bits < sampler.bound)
+        if span.is_recorded:
+            recorded.append(span.trace_id)
+        span.end("/orders", 200)
+    found = [each.context for each in requests_of(exporter)]
+    assert 0 < len(recorded) < 200
+    assert [format_trace_id(context.trace_id) for context in found] == recorded
 
 
 async def test_request_outside_the_sample_is_no_span_and_its_lines_have_ids(

@@ -65,6 +65,10 @@ class RequestSpan(Protocol):
     def trace_id(self) -> str | None:
         """The trace that it belongs to, also if that is not recorded."""
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is in the sample."""
+
     def end(self, route: str | None, status: int | None) -> None:
         """End it.
 
@@ -95,8 +99,14 @@ class ObservedRequests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        seen = scope[_SEEN] = _Seen(send)
         span = _begin(self._begin_span, scope) if self._begin_span else None
+        if span is not None and not span.is_recorded and not self._observers:
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                span.end(None, None)
+            return
+        seen = scope[_SEEN] = _Seen(send)
         try:
             await self.app(scope, receive, seen.send)
         finally:
@@ -120,17 +130,18 @@ class NotedRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         seen: _Seen | None = scope.get(_SEEN)
+        if seen is None:
+            await self.app(scope, receive, send)
+            return
         root_path = scope.get("root_path", "")
         try:
             await self.app(scope, receive, send)
         except ClientDisconnect:
-            if seen is not None:
-                seen.client_is_gone = True  # it does not get the answer that Starlette sends now
+            seen.client_is_gone = True  # it does not get the answer that Starlette sends now
             raise
         finally:
-            if seen is not None:
-                seen.user = scope.get(IDENTIFIED)
-                seen.route = self._find_template(scope, root_path) or UNMATCHED
+            seen.user = scope.get(IDENTIFIED)
+            seen.route = self._find_template(scope, root_path) or UNMATCHED
 
     def _find_template(self, scope: Scope, root_path: str) -> str | None:
         if compiled := scope.get(COMPILED):
