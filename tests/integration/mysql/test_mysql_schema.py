@@ -1,9 +1,8 @@
-"""Migrations, collations and pages on MariaDB."""
+"""Migrations and collations on MariaDB."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +12,10 @@ from sqlalchemy.util import await_only
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.mysql.database import MysqlDatabase
 from ordergate.adapters.sql.recognition import MIGRATIONS
-from ordergate.adapters.sql.repositories.sql_order_repository import SqlOrderRepository
 from ordergate.adapters.sql.schema import METADATA
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.errors import SchemaNotCurrent, StorageUnavailable
-from ordergate.application.ports.orders import OrderQuery, Position
-from ordergate.domain.order import OrderStatus
-from ordergate.domain.user import PasswordHash, UserId, Username
+from ordergate.domain.user import PasswordHash, Username
 from tests.support.builders import ALICE
 from tests.support.databases.mariadb import database_at, execute, fetch
 
@@ -225,58 +221,3 @@ async def test_id_is_assigned_above_those_that_were_copied(storage: SqlStorage) 
     bob = await storage.users.add(Username("bob"), PasswordHash("hash"))
     assert bob.id > ALICE.id
     await storage.close()
-
-
-# What statements read
-
-
-FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def many(mariadb_url: str, database: MysqlDatabase) -> MysqlDatabase:
-    """Store 20,000 orders of one owner, a minute apart."""
-    await execute(
-        mariadb_url,
-        "INSERT INTO users VALUES (1, 'alice', 'hash')",
-        "INSERT INTO orders SELECT 1, seq, elt(1 + seq % 2, 'placed', 'paid'),"
-        " '2026-01-01' + INTERVAL seq MINUTE, 'EUR', 1 FROM seq_1_to_20000",
-        "INSERT INTO order_lines SELECT 1, o.seq, p.seq, 'SKU', 'Tea', 1, 100"
-        " FROM seq_1_to_20000 o, seq_0_to_1 p",
-        "ANALYZE TABLE orders, order_lines",
-    )
-    return database
-
-
-@pytest.mark.parametrize("status", [None, OrderStatus.PAID], ids=["any", "paid"])
-@pytest.mark.parametrize("days", [None, 1, 12], ids=["newest", "far back", "middle"])
-async def test_page_reads_its_own_rows_alone(
-    many: MysqlDatabase, days: int | None, status: OrderStatus | None
-) -> None:
-    before = Position(FIRST + timedelta(days=days), 9) if days else None
-    query = OrderQuery(before=before, status=status, limit=10)
-    rows = "SHOW SESSION STATUS LIKE 'Handler_read%%'"
-    counted: list[int] = []
-
-    def count(connection: Connection, *_: object) -> None:
-        if not connection.info.get("counting"):
-            connection.info["counting"] = True
-            found = connection.exec_driver_sql(rows).all()
-            counted.append(sum(int(value) for _, value in found))
-            connection.info["counting"] = False
-
-    def around(connection: Connection, *arguments: Any) -> None:
-        if "orders" in arguments[1]:
-            count(connection)
-
-    events = ("before_cursor_execute", "after_cursor_execute")
-    for name in events:
-        event.listen(many._engine.sync_engine, name, around)
-    try:
-        page = await SqlOrderRepository(many).list_owned(query, owner=UserId(1))
-    finally:
-        for name in events:
-            event.remove(many._engine.sync_engine, name, around)
-    assert len(page) == 10
-    began, ended = counted
-    assert ended - began < 100
