@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("tests.contracts")  # so that a contract's failur
 pytest_plugins = [
     "tests.support.program.captured_output",
     "tests.support.databases.mariadb",
+    "tests.support.databases.galera",
     "tests.support.databases.postgres",
     "tests.support.security_promises",
     "tests.support.program.server",

@@ -22,6 +22,8 @@ Ended = Sequence[SessionId] | None
 """Ended sessions; `None` where the new one did not start."""
 Values = dict[str, Any]
 """Values of a statement by name."""
+NO_OWNER = 0
+"""The owner of writes that concern all accounts; ids begin at 1."""
 
 
 class Database(Protocol):
@@ -78,6 +80,13 @@ class Database(Protocol):
         The job may run several times, and one run counts. `repeatable` jobs may also run again
         after a COMMIT with an unknown outcome.
         """
+
+    def take_turn(self, connection: Connection, owner: int) -> None:
+        """Let two writes of an owner conflict where row locks do not.
+
+        An engine whose row locks hold for all processes does nothing.
+        """
+        del connection, owner
 
     async def confirmed(self, work: Callable[[Connection], T | None]) -> T | None:
         """Read an earlier result, and wait until it cannot be lost.

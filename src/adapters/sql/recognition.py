@@ -40,6 +40,9 @@ MIGRATIONS = "ordergate_migrations"
 The other tables may be any part of Ordergate's then.
 """
 
+TURNS = "ordergate_turns"
+"""A table of engines that may be clusters, whose row locks hold at one node."""
+
 COLUMNS_OF = "SELECT * FROM {} WHERE 1 = 0"
 _IS_BEGUN = text("SELECT name FROM ordergate_migrations WHERE name = 'begun'")
 REVISIONS_IN = "SELECT version_num FROM {}"

@@ -8,8 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from ordergate.adapters.sql.bulk.archive_mapping import RECORD_MAPPINGS
-from ordergate.adapters.sql.database import Database
-from ordergate.adapters.sql.recognition import MIGRATIONS, VERSIONS
+from ordergate.adapters.sql.database import NO_OWNER, Database
+from ordergate.adapters.sql.recognition import MIGRATIONS, TURNS, VERSIONS
 from ordergate.adapters.sql.tables import CopyRow, Table, UserRow
 from ordergate.application.errors import StorageNotEmpty
 from ordergate.application.ports.archive import Archive, CopyCheckpoint, R, Record
@@ -50,6 +50,7 @@ class SqlArchive(Archive):
         """Insert the records and update the checkpoint in one transaction."""
 
         def work(connection: Connection) -> None:
+            self._database.take_turn(connection, NO_OWNER)
             values = {
                 "source": checkpoint.source,
                 "kind": checkpoint.kind,
@@ -74,7 +75,7 @@ class SqlArchive(Archive):
 
     async def list_left_behind(self) -> Sequence[str]:
         """Read the names of all tables that are not Ordergate's."""
-        own = {*Table.metadata.tables, VERSIONS, MIGRATIONS}
+        own = {*Table.metadata.tables, VERSIONS, MIGRATIONS, TURNS}
         return await self._database.examine(
             lambda connection: sorted({*inspect(connection).get_table_names()} - own)
         )

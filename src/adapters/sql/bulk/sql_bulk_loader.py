@@ -11,7 +11,7 @@ from sqlalchemy import Connection, literal, select, text, union_all
 from sqlalchemy.exc import IntegrityError
 
 from ordergate.adapters.sql.bulk.bulk_insert import advance_id_sequence, insert_rows
-from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.database import NO_OWNER, Database
 from ordergate.adapters.sql.rows import line_rows, order_to_row, user_to_row
 from ordergate.adapters.sql.tables import OrderLineRow, OrderRow, UserRow
 from ordergate.application.errors import StorageNotEmpty, StorageUnavailable
@@ -35,6 +35,7 @@ class SqlBulkLoader(BulkLoader):
         given_up, begun = Event(), Event()
 
         def work(connection: Connection) -> None:
+            self._database.take_turn(connection, NO_OWNER)
             _refuse_unless_empty(connection)
             if begun.is_set():
                 raise StorageUnavailable("the load was interrupted; nothing is loaded, try again")

@@ -16,6 +16,7 @@ from asyncmy.cursors import Cursor
 from asyncmy.errors import DataError, MySQLError, OperationalError
 
 from ordergate.adapters.sql.database import Rows
+from ordergate.adapters.sql.mysql.cluster import is_ready_member
 from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_UNSUPPORTED
 from ordergate.adapters.sql.mysql.session import check_version, find_product, session_settings
 from ordergate.adapters.sql.mysql.tls import Tls, read_tls
@@ -63,6 +64,7 @@ class MysqlConnection(Connection):
         self.opened_at = time.monotonic()
         self.idle_since: float | None = None
         self.committing = False
+        self.in_cluster = False
         self.unconfirmed: str | None = None
         self._tls_required = tls.required
         self.server = Server("mysql")
@@ -157,6 +159,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
             address = login.get("host") or login["unix_socket"]
             connection.server = Server(find_product(version), address, login.get("port"))
             await connection.query(session_settings(version, statement_seconds))
+            connection.in_cluster = await is_ready_member(connection)
         keep_alive(connection.get_socket(), Keepalive(), statement_seconds)
     except BaseException as error:
         connection.close()

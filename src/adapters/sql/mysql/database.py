@@ -21,11 +21,13 @@ from ordergate.adapters.sql.database import (
     T,
     Values,
 )
+from ordergate.adapters.sql.mysql.cluster import TURNS_MISSING, lacks_turns, take_turn
 from ordergate.adapters.sql.mysql.connection import UNUSABLE, MysqlConnection, connect
 from ordergate.adapters.sql.mysql.dialect import DRIVER, OrdergateDialect
 from ordergate.adapters.sql.mysql.errors import VIOLATED_CHECKS, get_error_code, make_driver_errors
 from ordergate.adapters.sql.mysql.migration import between_migrations, migrate_alone
 from ordergate.adapters.sql.mysql.url import split_hosts
+from ordergate.adapters.sql.mysql.writes.block import Block
 from ordergate.adapters.sql.mysql.writes.order_writes import bind_order, make_change, make_placing
 from ordergate.adapters.sql.mysql.writes.session_writes import make_rotation, make_start
 from ordergate.adapters.sql.recognition import TABLES
@@ -69,8 +71,8 @@ class MysqlDatabase(ServerDatabase, OrderWriter, SessionWriter):
         self, rows: OrderRows, *, placed: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Place an order in one round trip to MariaDB."""
-        block = make_placing(len(rows.lines), has_key=rows.key is not None)
-        run = partial(block.run, values=bind_order(rows))
+        make = partial(make_placing, len(rows.lines), has_key=rows.key is not None)
+        run = partial(_run_block, make, values=bind_order(rows))
         return await self._write_by_block(run, lambda _: placed, otherwise, repeatable=True)
 
     @override
@@ -78,7 +80,7 @@ class MysqlDatabase(ServerDatabase, OrderWriter, SessionWriter):
         self, before: Values, after: Values, *, changed: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Update an order in one round trip to MariaDB."""
-        run = partial(make_change().run, values=bind_change(before, after))
+        run = partial(_run_block, make_change, values=bind_change(before, after))
         return await self._write_by_block(run, lambda _: changed, otherwise)
 
     @override
@@ -90,7 +92,7 @@ class MysqlDatabase(ServerDatabase, OrderWriter, SessionWriter):
         def read(rows: Rows) -> Sequence[SessionId]:
             return [SessionId(each) for each in json.loads(rows[0][0])]
 
-        run = partial(make_start().run, values=bind_start(new, limit))
+        run = partial(_run_block, make_start, values=bind_start(new, limit))
         return await self._write_by_block(run, read, otherwise)
 
     @override
@@ -117,6 +119,11 @@ class MysqlDatabase(ServerDatabase, OrderWriter, SessionWriter):
         """Report whether a connection has found MariaDB."""
         return bool(cast("OrdergateDialect", self._engine.dialect).is_mariadb)
 
+    @override
+    def take_turn(self, connection: Connection, owner: int) -> None:
+        """Write the owner's turn at a node of a cluster."""
+        take_turn(connection, owner)
+
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Read while no migration runs, because no snapshot has the schema."""
         return await self.write(lambda c: between_migrations(c, work), repeatable=True)
@@ -132,7 +139,9 @@ class MysqlDatabase(ServerDatabase, OrderWriter, SessionWriter):
         await self._attempts.run(lambda: migrate_alone(engine, work, self._errors))
 
     async def find_schema_error(self) -> str | None:
-        """Name the columns of another collation than Ordergate's."""
+        """Name the columns of another collation than Ordergate's, or a missing table."""
+        if await self.read(lacks_turns):
+            return TURNS_MISSING
 
         def find(connection: Connection) -> list[str]:
             ours = {"collation": connection.scalar(_COLLATION)}
@@ -154,6 +163,13 @@ def _create_engine(
     )
     event.listen(engine.sync_engine, "handle_error", _find_violated_checks)
     return engine
+
+
+async def _run_block(
+    make: Callable[..., Block], connection: MysqlConnection, *, values: Values
+) -> Rows:
+    block = make(in_cluster=connection.in_cluster)
+    return await block.run(connection, values)
 
 
 def _begin(connection: Connection) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
 from ordergate.adapters.sql.database import T
+from ordergate.adapters.sql.mysql.cluster import CREATE_TURNS
 from ordergate.adapters.sql.mysql.errors import get_error_code
 from ordergate.adapters.sql.recognition import MIGRATIONS
 from ordergate.adapters.sql.server.errors import DriverErrors
@@ -49,7 +50,7 @@ async def migrate_alone(
 
 
 def _lock(guard: Connection) -> None:
-    for statement in (_CREATE, _ADD_LOCK, "BEGIN", _LOCK):
+    for statement in (_CREATE, _ADD_LOCK, CREATE_TURNS, "BEGIN", _LOCK):
         guard.exec_driver_sql(statement)
 
 

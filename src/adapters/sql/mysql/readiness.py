@@ -7,8 +7,8 @@ from ordergate.adapters.sql.mysql.errors import describe, get_error_code
 from ordergate.adapters.sql.mysql.url import split_hosts
 from ordergate.adapters.sql.server.hosts import CONNECT_SECONDS
 
-_NOT_YET = frozenset({1040, 1053, 2006, 2013})
-"""Too many connections, shutting down, and a connection that a starting server closed."""
+_NOT_YET = frozenset({1040, 1047, 1053, 2006, 2013})
+"""Too many connections, no cluster, a shutdown, and a connection that a starting server closed."""
 
 
 async def find_reason_to_wait(url: str) -> str | None:

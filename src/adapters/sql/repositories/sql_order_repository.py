@@ -94,6 +94,7 @@ class SqlOrderRepository(OrderRepository):
         run = self._database.run
 
         def work(connection: Connection) -> Order | None:
+            self._database.take_turn(connection, owner)
             found = run(connection, LOCK_OWNER, {"owner": owner})
             if not found or found[0][0].startswith(CLOSED):
                 return None
@@ -131,6 +132,7 @@ class SqlOrderRepository(OrderRepository):
         """
 
         def work(connection: Connection) -> Order | None:
+            self._database.take_turn(connection, owner)
             connection.scalar(LOCK_OWNER, {"owner": owner})
             order = get_owned(connection, owner, order_id)
             if order is None:

@@ -71,6 +71,7 @@ class SqlSessionRepository(SessionRepository):
         )
 
         def work(connection: Connection) -> Sequence[SessionId] | None:
+            self._database.take_turn(connection, new.session.user)
             if connection.scalar(still) is None:
                 return None
             surplus = end_surplus(connection, new.session, limit)

@@ -83,9 +83,12 @@ class SqlUserRepository(UserRepository):
         self, user_id: UserId, *, old: PasswordHash, new: PasswordHash
     ) -> bool:
         """Update the row on condition of its old hash."""
-        return await self._database.write(
-            lambda connection: _update(connection, user_id, old, password_hash=new)
-        )
+
+        def work(connection: Connection) -> bool:
+            self._database.take_turn(connection, user_id)
+            return _update(connection, user_id, old, password_hash=new)
+
+        return await self._database.write(work)
 
     async def change_password(self, change: PasswordChange) -> Sequence[SessionId] | None:
         """Update the user's row and the sessions in one transaction."""
@@ -94,6 +97,7 @@ class SqlUserRepository(UserRepository):
         )
 
         def work(connection: Connection) -> list[SessionId] | None:
+            self._database.take_turn(connection, change.user)
             if not _update(connection, change.user, change.old, password_hash=change.new):
                 return None
             return end_sessions(connection, others, change.reason, change.at)
@@ -108,6 +112,7 @@ class SqlUserRepository(UserRepository):
 
         def work(connection: Connection) -> list[SessionId] | None:
             erased = {"username": f"{CLOSED}{user_id}", "password_hash": NO_HASH}
+            self._database.take_turn(connection, user_id)
             if not _update(connection, user_id, password_hash, **erased):
                 return None
             if connection.scalar(open_orders):

@@ -14,6 +14,7 @@ from sqlalchemy import (
 )
 
 from ordergate.adapters.sql.database import OrderRows, Values
+from ordergate.adapters.sql.mysql.cluster import write_turn
 from ordergate.adapters.sql.mysql.writes.block import Block
 from ordergate.adapters.sql.tables import CLOSED, Table
 from ordergate.adapters.sql.write_values import CHANGING
@@ -23,14 +24,15 @@ _USERS, _ORDERS, _LINES, _KEYS = (
 )
 _OWNER: BindParameter[int] = bindparam("owner")
 _LOCKED = select(_USERS.c.id).where(_USERS.c.id == _OWNER).with_for_update()
-_BEGIN = "DECLARE the_owner TYPE OF users.id; START TRANSACTION; SET the_owner = ("
+_BEGIN = "DECLARE the_owner TYPE OF users.id; START TRANSACTION;"
+_TURN = (write_turn("owner"), ";")
 
 # Each size of an order has a block of its own. Most orders are small.
 _SIZES = 64
 
 
 @lru_cache(maxsize=_SIZES)
-def make_placing(lines: int, *, has_key: bool) -> Block:
+def make_placing(lines: int, *, has_key: bool, in_cluster: bool) -> Block:
     """Return the block that places an order of so many lines.
 
     It returns the owner, and nothing for a closed account or a key in use.
@@ -49,6 +51,8 @@ def make_placing(lines: int, *, has_key: bool) -> Block:
     ]
     return Block(
         _BEGIN,
+        *(_TURN if in_cluster else ()),
+        "SET the_owner = (",
         _LOCKED.where(not_(_USERS.c.username.startswith(CLOSED))),
         "); IF the_owner IS NOT NULL",
         *condition,
@@ -63,7 +67,7 @@ def make_placing(lines: int, *, has_key: bool) -> Block:
 
 
 @cache
-def make_change() -> Block:
+def make_change(*, in_cluster: bool) -> Block:
     """Return the block that changes an order.
 
     It returns the owner, and nothing if the order is not as it was.
@@ -78,7 +82,8 @@ def make_change() -> Block:
         .values({name: bindparam(f"new_{name}") for name in CHANGING})
     )
     end = "; IF ROW_COUNT() = 1 THEN COMMIT; SELECT the_owner; ELSE ROLLBACK; END IF;"
-    return Block(_BEGIN, _LOCKED, ");", change, end)
+    turn = _TURN if in_cluster else ()
+    return Block(_BEGIN, *turn, "SET the_owner = (", _LOCKED, ");", change, end)
 
 
 def bind_order(rows: OrderRows) -> Values:

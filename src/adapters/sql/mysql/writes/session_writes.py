@@ -14,6 +14,7 @@ from sqlalchemy import (
     update,
 )
 
+from ordergate.adapters.sql.mysql.cluster import write_turn
 from ordergate.adapters.sql.mysql.writes.block import Block
 from ordergate.adapters.sql.repositories.session_statements import (
     active_at,
@@ -41,7 +42,7 @@ def _insert_token(session: BindParameter[str] | None = None) -> Insert:
 
 
 @cache
-def make_start() -> Block:
+def make_start(*, in_cluster: bool) -> Block:
     """Return the block that starts a session of this hash.
 
     It returns the ids of ended sessions, as JSON.
@@ -59,7 +60,9 @@ def make_start() -> Block:
     return Block(
         "DECLARE the_user TYPE OF users.id;"
         " DECLARE the_ended LONGTEXT CHARACTER SET utf8mb4 DEFAULT '[]';"
-        " START TRANSACTION; SET the_user = (",
+        " START TRANSACTION;",
+        *((write_turn("new_user_id"), ";") if in_cluster else ()),
+        "SET the_user = (",
         verified.with_for_update(read=True),
         "); IF the_user IS NOT NULL THEN FOR the_surplus IN (",
         select_surplus(user, at, kept=bindparam("kept")),
