@@ -108,16 +108,6 @@ async def test_messages_contain_neither_values_nor_the_password(
     assert await find_reason_to_wait(url) is None
 
 
-async def test_tls_is_required_where_the_url_says_so(mariadb_url: str) -> None:
-    """This server has no certificate."""
-    storage = SqlStorage(database_at(f"{mariadb_url}?ssl-mode=PREFERRED"))
-    await storage.ping()
-    await storage.close()
-    for mode in ("REQUIRED", "VERIFY_IDENTITY"):
-        with pytest.raises(StorageUnavailable, match="does not support TLS, which ssl-mode"):
-            await SqlStorage(database_at(f"{mariadb_url}?ssl-mode={mode}")).open()
-
-
 async def test_next_host_is_used_when_one_is_gone(mariadb_url: str) -> None:
     account, _, rest = mariadb_url.rpartition("@")
     storage = SqlStorage(database_at(f"{account}@127.0.0.1:1,{rest}"))

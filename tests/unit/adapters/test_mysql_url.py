@@ -1,4 +1,5 @@
 import pytest
+from asyncmy.errors import OperationalError
 
 from ordergate.adapters.sql.mysql.errors import UnusableServerError
 from ordergate.adapters.sql.mysql.session import check_version, session_settings
@@ -66,7 +67,7 @@ def test_tls_is_verified_as_the_mode_says() -> None:
         context, required = read_tls(f"mysql://host/orders?ssl-mode={mode}")
         assert context
         assert (bool(context.verify_mode), context.check_hostname, required) == expected
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OperationalError, match="ssl-ca cannot be used: No such file"):
         read_tls("mysql://host/orders?ssl-ca=/not/there.pem")
 
 

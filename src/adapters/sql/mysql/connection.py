@@ -17,7 +17,7 @@ from asyncmy.errors import DataError, MySQLError, OperationalError
 
 from ordergate.adapters.sql.database import Rows
 from ordergate.adapters.sql.mysql.cluster import is_ready_member
-from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_UNSUPPORTED
+from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_FAILED
 from ordergate.adapters.sql.mysql.session import check_version, find_product, session_settings
 from ordergate.adapters.sql.mysql.tls import Tls, read_tls
 from ordergate.adapters.sql.mysql.url import DEFAULT_PORT
@@ -122,7 +122,8 @@ class MysqlConnection(Connection):
         if self._ssl_context and not self.server_capabilities & SSL:
             if self._tls_required:
                 words = "the server does not support TLS, which ssl-mode requires"
-                raise OperationalError(TLS_UNSUPPORTED, words)
+                needed = "enable TLS on the server, or change ssl-mode"
+                raise OperationalError(TLS_FAILED, f"{words}; {needed}")
             self._ssl_context = None
             self._client_flag &= ~SSL
         return await super()._request_authentication()

@@ -14,7 +14,7 @@ from ordergate.adapters.sql.server.errors import DriverErrors, describe_without_
 FAILURES = (DBAPIError, PoolTimeoutError, OSError, MySQLError)
 """Errors of an attempt that are not the job's own; OSError includes TimeoutError."""
 
-TLS_UNSUPPORTED = 2026
+TLS_FAILED = 2026
 CLEAR_PASSWORD = 2059
 NOT_UNICODE = 1366
 
@@ -41,6 +41,9 @@ _QUOTED = frozenset({
     1684, 1792, 1820, 1836, 1862, 1927, 1969, 2059, 3024, 3118, 4151,
 })  # fmt: skip
 """Errors whose messages hold neither values nor statements."""
+
+_OTHER_NAME = frozenset({62, 64})
+"""OpenSSL's errors of a certificate for another host or address."""
 
 _TLS_WORDS = (ssl.SSLError, "TLS failed; look at ssl-mode, ssl-ca, ssl-cert and ssl-key")
 
@@ -84,7 +87,7 @@ def is_unstorable(cause: Exception) -> bool:
 def describe(cause: Exception) -> str:
     """Describe an error without quoting a value or a statement."""
     code = get_error_code(cause)
-    if isinstance(cause, UnusableServerError) or code == TLS_UNSUPPORTED:
+    if isinstance(cause, UnusableServerError) or code == TLS_FAILED:
         return str(cause.args[-1])
     if code in _QUOTED:
         return f"{' '.join(str(cause.args[-1]).split())} ({code})"
@@ -92,7 +95,18 @@ def describe(cause: Exception) -> str:
         return f"a value that it cannot store ({code})"
     if code and code not in _LOST:
         return f"an error of the server ({code})"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _describe_certificate(cause)
     return describe_without_code(cause, _TLS_WORDS)
+
+
+def _describe_certificate(cause: ssl.SSLCertVerificationError) -> str:
+    reason = cause.verify_message.rstrip(".")
+    if cause.verify_code in _OTHER_NAME:
+        needed = "use a host of the certificate, as ssl-mode=VERIFY_IDENTITY needs"
+        return f"the certificate of the server has another name: {reason}; {needed}"
+    needed = "name the file of its CA by ssl-ca, or renew it"
+    return f"the certificate of the server is not trusted: {reason}; {needed}"
 
 
 def make_driver_errors(server: str) -> DriverErrors:
