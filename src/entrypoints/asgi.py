@@ -20,7 +20,7 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.metrics import measure
-from ordergate.entrypoints.factories.telemetry import trace
+from ordergate.entrypoints.factories.telemetry import trace, trace_use_cases
 from ordergate.entrypoints.http.app import create_app
 
 _LEFT_TO_THE_SERVER = (
@@ -53,7 +53,8 @@ def create(
         configure_own_log(settings)
         container = _declare(scopes, make_container(settings))
         begin_span, lifespan = trace(container, [lifespan])
-        app = create_app(container, lifespan=lifespan, begin_span=begin_span)
+        services = trace_use_cases(container)
+        app = create_app(services, lifespan=lifespan, begin_span=begin_span)
     if settings.metrics_port is not None:
         _log.warning("metrics_not_served", extra={"reason": "only `ordergate serve` serves them"})
     _log.warning("bounds_left_to_the_server", extra={"bounds": ", ".join(_LEFT_TO_THE_SERVER)})
@@ -89,7 +90,8 @@ def create_for_serve(make_container: Callable[[Settings], Container] = make_cont
         container = make_container(settings)
         observers, publish = measure(container)
         begin_span, lifespan = trace(container, [publish])
-        return create_app(container, lifespan=lifespan, observers=observers, begin_span=begin_span)
+        services = trace_use_cases(container)
+        return create_app(services, lifespan=lifespan, observers=observers, begin_span=begin_span)
 
 
 @contextmanager

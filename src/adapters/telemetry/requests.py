@@ -1,4 +1,4 @@
-"""The span of each request, which is small for those outside the sample."""
+"""The span of each request, small outside the sample."""
 
 import logging
 from collections.abc import Sequence
@@ -142,7 +142,7 @@ class RequestSpans:
 
 
 class _UnrecordedSpan(NonRecordingSpan):
-    """A span outside the sample, whose context is made when it is asked for."""
+    """A span outside the sample, which makes its context on demand."""
 
     def __init__(self, trace_id: int, span_id: int, decided: SamplingResult) -> None:
         self._ids = trace_id, span_id
@@ -194,7 +194,7 @@ class _DecidedSampler(Sampler):
 
 
 class _DecidedIds(RandomIdGenerator):
-    """Gives a request the id of the trace that the sampler has seen."""
+    """Gives a request the trace id that the sampler saw."""
 
     @override
     def generate_trace_id(self) -> int:

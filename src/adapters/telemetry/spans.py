@@ -1,4 +1,4 @@
-"""The parts of a recorded request, and the ids of the current span."""
+"""Spans within a recorded request, and the ids of the current one."""
 
 from types import TracebackType
 from typing import Self

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import pytest
@@ -17,11 +17,13 @@ from opentelemetry.trace import format_span_id, format_trace_id, get_current_spa
 from ordergate.adapters.memory import InMemoryStorage
 from ordergate.adapters.telemetry import export
 from ordergate.adapters.telemetry.requests import RequestSpans
+from ordergate.application.errors import StorageUnavailable
 from ordergate.entrypoints.config.logs import JsonFormatter, TextFormatter
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.factories.telemetry import trace
+from ordergate.entrypoints.factories.telemetry import USE_CASES, trace, trace_use_cases
 from ordergate.entrypoints.http.app import create_app
+from ordergate.entrypoints.http.services import Services
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.program.command import PASSWORD
 
@@ -69,7 +71,7 @@ async def client(
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(export, "make_provider", lambda: provider)
     begin_span, lifespan = trace(container, [])
-    app = create_app(container, lifespan=lifespan, begin_span=begin_span)
+    app = create_app(trace_use_cases(container), lifespan=lifespan, begin_span=begin_span)
     notes = APIRouter()
 
     @notes.get("/{name}")
@@ -139,6 +141,57 @@ async def test_span_is_named_by_the_route_and_has_nothing_of_the_client(
     ]
     contexts = [span.context for span in requests_of(exporter)]
     assert not any(context and context.trace_state for context in contexts)
+
+
+async def test_use_case_is_a_span_and_a_refusal_is_its_outcome(
+    client: httpx2.AsyncClient,
+    container: Container,
+    exporter: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    form = {"username": "user1", "password": PASSWORD}
+    token = (await client.post("/login", data=form)).json()["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    exporter.clear()
+
+    async def fail(*_: object, **__: object) -> None:
+        raise StorageUnavailable(SECRET_TEXT)
+
+    found = []
+    for path in ("/orders/1", "/orders/999", "/orders/1"):
+        await client.get(path, headers=bearer)
+        spans = exporter.get_finished_spans()
+        (span,) = (each for each in spans if each.name == "GetOwnOrder")
+        (request,) = requests_of(exporter)
+        assert span.parent
+        assert request.context
+        assert span.parent.span_id == request.context.span_id
+        found.append((dict(span.attributes or {}), span.status.is_ok))
+        assert SECRET_TEXT not in span.to_json()
+        if len(found) == 2:
+            monkeypatch.setattr(type(container.orders()), "get_owned", fail)
+    assert found == [
+        ({}, True),
+        ({"ordergate.outcome": "OrderNotFound"}, True),
+        ({"error.type": "StorageUnavailable"}, False),
+    ]
+
+
+def test_each_use_case_of_the_http_side_is_traced() -> None:
+    returned = {
+        name: getattr(member.fget, "__annotations__", {}).get("return")
+        for name, member in vars(Services).items()
+        if isinstance(member, property)
+    }
+    makes = {name: get_args(hint)[1] for name, hint in returned.items() if get_args(hint)}
+    use_cases = {
+        name
+        for name, made in makes.items()
+        if getattr(made, "__module__", "").startswith("ordergate.application.")
+        and ".ports." not in made.__module__
+        and "__call__" in vars(made)
+    }
+    assert use_cases == USE_CASES
 
 
 async def test_every_problem_names_the_trace(

@@ -22,7 +22,7 @@ _PROVIDERS = (
 
 
 class GaleraNode(MariadbServer):
-    """A node, which fetches its data from another one when it starts."""
+    """A node; it fetches its data from another node at its start."""
 
     def __init__(self, program: Path, provider: Path, *, durable: bool) -> None:
         super().__init__(program, durable=durable)
