@@ -14,6 +14,7 @@ from ordergate.adapters.passwords.fair_queue import FairQueue
 from ordergate.adapters.passwords.lane import Job, Lane
 from ordergate.adapters.passwords.starvation import Starvation, Usage
 from ordergate.adapters.system.background import run_at_idle_priority
+from ordergate.adapters.system.tracing import CURRENT
 from ordergate.application.errors import Overloaded, Throttled
 from ordergate.application.ports.passwords import HashingLoad, Requester
 
@@ -69,15 +70,28 @@ class HashingThreads:
     async def run(self, work: Callable[[], T], requester: Requester | None = None) -> T:
         """Return the result of a job, or raise its error."""
         job = Job(work, requester or _UNNAMED, asyncio.get_running_loop().create_future())
+        if (trace := CURRENT.get()) is None:
+            await self._run(job)
+        else:
+            queued_at = time.monotonic()
+            with trace.begin("hash password", {}) as span:
+                try:
+                    await self._run(job)
+                finally:
+                    queued = (job.started_at or time.monotonic()) - queued_at
+                    span.add({"ordergate.hashing.queue_seconds": queued})
+        result: T = job.answer.result()
+        return result
+
+    async def _run(self, job: Job) -> None:
         account = job.requester.account, job.requester.known
-        if requester is not None and self._under_way[account] >= _PER_ACCOUNT:
+        if job.requester is not _UNNAMED and self._under_way[account] >= _PER_ACCOUNT:
             raise Throttled(retry_after=self._estimate_seconds_until_room())
         self._put(job)
         self._under_way[account] += 1
         try:
             self._start_jobs()
-            result: T = await job.answer
-            return result
+            await job.answer
         finally:
             self._waiting.discard(job, _queue_path(job.requester))
             self._under_way[account] -= 1
@@ -121,6 +135,7 @@ class HashingThreads:
 
     def _start(self, job: Job, lane: Lane) -> None:
         loop = job.answer.get_loop()
+        job.started_at = job.started_at or time.monotonic()
 
         def finish(future: "Future[Any]") -> None:
             with suppress(RuntimeError):  # the loop was closed meanwhile

@@ -7,19 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ordergate.application.ports.passwords import Requester
 
 T = TypeVar("T")
 
 
-class Job(NamedTuple):
-    """The work of a requester, and the future of its result."""
+@dataclass(eq=False)
+class Job:
+    """The work of a requester, and the future of its result.
+
+    `started_at` is the time of its first start, in seconds of `time.monotonic`.
+    """
 
     work: Callable[[], Any]
     requester: Requester
     answer: "asyncio.Future[Any]"
+    started_at: float | None = None
 
 
 class Lane:

@@ -18,7 +18,7 @@ from ordergate.entrypoints.http.problems.catalog import (
     MAX_HEAD_BYTES,
     MAX_HEAD_FIELDS,
 )
-from ordergate.entrypoints.http.problems.problem import Problem
+from ordergate.entrypoints.http.problems.problem import TRACE_ID, Problem
 from ordergate.entrypoints.server.coalescing_transport import CoalescingTransport
 from ordergate.entrypoints.server.request_cycle import BoundedFlow, BreakableCycle, write_refusal
 from ordergate.entrypoints.server.request_target import check_target
@@ -245,5 +245,5 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         request_id = state.get("request_id") or uuid.uuid4().hex
         where = {"request_id": request_id, "status": problem.status}
         _log.info("request_refused", extra=where)
-        self.transport.write(write_refusal(problem, request_id))
+        self.transport.write(write_refusal(problem, request_id, state.get(TRACE_ID)))
         self.transport.close()

@@ -77,9 +77,9 @@ class BreakableCycle(RequestResponseCycle):
         return {"type": "http.disconnect"}
 
 
-def write_refusal(problem: Problem, request_id: str) -> bytes:
+def write_refusal(problem: Problem, request_id: str, trace_id: str | None) -> bytes:
     """Write an answer with a problem, after which the connection is closed."""
-    response = problem.response(request_id)
+    response = problem.response(request_id, trace_id=trace_id)
     headers = {**response.headers, **HEADERS, "X-Request-ID": request_id, "Connection": "close"}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return STATUS_LINE[problem.status] + head.encode("latin-1") + b"\r\n" + bytes(response.body)

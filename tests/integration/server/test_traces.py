@@ -1,5 +1,6 @@
 """Traces of real servers, as a collector receives them."""
 
+import json
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from tests.support.program.command import (
     wait_until,
 )
 from tests.support.program.log_lines import read_line
-from tests.support.program.server import Server, Start
+from tests.support.program.server import Server, Start, send_raw
 
 ON = {**CHEAP, "TELEMETRY": "otlp", "LOG_FORMAT": "json", "ACCESS_LOG": "true"}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -90,6 +91,33 @@ def test_request_is_a_span_of_the_trace_that_it_names(
     assert collector.headers[0]["x-api-key"] == "of-the-collector"
     resource = collector.resources[0]
     assert (resource["service.name"], "service.version" in resource) == ("the-shop", True)
+    assert server.stop() == 0
+
+
+def test_hashing_is_a_span_with_its_time_in_the_queue(
+    seeded: Path, start: Start, collector: Collector
+) -> None:
+    server = start("serve", cwd=seeded, **ON)
+    sign_in(server)
+    (login,) = collector.wait_for("POST /login")
+    (hashing,) = collector.wait_for("hash password")
+    (use_case,) = collector.wait_for("AuthenticateUser")
+    assert (hashing.trace_id, hashing.parent) == (login.trace_id, use_case.span_id)
+    (queued,) = hashing.attributes.values()
+    assert list(hashing.attributes) == ["ordergate.hashing.queue_seconds"]
+    assert 0 <= queued < SECONDS
+    assert server.stop() == 0
+
+
+def test_refusal_of_a_malformed_body_names_its_trace(
+    seeded: Path, start: Start, collector: Collector
+) -> None:
+    server = start("serve", cwd=seeded, **ON)
+    head = "POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    parent = f"traceparent: {PARENT['traceparent']}\r\n\r\n"
+    status, _, body = send_raw(server, f"{head}{form}{parent}1\r\na\r\n".encode(), b"zz\r\n")
+    assert (status, json.loads(body).get("trace_id")) == (400, TRACE)
     assert server.stop() == 0
 
 

@@ -7,7 +7,13 @@ from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, format_span_id, format_trace_id
 
+from ordergate.adapters.system.tracing import CURRENT
+from ordergate.adapters.telemetry.spans import RecordedTrace
 from ordergate.adapters.tokens.remote.fetching import (
     PROXY_OF_ENVIRONMENT,
     DocumentFetcher,
@@ -166,3 +172,55 @@ async def test_missing_file_of_authorities_is_reported(monkeypatch: pytest.Monke
     monkeypatch.setenv("SSL_CERT_FILE", "/missing/ca.crt")
     with pytest.raises(FetchError, match="FileNotFoundError"):
         await DocumentFetcher().fetch("https://id.example/jwks")
+
+
+# Traces
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def recorded(exporter: InMemorySpanExporter) -> RecordedTrace:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return RecordedTrace(provider.get_tracer("test"))
+
+
+async def test_fetch_of_a_recorded_request_is_a_span_that_the_issuer_can_continue(
+    issuer: Issuer, recorded: RecordedTrace, exporter: InMemorySpanExporter
+) -> None:
+    token = CURRENT.set(recorded)
+    await DocumentFetcher().fetch(f"{issuer.url}?key=of-a-tenant")
+    CURRENT.reset(token)
+    await DocumentFetcher().fetch(issuer.url)
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, span.kind, span.status.is_ok) == ("GET", SpanKind.CLIENT, True)
+    assert span.attributes == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "server.address": "127.0.0.1",
+        "server.port": issuer.server.server_port,
+    }
+    assert span.context
+    ids = format_trace_id(span.context.trace_id), format_span_id(span.context.span_id)
+    traceparent, none = issuer.traceparents
+    assert tuple(traceparent.split("-")[1:3]) == ids
+    assert none == ""
+
+
+async def test_failed_fetch_is_a_failed_span(
+    issuer: Issuer, recorded: RecordedTrace, exporter: InMemorySpanExporter
+) -> None:
+    issuer.status = 503
+    token = CURRENT.set(recorded)
+    with pytest.raises(FetchError):
+        await DocumentFetcher().fetch(issuer.url)
+    CURRENT.reset(token)
+    (span,) = exporter.get_finished_spans()
+    attributes = span.attributes or {}
+    assert not span.status.is_ok
+    assert attributes["http.response.status_code"] == 503
+    assert attributes["error.type"] == "MissingDocument"

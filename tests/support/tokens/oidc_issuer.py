@@ -21,7 +21,8 @@ AUDIENCE = "https://orders.example"
 class Issuer:
     """Signs with its newest key, and publishes `keys` at `url`.
 
-    `fetches` counts the requests for them.
+    `fetches` counts the requests for them. `traceparents` has that of each request, or an empty
+    text.
 
     A test may change the `status`, the `headers` and the `body`, or let it `hang` on a request
     until it is `released`. `documents` are further answers by their paths; any other path has the
@@ -38,6 +39,7 @@ class Issuer:
         self.headers: dict[str, str] = {}
         self.body: bytes | None = None
         self.fetches = 0
+        self.traceparents: list[str] = []
         self.documents: dict[str, object] = {}
         self.hang = False
         self.released = threading.Event()
@@ -108,6 +110,7 @@ def running_issuer(port: int = 0) -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            issuer.traceparents.append(self.headers.get("traceparent", ""))
             status, body = issuer.answer_for(self.path)
             if issuer.hang:
                 issuer.released.wait()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from ordergate.adapters.system.tracing import CURRENT, Span
 from ordergate.adapters.tokens.keys.encoding import parse_json_object
 from ordergate.application.issuer_address import find_address_error, is_loopback
 
@@ -26,6 +27,7 @@ _UNUSABLE_PROXY = (
     " in HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; SOCKS is not supported"
 )
 _MAX_LOCATION_LENGTH = 255
+_PORTS = {"http": 80, "https": 443}
 _GZIP = 31
 """The window size that makes zlib read gzip (RFC 1952)."""
 
@@ -64,15 +66,29 @@ class DocumentFetcher:
             raise FetchError(f"{type(error).__name__}: {error}") from None
 
     async def _download(self, url: str) -> bytes:
+        """Download a document, within a span of a recorded trace."""
+        if (trace := CURRENT.get()) is None:
+            return await self._read(url)
+        host = urlsplit(url)
+        attributes: dict[str, str | int] = {
+            "http.request.method": "GET",
+            "server.address": host.hostname or "",
+            "server.port": host.port or _PORTS[host.scheme],
+        }
+        with trace.begin("GET", attributes, is_client=True) as span:
+            return await self._read(url, span)
+
+    async def _read(self, url: str, span: Span | None = None) -> bytes:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if span is not None:
+            headers["traceparent"] = span.traceparent
         async with (
             # A client for each fetch: connections do not stay open for the minutes in between.
             self._make_client(url) as client,
-            client.stream(
-                "GET",
-                url,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            ) as response,
+            client.stream("GET", url, headers=headers) as response,
         ):
+            if span is not None:
+                span.add({"http.response.status_code": response.status_code})
             if response.is_redirect:
                 location = response.headers.get("location", "")[:_MAX_LOCATION_LENGTH]
                 raise MissingDocument(

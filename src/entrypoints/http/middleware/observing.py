@@ -201,7 +201,7 @@ def _name_method(scope: Scope) -> str:
 
 def _begin(begin: BeginSpan, scope: Scope) -> RequestSpan:
     span = begin(_name_method(scope), scope["headers"], scope["scheme"])
-    scope[TRACE_ID] = span.trace_id
+    scope.setdefault("state", {})[TRACE_ID] = span.trace_id
     return span
 
 

@@ -66,8 +66,8 @@ class Problem:
 
     def answer(self, scope: Scope) -> Response:
         """Make the answer to a request, with its ids."""
-        request_id = scope.get("state", {}).get("request_id", "")
-        return self.response(request_id, trace_id=scope.get(TRACE_ID))
+        state = scope.get("state", {})
+        return self.response(state.get("request_id", ""), trace_id=state.get(TRACE_ID))
 
     def response(
         self, request_id: str, media_type: str = MEDIA_TYPE, *, trace_id: str | None = None
