@@ -141,7 +141,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
     `statement_seconds` of 0 sets no limit. Raises OSError or `MySQLError` for an unusable host, and
     `UnusableServerError` for one that is too old.
     """
-    login = _login(url)
+    login = _read_login(url)
     connection = MysqlConnection(
         **login,
         seconds=statement_seconds + NETWORK_SECONDS if statement_seconds else None,
@@ -170,7 +170,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
     return connection
 
 
-def _login(url: str) -> dict[str, Any]:
+def _read_login(url: str) -> dict[str, Any]:
     """Read host, port, database, user and password from the URL, or MYSQL_PWD."""
     parts = urlsplit(url)
     account, _, address = parts.netloc.rpartition("@")

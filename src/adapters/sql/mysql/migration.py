@@ -44,7 +44,7 @@ async def migrate_alone(
     async with engine.connect() as guard:
         await run_work(guard, _lock, errors)
         async with engine.connect() as connection:
-            with _resumable(connection, guard):
+            with _resume_migration(connection, guard):
                 await run_work(connection, work, errors)
             await run_work(connection, lambda c: c.exec_driver_sql(_END), errors)
 
@@ -55,7 +55,7 @@ def _lock(guard: Connection) -> None:
 
 
 @contextmanager
-def _resumable(connection: AsyncConnection, guard: AsyncConnection) -> Iterator[None]:
+def _resume_migration(connection: AsyncConnection, guard: AsyncConnection) -> Iterator[None]:
     """Mark a migration, and pass over changes that are there."""
     begun = False
 

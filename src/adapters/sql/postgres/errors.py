@@ -41,7 +41,7 @@ _WORDS = (
 
 def is_lost(cause: Exception) -> bool:
     """Report whether the connection is unusable."""
-    state = _state(cause)
+    state = _get_state(cause)
     if state is None:
         return not isinstance(cause, PoolTimeoutError | ValueError)
     return state in _LOST or state.startswith(_CONNECTION)
@@ -54,18 +54,18 @@ def is_transient(cause: Exception) -> bool:
     """
     if isinstance(cause, TimeoutError):
         return False
-    return is_lost(cause) or _state(cause) in _CONFLICTS
+    return is_lost(cause) or _get_state(cause) in _CONFLICTS
 
 
 def is_commit_ambiguous(cause: Exception) -> bool:
     """Report whether a failed COMMIT may have succeeded."""
-    state = _state(cause)
+    state = _get_state(cause)
     return state is None or state.startswith(_COMMIT_AMBIGUOUS)
 
 
 def is_unstorable(cause: Exception) -> bool:
     """Report whether the server (class 22) or the driver refused a value."""
-    state = _state(cause)
+    state = _get_state(cause)
     if state is None:
         return isinstance(cause, ValueError) and not isinstance(
             cause, asyncpg.ClientConfigurationError | OSError
@@ -88,7 +88,7 @@ def describe_driver_error(error: Exception) -> str:
 
 def describe(cause: Exception) -> str:
     """Describe an error without quoting a value or a statement."""
-    state = _state(cause)
+    state = _get_state(cause)
     if state in _WITHOUT_STATEMENT:
         return (
             "the pooler keeps no prepared statements; PgBouncer needs version 1.21 or later, with"
@@ -105,7 +105,7 @@ def describe(cause: Exception) -> str:
     return describe_without_code(cause, *_WORDS)
 
 
-def _state(cause: Exception) -> str | None:
+def _get_state(cause: Exception) -> str | None:
     state: str | None = getattr(cause, "sqlstate", None)
     return state
 

@@ -64,7 +64,7 @@ class Hosts(Generic[U, C]):
 
     async def _connect(self, statement_seconds: float) -> C:
         failure: Exception = ConnectionError()
-        for url in self._order():
+        for url in self._sort_hosts():
             try:
                 connection = await self._connect_to(
                     url, seconds=CONNECT_SECONDS, statement_seconds=statement_seconds
@@ -79,7 +79,7 @@ class Hosts(Generic[U, C]):
                 return connection
         raise failure
 
-    def _order(self) -> list[U]:
+    def _sort_hosts(self) -> list[U]:
         urls = list(self._urls)  # parallel connections rotate the queue too
         if self._is_balanced:
             random.shuffle(urls)

@@ -25,7 +25,7 @@ async def run_work(
     connection: AsyncConnection, work: Callable[[Connection], T], errors: DriverErrors
 ) -> T:
     """Run work; remove the connection from the pool if it is lost."""
-    driver = _driver_connection(connection)
+    driver = _get_driver_connection(connection)
     try:
         return await connection.run_sync(work)
     except errors.failures as error:
@@ -44,7 +44,7 @@ async def run_transaction(
     """Run work and commit it. Raises `AmbiguousCommitError` where that may be lost."""
     async with engine.connect() as connection:
         result = await run_work(connection, work, errors)
-        driver = _driver_connection(connection)
+        driver = _get_driver_connection(connection)
         if driver.is_closed():
             await connection.invalidate()
             raise ConnectionError
@@ -135,7 +135,7 @@ async def _lend_driver(
             pooled.close()
 
 
-def _driver_connection(connection: AsyncConnection) -> ServerConnection:
+def _get_driver_connection(connection: AsyncConnection) -> ServerConnection:
     """Return the driver's connection without a switch of greenlets."""
     if connection.sync_connection is None:
         raise ConnectionError

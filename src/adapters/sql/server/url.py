@@ -40,9 +40,9 @@ class ServerUrls:
     def error(self, url: str) -> str | None:
         """Describe the mistake in a database URL without quoting the URL."""
         parts = self._match(url)
-        if parts is None or not url.isprintable() or not all(map(_is_host, _hosts(parts))):
+        if parts is None or not url.isprintable() or not all(map(_is_host, _list_hosts(parts))):
             return self._form
-        if not all(map(_has_valid_port, _hosts(parts))):
+        if not all(map(_has_valid_port, _list_hosts(parts))):
             return PORT_FLAW
         query = (parts["query"] or "").removeprefix("?")
         try:
@@ -60,17 +60,17 @@ class ServerUrls:
 
     def split_hosts(self, url: str) -> list[str]:
         """Return a URL for each host of a valid URL."""
-        parts = self._parts(url)
+        parts = self._read_parts(url)
         account, rest = parts["account"] or "", parts["database"] + (parts["query"] or "")
-        return [f"{self.scheme}://{account}{host}{rest}" for host in _hosts(parts)]
+        return [f"{self.scheme}://{account}{host}{rest}" for host in _list_hosts(parts)]
 
     def find_address(self, url: str) -> str:
         """Return hosts, ports and database of a valid URL, without secrets."""
-        parts = self._parts(url)
-        return ",".join(self._with_ports(parts)) + parts["database"]
+        parts = self._read_parts(url)
+        return ",".join(self._add_ports(parts)) + parts["database"]
 
-    def _with_ports(self, parts: re.Match[str]) -> Iterator[str]:
-        for host in _hosts(parts):
+    def _add_ports(self, parts: re.Match[str]) -> Iterator[str]:
+        for host in _list_hosts(parts):
             match = _HOST.fullmatch(host)
             yield host if match and match["port"] else f"{host}:{self.default_port}"
 
@@ -78,7 +78,7 @@ class ServerUrls:
         parts = _URL.fullmatch(url)
         return parts if parts and parts["scheme"] == self.scheme else None
 
-    def _parts(self, url: str) -> re.Match[str]:
+    def _read_parts(self, url: str) -> re.Match[str]:
         parts = self._match(url)
         if parts is None:
             raise ValueError(self._form)
@@ -107,7 +107,7 @@ def describe_unsupported(name: str, supported: Collection[str]) -> str:
     return f"has {named}, which is not supported; {hint}"
 
 
-def _hosts(url: re.Match[str]) -> list[str]:
+def _list_hosts(url: re.Match[str]) -> list[str]:
     return url["hosts"].split(",")
 
 

@@ -69,7 +69,7 @@ class RemoteKeySet(IssuerKeysInspector):
         """
         now = self._monotonic()
         stale = self._failure is None and now >= self._fetched_at + STALE_SECONDS
-        missing = not self._holds(kid) or stale
+        missing = not self._has_key(kid) or stale
         if self._fetching is None:
             if now >= self._due:
                 self._start(now)
@@ -78,7 +78,7 @@ class RemoteKeySet(IssuerKeysInspector):
                 self._start(now)
         if missing and self._fetching is not None:
             await asyncio.wait([self._fetching])  # a cancelled request does not cancel the fetch
-        if self._keys is None or (self._failure is not None and not self._holds(kid)):
+        if self._keys is None or (self._failure is not None and not self._has_key(kid)):
             raise IssuerKeysUnavailable(f"the keys of the issuer: {self._failure}")
         return self._keys
 
@@ -102,7 +102,7 @@ class RemoteKeySet(IssuerKeysInspector):
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
 
-    def _holds(self, kid: str | None) -> bool:
+    def _has_key(self, kid: str | None) -> bool:
         if self._keys is None:
             return False
         return kid is None or any(key.kid == kid for key in self._keys.keys)
@@ -123,7 +123,7 @@ class RemoteKeySet(IssuerKeysInspector):
             self._note(str(error))
             self._due = self._monotonic() + pause
         except Exception as error:  # noqa: BLE001 - nothing else would log it, and requests wait
-            _log.exception("unexpected_error", extra=self._about())
+            _log.exception("unexpected_error", extra=self._describe())
             self._note(f"{type(error).__name__}: {error}")
             self._due = self._monotonic() + pause
         else:
@@ -149,15 +149,15 @@ class RemoteKeySet(IssuerKeysInspector):
         before = self._keys.refused if self._keys else ()
         if keys.refused and keys.refused != before:
             reasons = list(keys.refused[:MAX_USABLE_KEYS])
-            about = {**self._about(), "usable": len(keys.keys), "left_out": len(keys.refused)}
+            about = {**self._describe(), "usable": len(keys.keys), "left_out": len(keys.refused)}
             _log.warning("keys_left_out", extra={**about, "reasons": reasons})
 
     def _note(self, failure: str | None) -> None:
         if failure is not None and self._failure is None:
-            _log.warning("keys_unavailable", extra={**self._about(), "reason": failure})
+            _log.warning("keys_unavailable", extra={**self._describe(), "reason": failure})
         elif failure is None and self._failure is not None:
-            _log.warning("keys_available", extra=self._about())
+            _log.warning("keys_available", extra=self._describe())
         self._failure = failure
 
-    def _about(self) -> dict[str, object]:
+    def _describe(self) -> dict[str, object]:
         return {"url": self._url} if self._url else {"issuer": self._issuer}

@@ -85,7 +85,7 @@ def _make_context(url: DatabaseUrl) -> ssl.SSLContext:
 
 def _read_login(url: DatabaseUrl) -> Login:
     (host,) = url.hosts
-    user = url.user or os.environ.get("PGUSER") or _system_user()
+    user = url.user or os.environ.get("PGUSER") or _read_system_user()
     return Login(host=host.name, port=host.port, database=url.database, user=user)
 
 
@@ -98,7 +98,7 @@ def _check_host(url: DatabaseUrl) -> None:
             raise OSError(errno.EINVAL, "a host's name in the URL is not valid") from None
 
 
-def _system_user() -> str:
+def _read_system_user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
