@@ -39,8 +39,9 @@ class Contestant:
     stands: int = 64
 
     @property
-    def on_postgresql(self) -> bool:
-        return self.database.startswith("postgresql")
+    def engine(self) -> str:
+        """The engine in the database URL, such as `postgresql`; empty without a database."""
+        return self.database.partition(":")[0].partition("+")[0]
 
     def environment_in(self, home: Home) -> dict[str, str]:
         """Return this process's environment with the project's settings from here only."""
@@ -95,6 +96,7 @@ def _peer(
 SQLITE = "{folder}/orders.db"
 THIS = _this("this", "this project on SQLite", f"sqlite:///{SQLITE}")
 THIS_PG = _this("this-pg", "this project on PostgreSQL", "postgresql://")
+THIS_MARIADB = _this("this-mariadb", "this project on MariaDB", "mariadb://")
 UNGROUPED = replace(
     THIS,
     name="this-ungrouped",
@@ -134,7 +136,7 @@ PEER = _peer(
     f"sqlite+aiosqlite:///{SQLITE}",
     "user{number}@orders.example",
 )
-ALL = (THIS, THIS_PG, UNCOMPILED, RAW, CONSTANT, TUTORIAL, TUTORIAL_PG, PEER)
-SERVICES = (THIS, THIS_PG, TUTORIAL, TUTORIAL_PG, PEER)
-WITHOUT_SERVER = tuple(contestant for contestant in ALL if not contestant.on_postgresql)
+ALL = (THIS, THIS_PG, THIS_MARIADB, UNCOMPILED, RAW, CONSTANT, TUTORIAL, TUTORIAL_PG, PEER)
+SERVICES = (THIS, THIS_PG, THIS_MARIADB, TUTORIAL, TUTORIAL_PG, PEER)
+WITHOUT_SERVER = tuple(one for one in ALL if one.engine in {"", "sqlite"})
 """Contestants without a database server."""

@@ -1,16 +1,14 @@
 """Databases of contestants, prepared once a run and copied for each server."""
 
-import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterable
-from importlib import import_module
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from bench.apps.sample import ORDERS
 from bench.harness.contestants import ROOT, Contestant, Home
+from bench.harness.database_servers import SERVERS, DatabaseServer
 from bench.harness.load import CORES, Failed, Unavailable, on_cores
 
 BYTES_OF_AN_ORDER = 600
@@ -21,18 +19,22 @@ Key = tuple[object, str, int]
 
 
 class Databases:
-    """Makes homes for contestants in a folder; PostgreSQL starts on demand.
-
-    PostgreSQL flushes every commit to the disk, which is its default.
-    """
+    """Makes homes for contestants in a folder; servers start on demand."""
 
     def __init__(self, folder: Path) -> None:
-        self.version = "not started"
         self._folder = folder.resolve()
         self._made: dict[Key, Home | Failed | Unavailable] = {}
         self._number = count(1)
-        self._server: Any = None
-        self._why = ""
+        self._servers: dict[str, DatabaseServer | Unavailable] = {}
+
+    @property
+    def versions(self) -> str:
+        """The names and versions of the servers."""
+        started = {engine: getattr(one, "version", None) for engine, one in self._servers.items()}
+        return ", ".join(
+            f"{name} {started.get(engine) or 'not started'}"
+            for engine, (name, _) in SERVERS.items()
+        )
 
     def prepare(self, wanted: Iterable[tuple[Contestant, int]]) -> None:
         """Create the missing tables and orders of each contestant in parallel."""
@@ -99,41 +101,35 @@ class Databases:
             raise Unavailable(
                 f"{orders:,} orders need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
             )
-        return self._home(contestant, template="template0")
+        return self._home(contestant, template=None)
 
-    def _home(self, contestant: Contestant, *, template: str) -> Home:
+    def _home(self, contestant: Contestant, *, template: str | None) -> Home:
         number = next(self._number)
         folder = self._folder / str(number)
         folder.mkdir()
-        if not contestant.on_postgresql:
+        if contestant.engine not in SERVERS:
             return Home(folder, contestant.database.format(folder=folder))
-        if self._server is None:
-            self._start()
-        postgres, name = import_module("tests.support.databases.postgres"), f"bench_{number}"
-        create = f"CREATE DATABASE {name} TEMPLATE {template}"
-        asyncio.run(postgres.execute(self._server.url(), create))
-        url = contestant.database + str(self._server.url(name)).partition("://")[2]
-        return Home(folder, url)
-
-    def _start(self) -> None:
-        if self._why:
-            raise Unavailable(self._why)
-        try:
-            postgres = import_module("tests.support.databases.postgres")
-            self._server = postgres.PostgresServer(postgres.binaries(), durable=True)
-            self._server.init()
-            self._server.start()
-            command = [str(self._server.binaries / "postgres"), "--version"]
-            self.version = subprocess.check_output(command, text=True).split()[2]  # noqa: S603 - it
-        except Exception as error:  # noqa: BLE001 - any error is reported
-            self.close()
-            self._why = f"there is no PostgreSQL: {error}"
-            raise Unavailable(self._why) from None
+        if contestant.engine not in self._servers:
+            self._servers[contestant.engine] = _start(contestant.engine)
+        server = self._servers[contestant.engine]
+        if isinstance(server, Unavailable):
+            raise server
+        return Home(folder, contestant.database + server.create(f"bench_{number}", template))
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.remove()
-        self._server = None
+        """Stop the servers."""
+        for server in self._servers.values():
+            if not isinstance(server, Unavailable):
+                server.close()
+        self._servers = {}
+
+
+def _start(engine: str) -> DatabaseServer | Unavailable:
+    name, make = SERVERS[engine]
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - any error is reported
+        return Unavailable(f"there is no {name}: {error}")
 
 
 def _key(contestant: Contestant, orders: int) -> Key:

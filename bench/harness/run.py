@@ -79,9 +79,7 @@ def measure(options: Options) -> Report:
             Run(options, databases, report).all()
         except KeyboardInterrupt:
             report.interrupted = True
-        report.machine["databases"] = (
-            f"SQLite {sqlite3.sqlite_version}, PostgreSQL {databases.version}"
-        )
+        report.machine["databases"] = f"SQLite {sqlite3.sqlite_version}, {databases.versions}"
     return report
 
 

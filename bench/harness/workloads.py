@@ -12,6 +12,7 @@ from bench.harness.contestants import (
     RAW,
     SERVICES,
     THIS,
+    THIS_MARIADB,
     THIS_PG,
     UNGROUPED,
     Contestant,
@@ -131,7 +132,11 @@ WORKLOADS = (
     (Workload("place", "place an order", place, SERVICES),),
     (
         Workload(
-            "place-64", "place an order, 64 connections", place, (THIS, THIS_PG, UNGROUPED), 64
+            "place-64",
+            "place an order, 64 connections",
+            place,
+            (THIS, THIS_PG, THIS_MARIADB, UNGROUPED),
+            64,
         ),
     ),
     (Workload("mix", "90 % read, 8 % list, 2 % place", mix, SERVICES),),
