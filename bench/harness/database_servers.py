@@ -20,7 +20,10 @@ class DatabaseServer(Protocol):
     version: str
 
     def create(self, name: str, template: str | None) -> str:
-        """Create a database, empty or like another one; return its URL without the scheme."""
+        """Create a database, empty or as a copy.
+
+        Return its URL without the scheme.
+        """
 
     def close(self) -> None: ...
 
