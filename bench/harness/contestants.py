@@ -40,7 +40,7 @@ class Contestant:
 
     @property
     def engine(self) -> str:
-        """The engine in the database URL, such as `postgresql`; empty without a database."""
+        """The engine in the database URL, such as `postgresql`."""
         return self.database.partition(":")[0].partition("+")[0]
 
     def environment_in(self, home: Home) -> dict[str, str]:
