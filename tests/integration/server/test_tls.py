@@ -183,3 +183,14 @@ def test_doctor_says_how_long_the_certificate_is_valid(
     assert line.endswith(end)
     (files,) = (each for each in done.stdout.splitlines() if " files " in each)
     assert f"{file} is open to every user" in files
+
+
+def test_doctor_fails_for_an_expired_certificate(migrated: Path) -> None:
+    file = write_certificate(migrated, lasting=-timedelta(minutes=1))
+    tls = {"TLS_CERTIFICATE_FILE": file, "TLS_KEY_FILE": file}
+    done = ordergate("doctor", cwd=migrated, **CHEAP, **tls)
+    (line,) = (each for each in done.stdout.splitlines() if "  tls  " in each)
+    assert line.startswith("failed")
+    assert f"{file} has expired on " in line
+    assert line.endswith("; renew it, and restart the service")
+    assert done.returncode == 1
