@@ -39,6 +39,23 @@ def test_url_error_does_not_contain_the_url(url: str) -> None:
     assert "hunter2" not in flaw
 
 
+@pytest.mark.parametrize(
+    ("query", "flaw"),
+    [
+        (
+            "ssl-ca=/ca.pem&ssl-mode=REQUIRED",
+            "has ssl-ca, which is not used with ssl-mode=REQUIRED; use VERIFY_IDENTITY",
+        ),
+        ("ssl-key=/k.pem", "has ssl-key without ssl-cert; name the file of the certificate, too"),
+        ("ssl-ca=/ca.pem", None),
+        ("ssl-ca=/ca.pem&ssl-mode=VERIFY_CA", None),
+        ("ssl-cert=/both.pem", None),
+    ],
+)
+def test_file_for_tls_without_effect_is_refused(query: str, flaw: str | None) -> None:
+    assert find_url_error(f"mariadb://host/orders?{query}") == flaw
+
+
 @pytest.mark.parametrize("host", ["host:hunter2", "one,two:65536", "[::1]:0", "host:"])
 def test_error_of_a_port_says_so_without_it(host: str) -> None:
     flaw = find_url_error(f"mariadb://{host}/orders")
