@@ -65,3 +65,11 @@ async def test_counted_round_trips_are_those_of_the_network(
         wire.sent.clear()
         await call()
         assert count_round_trips(wired) - counted == len(read_commands(wire.sent))
+
+
+@pytest.mark.timing
+async def test_read_waits_for_the_network_once(wired: SqlStorage, wire: LossyProxy) -> None:
+    client = Client(wired)
+    await client.begin()
+    await client.get()
+    assert await wire.measure_delay(client.get, 0.01) < 1.5

@@ -103,3 +103,11 @@ async def test_statements_are_observed_after_the_first_count_alone(
     assert not is_observed()
     assert database.count_work() == (0, 0)
     assert is_observed()
+
+
+@pytest.mark.timing
+async def test_read_waits_for_the_network_once(wired: SqlStorage, wire: LossyProxy) -> None:
+    client = Client(wired)
+    await client.begin()
+    await client.get()
+    assert await wire.measure_delay(client.get, 0.01) < 1.5

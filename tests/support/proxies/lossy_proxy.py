@@ -1,13 +1,18 @@
 """A proxy that loses, delays and cuts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from statistics import median
+from time import perf_counter
 from urllib.parse import urlsplit
 
 
 class LossyProxy:
-    """A proxy that counts, drops and delays what passes."""
+    """A proxy that counts, drops and delays what passes.
+
+    `delay` is how many seconds each message to the server takes longer.
+    """
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
@@ -15,6 +20,7 @@ class LossyProxy:
         self.losing_answers_to: bytes | None = None
         self.lost = 0
         self.silent = False
+        self.delay = 0.0
         self.gone_once_lost = False
         self.silent_once_lost = False
         self._connections = 0
@@ -24,6 +30,18 @@ class LossyProxy:
     def forget_connections(self) -> None:
         """Drop the bytes of open connections without closing, like a balancer."""
         self._forgotten = self._connections
+
+    async def measure_delay(self, call: Callable[[], Awaitable[object]], delay: float) -> float:
+        """Return how many times a call waits for a delayed message, as a median."""
+
+        async def measure(seconds: float) -> float:
+            self.delay = seconds
+            began = perf_counter()
+            await call()
+            return perf_counter() - began
+
+        added = [await measure(delay) - await measure(0.0) for _ in range(20)]
+        return median(added) / delay
 
     @property
     def url(self) -> str:
@@ -63,6 +81,8 @@ class LossyProxy:
                     self.losing_answers_to = None
                     losing.set()
                     self.lost += 1
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 if not self.silent:
                     to_server.write(data)
 
