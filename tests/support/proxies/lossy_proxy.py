@@ -32,7 +32,7 @@ class LossyProxy:
         self._forgotten = self._connections
 
     async def measure_delay(self, call: Callable[[], Awaitable[object]], delay: float) -> float:
-        """Return how many times a call waits for a delayed message, as a median."""
+        """Return how many delays a call waits for, as a median."""
 
         async def measure(seconds: float) -> float:
             self.delay = seconds
