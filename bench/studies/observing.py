@@ -26,8 +26,8 @@ from bench.studies.revocation import PASSWORD, Reader
 from ordergate.entrypoints.config.logs import configure_logging
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.factories.metrics import measure as add_metrics
-from ordergate.entrypoints.factories.telemetry import trace
+from ordergate.entrypoints.factories.observability.metrics import measure as add_metrics
+from ordergate.entrypoints.factories.observability.telemetry import trace
 from ordergate.entrypoints.http.app import create_app
 
 SETTINGS: dict[str, dict[str, Any]] = {

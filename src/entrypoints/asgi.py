@@ -19,8 +19,9 @@ from ordergate.entrypoints.config.logs import configure_logging, configure_own_l
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from ordergate.entrypoints.factories.metrics import measure
-from ordergate.entrypoints.factories.telemetry import trace, trace_use_cases
+from ordergate.entrypoints.factories.observability.metrics import measure
+from ordergate.entrypoints.factories.observability.telemetry import trace
+from ordergate.entrypoints.factories.observability.traced_use_cases import trace_use_cases
 from ordergate.entrypoints.http.app import create_app
 
 _LEFT_TO_THE_SERVER = (

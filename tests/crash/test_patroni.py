@@ -8,6 +8,7 @@ import yaml
 from tests.crash.patroni_cluster import SETTINGS, find_etcd
 from tests.crash.patroni_failovers import lose_leaders
 from tests.support.databases.database_server import NoServerError
+from tests.support.programs import give_up
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def patroni() -> None:
     try:
         find_etcd()
     except NoServerError as error:
-        pytest.skip(str(error))
+        give_up("patroni", str(error))
 
 
 @pytest.mark.usefixtures("patroni", "postgres_binaries")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +19,11 @@ def find_program(name: str) -> str:
     """
     path = shutil.which(name, path=_PATH)
     if path is None:
-        give_up = pytest.fail if name in os.environ.get(REQUIRED, "").split(",") else pytest.skip
-        give_up(f"{name} is not installed")
+        give_up(name, f"{name} is not installed")
     return path
+
+
+def give_up(name: str, reason: str) -> NoReturn:
+    """Skip the test without a program; fail it if required."""
+    end = pytest.fail if name in os.environ.get(REQUIRED, "").split(",") else pytest.skip
+    end(reason)

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, get_args
+from typing import Any
 
 import httpx2
 import pytest
@@ -21,9 +21,9 @@ from ordergate.application.errors import StorageUnavailable
 from ordergate.entrypoints.config.logs import JsonFormatter, TextFormatter
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
-from ordergate.entrypoints.factories.telemetry import USE_CASES, trace, trace_use_cases
+from ordergate.entrypoints.factories.observability.telemetry import trace
+from ordergate.entrypoints.factories.observability.traced_use_cases import trace_use_cases
 from ordergate.entrypoints.http.app import create_app
-from ordergate.entrypoints.http.services import Services
 from tests.support.doubles import InstantPasswordHasher
 from tests.support.program.command import PASSWORD
 
@@ -175,23 +175,6 @@ async def test_use_case_is_a_span_and_a_refusal_is_its_outcome(
         ({"ordergate.outcome": "OrderNotFound"}, True),
         ({"error.type": "StorageUnavailable"}, False),
     ]
-
-
-def test_each_use_case_of_the_http_side_is_traced() -> None:
-    returned = {
-        name: getattr(member.fget, "__annotations__", {}).get("return")
-        for name, member in vars(Services).items()
-        if isinstance(member, property)
-    }
-    makes = {name: get_args(hint)[1] for name, hint in returned.items() if get_args(hint)}
-    use_cases = {
-        name
-        for name, made in makes.items()
-        if getattr(made, "__module__", "").startswith("ordergate.application.")
-        and ".ports." not in made.__module__
-        and "__call__" in vars(made)
-    }
-    assert use_cases == USE_CASES
 
 
 async def test_every_problem_names_the_trace(

@@ -21,7 +21,7 @@ from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from ordergate.entrypoints.factories.metrics import Measurement, measure
+from ordergate.entrypoints.factories.observability.metrics import Measurement, measure
 from ordergate.testing import make_container
 from tests.support.program.command import (
     CHEAP,

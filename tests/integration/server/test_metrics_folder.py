@@ -5,6 +5,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,7 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from ordergate.adapters.metrics.exporter import serve_metrics
 from ordergate.adapters.metrics.worker_files import FOLDER, make_folder, take_place
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.factories.metrics import export_metrics
+from ordergate.entrypoints.factories.observability.metrics import export_metrics
 from ordergate.entrypoints.server.listening import CannotListen
 from tests.support.program.command import SECONDS
 
@@ -78,13 +79,14 @@ def test_worker_takes_a_free_place_after_the_scrape_that_frees_it(
 ) -> None:
     taken: list[Future[int]] = []
     done_in_scrape: list[int] = []
+    free: Callable[[int, str], object] = mark_process_dead
 
     def free_while_a_worker_starts(place: int, path: str) -> None:
         taken.append(threads.submit(take_place, folder))
         try:
             done_in_scrape.append(taken[0].result(0.2))
         except TimeoutError:
-            mark_process_dead(place, path)  # type: ignore[no-untyped-call]
+            free(place, path)
 
     monkeypatch.setattr(
         "ordergate.adapters.metrics.exporter.mark_process_dead", free_while_a_worker_starts

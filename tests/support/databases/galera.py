@@ -11,7 +11,7 @@ import pytest
 from tests.support.databases.database_server import PASSWORD, find_free_port
 from tests.support.databases.mariadb import USED, Databases, MariadbServer
 from tests.support.program.captured_output import OUTPUT
-from tests.support.programs import find_program
+from tests.support.programs import find_program, give_up
 
 NODES = 3
 
@@ -101,10 +101,10 @@ class GaleraCluster:
 def provider() -> Path:
     """Find Galera's library. Skips the test without it."""
     find_program("rsync")
-    for path in _PROVIDERS:
-        if path.exists():
-            return path
-    pytest.skip("galera-4 is not installed")
+    path = next((path for path in _PROVIDERS if path.exists()), None)
+    if path is None:
+        give_up("galera", "galera-4 is not installed")
+    return path
 
 
 @pytest.fixture(scope="session")

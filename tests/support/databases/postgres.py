@@ -23,6 +23,7 @@ from tests.support.databases.database_server import (
     find_server_user,
 )
 from tests.support.program.captured_output import OUTPUT, run_program
+from tests.support.programs import give_up
 
 T = TypeVar("T")
 
@@ -215,7 +216,7 @@ def postgres_binaries() -> Path:
         return binaries()
     except NoServerError as error:
         USED.append(f"none, so its tests were NOT run: {error}")
-        pytest.skip(f"no PostgreSQL: {error}")
+        give_up("postgres", f"no PostgreSQL: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -47,5 +48,6 @@ def hosts(page: Chrome) -> set[str]:
 
 def complaints(page: Chrome) -> list[str]:
     """Return the warnings and errors of the console since the last call."""
-    log = page.get_log("browser")  # type: ignore[no-untyped-call] # of selenium
+    driver: Any = page  # selenium types no part of its log
+    log = driver.get_log("browser")
     return [entry["message"] for entry in log if entry["level"] in {"WARNING", "SEVERE"}]

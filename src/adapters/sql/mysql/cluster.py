@@ -5,7 +5,7 @@ when it commits. So a write of an owner's first writes the row of the owner's tu
 different nodes, the cluster rejects one as a deadlock, and it is repeated.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import BigInteger, Connection, bindparam, column, inspect, literal_column, table
 from sqlalchemy.dialects.mysql import Insert, insert
@@ -53,8 +53,7 @@ def write_turn(parameter: str) -> Insert:
 
 def is_in_cluster(connection: Connection) -> bool:
     """Report whether a connection is to a node."""
-    driver: MysqlConnection = connection.connection.driver_connection  # type: ignore[assignment]
-    return driver.in_cluster
+    return cast("MysqlConnection", connection.connection.driver_connection).in_cluster
 
 
 _TAKE_TURN = write_turn("owner")

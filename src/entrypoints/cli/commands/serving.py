@@ -30,7 +30,7 @@ from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
 from ordergate.entrypoints.factories.databases import make_home
-from ordergate.entrypoints.factories.metrics import export_metrics, find_port_conflict
+from ordergate.entrypoints.factories.observability.metrics import export_metrics, find_port_conflict
 from ordergate.entrypoints.factories.tls import find_tls_files
 from ordergate.entrypoints.http.app import create_app
 from ordergate.entrypoints.server import serving as server

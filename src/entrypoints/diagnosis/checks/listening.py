@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.diagnosis.finding import Finding, report_failure, report_ok
-from ordergate.entrypoints.factories.metrics import find_port_conflict
+from ordergate.entrypoints.factories.observability.metrics import find_port_conflict
 
 CHECK = "listening"
 
