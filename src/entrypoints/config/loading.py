@@ -207,7 +207,8 @@ def _describe_flaw(name: str, kind: str, message: str) -> str:
         )
         return f"must be a whole number from {least} to {most}"
     if kind == "literal_error":
-        return f"must be one of {', '.join(_list_choices(field.annotation))}"
+        choices = _list_choices(field.annotation)
+        return f"must be {'one of ' if len(choices) > 1 else ''}{', '.join(choices)}"
     return message
 
 

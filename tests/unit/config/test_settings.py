@@ -197,6 +197,13 @@ def test_setting_in_other_letters_is_refused(name: str) -> None:
         assert load_problems() == [f"{name} is not a setting; did you mean ORDERGATE_HOME?"]
 
 
+def test_other_value_than_the_choices_is_refused_with_them() -> None:
+    assert load_problems(TELEMETRY="otpl") == ["ORDERGATE_TELEMETRY: must be otlp"]
+    assert load_problems(LOG_FORMAT="xml") == [
+        "ORDERGATE_LOG_FORMAT: must be one of auto, json, text"
+    ]
+
+
 def test_file_of_settings_is_not_read() -> None:
     assert Settings.model_config.get("env_file") is None
     assert Settings.model_config.get("secrets_dir") is None
