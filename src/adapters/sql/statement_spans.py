@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 
 from ordergate.adapters.sql.database import T
-from ordergate.adapters.sql.recognition import TABLES
+from ordergate.adapters.sql.recognition import TABLES, TURNS
 from ordergate.adapters.system.tracing import CURRENT, Attributes, Span, Trace
 
 _PART = re.compile(
     r"(?<!FOR )(?<!KEY )\b(?P<operation>SELECT|INSERT|UPDATE|DELETE)\b(?! SET\b)"
-    rf"|(?<=[\s,(.])(?P<table>{'|'.join(TABLES)})\b(?!\.)"
+    rf"|(?<=[\s,(.])(?P<table>{'|'.join((*TABLES, TURNS))})\b(?!\.)"
 )
 _SUMMARIES = 1_024
 _SPAN = "_ordergate_span"
@@ -46,7 +46,7 @@ def trace_statement(sql: str, server: Server) -> AbstractContextManager[object]:
 def trace_commit(server: Server) -> AbstractContextManager[object]:
     """Return the span of a COMMIT."""
     trace = CURRENT.get()
-    return _UNTRACED if trace is None else _begin(trace, "COMMIT", server)
+    return _UNTRACED if trace is None else _begin(trace, "COMMIT", server, "COMMIT")
 
 
 def trace_statements(engine: Engine) -> None:
@@ -102,24 +102,29 @@ def commit_group(commit: Callable[[], object], jobs: Iterable[Callable[..., Any]
 
 
 def _begin_statement(trace: Trace, sql: str, server: Server) -> Span:
-    summary = summarize(sql)
+    summary, operation = summarize(sql)
     more = {"db.query.summary": summary, "db.query.text": sql}
-    return _begin(trace, summary, server, more)
+    return _begin(trace, summary, server, operation, more)
 
 
 def _begin_group_commit(writes: int) -> Span | None:
     trace = CURRENT.get()
     if trace is None:
         return None
-    return _begin(trace, "COMMIT", SQLITE, {"ordergate.group_commit.writes": writes})
+    more = {"ordergate.group_commit.writes": writes}
+    return _begin(trace, "COMMIT", SQLITE, "COMMIT", more)
 
 
-def _begin(trace: Trace, name: str, server: Server, more: Attributes | None = None) -> Span:
-    attributes: dict[str, str | int | float] = {
-        "db.system.name": server.system,
-        "db.operation.name": name.partition(" ")[0],
-        **(more or {}),
-    }
+def _begin(
+    trace: Trace,
+    name: str,
+    server: Server,
+    operation: str | None,
+    more: Attributes | None = None,
+) -> Span:
+    attributes: dict[str, str | int | float] = {"db.system.name": server.system, **(more or {})}
+    if operation is not None:
+        attributes["db.operation.name"] = operation
     if server.address is not None:
         attributes["server.address"] = server.address
     if server.port is not None:
@@ -128,16 +133,21 @@ def _begin(trace: Trace, name: str, server: Server, more: Attributes | None = No
 
 
 @lru_cache(maxsize=_SUMMARIES)
-def summarize(sql: str) -> str:
-    """Return the operations of a statement, each with the tables of Ordergate."""
+def summarize(sql: str) -> tuple[str, str | None]:
+    """Return operations with their tables, and the only operation.
+
+    A statement of several operations has no only one.
+    """
     parts: list[list[str]] = []
     for found in _PART.finditer(sql):
         if found["operation"]:
             parts.append([found[0]])
         elif parts and found[0] not in parts[-1]:
             parts[-1].append(found[0])
-    words = [" ".join(part) for part in parts if len(part) > 1]
-    return " ".join(words) or sql.split(None, 1)[0].upper()
+    named = [part for part in parts if len(part) > 1] or [[sql.split(None, 1)[0].upper()]]
+    operations = {part[0] for part in named}
+    only = operations.pop() if len(operations) == 1 else None
+    return " ".join(word for part in named for word in part), only
 
 
 def _on_begin(*event_arguments: object) -> None:
@@ -150,12 +160,16 @@ def _on_begin(*event_arguments: object) -> None:
 
 def _on_end(*event_arguments: object) -> None:
     _, _, _, _, context, _ = event_arguments
-    span: Span | None = getattr(context, _SPAN, None)
-    if span is not None:
-        span.end()
+    _end(context, None)
 
 
 def _on_error(failure: ExceptionContext) -> None:
-    span: Span | None = getattr(failure.execution_context, _SPAN, None)
+    _end(failure.execution_context, failure.original_exception)
+
+
+def _end(context: object, error: BaseException | None) -> None:
+    """End the span of a statement once: rows are read later."""
+    span: Span | None = getattr(context, _SPAN, None)
     if span is not None:
-        span.end(failure.original_exception)
+        span.end(error)
+        setattr(context, _SPAN, None)

@@ -13,7 +13,7 @@ class Span(Protocol):
     """A part of a trace.
 
     Within it as a context manager, other spans are its children. It then ends with the error, if
-    any.
+    any. A refusal of the application is its outcome, and no failure.
     """
 
     @property

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import (
     Link,
@@ -22,17 +22,12 @@ from opentelemetry.trace import (
     get_current_span,
     set_span_in_context,
 )
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 from typing_extensions import override
 
 from ordergate.adapters.system.tracing import CURRENT
-from ordergate.adapters.telemetry.spans import RecordedTrace
+from ordergate.adapters.telemetry.spans import NO_CONTEXT, W3C, IsRefusal, RecordedTrace
 
-_NO_CONTEXT = Context()
-"""The parent of a request that names none, whatever the task before it has left."""
-
-_W3C = TraceContextTextMapPropagator()
 _PARENT = b"traceparent"
 _QUOTING_CLIENTS = ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext")
 """Loggers whose warnings quote the headers of clients."""
@@ -56,7 +51,7 @@ class RequestSpan:
         self._name = name
         self._span = span
         self.trace_id = trace_id
-        self._token = attach(set_span_in_context(span, _NO_CONTEXT))
+        self._token = attach(set_span_in_context(span, NO_CONTEXT))
         # Also without parts: a request on a kept connection may begin in the context of the last.
         self._recorded = None if CURRENT.get() is parts else CURRENT.set(parts)
 
@@ -94,16 +89,16 @@ class RequestSpans:
     The sampler decides first. The SDK sees only the requests that are recorded.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, is_refusal: IsRefusal) -> None:
         for name in _QUOTING_CLIENTS:
             logging.getLogger(name).setLevel(logging.ERROR)
         self._sampler = provider.sampler
         self._ids = provider.id_generator
         provider.sampler = _DecidedSampler(provider.sampler)
-        provider.id_generator = _DecidedIds()
+        provider.id_generator = _DecidedIds(provider.id_generator)
         self._tracer = provider.get_tracer("ordergate", version("ordergate"))
         self._is_off = isinstance(self._tracer, NoOpTracer)
-        self._parts = RecordedTrace(self._tracer)
+        self._parts = RecordedTrace(self._tracer, is_refusal)
 
     def begin(
         self, method: str, headers: Sequence[tuple[bytes, bytes]], scheme: str
@@ -111,12 +106,10 @@ class RequestSpans:
         """Begin the span of a request."""
         is_known = method != _OTHER
         name = method if is_known else "HTTP"
-        parent, trace_id = _NO_CONTEXT, 0
-        for field, _ in headers:
-            if field == _PARENT:
-                parent = _read_parent(headers)
-                trace_id = get_current_span(parent).get_span_context().trace_id
-                break
+        parent, trace_id = NO_CONTEXT, 0
+        if parents := [value for field, value in headers if field == _PARENT]:
+            parent = _read_parent(parents)
+            trace_id = get_current_span(parent).get_span_context().trace_id
         if self._is_off:
             span = get_current_span(parent)
             return RequestSpan(name, span, f"{trace_id:032x}" if trace_id else None, None)
@@ -153,6 +146,10 @@ class _UnrecordedSpan(NonRecordingSpan):
         trace_id, span_id = self._ids
         state = self._decided.trace_state
         return SpanContext(trace_id, span_id, is_remote=False, trace_state=state)
+
+    @override
+    def __repr__(self) -> str:
+        return f"NonRecordingSpan({self.get_span_context()!r})"
 
 
 class _Decision(NamedTuple):
@@ -196,18 +193,28 @@ class _DecidedSampler(Sampler):
 class _DecidedIds(RandomIdGenerator):
     """Gives a request the trace id that the sampler saw."""
 
+    def __init__(self, ids: IdGenerator) -> None:
+        self._ids = ids
+
     @override
     def generate_trace_id(self) -> int:
         decided = _DECIDED.get()
-        return decided.trace_id if decided else super().generate_trace_id()
+        return decided.trace_id if decided else self._ids.generate_trace_id()
+
+    @override
+    def generate_span_id(self) -> int:
+        return self._ids.generate_span_id()
+
+    @override
+    def is_trace_id_random(self) -> bool:
+        return self._ids.is_trace_id_random()
 
 
-def _read_parent(headers: Sequence[tuple[bytes, bytes]]) -> Context:
-    """Return the context that a request names by W3C Trace Context.
+def _read_parent(parents: Sequence[bytes]) -> Context:
+    """Return the context that `traceparent` names (W3C Trace Context).
 
-    A malformed or repeated `traceparent` is ignored, and so is `tracestate`: any text of a client.
+    A malformed or repeated one is ignored, and so is `tracestate`: any text of a client.
     """
-    parents = [value for name, value in headers if name == _PARENT]
     if len(parents) != 1:
-        return _NO_CONTEXT
-    return _W3C.extract({"traceparent": [parents[0].decode("latin-1")]}, _NO_CONTEXT)
+        return NO_CONTEXT
+    return W3C.extract({"traceparent": [parents[0].decode("latin-1")]}, NO_CONTEXT)

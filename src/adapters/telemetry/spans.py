@@ -1,5 +1,6 @@
 """Spans within a recorded request, and the ids of the current one."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +19,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from ordergate.adapters.system.tracing import Attributes
 
-_NO_CONTEXT = Context()
-_W3C = TraceContextTextMapPropagator()
+NO_CONTEXT = Context()
+"""The parent of a span that has none, whatever the task before it has left."""
+
+W3C = TraceContextTextMapPropagator()
+
+IsRefusal = Callable[[BaseException], bool]
+"""Reports whether an error is an outcome of the work, and no failure."""
 
 
 def find_ids() -> dict[str, str]:
@@ -36,16 +42,17 @@ def find_ids() -> dict[str, str]:
 class PartSpan:
     """A part of a request, as `Span` of `system.tracing` describes."""
 
-    __slots__ = ("_span", "_token")
+    __slots__ = ("_is_refusal", "_span", "_token")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, is_refusal: IsRefusal) -> None:
         self._span = span
+        self._is_refusal = is_refusal
 
     @property
     def traceparent(self) -> str:
         """The context of the span for another service."""
         fields: dict[str, str] = {}
-        _W3C.inject(fields, set_span_in_context(self._span, _NO_CONTEXT))
+        W3C.inject(fields, set_span_in_context(self._span, NO_CONTEXT))
         return fields["traceparent"]
 
     def add(self, attributes: Attributes) -> None:
@@ -54,7 +61,9 @@ class PartSpan:
 
     def end(self, error: BaseException | None = None) -> None:
         """End it, with the name of an error."""
-        if error is not None:
+        if error is not None and self._is_refusal(error):
+            self._span.set_attribute("ordergate.outcome", type(error).__name__)
+        elif error is not None:
             self._span.set_attribute("error.type", type(error).__name__)
             self._span.set_status(StatusCode.ERROR)
         self._span.end()
@@ -76,12 +85,14 @@ class PartSpan:
 class RecordedTrace:
     """Makes the parts of requests that are in the sample."""
 
-    __slots__ = ("_tracer",)
+    __slots__ = ("_is_refusal", "_tracer")
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, is_refusal: IsRefusal) -> None:
         self._tracer = tracer
+        self._is_refusal = is_refusal
 
     def begin(self, name: str, attributes: Attributes, *, is_client: bool = False) -> PartSpan:
         """Begin a span below the current one."""
         kind = SpanKind.CLIENT if is_client else SpanKind.INTERNAL
-        return PartSpan(self._tracer.start_span(name, kind=kind, attributes=attributes))
+        span = self._tracer.start_span(name, kind=kind, attributes=attributes)
+        return PartSpan(span, self._is_refusal)

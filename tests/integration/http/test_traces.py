@@ -125,7 +125,8 @@ async def test_span_is_named_by_the_route_and_has_nothing_of_the_client(
     await client.post("/login", data=form, headers=chosen)
     await client.get(f"/below/all/{SECRET_TEXT}", headers=chosen)
     await client.get(f"/notes/{SECRET_TEXT}", headers=chosen)
-    assert [describe(span) for span in requests_of(exporter)] == [
+    spans = requests_of(exporter)
+    assert [describe(span) for span in spans] == [
         ("GET /orders/{id}", attributes("GET", 401, "/orders/{id}"), False),
         ("GET", attributes("GET", 404), False),
         ("HTTP /orders", attributes("_OTHER", 405, "/orders"), False),
@@ -139,8 +140,7 @@ async def test_span_is_named_by_the_route_and_has_nothing_of_the_client(
             for route in ("/below/all/{name}", "/notes/{name}")
         ),
     ]
-    contexts = [span.context for span in requests_of(exporter)]
-    assert not any(context and context.trace_state for context in contexts)
+    assert [span.context.trace_state for span in spans if span.context] == [{}] * len(spans)
 
 
 async def test_use_case_is_a_span_and_a_refusal_is_its_outcome(
@@ -236,13 +236,14 @@ def test_sampler_decides_by_the_id_of_the_trace_once(exporter: InMemorySpanExpor
     sampler = TraceIdRatioBased(0.5)
     provider = TracerProvider(sampler=ParentBased(sampler), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    requests = RequestSpans(provider)
+    requests = RequestSpans(provider, lambda _: False)
     recorded = []
     for _ in range(200):
         span = requests.begin("GET", [], "http")
         assert span.trace_id is not None
         context = get_current_span().get_span_context()
         assert format_trace_id(context.trace_id) == span.trace_id
+        assert span.trace_id in repr(get_current_span()) or span.is_recorded
         assert context.trace_flags.sampled == span.is_recorded
         low_bits = int(span.trace_id, 16) & TraceIdRatioBased.TRACE_ID_LIMIT
         assert span.is_recorded == (low_bits < sampler.bound)
@@ -255,11 +256,15 @@ def test_sampler_decides_by_the_id_of_the_trace_once(exporter: InMemorySpanExpor
 
 
 async def test_request_outside_the_sample_is_no_span_and_its_lines_have_ids(
-    client: httpx2.AsyncClient, exporter: InMemorySpanExporter, log: io.StringIO
+    exporter: InMemorySpanExporter, log: io.StringIO, client: httpx2.AsyncClient
 ) -> None:
     answer = await client.get("/notes/1", headers={"traceparent": f"00-{TRACE}-{SPAN}-00"})
     assert answer.json()["trace_id"] == TRACE
     assert requests_of(exporter) == []
+    first = log.getvalue().splitlines()[0]
+    assert f"trace_id={TRACE}" in first or f'"trace_id": "{TRACE}"' in first
+    assert "span_id" in first
+    assert SPAN not in first
 
 
 async def test_lines_of_a_request_have_the_ids_of_its_span(

@@ -186,7 +186,7 @@ def exporter() -> InMemorySpanExporter:
 def recorded(exporter: InMemorySpanExporter) -> RecordedTrace:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return RecordedTrace(provider.get_tracer("test"))
+    return RecordedTrace(provider.get_tracer("test"), lambda _: False)
 
 
 async def test_fetch_of_a_recorded_request_is_a_span_that_the_issuer_can_continue(

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
+from ordergate.application.errors import ApplicationError
+from ordergate.domain.errors import DomainError
 from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.config.logs import add_to_lines
 from ordergate.entrypoints.http.middleware.observing import BeginSpan
+from ordergate.entrypoints.http.problems.mapping import to_problem
+from ordergate.entrypoints.http.problems.problem import FIRST_OF_OURS
 
 if TYPE_CHECKING:  # it imports this package
     from ordergate.entrypoints.container import Container
@@ -40,7 +44,7 @@ def trace(container: "Container", lifespans: Sequence[Lifespan[FastAPI] | None])
         provider = make_provider()
     except ValueError as error:
         raise SettingsError([f"a variable OTEL_* is wrong: {error}"]) from None
-    begin_span = RequestSpans(provider).begin
+    begin_span = RequestSpans(provider, _is_refusal).begin
     add_to_lines(find_ids)
 
     @asynccontextmanager
@@ -51,6 +55,13 @@ def trace(container: "Container", lifespans: Sequence[Lifespan[FastAPI] | None])
             await asyncio.to_thread(close_provider, provider)
 
     return Tracing(begin_span, _nest([flush, *inner]))
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Report whether the caller gets an answer of 4xx."""
+    if not isinstance(error, ApplicationError | DomainError):
+        return False
+    return to_problem(error).status < FIRST_OF_OURS
 
 
 def _nest(lifespans: Sequence[Lifespan[FastAPI]]) -> Lifespan[FastAPI] | None:

@@ -5,16 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 from ordergate.adapters.system.tracing import CURRENT, Trace
-from ordergate.application.errors import ApplicationError
-from ordergate.domain.errors import DomainError
-from ordergate.entrypoints.http.problems.catalog import PROBLEMS
 from ordergate.entrypoints.http.services import Services
 
 if TYPE_CHECKING:  # it imports this package
     from ordergate.entrypoints.container import Container
 
 _UseCase = Callable[..., Awaitable[object]]
-_FIRST_OF_OURS = 500
 
 
 def trace_use_cases(container: "Container") -> Services:
@@ -62,22 +58,10 @@ class _TracedUseCase:
         self._trace = trace
 
     async def __call__(self, *positional: object, **named: object) -> object:
-        """Run it; a refusal is an outcome, and another error a failure."""
-        with self._trace.begin(type(self._use_case).__name__, {}) as span:
-            try:
-                return await self._use_case(*positional, **named)
-            except (ApplicationError, DomainError) as error:
-                if not _is_refusal(error):
-                    raise
-                span.add({"ordergate.outcome": type(error).__name__})
-                refusal = error
-        raise refusal
+        """Run it."""
+        with self._trace.begin(type(self._use_case).__name__, {}):
+            return await self._use_case(*positional, **named)
 
 
 def _is_use_case(part: object) -> bool:
     return callable(part) and inspect.iscoroutinefunction(part.__call__)
-
-
-def _is_refusal(error: ApplicationError | DomainError) -> bool:
-    """Report whether the caller gets an answer of 4xx."""
-    return isinstance(error, DomainError) or PROBLEMS[type(error)].status < _FIRST_OF_OURS

@@ -21,12 +21,11 @@ from ordergate.domain.errors import DomainError
 from ordergate.entrypoints.http.problems.catalog import SHUTTING_DOWN
 from ordergate.entrypoints.http.problems.challenges import add_metadata
 from ordergate.entrypoints.http.problems.mapping import to_problem
-from ordergate.entrypoints.http.problems.problem import Problem, ProblemError
+from ordergate.entrypoints.http.problems.problem import FIRST_OF_OURS, Problem, ProblemError
 from ordergate.entrypoints.http.problems.sockets import refuse_socket
 from ordergate.entrypoints.http.requests.methods import list_allowed
 
 _FIRST_ERROR = 400
-_FIRST_OF_OURS = 500
 
 _MALFORMED = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 """The statuses of a body that FastAPI cannot read."""
@@ -115,7 +114,7 @@ class ErrorHandlers:
             problem = _add_methods(problem, connection)
         if isinstance(error, ApplicationError | ProblemError):
             problem = add_metadata(problem, self.resource)
-        if problem.status >= _FIRST_OF_OURS and problem.name != SHUTTING_DOWN.name:
+        if problem.status >= FIRST_OF_OURS and problem.name != SHUTTING_DOWN.name:
             cause = error.__cause__ if isinstance(error, ProblemError) else None
             _log.error(
                 "request_failed",

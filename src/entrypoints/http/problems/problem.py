@@ -14,6 +14,9 @@ MEDIA_TYPE = "application/problem+json"
 OAUTH_MEDIA_TYPE = "application/json"
 """The media type of errors of OAuth2 endpoints (RFC 6749, section 5.2)."""
 
+FIRST_OF_OURS = 500
+"""The first status of an error that is no fault of the client."""
+
 TRACE_ID = "ordergate.trace_id"
 """The key in the scope of a request, if there are traces."""
 
