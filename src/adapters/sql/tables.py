@@ -124,6 +124,10 @@ class ExternalSubjectRow(Table, table=True):
     user_id: int = Field(foreign_key="users.id", sa_type=BigInteger)
 
 
+PAGE_INDEX = "ix_orders_owner_id_placed_at_id"
+STATUS_PAGE_INDEX = "ix_orders_owner_id_status_placed_at_id"
+
+
 class OrderRow(Table, table=True):
     """An order. Lists use the owner's indexes; staff search by id only."""
 
@@ -131,8 +135,8 @@ class OrderRow(Table, table=True):
     __table_args__ = (
         CheckConstraint("id > 0", name="ck_orders_id"),
         CheckConstraint(f"status IN ({_STATUSES})", name="ck_orders_status"),
-        Index("ix_orders_owner_id_placed_at_id", "owner_id", "placed_at", "id"),
-        Index("ix_orders_owner_id_status_placed_at_id", "owner_id", "status", "placed_at", "id"),
+        Index(PAGE_INDEX, "owner_id", "placed_at", "id"),
+        Index(STATUS_PAGE_INDEX, "owner_id", "status", "placed_at", "id"),
         Index("ix_orders_id_owner_id", "id", "owner_id"),
         {"sqlite_with_rowid": False},
     )

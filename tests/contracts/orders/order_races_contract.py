@@ -5,9 +5,10 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
-from ordergate.application.errors import OrderIdTaken
+from ordergate.application.errors import AccountHasOpenOrders, OrderIdTaken
 from ordergate.application.ports.orders import OrderQuery, OrderRepository, Position
 from ordergate.domain.order import Order, OrderId
+from ordergate.domain.user import PasswordHash, User, UserId, Username
 from tests.contracts.orders.order_hooks import MANY, OrderHooks
 from tests.support.builders import AT, BOB, TEAPOT, a_key, bobs_order
 
@@ -62,6 +63,29 @@ class OrderRacesContract(OrderHooks):
         assert sorted(order.version for order in results if order) == list(range(2, MANY + 2))
         stored = await orders.get_owned(OrderId(1), owner=BOB.id)
         assert stored == replace(bobs_order(1), version=MANY + 1)
+
+    async def test_account_with_an_open_order_is_never_closed(
+        self, orders: OrderRepository
+    ) -> None:
+        """Whichever is first, the other is refused, also in another process."""
+        people = [User(UserId(i), Username(f"u{i}"), PasswordHash("h")) for i in range(1, MANY + 1)]
+        await self.place_all(orders, people, [])
+
+        async def close(user: User) -> bool:
+            try:
+                return await self.close_account(orders, user)
+            except AccountHasOpenOrders:
+                return False
+
+        async def place(user: User, there: OrderRepository) -> bool:
+            order = replace(bobs_order(1), owner=user.id)
+            return await there.add(order, owner=user.id) is not None
+
+        async with self.alternate_processes(orders) as repositories:
+            for user, there in zip(people, repositories, strict=True):
+                both = [close(user), place(user, there)]
+                done = await asyncio.gather(*(both if user.id % 4 < 2 else reversed(both)))
+                assert sorted(done) == [False, True]
 
     async def test_parallel_purges_count_each_key_once(self, orders: OrderRepository) -> None:
         await self.place_all(orders, [BOB], [])

@@ -47,6 +47,10 @@ def test_url_error_does_not_contain_the_url(url: str) -> None:
             "has ssl-ca, which is not used with ssl-mode=REQUIRED; use VERIFY_IDENTITY",
         ),
         ("ssl-key=/k.pem", "has ssl-key without ssl-cert; name the file of the certificate, too"),
+        (
+            "ssl-cert=/c.pem&ssl-mode=DISABLED",
+            "has ssl-cert, which is not used with ssl-mode=DISABLED; leave one out",
+        ),
         ("ssl-ca=/ca.pem", None),
         ("ssl-ca=/ca.pem&ssl-mode=VERIFY_CA", None),
         ("ssl-cert=/both.pem", None),
@@ -54,6 +58,12 @@ def test_url_error_does_not_contain_the_url(url: str) -> None:
 )
 def test_file_for_tls_without_effect_is_refused(query: str, flaw: str | None) -> None:
     assert find_url_error(f"mariadb://host/orders?{query}") == flaw
+
+
+def test_file_for_tls_on_a_socket_is_refused() -> None:
+    flaw = "has ssl-ca, which is not used on a Unix socket; leave it out"
+    assert find_url_error("mysql://alice@%2Frun%2Fsocket/orders?ssl-ca=/ca.pem") == flaw
+    assert find_url_error("mysql://alice@%2Frun%2Fsocket,host/orders?ssl-ca=/ca.pem") is None
 
 
 @pytest.mark.parametrize("host", ["host:hunter2", "one,two:65536", "[::1]:0", "host:"])

@@ -29,8 +29,8 @@ _WAIT_FOR_OTHERS = "SET SESSION wsrep_sync_wait = 15"
 """Statements wait for what other nodes have committed before."""
 
 
-async def is_ready_member(connection: "MysqlConnection") -> bool:
-    """Report whether the server is a node, and set up its session.
+async def join_cluster(connection: "MysqlConnection") -> bool:
+    """Set up the session of a node. Return whether it is one.
 
     Raises the driver's error 1047 for a node that has left its cluster.
     """

@@ -16,7 +16,7 @@ from asyncmy.cursors import Cursor
 from asyncmy.errors import DataError, MySQLError, OperationalError
 
 from ordergate.adapters.sql.database import Rows
-from ordergate.adapters.sql.mysql.cluster import is_ready_member
+from ordergate.adapters.sql.mysql.cluster import join_cluster
 from ordergate.adapters.sql.mysql.errors import CLEAR_PASSWORD, NOT_UNICODE, TLS_FAILED
 from ordergate.adapters.sql.mysql.session import check_version, find_product, session_settings
 from ordergate.adapters.sql.mysql.tls import Tls, read_tls
@@ -160,7 +160,7 @@ async def connect(url: str, *, seconds: float, statement_seconds: float) -> Mysq
             address = login.get("host") or login["unix_socket"]
             connection.server = Server(find_product(version), address, login.get("port"))
             await connection.query(session_settings(version, statement_seconds))
-            connection.in_cluster = await is_ready_member(connection)
+            connection.in_cluster = await join_cluster(connection)
         keep_alive(connection.get_socket(), Keepalive(), statement_seconds)
     except BaseException as error:
         connection.close()

@@ -4,11 +4,11 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from asyncmy.errors import OperationalError
 
 from ordergate.adapters.sql.mysql.errors import TLS_FAILED
+from ordergate.adapters.sql.mysql.url import SOCKET, read_tls_parameters
 
 
 class Tls(NamedTuple):
@@ -19,16 +19,12 @@ class Tls(NamedTuple):
 
 
 def read_tls(url: str) -> Tls:
-    """Read `ssl-mode`, `ssl-ca`, `ssl-cert` and `ssl-key`. Raises `MySQLError` for a bad file.
+    """Read the parameters of TLS. Raises `MySQLError` for a bad file.
 
-    The mode is VERIFY_IDENTITY with `ssl-ca`, else PREFERRED: encrypted if the server can do so,
-    without a check of its certificate. A Unix socket has no TLS.
+    PREFERRED is encrypted if the server can do so, without a check of its certificate.
     """
-    parts = urlsplit(url)
-    names = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    ca = names.get("ssl-ca")
-    mode = names.get("ssl-mode", "VERIFY_IDENTITY" if ca else "PREFERRED")
-    if mode == "DISABLED" or unquote(parts.netloc.rpartition("@")[2]).startswith("/"):
+    mode, ca, certificate, key = read_tls_parameters(url)
+    if mode in {"DISABLED", SOCKET}:
         return Tls(None, required=False)
     if mode.startswith("VERIFY"):
         with _reading("ssl-ca"):
@@ -37,9 +33,9 @@ def read_tls(url: str) -> Tls:
     else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if certificate := names.get("ssl-cert"):
+    if certificate:
         with _reading("ssl-cert or ssl-key"):
-            context.load_cert_chain(certificate, names.get("ssl-key"))
+            context.load_cert_chain(certificate, key)
     return Tls(context, required=mode != "PREFERRED")
 
 

@@ -149,7 +149,7 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
             self._round_trips.note()
             return await read_by_driver(self._engine, lambda c: statement.run(c, values), ERRORS)
 
-        async with self._take_turn(self._not_shared, self._all_in_use):
+        async with self._wait_for_room(self._not_shared, self._all_in_use):
             return await self._attempts.run(once)
 
     def _compile(self, statement: Select[Any] | UpdateBase) -> PostgresStatement:

@@ -18,7 +18,14 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from ordergate.adapters.sql.rows import LINE, ORDER, join_lines, row_to_order
-from ordergate.adapters.sql.tables import IdempotencyKeyRow, OrderLineRow, OrderRow, UserRow
+from ordergate.adapters.sql.tables import (
+    PAGE_INDEX,
+    STATUS_PAGE_INDEX,
+    IdempotencyKeyRow,
+    OrderLineRow,
+    OrderRow,
+    UserRow,
+)
 from ordergate.application.ports.orders import IdempotencyKey
 from ordergate.domain.order import Order, OrderId
 from ordergate.domain.user import UserId
@@ -34,9 +41,9 @@ OWNED = join_lines(select(*ORDER, *LINE), owner=_OWNER, order_id=_ORDER_ID).wher
 
 
 def _select_page(index: str, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    """Select by this index, whatever MariaDB estimates.
+    """Select a page by an index, which MariaDB and MySQL must use.
 
-    By its estimates for a large owner, it reads all rows before a page of one status.
+    By its estimates for a large owner, MariaDB reads all rows before a page of one status.
     """
     position = tuple_(col(OrderRow.placed_at), col(OrderRow.id))
     before = tuple_(*(bindparam(each.key, type_=each.type) for each in position.clauses))
@@ -56,11 +63,9 @@ def _select_page(index: str, *conditions: ColumnElement[bool]) -> Select[*tuple[
     return join_lines(select(orders, *LINE), owner=_OWNER, order_id=orders.c.id)
 
 
-PAGE = _select_page("ix_orders_owner_id_placed_at_id")
+PAGE = _select_page(PAGE_INDEX)
 """One row for each line of the orders of a page. The subquery sorts and limits by an index."""
-PAGE_OF_STATUS = _select_page(
-    "ix_orders_owner_id_status_placed_at_id", col(OrderRow.status) == bindparam("status")
-)
+PAGE_OF_STATUS = _select_page(STATUS_PAGE_INDEX, col(OrderRow.status) == bindparam("status"))
 
 # Each write transaction first locks the owner's row, so PostgreSQL serializes the writes of one
 # owner. SQLite serializes all writes and has no such clause; SQLAlchemy omits it there. The user

@@ -101,7 +101,7 @@ class ServerDatabase(Database):
         trace_statements(self._engine.sync_engine)
         if shared:
             return await self._attempts.run(once)
-        async with self._take_turn(self._not_shared, self._all_in_use):
+        async with self._wait_for_room(self._not_shared, self._all_in_use):
             return await self._attempts.run(once)
 
     async def write(self, work: Callable[[Connection], T], *, repeatable: bool = False) -> T:
@@ -136,13 +136,13 @@ class ServerDatabase(Database):
     async def _write(self, once: Callable[[], Awaitable[T]], *, repeatable: bool) -> T:
         trace_statements(self._engine.sync_engine)
         async with (
-            self._take_turn(self._not_reading, "too many writes are waiting"),
-            self._take_turn(self._not_shared, self._all_in_use),
+            self._wait_for_room(self._not_reading, "too many writes are waiting"),
+            self._wait_for_room(self._not_shared, self._all_in_use),
         ):
             return await self._attempts.run(once, repeatable=repeatable)
 
     @asynccontextmanager
-    async def _take_turn(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
+    async def _wait_for_room(self, turns: asyncio.Semaphore, refusal: str) -> AsyncIterator[None]:
         """Wait for a turn, and hold it.
 
         Waits as long as for a connection.
