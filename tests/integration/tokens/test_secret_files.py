@@ -14,7 +14,7 @@ from ordergate.entrypoints.config.loading import (
     read_given_password,
 )
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
-from tests.support.program.command import PASSWORD, ordergate
+from tests.support.program.command import PASSWORD, not_as_root, ordergate
 from tests.support.program.server import Start
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -143,7 +143,7 @@ def test_invalid_secret_file_is_refused_with_a_reason(
     assert settings_error(name).startswith(f"{variable} is blank; ")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+@not_as_root
 def test_unreadable_secret_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret"
     file.touch(mode=0)

@@ -19,6 +19,7 @@ OUTPUT.secrets.update({PASSWORD, NEW_PASSWORD})
 SECONDS = 30
 PATIENT = {"SIGN_IN_FAILURES_PER_ACCOUNT": 1_000, "SIGN_IN_FAILURES_PER_ADDRESS": 10_000}
 """For servers that many tests fail to sign in to, all from one address."""
+not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what is looked at")
 SECRET = ("PASSWORD", "SIGNING_SECRET", "THROTTLE_URL")
 """Settings whose values are secret."""
