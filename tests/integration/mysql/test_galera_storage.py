@@ -79,7 +79,7 @@ async def test_node_that_has_lost_its_cluster_is_left_for_the_next(
 
 
 async def isolate(url: str, *, lost: bool) -> None:
-    """Cut a node off from its cluster, or let it return; wait until it has noticed."""
+    """Cut a node off from its cluster, or let it return."""
     await execute(url, f"SET GLOBAL wsrep_provider_options = 'gmcast.isolate={int(lost)}'")
     async with asyncio.timeout(SECONDS):
         while await fetch(url, "SHOW STATUS LIKE 'wsrep_ready'") != [
