@@ -48,7 +48,7 @@ WORKERS ?= auto
 KEPT := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$(CURDIR)/.cache/bytecode"
 
 .DEFAULT_GOAL := help
-.PHONY: help ready demo test test-quick test-clients install dist dist-check check crash crash-patroni attack bench bench-quick bench-check docs pictures format lock clean dead
+.PHONY: help ready demo test test-quick test-clients install dist dist-check check crash crash-galera crash-patroni attack bench bench-quick bench-check docs pictures format lock clean dead
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ crash: $(READY) ## Kill servers 200 times each while orders are placed, and see 
 
 crash-patroni: $(READY) $(CLUSTER_READY) ## Lose the leader of three PostgreSQL nodes 10 times (needs etcd; CRASH=--second-loss)
 	@$(RUN) tests.crash.patroni_failovers $(CRASH)
+
+crash-galera: $(READY) ## Lose a node of a Galera cluster 10 times (needs MariaDB with galera-4)
+	@$(RUN) tests.crash.galera_losses $(CRASH)
 
 attack: $(READY) ## Run hostile clients for 20 seconds each, and measure what they do to others
 	@ATTACK_SECONDS=20 $(RUN) pytest -o faulthandler_timeout=900 tests/integration/server/test_hostile_clients.py tests/integration/http/test_pipelining.py

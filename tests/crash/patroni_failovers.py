@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +32,7 @@ from tests.support.storage.order_clients import (
     check_ledger,
     client,
     list_stored_orders,
+    measure_stops,
     sign_in_user1,
 )
 
@@ -87,7 +87,7 @@ def lose_leaders(folder: Path, losses: int) -> str:
         verdict = service.judge()
     stops = [
         f"{what} {count} times: writes stopped for at most {longest:.1f} s"
-        for what, count, longest in _measure_stops(lost, service.ledger.times)
+        for what, count, longest in measure_stops(lost, service.ledger.times)
     ]
     return "; ".join([f"{losses} losses under Patroni: {verdict}", *stops])
 
@@ -158,19 +158,6 @@ def _find_replica(cluster: PatroniCluster) -> Node:
 def _wait_for_an_order(cluster: PatroniCluster, ledger: Ledger) -> None:
     before = len(ledger.times)
     cluster.wait(lambda: len(ledger.times) > before + CLIENTS, "no order is acknowledged")
-
-
-def _measure_stops(
-    lost: list[tuple[str, float]], times: list[float]
-) -> Iterator[tuple[str, int, float]]:
-    """Return each kind of loss, its number, and the longest stop."""
-    ends = [at for _, at in lost[1:]] + [float("inf")]
-    stops: dict[str, list[float]] = {}
-    for (what, at), end in zip(lost, ends, strict=True):
-        stop = max(b - a for a, b in pairwise(times) if b > at and a < end)
-        stops.setdefault(what, []).append(stop)
-    for what, each in stops.items():
-        yield what, len(each), max(each)
 
 
 def main() -> None:

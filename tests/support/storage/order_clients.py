@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import httpx2
@@ -106,6 +108,22 @@ def check_ledger(ledger: Ledger, found: list[tuple[str, int]]) -> str:
     strangers = by_sku.keys() - ledger.acknowledged.keys() - ledger.unheard
     assert not strangers, f"{len(strangers)} orders were never wished for"
     return f"{len(ledger.acknowledged)} orders acknowledged, none lost, none doubled"
+
+
+def measure_stops(
+    lost: list[tuple[str, float]], times: list[float]
+) -> Iterator[tuple[str, int, float]]:
+    """Yield each kind of loss, its number and its longest stop.
+
+    Times are in seconds.
+    """
+    ends = [at for _, at in lost[1:]] + [float("inf")]
+    stops: dict[str, list[float]] = {}
+    for (what, at), end in zip(lost, ends, strict=True):
+        stop = max(b - a for a, b in pairwise(times) if b > at and a < end)
+        stops.setdefault(what, []).append(stop)
+    for what, each in stops.items():
+        yield what, len(each), max(each)
 
 
 def sign_in_user1(url: str) -> dict[str, str]:
