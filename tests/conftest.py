@@ -1,6 +1,7 @@
 """Configure every test: settings, Hypothesis and shared fixtures."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,9 @@ pytest_plugins = [
 for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
     if name not in {"ORDERGATE_TEST_MYSQL_URL", "ORDERGATE_TEST_POSTGRES_URL"}:
         del os.environ[name]
+# A job in the background of a script ignores SIGINT. Programs that the tests start must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "ci",
     deadline=None,
