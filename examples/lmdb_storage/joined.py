@@ -1,6 +1,6 @@
 """Ordergate with LMDB: one row in the table of engines."""
 
-from ordergate.entrypoints.factories.databases import ENGINES, Engine
+from ordergate.entrypoints.factories.engines import ENGINES, Engine
 
 from .database import LmdbDatabase
 from .storage import LmdbStorage

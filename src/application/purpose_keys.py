@@ -11,6 +11,7 @@ class KeyPurpose(StrEnum):
     """The purpose of a key. No two purposes share a key."""
 
     ORDER_CURSORS = "seal cursors of lists of orders"
+    CONSISTENCY_TOKENS = "seal consistency tokens"
     COPY_SOURCE = "name the source of a copy"
 
 

@@ -26,24 +26,47 @@ NO_OWNER = 0
 """The owner of writes that concern all accounts; ids begin at 1."""
 
 
-class Database(Protocol):
+class Reader(Protocol):
+    """Reads committed rows, each time by one statement outside any transaction."""
+
+    @abstractmethod
+    async def read(
+        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
+    ) -> T:
+        """Run one reading statement.
+
+        A `large` statement may find thousands of rows. It runs outside the event loop if the engine
+        is in this process, and so does the conversion of its rows. All requests wait for a `shared`
+        statement; it may be as large, and never queues behind reads or writes that are not shared.
+        """
+
+    @abstractmethod
+    async def rows(self, query: Select[Any], values: Values) -> Rows:
+        """Return the few rows of a query that runs once."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish open jobs and release all resources; may be called twice."""
+
+
+class CheckedReader(Reader, Protocol):
+    """Reads from a copy of a database where a request permits it."""
+
+    @abstractmethod
+    async def time_copy(self) -> float:
+        """Read from the copy alone; return the seconds of a round trip.
+
+        Raises `StorageUnavailable` for a copy that cannot be used.
+        """
+
+
+class Database(Reader, Protocol):
     """A SQL engine, opened for one process.
 
     Jobs receive a connection, run where it suits the engine, and wait for nothing but the database.
     Errors of the engine become `StorageUnavailable`, except a violated constraint, which is
     SQLAlchemy's `IntegrityError`. `str` names the database in messages.
     """
-
-    @abstractmethod
-    async def read(
-        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
-    ) -> T:
-        """Run one reading statement outside any transaction.
-
-        A `large` statement may find thousands of rows. It runs outside the event loop if the engine
-        is in this process, and so does the conversion of its rows. All requests wait for a `shared`
-        statement; it may be as large, and never queues behind reads or writes that are not shared.
-        """
 
     def identity(self) -> Hashable:
         """Return a value that changes when another database replaces the open one.
@@ -130,10 +153,6 @@ class Database(Protocol):
     def count_commits(self) -> GroupCommits | None:
         """Count group commits and waiting writes; `None` without such commits."""
         return None
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Finish open jobs and release all resources; may be called twice."""
 
 
 class OrderRows(NamedTuple):

@@ -3,22 +3,21 @@
 from collections.abc import Hashable
 from dataclasses import replace
 
-from sqlalchemy import Connection, select, text
-from sqlmodel import col
+from sqlalchemy import Connection, text
 
 from ordergate.adapters.sql.bulk.sql_archive import SqlArchive, find_checkpoint
 from ordergate.adapters.sql.bulk.sql_bulk_loader import SqlBulkLoader
-from ordergate.adapters.sql.database import Database
+from ordergate.adapters.sql.database import CheckedReader, Database
 from ordergate.adapters.sql.migrations import HEAD
 from ordergate.adapters.sql.recognition import REVISIONS, find_stored_revision
 from ordergate.adapters.sql.repositories.open_orders import has_open_orders
+from ordergate.adapters.sql.repositories.secret import find_secret
 from ordergate.adapters.sql.repositories.sql_order_repository import (
     SqlOrderRepository,
     SqlStaffOrders,
 )
 from ordergate.adapters.sql.repositories.sql_session_repository import SqlSessionRepository
 from ordergate.adapters.sql.repositories.sql_user_repository import SqlUserRepository
-from ordergate.adapters.sql.tables import STORAGE_SECRET, SecretRow
 from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent, StorageMissing
 from ordergate.application.ports.archive import Archive
 from ordergate.application.ports.storage import (
@@ -27,6 +26,7 @@ from ordergate.application.ports.storage import (
     GroupCommitInspector,
     GroupCommits,
     PoolInspector,
+    ReadCopyInspector,
     ServerInspector,
     ServerWork,
     Storage,
@@ -35,17 +35,27 @@ from ordergate.application.ports.storage import (
 )
 
 
-class SqlStorage(Storage, StorageInspector, PoolInspector, ServerInspector, GroupCommitInspector):
-    """Users, sessions and orders in one SQL database."""
+class SqlStorage(
+    Storage,
+    StorageInspector,
+    PoolInspector,
+    ServerInspector,
+    GroupCommitInspector,
+    ReadCopyInspector,
+):
+    """Users, sessions and orders in one SQL database.
+
+    Owners' reads of orders may go to a copy of it.
+    """
 
     loader: BulkLoader
     archive: Archive
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, order_reads: CheckedReader | None = None) -> None:
+        self._database, self._order_reads = database, order_reads
         self.users = SqlUserRepository(database, has_open_orders=has_open_orders)
         self.sessions = SqlSessionRepository(database)
-        self.orders = SqlOrderRepository(database)
+        self.orders = SqlOrderRepository(database, order_reads)
         self.staff_orders = SqlStaffOrders(database)
         self.loader = SqlBulkLoader(database)
         self.archive = SqlArchive(database)
@@ -103,6 +113,8 @@ class SqlStorage(Storage, StorageInspector, PoolInspector, ServerInspector, Grou
 
     async def close(self) -> None:
         """Finish the current write and release the database."""
+        if self._order_reads:
+            await self._order_reads.close()
         await self._database.close()
 
     async def ping(self) -> None:
@@ -122,15 +134,17 @@ class SqlStorage(Storage, StorageInspector, PoolInspector, ServerInspector, Grou
         """Count the group commits of the database."""
         return self._database.count_commits()
 
+    async def time_read_copy(self) -> float | None:
+        """Read at the copy of the database."""
+        return await self._order_reads.time_copy() if self._order_reads else None
+
     def identity(self) -> Hashable:
         """Return the identity of the database."""
         return self._database.identity()
 
     async def get_secret(self) -> bytes:
         """Read the secret that the migration drew."""
-        query = select(col(SecretRow.value)).where(col(SecretRow.name) == STORAGE_SECRET)
-        secret: bytes = await self._database.read(lambda c: c.execute(query).scalar_one())
-        return secret
+        return await find_secret(self._database)
 
 
 def _refuse_newer(revision: str | None) -> None:

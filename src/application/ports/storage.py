@@ -202,6 +202,18 @@ class ServerInspector(Protocol):
         """
 
 
+@runtime_checkable
+class ReadCopyInspector(Protocol):
+    """A storage that may read orders from a copy of itself."""
+
+    @abstractmethod
+    async def time_read_copy(self) -> float | None:
+        """Return the seconds of a round trip to the copy, if any.
+
+        Raises `StorageUnavailable` for a copy that cannot be used.
+        """
+
+
 class GroupCommits(NamedTuple):
     """The commits of a storage that stores waiting writes together.
 

@@ -31,6 +31,7 @@ _PASSWORD = "PASSWORD"
 _MOST_SUGGESTED = 2
 
 Checks = Mapping[str, Callable[[str], str | None]]
+FindConflict = Callable[[Settings], str | None]
 
 
 class SettingsError(Exception):
@@ -54,20 +55,25 @@ class ReadSettings(NamedTuple):
     problems: list[str]
 
 
-def load_settings(checks: Checks, explain: Explain = repeat_reason) -> Settings:
+def load_settings(
+    checks: Checks, explain: Explain = repeat_reason, *, find_conflict: FindConflict | None = None
+) -> Settings:
     """Read the environment. Raises `SettingsError` with every mistake, unknown names included.
 
     `checks` has functions by the names of settings. Each returns what is wrong with a value, or
-    `None`. `explain` describes why the file of a secret cannot be read. Variables that have the
-    form of a Kubernetes service link are ignored.
+    `None`. `explain` describes why the file of a secret cannot be read. `find_conflict` describes
+    what is wrong with valid settings together. Variables that have the form of a Kubernetes service
+    link are ignored.
     """
-    settings, problems = read_settings(checks, explain)
+    settings, problems = read_settings(checks, explain, find_conflict=find_conflict)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
 
 
-def read_settings(checks: Checks, explain: Explain = repeat_reason) -> ReadSettings:
+def read_settings(
+    checks: Checks, explain: Explain = repeat_reason, *, find_conflict: FindConflict | None = None
+) -> ReadSettings:
     """Read the environment as `load_settings` does; return the mistakes."""
     given = read_environment(Settings.model_fields, explain)
     usable = {name: variable for name, variable in given.items() if not variable.problem}
@@ -85,6 +91,8 @@ def read_settings(checks: Checks, explain: Explain = repeat_reason) -> ReadSetti
         if name in usable and name not in flaws and (flaw := url_error(usable[name].text)):
             flaws[name] = flaw
     problems += [f"{usable[name].name}: {flaw}" for name, flaw in flaws.items() if name in usable]
+    if settings and not problems and find_conflict and (conflict := find_conflict(settings)):
+        problems.append(conflict)
     return ReadSettings(None if problems else settings, unknown + problems)
 
 

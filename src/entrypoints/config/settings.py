@@ -37,6 +37,10 @@ class Settings(ServingSettings, OtherIssuerSettings):
     `mariadb://name:password@host1,host2:3307/database?ssl-mode=VERIFY_IDENTITY` (for MySQL
     `mysql://`). Default: `ordergate.db` in `HOME`."""
 
+    read_database_url: kinds.Secret | None = None
+    """A hot standby of a PostgreSQL database, for reads of orders by requests with a
+    `Consistency-Token`. Default: none."""
+
     database_pool_size: int = Field(default=10, ge=1, le=1_000)
     """The maximum number of connections to a database server of each worker."""
 

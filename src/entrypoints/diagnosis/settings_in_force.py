@@ -12,7 +12,10 @@ from ordergate.entrypoints.config.issuers.settings import OtherIssuerSettings
 from ordergate.entrypoints.config.issuers.values import ALGORITHMS
 from ordergate.entrypoints.config.serving import ServingSettings
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.factories.databases import describe_database
+from ordergate.entrypoints.factories.databases import (
+    describe_database,
+    describe_read_database,
+)
 
 _URLS = frozenset({"throttle_url", "outgoing_proxy"})
 """Secrets of which only the account is hidden; their form is checked by the settings."""
@@ -60,6 +63,9 @@ def _read_value(name: str, settings: Settings) -> object:
     value = getattr(settings, name)
     if name == "database_url":
         return describe_database(settings).displayed_url
+    if name == "read_database_url":
+        standby = describe_read_database(settings)
+        return standby.displayed_url if standby else None
     if name == "jwt_algorithms":
         return list(value or ALGORITHMS)
     if isinstance(value, SecretStr):

@@ -10,7 +10,11 @@ from ordergate.entrypoints.config.loading import (
     read_settings,
 )
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.factories.databases import find_database_url_error
+from ordergate.entrypoints.factories.databases import (
+    READ_URL,
+    find_database_url_error,
+    find_standby_error,
+)
 from ordergate.entrypoints.factories.tokens import find_signing_key_error
 
 
@@ -37,19 +41,25 @@ def _find_missing_exporter(_protocol: str) -> str | None:
 _CHECKS = {
     "signing_key_file": find_signing_key_error,
     "database_url": find_database_url_error,
+    "read_database_url": find_database_url_error,
     "metrics_port": _find_missing_package,
     "telemetry": _find_missing_exporter,
 }
 
 
+def _find_conflict(settings: Settings) -> str | None:
+    error = find_standby_error(settings)
+    return f"{READ_URL}: {error}" if error else None
+
+
 def load_checked_settings() -> Settings:
     """Read the environment. Raises `SettingsError` with all mistakes."""
-    return load_settings(_CHECKS, files.reason)
+    return load_settings(_CHECKS, files.reason, find_conflict=_find_conflict)
 
 
 def read_checked_settings() -> ReadSettings:
     """Read the environment; return the mistakes."""
-    return read_settings(_CHECKS, files.reason)
+    return read_settings(_CHECKS, files.reason, find_conflict=_find_conflict)
 
 
 def read_password_of_environment() -> str | None:

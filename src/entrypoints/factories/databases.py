@@ -1,47 +1,23 @@
-"""The database engines, by the scheme of `ORDERGATE_DATABASE_URL`.
-
-A new engine is one row.
-"""
+"""The configured database: its storage, its files and its name."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ordergate.adapters.sql.sql_storage import SqlStorage
-from ordergate.adapters.sql.sqlite.backup import SqliteFile
-from ordergate.adapters.sql.sqlite.database import SqliteDatabase
-from ordergate.adapters.sql.sqlite.file import JOURNALS, file_errors
+from ordergate.adapters.sql.sqlite.file import file_errors
 from ordergate.adapters.system.files import make_folder
 from ordergate.application.ports.archive import StorageFile
 from ordergate.application.ports.storage import Storage
-from ordergate.entrypoints.config.displayed_urls import write_without_account
-from ordergate.entrypoints.config.plain_text import find_path_flaw, find_text_flaw
+from ordergate.entrypoints.config.loading import SettingsError
+from ordergate.entrypoints.config.plain_text import find_text_flaw
 from ordergate.entrypoints.config.settings import Settings
+from ordergate.entrypoints.factories.engines import ENGINES, Engine
 
-if TYPE_CHECKING:  # a service on SQLite starts without it
-    from ordergate.adapters.sql.server.database import ServerLimits
+READ_URL = "ORDERGATE_READ_DATABASE_URL"
 
-_SQLITE = "sqlite:///"
-
-
-class Engine(NamedTuple):
-    """The functions of an engine, each of which takes a database URL.
-
-    `find_url_error` describes an error in the URL, or returns `None`. `storage` makes the storage.
-    `file` makes the port for copies of the database's file, for engines without tools of their own.
-    `name` names the database in messages, without secrets. `displayed_url` writes a URL as it was
-    set, with that name and without secrets. `files` are the files that it may have.
-    `find_reason_to_wait` returns why a server accepts no connection yet, or `None`.
-    """
-
-    find_url_error: Callable[[str], str | None]
-    storage: Callable[[str, Settings], Storage]
-    file: Callable[[str], StorageFile] | None = None
-    name: Callable[[str], str] = lambda url: url.partition(":")[0]
-    displayed_url: Callable[[str, str], str] = write_without_account
-    files: Callable[[str], tuple[Path, ...]] = lambda _: ()
-    find_reason_to_wait: Callable[[str], Awaitable[str | None]] | None = None
+_OTHER_NAMES = {"postgres": "postgresql"}
+"""Schemes that consoles of providers show, with the names of their engines."""
 
 
 class DatabaseInUse(NamedTuple):
@@ -54,121 +30,6 @@ class DatabaseInUse(NamedTuple):
     name: str
     displayed_url: str
     find_reason_to_wait: Callable[[], Awaitable[str | None]] | None
-
-
-def _find_sqlite_url_error(url: str) -> str | None:
-    error = SqliteDatabase.find_url_error(url)
-    if error is None and (in_path := find_path_flaw(url.removeprefix(_SQLITE))):
-        return f"its path {in_path}"
-    return error
-
-
-def _make_sqlite_storage(url: str, _settings: Settings) -> Storage:
-    return SqlStorage(SqliteDatabase.from_url(url))
-
-
-def _name_sqlite(url: str) -> str:
-    return str(Path(url.removeprefix(_SQLITE)).absolute())
-
-
-def _display_sqlite_url(url: str, name: str) -> str:
-    return f"{url.partition(':')[0]}:///{name}"
-
-
-def _list_sqlite_files(url: str) -> tuple[Path, ...]:
-    name = _name_sqlite(url)
-    return (Path(name), *(Path(f"{name}{suffix}") for suffix in JOURNALS))
-
-
-def _read_limits(settings: Settings) -> "ServerLimits":
-    return {
-        "pool_size": settings.database_pool_size,
-        "pool_seconds": settings.database_pool_seconds,
-        "statement_seconds": settings.database_statement_seconds,
-        "idle_seconds": settings.database_idle_seconds,
-    }
-
-
-def _find_postgres_url_error(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.connecting.url import find_url_error
-
-    return find_url_error(url)
-
-
-def _make_postgres_storage(url: str, settings: Settings) -> Storage:
-    from ordergate.adapters.sql.postgres.database import PostgresDatabase
-
-    sends_settings = settings.database_settings == "connection"
-    return SqlStorage(
-        PostgresDatabase(url, **_read_limits(settings), sends_settings=sends_settings)
-    )
-
-
-def _name_postgres(url: str) -> str:
-    from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
-
-    return DatabaseUrl.read(url).address
-
-
-async def _find_postgres_reason_to_wait(url: str) -> str | None:
-    from ordergate.adapters.sql.postgres.connecting.readiness import find_reason_to_wait
-
-    return await find_reason_to_wait(url)
-
-
-def _find_mysql_url_error(url: str) -> str | None:
-    from ordergate.adapters.sql.mysql.url import find_url_error
-
-    return find_url_error(url)
-
-
-def _make_mysql_storage(url: str, settings: Settings) -> Storage:
-    from ordergate.adapters.sql.mysql.database import MysqlDatabase
-
-    return SqlStorage(MysqlDatabase(url, **_read_limits(settings)))
-
-
-def _name_mysql(url: str) -> str:
-    from ordergate.adapters.sql.mysql.url import find_address
-
-    return find_address(url)
-
-
-async def _find_mysql_reason_to_wait(url: str) -> str | None:
-    from ordergate.adapters.sql.mysql.readiness import find_reason_to_wait
-
-    return await find_reason_to_wait(url)
-
-
-_MYSQL = Engine(
-    find_url_error=_find_mysql_url_error,
-    storage=_make_mysql_storage,
-    name=_name_mysql,
-    find_reason_to_wait=_find_mysql_reason_to_wait,
-)
-
-ENGINES = {
-    "sqlite": Engine(
-        find_url_error=_find_sqlite_url_error,
-        storage=_make_sqlite_storage,
-        file=SqliteFile.from_url,
-        name=_name_sqlite,
-        displayed_url=_display_sqlite_url,
-        files=_list_sqlite_files,
-    ),
-    "postgresql": Engine(
-        find_url_error=_find_postgres_url_error,
-        storage=_make_postgres_storage,
-        name=_name_postgres,
-        find_reason_to_wait=_find_postgres_reason_to_wait,
-    ),
-    "mariadb": _MYSQL,
-    "mysql": _MYSQL,
-}
-
-
-_OTHER_NAMES = {"postgres": "postgresql"}
-"""Schemes that consoles of providers show, with the names of their engines."""
 
 
 def _remove_driver(url: str) -> str:
@@ -202,9 +63,31 @@ def make_storage(url: str, settings: Settings) -> Storage:
     return engine.storage(plain, settings)
 
 
+def find_standby_error(settings: Settings) -> str | None:
+    """Describe why the configured standby cannot be used, or return `None`."""
+    if settings.read_database_url is None:
+        return None
+    url = settings.read_database_url.get_secret_value()
+    (engine, _), (main, _) = _find_engine(url), _find_engine(settings.storage_url)
+    if main.with_standby is None:
+        return "needs a PostgreSQL database in ORDERGATE_DATABASE_URL; set that, or unset this one"
+    if engine is not main:
+        return "must begin like ORDERGATE_DATABASE_URL, because it names a standby of that database"
+    return None
+
+
 def make_configured_storage(settings: Settings) -> Storage:
-    """Make the storage of the configured database."""
-    return make_storage(settings.storage_url, settings)
+    """Make the storage of the configured database.
+
+    Raises `SettingsError` for a standby that it cannot have.
+    """
+    if settings.read_database_url is None:
+        return make_storage(settings.storage_url, settings)
+    engine, url = _find_engine(settings.storage_url)
+    if (error := find_standby_error(settings)) or engine.with_standby is None:
+        raise SettingsError([f"{READ_URL}: {error}"])
+    _, standby = _find_engine(settings.read_database_url.get_secret_value())
+    return engine.with_standby(url, settings, standby)
 
 
 def make_storage_file(settings: Settings) -> StorageFile | None:
@@ -224,9 +107,19 @@ def list_database_files(settings: Settings) -> tuple[Path, ...]:
 
 def describe_database(settings: Settings) -> DatabaseInUse:
     """Describe the configured database."""
-    engine, url = _find_engine(settings.storage_url)
+    return _describe(settings.storage_url)
+
+
+def describe_read_database(settings: Settings) -> DatabaseInUse | None:
+    """Describe the configured standby, or return `None`."""
+    url = settings.read_database_url
+    return _describe(url.get_secret_value()) if url else None
+
+
+def _describe(written: str) -> DatabaseInUse:
+    engine, url = _find_engine(written)
     name, find = engine.name(url), engine.find_reason_to_wait
-    displayed_url = engine.displayed_url(settings.storage_url, name)
+    displayed_url = engine.displayed_url(written, name)
     return DatabaseInUse(name, displayed_url, partial(find, url) if find else None)
 
 

@@ -25,6 +25,7 @@ from ordergate.entrypoints.http.middleware.client_address import (
     BoundedForwarding,
     list_trusted_hosts,
 )
+from ordergate.entrypoints.http.middleware.consistency import TOKEN_FIELD, ConsistentReads
 from ordergate.entrypoints.http.middleware.cors import Preflights, ReadableAnswers
 from ordergate.entrypoints.http.middleware.edge import EdgeMiddleware
 from ordergate.entrypoints.http.middleware.methods import ImpliedMethods
@@ -146,7 +147,11 @@ def _list_surrounding(
     settings: Settings, services: Services, observed: Sequence[Middleware]
 ) -> Iterator[Middleware]:
     """Yield the middleware around every other part, from the innermost."""
-    origins, exposed = settings.cors_origins, settings.cors_exposed_headers
+    origins, allowed = settings.cors_origins, settings.cors_headers
+    exposed = settings.cors_exposed_headers
+    if settings.read_database_url:
+        yield Middleware(ConsistentReads, services=services)
+        allowed, exposed = (*allowed, TOKEN_FIELD), (*exposed, TOKEN_FIELD)
     if limiter := services.rate_limiter():
         yield Middleware(LimitedRequests, limiter=limiter)
         exposed = (*exposed, POLICY_FIELD, LIMIT_FIELD)
@@ -154,7 +159,7 @@ def _list_surrounding(
         yield Middleware(
             Preflights,
             origins=origins,
-            headers=settings.cors_headers,
+            headers=allowed,
             methods=settings.cors_methods,
         )
     oauth_paths = OAUTH_PATHS if settings.issues_tokens else frozenset[str]()

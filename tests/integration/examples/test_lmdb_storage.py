@@ -27,6 +27,7 @@ from ordergate.entrypoints.config.loading import SettingsError
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.factories import databases
 from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.factories.engines import ENGINES
 from tests.contracts.storage.identity_contract import STATEFUL, FileIdentityMachine
 from tests.contracts.storage.storage_contract import WholeStorageContract
 from tests.support.builders import ALICE, AT, CUPS, TEAPOT, a_session
@@ -246,8 +247,9 @@ async def test_purged_session_leaves_no_key(storage: Any) -> None:
 @pytest.fixture
 def row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the example's row to the table of engines."""
-    monkeypatch.setattr(databases, "ENGINES", dict(databases.ENGINES))
-    monkeypatch.setattr(joined, "ENGINES", databases.ENGINES)
+    engines = dict(ENGINES)
+    for module in (databases, joined):
+        monkeypatch.setattr(module, "ENGINES", engines)
     joined.join()
 
 

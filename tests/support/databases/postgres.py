@@ -4,11 +4,12 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -94,15 +95,54 @@ class PostgresServer(DatabaseServer):
         return other
 
 
-class SynchronousPair:
+@dataclass
+class Pair:
+    """A primary and its only standby."""
+
+    primary: PostgresServer
+    standby: PostgresServer
+
+    @classmethod
+    @contextmanager
+    def running(cls, binaries: Path) -> Iterator[Self]:
+        """Make and start both, and remove them afterwards."""
+        with PostgresServer(binaries).running() as primary:
+            standby = primary.standby()
+            try:
+                standby.start()
+                yield cls(primary, standby)
+            finally:
+                standby.remove()
+
+
+class LaggingPair(Pair):
+    """A primary that does not wait for its standby."""
+
+    async def follow(self) -> None:
+        """Wait until the standby has all that the primary has written."""
+        written = await fetch(self.primary.url(), "SELECT pg_current_wal_insert_lsn()::text")
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{written}'::pg_lsn"
+
+        async with asyncio.timeout(30):
+            while not await fetch(self.standby.url(), replayed):
+                await asyncio.sleep(0.01)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Let the standby lag behind what is written from now on."""
+        await self.follow()
+        await execute(self.standby.url(), "SELECT pg_wal_replay_pause()")
+        try:
+            yield
+        finally:
+            await execute(self.standby.url(), "SELECT pg_wal_replay_resume()")
+
+
+class SynchronousPair(Pair):
     """A primary that waits at each commit for its only standby.
 
     The standby can be removed.
     """
-
-    def __init__(self, primary: PostgresServer, standby: PostgresServer) -> None:
-        self.primary = primary
-        self.standby = standby
 
     @asynccontextmanager
     async def standby_away(self) -> AsyncIterator[None]:
@@ -166,6 +206,15 @@ async def execute(url: str, *statements: str) -> None:
     try:
         for statement in statements:
             await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def fetch(url: str, query: str) -> object:
+    """Return the only value of a query."""
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        return await connection.fetchval(query)
     finally:
         await connection.close()
 
@@ -235,25 +284,22 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def synchronous_pair(postgres_binaries: Path) -> Iterator[SynchronousPair]:
     """Return a primary and its synchronous standby, both running."""
-    primary = PostgresServer(postgres_binaries)
-    try:
-        primary.init()
-        primary.start()
-        standby = primary.standby()
-        try:
-            standby.start()
-            asyncio.run(
-                execute(
-                    primary.url(),
-                    "ALTER SYSTEM SET synchronous_standby_names = '*'",
-                    "SELECT pg_reload_conf()",
-                )
+    with SynchronousPair.running(postgres_binaries) as pair:
+        asyncio.run(
+            execute(
+                pair.primary.url(),
+                "ALTER SYSTEM SET synchronous_standby_names = '*'",
+                "SELECT pg_reload_conf()",
             )
-            yield SynchronousPair(primary, standby)
-        finally:
-            standby.remove()
-    finally:
-        primary.remove()
+        )
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def lagging_pair(postgres_binaries: Path) -> Iterator[LaggingPair]:
+    """Return a primary and its asynchronous standby, both running."""
+    with LaggingPair.running(postgres_binaries) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="session")

@@ -7,15 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.entrypoints.config.environment import PREFIX
 from ordergate.entrypoints.config.loading import (
     SettingsError,
     list_secret_names,
     load_settings,
+    make_settings,
     read_given_password,
 )
 from ordergate.entrypoints.config.settings import Settings
-from ordergate.entrypoints.factories.databases import find_database_url_error
+from ordergate.entrypoints.factories.checked_settings import load_checked_settings
+from ordergate.entrypoints.factories.databases import (
+    find_database_url_error,
+    make_configured_storage,
+)
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -521,3 +527,45 @@ def test_any_other_name_is_refused(name: str) -> None:
     files = {f"{each}_FILE" for each in list_secret_names()}
     if name.lower() not in {*Settings.model_fields, "password"} and name not in files:
         assert load_problems(**{name: "x"})[0].startswith(f"ORDERGATE_{name} is not a setting")
+
+
+STANDBY = "ORDERGATE_READ_DATABASE_URL"
+
+
+@pytest.mark.parametrize(
+    ("urls", "problem"),
+    [
+        (
+            {"READ_DATABASE_URL": "postgresql://db2/orders"},
+            "needs a PostgreSQL database in ORDERGATE_DATABASE_URL; set that, or unset this one",
+        ),
+        (
+            {"DATABASE_URL": "postgres://db/orders", "READ_DATABASE_URL": "mariadb://db2/orders"},
+            "must begin like ORDERGATE_DATABASE_URL, because it names a standby of that database",
+        ),
+        (
+            {"DATABASE_URL": "postgres://db/orders", "READ_DATABASE_URL": "db2"},
+            "must begin with sqlite or postgresql or mariadb or mysql",
+        ),
+    ],
+)
+def test_standby_that_cannot_be_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, urls: dict[str, str], problem: str
+) -> None:
+    for name, value in urls.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(SettingsError) as refusal:
+        load_checked_settings()
+    assert refusal.value.problems == [f"{STANDBY}: {problem}"]
+
+
+def test_storage_of_one_file_has_no_standby() -> None:
+    settings = make_settings({"read_database_url": "postgresql://db2/orders"})
+    with pytest.raises(SettingsError, match=STANDBY):
+        make_configured_storage(settings)
+
+
+def test_standby_may_have_another_spelling_of_the_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", "postgres://db1/orders")
+    monkeypatch.setenv(STANDBY, "postgresql+asyncpg://db2/orders")
+    assert isinstance(make_configured_storage(load_checked_settings()), SqlStorage)

@@ -40,6 +40,9 @@ PASSWORDS = {
         ("sqlite:////srv/shop.db", "sqlite:////srv/shop.db"),
         ("sqlite+pysqlite:////srv/shop.db", "sqlite+pysqlite:////srv/shop.db"),
     ],
+    "READ_DATABASE_URL": [
+        ("postgresql://shop:hunter2@db2/orders", "postgresql://***@db2:5432/orders"),
+    ],
     "THROTTLE_URL": [
         ("redis://:hunter2@cache:6380/1", "redis://***@cache:6380/1"),
         ("rediss://shop:hunter2@[::1]/0", "rediss://***@[::1]/0"),

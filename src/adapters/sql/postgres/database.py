@@ -26,12 +26,8 @@ from ordergate.adapters.sql.postgres.connecting.driver import UNUSABLE
 from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import ERRORS
-from ordergate.adapters.sql.postgres.order_writes import (
-    CHANGE,
-    PLACE,
-    PLACE_WITH_KEY,
-    bind_order,
-)
+from ordergate.adapters.sql.postgres.order_writes import CHANGE, PLACE, PLACE_WITH_KEY, bind_order
+from ordergate.adapters.sql.postgres.positions import note_written, noting
 from ordergate.adapters.sql.postgres.session_writes import ROTATE, START
 from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
@@ -110,7 +106,7 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
         """Place an order in one round trip."""
         statement = self._compile(PLACE_WITH_KEY if rows.key else PLACE)
         run = partial(statement.run, values=bind_order(rows))
-        return await self._write_by_statement(run, lambda _: placed, otherwise, repeatable=True)
+        return await self._write_order(run, placed, otherwise, repeatable=True)
 
     @override
     async def update_order(
@@ -118,7 +114,23 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
     ) -> T:
         """Update an order in one round trip."""
         run = partial(self._compile(CHANGE).run, values=bind_change(before, after))
-        return await self._write_by_statement(run, lambda _: changed, otherwise)
+        return await self._write_order(run, changed, otherwise)
+
+    async def _write_order(
+        self,
+        run: Callable[[PostgresConnection], Awaitable[Rows]],
+        written: T,
+        otherwise: Callable[[Connection], T],
+        *,
+        repeatable: bool = False,
+    ) -> T:
+        """Run a statement that returns its position."""
+
+        def read(rows: Rows) -> T:
+            note_written(rows)
+            return written
+
+        return await self._write_by_statement(run, read, noting(otherwise), repeatable=repeatable)
 
     @override
     async def start_session(
@@ -147,10 +159,16 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
 
         async def once() -> Rows:
             self._round_trips.note()
-            return await read_by_driver(self._engine, lambda c: statement.run(c, values), ERRORS)
+            run = partial(self._run_reading, statement, values=values)
+            return await read_by_driver(self._engine, run, ERRORS)
 
         async with self._wait_for_room(self._not_shared, self._all_in_use):
             return await self._attempts.run(once)
+
+    async def _run_reading(
+        self, statement: PostgresStatement, connection: PostgresConnection, *, values: Values
+    ) -> Rows:
+        return await statement.run(connection, values)
 
     def _compile(self, statement: Select[Any] | UpdateBase) -> PostgresStatement:
         known = self._statements.get(statement)
@@ -171,7 +189,7 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
                 connection.execute(_WAIT_FOR_STANDBYS)
             return found
 
-        return await self.write(wait, repeatable=True)
+        return await self.write(noting(wait), repeatable=True)
 
     async def examine(self, work: Callable[[Connection], T]) -> T:
         """Read in one transaction, so all statements see one snapshot."""

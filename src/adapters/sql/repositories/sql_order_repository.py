@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from ordergate.adapters.sql.database import Database, OrderRows, OrderWriter, Rows, Values
+from ordergate.adapters.sql.database import Database, OrderRows, OrderWriter, Reader, Rows, Values
 from ordergate.adapters.sql.repositories.order_statements import (
     DELETE_KEY,
     INSERT_KEY,
@@ -44,16 +44,18 @@ _FEW = 2
 
 
 class SqlOrderRepository(OrderRepository):
-    """The tables `orders`, `order_lines` and `idempotency_keys`."""
+    """The tables `orders`, `order_lines` and `idempotency_keys`.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Reads of owners may have another source, which reads copies of the tables.
+    """
+
+    def __init__(self, database: Database, reads: Reader | None = None) -> None:
+        self._database, self._reads = database, reads or database
         self._writer = database if isinstance(database, OrderWriter) else None
 
     async def get_owned(self, order_id: OrderId, *, owner: UserId) -> Order | None:
         """Read the order and its lines in one SELECT by both keys."""
-        rows = await self._database.rows(OWNED, {"owner": owner, "order_id": order_id})
-        return row_to_order(owner, list(rows)) if rows else None
+        return await _find_owned(self._reads, order_id, owner)
 
     async def list_owned(self, query: OrderQuery, *, owner: UserId) -> Sequence[Order]:
         """Read a range of the owner's index, and the orders' lines."""
@@ -74,7 +76,7 @@ class SqlOrderRepository(OrderRepository):
             return list(readable(found, lambda lines: row_to_order(owner, lines))), len(found)
 
         while True:
-            orders, found = await self._database.read(work, large=values["limit"] > _FEW)
+            orders, found = await self._reads.read(work, large=values["limit"] > _FEW)
             if len(orders) >= query.limit or found < values["limit"]:
                 break
             values["limit"] = query.limit + 2 * (found - len(orders))  # others, for those left out
@@ -148,7 +150,7 @@ class SqlOrderRepository(OrderRepository):
 
         if self._writer is None:
             return await self._database.write(work)
-        order = await self.get_owned(order_id, owner=owner)
+        order = await _find_owned(self._database, order_id, owner)
         if order is None:
             return None
         changed = _apply(change, order)
@@ -187,6 +189,11 @@ class SqlStaffOrders(StaffOrders):
         query = select(col(OrderRow.owner_id)).where(col(OrderRow.id) == order_id)
         rows = await self._database.read(lambda connection: connection.scalars(query).all())
         return [UserId(owner) for owner in rows]
+
+
+async def _find_owned(reader: Reader, order_id: OrderId, owner: UserId) -> Order | None:
+    rows = await reader.rows(OWNED, {"owner": owner, "order_id": order_id})
+    return row_to_order(owner, list(rows)) if rows else None
 
 
 def _apply(change: Callable[[Order], Order], order: Order) -> Order:

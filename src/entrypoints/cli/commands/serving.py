@@ -48,8 +48,9 @@ DEMO_PASSWORD = "ordergate-demo"
 DEMO_ORDERS = 20
 
 _IGNORED_BY_DEMO = {
-    *("database_url", "identity_provider", "issuer", "jwks_url", "metrics_port"),
-    *("signing_key_file", "signing_secret", "telemetry", "tls_certificate_file", "tls_key_file"),
+    *("database_url", "identity_provider", "issuer", "jwks_url", "metrics_port", "telemetry"),
+    *("read_database_url", "signing_key_file", "signing_secret"),
+    *("tls_certificate_file", "tls_key_file"),
 }
 
 servers = typer.Typer()

@@ -4,7 +4,13 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ordergate.application.errors import CopyUnfinished, SchemaNotCurrent, StorageUnavailable
-from ordergate.application.ports.storage import Storage, StorageFacts, StorageInspector
+from ordergate.application.ports.storage import (
+    ReadCopyInspector,
+    Storage,
+    StorageFacts,
+    StorageInspector,
+)
+from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.container import Container
 from ordergate.entrypoints.diagnosis.finding import (
     Finding,
@@ -14,13 +20,14 @@ from ordergate.entrypoints.diagnosis.finding import (
     write_count,
     write_milliseconds,
 )
-from ordergate.entrypoints.factories.databases import DatabaseInUse
+from ordergate.entrypoints.factories.databases import DatabaseInUse, describe_read_database
 
 DATABASE = "database"
 SCHEMA = "schema"
 CONNECTIONS = "connections"
 CLOCK = "clock"
 ORDERS = "orders"
+READ_DATABASE = "read database"
 
 MAX_CLOCK_SECONDS = 1.0
 """The tolerated difference of two clocks that are synchronized."""
@@ -31,7 +38,8 @@ async def check_database(container: Container) -> Sequence[Finding]:
     storage = container.storage()
     try:
         if isinstance(storage, StorageInspector):
-            return _judge(await storage.inspect(), container)
+            findings = _judge(await storage.inspect(), container)
+            return [*findings, *await _check_read_database(storage, container.settings())]
         return [await _open(storage)]
     except (SchemaNotCurrent, CopyUnfinished) as error:
         return [report_failure(SCHEMA, str(error))]
@@ -52,6 +60,20 @@ async def check_separate_orders(container: Container) -> Sequence[Finding]:
     finally:
         await orders.close()
     return [_describe_answer(ORDERS, orders, began)]
+
+
+async def _check_read_database(storage: Storage, settings: Settings) -> Sequence[Finding]:
+    """Check the standby that orders are read from, if there is one."""
+    standby = describe_read_database(settings)
+    if standby is None or not isinstance(storage, ReadCopyInspector):
+        return []
+    try:
+        seconds = await storage.time_read_copy()
+    except StorageUnavailable as error:
+        advice = "start that server, or correct ORDERGATE_READ_DATABASE_URL; the primary is read"
+        return [report_warning(READ_DATABASE, f"{error} at {standby.name}", advice)]
+    answer = f"answers in {write_milliseconds(seconds)}" if seconds is not None else "is not read"
+    return [report_ok(READ_DATABASE, f"the standby at {standby.name} {answer}")]
 
 
 def _judge(facts: StorageFacts, container: Container) -> Sequence[Finding]:

@@ -19,6 +19,7 @@ from ordergate.domain.user import MAX_ID
 from ordergate.entrypoints.config.settings import Settings
 from ordergate.entrypoints.http.identity.forms import describe_scopes
 from ordergate.entrypoints.http.identity.oauth import OAUTH_PATHS
+from ordergate.entrypoints.http.openapi.consistency import describe_consistency
 from ordergate.entrypoints.http.openapi.rate_limits import describe_rate_limits
 from ordergate.entrypoints.http.openapi.responses import (
     merge_responses,
@@ -93,6 +94,8 @@ def _complete(
     document.setdefault("components", {}).setdefault("schemas", {})
     _add_problems(document, issues_tokens=settings.issues_tokens)
     describe_rate_limits(document, quotas)
+    if settings.read_database_url:
+        describe_consistency(document)
     _drop_unused_schemas(document)
     describe_security(document, settings, scopes)
     if sign_in := document["paths"].get("/login"):
