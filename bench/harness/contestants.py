@@ -97,6 +97,24 @@ SQLITE = "{folder}/orders.db"
 THIS = _this("this", "this project on SQLite", f"sqlite:///{SQLITE}")
 THIS_PG = _this("this-pg", "this project on PostgreSQL", "postgresql://")
 THIS_MARIADB = _this("this-mariadb", "this project on MariaDB", "mariadb://")
+THIS_METRICS = replace(
+    THIS,
+    name="this-metrics",
+    what="this, with metrics",
+    environment={**THIS.environment, "ORDERGATE_METRICS_PORT": "0"},
+)
+THIS_TRACES = replace(
+    THIS,
+    name="this-traces",
+    what="this, with traces of 1 %",
+    environment={
+        **THIS.environment,
+        "ORDERGATE_TELEMETRY": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",  # nothing listens there
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.01",
+    },
+)
 UNGROUPED = replace(
     THIS,
     name="this-ungrouped",

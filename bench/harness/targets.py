@@ -32,7 +32,7 @@ class Target:
 READ = ("read-8", "this", "/s")
 
 NEEDED = (
-    *("read-8", "read-512", "read-flood", "sign-in-all", "place-64"),
+    *("read-8", "observed", "read-512", "read-flood", "sign-in-all", "place-64"),
     *("workers", "growth", "start-up"),
 )
 """The values of `--only` that measure all targets."""
@@ -51,6 +51,24 @@ TARGETS = (
         ("read-8", "this-pg", "/s"),
         ("read-8", "tutorial-pg", "/s"),
         4.5,
+    ),
+    Target(
+        "own-order read on PostgreSQL against that on SQLite",
+        ("read-8", "this-pg", "/s"),
+        READ,
+        0.5,
+    ),
+    Target(
+        "own-order read with metrics against without",
+        ("observed", "this-metrics", "/s"),
+        ("observed", "this", "/s"),
+        0.95,
+    ),
+    Target(
+        "own-order read with traces of 1 % against without",
+        ("observed", "this-traces", "/s"),
+        ("observed", "this", "/s"),
+        0.9,
     ),
     Target("512 connections against 8", ("read-512", "this", "/s"), READ, 0.85),
     Target(
@@ -82,6 +100,12 @@ TARGETS = (
         ("place-64", "this", "/s"),
         ("place-64", "this-ungrouped", "/s"),
         4,
+    ),
+    Target(
+        "orders placed by 64 clients on PostgreSQL against those on SQLite",
+        ("place-64", "this-pg", "/s"),
+        ("place-64", "this", "/s"),
+        0.4,
     ),
     Target(
         "first answer of serve against importing FastAPI and SQLModel",

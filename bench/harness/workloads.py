@@ -13,7 +13,9 @@ from bench.harness.contestants import (
     SERVICES,
     THIS,
     THIS_MARIADB,
+    THIS_METRICS,
     THIS_PG,
+    THIS_TRACES,
     UNGROUPED,
     Contestant,
 )
@@ -124,6 +126,11 @@ WORKLOADS = (
         Workload("read-512", "read own order, 512 connections", read_own, READERS, 512, quick=True),
         Workload(
             "read-flood", "read own order while sign-ins flood", read_own, SERVICES, flood=True
+        ),
+    ),
+    (
+        Workload(
+            "observed", "read own order, observed", read_own, (THIS, THIS_METRICS, THIS_TRACES)
         ),
     ),
     (Workload("read-anothers", "read another's order (404)", read_anothers, SERVICES),),

@@ -91,7 +91,8 @@ def _make_postgres_storage(url: str, settings: Settings, standby_url: str | None
     if standby_url is None:
         return SqlStorage(primary)
 
-    from ordergate.adapters.sql.postgres.standby import PostgresStandby, StandbyReads
+    from ordergate.adapters.sql.postgres.standby import PostgresStandby
+    from ordergate.adapters.sql.postgres.standby_reads import StandbyReads
 
     standby = PostgresStandby(standby_url, **limits, sends_settings=sends_settings)
     return SqlStorage(primary, StandbyReads(primary, standby))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import httpx2
@@ -9,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from ordergate.adapters.memory import InMemoryStorage
-from ordergate.application.consistency import CURRENT
+from ordergate.application.consistency import CURRENT, begin_write
 from ordergate.application.errors import StorageUnavailable
 from ordergate.testing import create
 from tests.support.api.http_client import TEA, register_new_user
@@ -50,7 +51,7 @@ def storage(app: FastAPI) -> InMemoryStorage:
 @pytest.fixture
 def needed(storage: InMemoryStorage, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Return what reads need, and let each write have a position."""
-    orders, found = storage.orders, list[object]()
+    orders, found, positions = storage.orders, list[object](), count(POSITION)
     get_owned, list_owned, add = orders.get_owned, orders.list_owned, orders.add
 
     def note_read() -> None:
@@ -70,8 +71,11 @@ def needed(storage: InMemoryStorage, monkeypatch: pytest.MonkeyPatch) -> list[ob
         consistency = CURRENT.get()
         assert consistency
         assert consistency.needed is None
-        consistency.note(POSITION)
-        return await add(*arguments, **named)
+        begin_write()
+        order = await add(*arguments, **named)
+        if order:
+            consistency.note(next(positions))
+        return order
 
     monkeypatch.setattr(orders, "get_owned", noted_get)
     monkeypatch.setattr(orders, "list_owned", noted_list)
@@ -95,7 +99,9 @@ async def test_token_of_a_write_is_needed_by_the_next_read(
     assert needed == [POSITION, POSITION, 0, None] * 3
 
 
-@pytest.mark.parametrize("text", ["", "7", "unknown", "A" * 32, "A" * 10_000, "\u00fc"])
+@pytest.mark.parametrize(
+    "text", ["", "7", "unknown", "A" * 36, "A" * 10_000, "\u00fc", "none, other"]
+)
 async def test_unknown_token_needs_the_newest_order(
     client: httpx2.AsyncClient, needed: list[object], text: str
 ) -> None:
@@ -104,11 +110,27 @@ async def test_unknown_token_needs_the_newest_order(
     assert needed == [None]
 
 
-async def test_two_tokens_need_the_newest_order(
+async def test_tokens_of_parallel_writes_are_all_needed(
     client: httpx2.AsyncClient, needed: list[object]
 ) -> None:
-    assert (await client.get("/orders", headers=[(FIELD, "none")] * 2)).status_code == 200
-    assert needed == [None]
+    tokens = [(await client.post("/orders", json=TEA)).headers[FIELD] for _ in range(16)]
+    for headers in (
+        [(FIELD, ", ".join(reversed(tokens)))],
+        [(FIELD, token) for token in tokens],
+        [(FIELD, "none,none")],
+        [(FIELD, token) for token in [*tokens, "none"]],
+    ):
+        assert (await client.get("/orders", headers=headers)).status_code == 200
+    assert needed == [POSITION + 15, POSITION + 15, 0, None]
+
+
+async def test_refused_write_has_an_unknown_token(
+    client: httpx2.AsyncClient, needed: list[object], storage: InMemoryStorage
+) -> None:
+    storage.tables.users.clear()
+    refused = await client.post("/orders", json=TEA)
+    assert refused.status_code == 401
+    assert refused.headers[FIELD] == "unknown"
 
 
 async def test_write_is_answered_without_the_key_of_tokens(

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import asyncpg
 import pytest
 
-from ordergate.adapters.sql.postgres import standby as module
-from ordergate.adapters.sql.postgres.standby import PostgresStandby, StandbyReads
+from ordergate.adapters.sql.postgres import standby, standby_reads
+from ordergate.adapters.sql.postgres.standby import PostgresStandby
+from ordergate.adapters.sql.postgres.standby_reads import StandbyReads
 from ordergate.adapters.sql.sql_storage import SqlStorage
 from ordergate.application.consistency import CURRENT, Consistency
 from ordergate.application.errors import OrderIdTaken, StorageUnavailable
@@ -35,8 +38,8 @@ def name() -> str:
 
 def open_at(url: str, standby_url: str) -> SqlStorage:
     primary = database_at(url)
-    standby = PostgresStandby(standby_url, pool_size=5, pool_seconds=5, statement_seconds=5)
-    return SqlStorage(primary, StandbyReads(primary, standby))
+    copy = PostgresStandby(standby_url, pool_size=5, pool_seconds=5, statement_seconds=5)
+    return SqlStorage(primary, StandbyReads(primary, copy))
 
 
 @pytest.fixture
@@ -195,7 +198,9 @@ async def test_older_transaction_holds_reads_at_the_primary(
     assert not wired.to_primary.sent
 
 
-async def test_standby_is_read_in_one_round_trip(lagging_pair: LaggingPair, wired: Wired) -> None:
+async def test_standby_is_read_in_one_round_trip(
+    lagging_pair: LaggingPair, wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def read_order() -> None:
         await read(wired.storage, 2, position)
 
@@ -205,6 +210,7 @@ async def test_standby_is_read_in_one_round_trip(lagging_pair: LaggingPair, wire
 
     position = await place(wired.storage, a_placed_order(2))
     await lagging_pair.follow()
+    monkeypatch.setattr(standby, "CHECK_SECONDS", 60.0)
     calls: tuple[Callable[[], Awaitable[object]], ...] = (read_order, list_orders)
     for call in calls:
         for _ in range(3):
@@ -230,7 +236,7 @@ async def test_reads_go_on_without_the_primary(wired: Wired) -> None:
 async def test_silent_standby_delays_a_read_by_few_seconds(wired: Wired) -> None:
     assert await read(wired.storage, 1, 0)
     wired.to_standby.silent = True
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(6):
         assert await read(wired.storage, 1, 0)
     wired.to_standby.sent.clear()
     assert await read(wired.storage, 1, 0)
@@ -256,38 +262,140 @@ async def test_standby_that_is_gone_is_left_and_used_again(
     async with lagging_pair.paused():
         await place(storage, a_placed_order(2))
         assert await read(storage, 2, 0)  # the pause lasts
-        monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.0)
-        storage.orders._reads._next_try = 0.0  # type: ignore[attr-defined]
+        monkeypatch.setattr(standby_reads, "monotonic", lambda: monotonic() + 5)
         assert await read(storage, 2, 0) is None
     assert [record.message for record in caplog.records][1:] == ["read_database_used_again"]
 
 
-@pytest.mark.parametrize("other", ["primary", "another database"])
-async def test_server_that_is_no_standby_is_never_read(
+async def test_busy_standby_is_not_waited_for(
+    wired: Wired, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standby_reads, "_SECONDS", 30.0)
+    await asyncio.gather(*(read(wired.storage, 1, 0) for _ in range(5)))
+    wired.to_standby.delay = 0.3
+    wired.to_primary.sent.clear()
+    assert all(await asyncio.gather(*(read(wired.storage, 1, 0) for _ in range(20))))
+    assert wired.to_primary.sent
+    assert caplog.records == []
+    wired.to_standby.delay = 0.0
+
+
+async def test_first_standby_of_several_hosts_is_read(
+    lagging_pair: LaggingPair, storage: SqlStorage, name: str
+) -> None:
+    hosts = f"@127.0.0.1:{lagging_pair.primary.port},127.0.0.1:{lagging_pair.standby.port}/"
+    url = lagging_pair.standby.url(name).replace(f"@127.0.0.1:{lagging_pair.standby.port}/", hosts)
+    several = open_at(lagging_pair.primary.url(name), url)
+    async with lagging_pair.paused():
+        await place(storage, a_placed_order(2))
+        assert await read(several, 2, 0) is None
+        assert await read(several, 1, 0)
+    await several.close()
+
+
+async def test_primary_is_no_standby(
+    lagging_pair: LaggingPair, storage: SqlStorage, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = lagging_pair.primary.url(name)
+    await refuse(open_at(url, url), caplog, "PostgreSQL: no host is a standby")
+
+
+async def refuse(storage: SqlStorage, caplog: pytest.LogCaptureFixture, reason: str) -> None:
+    """Expect that a server is not read as a standby."""
+    assert await read(storage, 1, 0)
+    assert await read(storage, 7, 0) is None
+    assert [record.__dict__["reason"] for record in caplog.records] == [reason]
+    with pytest.raises(StorageUnavailable, match=reason):
+        await storage.time_read_copy()
+    await storage.close()
+
+
+NO_STANDBY = "PostgreSQL: the server is no standby of the primary"
+
+
+async def test_standby_of_another_database_is_never_read(
+    lagging_pair: LaggingPair, storage: SqlStorage, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    another = f"another_of_{name}"
+    await execute(lagging_pair.primary.url(), f"CREATE DATABASE {another} TEMPLATE template0")
+    foreign = SqlStorage(database_at(lagging_pair.primary.url(another)))
+    await foreign.migrate()
+    await foreign.loader.load([ALICE], [a_placed_order(7)])
+    await foreign.close()
+    await lagging_pair.follow()
+    url = lagging_pair.standby.url(another)
+    await refuse(open_at(lagging_pair.primary.url(name), url), caplog, NO_STANDBY)
+
+
+async def test_standby_of_a_copied_database_is_never_read(
     lagging_pair: LaggingPair,
     storage: SqlStorage,
     name: str,
-    other: str,
+    postgres_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    url = lagging_pair.primary.url(name)
-    if other == "another database":
-        another = f"another_of_{name}"
-        await execute(lagging_pair.primary.url(), f"CREATE DATABASE {another} TEMPLATE template0")
-        foreign = SqlStorage(database_at(lagging_pair.primary.url(another)))
-        await foreign.migrate()
-        await foreign.loader.load([ALICE], [a_placed_order(7)])
-        await foreign.close()
-        await lagging_pair.follow()
-        url = lagging_pair.standby.url(another)
-    wrong = open_at(lagging_pair.primary.url(name), url)
-    assert await read(wrong, 1, 0)
-    assert await read(wrong, 7, 0) is None
-    reason = "PostgreSQL: the server is no standby of the primary"
-    assert [record.__dict__["reason"] for record in caplog.records] == [reason]
-    with pytest.raises(StorageUnavailable, match=reason):
-        await wrong.time_read_copy()
-    await wrong.close()
+    """A dump of the database has the same secret."""
+    await place(storage, a_placed_order(7))
+    await lagging_pair.follow()
+    secret = await storage.get_secret()
+    await execute(postgres_url, f"UPDATE secrets SET value = '\\x{secret.hex()}'")
+    copied = open_at(postgres_url, lagging_pair.standby.url(name))
+    await copied.loader.load([ALICE], [a_placed_order(1)])
+    await refuse(copied, caplog, NO_STANDBY)
+
+
+@pytest.fixture
+def own_pair(postgres_binaries: Path) -> Iterator[LaggingPair]:
+    """Return a pair that no other test uses."""
+    with LaggingPair.running(postgres_binaries) as pair:
+        yield pair
+
+
+async def test_promoted_standby_is_left(
+    own_pair: LaggingPair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its open connections stay."""
+    storage = open_at(own_pair.primary.url(), own_pair.standby.url())
+    await storage.migrate()
+    await storage.loader.load([ALICE], [a_placed_order(1)])
+    await own_pair.follow()
+    assert await read(storage, 1, 0)
+    delete = "DELETE FROM order_lines", "DELETE FROM orders"
+    await execute(own_pair.standby.url(), "SELECT pg_promote()", *delete)
+    monkeypatch.setattr(standby, "monotonic", lambda: monotonic() + standby.CHECK_SECONDS)
+    assert await read(storage, 1, 0)
+    assert [record.__dict__["reason"] for record in caplog.records] == [NO_STANDBY]
+    await storage.close()
+
+
+async def test_standby_that_follows_a_lost_primary_is_never_read(
+    own_pair: LaggingPair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its transactions have ids that the new primary assigns again."""
+    promoted = await asyncio.to_thread(own_pair.primary.standby)
+    try:
+        before = SqlStorage(database_at(own_pair.primary.url()))
+        await before.migrate()
+        await before.loader.load([ALICE], [a_placed_order(1)])
+        await asyncio.to_thread(promoted.start)
+        await LaggingPair(own_pair.primary, promoted).follow()
+        await asyncio.to_thread(promoted.stop)
+        for number in range(20, 40):
+            await before.orders.add(a_placed_order(number), owner=ALICE.id)
+        await before.close()
+        await own_pair.follow()
+        await asyncio.to_thread(own_pair.primary.stop)
+        await asyncio.to_thread(promoted.start)
+        await execute(promoted.url(), "SELECT pg_promote()")
+        after = open_at(promoted.url(), own_pair.standby.url())
+        position = await place(after, a_placed_order(2))
+        assert await read(after, 2, position)
+        assert await read(after, 20, 0) is None
+        reason = "PostgreSQL: the standby does not follow the primary yet"
+        assert [record.__dict__["reason"] for record in caplog.records] == [reason]
+        await after.close()
+    finally:
+        promoted.remove()
 
 
 async def test_round_trip_to_the_standby_is_timed(storage: SqlStorage) -> None:

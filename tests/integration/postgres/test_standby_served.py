@@ -117,7 +117,7 @@ def test_doctor_reads_from_the_standby(
     assert found["found"].startswith(f"the standby at {address} answers in ")
     found = find(READ_DATABASE_URL=settings["DATABASE_URL"])
     assert found["status"] == "warning"
-    assert found["found"].startswith("PostgreSQL: the server is no standby of the primary at ")
+    assert found["found"].startswith("PostgreSQL: no host is a standby at ")
     assert PASSWORD not in str(found)
 
 

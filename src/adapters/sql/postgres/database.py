@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, UpdateBase, text
+from sqlalchemy import Connection, Select, Update, UpdateBase, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 from typing_extensions import Unpack, override
@@ -27,7 +27,7 @@ from ordergate.adapters.sql.postgres.connecting.session_settings import LIMITS
 from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.errors import ERRORS
 from ordergate.adapters.sql.postgres.order_writes import CHANGE, PLACE, PLACE_WITH_KEY, bind_order
-from ordergate.adapters.sql.postgres.positions import note_written, noting
+from ordergate.adapters.sql.postgres.positions import note_written, noting, with_position
 from ordergate.adapters.sql.postgres.session_writes import ROTATE, START
 from ordergate.adapters.sql.postgres.statement import PostgresStatement
 from ordergate.adapters.sql.server.database import ServerDatabase, ServerLimits
@@ -35,6 +35,7 @@ from ordergate.adapters.sql.server.hosts import Hosts
 from ordergate.adapters.sql.server.inspection import inspect_server
 from ordergate.adapters.sql.server.transaction import read_by_driver, run_transaction
 from ordergate.adapters.sql.write_values import bind_change, bind_rotation, bind_start
+from ordergate.application.consistency import CURRENT
 from ordergate.application.ports.sessions import NewSession, TokenExchange
 from ordergate.application.ports.storage import StorageFacts
 from ordergate.domain.session import SessionId
@@ -78,6 +79,8 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
     pooler is asked at the start whether it keeps prepared statements.
     """
 
+    _connect = staticmethod(connect)
+
     trips_of_a_commit = 2
     """SQLAlchemy sends BEGIN without an event."""
 
@@ -90,7 +93,7 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
         self._sends_settings = sends_settings
         self._hosts = Hosts(
             address.split(),
-            partial(connect, sends_settings=sends_settings),
+            partial(self._connect, sends_settings=sends_settings),
             failures=UNUSABLE,
             statement_seconds=limits["statement_seconds"],
             is_balanced=address.parameters.is_balanced,
@@ -104,27 +107,30 @@ class PostgresDatabase(ServerDatabase, OrderWriter, SessionWriter):
         self, rows: OrderRows, *, placed: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Place an order in one round trip."""
-        statement = self._compile(PLACE_WITH_KEY if rows.key else PLACE)
-        run = partial(statement.run, values=bind_order(rows))
-        return await self._write_order(run, placed, otherwise, repeatable=True)
+        statement = PLACE_WITH_KEY if rows.key else PLACE
+        return await self._write_order(
+            statement, bind_order(rows), placed, otherwise, repeatable=True
+        )
 
     @override
     async def update_order(
         self, before: Values, after: Values, *, changed: T, otherwise: Callable[[Connection], T]
     ) -> T:
         """Update an order in one round trip."""
-        run = partial(self._compile(CHANGE).run, values=bind_change(before, after))
-        return await self._write_order(run, changed, otherwise)
+        return await self._write_order(CHANGE, bind_change(before, after), changed, otherwise)
 
     async def _write_order(
         self,
-        run: Callable[[PostgresConnection], Awaitable[Rows]],
+        statement: Select[tuple[int]] | Update,
+        values: Values,
         written: T,
         otherwise: Callable[[Connection], T],
         *,
         repeatable: bool = False,
     ) -> T:
-        """Run a statement that returns its position."""
+        """Run a statement, with its position where a request notes it."""
+        noted = with_position(statement) if CURRENT.get() else statement
+        run = partial(self._compile(noted).run, values=values)
 
         def read(rows: Rows) -> T:
             note_written(rows)

@@ -33,7 +33,13 @@ _CONNECTION = "08"
 _DATA = "22"
 _COMMIT_AMBIGUOUS = ("08", "40003", "57")
 
+
+class NoStandbyError(ConnectionError):
+    """The host takes writes, and a standby is wanted."""
+
+
 _WORDS = (
+    (NoStandbyError, "no host is a standby"),
     (asyncpg.TargetServerAttributeNotMatched, "no host matches target_session_attrs"),
     (ssl.SSLError, "TLS failed; look at sslmode, sslrootcert, sslcert and sslkey"),
 )
@@ -52,7 +58,7 @@ def is_transient(cause: Exception) -> bool:
 
     A timeout is not repeated.
     """
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError | NoStandbyError):
         return False
     return is_lost(cause) or _get_state(cause) in _CONFLICTS
 

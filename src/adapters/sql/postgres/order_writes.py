@@ -28,7 +28,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 
 from ordergate.adapters.sql.database import OrderRows, Values
-from ordergate.adapters.sql.postgres.positions import POSITION
 from ordergate.adapters.sql.tables import CLOSED, Table
 from ordergate.adapters.sql.write_values import CHANGING
 
@@ -72,7 +71,7 @@ def _claim_key(owner: CTE) -> CTE:
     )
 
 
-def _place(owner: CTE) -> Select[tuple[int, str]]:
+def _place(owner: CTE) -> Select[tuple[int]]:
     order = select(owner.c.id, *_bind([each for each in _ORDERS.columns if each.key != "owner_id"]))
     placed = (
         insert(_ORDERS)
@@ -84,16 +83,13 @@ def _place(owner: CTE) -> Select[tuple[int, str]]:
     line = line.render_derived(name="line")
     each_line = select(placed.c.owner_id, placed.c.id, *line.c).join_from(placed, line, true())
     lines = insert(_LINES).from_select(_name_columns(_LINES), each_line)
-    return select(placed.c.id, POSITION).add_cte(lines.returning(_LINES.c.position).cte("lines"))
+    return select(placed.c.id).add_cte(lines.returning(_LINES.c.position).cte("lines"))
 
 
 _OPEN_ACCOUNT = _LOCKED.where(not_(_USERS.c.username.startswith(CLOSED))).cte("owner")
 PLACE = _place(_OPEN_ACCOUNT)
 PLACE_WITH_KEY = _place(_claim_key(_OPEN_ACCOUNT))
-"""Each returns the id and the position of the placed order.
-
-They return nothing for a closed account or a key in use.
-"""
+"""Each returns the id of the placed order, and nothing for a closed account or a key in use."""
 
 
 def _change() -> Update:
@@ -107,15 +103,12 @@ def _change() -> Update:
             *(_ORDERS.c[name] == bindparam(f"old_{name}") for name in CHANGING),
         )
         .values({name: bindparam(f"new_{name}") for name in CHANGING})
-        .returning(_ORDERS.c.id, POSITION)
+        .returning(_ORDERS.c.id)
     )
 
 
 CHANGE = _change()
-"""Returns the id of the changed order and the position of the change.
-
-It returns nothing if the order is not as it was.
-"""
+"""Returns the id of the changed order, and nothing if the order is not as it was."""
 
 
 def bind_order(rows: OrderRows) -> Values:

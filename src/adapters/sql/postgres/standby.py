@@ -1,63 +1,77 @@
-"""Reads at a hot standby, which may lag behind its primary."""
+"""A hot standby, which may lag behind its primary."""
 
-import asyncio
-import logging
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, Text, func, select
-from sqlalchemy import cast as cast_to
+from sqlalchemy import Connection, Text, func, literal_column, select
 from typing_extensions import override
 
-from ordergate.adapters.sql.database import CheckedReader, Database, Rows, T, Values
-from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection
+from ordergate.adapters.sql.database import Reader, Rows, T, Values
+from ordergate.adapters.sql.postgres.connecting.connection import PostgresConnection, connect
+from ordergate.adapters.sql.postgres.connecting.url import DatabaseUrl
 from ordergate.adapters.sql.postgres.database import PostgresDatabase
+from ordergate.adapters.sql.postgres.errors import NoStandbyError
+from ordergate.adapters.sql.postgres.positions import TIMELINE, read_timeline, split_position
 from ordergate.adapters.sql.postgres.statement import PostgresStatement
-from ordergate.adapters.sql.repositories.secret import SECRET, find_secret
+from ordergate.adapters.sql.repositories.secret import SECRET
 from ordergate.application.consistency import CURRENT
 from ordergate.application.errors import StorageUnavailable
 
+CHECK_SECONDS = 1.0
+"""How long a connection trusts what it knows of its server."""
+
+_SYSTEM = literal_column("(SELECT system_identifier::text FROM pg_control_system())", Text())
+_IDENTITY = select(SECRET.scalar_subquery(), _SYSTEM, literal_column(TIMELINE, Text()))
 _STATE = select(
     SECRET.scalar_subquery(),
+    _SYSTEM,
     func.pg_is_in_recovery(),
-    cast_to(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text),
+    literal_column("(SELECT timeline_id FROM pg_control_checkpoint())"),
+    literal_column("pg_snapshot_xmin(pg_current_snapshot())::text", Text()),
 )
-_NO_STANDBY = "PostgreSQL: the server is no standby of the primary"
-
-_SECONDS = 1.0
-"""The time limit of a read at the standby, after which the primary is read."""
-
-_PAUSE_SECONDS = 5.0
-"""How long a standby that failed is left, before one read tries it."""
-
-_log = logging.getLogger("ordergate.database")
 
 
-class _BehindError(Exception):
-    """The standby has not the writes that a read needs."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A primary: the secret of its database, its cluster and its timeline."""
+
+    secret: bytes
+    system: str
+    timeline: int
+
+
+async def identify(primary: Reader) -> Identity:
+    """Read the identity of a primary."""
+    ((secret, system, timeline),) = await primary.rows(_IDENTITY, {})
+    return Identity(secret, system, read_timeline(timeline))
+
+
+class BehindError(Exception):
+    """The standby lacks the writes that a read needs."""
 
 
 class PostgresStandby(PostgresDatabase):
-    """A hot standby of the database with this secret.
+    """A hot standby of the `primary`.
 
-    Each connection knows how far its server is, so most reads are one round trip. Another server
-    than a standby of the same database is `StorageUnavailable`.
+    Each connection remembers for a second how far its server is, so most reads are one round trip.
+    A server that does not follow the primary is `StorageUnavailable`. After a failover, a standby
+    says that it follows the new primary at its next restartpoint.
     """
 
-    secret: bytes | None = None
+    primary: Identity | None = None
 
     @override
     async def read(
         self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
     ) -> T:
         """Run a statement where the standby has what the request needs."""
-        needed = _get_needed()
 
         def checked(connection: Connection) -> T:
-            driver = _get_driver(connection)
-            if driver.is_complete_before <= needed:
-                self._note_state(driver, needed, *connection.execute(_STATE).one())
+            driver = cast("PostgresConnection", connection.connection.driver_connection)
+            if not _is_known_to_have(driver, _get_needed()):
+                self._check_state(driver, connection.execute(_STATE).one())
             return work(connection)
 
         return await super().read(checked, large=large, shared=shared)
@@ -66,107 +80,51 @@ class PostgresStandby(PostgresDatabase):
     async def _run_reading(
         self, statement: PostgresStatement, connection: PostgresConnection, *, values: Values
     ) -> Rows:
-        needed = _get_needed()
-        if connection.is_complete_before <= needed:
+        if not _is_known_to_have(connection, _get_needed()):
             (state,) = await self._compile(_STATE).run(connection, {})
-            self._note_state(connection, needed, *state)
+            self._check_state(connection, state)
         return await statement.run(connection, values)
 
-    def _note_state(
-        self,
-        connection: PostgresConnection,
-        needed: int,
-        secret: bytes | None,
-        is_standby: bool,  # noqa: FBT001 - a column of a row
-        xmin: str,
-    ) -> None:
-        if secret != self.secret or not is_standby:
-            raise StorageUnavailable(_NO_STANDBY)
-        connection.is_complete_before = int(xmin)
-        if connection.is_complete_before <= needed:
-            raise _BehindError
+    @staticmethod
+    @override
+    async def _connect(
+        url: DatabaseUrl, *, seconds: float, statement_seconds: float, sends_settings: bool = True
+    ) -> PostgresConnection:
+        """Connect to a standby; another host of the URL may be one."""
+        connection = await connect(
+            url,
+            seconds=seconds,
+            statement_seconds=statement_seconds,
+            sends_settings=sends_settings,
+        )
+        if not await connection.fetchval("SELECT pg_is_in_recovery()"):
+            connection.terminate()
+            raise NoStandbyError
+        return connection
+
+    def _check_state(self, connection: PostgresConnection, state: Sequence[Any]) -> None:
+        secret, system, is_standby, timeline, xmin = state
+        timeline_needed, needed = split_position(_get_needed())
+        primary = self.primary
+        is_same = primary is not None and (secret, system) == (primary.secret, primary.system)
+        if primary is None or not is_same or not is_standby:
+            raise StorageUnavailable("PostgreSQL: the server is no standby of the primary")
+        if timeline < primary.timeline:
+            raise StorageUnavailable("PostgreSQL: the standby does not follow the primary yet")
+        connection.complete_before = (timeline, int(xmin))
+        connection.checked_at = monotonic()
+        if timeline < timeline_needed or int(xmin) <= needed:
+            raise BehindError
 
 
-class StandbyReads(CheckedReader):
-    """Reads from a standby where a request permits it.
-
-    A standby that is behind, or that does not answer within a second, is no error: the primary is
-    read. One that failed is left for some seconds, and the log says so.
-    """
-
-    def __init__(self, primary: Database, standby: PostgresStandby) -> None:
-        self._primary = primary
-        self._standby = standby
-        self._next_try: float | None = None
-
-    async def rows(self, query: Select[Any], values: Values) -> Rows:
-        """Return the rows of a query."""
-        return await self._read(lambda database: database.rows(query, values))
-
-    async def read(
-        self, work: Callable[[Connection], T], *, large: bool = False, shared: bool = False
-    ) -> T:
-        """Run one reading statement."""
-        return await self._read(lambda database: database.read(work, large=large, shared=shared))
-
-    async def time_copy(self) -> float:
-        """Read at the standby, again on the same connection."""
-        await self._prepare()
-        await self._standby.rows(SECRET, {})
-        began = time.perf_counter()
-        await self._standby.rows(SECRET, {})
-        return time.perf_counter() - began
-
-    async def close(self) -> None:
-        """Close the connections to the standby."""
-        await self._standby.close()
-
-    async def _read(self, read: Callable[[Database], Awaitable[T]]) -> T:
-        consistency = CURRENT.get()
-        if consistency and consistency.needed is not None and self._may_try():
-            await self._prepare()
-            try:
-                async with asyncio.timeout(_SECONDS):
-                    found = await read(self._standby)
-            except _BehindError:
-                self._note_success()
-            except TimeoutError:
-                self._leave("no answer in time")
-            except StorageUnavailable as error:
-                self._leave(str(error))
-            else:
-                self._note_success()
-                return found
-        return await read(self._primary)
-
-    async def _prepare(self) -> None:
-        if self._standby.secret is None:
-            self._standby.secret = await find_secret(self._primary)
-
-    def _may_try(self) -> bool:
-        if self._next_try is None:
-            return True
-        now = time.monotonic()
-        if now < self._next_try:
-            return False
-        self._next_try = now + _PAUSE_SECONDS  # for the others; this one tries
-        return True
-
-    def _leave(self, reason: str) -> None:
-        if self._next_try is None:
-            _log.warning("read_database_left", extra={"reason": reason})
-        self._next_try = time.monotonic() + _PAUSE_SECONDS
-
-    def _note_success(self) -> None:
-        if self._next_try is not None:
-            self._next_try = None
-            _log.info("read_database_used_again")
+def _is_known_to_have(connection: PostgresConnection, position: int) -> bool:
+    timeline, needed = split_position(position)
+    known_timeline, known = connection.complete_before
+    is_fresh = monotonic() < connection.checked_at + CHECK_SECONDS
+    return is_fresh and known_timeline >= timeline and known > needed
 
 
 def _get_needed() -> int:
+    """Return the position that the request needs; 0 is any."""
     consistency = CURRENT.get()
-    return (consistency and consistency.needed) or 0
-
-
-def _get_driver(connection: Connection) -> PostgresConnection:
-    return cast("PostgresConnection", connection.connection.driver_connection)
+    return (consistency.needed or 0) if consistency else 0

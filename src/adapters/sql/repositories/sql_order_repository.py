@@ -25,6 +25,7 @@ from ordergate.adapters.sql.repositories.order_statements import (
 )
 from ordergate.adapters.sql.rows import line_rows, order_to_row, readable, row_to_order
 from ordergate.adapters.sql.tables import CLOSED, IdempotencyKeyRow, OrderRow
+from ordergate.application.consistency import begin_write
 from ordergate.application.errors import OrderIdTaken, OutcomeUnknown, StorageUnavailable
 from ordergate.application.ports.orders import (
     IdempotencyKey,
@@ -89,7 +90,7 @@ class SqlOrderRepository(OrderRepository):
         """Insert the order, its lines and its key, under the owner's lock."""
         if order.owner != owner:
             raise ValueError("the order has another owner")
-
+        begin_write()
         rows = OrderRows(
             order_to_row(order), list(line_rows(order)), _key_to_row(key, order) if key else None
         )
@@ -148,6 +149,7 @@ class SqlOrderRepository(OrderRepository):
             )
             return changed
 
+        begin_write()
         if self._writer is None:
             return await self._database.write(work)
         order = await _find_owned(self._database, order_id, owner)

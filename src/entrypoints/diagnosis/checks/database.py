@@ -72,8 +72,10 @@ async def _check_read_database(storage: Storage, settings: Settings) -> Sequence
     except StorageUnavailable as error:
         advice = "start that server, or correct ORDERGATE_READ_DATABASE_URL; the primary is read"
         return [report_warning(READ_DATABASE, f"{error} at {standby.name}", advice)]
-    answer = f"answers in {write_milliseconds(seconds)}" if seconds is not None else "is not read"
-    return [report_ok(READ_DATABASE, f"the standby at {standby.name} {answer}")]
+    if seconds is None:
+        return []
+    found = f"the standby at {standby.name} answers in {write_milliseconds(seconds)}"
+    return [report_ok(READ_DATABASE, found)]
 
 
 def _judge(facts: StorageFacts, container: Container) -> Sequence[Finding]:

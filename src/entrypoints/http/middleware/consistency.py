@@ -22,12 +22,13 @@ NO_WRITE = "none"
 """The token of a client that has written nothing."""
 
 _UNKNOWN = "unknown"
-"""The token of a write whose position cannot be sealed."""
+"""The token of a write whose position is not known, such as a refused one."""
 
 _READING = frozenset({"GET", "HEAD"})
-_POSITION_BYTES = 8
-_SEAL_BYTES = 16
-_TEXT = re.compile(r"[A-Za-z0-9_-]{32}")
+_POSITION_BYTES = 12
+_SEAL_BYTES = 15
+_TEXT = re.compile(r"[A-Za-z0-9_-]{36}")
+_MAX_TOKENS = 16
 _FIELD = TOKEN_FIELD.lower().encode()
 
 
@@ -36,14 +37,14 @@ class ConsistencyTokens:
     """Writes and reads tokens under a key that all hosts share.
 
     A token is base64url of a seal and of the position of a write. It hides the position, which
-    counts the writes of everyone. The seal is the HMAC-SHA-256 of the position, cut to 16 bytes,
+    counts the writes of everyone. The seal is the HMAC-SHA-256 of the position, cut to 15 bytes,
     and the HMAC of the seal masks the position.
     """
 
     key: bytes = field(repr=False)
 
     def encode(self, position: int) -> str:
-        """Seal a position as 32 URL-safe characters."""
+        """Seal a position as 36 URL-safe characters."""
         packed = position.to_bytes(_POSITION_BYTES)
         seal = self._seal(packed)
         return base64.urlsafe_b64encode(seal + self._mask(packed, seal)).decode()
@@ -82,7 +83,7 @@ class ConsistentReads:
         consistency = Consistency(needed=await self._find_needed(scope))
 
         async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start" and consistency.written is not None:
+            if message["type"] == "http.response.start" and consistency.is_writing:
                 token = await self._write_token(consistency.written)
                 message["headers"] = [*message["headers"], (_FIELD, token.encode())]
             await send(message)
@@ -94,15 +95,25 @@ class ConsistentReads:
             CURRENT.reset(former)
 
     async def _find_needed(self, scope: Scope) -> int | None:
-        tokens = Headers(scope=scope).getlist(TOKEN_FIELD) if scope["method"] in _READING else []
-        if len(tokens) != 1:
+        """Return the position of the latest write of all tokens.
+
+        An unknown token permits no copy.
+        """
+        values = Headers(scope=scope).getlist(TOKEN_FIELD) if scope["method"] in _READING else []
+        texts = [text.strip() for value in values for text in value.split(",")]
+        if not 0 < len(texts) <= _MAX_TOKENS:
             return None
         try:
-            return (await self._get_tokens()).decode(tokens[0])
+            tokens = await self._get_tokens()
         except StorageUnavailable:  # the primary says so
             return None
+        positions = [tokens.decode(text) for text in texts]
+        known = [position for position in positions if position is not None]
+        return max(known) if len(known) == len(positions) else None
 
-    async def _write_token(self, position: int) -> str:
+    async def _write_token(self, position: int | None) -> str:
+        if position is None:
+            return _UNKNOWN
         try:
             return (await self._get_tokens()).encode(position)
         except StorageUnavailable:  # the write is stored all the same

@@ -6,8 +6,7 @@ from ordergate.entrypoints.http.middleware.consistency import NO_WRITE, TOKEN_FI
 from ordergate.entrypoints.http.openapi.responses import header, header_parameter
 from ordergate.entrypoints.http.openapi.shared import walk_operations
 
-_EXAMPLE = "jC3v0cJmGqk7bq2kqf0W5n6Xb3VxG1yT"
-_PATTERN = f"^({NO_WRITE}|[A-Za-z0-9_-]{{32}})$"
+_EXAMPLE = "jC3v0cJmGqk7bq2kqf0W5n6Xb3VxG1yTq0aZ"
 
 
 def describe_consistency(document: dict[str, Any]) -> None:
@@ -19,11 +18,11 @@ def describe_consistency(document: dict[str, Any]) -> None:
             operation.setdefault("parameters", []).append(
                 header_parameter(
                     TOKEN_FIELD,
-                    "The token of your last answer to a write. The answer has this write, and may"
-                    " lack later writes of others. Without it, the answer is the newest. A client"
-                    f" that has written nothing sends `{NO_WRITE}`.",
+                    "The token of your last answer to a write; of parallel writes, all tokens"
+                    " between commas. The answer has these writes, and may lack writes of others."
+                    " Without it, the answer is the newest. A client that has written nothing"
+                    f" sends `{NO_WRITE}`.",
                     _EXAMPLE,
-                    pattern=_PATTERN,
                 )
             )
             continue

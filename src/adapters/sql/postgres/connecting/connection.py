@@ -29,8 +29,8 @@ class PostgresConnection(asyncpg.Connection):
     """A connection of the driver, as `ServerConnection` describes.
 
     A COMMIT is `unconfirmed` when the server stopped waiting for a synchronous standby, which it
-    reports as a success. A standby is known to have every transaction with an id below
-    `is_complete_before`.
+    reports as a success. At `checked_at`, a standby had every transaction of a timeline with an id
+    below that of `complete_before`.
     """
 
     def __init__(self, protocol: object, transport: asyncio.Transport, *rest: object) -> None:
@@ -40,7 +40,8 @@ class PostgresConnection(asyncpg.Connection):
         self.idle_since: float | None = None
         self.committing = False
         self.unconfirmed: str | None = None
-        self.is_complete_before = 0
+        self.complete_before = (0, 0)
+        self.checked_at = float("-inf")
         self.server = Server("postgresql")
         self.add_log_listener(self._read_warning)
 
