@@ -110,6 +110,7 @@ class ObservedRequests:
         try:
             await self.app(scope, receive, seen.send)
         finally:
+            del scope[_SEEN]  # a cycle with `send`, which only the garbage collector would free
             finished = seen.finish(scope)
             for observe in self._observers:
                 observe(finished)
