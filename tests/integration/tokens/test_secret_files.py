@@ -20,6 +20,7 @@ from tests.support.program.server import Start
 SECRET = "a secret of more than thirty-two bytes"
 VALUES = {
     "DATABASE_URL": "sqlite:////srv/orders.db",
+    "READ_DATABASE_URL": "postgresql://name:hunter2@db2/orders",
     "SIGNING_SECRET": SECRET,
     "THROTTLE_URL": "redis://name:hunter2@localhost/0",
     "OUTGOING_PROXY": "http://name:hunter2@proxy.example:3128",
@@ -27,11 +28,12 @@ VALUES = {
 }
 
 ALSO_NEEDED = {
+    "READ_DATABASE_URL": {"DATABASE_URL": "postgresql://name:hunter2@db/orders"},
     "OUTGOING_PROXY": {
         "IDENTITY_PROVIDER": "oidc",
         "ISSUER": "https://id.example",
         "AUDIENCE": "orders",
-    }
+    },
 }
 
 
