@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[1]
 LOCK = "requirements.lock"
 SUMS = "SHA256SUMS"
 EPOCH = "SOURCE_DATE_EPOCH"
-SOURCES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", LOCK)
+DEVELOPMENT_LOCK = "requirements-dev.lock"
+"""Has the versions of the extras, too."""
+SOURCES = (
+    *("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml"),
+    *(LOCK, DEVELOPMENT_LOCK),
+)
 """What an sdist is made of, with the folders src and deploy."""
 
 
@@ -62,7 +67,7 @@ def main(folder: Path) -> None:
 def read_time_of_commit() -> str:
     """Return the time of the commit that is checked out."""
     if not Path(ROOT, ".git").exists():
-        sys.exit(f"this is no clone: set {EPOCH} to the time of the release in seconds since 1970")
+        sys.exit(f"this is no clone: run {EPOCH}=$(date +%s) make dist, or name another time")
     if _git("status", "--porcelain"):
         sys.exit(f"there are changes that are not committed; commit them, or set {EPOCH}")
     return _git("log", "-1", "--format=%ct")
